@@ -1,0 +1,200 @@
+//! Rows of one shape.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::DataError;
+
+/// The shape of one row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Shape {
+    /// An image, stored row by row with the channels of a pixel together.
+    Image {
+        /// Rows of pixels.
+        height: usize,
+        /// Columns of pixels.
+        width: usize,
+        /// Values a pixel.
+        channels: usize,
+    },
+    /// Numbers without a place: a line of a table, a point.
+    Vector {
+        /// How many.
+        len: usize,
+    },
+}
+
+impl Shape {
+    /// N, the number of values in a row.
+    pub fn dim(self) -> usize {
+        match self {
+            Self::Image { height, width, channels } => height * width * channels,
+            Self::Vector { len } => len,
+        }
+    }
+}
+
+impl std::fmt::Display for Shape {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Image { height, width, channels } => write!(f, "{height}x{width}x{channels}"),
+            Self::Vector { len } => write!(f, "{len} columns"),
+        }
+    }
+}
+
+/// The values of all rows, one after another, in the type that the file had.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Values {
+    /// 8-bit images.
+    Bytes(Vec<u8>),
+    /// Everything else.
+    Floats(Vec<f32>),
+}
+
+impl Values {
+    /// How many values there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Bytes(values) => values.len(),
+            Self::Floats(values) => values.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// One class a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Labels {
+    /// The class of each row, below `names.len()`.
+    pub of_row: Vec<u32>,
+    /// What the classes are called.
+    pub names: Vec<String>,
+}
+
+impl Labels {
+    /// Labels from class numbers, called by their numbers.
+    pub fn numbered(of_row: Vec<u32>) -> Self {
+        let classes = of_row.iter().max().map_or(0, |&largest| largest as usize + 1);
+        Self { of_row, names: (0..classes).map(|class| class.to_string()).collect() }
+    }
+}
+
+/// A data set in memory.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    /// What it is called.
+    pub name: String,
+    /// The shape of a row.
+    pub shape: Shape,
+    /// The values, row after row.
+    pub values: Values,
+    /// The nominal range of the values, the darkest and the brightest for images.
+    pub range: (f32, f32),
+    /// The classes, if the data set has any.
+    pub labels: Option<Labels>,
+    /// The names of the columns of a table; empty otherwise.
+    pub columns: Vec<String>,
+}
+
+impl Dataset {
+    /// A data set that has been checked: at least one row, whole rows, as many labels as rows, finite values.
+    ///
+    /// `path` is where it came from, for the error's message. Without a `range` the values' own is taken.
+    ///
+    /// # Errors
+    /// When one of these does not hold.
+    pub fn new(
+        path: &Path,
+        shape: Shape,
+        values: Values,
+        range: Option<(f32, f32)>,
+        labels: Option<Labels>,
+    ) -> Result<Self, DataError> {
+        let dim = shape.dim();
+        if values.is_empty() || dim == 0 {
+            return Err(DataError::empty(path, "it has no rows"));
+        }
+        if values.len() % dim != 0 {
+            return Err(DataError::malformed(path, format!("{} values are no whole rows of {dim}", values.len())));
+        }
+        let rows = values.len() / dim;
+        if let Some(labels) = &labels
+            && labels.of_row.len() != rows
+        {
+            let problem = format!("{} labels for {rows} rows; take labels and data from one set", labels.of_row.len());
+            return Err(DataError::malformed(path, problem));
+        }
+        let observed = match &values {
+            Values::Bytes(_) => (0.0, 255.0),
+            Values::Floats(floats) => finite_range(path, floats, dim)?,
+        };
+        let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        Ok(Self { name, shape, values, range: range.unwrap_or(observed), labels, columns: Vec::new() })
+    }
+
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.values.len() / self.shape.dim()
+    }
+
+    /// Whether there are none: never, for a data set that was checked.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// Copies row `index` to `out`.
+    ///
+    /// # Panics
+    /// When there is no such row, or `out` is not one row long.
+    pub fn read(&self, index: usize, out: &mut [f32]) {
+        let dim = self.shape.dim();
+        let row = index * dim..(index + 1) * dim;
+        match &self.values {
+            Values::Bytes(values) => {
+                out.iter_mut().zip(&values[row]).for_each(|(out, &value)| *out = f32::from(value));
+            }
+            Values::Floats(values) => out.copy_from_slice(&values[row]),
+        }
+    }
+
+    /// The rows with these indices as a data set of its own.
+    pub fn select(&self, rows: &[usize]) -> Self {
+        let dim = self.shape.dim();
+        let values = match &self.values {
+            Values::Bytes(all) => Values::Bytes(gather(all, rows, dim)),
+            Values::Floats(all) => Values::Floats(gather(all, rows, dim)),
+        };
+        let labels = self.labels.as_ref().map(|labels| Labels {
+            of_row: rows.iter().map(|&row| labels.of_row[row]).collect(),
+            names: labels.names.clone(),
+        });
+        Self { values, labels, name: self.name.clone(), columns: self.columns.clone(), ..*self }
+    }
+}
+
+fn gather<T: Copy>(all: &[T], rows: &[usize], dim: usize) -> Vec<T> {
+    rows.iter().flat_map(|&row| &all[row * dim..(row + 1) * dim]).copied().collect()
+}
+
+fn finite_range(path: &Path, values: &[f32], dim: usize) -> Result<(f32, f32), DataError> {
+    let (mut low, mut high) = (f32::INFINITY, f32::NEG_INFINITY);
+    for (index, &value) in values.iter().enumerate() {
+        if !value.is_finite() {
+            let problem = format!(
+                "row {}, value {} is {value}; replace values that are not finite before training",
+                index / dim,
+                index % dim
+            );
+            return Err(DataError::malformed(path, problem));
+        }
+        (low, high) = (low.min(value), high.max(value));
+    }
+    Ok((low, high))
+}

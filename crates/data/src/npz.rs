@@ -1,0 +1,185 @@
+//! NumPy's arrays: `.npy` files and `.npz` archives of them, in and out.
+
+use std::{
+    io::{self, Cursor, Read, Seek, Write},
+    path::Path,
+};
+
+use npyz::{DType, NpyFile, Order, TypeChar, WriterBuilder};
+
+use crate::{DataError, Dataset, Labels, Shape, Values};
+
+/// Names that arrays of data and of labels go by in archives, the usual first.
+const DATA: [&str; 6] = ["x", "images", "data", "samples", "x_train", "arr_0"];
+const LABELS: [&str; 4] = ["labels", "y", "label", "y_train"];
+
+/// An array as it lies in a file.
+struct Array {
+    shape: Vec<usize>,
+    values: Values,
+}
+
+/// Reads a `.npy` file.
+///
+/// # Errors
+/// When the file is damaged, holds no plain numbers, or has a shape that is no data set's.
+pub fn read_npy(path: &Path, bytes: &[u8]) -> Result<Dataset, DataError> {
+    dataset(path, parse(path, bytes)?, None)
+}
+
+/// Reads the data, and the labels if there are any, of a `.npz` archive.
+///
+/// # Errors
+/// As [`read_npy`]; also when no array is called as data usually are.
+pub fn read_npz(path: &Path, bytes: &[u8]) -> Result<Dataset, DataError> {
+    let damaged = |error: &dyn std::fmt::Display| DataError::malformed(path, format!("the npz is damaged: {error}"));
+    let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).map_err(|error| damaged(&error))?;
+    let mut entry = |names: &[&str]| -> Result<Option<Array>, DataError> {
+        let Some(name) = names.iter().map(|n| format!("{n}.npy")).find(|n| archive.index_for_name(n).is_some()) else {
+            return Ok(None);
+        };
+        let mut content = Vec::new();
+        let mut file = archive.by_name(&name).map_err(|error| damaged(&error))?;
+        file.read_to_end(&mut content).map_err(|error| damaged(&error))?;
+        parse(path, &content).map(Some)
+    };
+    let labels = entry(&LABELS)?;
+    let Some(data) = entry(&DATA)? else {
+        let problem = format!("no array called {}; save the data under one of these names", DATA.join(", "));
+        return Err(DataError::malformed(path, problem));
+    };
+    dataset(path, data, labels)
+}
+
+fn parse(path: &Path, bytes: &[u8]) -> Result<Array, DataError> {
+    let damaged = |error: io::Error| {
+        DataError::malformed(path, format!("the array cannot be read ({error}); save it again with numpy.save"))
+    };
+    let file = NpyFile::new(bytes).map_err(damaged)?;
+    let shape: Vec<usize> = file.shape().iter().map(|&size| size as usize).collect();
+    let dtype = file.dtype();
+    let unsupported = || {
+        let problem =
+            format!("the array's type {} is not supported; save it as uint8, integers or floats", dtype.descr());
+        DataError::malformed(path, problem)
+    };
+    if file.order() != Order::C && shape.len() > 1 {
+        return Err(DataError::malformed(path, "the array is in Fortran order; save numpy.ascontiguousarray(x)"));
+    }
+    let DType::Plain(kind) = &dtype else { return Err(unsupported()) };
+    macro_rules! floats {
+        ($type:ty) => {
+            Values::Floats(file.into_vec::<$type>().map_err(damaged)?.into_iter().map(|v| v as f32).collect())
+        };
+    }
+    let values = match (kind.type_char(), kind.size_field()) {
+        (TypeChar::Uint, 1) => Values::Bytes(file.into_vec().map_err(damaged)?),
+        (TypeChar::Uint, 2) => floats!(u16),
+        (TypeChar::Uint, 4) => floats!(u32),
+        (TypeChar::Uint, 8) => floats!(u64),
+        (TypeChar::Int, 1) => floats!(i8),
+        (TypeChar::Int, 2) => floats!(i16),
+        (TypeChar::Int, 4) => floats!(i32),
+        (TypeChar::Int, 8) => floats!(i64),
+        (TypeChar::Float, 4) => floats!(f32),
+        (TypeChar::Float, 8) => floats!(f64),
+        _ => return Err(unsupported()),
+    };
+    Ok(Array { shape, values })
+}
+
+fn dataset(path: &Path, data: Array, labels: Option<Array>) -> Result<Dataset, DataError> {
+    let (shape, values) = match *data.shape.as_slice() {
+        [_, len] => (Shape::Vector { len }, data.values),
+        [_, height, width] => (Shape::Image { height, width, channels: 1 }, data.values),
+        [_, height, width, channels @ 1..=4] => (Shape::Image { height, width, channels }, data.values),
+        [_, channels @ 1..=4, height, width] => {
+            let plane = height * width;
+            let values = match data.values {
+                Values::Bytes(values) => Values::Bytes(channels_last(&values, channels, plane)),
+                Values::Floats(values) => Values::Floats(channels_last(&values, channels, plane)),
+            };
+            (Shape::Image { height, width, channels }, values)
+        }
+        _ => {
+            let problem = format!(
+                "an array of shape {:?}; a data set is [rows, columns], [images, height, width], \
+                 [images, height, width, channels] or [images, channels, height, width]",
+                data.shape
+            );
+            return Err(DataError::malformed(path, problem));
+        }
+    };
+    let labels = labels.map(|labels| class_numbers(path, labels)).transpose()?;
+    Dataset::new(path, shape, values, None, labels)
+}
+
+fn class_numbers(path: &Path, labels: Array) -> Result<Labels, DataError> {
+    let of_row = match labels.values {
+        Values::Bytes(classes) => classes.into_iter().map(u32::from).collect(),
+        Values::Floats(classes) => classes
+            .into_iter()
+            .map(|class| {
+                if class >= 0.0 && class.fract() == 0.0 && class < 1e6 {
+                    Ok(class as u32)
+                } else {
+                    Err(DataError::malformed(path, format!("label {class} is no class number 0, 1, 2, ...")))
+                }
+            })
+            .collect::<Result<_, _>>()?,
+    };
+    Ok(Labels::numbered(of_row))
+}
+
+fn channels_last<T: Copy>(values: &[T], channels: usize, plane: usize) -> Vec<T> {
+    values
+        .chunks_exact(channels * plane)
+        .flat_map(|image| (0..plane).flat_map(move |p| (0..channels).map(move |c| image[c * plane + p])))
+        .collect()
+}
+
+/// An array to be written: its name, its shape, its values.
+pub struct Named<'a> {
+    /// What it is called in the archive.
+    pub name: &'a str,
+    /// Its shape, slowest dimension first.
+    pub shape: &'a [usize],
+    /// Its values in that order.
+    pub values: Column<'a>,
+}
+
+/// Values of an array to be written.
+pub enum Column<'a> {
+    /// 8-bit values.
+    Bytes(&'a [u8]),
+    /// Single precision.
+    Floats(&'a [f32]),
+    /// Whole numbers: labels, seeds.
+    Integers(&'a [i64]),
+}
+
+/// Writes a compressed `.npz`.
+///
+/// # Errors
+/// When `out` cannot be written.
+pub fn write_npz<W: Write + Seek>(out: W, arrays: &[Named]) -> io::Result<()> {
+    let mut archive = zip::ZipWriter::new(out);
+    let options =
+        zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated).large_file(true);
+    for array in arrays {
+        archive.start_file(format!("{}.npy", array.name), options)?;
+        let shape: Vec<u64> = array.shape.iter().map(|&size| size as u64).collect();
+        match array.values {
+            Column::Bytes(values) => write_npy(&mut archive, &shape, values)?,
+            Column::Floats(values) => write_npy(&mut archive, &shape, values)?,
+            Column::Integers(values) => write_npy(&mut archive, &shape, values)?,
+        }
+    }
+    archive.finish()?.flush()
+}
+
+fn write_npy<T: npyz::AutoSerialize + Copy>(out: impl Write, shape: &[u64], values: &[T]) -> io::Result<()> {
+    let mut writer = npyz::WriteOptions::new().default_dtype().shape(shape).writer(out).begin_nd()?;
+    writer.extend(values.iter().copied())?;
+    writer.finish()
+}

@@ -1,0 +1,29 @@
+//! The field of a large batch: 128 points of N = 3072 against 4096 charges, the published CIFAR-10 setting.
+#![allow(missing_docs)]
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use pfgm_kernels::pairwise::weighted_mean;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+fn field_target(c: &mut Criterion) {
+    let (queries, charges, dim) = (128, 4096, 3072);
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let y: Vec<f32> = (0..charges * dim).map(|_| rng.random_range(-1.0..1.0)).collect();
+    let mut group = c.benchmark_group("field target, 128 x 4096 x 3072");
+    group.sample_size(10);
+    // Near the data one charge carries all the weight, far away all of them do: the two ends of the work.
+    for (name, noise) in [("near", 0.1f32), ("far", 40.0)] {
+        let x: Vec<f32> = y[..queries * dim].iter().map(|v| v + noise * rng.random_range(-1.0..1.0)).collect();
+        let exponent = -0.5 * (dim as f64 + 1.0);
+        let r2 = f64::from(noise * noise);
+        let mut mean = vec![0.0f32; queries * dim];
+        group.bench_function(name, |b| {
+            b.iter(|| weighted_mean(&x, &y, dim, |_, d2| exponent * (d2 + r2).ln(), &mut mean));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, field_target);
+criterion_main!(benches);

@@ -1,0 +1,19 @@
+//! The operations that Poisson flow networks and fields are made of.
+//!
+//! Everything the networks compute goes through the few functions here, so that a faster implementation has one
+//! place to live. Image tensors are channels-last, `[batch, height, width, channels]`; convolution weights are
+//! `[height, width, in, out]`, which makes a convolution one matrix product over rows of patches.
+//!
+//! [`pairwise`] is the other half: the softmax-weighted mean of a set of charges, on plain slices, used by the exact
+//! field and by the training targets.
+
+pub mod attention;
+pub mod conv2d;
+pub mod group_norm;
+pub mod pairwise;
+pub mod resample;
+
+pub use attention::attention;
+pub use conv2d::conv2d;
+pub use group_norm::group_norm;
+pub use resample::{downsample, upsample};

@@ -1,0 +1,176 @@
+//! The softmax-weighted mean of a set of charges: the inner loop of every exact field.
+//!
+//! For each query x the weights are `softmax_i(logit(|x - y_i|^2))` and the result is `sum_i w_i y_i`. Squared distances
+//! are sums of squared *differences*: with `|x|^2 + |y|^2 - 2xy` in single precision the nearest charge, which decides
+//! the weights, would be lost. Short runs are added in the element type and the runs in f64, because the field's
+//! exponent multiplies a relative error of the distance by about N/2. Nothing of size queries x charges x dimension
+//! ever exists; beyond its inputs a call holds one row of f64 logits per query in flight.
+
+use pulp::Arch;
+use rayon::prelude::*;
+
+/// The element types of points: f32 for training batches, f64 for exact flows.
+pub trait Scalar: Copy + Default + Send + Sync + Into<f64> + 'static {
+    /// The nearest value of this type.
+    fn from_f64(value: f64) -> Self;
+    /// Squared distances from each of the queries of a tile to one charge.
+    fn squared_distances(queries: &[Self], charge: &[Self], out: &mut [f64]);
+    /// `mean[d] += weight * charge[d]`.
+    fn add_scaled(mean: &mut [Self], weight: f64, charge: &[Self]);
+}
+
+macro_rules! scalar {
+    ($type:ty, $lanes:expr) => {
+        impl Scalar for $type {
+            #[inline(always)]
+            fn from_f64(value: f64) -> Self {
+                value as $type
+            }
+
+            #[inline(always)]
+            fn squared_distances(queries: &[Self], charge: &[Self], out: &mut [f64]) {
+                const LANES: usize = $lanes;
+                const RUN: usize = 8 * LANES;
+                let dim = charge.len();
+                out.fill(0.0);
+                for start in (0..dim).step_by(RUN) {
+                    let end = (start + RUN).min(dim);
+                    let charge = &charge[start..end];
+                    for (query, out) in queries.chunks_exact(dim).zip(out.iter_mut()) {
+                        let query = &query[start..end];
+                        let mut lanes = [0.0 as $type; LANES];
+                        let (q, c) = (query.chunks_exact(LANES), charge.chunks_exact(LANES));
+                        let (q_rest, c_rest) = (q.remainder(), c.remainder());
+                        for (q, c) in q.zip(c) {
+                            for lane in 0..LANES {
+                                let difference = q[lane] - c[lane];
+                                lanes[lane] = difference.mul_add(difference, lanes[lane]);
+                            }
+                        }
+                        for (lane, (q, c)) in q_rest.iter().zip(c_rest).enumerate() {
+                            lanes[lane] += (q - c) * (q - c);
+                        }
+                        *out += lanes.iter().map(|&lane| lane as f64).sum::<f64>();
+                    }
+                }
+            }
+
+            #[inline(always)]
+            fn add_scaled(mean: &mut [Self], weight: f64, charge: &[Self]) {
+                let weight = weight as $type;
+                for (mean, charge) in mean.iter_mut().zip(charge) {
+                    *mean = charge.mul_add(weight, *mean);
+                }
+            }
+        }
+    };
+}
+
+scalar!(f32, 16);
+scalar!(f64, 8);
+
+/// Queries that a thread takes together, so that a charge read once serves them all.
+const TILE: usize = 16;
+/// Weights below this share of the largest are dropped: charges in any number that a memory holds, added up, would
+/// not change an f64 mean.
+const NEGLIGIBLE: f64 = 1e-30;
+
+/// `sum_i w_i y_i` with `w = softmax_i(logit(query, |x - y_i|^2))`, for every query.
+///
+/// `logit` receives the index of the query and a squared distance. Queries are spread over threads; each result
+/// depends on its own query alone.
+///
+/// # Shapes
+/// - `queries`: `[queries, dim]`, `charges`: `[charges, dim]`, `mean` (overwritten): `[queries, dim]`
+///
+/// # Panics
+/// When there is no charge, or a length is not a multiple of `dim`.
+pub fn weighted_mean<T: Scalar>(
+    queries: &[T],
+    charges: &[T],
+    dim: usize,
+    logit: impl Fn(usize, f64) -> f64 + Sync,
+    mean: &mut [T],
+) {
+    assert!(dim > 0 && !charges.is_empty(), "weighted_mean: no charges");
+    assert!(charges.len() % dim == 0 && queries.len() % dim == 0, "weighted_mean: ragged rows of {dim}");
+    assert_eq!(queries.len(), mean.len(), "weighted_mean: as many results as queries");
+    let arch = Arch::new();
+    // Enough tiles for every thread, but never more queries in one than share a pass over the charges well.
+    let tile = (queries.len() / dim).div_ceil(rayon::current_num_threads()).clamp(1, TILE);
+    queries.par_chunks(tile * dim).zip(mean.par_chunks_mut(tile * dim)).enumerate().for_each(
+        |(index, (queries, mean))| {
+            arch.dispatch(|| mean_of_tile(index * tile, queries, charges, dim, &logit, mean));
+        },
+    );
+}
+
+/// [`weighted_mean`] of a few queries on one thread.
+#[inline(always)]
+fn mean_of_tile<T: Scalar>(
+    first: usize,
+    queries: &[T],
+    charges: &[T],
+    dim: usize,
+    logit: &(impl Fn(usize, f64) -> f64 + Sync),
+    mean: &mut [T],
+) {
+    let (tile, count) = (queries.len() / dim, charges.len() / dim);
+    let mut logits = vec![0.0; tile * count];
+    for (charge, row) in charges.chunks_exact(dim).zip(logits.chunks_exact_mut(tile)) {
+        T::squared_distances(queries, charge, row);
+    }
+    let mut largest = vec![f64::NEG_INFINITY; tile];
+    for row in logits.chunks_exact_mut(tile) {
+        for (query, value) in row.iter_mut().enumerate() {
+            *value = logit(first + query, *value);
+            largest[query] = largest[query].max(*value);
+        }
+    }
+    let mut total = vec![0.0; tile];
+    for row in logits.chunks_exact_mut(tile) {
+        for (query, value) in row.iter_mut().enumerate() {
+            // A query that lies on a charge has an infinite logit there and takes that charge alone.
+            let difference = if *value == largest[query] { 0.0 } else { *value - largest[query] };
+            *value = difference.exp();
+            total[query] += *value;
+        }
+    }
+    mean.fill(T::default());
+    for (charge, row) in charges.chunks_exact(dim).zip(logits.chunks_exact(tile)) {
+        for (query, &weight) in row.iter().enumerate() {
+            if weight > NEGLIGIBLE {
+                T::add_scaled(&mut mean[query * dim..(query + 1) * dim], weight / total[query], charge);
+            }
+        }
+    }
+}
+
+/// The index of the nearest of `points` to each query, and its squared distance.
+///
+/// # Shapes
+/// `queries`: `[queries, dim]`, `points`: `[points, dim]`
+///
+/// # Panics
+/// When there is no point, or a length is not a multiple of `dim`.
+pub fn nearest<T: Scalar>(queries: &[T], points: &[T], dim: usize) -> Vec<(usize, f64)> {
+    assert!(dim > 0 && !points.is_empty(), "nearest: no points");
+    assert!(points.len() % dim == 0 && queries.len() % dim == 0, "nearest: ragged rows of {dim}");
+    let arch = Arch::new();
+    queries
+        .par_chunks_exact(dim)
+        .map(|query| {
+            arch.dispatch(|| {
+                let mut best = (0, f64::INFINITY);
+                for (index, point) in points.chunks_exact(dim).enumerate() {
+                    let mut distance = [0.0];
+                    T::squared_distances(query, point, &mut distance);
+                    if distance[0] < best.1 {
+                        best = (index, distance[0]);
+                    }
+                }
+                best
+            })
+        })
+        .collect()
+}
