@@ -1,1 +1,16 @@
-//! stub
+//! Poisson flow generative models.
+//!
+//! Data points are charges in a space with D extra dimensions. Everything here is about one function,
+//! [`yhat(x, sigma)`](flow::Denoiser), the field-weighted mean of the charges: an [`ExactField`](field::ExactField)
+//! computes it from the charges, a [`NetworkDenoiser`](precondition::NetworkDenoiser) estimates it, and the
+//! [`Flow`](flow::Flow) `dx / d ln sigma = x - yhat` turns data into a uniform hemisphere and back. `docs/equations.md` has
+//! the mathematics, `docs/architecture.md` says where what is.
+
+pub mod augmentation;
+pub mod field;
+pub mod flow;
+pub mod kernel;
+pub mod network;
+pub mod precondition;
+pub mod random;
+pub mod solver;

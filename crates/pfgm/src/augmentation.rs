@@ -1,0 +1,77 @@
+//! D, the number of augmented dimensions, as a number.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+/// The number of augmented dimensions: 1 is PFGM, any other real is PFGM++, infinity is a diffusion model.
+///
+/// The noise level `sigma = r / sqrt(D)` (docs/equations.md, section 1) exists for every D, so everything here is
+/// parametrised by it; at D = 1 it is PFGM's z.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Augmentation {
+    /// A positive real number of dimensions.
+    Finite(f64),
+    /// The limit in which the field's weights are Gaussian.
+    Infinite,
+}
+
+impl Augmentation {
+    /// The norm r of the augmented coordinates at a noise level; infinite when D is.
+    pub fn r(self, sigma: f64) -> f64 {
+        match self {
+            Self::Finite(d) => sigma * d.sqrt(),
+            Self::Infinite => f64::INFINITY,
+        }
+    }
+
+    /// The logarithm of a charge's weight in the field at noise level `sigma`, up to a constant that all charges share:
+    /// `-(N+D)/2 ln(|x-y|^2 + r^2)`, or `-|x-y|^2 / (2 sigma^2)` in the limit (section 2).
+    ///
+    /// `squared_distance` is `|x-y|^2` in the data's space of `dim` = N dimensions.
+    pub fn log_weight(self, dim: usize, sigma: f64, squared_distance: f64) -> f64 {
+        match self {
+            // ln(d2 + r^2) - ln(r^2): the constant keeps the logarithm precise where r is much larger than the distance.
+            Self::Finite(d) => -0.5 * (dim as f64 + d) * (squared_distance / (d * sigma * sigma)).ln_1p(),
+            Self::Infinite => -0.5 * squared_distance / (sigma * sigma),
+        }
+    }
+}
+
+impl fmt::Display for Augmentation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Finite(d) => write!(f, "{d}"),
+            Self::Infinite => write!(f, "inf"),
+        }
+    }
+}
+
+impl Serialize for Augmentation {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Finite(d) => serializer.serialize_f64(*d),
+            Self::Infinite => serializer.serialize_str("inf"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Augmentation {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Raw {
+            Number(f64),
+            Text(String),
+        }
+        match Raw::deserialize(deserializer)? {
+            Raw::Number(d) if d > 0.0 && d.is_finite() => Ok(Self::Finite(d)),
+            Raw::Number(d) if d == f64::INFINITY => Ok(Self::Infinite),
+            Raw::Text(text) if text == "inf" => Ok(Self::Infinite),
+            Raw::Number(d) => Err(D::Error::custom(format!("augmentation {d}: give a number above 0, or \"inf\""))),
+            Raw::Text(text) => {
+                Err(D::Error::custom(format!("augmentation \"{text}\": give a number above 0, or \"inf\"")))
+            }
+        }
+    }
+}

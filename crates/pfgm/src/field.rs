@@ -1,0 +1,79 @@
+//! The exact field of a set of charges (docs/equations.md, section 2): `yhat` without a network.
+
+use pfgm_kernels::pairwise;
+
+use crate::{
+    augmentation::Augmentation,
+    flow::{Denoiser, Query},
+    kernel,
+};
+
+/// The field of unit charges on the hyperplane r = 0.
+#[derive(Clone, Debug)]
+pub struct ExactField {
+    charges: Vec<f64>,
+    dim: usize,
+    augmentation: Augmentation,
+}
+
+impl ExactField {
+    /// The field of `charges`, rows of `dim` = N coordinates.
+    ///
+    /// # Panics
+    /// When there is no charge, or the rows are ragged.
+    pub fn new(charges: Vec<f64>, dim: usize, augmentation: Augmentation) -> Self {
+        assert!(dim > 0 && !charges.is_empty() && charges.len() % dim == 0, "charges are whole rows of {dim}");
+        Self { charges, dim, augmentation }
+    }
+
+    /// The field `E = (x - yhat, r)`, normalised so that the weights of the charges add up to one: N components, then
+    /// the one along the augmented direction.
+    pub fn field(&self, x: &[f64], sigma: f64) -> Vec<f64> {
+        let mut field = vec![0.0; self.dim];
+        self.denoise(&Query { x, sigma: &[sigma], item: &[0] }, &mut field);
+        field.iter_mut().zip(x).for_each(|(e, x)| *e = x - *e);
+        field.push(self.augmentation.r(sigma));
+        field
+    }
+
+    /// The logarithm of the density of the flow at `x` and noise level `sigma`: the mean of the charges' kernels, which
+    /// is the vertical component of the unnormalised field up to a factor (section 11).
+    pub fn log_density(&self, x: &[f64], sigma: f64) -> f64 {
+        let logs: Vec<f64> = self
+            .charges
+            .chunks_exact(self.dim)
+            .map(|y| {
+                let squared: f64 = x.iter().zip(y).map(|(x, y)| (x - y) * (x - y)).sum();
+                kernel::log_density(self.augmentation, self.dim, sigma, squared)
+            })
+            .collect();
+        let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        largest + (logs.iter().map(|log| (log - largest).exp()).sum::<f64>() / logs.len() as f64).ln()
+    }
+}
+
+impl Denoiser for ExactField {
+    fn dim(&self) -> usize {
+        self.dim
+    }
+
+    fn denoise(&self, query: &Query, out: &mut [f64]) {
+        weighted_mean(self.augmentation, query.x, query.sigma, &self.charges, self.dim, out);
+    }
+}
+
+/// `yhat` of each row of `x` at its noise level in the field of `charges`.
+///
+/// # Shapes
+/// `x` and `out`: `[rows, dim]`, `sigma`: `[rows]`, `charges`: `[charges, dim]`
+pub fn weighted_mean<T: pairwise::Scalar>(
+    augmentation: Augmentation,
+    x: &[T],
+    sigma: &[f64],
+    charges: &[T],
+    dim: usize,
+    out: &mut [T],
+) {
+    let logit = |row: usize, squared: f64| augmentation.log_weight(dim, sigma[row], squared);
+    pairwise::weighted_mean(x, charges, dim, logit, out);
+}

@@ -1,0 +1,83 @@
+//! The one ordinary differential equation of the project.
+//!
+//! `dx / d ln sigma = x - yhat(x, sigma)` (docs/equations.md, section 3) is PFGM's backward equation anchored at z, its
+//! counterpart for every D, and the probability flow of a variance-exploding diffusion model. Whoever estimates `yhat`
+//! is a [`Denoiser`]; samplers, encoders and likelihoods only ever see a [`Flow`].
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rand::Rng;
+
+use crate::{augmentation::Augmentation, kernel};
+
+/// Points at which `yhat` is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Query<'a> {
+    /// The points, `[rows, dim]`.
+    pub x: &'a [f64],
+    /// The noise level of each row.
+    pub sigma: &'a [f64],
+    /// Which item of the caller's batch each row belongs to; what depends on the item (its class) is found by it.
+    pub item: &'a [usize],
+}
+
+/// An estimate of `yhat(x, sigma)`, the field-weighted mean of the charges.
+pub trait Denoiser {
+    /// N, the number of coordinates of a point.
+    fn dim(&self) -> usize;
+
+    /// Writes `yhat` of every row of the query to `out`, `[rows, dim]`.
+    fn denoise(&self, query: &Query, out: &mut [f64]);
+}
+
+/// A denoiser together with the number of augmented dimensions whose field it estimates.
+pub struct Flow<'a> {
+    /// The estimate of `yhat`.
+    pub denoiser: &'a dyn Denoiser,
+    /// D.
+    pub augmentation: Augmentation,
+}
+
+impl Flow<'_> {
+    /// The right-hand side: writes `x - yhat(x, sigma)` to `out`, `[rows, dim]`.
+    pub fn velocity(&self, query: &Query, out: &mut [f64]) {
+        self.denoiser.denoise(query, out);
+        out.iter_mut().zip(query.x).for_each(|(out, x)| *out = x - *out);
+    }
+
+    /// A point of the prior at noise level `sigma`: what the uniform hemisphere is at r = sigma sqrt(D).
+    pub fn latent(&self, sigma: f64, rng: &mut impl Rng) -> Vec<f64> {
+        let mut x = vec![0.0; self.denoiser.dim()];
+        kernel::perturb(self.augmentation, sigma, rng, &mut x);
+        x
+    }
+}
+
+/// A denoiser that counts the rows it was asked for.
+pub struct Counted<'a> {
+    inner: &'a dyn Denoiser,
+    rows: AtomicU64,
+}
+
+impl<'a> Counted<'a> {
+    /// Counts what `inner` is asked for from now on.
+    pub fn new(inner: &'a dyn Denoiser) -> Self {
+        Self { inner, rows: AtomicU64::new(0) }
+    }
+
+    /// Rows so far; divided by the number of samples, the mean NFE.
+    pub fn rows(&self) -> u64 {
+        self.rows.load(Ordering::Relaxed)
+    }
+}
+
+impl Denoiser for Counted<'_> {
+    fn dim(&self) -> usize {
+        self.inner.dim()
+    }
+
+    fn denoise(&self, query: &Query, out: &mut [f64]) {
+        self.rows.fetch_add(query.sigma.len() as u64, Ordering::Relaxed);
+        self.inner.denoise(query, out);
+    }
+}

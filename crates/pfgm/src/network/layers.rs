@@ -1,0 +1,172 @@
+//! The layers that networks are built of: weights, and one call of `pfgm-kernels` each.
+
+use burn::{
+    module::{Module, Param},
+    tensor::{Device, Tensor, TensorData, activation::silu},
+};
+use rand::RngExt;
+
+use crate::random::{Purpose, Stream, stream};
+
+/// Draws initial weights, layer after layer, from one stream of its own.
+pub struct Initializer {
+    rng: Stream,
+    device: Device,
+}
+
+impl Initializer {
+    /// A source of weights on `device` that depends on `seed` alone.
+    pub fn new(seed: u64, device: Device) -> Self {
+        Self { rng: stream(seed, Purpose::Weights, 0, 0), device }
+    }
+
+    /// Xavier's uniform distribution, `U(-k, k)` with `k = gain sqrt(6 / (fan_in + fan_out))`.
+    fn uniform<const D: usize>(&mut self, shape: [usize; D], fans: (usize, usize), gain: f32) -> Param<Tensor<D>> {
+        let bound = gain * (6.0 / (fans.0 + fans.1) as f32).sqrt();
+        let count = shape.iter().product();
+        let values: Vec<f32> = (0..count).map(|_| bound * self.rng.random_range(-1.0..1.0_f32)).collect();
+        Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), &self.device))
+    }
+
+    fn constant(&mut self, len: usize, value: f32) -> Param<Tensor<1>> {
+        Param::from_tensor(Tensor::from_data(TensorData::new(vec![value; len], [len]), &self.device))
+    }
+}
+
+/// `x W + b`.
+#[derive(Module, Debug)]
+pub struct Linear {
+    /// `[in, out]`
+    weight: Param<Tensor<2>>,
+    /// `[out]`
+    bias: Option<Param<Tensor<1>>>,
+}
+
+impl Linear {
+    pub fn new(inputs: usize, outputs: usize, gain: f32, init: &mut Initializer) -> Self {
+        let weight = init.uniform([inputs, outputs], (inputs, outputs), gain);
+        Self { weight, bias: Some(init.constant(outputs, 0.0)) }
+    }
+
+    pub fn without_bias(inputs: usize, outputs: usize, init: &mut Initializer) -> Self {
+        Self { weight: init.uniform([inputs, outputs], (inputs, outputs), 1.0), bias: None }
+    }
+
+    pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        burn::tensor::module::linear(x, self.weight.val(), self.bias.as_ref().map(Param::val))
+    }
+}
+
+/// A convolution of stride 1 that keeps the size.
+#[derive(Module, Debug)]
+pub struct Conv {
+    /// `[kernel, kernel, in, out]`
+    weight: Param<Tensor<4>>,
+    /// `[out]`
+    bias: Param<Tensor<1>>,
+}
+
+impl Conv {
+    pub fn new(kernel: usize, inputs: usize, outputs: usize, gain: f32, init: &mut Initializer) -> Self {
+        let area = kernel * kernel;
+        let weight = init.uniform([kernel, kernel, inputs, outputs], (area * inputs, area * outputs), gain);
+        Self { weight, bias: init.constant(outputs, 0.0) }
+    }
+
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        pfgm_kernels::conv2d(x, self.weight.val(), Some(self.bias.val()), 1)
+    }
+}
+
+/// Group normalisation in groups of at least four channels, at most 32 groups.
+#[derive(Module, Debug)]
+pub struct GroupNorm {
+    gamma: Param<Tensor<1>>,
+    beta: Param<Tensor<1>>,
+    groups: usize,
+}
+
+impl GroupNorm {
+    const EPSILON: f64 = 1e-6;
+
+    pub fn new(channels: usize, init: &mut Initializer) -> Self {
+        let most = (channels / 4).clamp(1, 32);
+        let groups = (1..=most).rev().find(|groups| channels % groups == 0).expect("one divides all");
+        Self { gamma: init.constant(channels, 1.0), beta: init.constant(channels, 0.0), groups }
+    }
+
+    /// Layer normalisation: one group.
+    pub fn layer(channels: usize, init: &mut Initializer) -> Self {
+        Self { gamma: init.constant(channels, 1.0), beta: init.constant(channels, 0.0), groups: 1 }
+    }
+
+    pub fn forward(&self, x: Tensor<4>, activate: bool) -> Tensor<4> {
+        pfgm_kernels::group_norm(x, self.gamma.val(), self.beta.val(), self.groups, Self::EPSILON, activate)
+    }
+
+    /// On vectors: images of one pixel.
+    pub fn forward_vector(&self, x: Tensor<2>, activate: bool) -> Tensor<2> {
+        let [batch, channels] = x.dims();
+        self.forward(x.reshape([batch, 1, 1, channels]), activate).reshape([batch, channels])
+    }
+}
+
+/// Two linear layers with SiLU after each: what embeddings pass through before the blocks see them.
+#[derive(Module, Debug)]
+pub struct EmbeddingMlp {
+    first: Linear,
+    second: Linear,
+}
+
+impl EmbeddingMlp {
+    pub fn new(inputs: usize, width: usize, init: &mut Initializer) -> Self {
+        Self { first: Linear::new(inputs, width, 1.0, init), second: Linear::new(width, width, 1.0, init) }
+    }
+
+    pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        silu(self.second.forward(silu(self.first.forward(x))))
+    }
+}
+
+/// Dropout masks for one training batch: those of an item come from the item's own stream, so that they do not depend
+/// on how a batch is split.
+pub struct Dropout {
+    streams: Vec<Stream>,
+}
+
+impl Dropout {
+    /// Masks for the items `first..first + count` of step `step`.
+    pub fn new(seed: u64, step: u64, first: usize, count: usize) -> Self {
+        let streams = (first..first + count).map(|item| stream(seed, Purpose::Dropout, step, item as u64)).collect();
+        Self { streams }
+    }
+
+    /// Zeroes values with the given probability and scales the others so that the mean stays.
+    ///
+    /// # Shapes
+    /// The first dimension of `x` is the batch.
+    pub fn apply<const D: usize>(&mut self, x: Tensor<D>, probability: f64) -> Tensor<D> {
+        if probability <= 0.0 {
+            return x;
+        }
+        let shape = x.dims();
+        let per_item = shape[1..].iter().product::<usize>();
+        let keep = 1.0 / (1.0 - probability as f32);
+        let mask: Vec<f32> = self
+            .streams
+            .iter_mut()
+            .flat_map(|stream| (0..per_item).map(move |_| if stream.random_bool(probability) { 0.0 } else { keep }))
+            .collect();
+        assert_eq!(mask.len(), per_item * shape[0], "dropout: one stream for each item of the batch");
+        let mask = Tensor::from_data(TensorData::new(mask, shape), &x.device());
+        x * mask
+    }
+}
+
+/// [`Dropout::apply`] where training asks for it.
+pub fn dropout<const D: usize>(masks: &mut Option<&mut Dropout>, x: Tensor<D>, probability: f64) -> Tensor<D> {
+    match masks {
+        Some(masks) => masks.apply(x, probability),
+        None => x,
+    }
+}

@@ -1,0 +1,117 @@
+//! Networks: from a scaled point and its noise level to a raw output of the point's shape.
+//!
+//! A network knows nothing of noise levels' meaning, of D, or of objectives: [`precondition`](crate::precondition) turns
+//! it into an estimate of `yhat`. Image networks are channels-last from end to end and made of the operations of
+//! `pfgm-kernels`.
+
+mod embedding;
+mod layers;
+pub mod mlp;
+pub mod unet;
+
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor},
+};
+use pfgm_data::Shape;
+use serde::{Deserialize, Serialize};
+
+pub use layers::{Dropout, Initializer};
+pub use mlp::{Mlp, MlpConfig};
+pub use unet::{Unet, UnetConfig};
+
+/// The choice of a network and its sizes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum NetworkConfig {
+    /// A residual multilayer perceptron, for vectors.
+    Mlp(MlpConfig),
+    /// The DDPM++ U-Net, for images.
+    Unet(UnetConfig),
+}
+
+/// Why a network does not fit its data.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NetworkError {
+    /// A U-Net was asked to work on vectors.
+    #[error("network.kind = \"unet\" works on images, but the data are {0}; use \"mlp\"")]
+    NotAnImage(Shape),
+    /// The image cannot be halved often enough.
+    #[error(
+        "network.multipliers has {levels} levels, so the image's sides must be multiples of {stride}; the data are \
+         {shape}"
+    )]
+    Stride {
+        /// The number of levels.
+        levels: usize,
+        /// What the sides must be multiples of.
+        stride: usize,
+        /// The shape of the data.
+        shape: Shape,
+    },
+    /// A size that must be positive is zero, or does not divide.
+    #[error("network.{key} = {value}: {problem}")]
+    Size {
+        /// The key.
+        key: &'static str,
+        /// Its value.
+        value: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+}
+
+/// One of the networks.
+#[derive(Module, Debug)]
+pub enum Network {
+    /// For vectors.
+    Mlp(Mlp),
+    /// For images.
+    Unet(Unet),
+}
+
+impl NetworkConfig {
+    /// Makes a network with initial weights drawn from `seed`.
+    ///
+    /// `classes` is the number of class labels it is conditioned on, 0 for none.
+    ///
+    /// # Errors
+    /// When the sizes do not fit the shape of the data.
+    pub fn init(&self, shape: Shape, classes: usize, seed: u64, device: &Device) -> Result<Network, NetworkError> {
+        let mut initializer = Initializer::new(seed, device.clone());
+        match self {
+            Self::Mlp(config) => Ok(Network::Mlp(config.init(shape.dim(), classes, &mut initializer)?)),
+            Self::Unet(config) => Ok(Network::Unet(config.init(shape, classes, &mut initializer)?)),
+        }
+    }
+
+    /// Floats per item that a training step keeps for the backward pass, roughly: what memory estimates rest on.
+    pub fn activations(&self, shape: Shape) -> usize {
+        match self {
+            Self::Mlp(config) => config.activations(shape.dim()),
+            Self::Unet(config) => config.activations(shape),
+        }
+    }
+}
+
+/// What a network is evaluated on.
+pub struct NetworkInput<'a> {
+    /// The scaled points, `[batch, N]`.
+    pub x: Tensor<2>,
+    /// The embedded noise level of each, `[batch]`.
+    pub noise: Tensor<1>,
+    /// The classes as rows of zeros and a one, `[batch, classes]`; a row of zeros has no class.
+    pub classes: Option<Tensor<2>>,
+    /// Where dropout takes its masks from; none outside training.
+    pub dropout: Option<&'a mut Dropout>,
+}
+
+impl Network {
+    /// The raw output, `[batch, N]`.
+    pub fn forward(&self, input: NetworkInput) -> Tensor<2> {
+        match self {
+            Self::Mlp(network) => network.forward(input),
+            Self::Unet(network) => network.forward(input),
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The blocks of the DDPM++ U-Net (arXiv 2011.13456, appendix H).
+
+use std::f64::consts::FRAC_1_SQRT_2;
+
+use burn::{module::Module, tensor::Tensor};
+
+use crate::network::layers::{Conv, Dropout, GroupNorm, Initializer, Linear, dropout};
+
+/// What a block does to the size of the image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resample {
+    Keep,
+    Down,
+    Up,
+}
+
+impl Resample {
+    fn apply(self, x: Tensor<4>) -> Tensor<4> {
+        match self {
+            Self::Keep => x,
+            Self::Down => pfgm_kernels::downsample(x),
+            Self::Up => pfgm_kernels::upsample(x),
+        }
+    }
+}
+
+/// What a block is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct BlockConfig {
+    pub inputs: usize,
+    pub outputs: usize,
+    pub embedding: usize,
+    pub resample: Resample,
+    pub attention: bool,
+    pub dropout: f64,
+}
+
+/// A residual block of BigGAN's kind: both branches are resampled, and their sum is divided by sqrt(2).
+#[derive(Module, Debug)]
+pub struct Block {
+    norm0: GroupNorm,
+    conv0: Conv,
+    embedding: Linear,
+    norm1: GroupNorm,
+    conv1: Conv,
+    skip: Option<Conv>,
+    attention: Option<Attention>,
+    dropout: f64,
+    #[module(skip)]
+    resample: Resample,
+}
+
+impl Block {
+    pub fn new(config: BlockConfig, init: &mut Initializer) -> Self {
+        let BlockConfig { inputs, outputs, embedding, resample, attention, dropout } = config;
+        Self {
+            norm0: GroupNorm::new(inputs, init),
+            conv0: Conv::new(3, inputs, outputs, 1.0, init),
+            embedding: Linear::new(embedding, outputs, 1.0, init),
+            norm1: GroupNorm::new(outputs, init),
+            conv1: Conv::new(3, outputs, outputs, 1e-5, init),
+            skip: (inputs != outputs || resample != Resample::Keep).then(|| Conv::new(1, inputs, outputs, 1.0, init)),
+            attention: attention.then(|| Attention::new(outputs, init)),
+            dropout,
+            resample,
+        }
+    }
+
+    /// # Shapes
+    /// `x`: `[batch, height, width, inputs]`, `embedding`: `[batch, embedding]`
+    pub fn forward(&self, x: Tensor<4>, embedding: Tensor<2>, masks: &mut Option<&mut Dropout>) -> Tensor<4> {
+        let h = self.resample.apply(self.norm0.forward(x.clone(), true));
+        let h = self.conv0.forward(h);
+        let shift = self.embedding.forward(embedding);
+        let [batch, outputs] = shift.dims();
+        let h = self.norm1.forward(h + shift.reshape([batch, 1, 1, outputs]), true);
+        let h = self.conv1.forward(dropout(masks, h, self.dropout));
+        let x = self.resample.apply(x);
+        let x = match &self.skip {
+            Some(skip) => skip.forward(x),
+            None => x,
+        };
+        let x = (x + h).mul_scalar(FRAC_1_SQRT_2);
+        match &self.attention {
+            Some(attention) => attention.forward(x),
+            None => x,
+        }
+    }
+}
+
+/// Self-attention over the pixels with one head, as a residual.
+#[derive(Module, Debug)]
+pub struct Attention {
+    norm: GroupNorm,
+    qkv: Conv,
+    project: Conv,
+}
+
+impl Attention {
+    fn new(channels: usize, init: &mut Initializer) -> Self {
+        Self {
+            norm: GroupNorm::new(channels, init),
+            qkv: Conv::new(1, channels, 3 * channels, 0.2_f32.sqrt(), init),
+            project: Conv::new(1, channels, channels, 1e-5, init),
+        }
+    }
+
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let [batch, height, width, channels] = x.dims();
+        let qkv = self.qkv.forward(self.norm.forward(x.clone(), false));
+        let mut parts = qkv.reshape([batch, height * width, 3 * channels]).chunk(3, 2).into_iter();
+        let mut part = || parts.next().expect("three parts");
+        let mixed = pfgm_kernels::attention(part(), part(), part(), 1);
+        (x + self.project.forward(mixed.reshape([batch, height, width, channels]))).mul_scalar(FRAC_1_SQRT_2)
+    }
+}

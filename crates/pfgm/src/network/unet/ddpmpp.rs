@@ -1,0 +1,163 @@
+//! The DDPM++ U-Net of score-based models (arXiv 2011.13456), which PFGM and PFGM++ train.
+
+use burn::{module::Module, tensor::Tensor};
+use pfgm_data::Shape;
+use serde::{Deserialize, Serialize};
+
+use super::blocks::{Block, BlockConfig, Resample};
+use crate::network::{
+    NetworkError, NetworkInput,
+    embedding::Embedding,
+    layers::{Conv, GroupNorm, Initializer},
+};
+
+/// Sizes of a [`Unet`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UnetConfig {
+    /// Channels at full size.
+    pub width: usize,
+    /// Channels of each level as a multiple of `width`; each level after the first halves the image.
+    pub multipliers: Vec<usize>,
+    /// Residual blocks of a level.
+    pub blocks: usize,
+    /// Heights of the image at which blocks attend.
+    pub attention: Vec<usize>,
+    /// Probability of dropout in the blocks.
+    pub dropout: f64,
+}
+
+impl Default for UnetConfig {
+    fn default() -> Self {
+        Self { width: 64, multipliers: vec![1, 2, 2], blocks: 2, attention: vec![16], dropout: 0.0 }
+    }
+}
+
+/// Blocks on the way down, each remembered; two blocks with attention at the bottom; blocks on the way up, each of
+/// which also sees what the way down remembered.
+#[derive(Module, Debug)]
+pub struct Unet {
+    embedding: Embedding,
+    input: Conv,
+    down: Vec<Block>,
+    middle: Vec<Block>,
+    up: Vec<Block>,
+    norm: GroupNorm,
+    output: Conv,
+    /// Height, width and channels of the image.
+    size: [usize; 3],
+    /// Whether each block on the way up takes a remembered image.
+    #[module(skip)]
+    joins: Vec<bool>,
+}
+
+impl UnetConfig {
+    pub(in crate::network) fn init(
+        &self,
+        shape: Shape,
+        classes: usize,
+        init: &mut Initializer,
+    ) -> Result<Unet, NetworkError> {
+        let size = self.check(shape)?;
+        let embedding_width = 4 * self.width;
+        let embedding = Embedding::new(self.width, embedding_width, classes, init);
+        let block = |inputs, outputs, resample, attention| BlockConfig {
+            inputs,
+            outputs,
+            embedding: embedding_width,
+            resample,
+            attention,
+            dropout: self.dropout,
+        };
+        let input = Conv::new(3, size[2], self.width, 1.0, init);
+        let (mut down, mut remembered, mut channels) = (Vec::new(), vec![self.width], self.width);
+        for (level, multiplier) in self.multipliers.iter().enumerate() {
+            if level > 0 {
+                down.push(Block::new(block(channels, channels, Resample::Down, false), init));
+                remembered.push(channels);
+            }
+            let attends = self.attention.contains(&(size[0] >> level));
+            for _ in 0..self.blocks {
+                down.push(Block::new(block(channels, multiplier * self.width, Resample::Keep, attends), init));
+                channels = multiplier * self.width;
+                remembered.push(channels);
+            }
+        }
+        let middle =
+            [true, false].map(|attends| Block::new(block(channels, channels, Resample::Keep, attends), init)).into();
+        let (mut up, mut joins) = (Vec::new(), Vec::new());
+        for (level, multiplier) in self.multipliers.iter().enumerate().rev() {
+            if level + 1 < self.multipliers.len() {
+                up.push(Block::new(block(channels, channels, Resample::Up, false), init));
+                joins.push(false);
+            }
+            for index in 0..=self.blocks {
+                // On the way up only the last block of a level attends.
+                let attends = index == self.blocks && self.attention.contains(&(size[0] >> level));
+                let joined = channels + remembered.pop().expect("as many joins as images remembered");
+                channels = multiplier * self.width;
+                up.push(Block::new(block(joined, channels, Resample::Keep, attends), init));
+                joins.push(true);
+            }
+        }
+        let norm = GroupNorm::new(channels, init);
+        let output = Conv::new(3, channels, size[2], 1e-5, init);
+        Ok(Unet { embedding, input, down, middle, up, norm, output, size, joins })
+    }
+
+    fn check(&self, shape: Shape) -> Result<[usize; 3], NetworkError> {
+        let Shape::Image { height, width, channels } = shape else { return Err(NetworkError::NotAnImage(shape)) };
+        let wrong = |key, value: String, problem| Err(NetworkError::Size { key, value, problem });
+        if self.width < 4 || self.width % 4 != 0 {
+            return wrong("width", self.width.to_string(), "give a positive multiple of 4");
+        }
+        if self.multipliers.is_empty() || self.multipliers.contains(&0) {
+            return wrong("multipliers", format!("{:?}", self.multipliers), "give one positive number a level");
+        }
+        if self.blocks == 0 {
+            return wrong("blocks", "0".into(), "give at least 1");
+        }
+        let levels = self.multipliers.len();
+        let stride = 1 << (levels - 1);
+        if height % stride != 0 || width % stride != 0 {
+            return Err(NetworkError::Stride { levels, stride, shape });
+        }
+        Ok([height, width, channels])
+    }
+
+    pub(in crate::network) fn activations(&self, shape: Shape) -> usize {
+        let Shape::Image { height, width, .. } = shape else { return 0 };
+        // A block keeps about 14 images of its channels: two norms (centred, scaled, activated), two convolutions with
+        // their inputs in both layouts, the sum; blocks on the way up have twice the inputs.
+        let level = |(level, multiplier): (usize, &usize)| {
+            let pixels = (height >> level) * (width >> level);
+            let blocks = 2 * self.blocks + 3;
+            14 * pixels * multiplier * self.width * blocks
+        };
+        self.multipliers.iter().enumerate().map(level).sum()
+    }
+}
+
+impl Unet {
+    pub(in crate::network) fn forward(&self, mut input: NetworkInput) -> Tensor<2> {
+        let [batch, dim] = input.x.dims();
+        let [height, width, channels] = self.size;
+        let embedding = self.embedding.forward(input.noise, input.classes);
+        let mut x = self.input.forward(input.x.reshape([batch, height, width, channels]));
+        let mut remembered = vec![x.clone()];
+        for block in &self.down {
+            x = block.forward(x, embedding.clone(), &mut input.dropout);
+            remembered.push(x.clone());
+        }
+        for block in &self.middle {
+            x = block.forward(x, embedding.clone(), &mut input.dropout);
+        }
+        for (block, &join) in self.up.iter().zip(&self.joins) {
+            if join {
+                x = Tensor::cat(vec![x, remembered.pop().expect("as many joins as images remembered")], 3);
+            }
+            x = block.forward(x, embedding.clone(), &mut input.dropout);
+        }
+        self.output.forward(self.norm.forward(x, true)).reshape([batch, dim])
+    }
+}
