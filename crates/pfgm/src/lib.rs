@@ -7,10 +7,18 @@
 //! the mathematics, `docs/architecture.md` says where what is.
 
 pub mod augmentation;
+pub mod config;
+pub mod device;
 pub mod field;
 pub mod flow;
 pub mod kernel;
+pub mod model;
 pub mod network;
+pub mod objective;
 pub mod precondition;
+pub mod presets;
 pub mod random;
+pub mod sample;
 pub mod solver;
+pub mod train;
+pub mod weights;

@@ -72,6 +72,16 @@ pub enum SolverError {
     },
 }
 
+impl SolverError {
+    /// The same error, its item counted from the first of an earlier batch.
+    pub fn after(self, earlier: usize) -> Self {
+        match self {
+            Self::StepUnderflow { sigma, item } => Self::StepUnderflow { sigma, item: item + earlier },
+            Self::NotFinite { sigma, item } => Self::NotFinite { sigma, item: item + earlier },
+        }
+    }
+}
+
 /// Carries every row of `x` from the prior's noise level down to the data's, in place.
 ///
 /// # Errors

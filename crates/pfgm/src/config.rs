@@ -1,0 +1,235 @@
+//! What a run is made of: the TOML file that a user writes, resolved to numbers before training starts.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    augmentation::Augmentation, network::NetworkConfig, network::UnetConfig, objective::DenoisingObjective,
+    objective::Objective, solver::SolverConfig,
+};
+
+/// Everything that decides a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// What to learn from.
+    pub data: DataConfig,
+    /// The space that the flow lives in.
+    pub flow: FlowConfig,
+    /// How estimates are judged.
+    pub objective: Objective,
+    /// What makes them.
+    pub network: NetworkConfig,
+    /// How they get better.
+    pub train: TrainConfig,
+    /// How samples are drawn when nothing else is asked for.
+    pub sample: SampleConfig,
+}
+
+/// The data of a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DataConfig {
+    /// A built-in data set or a path.
+    pub source: String,
+    /// Of a table, the columns to learn; all when empty.
+    pub columns: Vec<String>,
+    /// Of a table, the column of classes.
+    pub label: Option<String>,
+    /// Whether the network is conditioned on the classes.
+    pub conditional: bool,
+    /// Rows kept out of training, to measure on.
+    pub hold_out: usize,
+}
+
+/// The space and the range of the flow.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FlowConfig {
+    /// D: a number above 0, or "inf".
+    pub augmentation: Augmentation,
+    /// The lowest noise level, where sampling ends.
+    pub sigma_min: f64,
+    /// The highest noise level, where the prior is; calibrated from the data when it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sigma_max: Option<f64>,
+    /// The standard deviation of the data in the model's space; measured when it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sigma_data: Option<f64>,
+}
+
+impl Default for FlowConfig {
+    fn default() -> Self {
+        Self { augmentation: Augmentation::Finite(128.0), sigma_min: 2e-3, sigma_max: None, sigma_data: None }
+    }
+}
+
+impl Default for Objective {
+    fn default() -> Self {
+        Self::Denoising(DenoisingObjective::default())
+    }
+}
+
+impl Default for NetworkConfig {
+    fn default() -> Self {
+        Self::Unet(UnetConfig::default())
+    }
+}
+
+/// The trainer's numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainConfig {
+    /// Seed of every random stream of the training.
+    pub seed: u64,
+    /// Steps of the optimiser.
+    pub steps: u64,
+    /// Items of a step.
+    pub batch: usize,
+    /// Parts that a batch is computed in, one after another, to need less memory.
+    pub accumulate: usize,
+    /// Adam's learning rate after warm-up.
+    pub lr: f64,
+    /// Adam's decay rates of the first and second moment.
+    pub betas: [f64; 2],
+    /// Adam's epsilon.
+    pub epsilon: f64,
+    /// Steps over which the learning rate rises from zero.
+    pub warmup: u64,
+    /// Steps at the end over which the learning rate falls to zero.
+    pub cooldown: u64,
+    /// The norm to which the gradient of all weights together is clipped; 0 for no clipping.
+    pub clip: f64,
+    /// Decay of the moving average of the weights.
+    pub ema: f64,
+    /// Whether images are mirrored half of the time.
+    pub flip: bool,
+    /// How often a class is hidden from the network, for classifier-free guidance.
+    pub label_dropout: f64,
+    /// Steps between checkpoints; one is always written at the end.
+    pub checkpoint_every: u64,
+    /// Checkpoints kept.
+    pub keep: usize,
+    /// Steps between lines of the log.
+    pub log_every: u64,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            steps: 10_000,
+            batch: 128,
+            accumulate: 1,
+            lr: 1e-3,
+            betas: [0.9, 0.999],
+            epsilon: 1e-8,
+            warmup: 100,
+            cooldown: 0,
+            clip: 1.0,
+            ema: 0.999,
+            flip: false,
+            label_dropout: 0.1,
+            checkpoint_every: 1000,
+            keep: 3,
+            log_every: 50,
+        }
+    }
+}
+
+/// The sampler's numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SampleConfig {
+    /// The solver.
+    pub solver: SolverConfig,
+    /// The strength of classifier-free guidance; 1 is plain conditional sampling.
+    pub guidance: f64,
+}
+
+impl Default for SampleConfig {
+    fn default() -> Self {
+        Self { solver: SolverConfig::default(), guidance: 1.0 }
+    }
+}
+
+/// A value that cannot work.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key} = {value}: {problem}")]
+pub struct ConfigError {
+    /// The key, with its table.
+    pub key: &'static str,
+    /// The value.
+    pub value: String,
+    /// What to do about it.
+    pub problem: String,
+}
+
+impl Config {
+    /// Checks every number that can be checked without the data.
+    ///
+    /// # Errors
+    /// On the first that cannot work.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let Self { flow, train, sample, objective, .. } = self;
+        let fail = |key, value: String, problem: &str| Err(ConfigError { key, value, problem: problem.into() });
+        let positive = |key, value: f64| {
+            if value > 0.0 && value.is_finite() {
+                Ok(())
+            } else {
+                fail(key, value.to_string(), "give a number above 0")
+            }
+        };
+        let share = |key, value: f64| {
+            if (0.0..1.0).contains(&value) { Ok(()) } else { fail(key, value.to_string(), "give a share in [0, 1)") }
+        };
+        let counted = |key, value: u64| if value > 0 { Ok(()) } else { fail(key, "0".into(), "give at least 1") };
+        positive("flow.sigma_min", flow.sigma_min)?;
+        if let Some(sigma_max) = flow.sigma_max
+            && (sigma_max <= flow.sigma_min || !sigma_max.is_finite())
+        {
+            return fail("flow.sigma_max", sigma_max.to_string(), "give a number above flow.sigma_min");
+        }
+        if let Some(sigma_data) = flow.sigma_data {
+            positive("flow.sigma_data", sigma_data)?;
+        }
+        match objective {
+            Objective::Field(field) => {
+                positive("objective.s", field.s)?;
+                positive("objective.tau", field.tau)?;
+                positive("objective.gamma", field.gamma)?;
+                if field.field_batch < train.batch {
+                    let problem = format!("the field batch contains the loss batch: give at least {}", train.batch);
+                    return fail("objective.field_batch", field.field_batch.to_string(), &problem);
+                }
+            }
+            Objective::Denoising(denoising) => positive("objective.std", denoising.std)?,
+        }
+        let dropout = match &self.network {
+            NetworkConfig::Mlp(mlp) => mlp.dropout,
+            NetworkConfig::Unet(unet) => unet.dropout,
+        };
+        share("network.dropout", dropout)?;
+        counted("train.steps", train.steps)?;
+        counted("train.batch", train.batch as u64)?;
+        counted("train.accumulate", train.accumulate as u64)?;
+        counted("train.checkpoint_every", train.checkpoint_every)?;
+        counted("train.keep", train.keep as u64)?;
+        counted("train.log_every", train.log_every)?;
+        if train.accumulate > train.batch {
+            let problem = format!("a batch of {} cannot be split into more parts", train.batch);
+            return fail("train.accumulate", train.accumulate.to_string(), &problem);
+        }
+        positive("train.lr", train.lr)?;
+        positive("train.epsilon", train.epsilon)?;
+        share("train.betas", train.betas[0])?;
+        share("train.betas", train.betas[1])?;
+        share("train.ema", train.ema)?;
+        share("train.label_dropout", train.label_dropout)?;
+        if train.clip < 0.0 || train.clip.is_nan() {
+            return fail("train.clip", train.clip.to_string(), "give a norm above 0, or 0 for no clipping");
+        }
+        counted("sample.solver.steps", sample.solver.steps as u64)?;
+        positive("sample.solver.rtol", sample.solver.rtol)?;
+        positive("sample.solver.atol", sample.solver.atol)
+    }
+}

@@ -1,0 +1,65 @@
+//! Where networks are computed, chosen at run time.
+
+use burn::tensor::Device;
+
+/// Why a device cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DeviceError {
+    /// The name says nothing.
+    #[error("device `{0}`: not known; this build has {1}")]
+    Unknown(String, String),
+    /// The program was built without it.
+    #[error("device `{0}`: this program was built without it; build with `--features {1}`, or use one of {2}")]
+    NotBuilt(String, &'static str, String),
+}
+
+/// The devices that this build can use, as [`open`] takes them.
+pub fn available() -> Vec<&'static str> {
+    let mut names = vec!["cpu"];
+    if cfg!(feature = "cuda") {
+        names.push("cuda");
+    }
+    if cfg!(feature = "wgpu") {
+        names.push("wgpu");
+    }
+    names
+}
+
+/// The device of a name: `cpu`, `cuda`, `cuda:1`, `wgpu`.
+///
+/// # Errors
+/// When the name is unknown, or this build does not have the device.
+pub fn open(name: &str) -> Result<Device, DeviceError> {
+    let unknown = || DeviceError::Unknown(name.to_owned(), available().join(", "));
+    let (kind, index) = match name.split_once(':') {
+        Some((kind, index)) => (kind, Some(index.parse::<usize>().map_err(|_| unknown())?)),
+        None => (name, None),
+    };
+    match kind {
+        "cpu" if index.is_none() => Ok(Device::flex()),
+        "cuda" => cuda(name, index),
+        "wgpu" => wgpu(name, index),
+        _ => Err(unknown()),
+    }
+}
+
+#[cfg(feature = "cuda")]
+fn cuda(_name: &str, index: Option<usize>) -> Result<Device, DeviceError> {
+    Ok(Device::cuda(index.unwrap_or(0)))
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cuda(name: &str, _index: Option<usize>) -> Result<Device, DeviceError> {
+    Err(DeviceError::NotBuilt(name.to_owned(), "cuda", available().join(", ")))
+}
+
+#[cfg(feature = "wgpu")]
+fn wgpu(_name: &str, index: Option<usize>) -> Result<Device, DeviceError> {
+    use burn::tensor::DeviceKind;
+    Ok(Device::wgpu(index.map_or(DeviceKind::DefaultDevice, DeviceKind::DiscreteGpu)))
+}
+
+#[cfg(not(feature = "wgpu"))]
+fn wgpu(name: &str, _index: Option<usize>) -> Result<Device, DeviceError> {
+    Err(DeviceError::NotBuilt(name.to_owned(), "wgpu", available().join(", ")))
+}

@@ -1,0 +1,203 @@
+//! A model: a network with everything that is needed to use it.
+
+use burn::{module::Module, tensor::Device};
+use pfgm_data::{Dataset, Shape, Transform};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    augmentation::Augmentation,
+    config::Config,
+    network::{Network, NetworkError},
+    objective::Objective,
+    precondition::{NetworkDenoiser, Precondition},
+};
+
+/// The noise level that sampling starts from when neither the user nor the objective says: EDM's.
+const SIGMA_MAX: f64 = 80.0;
+
+/// What of a data set a model keeps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataInfo {
+    /// The name of the data set.
+    pub name: String,
+    /// The shape of a row.
+    pub shape: Shape,
+    /// Between the data's own units and the model's space.
+    pub transform: Transform,
+    /// The range of the data's values, to which images are clipped.
+    pub range: (f32, f32),
+    /// The names of a table's columns.
+    pub columns: Vec<String>,
+    /// The names of the classes; empty when there are none.
+    pub classes: Vec<String>,
+    /// Rows that were trained on.
+    pub rows: usize,
+}
+
+/// Everything about a run but its weights: kept in every checkpoint.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// The configuration, resolved.
+    pub config: Config,
+    /// The data.
+    pub data: DataInfo,
+}
+
+/// Why a configuration does not go with its data.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ModelError {
+    /// The network does not.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// Classes are wanted but there are none.
+    #[error("data.conditional = true, but {0} has no labels; set it to false, or give labels")]
+    NoLabels(String),
+    /// The field batch is larger than the data.
+    #[error(
+        "objective.field_batch = {field_batch}, but {name} has only {rows} rows to train on; set it to at most {rows}"
+    )]
+    FieldBatch {
+        /// What was asked for.
+        field_batch: usize,
+        /// Of which data set.
+        name: String,
+        /// How many rows there are.
+        rows: usize,
+    },
+    /// Mirroring needs images.
+    #[error("train.flip = true mirrors images, but the data are {0}; set it to false")]
+    Flip(Shape),
+}
+
+impl Record {
+    /// Resolves a configuration against the data that it trains on: measures what is left to be measured, and checks
+    /// that both go together.
+    ///
+    /// # Errors
+    /// When they do not.
+    pub fn resolve(mut config: Config, dataset: &Dataset) -> Result<Self, ModelError> {
+        let rows = dataset.len();
+        if let Some(field_batch) = config.objective.field_batch()
+            && field_batch > rows
+        {
+            return Err(ModelError::FieldBatch { field_batch, name: dataset.name.clone(), rows });
+        }
+        if config.data.conditional && dataset.labels.is_none() {
+            return Err(ModelError::NoLabels(dataset.name.clone()));
+        }
+        if config.train.flip && !matches!(dataset.shape, Shape::Image { .. }) {
+            return Err(ModelError::Flip(dataset.shape));
+        }
+        let transform = Transform::fit(dataset);
+        let spread = Spread::measure(dataset, &transform);
+        let calibrated = match &mut config.objective {
+            Objective::Field(field) => {
+                let calibration = field.calibrate(dataset.shape.dim(), spread.norm);
+                field.m = Some(calibration.m);
+                calibration.z_max
+            }
+            Objective::Denoising(_) => SIGMA_MAX,
+        };
+        config.flow.sigma_max.get_or_insert(calibrated);
+        config.flow.sigma_data.get_or_insert(spread.std);
+        let classes = match &dataset.labels {
+            Some(labels) if config.data.conditional => labels.names.clone(),
+            _ => Vec::new(),
+        };
+        let data = DataInfo {
+            name: dataset.name.clone(),
+            shape: dataset.shape,
+            transform,
+            range: dataset.range,
+            columns: dataset.columns.clone(),
+            classes,
+            rows,
+        };
+        Ok(Self { config, data })
+    }
+
+    /// N.
+    pub fn dim(&self) -> usize {
+        self.data.shape.dim()
+    }
+
+    /// The lowest and the highest noise level of the flow.
+    pub fn range(&self) -> (f64, f64) {
+        (self.config.flow.sigma_min, self.config.flow.sigma_max.unwrap_or(SIGMA_MAX))
+    }
+
+    /// D.
+    pub fn augmentation(&self) -> Augmentation {
+        self.config.flow.augmentation
+    }
+
+    /// How the network's output becomes `yhat`.
+    pub fn precondition(&self) -> Precondition {
+        Precondition { sigma_data: self.config.flow.sigma_data.unwrap_or(0.5) }
+    }
+
+    /// A network with fresh weights.
+    ///
+    /// # Errors
+    /// When it does not fit the data.
+    pub fn network(&self, device: &Device) -> Result<Network, NetworkError> {
+        self.config.network.init(self.data.shape, self.data.classes.len(), self.config.train.seed, device)
+    }
+
+    /// The network as an estimate of `yhat` for a batch whose items have the given classes.
+    pub fn denoiser(
+        &self,
+        network: &Network,
+        labels: Vec<Option<u32>>,
+        guidance: f64,
+        rows_at_once: usize,
+        device: &Device,
+    ) -> NetworkDenoiser {
+        NetworkDenoiser {
+            network: network.valid(),
+            precondition: self.precondition(),
+            dim: self.dim(),
+            classes: self.data.classes.len(),
+            labels,
+            guidance,
+            rows_at_once,
+            device: device.clone().inner(),
+        }
+    }
+}
+
+/// How far the data spread in the model's space.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spread {
+    /// The mean norm of the centred rows.
+    pub norm: f64,
+    /// The root mean square of the centred values.
+    pub std: f64,
+}
+
+impl Spread {
+    /// Measures all rows of a data set.
+    pub fn measure(dataset: &Dataset, transform: &Transform) -> Self {
+        let (rows, dim) = (dataset.len(), dataset.shape.dim());
+        let mut row = vec![0.0; dim];
+        let mut mean = vec![0.0; dim];
+        let mut each = |visit: &mut dyn FnMut(&[f32])| {
+            for index in 0..rows {
+                dataset.read(index, &mut row);
+                transform.forward(&mut row);
+                visit(&row);
+            }
+        };
+        each(&mut |row| mean.iter_mut().zip(row).for_each(|(mean, &value)| *mean += f64::from(value) / rows as f64));
+        let (mut norm, mut square) = (0.0, 0.0);
+        each(&mut |row| {
+            let squares: f64 = row.iter().zip(&mean).map(|(&value, mean)| (f64::from(value) - mean).powi(2)).sum();
+            norm += squares.sqrt() / rows as f64;
+            square += squares / (rows * dim) as f64;
+        });
+        // Data without any spread are one point; any scale serves them.
+        Self { norm, std: if square > 0.0 { square.sqrt() } else { 1.0 } }
+    }
+}

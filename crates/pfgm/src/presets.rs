@@ -1,0 +1,32 @@
+//! Configurations that come with the program.
+
+/// A named configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Preset {
+    /// Its name.
+    pub name: &'static str,
+    /// Its TOML.
+    pub text: &'static str,
+}
+
+macro_rules! presets {
+    ($($name:literal),* $(,)?) => {
+        /// All presets, the default first.
+        pub const PRESETS: &[Preset] =
+            &[$(Preset { name: $name, text: include_str!(concat!("../../../presets/", $name, ".toml")) }),*];
+    };
+}
+
+presets!["digits", "heart", "fashion-mnist", "wine", "cifar10"];
+
+/// The preset of a name.
+pub fn find(name: &str) -> Option<Preset> {
+    PRESETS.iter().copied().find(|preset| preset.name == name)
+}
+
+impl Preset {
+    /// What it is: the comment it begins with.
+    pub fn description(self) -> &'static str {
+        self.text.lines().next().unwrap_or_default().trim_start_matches("# ")
+    }
+}

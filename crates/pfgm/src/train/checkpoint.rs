@@ -1,0 +1,235 @@
+//! Checkpoints: one safetensors file with the weights, their average, the optimiser's state, and the run's record.
+//!
+//! A file is written aside, synced, and renamed, so that a name always stands for a whole file. It needs nothing beside
+//! it: the record says what network the weights belong to and what data they were trained on.
+
+use std::{
+    collections::HashMap,
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    model::Record,
+    weights::{Weight, WeightError},
+};
+
+/// The version of the layout.
+const FORMAT: u32 = 1;
+const ENDING: &str = "safetensors";
+
+/// Weights of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// The weights that the optimiser moves.
+    Network,
+    /// Their moving average, which samples are drawn with.
+    Average,
+    /// Adam's first moments.
+    First,
+    /// Adam's second moments.
+    Second,
+}
+
+impl Group {
+    /// All of them, as a checkpoint holds them.
+    pub const ALL: [Self; 4] = [Self::Network, Self::Average, Self::First, Self::Second];
+
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Network => "network.",
+            Self::Average => "ema.",
+            Self::First => "adam.first.",
+            Self::Second => "adam.second.",
+        }
+    }
+}
+
+/// What a checkpoint says about itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Header {
+    format: u32,
+    step: u64,
+    record: Record,
+}
+
+/// A checkpoint in memory.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    /// Steps taken.
+    pub step: u64,
+    /// The run.
+    pub record: Record,
+    groups: HashMap<&'static str, HashMap<String, Weight>>,
+}
+
+/// Why a checkpoint could not be read or written. Every message names the file and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// The system refused.
+    #[error("{path}: cannot be {action}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Read or written.
+        action: &'static str,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The file is no checkpoint, or not a whole one.
+    #[error("{path}: {problem}; the file is cut short, damaged, or no checkpoint of pfgm: use another one")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The weights are those of another network.
+    #[error("{path}: {source}; the checkpoint is of another configuration")]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// Which weight.
+        source: WeightError,
+    },
+    /// There is no checkpoint.
+    #[error("{0}: no checkpoint in it; give a run's folder or a checkpoint file")]
+    None(PathBuf),
+}
+
+impl Checkpoint {
+    /// A checkpoint of the given groups.
+    pub fn new(step: u64, record: Record, groups: impl IntoIterator<Item = (Group, Vec<Weight>)>) -> Self {
+        let by_name = |weights: Vec<Weight>| weights.into_iter().map(|weight| (weight.name.clone(), weight)).collect();
+        let groups = groups.into_iter().map(|(group, weights)| (group.prefix(), by_name(weights))).collect();
+        Self { step, record, groups }
+    }
+
+    /// The weights of one kind, by name.
+    pub fn group(&self, group: Group) -> &HashMap<String, Weight> {
+        static EMPTY: std::sync::LazyLock<HashMap<String, Weight>> = std::sync::LazyLock::new(HashMap::new);
+        self.groups.get(group.prefix()).unwrap_or(&EMPTY)
+    }
+
+    /// Writes the checkpoint to `path`, whole or not at all.
+    ///
+    /// # Errors
+    /// When the system refuses, as on a full disk; what stood at `path` before stays.
+    pub fn write(&self, path: &Path) -> Result<(), CheckpointError> {
+        let mut bytes = Vec::new();
+        for (prefix, weights) in &self.groups {
+            for (name, weight) in weights {
+                let values: Vec<u8> = weight.values.iter().flat_map(|value| value.to_le_bytes()).collect();
+                bytes.push((format!("{prefix}{name}"), weight.shape.clone(), values));
+            }
+        }
+        let views = bytes.iter().map(|(name, shape, values)| {
+            let view = TensorView::new(Dtype::F32, shape.clone(), values).expect("as many values as the shape says");
+            (name.as_str(), view)
+        });
+        let header = Header { format: FORMAT, step: self.step, record: self.record.clone() };
+        let header = serde_json::to_string(&header).expect("a record is plain data");
+        let file = safetensors::serialize(views, Some(HashMap::from([("pfgm".to_owned(), header)])))
+            .expect("names and shapes are valid");
+        write_atomically(path, &file).map_err(|source| CheckpointError::Io {
+            path: path.to_owned(),
+            action: "written",
+            source,
+        })
+    }
+
+    /// Reads a checkpoint.
+    ///
+    /// # Errors
+    /// When there is none at `path`, or it is damaged.
+    pub fn read(path: &Path) -> Result<Self, CheckpointError> {
+        let bytes =
+            fs::read(path).map_err(|source| CheckpointError::Io { path: path.to_owned(), action: "read", source })?;
+        let damaged = |problem: String| CheckpointError::Damaged { path: path.to_owned(), problem };
+        let tensors = SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
+        let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|error| damaged(error.to_string()))?;
+        let header = metadata.metadata().as_ref().and_then(|entries| entries.get("pfgm"));
+        let header = header.ok_or_else(|| damaged("no record of a run in it".into()))?;
+        let header: Header = serde_json::from_str(header).map_err(|error| damaged(error.to_string()))?;
+        if header.format != FORMAT {
+            return Err(damaged(format!("layout {} where this program knows {FORMAT}", header.format)));
+        }
+        let mut groups: HashMap<&'static str, HashMap<String, Weight>> = HashMap::new();
+        for (full_name, view) in tensors.tensors() {
+            let group = Group::ALL.into_iter().find(|group| full_name.starts_with(group.prefix()));
+            let group = group.ok_or_else(|| damaged(format!("unknown tensor `{full_name}`")))?;
+            if view.dtype() != Dtype::F32 {
+                return Err(damaged(format!("tensor `{full_name}` is {:?}, not F32", view.dtype())));
+            }
+            let name = full_name[group.prefix().len()..].to_owned();
+            let values = view.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().expect("four bytes")));
+            let weight = Weight { name: name.clone(), shape: view.shape().to_vec(), values: values.collect() };
+            groups.entry(group.prefix()).or_default().insert(name, weight);
+        }
+        Ok(Self { step: header.step, record: header.record, groups })
+    }
+}
+
+/// Writes a file aside, syncs it, and renames it to its place.
+///
+/// # Errors
+/// When the system refuses; the file that stood there before stays, and nothing is left aside.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let aside = path.with_extension("part");
+    let written = (|| {
+        let mut file = File::create(&aside)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&aside, path)?;
+        // The new name has to survive a power cut too.
+        match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
+            _ => Ok(()),
+        }
+    })();
+    if written.is_err() {
+        let _ = fs::remove_file(&aside);
+    }
+    written
+}
+
+/// The file of the checkpoint after `step` steps in a run's folder.
+pub fn path_of(run: &Path, step: u64) -> PathBuf {
+    run.join("checkpoints").join(format!("step-{step:08}.{ENDING}"))
+}
+
+/// The checkpoints of a run's folder, oldest first.
+pub fn list(run: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(run.join("checkpoints")) else { return Vec::new() };
+    let mut paths: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|e| e == ENDING))
+        .collect();
+    paths.sort();
+    paths
+}
+
+/// The checkpoint that a user means: the file itself, or the latest of a run's folder.
+///
+/// # Errors
+/// When there is none.
+pub fn find(run: &Path) -> Result<PathBuf, CheckpointError> {
+    if run.is_file() {
+        return Ok(run.to_owned());
+    }
+    list(run).pop().ok_or_else(|| CheckpointError::None(run.to_owned()))
+}
+
+/// Removes the oldest checkpoints of a run, so that `keep` stay.
+pub fn prune(run: &Path, keep: usize) {
+    let paths = list(run);
+    for path in &paths[..paths.len().saturating_sub(keep)] {
+        // One that cannot be removed costs only space.
+        let _ = fs::remove_file(path);
+    }
+}

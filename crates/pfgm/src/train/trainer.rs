@@ -1,0 +1,414 @@
+//! The loop.
+
+use std::{
+    collections::HashSet,
+    io,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use burn::tensor::{Device, Tensor, TensorData};
+use pfgm_data::{Dataset, flip_horizontally};
+use rand::{RngExt, seq::SliceRandom};
+
+use super::{
+    checkpoint::{self, Checkpoint, CheckpointError, Group},
+    log::{Log, LogLine},
+    optimizer::{FlatGradients, Optimizer, learning_rate},
+};
+use crate::{
+    model::{ModelError, Record},
+    network::{Dropout, Network, NetworkInput},
+    objective::{Charges, Targets},
+    precondition::one_hot,
+    random::{Purpose, Stream, stream},
+    weights::{self, Weight},
+};
+
+/// Whoever wants to know how a training goes, and may stop it.
+pub trait Observer {
+    /// A step was taken.
+    fn step(&mut self, report: &StepReport);
+    /// A checkpoint was written.
+    fn saved(&mut self, _path: &Path) {}
+    /// Whether training should save and stop now.
+    fn stop_requested(&mut self) -> bool {
+        false
+    }
+}
+
+/// A step that was taken.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepReport {
+    /// Its number, from 1.
+    pub step: u64,
+    /// The last step's number.
+    pub steps: u64,
+    /// Its loss, per item and coordinate.
+    pub loss: f64,
+    /// The norm of its gradient before clipping.
+    pub gradient_norm: f64,
+    /// Items per second, smoothed.
+    pub images_per_second: f64,
+}
+
+/// Why a training stopped early.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// The configuration does not go with the data.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// A checkpoint could not be read or written.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The log could not be written.
+    #[error("{path}: cannot be written: {source}")]
+    Log {
+        /// The log.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The loss is not a number.
+    #[error("the loss of step {step} is {loss}: training has diverged; lower train.lr or raise train.warmup")]
+    Diverged {
+        /// The step.
+        step: u64,
+        /// Its loss.
+        loss: f64,
+    },
+}
+
+/// The rows that a training learns from, in the model's space.
+#[derive(Clone, Debug)]
+pub struct TrainingSet {
+    dataset: Dataset,
+    record: Record,
+}
+
+impl TrainingSet {
+    /// The rows of a data set as `record` transforms them.
+    pub fn new(dataset: Dataset, record: &Record) -> Self {
+        Self { dataset, record: record.clone() }
+    }
+
+    fn len(&self) -> usize {
+        self.dataset.len()
+    }
+
+    /// Reads rows to the end of `out`.
+    fn read(&self, rows: &[usize], out: &mut Vec<f32>) {
+        let dim = self.record.dim();
+        for &row in rows {
+            let start = out.len();
+            out.resize(start + dim, 0.0);
+            self.dataset.read(row, &mut out[start..]);
+            self.record.data.transform.forward(&mut out[start..]);
+        }
+    }
+
+    fn label(&self, row: usize) -> Option<u32> {
+        let labels = self.dataset.labels.as_ref().filter(|_| self.record.config.data.conditional)?;
+        Some(labels.of_row[row])
+    }
+}
+
+/// A training in progress.
+pub struct Trainer {
+    record: Record,
+    data: TrainingSet,
+    held_out: Option<TrainingSet>,
+    network: Network,
+    optimizer: Optimizer,
+    step: u64,
+    device: Device,
+    /// The order of the epoch that the last batch came from.
+    order: (u64, Vec<usize>),
+}
+
+/// A batch in memory.
+struct Batch {
+    targets: Targets,
+    labels: Vec<Option<u32>>,
+}
+
+impl Trainer {
+    /// A training that begins with fresh weights.
+    ///
+    /// # Errors
+    /// When the network does not fit the data.
+    pub fn new(record: Record, data: Dataset, held_out: Option<Dataset>, device: &Device) -> Result<Self, TrainError> {
+        let device = device.clone().autodiff();
+        let network = record.network(&device).map_err(ModelError::from)?;
+        let optimizer = Optimizer::new(&network);
+        let data = TrainingSet::new(data, &record);
+        let held_out = held_out.map(|rows| TrainingSet::new(rows, &record));
+        Ok(Self { record, data, held_out, network, optimizer, step: 0, device, order: (u64::MAX, Vec::new()) })
+    }
+
+    /// A training that goes on where a checkpoint was written.
+    ///
+    /// # Errors
+    /// When the checkpoint's weights are not those of its network.
+    pub fn resume(
+        checkpoint: &Checkpoint,
+        path: &Path,
+        data: Dataset,
+        held_out: Option<Dataset>,
+        device: &Device,
+    ) -> Result<Self, TrainError> {
+        let mut trainer = Self::new(checkpoint.record.clone(), data, held_out, device)?;
+        let wrong = |source| CheckpointError::Weights { path: path.to_owned(), source };
+        trainer.network = weights::assign(trainer.network, checkpoint.group(Group::Network)).map_err(wrong)?;
+        let names = weights::names(&trainer.network);
+        let flat = |group: Group| -> Result<Vec<Tensor<1>>, CheckpointError> {
+            let find = |name: &String| {
+                let weight = checkpoint.group(group).get(name);
+                let weight = weight.ok_or_else(|| wrong(weights::WeightError::Missing(name.clone())))?;
+                let data = TensorData::new(weight.values.clone(), [weight.values.len()]);
+                Ok(Tensor::from_data(data, &trainer.device.clone().inner()))
+            };
+            names.iter().map(find).collect()
+        };
+        let (first, second, average) = (flat(Group::First)?, flat(Group::Second)?, flat(Group::Average)?);
+        trainer.optimizer = Optimizer { first, second, average };
+        trainer.step = checkpoint.step;
+        Ok(trainer)
+    }
+
+    /// Steps taken so far.
+    pub fn steps_taken(&self) -> u64 {
+        self.step
+    }
+
+    /// The number of steps at which training ends; may be raised to train on.
+    pub fn set_steps(&mut self, steps: u64) {
+        self.record.config.train.steps = steps;
+    }
+
+    /// The run's record.
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// The network with averaged weights.
+    pub fn averaged(&self) -> Network {
+        self.optimizer.averaged(&self.network)
+    }
+
+    /// The state as a checkpoint.
+    pub fn checkpoint(&self) -> Checkpoint {
+        let network = weights::collect(&self.network);
+        let like = |flat: &[Tensor<1>]| -> Vec<Weight> {
+            let values = flat.iter().map(|tensor| tensor.to_data().try_to_vec().expect("single precision"));
+            network.iter().zip(values).map(|(weight, values)| Weight { values, ..weight.clone() }).collect()
+        };
+        let groups = [
+            (Group::Average, like(&self.optimizer.average)),
+            (Group::First, like(&self.optimizer.first)),
+            (Group::Second, like(&self.optimizer.second)),
+            (Group::Network, network),
+        ];
+        Checkpoint::new(self.step, self.record.clone(), groups)
+    }
+
+    /// Trains until the last step, or until the observer wants to stop; writes checkpoints and the log to `run`.
+    ///
+    /// # Errors
+    /// When the loss diverges, or a file cannot be written.
+    pub fn run(&mut self, run: &Path, observer: &mut dyn Observer) -> Result<(), TrainError> {
+        let log_path = run.join("log.jsonl");
+        let log_error = |source| TrainError::Log { path: log_path.clone(), source };
+        let mut log = Log::open(&log_path, self.step).map_err(log_error)?;
+        let started = Instant::now();
+        let (mut since, mut losses, mut rate) = (Instant::now(), Vec::new(), 0.0);
+        let mut saved = None;
+        while self.step < self.record.config.train.steps {
+            let step_started = Instant::now();
+            let (loss, gradient_norm) = self.take_step()?;
+            let train = self.record.config.train.clone();
+            let now = train.batch as f64 / step_started.elapsed().as_secs_f64();
+            rate = if rate == 0.0 { now } else { 0.95 * rate + 0.05 * now };
+            losses.push(loss);
+            observer.step(&StepReport {
+                step: self.step,
+                steps: train.steps,
+                loss,
+                gradient_norm,
+                images_per_second: rate,
+            });
+            let last = self.step == train.steps;
+            let save = last || self.step % train.checkpoint_every == 0;
+            if save || self.step % train.log_every == 0 {
+                let line = LogLine {
+                    step: self.step,
+                    loss: losses.iter().sum::<f64>() / losses.len() as f64,
+                    gradient_norm,
+                    lr: learning_rate(self.step, &train),
+                    images_per_second: (losses.len() * train.batch) as f64 / since.elapsed().as_secs_f64(),
+                    seconds: started.elapsed().as_secs_f64(),
+                    held_out_loss: if save { self.held_out_loss() } else { None },
+                };
+                log.add(&line).map_err(log_error)?;
+                (since, losses) = (Instant::now(), Vec::new());
+            }
+            if save {
+                self.save(run, observer)?;
+                saved = Some(self.step);
+            }
+            if observer.stop_requested() {
+                break;
+            }
+        }
+        if saved != Some(self.step) {
+            self.save(run, observer)?;
+        }
+        Ok(())
+    }
+
+    fn save(&self, run: &Path, observer: &mut dyn Observer) -> Result<(), TrainError> {
+        let path = checkpoint::path_of(run, self.step);
+        self.checkpoint().write(&path)?;
+        checkpoint::prune(run, self.record.config.train.keep);
+        observer.saved(&path);
+        Ok(())
+    }
+
+    /// One step of the optimiser. Returns the loss and the norm of the gradient.
+    fn take_step(&mut self) -> Result<(f64, f64), TrainError> {
+        let train = self.record.config.train.clone();
+        let batch = self.draw_batch();
+        let part = train.batch.div_ceil(train.accumulate);
+        let (mut loss, mut gradients) = (0.0, None);
+        for first in (0..train.batch).step_by(part) {
+            let items = first..(first + part).min(train.batch);
+            let masks = Dropout::new(train.seed, self.step, items.start, items.len());
+            let part_loss = self.loss(&batch, items, Some(masks)).div_scalar(train.batch as f64);
+            let mut graph = part_loss.backward();
+            loss += f64::from(part_loss.into_scalar::<f32>());
+            let part_gradients = FlatGradients::take(&self.network, &mut graph);
+            gradients = Some(match gradients {
+                Some(gradients) => part_gradients.add(gradients),
+                None => part_gradients,
+            });
+        }
+        let gradients = gradients.expect("a batch has at least one part");
+        let norm = gradients.norm();
+        self.step += 1;
+        if !loss.is_finite() || !norm.is_finite() {
+            return Err(TrainError::Diverged { step: self.step, loss });
+        }
+        self.network = self.optimizer.step(self.network.clone(), gradients, norm, self.step, &train);
+        Ok((loss, norm))
+    }
+
+    /// The batch of the next step: a function of the seed and the step alone.
+    fn draw_batch(&mut self) -> Batch {
+        let train = &self.record.config.train;
+        let first = self.step * train.batch as u64;
+        let rows: Vec<usize> = (first..first + train.batch as u64)
+            .map(|at| epoch_row(&mut self.order, train.seed, self.data.len(), at))
+            .collect();
+        let mut streams: Vec<Stream> =
+            (0..train.batch).map(|item| stream(train.seed, Purpose::Perturbation, self.step, item as u64)).collect();
+        let mut field = Vec::new();
+        self.data.read(&rows, &mut field);
+        let mut labels: Vec<Option<u32>> = rows.iter().map(|&row| self.data.label(row)).collect();
+        let dim = self.record.dim();
+        for (item, rng) in streams.iter_mut().enumerate() {
+            if train.flip && rng.random_bool(0.5) {
+                flip_horizontally(self.record.data.shape, &mut field[item * dim..(item + 1) * dim]);
+            }
+            if labels[item].is_some() && rng.random_bool(train.label_dropout) {
+                labels[item] = None;
+            }
+        }
+        let batch = field.clone();
+        if let Some(count) = self.record.config.objective.field_batch() {
+            self.data.read(&self.other_rows(&rows, count), &mut field);
+        }
+        let charges = Charges { dim, batch: &batch, field: &field };
+        let targets = self.record.config.objective.draw(self.record.augmentation(), charges, &mut streams);
+        Batch { targets, labels }
+    }
+
+    /// Rows that fill a field batch of `count` up beside the loss batch, none of them twice.
+    fn other_rows(&self, batch: &[usize], count: usize) -> Vec<usize> {
+        let taken: HashSet<usize> = batch.iter().copied().collect();
+        let mut rng = stream(self.record.config.train.seed, Purpose::FieldBatch, self.step, 0);
+        let candidates = rand::seq::index::sample(&mut rng, self.data.len(), count);
+        let wanted = count.saturating_sub(batch.len());
+        candidates.into_iter().filter(|row| !taken.contains(row)).take(wanted).collect()
+    }
+
+    /// The summed loss of some items of a batch, with the network as it is.
+    fn loss(&self, batch: &Batch, items: std::ops::Range<usize>, masks: Option<Dropout>) -> Tensor<1> {
+        let targets = batch.targets.slice(items.clone());
+        let estimate = self.estimate(&self.network, &targets, &batch.labels[items], masks, &self.device);
+        self.record.config.objective.loss(&targets, estimate, self.record.precondition().sigma_data)
+    }
+
+    /// `yhat` as the network estimates it at training points.
+    fn estimate(
+        &self,
+        network: &Network,
+        targets: &Targets,
+        labels: &[Option<u32>],
+        mut masks: Option<Dropout>,
+        device: &Device,
+    ) -> Tensor<2> {
+        let precondition = self.record.precondition();
+        let factor = |of: fn(crate::precondition::Factors) -> f64| {
+            targets.column(|sigma| of(precondition.factors(sigma)), device)
+        };
+        let x = targets.rows(&targets.x, device);
+        let raw = network.forward(NetworkInput {
+            x: x.clone() * factor(|f| f.input),
+            noise: factor(|f| f.noise).reshape([targets.sigma.len()]),
+            classes: one_hot(labels, self.record.data.classes.len(), device),
+            dropout: masks.as_mut(),
+        });
+        x * factor(|f| f.skip) + raw * factor(|f| f.out)
+    }
+
+    /// The loss per item of the averaged weights on held-out rows, with noise that is the same at every step.
+    fn held_out_loss(&self) -> Option<f64> {
+        let data = self.held_out.as_ref()?;
+        let (network, device) = (self.averaged(), self.device.clone().inner());
+        let (dim, objective) = (self.record.dim(), &self.record.config.objective);
+        let rows: Vec<usize> = (0..data.len()).collect();
+        let mut total = 0.0;
+        for part in rows.chunks(self.record.config.train.batch) {
+            let mut batch = Vec::new();
+            data.read(part, &mut batch);
+            let mut field = batch.clone();
+            if let Some(count) = objective.field_batch() {
+                self.data.read(&self.other_rows(&[], count), &mut field);
+            }
+            // Steps of training end long before this one.
+            let step = u64::MAX;
+            let mut streams: Vec<Stream> = part
+                .iter()
+                .map(|&row| stream(self.record.config.train.seed, Purpose::Perturbation, step, row as u64))
+                .collect();
+            let charges = Charges { dim, batch: &batch, field: &field };
+            let targets = objective.draw(self.record.augmentation(), charges, &mut streams);
+            let labels: Vec<Option<u32>> = part.iter().map(|&row| data.label(row)).collect();
+            let estimate = self.estimate(&network, &targets, &labels, None, &device);
+            let loss = objective.loss(&targets, estimate, self.record.precondition().sigma_data);
+            total += f64::from(loss.into_scalar::<f32>());
+        }
+        Some(total / data.len() as f64)
+    }
+}
+
+/// The row at place `at` of an endless sequence of epochs, each a permutation of all rows.
+fn epoch_row(order: &mut (u64, Vec<usize>), seed: u64, rows: usize, at: u64) -> usize {
+    let epoch = at / rows as u64;
+    if order.0 != epoch {
+        let mut permutation: Vec<usize> = (0..rows).collect();
+        permutation.shuffle(&mut stream(seed, Purpose::Order, epoch, 0));
+        *order = (epoch, permutation);
+    }
+    order.1[(at % rows as u64) as usize]
+}
