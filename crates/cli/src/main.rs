@@ -1,1 +1,46 @@
-fn main() {}
+//! The program `pfgm`.
+
+mod args;
+mod command;
+mod output;
+mod resolve;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use args::{Cli, Command};
+use clap::Parser;
+
+/// Exit code for everything that a user can mend.
+const BAD_INPUT: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // One line: the causes behind the message, each once.
+            let mut text = String::new();
+            for cause in error.chain().map(ToString::to_string) {
+                if !text.contains(&cause) {
+                    text = if text.is_empty() { cause } else { format!("{text}: {cause}") };
+                }
+            }
+            eprintln!("error: {text}");
+            ExitCode::from(BAD_INPUT)
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<()> {
+    if let Some(threads) = cli.threads {
+        command::use_threads(threads)?;
+    }
+    match cli.command {
+        Command::Train(args) => command::train::run(&args),
+        Command::Sample(args) => command::sample::run(&args),
+        Command::Data(args) => command::data::run(&args),
+        Command::Calibrate(args) => command::calibrate::run(&args),
+        Command::Presets { name } => command::presets::run(name.as_deref()),
+    }
+}

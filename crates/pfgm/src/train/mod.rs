@@ -2,9 +2,11 @@
 
 pub mod checkpoint;
 mod log;
+mod memory;
 mod optimizer;
 mod trainer;
 
 pub use log::{Log, LogLine};
+pub use memory::{Memory, memory_estimate};
 pub use optimizer::{FlatGradients, Optimizer, learning_rate};
 pub use trainer::{Observer, StepReport, TrainError, Trainer, TrainingSet};

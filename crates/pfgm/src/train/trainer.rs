@@ -17,6 +17,7 @@ use super::{
     optimizer::{FlatGradients, Optimizer, learning_rate},
 };
 use crate::{
+    config::TrainConfig,
     model::{ModelError, Record},
     network::{Dropout, Network, NetworkInput},
     objective::{Charges, Targets},
@@ -181,9 +182,13 @@ impl Trainer {
         self.step
     }
 
-    /// The number of steps at which training ends; may be raised to train on.
-    pub fn set_steps(&mut self, steps: u64) {
-        self.record.config.train.steps = steps;
+    /// Takes over what a user may change in a run that goes on: how far it goes, and when it saves and logs.
+    pub fn reschedule(&mut self, wanted: &TrainConfig) {
+        let train = &mut self.record.config.train;
+        train.steps = wanted.steps;
+        train.checkpoint_every = wanted.checkpoint_every;
+        train.keep = wanted.keep;
+        train.log_every = wanted.log_every;
     }
 
     /// The run's record.

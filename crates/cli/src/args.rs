@@ -1,0 +1,202 @@
+//! The command line as it is typed: raw, not yet checked.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use pfgm::solver::Method;
+
+/// Poisson flow generative models: train on your data, sample, see.
+#[derive(Debug, Parser)]
+#[command(name = "pfgm", version, arg_required_else_help = true, subcommand_required = true)]
+#[command(after_help = "Start with: pfgm train digits")]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+
+    /// Threads to compute with [default: one for each core]
+    #[arg(long, global = true, value_name = "N")]
+    pub threads: Option<usize>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train a flow: a preset, a configuration file, or (with --resume) the folder of a run
+    Train(TrainArgs),
+    /// Draw samples from a trained flow
+    Sample(SampleArgs),
+    /// Say what a data set holds, and show it
+    Data(DataCommand),
+    /// Say how far PFGM's noise has to reach for a data set, and why
+    Calibrate(CalibrateArgs),
+    /// List the presets, or print one as a configuration file to start from
+    Presets {
+        /// The preset to print
+        name: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct DataArgs {
+    /// Columns of a table to use, by name or number from 1
+    #[arg(long, value_name = "A,B,...", value_delimiter = ',')]
+    pub columns: Option<Vec<String>>,
+
+    /// The column of a table that holds the class
+    #[arg(long, value_name = "COLUMN")]
+    pub label: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    /// A preset (see `pfgm presets`), a TOML file, or with --resume the folder of a run
+    #[arg(value_name = "PRESET|FILE.toml")]
+    pub what: String,
+
+    /// The data: `digits`, `heart`, or a path [default: the preset's]
+    #[arg(long, value_name = "PATH")]
+    pub data: Option<String>,
+
+    #[command(flatten)]
+    pub table: DataArgs,
+
+    /// Change a value of the configuration, as in --set train.batch=64
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+
+    /// The folder to write the run to [default: runs/NAME, or runs/NAME-2 if that exists, ...]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+
+    /// Go on with a run that was stopped
+    #[arg(long)]
+    pub resume: bool,
+
+    /// Print the resolved configuration, the number of weights and an estimate of memory, and stop
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Where to compute: cpu, cuda, cuda:1, wgpu (as far as built in)
+    #[arg(long, default_value = "cpu")]
+    pub device: String,
+}
+
+/// [`Method`] as it is typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Solver {
+    /// Euler on a log-uniform grid: one evaluation a step
+    Euler,
+    /// Heun on a log-uniform grid: two evaluations a step
+    ImprovedEuler,
+    /// Heun on the EDM grid, the last step to zero
+    Heun,
+    /// Adaptive steps, for each sample by itself
+    Rk45,
+}
+
+impl From<Solver> for Method {
+    fn from(solver: Solver) -> Self {
+        match solver {
+            Solver::Euler => Self::Euler,
+            Solver::ImprovedEuler => Self::ImprovedEuler,
+            Solver::Heun => Self::Heun,
+            Solver::Rk45 => Self::Rk45,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct SampleArgs {
+    /// The folder of a run, or a checkpoint file
+    pub run: PathBuf,
+
+    /// How many samples
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 64, conflicts_with = "seeds")]
+    pub count: usize,
+
+    /// Their seeds, as in 0-63 or 3,7,12-15 [default: 0 to N-1]
+    #[arg(long, value_name = "SEEDS")]
+    pub seeds: Option<String>,
+
+    /// The class of all samples, by name or number [default: every class in turn]
+    #[arg(long, value_name = "CLASS")]
+    pub class: Option<String>,
+
+    /// How much more than its share the class counts (classifier-free guidance; 1 is plain) [default: the run's]
+    #[arg(long, value_name = "W")]
+    pub guidance: Option<f64>,
+
+    /// The solver [default: the run's]
+    #[arg(long, value_enum)]
+    pub solver: Option<Solver>,
+
+    /// Steps of a solver with fixed steps [default: the run's]
+    #[arg(long, value_name = "N")]
+    pub steps: Option<usize>,
+
+    /// Relative tolerance of rk45 [default: the run's]
+    #[arg(long, value_name = "TOL")]
+    pub rtol: Option<f64>,
+
+    /// Absolute tolerance of rk45 [default: the run's]
+    #[arg(long, value_name = "TOL")]
+    pub atol: Option<f64>,
+
+    /// End with a step to r = 0, where the state becomes yhat (heun always does)
+    #[arg(long)]
+    pub denoise: bool,
+
+    /// The picture to write [default: samples.png in the run's folder]
+    #[arg(short = 'o', long, value_name = "FILE.png")]
+    pub out: Option<PathBuf>,
+
+    /// Also write the samples, seeds and classes as arrays
+    #[arg(long, value_name = "FILE.npz")]
+    pub npz: Option<PathBuf>,
+
+    /// Also write every sample as an image of its own, called by its seed
+    #[arg(long, value_name = "DIR")]
+    pub images: Option<PathBuf>,
+
+    /// Also write the samples as a table
+    #[arg(long, value_name = "FILE.csv")]
+    pub csv: Option<PathBuf>,
+
+    /// Samples computed together
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub batch: usize,
+
+    /// Where to compute: cpu, cuda, cuda:1, wgpu (as far as built in)
+    #[arg(long, default_value = "cpu")]
+    pub device: String,
+}
+
+#[derive(Debug, Args)]
+pub struct DataCommand {
+    /// `digits`, `heart`, or a path
+    pub path: String,
+
+    #[command(flatten)]
+    pub table: DataArgs,
+
+    /// The picture to write [default: NAME-contact-sheet.png here]
+    #[arg(short = 'o', long, value_name = "FILE.png")]
+    pub out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct CalibrateArgs {
+    /// `digits`, `heart`, or a path
+    #[arg(long, value_name = "PATH")]
+    pub data: String,
+
+    #[command(flatten)]
+    pub table: DataArgs,
+
+    /// s, the scale of the noise nearest to the data
+    #[arg(long, default_value_t = 0.01)]
+    pub s: f64,
+
+    /// tau, the growth of the noise
+    #[arg(long, default_value_t = 0.03)]
+    pub tau: f64,
+}

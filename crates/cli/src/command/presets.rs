@@ -1,0 +1,23 @@
+//! `pfgm presets`
+
+use anyhow::{Result, bail};
+use pfgm::presets::{PRESETS, find};
+
+use crate::{output, resolve::nearest};
+
+pub fn run(name: Option<&str>) -> Result<()> {
+    let Some(name) = name else {
+        for preset in PRESETS {
+            output::line(format!("{:<14} {}", preset.name, preset.description()));
+        }
+        output::line("\nPrint one with `pfgm presets NAME`; change it with `pfgm train NAME --set KEY=VALUE`.");
+        return Ok(());
+    };
+    let Some(preset) = find(name) else {
+        let hint = nearest(name, PRESETS.iter().map(|preset| preset.name));
+        let hint = hint.map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
+        bail!("{name}: no preset of that name{hint}");
+    };
+    output::line(preset.text.trim_end());
+    Ok(())
+}

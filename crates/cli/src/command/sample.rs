@@ -1,0 +1,191 @@
+//! `pfgm sample`
+
+use std::{fs::File, io::BufWriter, path::Path, time::Instant};
+
+use anyhow::{Context, Result, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use pfgm::{
+    model::Record,
+    network::Network,
+    sample::{SampleRequest, Samples, sample},
+    solver::SolverConfig,
+    train::checkpoint::{self, Checkpoint, CheckpointError, Group},
+    weights,
+};
+use pfgm_data::{
+    Shape,
+    npz::{Column, Named, write_npz},
+};
+use pfgm_plot::Series;
+
+use crate::{
+    args::SampleArgs,
+    output::{self, Rows, line, shown, within},
+    resolve,
+};
+
+/// A run that can be sampled from.
+pub struct Model {
+    pub record: Record,
+    pub network: Network,
+    pub device: burn::tensor::Device,
+}
+
+impl Model {
+    /// The averaged weights of a run's latest checkpoint, or of a checkpoint file.
+    pub fn load(run: &Path, device: &str) -> Result<Self> {
+        if !run.exists() {
+            bail!("{}: no such run; train one with `pfgm train digits`", run.display());
+        }
+        let device = pfgm::device::open(device)?;
+        let path = checkpoint::find(run)?;
+        let checkpoint = Checkpoint::read(&path)?;
+        let network = checkpoint.record.network(&device)?;
+        let network = weights::assign(network, checkpoint.group(Group::Average))
+            .map_err(|source| CheckpointError::Weights { path, source })?;
+        Ok(Self { record: checkpoint.record, network, device })
+    }
+}
+
+pub fn run(args: &SampleArgs) -> Result<()> {
+    let model = Model::load(&args.run, &args.device)?;
+    if args.images.is_some() && !matches!(model.record.data.shape, Shape::Image { .. }) {
+        bail!("--images: the run's rows are {}; write --csv or --npz", model.record.data.shape);
+    }
+    let request = request(args, &model.record)?;
+    let bar = ProgressBar::new(request.seeds.len() as u64)
+        .with_style(ProgressStyle::with_template("sampling {wide_bar} {pos}/{len}  {eta} left")?);
+    let started = Instant::now();
+    let samples =
+        sample(&model.record, &model.network, &request, &model.device, &mut |done| bar.set_position(done as u64))?;
+    bar.finish_and_clear();
+    let seconds = started.elapsed().as_secs_f64();
+    line(format!("{} samples, {:.1} evaluations each, {seconds:.2} s", request.seeds.len(), samples.nfe));
+    write(args, &model.record, &request, &samples)
+}
+
+/// Checks everything that was asked for against the run.
+fn request(args: &SampleArgs, record: &Record) -> Result<SampleRequest> {
+    let seeds = match &args.seeds {
+        Some(text) => resolve::seeds(text)?,
+        None => (0..args.count as u64).collect(),
+    };
+    if seeds.is_empty() {
+        bail!("-n 0: ask for at least one sample");
+    }
+    if args.batch == 0 {
+        bail!("--batch 0: give at least 1");
+    }
+    let defaults = &record.config.sample;
+    let solver = SolverConfig {
+        method: args.solver.map_or(defaults.solver.method, Into::into),
+        steps: args.steps.unwrap_or(defaults.solver.steps),
+        rtol: args.rtol.unwrap_or(defaults.solver.rtol),
+        atol: args.atol.unwrap_or(defaults.solver.atol),
+        denoise: args.denoise || defaults.solver.denoise,
+    };
+    if solver.steps == 0 {
+        bail!("--steps 0: give at least 1");
+    }
+    for (flag, value) in [("--rtol", solver.rtol), ("--atol", solver.atol)] {
+        if !(value > 0.0 && value.is_finite()) {
+            bail!("{flag} {value}: give a number above 0");
+        }
+    }
+    let classes = &record.data.classes;
+    if classes.is_empty() && (args.class.is_some() || args.guidance.is_some()) {
+        bail!("--class and --guidance: this run knows no classes; train with --set data.conditional=true");
+    }
+    let chosen = args.class.as_deref().map(|name| class(classes, name)).transpose()?;
+    let class_of = |seed: u64| match (chosen, classes.len()) {
+        (_, 0) => None,
+        (Some(class), _) => Some(class),
+        // A class that follows from the seed: the sample still depends on nothing else.
+        (None, count) => Some((seed % count as u64) as u32),
+    };
+    Ok(SampleRequest {
+        classes: seeds.iter().map(|&seed| class_of(seed)).collect(),
+        seeds,
+        solver,
+        guidance: args.guidance.unwrap_or(defaults.guidance),
+        batch: args.batch,
+    })
+}
+
+fn class(classes: &[String], name: &str) -> Result<u32> {
+    let number = || name.parse::<usize>().ok().filter(|&number| number < classes.len());
+    classes
+        .iter()
+        .position(|class| class == name)
+        .or_else(number)
+        .map(|class| class as u32)
+        .with_context(|| format!("--class {name}: no such class; there are {}", classes.join(", ")))
+}
+
+fn write(args: &SampleArgs, record: &Record, request: &SampleRequest, samples: &Samples) -> Result<()> {
+    let data = &record.data;
+    let across = match data.classes.len() {
+        // A row for each round of the classes.
+        2..=16 if args.class.is_none() => data.classes.len(),
+        _ => (request.seeds.len() as f64).sqrt().ceil() as usize,
+    };
+    let series = Series { name: "samples", values: &samples.values };
+    let picture = Rows::from(data).picture(&[series], across, &data.name)?;
+    let path = args.out.clone().unwrap_or_else(|| within(&args.run, "samples.png"));
+    output::write(&path, &picture)?;
+    line(format!("picture  {}", shown(&path)));
+    if let Some(path) = &args.npz {
+        npz(path, record, request, samples)?;
+        line(format!("arrays   {}", shown(path)));
+    }
+    if let Some(folder) = &args.images {
+        output::make_folder(folder)?;
+        for (seed, image) in request.seeds.iter().zip(samples.values.chunks_exact(record.dim())) {
+            output::write(&folder.join(format!("{seed:06}.png")), &Rows::from(data).pixels().png(image)?)?;
+        }
+        line(format!("images   {}/000000.png ...", shown(folder)));
+    }
+    if let Some(path) = &args.csv {
+        let mut text = if data.columns.is_empty() { String::new() } else { data.columns.join(",") + "\n" };
+        for row in samples.values.chunks_exact(record.dim()) {
+            let cells: Vec<String> = row.iter().map(ToString::to_string).collect();
+            text.push_str(&cells.join(","));
+            text.push('\n');
+        }
+        output::write(path, text.as_bytes())?;
+        line(format!("table    {}", shown(path)));
+    }
+    Ok(())
+}
+
+/// `x` (bytes where the data were images of 0 to 255, floats otherwise), `seeds`, and `labels` where there are classes.
+fn npz(path: &Path, record: &Record, request: &SampleRequest, samples: &Samples) -> Result<()> {
+    let count = request.seeds.len();
+    let shape = match record.data.shape {
+        Shape::Image { height, width, channels } => vec![count, height, width, channels],
+        Shape::Vector { len } => vec![count, len],
+    };
+    let bytes: Vec<u8> = samples.values.iter().map(|value| value.round() as u8).collect();
+    let is_bytes = shape.len() == 4 && record.data.range == (0.0, 255.0);
+    let values = if is_bytes { Column::Bytes(&bytes) } else { Column::Floats(&samples.values) };
+    let seeds: Vec<i64> = request.seeds.iter().map(|&seed| seed as i64).collect();
+    let labels: Vec<i64> = request.classes.iter().flatten().map(|&class| i64::from(class)).collect();
+    let seeds_shape = [count];
+    let mut arrays = vec![
+        Named { name: "x", shape: &shape, values },
+        Named { name: "seeds", shape: &seeds_shape, values: Column::Integers(&seeds) },
+    ];
+    let label_shape = [labels.len()];
+    if !labels.is_empty() {
+        arrays.push(Named { name: "labels", shape: &label_shape, values: Column::Integers(&labels) });
+    }
+    output::make_folder_of(path)?;
+    let aside = path.with_extension("part");
+    let written = File::create(&aside)
+        .and_then(|file| write_npz(BufWriter::new(file), &arrays))
+        .and_then(|()| std::fs::rename(&aside, path));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&aside);
+    }
+    written.with_context(|| format!("{}: cannot be written", path.display()))
+}

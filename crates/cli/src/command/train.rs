@@ -1,0 +1,296 @@
+//! `pfgm train`
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use burn::tensor::Device;
+use indicatif::{ProgressBar, ProgressStyle};
+use pfgm::{
+    config::Config,
+    model::Record,
+    random::{Purpose, stream},
+    sample::{SampleRequest, sample},
+    train::{Observer, StepReport, Trainer, checkpoint, checkpoint::Checkpoint},
+    weights,
+};
+use pfgm_data::{Dataset, OpenOptions, Shape};
+use pfgm_plot::Series;
+use rand::seq::SliceRandom;
+
+use crate::{
+    args::TrainArgs,
+    output::{self, Rows, line, rows_for_chart, shown},
+    resolve,
+};
+
+/// Samples shown after training.
+const SHOWN_IMAGES: usize = 64;
+const SHOWN_ROWS: usize = 2000;
+
+pub fn run(args: &TrainArgs) -> Result<()> {
+    let device = pfgm::device::open(&args.device)?;
+    let (folder, mut trainer, data) = if args.resume { resume(args, &device)? } else { begin(args, &device)? };
+    if args.dry_run {
+        return Ok(());
+    }
+    let (first, steps) = (trainer.steps_taken(), trainer.record().config.train.steps);
+    if first >= steps {
+        line(format!("{}: all {steps} steps are taken; raise them with --set train.steps=N", shown(&folder)));
+    }
+    let mut watcher = Watcher::new(first, steps)?;
+    trainer.run(&folder, &mut watcher)?;
+    watcher.bar.finish_and_clear();
+    let stopped = trainer.steps_taken() < steps;
+    line(format!(
+        "{} after {} of {steps} steps, loss {:.4}: {}",
+        if stopped { "stopped" } else { "trained" },
+        trainer.steps_taken(),
+        watcher.loss,
+        shown(&checkpoint::path_of(&folder, trainer.steps_taken()))
+    ));
+    if stopped {
+        line(format!("go on with   {} train {} --resume", program(), shown(&folder)));
+        return Ok(());
+    }
+    let picture = picture(&trainer, &data, &folder, &device)?;
+    line(format!("samples      {}", shown(&picture)));
+    line(format!("next         {} sample {} -n 100 --solver rk45", program(), shown(&folder)));
+    Ok(())
+}
+
+/// How the program was called.
+fn program() -> String {
+    let called = std::env::args().next().unwrap_or_default();
+    if called.contains("target") { "cargo run --release --".into() } else { "pfgm".into() }
+}
+
+/// A new run: its folder, its trainer, the data.
+fn begin(args: &TrainArgs, device: &Device) -> Result<(PathBuf, Trainer, Dataset)> {
+    let resolve::Named { name, config } = resolve::config(args)?;
+    let (data, held_out) = load(&config)?;
+    let record = Record::resolve(config, &data)?;
+    // The network is made before anything is written: sizes that do not fit leave nothing behind.
+    let trainer = Trainer::new(record, data.clone(), held_out, device)?;
+    if args.dry_run {
+        describe(&trainer, &data, device)?;
+        return Ok((PathBuf::new(), trainer, data));
+    }
+    let folder = resolve::run_folder(args.out.as_deref(), &name)?;
+    output::make_folder(&folder.join("checkpoints"))?;
+    let text = toml::to_string(&trainer.record().config).context("the configuration cannot be written as TOML")?;
+    output::write(&folder.join("config.toml"), text.as_bytes())?;
+    let weights = weights::count(&trainer.averaged());
+    line(format!(
+        "training {} on {} rows of {} ({weights} weights, D = {}) in {}",
+        name,
+        data.len(),
+        data.shape,
+        trainer.record().augmentation(),
+        shown(&folder)
+    ));
+    Ok((folder, trainer, data))
+}
+
+/// A run that was stopped: its folder, its trainer at the last checkpoint, the data.
+fn resume(args: &TrainArgs, device: &Device) -> Result<(PathBuf, Trainer, Dataset)> {
+    let is_run = Path::new(&args.what).is_dir();
+    let folder = match (&args.out, is_run) {
+        (Some(out), false) => out.clone(),
+        (None, true) => PathBuf::from(&args.what),
+        (Some(_), true) => bail!("--out: a run is resumed in its own folder; leave --out away"),
+        (None, false) => latest_run(&args.what)?,
+    };
+    let path = checkpoint::find(&folder)?;
+    let checkpoint = Checkpoint::read(&path)?;
+    let mut config = if is_run {
+        let text = toml::to_string(&checkpoint.record.config).context("the checkpoint's configuration")?;
+        resolve::change(text.parse()?, args)?
+    } else {
+        resolve::config(args)?.config
+    };
+    let (data, held_out) = load(&config)?;
+    let wanted = config.train.clone();
+    let kept = &checkpoint.record.config.train;
+    // These change when and how far training runs, not what a step computes.
+    config.train.steps = kept.steps;
+    config.train.checkpoint_every = kept.checkpoint_every;
+    config.train.keep = kept.keep;
+    config.train.log_every = kept.log_every;
+    let record = Record::resolve(config, &data)?;
+    if let Some(difference) = difference(&checkpoint.record, &record)? {
+        bail!(
+            "{}: the checkpoint is of another configuration ({difference}); resume it as it was, or start a new run",
+            path.display()
+        );
+    }
+    let mut trainer = Trainer::resume(&checkpoint, &path, data.clone(), held_out, device)?;
+    trainer.reschedule(&wanted);
+    if args.dry_run {
+        describe(&trainer, &data, device)?;
+    } else {
+        line(format!("resuming {} at step {}", shown(&folder), trainer.steps_taken()));
+    }
+    Ok((folder, trainer, data))
+}
+
+/// The latest of runs/NAME, runs/NAME-2, ...
+fn latest_run(what: &str) -> Result<PathBuf> {
+    let name = Path::new(what).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let numbered = |number: u32| if number == 1 { name.clone() } else { format!("{name}-{number}") };
+    (1..)
+        .map(|number| Path::new("runs").join(numbered(number)))
+        .take_while(|path| path.exists())
+        .last()
+        .with_context(|| format!("--resume: there is no runs/{name}; say where the run is with --out DIR"))
+}
+
+/// The first key in which two records differ, with both values.
+fn difference(a: &Record, b: &Record) -> Result<Option<String>> {
+    let flat = |record: &Record| -> Result<Vec<(String, String)>> {
+        let mut leaves = Vec::new();
+        flatten("", &serde_json::to_value(record)?, &mut leaves);
+        Ok(leaves)
+    };
+    let (a, b) = (flat(a)?, flat(b)?);
+    let value = |of: &[(String, String)], key: &str| {
+        of.iter().find(|(name, _)| name == key).map_or_else(|| "nothing".to_owned(), |(_, value)| value.clone())
+    };
+    let mut keys = a.iter().chain(&b).map(|(key, _)| key);
+    let found = keys.find(|key| value(&a, key) != value(&b, key));
+    Ok(found.map(|key| {
+        format!("{} is {} there, {} here", key.trim_start_matches("config."), value(&a, key), value(&b, key))
+    }))
+}
+
+fn flatten(path: &str, value: &serde_json::Value, leaves: &mut Vec<(String, String)>) {
+    match value {
+        serde_json::Value::Object(entries) => {
+            for (key, value) in entries {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                flatten(&path, value, leaves);
+            }
+        }
+        leaf => leaves.push((path.to_owned(), leaf.to_string())),
+    }
+}
+
+/// The rows to train on, and those held out.
+fn load(config: &Config) -> Result<(Dataset, Option<Dataset>)> {
+    let options = OpenOptions { columns: config.data.columns.clone(), label: config.data.label.clone() };
+    let dataset = pfgm_data::open(&config.data.source, &options)?;
+    let held = config.data.hold_out;
+    if held == 0 {
+        return Ok((dataset, None));
+    }
+    if held >= dataset.len() {
+        bail!("data.hold_out = {held}, but {} has only {} rows; leave some to train on", dataset.name, dataset.len());
+    }
+    let (train, held_out) = split(&dataset, held);
+    Ok((train, Some(held_out)))
+}
+
+/// The same rows are held out in every run.
+fn split(dataset: &Dataset, held: usize) -> (Dataset, Dataset) {
+    let mut rows: Vec<usize> = (0..dataset.len()).collect();
+    rows.shuffle(&mut stream(0, Purpose::Split, 0, 0));
+    let (held, kept) = rows.split_at_mut(held);
+    held.sort_unstable();
+    kept.sort_unstable();
+    (dataset.select(kept), dataset.select(held))
+}
+
+/// The resolved configuration, the number of weights, and what a step needs.
+fn describe(trainer: &Trainer, data: &Dataset, device: &Device) -> Result<()> {
+    let record = trainer.record();
+    output::line(toml::to_string(&record.config)?.trim_end());
+    let weights = weights::count(&record.network(device)?);
+    let memory = pfgm::train::memory_estimate(record, weights, data);
+    line(format!("\n# {} rows of {}, N = {}", data.len(), data.shape, record.dim()));
+    line(format!("# {weights} weights"));
+    line(format!(
+        "# about {:.0} MB: weights, average and optimiser {:.0}, a step's activations {:.0}, data {:.0}, program {:.0}",
+        memory.total() / 1e6,
+        memory.weights / 1e6,
+        memory.activations / 1e6,
+        memory.data / 1e6,
+        memory.program / 1e6
+    ));
+    Ok(())
+}
+
+/// A picture of samples: images by class, or points and columns beside the data's.
+fn picture(trainer: &Trainer, data: &Dataset, folder: &Path, device: &Device) -> Result<PathBuf> {
+    let record = trainer.record();
+    let classes = record.data.classes.len() as u32;
+    let (count, across) = match (record.data.shape, classes) {
+        (Shape::Vector { .. }, _) => (SHOWN_ROWS, 1),
+        (_, 2..=16) => (8 * classes as usize, classes as usize),
+        _ => (SHOWN_IMAGES, 8),
+    };
+    let request = SampleRequest {
+        seeds: (0..count as u64).collect(),
+        classes: (0..count as u32).map(|seed| (classes > 0).then(|| seed % classes)).collect(),
+        solver: record.config.sample.solver,
+        guidance: record.config.sample.guidance,
+        batch: 64,
+    };
+    let samples = sample(record, &trainer.averaged(), &request, device, &mut |_| {})?;
+    let rows = rows_for_chart(data);
+    let series = [Series { name: "data", values: &rows }, Series { name: "samples", values: &samples.values }];
+    let picture = Rows::from(&record.data).picture(&series, across, &record.data.name)?;
+    let path = folder.join("samples.png");
+    output::write(&path, &picture)?;
+    Ok(path)
+}
+
+/// Shows progress, and passes Ctrl-C and SIGTERM on.
+struct Watcher {
+    bar: ProgressBar,
+    stop: Arc<AtomicBool>,
+    loss: f64,
+    /// Where there is no terminal: when the last line was printed.
+    printed: Instant,
+}
+
+impl Watcher {
+    fn new(first: u64, steps: u64) -> Result<Self> {
+        let style = ProgressStyle::with_template("{wide_bar} {pos}/{len}  {msg}  {eta} left")?;
+        let bar = ProgressBar::new(steps).with_style(style).with_position(first);
+        bar.reset_eta();
+        let stop = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&stop);
+        ctrlc::set_handler(move || {
+            if asked.swap(true, Ordering::SeqCst) {
+                // Asked twice: now, without saving.
+                std::process::exit(130);
+            }
+            eprintln!("\nsaving after this step; once more to stop at once");
+        })
+        .context("signals cannot be handled")?;
+        Ok(Self { bar, stop, loss: f64::NAN, printed: Instant::now() })
+    }
+}
+
+impl Observer for Watcher {
+    fn step(&mut self, report: &StepReport) {
+        self.loss = if self.loss.is_nan() { report.loss } else { 0.98 * self.loss + 0.02 * report.loss };
+        let message = format!("loss {:.4}  {:.0} images/s", self.loss, report.images_per_second);
+        if self.bar.is_hidden() && self.printed.elapsed() > Duration::from_secs(10) {
+            line(format!("step {}/{}  {message}", report.step, report.steps));
+            self.printed = Instant::now();
+        }
+        self.bar.set_position(report.step);
+        self.bar.set_message(message);
+    }
+
+    fn stop_requested(&mut self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+}

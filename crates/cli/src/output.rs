@@ -1,0 +1,118 @@
+//! What a person sees: lines on standard output, pictures of samples.
+
+use std::{
+    fmt, fs,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use pfgm::{model::DataInfo, train::checkpoint::write_atomically};
+use pfgm_data::{Dataset, Shape};
+use pfgm_plot::{Picture, Series, grid, histograms, scatter};
+
+/// Rows of a data set that a picture shows at the most.
+const SHOWN: usize = 5000;
+
+/// Prints a line; a reader that has gone away (`pfgm ... | head`) is no error.
+pub fn line(text: impl fmt::Display) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// Writes a file whole or not at all, making its folder.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    make_folder_of(path)?;
+    write_atomically(path, bytes).with_context(|| format!("{}: cannot be written", path.display()))
+}
+
+/// Makes the folder that a file is to be in.
+pub fn make_folder_of(path: &Path) -> Result<()> {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => make_folder(folder),
+        _ => Ok(()),
+    }
+}
+
+/// Makes a folder and those above it.
+pub fn make_folder(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("{}: the folder cannot be made", folder.display()))
+}
+
+/// What a picture is made of.
+pub struct Rows<'a> {
+    /// The shape of a row.
+    pub shape: Shape,
+    /// The range of the values.
+    pub range: (f32, f32),
+    /// The names of the columns of a table.
+    pub columns: &'a [String],
+}
+
+impl<'a> From<&'a DataInfo> for Rows<'a> {
+    fn from(data: &'a DataInfo) -> Self {
+        Self { shape: data.shape, range: data.range, columns: &data.columns }
+    }
+}
+
+impl<'a> From<&'a Dataset> for Rows<'a> {
+    fn from(data: &'a Dataset) -> Self {
+        Self { shape: data.shape, range: data.range, columns: &data.columns }
+    }
+}
+
+impl Rows<'_> {
+    /// A picture of rows: a grid of images, points in the plane, or the distribution of each column. Vectors are shown
+    /// with `series` in different colours, images of the last series only.
+    pub fn picture(&self, series: &[Series], across: usize, title: &str) -> Result<Vec<u8>> {
+        let names = || -> Vec<String> {
+            match self.shape {
+                Shape::Vector { len } if self.columns.is_empty() => (1..=len).map(|n| format!("column {n}")).collect(),
+                _ => self.columns.to_vec(),
+            }
+        };
+        let shown = series.last().map_or(&[][..], |series| series.values);
+        Ok(match self.shape {
+            Shape::Image { .. } => grid(self.pixels(), shown, across)?,
+            Shape::Vector { len: 2 } => {
+                let names = names();
+                scatter(series, [&names[0], &names[1]], title)?
+            }
+            Shape::Vector { .. } => histograms(series, &names())?,
+        })
+    }
+
+    /// How one image is drawn.
+    pub fn pixels(&self) -> Picture {
+        match self.shape {
+            Shape::Image { height, width, channels } => Picture { height, width, channels, range: self.range },
+            Shape::Vector { len } => Picture { height: 1, width: len, channels: 1, range: self.range },
+        }
+    }
+}
+
+/// Some rows of a data set, spread over it.
+pub fn some_rows(dataset: &Dataset, most: usize) -> Vec<f32> {
+    let dim = dataset.shape.dim();
+    let count = dataset.len().min(most);
+    let mut values = vec![0.0; count * dim];
+    for (index, row) in values.chunks_exact_mut(dim).enumerate() {
+        dataset.read(index * dataset.len() / count, row);
+    }
+    values
+}
+
+/// As many rows as a chart shows.
+pub fn rows_for_chart(dataset: &Dataset) -> Vec<f32> {
+    some_rows(dataset, SHOWN)
+}
+
+/// A path as it is shown, and as it can be typed.
+pub fn shown(path: &Path) -> String {
+    let text = path.display().to_string();
+    if text.contains(' ') { format!("'{text}'") } else { text }
+}
+
+/// A path beside another that is a file, or in it when it is a folder.
+pub fn within(run: &Path, name: &str) -> PathBuf {
+    if run.is_dir() { run.join(name) } else { PathBuf::from(name) }
+}

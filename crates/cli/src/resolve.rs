@@ -1,0 +1,197 @@
+//! From what was typed to what can run: the one place where a command line can be wrong.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+use pfgm::{config::Config, presets};
+use pfgm_data::{BUILT_IN, Dataset, OpenOptions};
+use toml::{Table, Value};
+
+use crate::args::{DataArgs, TrainArgs};
+
+/// A configuration and what a run of it is called.
+pub struct Named {
+    pub name: String,
+    pub config: Config,
+}
+
+/// The configuration that `train`'s arguments describe: a preset or file, changed by --data, --set and the rest.
+pub fn config(args: &TrainArgs) -> Result<Named> {
+    let (name, text) = match presets::find(&args.what) {
+        Some(preset) => (preset.name.to_owned(), preset.text.to_owned()),
+        None => (stem(&args.what), config_file(&args.what)?),
+    };
+    let table: Table = text.parse().map_err(|error: toml::de::Error| one_line(&args.what, &error))?;
+    Ok(Named { name, config: change(table, args).with_context(|| args.what.clone())? })
+}
+
+/// A configuration with the changes that `train`'s arguments ask for.
+pub fn change(mut table: Table, args: &TrainArgs) -> Result<Config> {
+    let mut set = |path: &str, value: Value| set_key(&mut table, path, value);
+    if let Some(data) = &args.data {
+        set("data.source", Value::String(data.clone()))?;
+        // Another data set has other columns.
+        set("data.columns", Value::Array(Vec::new()))?;
+    }
+    if let Some(columns) = &args.table.columns {
+        set("data.columns", Value::Array(columns.iter().cloned().map(Value::String).collect()))?;
+    }
+    if let Some(label) = &args.table.label {
+        set("data.label", Value::String(label.clone()))?;
+    }
+    for assignment in &args.set {
+        let Some((path, value)) = assignment.split_once('=') else {
+            bail!("--set {assignment}: write KEY=VALUE, as in --set train.batch=64");
+        };
+        set(path.trim(), value_of(value.trim()))?;
+    }
+    let mut config: Config = serde_path_to_error::deserialize(Value::Table(table)).map_err(explain)?;
+    let source = &mut config.data.source;
+    if !BUILT_IN.contains(&source.as_str())
+        && let Ok(absolute) = fs::canonicalize(&source)
+    {
+        // A run must find its data again from wherever it is resumed.
+        *source = absolute.to_string_lossy().into_owned();
+    }
+    config.check()?;
+    Ok(config)
+}
+
+fn config_file(what: &str) -> Result<String> {
+    let path = Path::new(what);
+    if path.is_dir() {
+        bail!("{what}: is a folder; to go on with a run add --resume");
+    }
+    if !path.exists() {
+        let names = presets::PRESETS.iter().map(|preset| preset.name);
+        let hint = nearest(what, names.clone()).map_or_else(String::new, |name| format!(" did you mean `{name}`?"));
+        let names: Vec<_> = names.collect();
+        bail!("{what}: no preset and no file of that name;{hint} the presets are {}", names.join(", "));
+    }
+    fs::read_to_string(path).with_context(|| format!("{what}: cannot be read"))
+}
+
+fn stem(path: &str) -> String {
+    Path::new(path).file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// A value as TOML reads it; a bare word is a string.
+fn value_of(text: &str) -> Value {
+    match format!("value = {text}").parse::<Table>() {
+        Ok(mut table) => table.remove("value").unwrap_or_else(|| Value::String(text.to_owned())),
+        Err(_) => Value::String(text.to_owned()),
+    }
+}
+
+fn set_key(table: &mut Table, path: &str, value: Value) -> Result<()> {
+    match path.split_once('.') {
+        None => {
+            table.insert(path.to_owned(), value);
+            Ok(())
+        }
+        Some((head, rest)) => {
+            let inner = table.entry(head).or_insert_with(|| Value::Table(Table::new()));
+            match inner.as_table_mut() {
+                Some(inner) => set_key(inner, rest, value),
+                None => bail!("--set {path}: `{head}` is a value, it has no keys"),
+            }
+        }
+    }
+}
+
+/// A configuration's error in one line, with the nearest right name for a wrong one.
+fn explain(error: serde_path_to_error::Error<toml::de::Error>) -> anyhow::Error {
+    let path = error.path().to_string();
+    let message = error.inner().message().trim().to_owned();
+    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    let wrong_name = ["unknown field", "unknown variant"].iter().any(|start| message.starts_with(start));
+    let hint = match quoted.split_first() {
+        Some((wrong, known)) if wrong_name => {
+            nearest(wrong, known.iter().copied()).map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
+        }
+        _ => String::new(),
+    };
+    let place = if path == "." { String::new() } else { format!("{path}: ") };
+    anyhow::anyhow!("{place}{message}{hint}")
+}
+
+fn one_line(file: &str, error: &toml::de::Error) -> anyhow::Error {
+    anyhow::anyhow!("{file}: {}", error.to_string().split('\n').map(str::trim).collect::<Vec<_>>().join(" "))
+}
+
+/// The name that is most like a wrong one, if any is.
+pub fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .map(|name| (strsim::jaro_winkler(wrong, name), name))
+        .filter(|(likeness, _)| *likeness > 0.75)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name)
+}
+
+/// The data set of a path, with the choices that tables have.
+pub fn dataset(source: &str, table: &DataArgs) -> Result<Dataset> {
+    let options = OpenOptions { columns: table.columns.clone().unwrap_or_default(), label: table.label.clone() };
+    Ok(pfgm_data::open(source, &options)?)
+}
+
+/// Seeds as they are typed: `0-63`, `3,7,12-15`.
+pub fn seeds(text: &str) -> Result<Vec<u64>> {
+    const MOST: u64 = 10_000_000;
+    let wrong = || format!("--seeds {text}: write numbers and ranges, as in 0-63 or 3,7,12-15");
+    let mut seeds = Vec::new();
+    for part in text.split(',') {
+        let part = part.trim();
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last): (u64, u64) =
+            (first.trim().parse().with_context(wrong)?, last.trim().parse().with_context(wrong)?);
+        if last < first || last - first >= MOST {
+            bail!("{}", wrong());
+        }
+        seeds.extend(first..=last);
+    }
+    Ok(seeds)
+}
+
+/// The folder of a new run: what was asked for, which must be free, or the first free name.
+pub fn run_folder(out: Option<&Path>, name: &str) -> Result<PathBuf> {
+    let taken = |path: &Path| fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
+    if let Some(out) = out {
+        if out.is_file() {
+            bail!("--out {}: is a file; name a folder", out.display());
+        }
+        if taken(out) {
+            bail!("--out {}: is not empty; add --resume to go on with the run in it, or name another", out.display());
+        }
+        return Ok(out.to_owned());
+    }
+    let numbered = |number: u32| if number == 1 { name.to_owned() } else { format!("{name}-{number}") };
+    (1..)
+        .map(|number| Path::new("runs").join(numbered(number)))
+        .find(|path| !taken(path))
+        .context("no free name in runs/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_are_numbers_and_ranges() {
+        assert_eq!(seeds("3,7,12-15").unwrap(), [3, 7, 12, 13, 14, 15]);
+        assert_eq!(seeds("0-2").unwrap(), [0, 1, 2]);
+        for wrong in ["", "a", "5-3", "1-", "-1", "0-99999999999"] {
+            assert!(seeds(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn values_are_toml_or_words() {
+        assert_eq!(value_of("64"), Value::Integer(64));
+        assert_eq!(value_of("[1, 2]"), Value::Array(vec![Value::Integer(1), Value::Integer(2)]));
+        assert_eq!(value_of("rk45"), Value::String("rk45".into()));
+        assert_eq!(value_of("\"inf\""), Value::String("inf".into()));
+    }
+}

@@ -1,0 +1,106 @@
+//! Many images in one.
+
+use crate::{PlotError, png};
+
+/// The size of each picture of a grid, and how its values are shown.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Picture {
+    /// Rows of pixels.
+    pub height: usize,
+    /// Columns of pixels.
+    pub width: usize,
+    /// Values a pixel: 1 is grey, 2 grey with something that is not shown, 3 and more are colour and what is not shown.
+    pub channels: usize,
+    /// The values shown as black and as full brightness.
+    pub range: (f32, f32),
+}
+
+/// Pictures smaller than this are shown enlarged, with visible pixels.
+const SMALLEST: usize = 48;
+const GAP: usize = 2;
+const BACKGROUND: u8 = 40;
+
+impl Picture {
+    /// The brightness of red, green and blue of a pixel that begins at `values[0]`.
+    fn colour(&self, values: &[f32]) -> [u8; 3] {
+        let (low, high) = self.range;
+        let byte =
+            |value: f32| (255.0 * ((value - low) / (high - low).max(f32::MIN_POSITIVE))).clamp(0.0, 255.0).round();
+        if self.channels < 3 {
+            [byte(values[0]) as u8; 3]
+        } else {
+            [0, 1, 2].map(|channel| byte(values[channel]) as u8)
+        }
+    }
+
+    /// One picture as a PNG file, pixel for pixel.
+    ///
+    /// # Errors
+    /// When there are not as many values as the picture has.
+    pub fn png(&self, values: &[f32]) -> Result<Vec<u8>, PlotError> {
+        if values.len() != self.height * self.width * self.channels {
+            return Err(PlotError::Ragged(values.len(), self.height, self.width, self.channels));
+        }
+        let rgb: Vec<u8> = values.chunks_exact(self.channels).flat_map(|pixel| self.colour(pixel)).collect();
+        png(self.width as u32, self.height as u32, &rgb)
+    }
+}
+
+/// Pictures side by side in `columns` columns, as a PNG file.
+///
+/// # Shapes
+/// `values`: `[pictures, height, width, channels]`
+///
+/// # Errors
+/// When the values are no whole pictures, or there is none.
+pub fn grid(picture: Picture, values: &[f32], columns: usize) -> Result<Vec<u8>, PlotError> {
+    let Picture { height, width, channels, .. } = picture;
+    let size = height * width * channels;
+    if size == 0 || values.is_empty() || values.len() % size != 0 {
+        return Err(PlotError::Ragged(values.len(), height, width, channels));
+    }
+    let count = values.len() / size;
+    let columns = columns.clamp(1, count);
+    let zoom = SMALLEST.div_ceil(height.max(width)).max(1);
+    let (cell_h, cell_w) = (zoom * height + GAP, zoom * width + GAP);
+    let (full_h, full_w) = (count.div_ceil(columns) * cell_h + GAP, columns * cell_w + GAP);
+    let mut rgb = vec![BACKGROUND; 3 * full_h * full_w];
+    for (index, values) in values.chunks_exact(size).enumerate() {
+        let (top, left) = (GAP + index / columns * cell_h, GAP + index % columns * cell_w);
+        for y in 0..zoom * height {
+            for x in 0..zoom * width {
+                let pixel = ((y / zoom) * width + x / zoom) * channels;
+                let at = 3 * ((top + y) * full_w + left + x);
+                rgb[at..at + 3].copy_from_slice(&picture.colour(&values[pixel..]));
+            }
+        }
+    }
+    png(full_w as u32, full_h as u32, &rgb)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_every_picture_in_its_cell() {
+        let picture = Picture { height: 1, width: 2, channels: 1, range: (0.0, 16.0) };
+        let file = grid(picture, &[0.0, 16.0, 16.0, 0.0, 8.0, 8.0], 2).unwrap();
+        let image = image::load_from_memory(&file).unwrap().into_rgb8();
+        let (zoom, gap) = (24, 2);
+        assert_eq!((image.width(), image.height()), (2 * (2 * zoom + gap) + gap, 2 * (zoom + gap) + gap));
+        let at = |x, y| image.get_pixel(x, y).0[0];
+        assert_eq!((at(gap, gap), at(gap + zoom, gap)), (0, 255));
+        let right = gap + 2 * zoom + gap;
+        assert_eq!((at(right, gap), at(right + zoom, gap)), (255, 0));
+        let below = gap + zoom + gap;
+        assert_eq!((at(gap, below), at(right, below)), (128, BACKGROUND));
+    }
+
+    #[test]
+    fn refuses_values_that_are_no_whole_pictures() {
+        let picture = Picture { height: 2, width: 2, channels: 3, range: (0.0, 1.0) };
+        assert!(matches!(grid(picture, &[0.0; 13], 4), Err(PlotError::Ragged(13, 2, 2, 3))));
+        assert!(matches!(grid(picture, &[], 4), Err(PlotError::Ragged(..))));
+    }
+}
