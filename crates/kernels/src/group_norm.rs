@@ -1,9 +1,15 @@
 //! Group normalisation (arXiv 1803.08494), channels-last, with the SiLU that usually follows it.
 
-use burn::tensor::{Tensor, activation::silu};
+use burn::{
+    backend::Dispatch,
+    tensor::{Tensor, activation::silu},
+};
+
+pub use crate::backend::Normalisation;
+use crate::backend::{KernelOps, is_fused};
 
 /// Normalises each group of channels of each image to zero mean and unit variance, scales and shifts per channel, and
-/// applies SiLU when `activate` is set.
+/// applies SiLU if asked to.
 ///
 /// # Shapes
 /// - `x`: `[batch, height, width, channels]`
@@ -11,17 +17,23 @@ use burn::tensor::{Tensor, activation::silu};
 /// - result: as `x`
 ///
 /// # Panics
-/// When `groups` does not divide the channels.
-pub fn group_norm(
-    x: Tensor<4>,
-    gamma: Tensor<1>,
-    beta: Tensor<1>,
-    groups: usize,
-    epsilon: f64,
-    activate: bool,
-) -> Tensor<4> {
+/// When the groups do not divide the channels, or `gamma` or `beta` has another number of them.
+pub fn group_norm(x: Tensor<4>, gamma: Tensor<1>, beta: Tensor<1>, how: Normalisation) -> Tensor<4> {
+    let channels = x.dims()[3];
+    assert!(channels % how.groups == 0, "group_norm: {channels} channels do not split into {} groups", how.groups);
+    assert_eq!(gamma.dims(), [channels], "group_norm: gamma against the image {:?}", x.dims());
+    assert_eq!(beta.dims(), [channels], "group_norm: beta against the image {:?}", x.dims());
+    if is_fused(&x) {
+        let (gamma, beta) = (gamma.into_dispatch(), beta.into_dispatch());
+        return Tensor::from_dispatch(Dispatch::fused_group_norm(x.into_dispatch(), gamma, beta, how));
+    }
+    reference(x, gamma, beta, how)
+}
+
+/// [`group_norm`] in Burn's own operations: what other backends run, and what tests compare with.
+pub fn reference(x: Tensor<4>, gamma: Tensor<1>, beta: Tensor<1>, how: Normalisation) -> Tensor<4> {
     let [batch, height, width, channels] = x.dims();
-    assert!(channels % groups == 0, "group_norm: {channels} channels do not split into {groups} groups");
+    let Normalisation { groups, epsilon, activate } = how;
     let pixels = height * width;
     // Means over a group are means over the pixels and then over the group's channels: both reductions run along
     // contiguous memory, and the statistics broadcast back as one row of channels per image.

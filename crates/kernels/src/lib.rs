@@ -7,13 +7,18 @@
 //! [`pairwise`] is the other half: the softmax-weighted mean of a set of charges, on plain slices, used by the exact
 //! field and by the training targets.
 
+//! On Burn's CPU backend convolution and normalisation are [`cpu`] operations with explicit gradients; everything else,
+//! and every other backend, runs Burn's own.
+
 pub mod attention;
+mod backend;
 pub mod conv2d;
+pub mod cpu;
 pub mod group_norm;
 pub mod pairwise;
 pub mod resample;
 
 pub use attention::attention;
 pub use conv2d::conv2d;
-pub use group_norm::group_norm;
+pub use group_norm::{Normalisation, group_norm};
 pub use resample::{downsample, upsample};

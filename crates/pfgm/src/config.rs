@@ -55,11 +55,19 @@ pub struct FlowConfig {
     /// The standard deviation of the data in the model's space; measured when it is not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sigma_data: Option<f64>,
+    /// Whether points much farther out than their noise level suggests are scaled by their own norm: for small D.
+    pub far_field: bool,
 }
 
 impl Default for FlowConfig {
     fn default() -> Self {
-        Self { augmentation: Augmentation::Finite(128.0), sigma_min: 2e-3, sigma_max: None, sigma_data: None }
+        Self {
+            augmentation: Augmentation::Finite(128.0),
+            sigma_min: 2e-3,
+            sigma_max: None,
+            sigma_data: None,
+            far_field: true,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     augmentation::Augmentation,
-    config::Config,
+    config::{Config, FlowConfig},
     network::{Network, NetworkError},
     objective::Objective,
     precondition::{NetworkDenoiser, Precondition},
@@ -135,7 +135,8 @@ impl Record {
 
     /// How the network's output becomes `yhat`.
     pub fn precondition(&self) -> Precondition {
-        Precondition { sigma_data: self.config.flow.sigma_data.unwrap_or(0.5) }
+        let FlowConfig { sigma_data, far_field, .. } = self.config.flow;
+        Precondition { sigma_data: sigma_data.unwrap_or(0.5), far_field }
     }
 
     /// A network with fresh weights.

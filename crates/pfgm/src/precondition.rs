@@ -9,11 +9,22 @@ use crate::{
 
 /// `yhat = c_skip x + c_out F(c_in x, c_noise)`, with factors that keep the network's input and target at unit variance
 /// for data of standard deviation `sigma_data`.
+///
+/// EDM's factors are functions of sigma, which says how large Gaussian noise is. For small D the noise has heavy tails:
+/// a point of the prior may lie a thousand times farther out than its sigma suggests, where EDM's factors would hand the
+/// network an input, and ask for an output, far from unit variance. With `far_field` the factors are those of the noise
+/// that the point itself shows, `s^2 = sigma^2 + max(0, |x|^2/N - 4 (sigma^2 + sigma_data^2))`: EDM's wherever the point
+/// is no farther out than twice what sigma suggests, and the field of one point charge, `yhat -> 0`, far away.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Precondition {
     /// The standard deviation of the data.
     pub sigma_data: f64,
+    /// Whether points far out are scaled by their own norm.
+    pub far_field: bool,
 }
+
+/// How much farther out than sigma suggests a point has to be, as a ratio of squared norms, to be scaled by its own.
+const FAR: f64 = 4.0;
 
 /// The factors at one noise level.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,18 +37,35 @@ pub struct Factors {
     pub input: f64,
     /// How the network is told the noise level.
     pub noise: f64,
+    /// How the network is told that a point is far out; 0 where it is not.
+    pub far: f64,
 }
 
 impl Precondition {
-    /// The factors at noise level `sigma`.
-    pub fn factors(self, sigma: f64) -> Factors {
-        let total = sigma * sigma + self.sigma_data * self.sigma_data;
+    /// The factors at noise level `sigma` of a point whose squared norm is `mean_square` times N.
+    pub fn factors(self, sigma: f64, mean_square: f64) -> Factors {
+        let data = self.sigma_data * self.sigma_data;
+        let excess = if self.far_field { (mean_square - FAR * (sigma * sigma + data)).max(0.0) } else { 0.0 };
+        let shown = (sigma * sigma + excess).sqrt();
+        let total = shown * shown + data;
         Factors {
-            skip: self.sigma_data * self.sigma_data / total,
-            out: sigma * self.sigma_data / total.sqrt(),
+            skip: data / total,
+            out: shown * self.sigma_data / total.sqrt(),
             input: 1.0 / total.sqrt(),
             noise: sigma.ln() / 4.0,
+            far: (shown / sigma).ln() / 4.0,
         }
+    }
+
+    /// The factors of each row of a batch.
+    ///
+    /// # Shapes
+    /// `x`: `[rows, dim]`, `sigma`: `[rows]`
+    pub fn of_rows<T: Copy + Into<f64>>(self, x: &[T], sigma: &[f64]) -> Vec<Factors> {
+        let dim = x.len() / sigma.len().max(1);
+        let mean_square =
+            |row: &[T]| row.iter().map(|&value| value.into() * value.into()).sum::<f64>() / row.len() as f64;
+        x.chunks_exact(dim.max(1)).zip(sigma).map(|(row, &sigma)| self.factors(sigma, mean_square(row))).collect()
     }
 }
 
@@ -66,16 +94,16 @@ impl NetworkDenoiser {
     /// `yhat` of a few rows with the given classes.
     fn evaluate(&self, x: &[f64], sigma: &[f64], labels: &[Option<u32>], out: &mut [f64]) {
         let rows = sigma.len();
-        let factors: Vec<Factors> = sigma.iter().map(|&sigma| self.precondition.factors(sigma)).collect();
+        let factors = self.precondition.of_rows(x, sigma);
         let scaled: Vec<f32> = x
             .chunks_exact(self.dim)
             .zip(&factors)
             .flat_map(|(row, factors)| row.iter().map(|value| (value * factors.input) as f32))
             .collect();
-        let noise: Vec<f32> = factors.iter().map(|factors| factors.noise as f32).collect();
         let input = NetworkInput {
             x: Tensor::from_data(TensorData::new(scaled, [rows, self.dim]), &self.device),
-            noise: Tensor::from_data(TensorData::new(noise, [rows]), &self.device),
+            noise: column(&factors, |factors| factors.noise, &self.device),
+            far: column(&factors, |factors| factors.far, &self.device),
             classes: one_hot(labels, self.classes, &self.device),
             dropout: None,
         };
@@ -106,6 +134,12 @@ impl Denoiser for NetworkDenoiser {
             }
         }
     }
+}
+
+/// One of the factors of each row, `[rows, 1]`.
+pub fn column(factors: &[Factors], of: impl Fn(&Factors) -> f64, device: &Device) -> Tensor<2> {
+    let values: Vec<f32> = factors.iter().map(|factors| of(factors) as f32).collect();
+    Tensor::from_data(TensorData::new(values, [factors.len(), 1]), device)
 }
 
 /// Rows with a one at the class and zeros elsewhere; none when the network knows no classes.

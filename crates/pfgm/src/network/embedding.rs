@@ -11,19 +11,21 @@ const PERIODS: f64 = 10_000.0;
 /// `(cos(c w_k), sin(c w_k))` with frequencies `w_k` from 1 down to 1/10000.
 ///
 /// # Shapes
-/// `[batch]` to `[batch, width]`; `width` is even
-fn sinusoidal(noise: Tensor<1>, width: usize) -> Tensor<2> {
+/// `[batch, 1]` to `[batch, width]`; `width` is even
+fn sinusoidal(noise: Tensor<2>, width: usize) -> Tensor<2> {
     let half = width / 2;
     let last = half.saturating_sub(1).max(1) as f64;
     let frequencies: Vec<f32> = (0..half).map(|k| PERIODS.powf(-(k as f64) / last) as f32).collect();
     let frequencies = Tensor::<1>::from_floats(frequencies.as_slice(), &noise.device());
-    let angles = noise.unsqueeze_dim::<2>(1) * frequencies.unsqueeze();
+    let angles = noise * frequencies.unsqueeze();
     Tensor::cat(vec![angles.clone().cos(), angles.sin()], 1)
 }
 
-/// The embedding that every block is conditioned on: the noise level, plus the class, through two layers.
+/// The embedding that every block is conditioned on: the noise level, how far out the point is, and the class, through
+/// two layers.
 #[derive(Module, Debug)]
 pub struct Embedding {
+    far: Linear,
     classes: Option<Linear>,
     mlp: EmbeddingMlp,
     width: usize,
@@ -32,15 +34,16 @@ pub struct Embedding {
 impl Embedding {
     /// Sinusoids of `width` values, then layers of `outputs`; `classes` is 0 for none.
     pub fn new(width: usize, outputs: usize, classes: usize, init: &mut Initializer) -> Self {
+        let far = Linear::without_bias(1, width, init);
         let mlp = EmbeddingMlp::new(width, outputs, init);
         let classes = (classes > 0).then(|| Linear::without_bias(classes, width, init));
-        Self { classes, mlp, width }
+        Self { far, classes, mlp, width }
     }
 
     /// # Shapes
-    /// `noise`: `[batch]`, `classes`: `[batch, classes]`, result: `[batch, outputs]`
-    pub fn forward(&self, noise: Tensor<1>, classes: Option<Tensor<2>>) -> Tensor<2> {
-        let embedding = sinusoidal(noise, self.width);
+    /// `noise` and `far`: `[batch, 1]`, `classes`: `[batch, classes]`, result: `[batch, outputs]`
+    pub fn forward(&self, noise: Tensor<2>, far: Tensor<2>, classes: Option<Tensor<2>>) -> Tensor<2> {
+        let embedding = sinusoidal(noise, self.width) + self.far.forward(far);
         let embedding = match (&self.classes, classes) {
             (Some(linear), Some(classes)) => {
                 // One of many entries is one: the factor restores unit variance.

@@ -4,6 +4,7 @@ use burn::{
     module::{Module, Param},
     tensor::{Device, Tensor, TensorData, activation::silu},
 };
+use pfgm_kernels::Normalisation;
 use rand::RngExt;
 
 use crate::random::{Purpose, Stream, stream};
@@ -74,7 +75,7 @@ impl Conv {
     }
 
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        pfgm_kernels::conv2d(x, self.weight.val(), Some(self.bias.val()), 1)
+        pfgm_kernels::conv2d(x, self.weight.val(), self.bias.val())
     }
 }
 
@@ -101,7 +102,8 @@ impl GroupNorm {
     }
 
     pub fn forward(&self, x: Tensor<4>, activate: bool) -> Tensor<4> {
-        pfgm_kernels::group_norm(x, self.gamma.val(), self.beta.val(), self.groups, Self::EPSILON, activate)
+        let how = Normalisation { groups: self.groups, epsilon: Self::EPSILON, activate };
+        pfgm_kernels::group_norm(x, self.gamma.val(), self.beta.val(), how)
     }
 
     /// On vectors: images of one pixel.

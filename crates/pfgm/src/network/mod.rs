@@ -98,8 +98,10 @@ impl NetworkConfig {
 pub struct NetworkInput<'a> {
     /// The scaled points, `[batch, N]`.
     pub x: Tensor<2>,
-    /// The embedded noise level of each, `[batch]`.
-    pub noise: Tensor<1>,
+    /// What the network is told of the noise level of each, `[batch, 1]`.
+    pub noise: Tensor<2>,
+    /// What the network is told of points that are far out, `[batch, 1]`.
+    pub far: Tensor<2>,
     /// The classes as rows of zeros and a one, `[batch, classes]`; a row of zeros has no class.
     pub classes: Option<Tensor<2>>,
     /// Where dropout takes its masks from; none outside training.

@@ -21,7 +21,7 @@ use crate::{
     model::{ModelError, Record},
     network::{Dropout, Network, NetworkInput},
     objective::{Charges, Targets},
-    precondition::one_hot,
+    precondition::{Factors, column, one_hot},
     random::{Purpose, Stream, stream},
     weights::{self, Weight},
 };
@@ -362,14 +362,13 @@ impl Trainer {
         mut masks: Option<Dropout>,
         device: &Device,
     ) -> Tensor<2> {
-        let precondition = self.record.precondition();
-        let factor = |of: fn(crate::precondition::Factors) -> f64| {
-            targets.column(|sigma| of(precondition.factors(sigma)), device)
-        };
+        let factors = self.record.precondition().of_rows(&targets.x, &targets.sigma);
+        let factor = |of: fn(&Factors) -> f64| column(&factors, of, device);
         let x = targets.rows(&targets.x, device);
         let raw = network.forward(NetworkInput {
             x: x.clone() * factor(|f| f.input),
-            noise: factor(|f| f.noise).reshape([targets.sigma.len()]),
+            noise: factor(|f| f.noise),
+            far: factor(|f| f.far),
             classes: one_hot(labels, self.record.data.classes.len(), device),
             dropout: masks.as_mut(),
         });

@@ -142,7 +142,7 @@ impl Unet {
     pub(in crate::network) fn forward(&self, mut input: NetworkInput) -> Tensor<2> {
         let [batch, dim] = input.x.dims();
         let [height, width, channels] = self.size;
-        let embedding = self.embedding.forward(input.noise, input.classes);
+        let embedding = self.embedding.forward(input.noise, input.far, input.classes);
         let mut x = self.input.forward(input.x.reshape([batch, height, width, channels]));
         let mut remembered = vec![x.clone()];
         for block in &self.down {

@@ -1,0 +1,157 @@
+//! Group normalisation fused with SiLU, and its gradients.
+//!
+//! Each image is one piece of work: its statistics, then one pass that normalises, scales, shifts and activates. The
+//! gradient computes the normalised values anew instead of keeping them.
+
+use pulp::Arch;
+use rayon::prelude::*;
+
+use super::math::sigmoid;
+
+/// The sizes of a normalisation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Geometry {
+    /// Pixels of an image.
+    pub pixels: usize,
+    /// Channels.
+    pub channels: usize,
+    /// Groups that the channels are split into.
+    pub groups: usize,
+    /// What is added to the variance.
+    pub epsilon: f32,
+    /// Whether SiLU follows.
+    pub activate: bool,
+}
+
+/// Mean and reciprocal standard deviation of each channel's group.
+struct Statistics {
+    mean: Vec<f32>,
+    scale: Vec<f32>,
+}
+
+impl Geometry {
+    /// The sum over each group, from the sums over each channel, given back to each channel, per value.
+    fn group_means(self, sums: &mut [f32]) {
+        let size = self.channels / self.groups;
+        for group in sums.chunks_exact_mut(size) {
+            let total: f32 = group.iter().sum();
+            group.fill(total / (self.pixels * size) as f32);
+        }
+    }
+
+    #[inline(always)]
+    fn statistics(self, x: &[f32]) -> Statistics {
+        let mut mean = vec![0.0; self.channels];
+        for pixel in x.chunks_exact(self.channels) {
+            mean.iter_mut().zip(pixel).for_each(|(sum, value)| *sum += value);
+        }
+        self.group_means(&mut mean);
+        let mut scale = vec![0.0_f32; self.channels];
+        for pixel in x.chunks_exact(self.channels) {
+            for ((sum, value), mean) in scale.iter_mut().zip(pixel).zip(&mean) {
+                *sum = (value - mean).mul_add(value - mean, *sum);
+            }
+        }
+        self.group_means(&mut scale);
+        scale.iter_mut().for_each(|variance| *variance = 1.0 / (*variance + self.epsilon).sqrt());
+        Statistics { mean, scale }
+    }
+
+    #[inline(always)]
+    fn forward_image(self, x: &[f32], gamma: &[f32], beta: &[f32], y: &mut [f32]) {
+        let Statistics { mean, scale } = self.statistics(x);
+        // gamma (x - mean) scale + beta = x factor + offset
+        let factor: Vec<f32> = scale.iter().zip(gamma).map(|(scale, gamma)| scale * gamma).collect();
+        let offset: Vec<f32> = mean.iter().zip(&factor).zip(beta).map(|((mean, f), beta)| beta - mean * f).collect();
+        for (x, y) in x.chunks_exact(self.channels).zip(y.chunks_exact_mut(self.channels)) {
+            for (((y, x), factor), offset) in y.iter_mut().zip(x).zip(&factor).zip(&offset) {
+                let z = x.mul_add(*factor, *offset);
+                *y = if self.activate { z * sigmoid(z) } else { z };
+            }
+        }
+    }
+
+    /// Writes the gradient for the input, and returns those for gamma and beta.
+    #[inline(always)]
+    fn gradient_image(
+        self,
+        x: &[f32],
+        gamma: &[f32],
+        beta: &[f32],
+        dy: &[f32],
+        dx: &mut [f32],
+    ) -> (Vec<f32>, Vec<f32>) {
+        let Statistics { mean, scale } = self.statistics(x);
+        let channels = self.channels;
+        let (mut d_gamma, mut d_beta) = (vec![0.0_f32; channels], vec![0.0_f32; channels]);
+        // First the gradient behind SiLU, kept in dx, and its sums.
+        for ((x, dy), dx) in x.chunks_exact(channels).zip(dy.chunks_exact(channels)).zip(dx.chunks_exact_mut(channels))
+        {
+            for c in 0..channels {
+                let normal = (x[c] - mean[c]) * scale[c];
+                let gradient = if self.activate {
+                    let z = normal.mul_add(gamma[c], beta[c]);
+                    let s = sigmoid(z);
+                    dy[c] * s * z.mul_add(1.0 - s, 1.0)
+                } else {
+                    dy[c]
+                };
+                dx[c] = gradient;
+                d_gamma[c] = gradient.mul_add(normal, d_gamma[c]);
+                d_beta[c] += gradient;
+            }
+        }
+        // Then what the statistics take back: dx = scale (g - mean(g) - normal mean(g normal)), g = gradient gamma.
+        let mut level: Vec<f32> = d_beta.iter().zip(gamma).map(|(sum, gamma)| sum * gamma).collect();
+        let mut slope: Vec<f32> = d_gamma.iter().zip(gamma).map(|(sum, gamma)| sum * gamma).collect();
+        self.group_means(&mut level);
+        self.group_means(&mut slope);
+        for (x, dx) in x.chunks_exact(channels).zip(dx.chunks_exact_mut(channels)) {
+            for c in 0..channels {
+                let normal = (x[c] - mean[c]) * scale[c];
+                dx[c] = scale[c] * (dx[c] * gamma[c] - level[c] - normal * slope[c]);
+            }
+        }
+        (d_gamma, d_beta)
+    }
+}
+
+/// Normalises every image.
+///
+/// # Shapes
+/// `x`, `y` (overwritten): `[batch, pixels, channels]`, `gamma`, `beta`: `[channels]`
+pub fn forward(geometry: Geometry, x: &[f32], gamma: &[f32], beta: &[f32], y: &mut [f32]) {
+    let image = geometry.pixels * geometry.channels;
+    let arch = Arch::new();
+    x.par_chunks_exact(image)
+        .zip(y.par_chunks_exact_mut(image))
+        .for_each(|(x, y)| arch.dispatch(|| geometry.forward_image(x, gamma, beta, y)));
+}
+
+/// The gradients for the input, gamma and beta, from the one for the output, `dy`.
+///
+/// # Shapes
+/// As in [`forward`]; `dx` is overwritten
+pub fn gradient(
+    geometry: Geometry,
+    x: &[f32],
+    gamma: &[f32],
+    beta: &[f32],
+    dy: &[f32],
+    dx: &mut [f32],
+) -> (Vec<f32>, Vec<f32>) {
+    let image = geometry.pixels * geometry.channels;
+    let arch = Arch::new();
+    let parts: Vec<(Vec<f32>, Vec<f32>)> = x
+        .par_chunks_exact(image)
+        .zip(dy.par_chunks_exact(image))
+        .zip(dx.par_chunks_exact_mut(image))
+        .map(|((x, dy), dx)| arch.dispatch(|| geometry.gradient_image(x, gamma, beta, dy, dx)))
+        .collect();
+    let mut total = (vec![0.0; geometry.channels], vec![0.0; geometry.channels]);
+    for (d_gamma, d_beta) in parts {
+        total.0.iter_mut().zip(d_gamma).for_each(|(total, value)| *total += value);
+        total.1.iter_mut().zip(d_beta).for_each(|(total, value)| *total += value);
+    }
+    total
+}
