@@ -6,7 +6,7 @@
 //! exponent multiplies a relative error of the distance by about N/2. Nothing of size queries x charges x dimension
 //! ever exists; beyond its inputs a call holds one row of f64 logits per query in flight.
 
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 /// The element types of points: f32 for training batches, f64 for exact flows.
@@ -100,47 +100,55 @@ pub fn weighted_mean<T: Scalar>(
     let tile = (queries.len() / dim).div_ceil(rayon::current_num_threads()).clamp(1, TILE);
     queries.par_chunks(tile * dim).zip(mean.par_chunks_mut(tile * dim)).enumerate().for_each(
         |(index, (queries, mean))| {
-            arch.dispatch(|| mean_of_tile(index * tile, queries, charges, dim, &logit, mean));
+            arch.dispatch(Tile { first: index * tile, queries, charges, dim, logit: &logit, mean });
         },
     );
 }
 
 /// [`weighted_mean`] of a few queries on one thread.
-#[inline(always)]
-fn mean_of_tile<T: Scalar>(
+struct Tile<'a, T, L> {
     first: usize,
-    queries: &[T],
-    charges: &[T],
+    queries: &'a [T],
+    charges: &'a [T],
     dim: usize,
-    logit: &(impl Fn(usize, f64) -> f64 + Sync),
-    mean: &mut [T],
-) {
-    let (tile, count) = (queries.len() / dim, charges.len() / dim);
-    let mut logits = vec![0.0; tile * count];
-    for (charge, row) in charges.chunks_exact(dim).zip(logits.chunks_exact_mut(tile)) {
-        T::squared_distances(queries, charge, row);
-    }
-    let mut largest = vec![f64::NEG_INFINITY; tile];
-    for row in logits.chunks_exact_mut(tile) {
-        for (query, value) in row.iter_mut().enumerate() {
-            *value = logit(first + query, *value);
-            largest[query] = largest[query].max(*value);
+    logit: &'a L,
+    mean: &'a mut [T],
+}
+
+impl<T: Scalar, L: Fn(usize, f64) -> f64 + Sync> WithSimd for Tile<'_, T, L> {
+    type Output = ();
+
+    // Everything below is inlined here, where it is compiled for the vector unit that is there.
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { first, queries, charges, dim, logit, mean } = self;
+        let (tile, count) = (queries.len() / dim, charges.len() / dim);
+        let mut logits = vec![0.0; tile * count];
+        for (charge, row) in charges.chunks_exact(dim).zip(logits.chunks_exact_mut(tile)) {
+            T::squared_distances(queries, charge, row);
         }
-    }
-    let mut total = vec![0.0; tile];
-    for row in logits.chunks_exact_mut(tile) {
-        for (query, value) in row.iter_mut().enumerate() {
-            // A query that lies on a charge has an infinite logit there and takes that charge alone.
-            let difference = if *value == largest[query] { 0.0 } else { *value - largest[query] };
-            *value = difference.exp();
-            total[query] += *value;
+        let mut largest = vec![f64::NEG_INFINITY; tile];
+        for row in logits.chunks_exact_mut(tile) {
+            for (query, value) in row.iter_mut().enumerate() {
+                *value = logit(first + query, *value);
+                largest[query] = largest[query].max(*value);
+            }
         }
-    }
-    mean.fill(T::default());
-    for (charge, row) in charges.chunks_exact(dim).zip(logits.chunks_exact(tile)) {
-        for (query, &weight) in row.iter().enumerate() {
-            if weight > NEGLIGIBLE {
-                T::add_scaled(&mut mean[query * dim..(query + 1) * dim], weight / total[query], charge);
+        let mut total = vec![0.0; tile];
+        for row in logits.chunks_exact_mut(tile) {
+            for (query, value) in row.iter_mut().enumerate() {
+                // A query that lies on a charge has an infinite logit there and takes that charge alone.
+                let difference = if *value == largest[query] { 0.0 } else { *value - largest[query] };
+                *value = difference.exp();
+                total[query] += *value;
+            }
+        }
+        mean.fill(T::default());
+        for (charge, row) in charges.chunks_exact(dim).zip(logits.chunks_exact(tile)) {
+            for (query, &weight) in row.iter().enumerate() {
+                if weight > NEGLIGIBLE {
+                    T::add_scaled(&mut mean[query * dim..(query + 1) * dim], weight / total[query], charge);
+                }
             }
         }
     }
@@ -157,20 +165,28 @@ pub fn nearest<T: Scalar>(queries: &[T], points: &[T], dim: usize) -> Vec<(usize
     assert!(dim > 0 && !points.is_empty(), "nearest: no points");
     assert!(points.len() % dim == 0 && queries.len() % dim == 0, "nearest: ragged rows of {dim}");
     let arch = Arch::new();
-    queries
-        .par_chunks_exact(dim)
-        .map(|query| {
-            arch.dispatch(|| {
-                let mut best = (0, f64::INFINITY);
-                for (index, point) in points.chunks_exact(dim).enumerate() {
-                    let mut distance = [0.0];
-                    T::squared_distances(query, point, &mut distance);
-                    if distance[0] < best.1 {
-                        best = (index, distance[0]);
-                    }
-                }
-                best
-            })
-        })
-        .collect()
+    queries.par_chunks_exact(dim).map(|query| arch.dispatch(Nearest { query, points })).collect()
+}
+
+/// [`nearest`] of one query.
+struct Nearest<'a, T> {
+    query: &'a [T],
+    points: &'a [T],
+}
+
+impl<T: Scalar> WithSimd for Nearest<'_, T> {
+    type Output = (usize, f64);
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> (usize, f64) {
+        let mut best = (0, f64::INFINITY);
+        for (index, point) in self.points.chunks_exact(self.query.len()).enumerate() {
+            let mut distance = [0.0];
+            T::squared_distances(self.query, point, &mut distance);
+            if distance[0] < best.1 {
+                best = (index, distance[0]);
+            }
+        }
+        best
+    }
 }

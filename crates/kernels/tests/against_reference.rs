@@ -59,9 +59,13 @@ fn convolutions_and_their_gradients() {
 #[test]
 fn normalisations_and_their_gradients() {
     let mut source = Source(ChaCha8Rng::seed_from_u64(2));
-    for (b, h, w, c, groups, activate) in
-        [(1, 2, 2, 4, 1, true), (3, 5, 7, 12, 3, true), (2, 1, 1, 32, 1, false), (2, 8, 8, 24, 6, true), (4, 3, 3, 5, 5, false)]
-    {
+    for (b, h, w, c, groups, activate) in [
+        (1, 2, 2, 4, 1, true),
+        (3, 5, 7, 12, 3, true),
+        (2, 1, 1, 32, 1, false),
+        (2, 8, 8, 24, 6, true),
+        (4, 3, 3, 5, 5, false),
+    ] {
         let what = format!("{b} images of {h}x{w}x{c} in {groups} groups");
         let how = Normalisation { groups, epsilon: 1e-6, activate };
         let (x, gamma, beta) = (source.tensor([b, h, w, c]), source.tensor([c]), source.tensor([c]));

@@ -3,7 +3,7 @@
 //! Each image is one piece of work: its statistics, then one pass that normalises, scales, shifts and activates. The
 //! gradient computes the normalised values anew instead of keeping them.
 
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::math::sigmoid;
@@ -116,6 +116,43 @@ impl Geometry {
     }
 }
 
+/// [`Geometry::forward_image`] as `pulp` wants it: what it calls is compiled for the vector unit that is there.
+struct Forward<'a> {
+    geometry: Geometry,
+    x: &'a [f32],
+    gamma: &'a [f32],
+    beta: &'a [f32],
+    y: &'a mut [f32],
+}
+
+impl WithSimd for Forward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        self.geometry.forward_image(self.x, self.gamma, self.beta, self.y);
+    }
+}
+
+/// [`Geometry::gradient_image`] as `pulp` wants it.
+struct Gradient<'a> {
+    geometry: Geometry,
+    x: &'a [f32],
+    gamma: &'a [f32],
+    beta: &'a [f32],
+    dy: &'a [f32],
+    dx: &'a mut [f32],
+}
+
+impl WithSimd for Gradient<'_> {
+    type Output = (Vec<f32>, Vec<f32>);
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Self::Output {
+        self.geometry.gradient_image(self.x, self.gamma, self.beta, self.dy, self.dx)
+    }
+}
+
 /// Normalises every image.
 ///
 /// # Shapes
@@ -125,7 +162,7 @@ pub fn forward(geometry: Geometry, x: &[f32], gamma: &[f32], beta: &[f32], y: &m
     let arch = Arch::new();
     x.par_chunks_exact(image)
         .zip(y.par_chunks_exact_mut(image))
-        .for_each(|(x, y)| arch.dispatch(|| geometry.forward_image(x, gamma, beta, y)));
+        .for_each(|(x, y)| arch.dispatch(Forward { geometry, x, gamma, beta, y }));
 }
 
 /// The gradients for the input, gamma and beta, from the one for the output, `dy`.
@@ -146,7 +183,7 @@ pub fn gradient(
         .par_chunks_exact(image)
         .zip(dy.par_chunks_exact(image))
         .zip(dx.par_chunks_exact_mut(image))
-        .map(|((x, dy), dx)| arch.dispatch(|| geometry.gradient_image(x, gamma, beta, dy, dx)))
+        .map(|((x, dy), dx)| arch.dispatch(Gradient { geometry, x, gamma, beta, dy, dx }))
         .collect();
     let mut total = (vec![0.0; geometry.channels], vec![0.0; geometry.channels]);
     for (d_gamma, d_beta) in parts {

@@ -5,7 +5,8 @@ use burn::{
     tensor::{Device, Tensor, TensorData, activation::silu},
 };
 use pfgm_kernels::Normalisation;
-use rand::RngExt;
+use rand::{Rng, RngExt};
+use rayon::prelude::*;
 
 use crate::random::{Purpose, Stream, stream};
 
@@ -154,12 +155,12 @@ impl Dropout {
         let shape = x.dims();
         let per_item = shape[1..].iter().product::<usize>();
         let keep = 1.0 / (1.0 - probability as f32);
-        let mask: Vec<f32> = self
-            .streams
-            .iter_mut()
-            .flat_map(|stream| (0..per_item).map(move |_| if stream.random_bool(probability) { 0.0 } else { keep }))
-            .collect();
-        assert_eq!(mask.len(), per_item * shape[0], "dropout: one stream for each item of the batch");
+        assert_eq!(self.streams.len(), shape[0], "dropout: one stream for each item of the batch");
+        let threshold = (probability * f64::from(u32::MAX)) as u32;
+        let mut mask = vec![keep; per_item * shape[0]];
+        mask.par_chunks_exact_mut(per_item).zip(&mut self.streams).for_each(|(mask, stream)| {
+            mask.iter_mut().filter(|_| stream.next_u32() < threshold).for_each(|value| *value = 0.0);
+        });
         let mask = Tensor::from_data(TensorData::new(mask, shape), &x.device());
         x * mask
     }
