@@ -1,1 +1,9 @@
-//! stub
+//! Feature arrays in, scores out, in double precision.
+//!
+//! Rows of features are slices of `[rows, dim]`. Nothing here knows what the features are: pixels, embeddings, points.
+
+mod kolmogorov_smirnov;
+mod neighbours;
+
+pub use kolmogorov_smirnov::{KolmogorovSmirnov, kolmogorov_smirnov};
+pub use neighbours::{classify, coverage, two_sample_accuracy};

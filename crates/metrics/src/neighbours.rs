@@ -1,0 +1,96 @@
+//! Scores from nearest neighbours.
+
+use rayon::prelude::*;
+
+fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum()
+}
+
+/// The nearest row of `points` to a row, and its squared distance; `skip` is passed over.
+fn nearest(row: &[f32], points: &[f32], skip: Option<usize>) -> (usize, f64) {
+    let candidates = points.chunks_exact(row.len()).enumerate().filter(|(index, _)| Some(*index) != skip);
+    candidates
+        .map(|(index, point)| (index, squared_distance(row, point)))
+        .min_by(|a, b| a.1.total_cmp(&b.1))
+        .unwrap_or((0, f64::INFINITY))
+}
+
+/// How well a nearest neighbour tells two samples apart (Lopez-Paz and Oquab, arXiv 1610.06545): the share of rows of
+/// both whose nearest other row is of the same sample. 1/2 when they follow one distribution, 1 when they are apart,
+/// below 1/2 when one repeats the other.
+///
+/// # Panics
+/// When a sample is empty or its rows are ragged, or the samples differ in size (the score would not be 1/2 then).
+pub fn two_sample_accuracy(a: &[f32], b: &[f32], dim: usize) -> f64 {
+    assert!(!a.is_empty() && a.len() == b.len() && a.len() % dim == 0, "two samples of one size");
+    let rows = a.len() / dim;
+    let all = [a, b].concat();
+    let right = all
+        .par_chunks_exact(dim)
+        .enumerate()
+        .filter(|(index, row)| (nearest(row, &all, Some(*index)).0 < rows) == (*index < rows))
+        .count();
+    right as f64 / (2 * rows) as f64
+}
+
+/// The share of real rows with a generated row nearer than their own `k`-th real neighbour (Naeem et al., arXiv
+/// 2002.09797): 1 when every mode is visited.
+///
+/// # Panics
+/// When a sample is empty, its rows are ragged, or there are not more than `k` real rows.
+pub fn coverage(real: &[f32], generated: &[f32], dim: usize, k: usize) -> f64 {
+    assert!(real.len() % dim == 0 && generated.len() % dim == 0 && !generated.is_empty(), "rows of {dim}");
+    let rows = real.len() / dim;
+    assert!(k >= 1 && rows > k, "more than {k} real rows");
+    let covered = real
+        .par_chunks_exact(dim)
+        .enumerate()
+        .filter(|(index, row)| {
+            let others = real.chunks_exact(dim).enumerate().filter(|(other, _)| other != index);
+            let mut distances: Vec<f64> = others.map(|(_, other)| squared_distance(row, other)).collect();
+            let (_, radius, _) = distances.select_nth_unstable_by(k - 1, f64::total_cmp);
+            nearest(row, generated, None).1 <= *radius
+        })
+        .count();
+    covered as f64 / rows as f64
+}
+
+/// The class of each row's nearest neighbour.
+///
+/// # Panics
+/// When there is no point, or not one class for each.
+pub fn classify(rows: &[f32], points: &[f32], classes: &[u32], dim: usize) -> Vec<u32> {
+    assert!(!classes.is_empty() && points.len() == classes.len() * dim, "one class for each point");
+    rows.par_chunks_exact(dim).map(|row| classes[nearest(row, points, None).0]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Points that fill the unit interval evenly, shifted.
+    fn spread(count: usize, shift: f32) -> Vec<f32> {
+        (0..count).map(|i| (i as f32 * 0.618_034 + shift).fract()).collect()
+    }
+
+    #[test]
+    fn two_samples_are_told_apart_when_they_differ() {
+        let a = spread(500, 0.0);
+        let apart: Vec<f32> = a.iter().map(|x| x + 5.0).collect();
+        assert_eq!(two_sample_accuracy(&a, &apart, 1), 1.0);
+        // A copy is nearer than any other row, and of the other sample.
+        assert_eq!(two_sample_accuracy(&a, &a, 1), 0.0);
+    }
+
+    #[test]
+    fn coverage_counts_visited_modes() {
+        let real: Vec<f32> = [spread(100, 0.0), spread(100, 0.3).iter().map(|x| x + 10.0).collect()].concat();
+        assert_eq!(coverage(&real, &real, 1, 5), 1.0);
+        assert_eq!(coverage(&real, &spread(100, 0.1), 1, 5), 0.5);
+    }
+
+    #[test]
+    fn the_nearest_point_decides_the_class() {
+        assert_eq!(classify(&[0.1, 0.0, 4.0, 4.0], &[0.0, 0.0, 5.0, 5.0], &[3, 7], 2), [3, 7]);
+    }
+}
