@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub use self::pfgm::{Calibration, FieldObjective};
 pub use pfgmpp::DenoisingObjective;
 
-use crate::{augmentation::Augmentation, random::Stream};
+use crate::{augmentation::Augmentation, precondition::Factors, random::Stream};
 
 /// The choice of an objective and its parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -67,14 +67,15 @@ impl Objective {
         }
     }
 
-    /// The loss of an estimate of `yhat`, summed over the batch, for data of standard deviation `sigma_data`.
+    /// The loss of an estimate of `yhat`, summed over the batch; `factors` are those that made the estimate from a
+    /// network's output.
     ///
     /// # Shapes
     /// `estimate`: `[batch, dim]`, result: `[1]`
-    pub fn loss(&self, targets: &Targets, estimate: Tensor<2>, sigma_data: f64) -> Tensor<1> {
+    pub fn loss(&self, targets: &Targets, estimate: Tensor<2>, factors: &[Factors]) -> Tensor<1> {
         match self {
             Self::Field(objective) => objective.loss(targets, estimate),
-            Self::Denoising(objective) => objective.loss(targets, estimate, sigma_data),
+            Self::Denoising(objective) => objective.loss(targets, estimate, factors),
         }
     }
 }

@@ -5,10 +5,15 @@ use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
 use super::{Charges, Targets};
-use crate::{augmentation::Augmentation, kernel, random::Stream};
+use crate::{
+    augmentation::Augmentation,
+    kernel,
+    precondition::{Factors, column},
+    random::Stream,
+};
 
-/// `w(sigma) |yhat(x, sigma) - y|^2` with `ln sigma ~ N(mean, std^2)` and `w = (sigma^2 + s_d^2) / (sigma s_d)^2`, per
-/// coordinate.
+/// `w |yhat(x, sigma) - y|^2` per coordinate, with `ln sigma ~ N(mean, std^2)` and `w = 1 / c_out^2`, which is
+/// `(sigma^2 + s_d^2) / (sigma s_d)^2` except for points far out: the network's own output is judged evenly everywhere.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DenoisingObjective {
@@ -39,10 +44,10 @@ impl DenoisingObjective {
         targets
     }
 
-    pub(super) fn loss(&self, targets: &Targets, estimate: Tensor<2>, sigma_data: f64) -> Tensor<1> {
+    pub(super) fn loss(&self, targets: &Targets, estimate: Tensor<2>, factors: &[Factors]) -> Tensor<1> {
         let device = estimate.device();
-        let weight = |sigma: f64| (sigma.powi(2) + sigma_data.powi(2)) / (sigma * sigma_data).powi(2);
         let error = estimate - targets.rows(&targets.yhat, &device);
-        (error.square() * targets.column(weight, &device)).sum().div_scalar(targets.dim as f64)
+        let weight = column(factors, |factors| 1.0 / (factors.out * factors.out), &device);
+        (error.square() * weight).sum().div_scalar(targets.dim as f64)
     }
 }

@@ -349,19 +349,18 @@ impl Trainer {
     /// The summed loss of some items of a batch, with the network as it is.
     fn loss(&self, batch: &Batch, items: std::ops::Range<usize>, masks: Option<Dropout>) -> Tensor<1> {
         let targets = batch.targets.slice(items.clone());
-        let estimate = self.estimate(&self.network, &targets, &batch.labels[items], masks, &self.device);
-        self.record.config.objective.loss(&targets, estimate, self.record.precondition().sigma_data)
+        self.loss_at(&self.network, &targets, &batch.labels[items], masks, &self.device)
     }
 
-    /// `yhat` as the network estimates it at training points.
-    fn estimate(
+    /// The summed loss of a network's estimate of `yhat` at training points.
+    fn loss_at(
         &self,
         network: &Network,
         targets: &Targets,
         labels: &[Option<u32>],
         mut masks: Option<Dropout>,
         device: &Device,
-    ) -> Tensor<2> {
+    ) -> Tensor<1> {
         let factors = self.record.precondition().of_rows(&targets.x, &targets.sigma);
         let factor = |of: fn(&Factors) -> f64| column(&factors, of, device);
         let x = targets.rows(&targets.x, device);
@@ -372,7 +371,8 @@ impl Trainer {
             classes: one_hot(labels, self.record.data.classes.len(), device),
             dropout: masks.as_mut(),
         });
-        x * factor(|f| f.skip) + raw * factor(|f| f.out)
+        let estimate = x * factor(|f| f.skip) + raw * factor(|f| f.out);
+        self.record.config.objective.loss(targets, estimate, &factors)
     }
 
     /// The loss per item of the averaged weights on held-out rows, with noise that is the same at every step.
@@ -398,8 +398,7 @@ impl Trainer {
             let charges = Charges { dim, batch: &batch, field: &field };
             let targets = objective.draw(self.record.augmentation(), charges, &mut streams);
             let labels: Vec<Option<u32>> = part.iter().map(|&row| data.label(row)).collect();
-            let estimate = self.estimate(&network, &targets, &labels, None, &device);
-            let loss = objective.loss(&targets, estimate, self.record.precondition().sigma_data);
+            let loss = self.loss_at(&network, &targets, &labels, None, &device);
             total += f64::from(loss.into_scalar::<f32>());
         }
         Some(total / data.len() as f64)

@@ -1,0 +1,326 @@
+//! Training and sampling with real networks on the digits.
+#![allow(missing_docs)]
+
+use std::path::Path;
+
+use burn::tensor::{Device, Tensor};
+use pfgm::{
+    augmentation::Augmentation::{Finite, Infinite},
+    config::Config,
+    flow::{Denoiser, Flow, Query},
+    model::Record,
+    network::{MlpConfig, NetworkConfig, NetworkInput, UnetConfig},
+    objective::{FieldObjective, Objective},
+    random::{Purpose, stream},
+    sample::{SampleRequest, sample},
+    solver::{Method, SolverConfig},
+    train::{Log, Observer, StepReport, Trainer, checkpoint, checkpoint::Checkpoint},
+    weights,
+};
+use pfgm_data::{Dataset, OpenOptions, Shape};
+use pfgm_metrics::{classify, coverage, two_sample_accuracy};
+use proptest::prelude::*;
+
+fn digits() -> Dataset {
+    pfgm_data::open("digits", &OpenOptions::default()).unwrap()
+}
+
+/// Twenty thousand weights and a few steps: enough to see whether numbers agree.
+fn small() -> Config {
+    let mut config = Config::default();
+    config.data.source = "digits".into();
+    config.data.conditional = true;
+    let unet = UnetConfig { width: 8, multipliers: vec![1, 2], blocks: 1, attention: vec![4], dropout: 0.1 };
+    config.network = NetworkConfig::Unet(unet);
+    config.train.batch = 16;
+    config.train.steps = 6;
+    config.train.warmup = 2;
+    config.train.flip = true;
+    config.train.checkpoint_every = 100;
+    config
+}
+
+fn trainer(config: Config) -> Trainer {
+    let data = digits();
+    Trainer::new(Record::resolve(config, &data).unwrap(), data, None, &Device::flex()).unwrap()
+}
+
+/// Stops a training after so many steps.
+struct StopAfter {
+    step: u64,
+    seen: u64,
+    losses: Vec<f64>,
+}
+
+impl StopAfter {
+    fn new(step: u64) -> Self {
+        Self { step, seen: 0, losses: Vec::new() }
+    }
+}
+
+impl Observer for StopAfter {
+    fn step(&mut self, report: &StepReport) {
+        self.seen = report.step;
+        self.losses.push(report.loss);
+    }
+
+    fn stop_requested(&mut self) -> bool {
+        self.seen >= self.step
+    }
+}
+
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("checkpoints")).unwrap();
+    folder
+}
+
+fn field_config() -> Config {
+    let mut config = small();
+    config.flow.augmentation = Finite(1.0);
+    config.objective = Objective::Field(FieldObjective { field_batch: 64, ..FieldObjective::default() });
+    config.train.accumulate = 2;
+    config
+}
+
+#[test]
+fn resumed_training_is_bit_identical() {
+    for config in [small(), field_config()] {
+        let (whole, parts) = (folder(), folder());
+        trainer(config.clone()).run(whole.path(), &mut StopAfter::new(6)).unwrap();
+        trainer(config).run(parts.path(), &mut StopAfter::new(3)).unwrap();
+        let path = checkpoint::path_of(parts.path(), 3);
+        let checkpoint = Checkpoint::read(&path).unwrap();
+        let mut resumed = Trainer::resume(&checkpoint, &path, digits(), None, &Device::flex()).unwrap();
+        resumed.run(parts.path(), &mut StopAfter::new(6)).unwrap();
+        // The whole file: weights, average, both moments, step and record.
+        let bytes = |run: &Path| std::fs::read(checkpoint::path_of(run, 6)).unwrap();
+        assert!(bytes(whole.path()) == bytes(parts.path()), "the checkpoints differ");
+        assert!(bytes(whole.path()) != std::fs::read(&path).unwrap(), "three more steps change something");
+    }
+}
+
+#[test]
+fn accumulation_changes_nothing_but_rounding() {
+    let losses = |accumulate: usize| {
+        let mut config = small();
+        config.train.accumulate = accumulate;
+        let (run, mut watcher) = (folder(), StopAfter::new(6));
+        trainer(config).run(run.path(), &mut watcher).unwrap();
+        watcher.losses
+    };
+    for (whole, parts) in losses(1).into_iter().zip(losses(3)) {
+        assert!((whole - parts).abs() < 1e-4 * whole, "{whole} against {parts}");
+    }
+}
+
+#[test]
+fn a_network_sample_depends_on_its_seed_alone() {
+    // A network with weights as after some training: every layer takes part.
+    let config = small();
+    let record = Record::resolve(config, &digits()).unwrap();
+    let network = record.network(&Device::flex()).unwrap();
+    let mut named = std::collections::HashMap::new();
+    let mut rng = stream(9, Purpose::Weights, 1, 0);
+    for mut weight in weights::collect(&network) {
+        use rand::RngExt;
+        weight.values.iter_mut().for_each(|value| *value += rng.random_range(-0.05..0.05));
+        named.insert(weight.name.clone(), weight);
+    }
+    let network = weights::assign(network, &named).unwrap();
+    let draw = |seeds: &[u64], batch: usize, method: Method| {
+        let request = SampleRequest {
+            seeds: seeds.to_vec(),
+            classes: seeds.iter().map(|seed| Some((seed % 10) as u32)).collect(),
+            solver: SolverConfig { method, steps: 8, ..SolverConfig::default() },
+            guidance: 1.5,
+            batch,
+        };
+        sample(&record, &network, &request, &Device::flex(), &mut |_| {}).unwrap().values
+    };
+    for method in [Method::Euler, Method::ImprovedEuler, Method::Heun, Method::Rk45] {
+        let seeds: Vec<u64> = (0..13).collect();
+        let together = draw(&seeds, 13, method);
+        let in_batches = draw(&seeds, 4, method);
+        let single_threaded =
+            rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap().install(|| draw(&seeds, 13, method));
+        for (index, &seed) in seeds.iter().enumerate() {
+            let alone = draw(&[seed], 1, method);
+            let range = index * 64..(index + 1) * 64;
+            for other in [&together[range.clone()], &in_batches[range.clone()], &single_threaded[range]] {
+                for (a, b) in alone.iter().zip(other) {
+                    // Values are 0 to 16; networks compute in single precision, states in double.
+                    assert!((a - b).abs() < 2e-4, "{method:?}, seed {seed}: {a} against {b}");
+                }
+            }
+        }
+        assert!(together[..64] != together[64..128], "seeds differ");
+    }
+}
+
+#[test]
+fn guidance_extrapolates_from_the_estimate_without_a_class() {
+    let record = Record::resolve(small(), &digits()).unwrap();
+    let network = record.network(&Device::flex()).unwrap();
+    let estimate = |label: Option<u32>, guidance: f64| {
+        let denoiser = record.denoiser(&network, vec![label], guidance, 8, &Device::flex());
+        let x: Vec<f64> = (0..64).map(|i| f64::from(i) / 32.0 - 1.0).collect();
+        let mut out = vec![0.0; 64];
+        denoiser.denoise(&Query { x: &x, sigma: &[0.7], item: &[0] }, &mut out);
+        out
+    };
+    let (with, without, guided) = (estimate(Some(3), 1.0), estimate(None, 1.0), estimate(Some(3), 2.5));
+    for ((with, without), guided) in with.iter().zip(&without).zip(&guided) {
+        assert!((guided - (without + 2.5 * (with - without))).abs() < 1e-9);
+    }
+}
+
+#[test]
+fn every_augmentation_and_objective_learns() {
+    // Sixty steps on the plane: the loss falls for each pair.
+    let data = pfgm_data::open("heart", &OpenOptions::default()).unwrap();
+    for augmentation in [Finite(1.0), Finite(2.5), Finite(128.0), Infinite] {
+        for objective in
+            [Objective::default(), Objective::Field(FieldObjective { field_batch: 256, ..FieldObjective::default() })]
+        {
+            let mut config = Config::default();
+            config.network = NetworkConfig::Mlp(MlpConfig { width: 32, blocks: 1, dropout: 0.0 });
+            config.flow.augmentation = augmentation;
+            config.objective = objective.clone();
+            config.train.batch = 128;
+            config.train.steps = 60;
+            config.train.warmup = 5;
+            config.train.lr = 3e-3;
+            config.train.ema = 0.5;
+            config.train.checkpoint_every = 2;
+            let record = Record::resolve(config, &data).unwrap();
+            let run = folder();
+            // The held-out loss has the same noise at every step, which heavy tails need to be comparable.
+            let mut trainer = Trainer::new(record, data.clone(), Some(data.clone()), &Device::flex()).unwrap();
+            trainer.run(run.path(), &mut StopAfter::new(60)).unwrap();
+            let log = Log::read(&run.path().join("log.jsonl")).unwrap();
+            let first = log.first().unwrap().held_out_loss.unwrap();
+            let last = log.last().unwrap().held_out_loss.unwrap();
+            assert!(last < 0.99 * first, "D = {augmentation}, {objective:?}: {first} to {last}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(12) })]
+
+    /// A U-Net keeps the shape of any image that its strides divide.
+    #[test]
+    fn unets_keep_shapes(
+        batch in 1..4_usize, rows in 1..4_usize, columns in 1..4_usize, channels in 1..5_usize, levels in 1..4_usize,
+        classes in 0..3_usize,
+    ) {
+        let stride = 1 << (levels - 1);
+        let (height, width) = (rows * stride, columns * stride);
+        let config = UnetConfig { width: 8, multipliers: vec![1; levels], blocks: 1, attention: vec![height], dropout: 0.0 };
+        let shape = Shape::Image { height, width, channels };
+        let device = Device::flex();
+        let network = NetworkConfig::Unet(config).init(shape, classes, 1, &device).unwrap();
+        let input = NetworkInput {
+            x: Tensor::ones([batch, shape.dim()], &device),
+            noise: Tensor::zeros([batch, 1], &device),
+            far: Tensor::zeros([batch, 1], &device),
+            classes: (classes > 0).then(|| Tensor::zeros([batch, classes], &device)),
+            dropout: None,
+        };
+        prop_assert_eq!(network.forward(input).dims(), [batch, shape.dim()]);
+    }
+}
+
+/// What held-out digits say about generated ones.
+#[derive(Debug)]
+struct Quality {
+    /// 1/2 is perfect, 1 is told apart.
+    two_sample: f64,
+    /// The share of held-out digits with a sample nearby.
+    coverage: f64,
+    /// The share of samples whose nearest training digit has the class that was asked for.
+    right_class: f64,
+    /// Classes that appear.
+    classes: usize,
+}
+
+impl Quality {
+    fn measure(train: &Dataset, held_out: &Dataset, samples: &[f32], asked: &[u32]) -> Self {
+        let rows = |data: &Dataset| -> Vec<f32> {
+            let mut values = vec![0.0; 64 * data.len()];
+            values.chunks_exact_mut(64).enumerate().for_each(|(index, row)| data.read(index, row));
+            values
+        };
+        let (real, points) = (rows(held_out), rows(train));
+        let found = classify(samples, &points, &train.labels.as_ref().unwrap().of_row, 64);
+        let right = found.iter().zip(asked).filter(|(found, asked)| found == asked).count();
+        let mut classes = found.clone();
+        classes.sort_unstable();
+        classes.dedup();
+        Self {
+            two_sample: two_sample_accuracy(&real, samples, 64),
+            coverage: coverage(&real, samples, 64, 5),
+            right_class: right as f64 / asked.len() as f64,
+            classes: classes.len(),
+        }
+    }
+
+    fn is_good(&self) -> bool {
+        self.two_sample < 0.75 && self.coverage > 0.75 && self.right_class > 0.85 && self.classes == 10
+    }
+}
+
+#[test]
+fn trained_digits_look_like_held_out_digits() {
+    let mut config: Config = toml::from_str(pfgm::presets::find("digits").unwrap().text).unwrap();
+    config.train.steps = 500;
+    config.train.cooldown = 150;
+    let digits = digits();
+    let rows: Vec<usize> = (0..digits.len()).collect();
+    let (held_out, train): (Vec<usize>, Vec<usize>) = rows.iter().partition(|&&row| row % 6 == 0);
+    let (held_out, train) = (digits.select(&held_out), digits.select(&train));
+    let record = Record::resolve(config, &train).unwrap();
+    let mut trainer = Trainer::new(record.clone(), train.clone(), None, &Device::flex()).unwrap();
+    let run = folder();
+    trainer.run(run.path(), &mut StopAfter::new(500)).unwrap();
+    let network = trainer.averaged();
+
+    let asked: Vec<u32> = (0..held_out.len() as u32).map(|seed| seed % 10).collect();
+    let request = SampleRequest {
+        seeds: (0..asked.len() as u64).collect(),
+        classes: asked.iter().map(|&class| Some(class)).collect(),
+        solver: record.config.sample.solver,
+        guidance: 1.0,
+        batch: 64,
+    };
+    let samples = sample(&record, &network, &request, &Device::flex(), &mut |_| {}).unwrap().values;
+    let quality = Quality::measure(&train, &held_out, &samples, &asked);
+    assert!(quality.is_good(), "{quality:?}");
+
+    // The same thresholds find a broken sampler out. One that stops while there is still noise:
+    let mut noisy = record.clone();
+    noisy.config.flow.sigma_min = 0.8;
+    let euler = SolverConfig { method: Method::Euler, steps: 30, ..SolverConfig::default() };
+    let stopped = SampleRequest { solver: euler, ..request.clone() };
+    let stopped = sample(&noisy, &network, &stopped, &Device::flex(), &mut |_| {}).unwrap().values;
+    let quality = Quality::measure(&train, &held_out, &stopped, &asked);
+    assert!(!quality.is_good(), "stopped at sigma = 0.8: {quality:?}");
+    // One that forgets which class was asked for:
+    let forgotten = SampleRequest { classes: vec![Some(4); asked.len()], ..request.clone() };
+    let forgotten = sample(&record, &network, &forgotten, &Device::flex(), &mut |_| {}).unwrap().values;
+    let quality = Quality::measure(&train, &held_out, &forgotten, &asked);
+    assert!(!quality.is_good(), "one class only: {quality:?}");
+    // One that starts from a prior of the wrong size, and so averages instead of choosing:
+    let denoiser = record.denoiser(&network, request.classes.clone(), 1.0, 512, &Device::flex());
+    let flow = Flow { denoiser: &denoiser, augmentation: record.augmentation() };
+    let mut x: Vec<f64> = request
+        .seeds
+        .iter()
+        .flat_map(|&seed| flow.latent(0.2 * 80.0, &mut stream(seed, Purpose::Latent, 0, 0)))
+        .collect();
+    pfgm::solver::sample(&flow, &request.solver, record.range(), &mut x).unwrap();
+    let small: Vec<f32> = x.iter().map(|value| (value * 8.0 + 8.0).clamp(0.0, 16.0) as f32).collect();
+    let quality = Quality::measure(&train, &held_out, &small, &asked);
+    assert!(!quality.is_good(), "a prior of a fifth of its size: {quality:?}");
+}
