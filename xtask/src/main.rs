@@ -1,1 +1,83 @@
-fn main() {}
+//! Chores of the repository: `cargo xtask validate`, `cargo xtask floors`, `cargo xtask goldens`.
+
+mod floors;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail};
+
+fn main() -> Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the repository")?.to_owned();
+    match std::env::args().nth(1).as_deref() {
+        Some("validate") => validate(&root),
+        Some("floors") => floors::check(&root.join("crates/pfgm/src")),
+        Some("goldens") => goldens(&root),
+        _ => bail!(
+            "cargo xtask validate   everything that CI checks, cheapest first\n\
+             cargo xtask floors     imports in crates/pfgm go down only\n\
+             cargo xtask goldens    the numbers in tests are those that the programs in goldens/ print"
+        ),
+    }
+}
+
+/// Everything that needs no training by hand: format, floors, lints, tests, documentation.
+fn validate(root: &Path) -> Result<()> {
+    run(root, "cargo", &["fmt", "--all", "--check"])?;
+    floors::check(&root.join("crates/pfgm/src"))?;
+    run(root, "cargo", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])?;
+    run(root, "cargo", &["test", "--workspace", "--locked"])?;
+    run(root, "cargo", &["doc", "--workspace", "--no-deps", "--locked"])
+}
+
+fn run(root: &Path, program: &str, arguments: &[&str]) -> Result<()> {
+    println!("\n== {program} {}", arguments.join(" "));
+    let status = Command::new(program)
+        .args(arguments)
+        .current_dir(root)
+        .env("RUSTDOCFLAGS", "-D warnings")
+        .status()
+        .with_context(|| format!("{program} cannot be started"))?;
+    if !status.success() {
+        bail!("{program} {} failed", arguments.join(" "));
+    }
+    Ok(())
+}
+
+/// Runs every program in goldens/ and looks its lines up in the tests. Needs Python with numpy and scipy.
+fn goldens(root: &Path) -> Result<()> {
+    let mut tests = String::new();
+    for path in files(&root.join("crates"), "rs")? {
+        tests.push_str(&fs::read_to_string(path)?);
+    }
+    for program in files(&root.join("goldens"), "py")? {
+        let output = Command::new("python3").arg(&program).output().context("python3 cannot be started")?;
+        if !output.status.success() {
+            bail!("{}: {}", program.display(), String::from_utf8_lossy(&output.stderr));
+        }
+        let printed = String::from_utf8_lossy(&output.stdout).replace("(inf,", "(f64::INFINITY,");
+        if let Some(missing) = printed.lines().find(|line| !tests.contains(line.trim())) {
+            bail!("{}: no test holds `{missing}`", program.display());
+        }
+        println!("{}: {} lines, all in tests", program.display(), printed.lines().count());
+    }
+    Ok(())
+}
+
+/// The files below a folder with an ending.
+fn files(folder: &Path, ending: &str) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let path = entry?.path();
+        if path.is_dir() {
+            found.extend(files(&path, ending)?);
+        } else if path.extension().is_some_and(|e| e == ending) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}

@@ -129,7 +129,7 @@ fn a_stopped_training_saves_first() {
         let mut arguments = vec!["train", "digits", "--out", &run, "--set", "train.steps=100000"];
         arguments.extend(SMALL);
         arguments.extend(["--set", "train.checkpoint_every=100000"]);
-        let mut child = Command::new(env!("CARGO_BIN_EXE_pfgm"))
+        let child = Command::new(env!("CARGO_BIN_EXE_pfgm"))
             .current_dir(dir.path())
             .args(&arguments)
             .stdout(Stdio::piped())

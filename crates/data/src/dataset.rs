@@ -121,7 +121,7 @@ impl Dataset {
         if values.is_empty() || dim == 0 {
             return Err(DataError::empty(path, "it has no rows"));
         }
-        if values.len() % dim != 0 {
+        if !values.len().is_multiple_of(dim) {
             return Err(DataError::malformed(path, format!("{} values are no whole rows of {dim}", values.len())));
         }
         let rows = values.len() / dim;

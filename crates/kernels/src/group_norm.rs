@@ -20,7 +20,11 @@ use crate::backend::{KernelOps, is_fused};
 /// When the groups do not divide the channels, or `gamma` or `beta` has another number of them.
 pub fn group_norm(x: Tensor<4>, gamma: Tensor<1>, beta: Tensor<1>, how: Normalisation) -> Tensor<4> {
     let channels = x.dims()[3];
-    assert!(channels % how.groups == 0, "group_norm: {channels} channels do not split into {} groups", how.groups);
+    assert!(
+        channels.is_multiple_of(how.groups),
+        "group_norm: {channels} channels do not split into {} groups",
+        how.groups
+    );
     assert_eq!(gamma.dims(), [channels], "group_norm: gamma against the image {:?}", x.dims());
     assert_eq!(beta.dims(), [channels], "group_norm: beta against the image {:?}", x.dims());
     if is_fused(&x) {

@@ -93,7 +93,10 @@ pub fn weighted_mean<T: Scalar>(
     mean: &mut [T],
 ) {
     assert!(dim > 0 && !charges.is_empty(), "weighted_mean: no charges");
-    assert!(charges.len() % dim == 0 && queries.len() % dim == 0, "weighted_mean: ragged rows of {dim}");
+    assert!(
+        charges.len().is_multiple_of(dim) && queries.len().is_multiple_of(dim),
+        "weighted_mean: ragged rows of {dim}"
+    );
     assert_eq!(queries.len(), mean.len(), "weighted_mean: as many results as queries");
     let arch = Arch::new();
     // Enough tiles for every thread, but never more queries in one than share a pass over the charges well.
@@ -163,7 +166,7 @@ impl<T: Scalar, L: Fn(usize, f64) -> f64 + Sync> WithSimd for Tile<'_, T, L> {
 /// When there is no point, or a length is not a multiple of `dim`.
 pub fn nearest<T: Scalar>(queries: &[T], points: &[T], dim: usize) -> Vec<(usize, f64)> {
     assert!(dim > 0 && !points.is_empty(), "nearest: no points");
-    assert!(points.len() % dim == 0 && queries.len() % dim == 0, "nearest: ragged rows of {dim}");
+    assert!(points.len().is_multiple_of(dim) && queries.len().is_multiple_of(dim), "nearest: ragged rows of {dim}");
     let arch = Arch::new();
     queries.par_chunks_exact(dim).map(|query| arch.dispatch(Nearest { query, points })).collect()
 }

@@ -22,7 +22,7 @@ fn nearest(row: &[f32], points: &[f32], skip: Option<usize>) -> (usize, f64) {
 /// # Panics
 /// When a sample is empty or its rows are ragged, or the samples differ in size (the score would not be 1/2 then).
 pub fn two_sample_accuracy(a: &[f32], b: &[f32], dim: usize) -> f64 {
-    assert!(!a.is_empty() && a.len() == b.len() && a.len() % dim == 0, "two samples of one size");
+    assert!(!a.is_empty() && a.len() == b.len() && a.len().is_multiple_of(dim), "two samples of one size");
     let rows = a.len() / dim;
     let all = [a, b].concat();
     let right = all
@@ -39,7 +39,10 @@ pub fn two_sample_accuracy(a: &[f32], b: &[f32], dim: usize) -> f64 {
 /// # Panics
 /// When a sample is empty, its rows are ragged, or there are not more than `k` real rows.
 pub fn coverage(real: &[f32], generated: &[f32], dim: usize, k: usize) -> f64 {
-    assert!(real.len() % dim == 0 && generated.len() % dim == 0 && !generated.is_empty(), "rows of {dim}");
+    assert!(
+        real.len().is_multiple_of(dim) && generated.len().is_multiple_of(dim) && !generated.is_empty(),
+        "rows of {dim}"
+    );
     let rows = real.len() / dim;
     assert!(k >= 1 && rows > k, "more than {k} real rows");
     let covered = real

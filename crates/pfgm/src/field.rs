@@ -22,7 +22,7 @@ impl ExactField {
     /// # Panics
     /// When there is no charge, or the rows are ragged.
     pub fn new(charges: Vec<f64>, dim: usize, augmentation: Augmentation) -> Self {
-        assert!(dim > 0 && !charges.is_empty() && charges.len() % dim == 0, "charges are whole rows of {dim}");
+        assert!(dim > 0 && !charges.is_empty() && charges.len().is_multiple_of(dim), "charges are whole rows of {dim}");
         Self { charges, dim, augmentation }
     }
 

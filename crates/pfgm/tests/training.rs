@@ -183,10 +183,9 @@ fn every_augmentation_and_objective_learns() {
         for objective in
             [Objective::default(), Objective::Field(FieldObjective { field_batch: 256, ..FieldObjective::default() })]
         {
-            let mut config = Config::default();
-            config.network = NetworkConfig::Mlp(MlpConfig { width: 64, blocks: 1, dropout: 0.0 });
+            let network = NetworkConfig::Mlp(MlpConfig { width: 64, blocks: 1, dropout: 0.0 });
+            let mut config = Config { network, objective: objective.clone(), ..Config::default() };
             config.flow.augmentation = augmentation;
-            config.objective = objective.clone();
             config.train.batch = 128;
             config.train.steps = 60;
             config.train.warmup = 5;

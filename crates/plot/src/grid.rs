@@ -56,7 +56,7 @@ impl Picture {
 pub fn grid(picture: Picture, values: &[f32], columns: usize) -> Result<Vec<u8>, PlotError> {
     let Picture { height, width, channels, .. } = picture;
     let size = height * width * channels;
-    if size == 0 || values.is_empty() || values.len() % size != 0 {
+    if size == 0 || values.is_empty() || !values.len().is_multiple_of(size) {
         return Err(PlotError::Ragged(values.len(), height, width, channels));
     }
     let count = values.len() / size;

@@ -48,7 +48,7 @@ fn describe(dataset: &Dataset) {
         }
         Shape::Vector { len } => format!("vectors of {len}"),
     };
-    line(format!("{}", dataset.name));
+    line(dataset.name.to_string());
     line(format!("rows       {}", dataset.len()));
     line(format!("shape      {shape}"));
     line(format!("values     {kind}, nominal range {} to {}", dataset.range.0, dataset.range.1));

@@ -93,7 +93,7 @@ impl GroupNorm {
 
     pub fn new(channels: usize, init: &mut Initializer) -> Self {
         let most = (channels / 4).clamp(1, 32);
-        let groups = (1..=most).rev().find(|groups| channels % groups == 0).expect("one divides all");
+        let groups = (1..=most).rev().find(|groups| channels.is_multiple_of(*groups)).expect("one divides all");
         Self { gamma: init.constant(channels, 1.0), beta: init.constant(channels, 0.0), groups }
     }
 

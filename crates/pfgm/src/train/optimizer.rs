@@ -39,7 +39,7 @@ impl FlatGradients {
     }
 
     /// Adds the gradients of another part of the batch.
-    pub fn add(self, other: Self) -> Self {
+    pub fn plus(self, other: Self) -> Self {
         Self(self.0.into_iter().zip(other.0).map(|(a, b)| a + b).collect())
     }
 

@@ -243,8 +243,8 @@ impl Trainer {
                 images_per_second: rate,
             });
             let last = self.step == train.steps;
-            let save = last || self.step % train.checkpoint_every == 0;
-            if save || self.step % train.log_every == 0 {
+            let save = last || self.step.is_multiple_of(train.checkpoint_every);
+            if save || self.step.is_multiple_of(train.log_every) {
                 let line = LogLine {
                     step: self.step,
                     loss: losses.iter().sum::<f64>() / losses.len() as f64,
@@ -293,7 +293,7 @@ impl Trainer {
             loss += f64::from(part_loss.into_scalar::<f32>());
             let part_gradients = FlatGradients::take(&self.network, &mut graph);
             gradients = Some(match gradients {
-                Some(gradients) => part_gradients.add(gradients),
+                Some(gradients) => part_gradients.plus(gradients),
                 None => part_gradients,
             });
         }

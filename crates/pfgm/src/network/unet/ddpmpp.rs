@@ -108,7 +108,7 @@ impl UnetConfig {
     fn check(&self, shape: Shape) -> Result<[usize; 3], NetworkError> {
         let Shape::Image { height, width, channels } = shape else { return Err(NetworkError::NotAnImage(shape)) };
         let wrong = |key, value: String, problem| Err(NetworkError::Size { key, value, problem });
-        if self.width < 4 || self.width % 4 != 0 {
+        if self.width < 4 || !self.width.is_multiple_of(4) {
             return wrong("width", self.width.to_string(), "give a positive multiple of 4");
         }
         if self.multipliers.is_empty() || self.multipliers.contains(&0) {
