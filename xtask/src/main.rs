@@ -24,13 +24,34 @@ fn main() -> Result<()> {
     }
 }
 
-/// Everything that needs no training by hand: format, floors, lints, tests, documentation.
+/// What CI runs, cheapest first.
 fn validate(root: &Path) -> Result<()> {
     run(root, "cargo", &["fmt", "--all", "--check"])?;
     floors::check(&root.join("crates/pfgm/src"))?;
+    // Advisories need a database that is fetched from the network; licences, bans and sources do not.
+    run(root, "cargo", &["deny", "--log-level", "error", "check", "licenses", "bans", "sources"])
+        .context("`cargo install --locked cargo-deny` installs what is missing")?;
     run(root, "cargo", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])?;
     run(root, "cargo", &["test", "--workspace", "--locked"])?;
-    run(root, "cargo", &["doc", "--workspace", "--no-deps", "--locked"])
+    run(root, "cargo", &["doc", "--workspace", "--no-deps", "--locked"])?;
+    let folder = std::env::temp_dir().join(format!("pfgm-validate-{}", std::process::id()));
+    let result = main_job(root, &folder.join("digits"));
+    let _ = fs::remove_dir_all(&folder);
+    result
+}
+
+/// The two commands of the README with few steps.
+fn main_job(root: &Path, out: &Path) -> Result<()> {
+    let out = out.to_str().context("a temporary folder of plain characters")?;
+    let pfgm = ["run", "--release", "--locked", "--"];
+    let steps = ["--set", "train.steps=60", "--set", "train.cooldown=10"];
+    run(root, "cargo", &[&pfgm[..], &["train", "digits", "--out", out], &steps].concat())?;
+    run(root, "cargo", &[&pfgm[..], &["sample", out, "-n", "20", "--steps", "6"]].concat())?;
+    let picture = fs::metadata(Path::new(out).join("samples.png")).context("no picture of samples")?;
+    if picture.len() < 1000 {
+        bail!("the picture of samples is empty");
+    }
+    Ok(())
 }
 
 fn run(root: &Path, program: &str, arguments: &[&str]) -> Result<()> {

@@ -36,11 +36,11 @@ pub fn change(mut table: Table, args: &TrainArgs) -> Result<Config> {
         // Another data set has other columns.
         set("data.columns", Value::Array(Vec::new()))?;
     }
-    if let Some(columns) = &args.table.columns {
-        set("data.columns", Value::Array(columns.iter().cloned().map(Value::String).collect()))?;
-    }
     if let Some(label) = &args.table.label {
         set("data.label", Value::String(label.clone()))?;
+    }
+    if let Some(columns) = &args.table.columns {
+        set("data.columns", Value::Array(columns.iter().cloned().map(Value::String).collect()))?;
     }
     for assignment in &args.set {
         let Some((path, value)) = assignment.split_once('=') else {
@@ -56,6 +56,8 @@ pub fn change(mut table: Table, args: &TrainArgs) -> Result<Config> {
         // A run must find its data again from wherever it is resumed.
         *source = absolute.to_string_lossy().into_owned();
     }
+    // An empty name unsets a preset's label.
+    config.data.label.take_if(|label| label.is_empty());
     config.check()?;
     Ok(config)
 }
@@ -89,6 +91,10 @@ fn value_of(text: &str) -> Value {
 fn set_key(table: &mut Table, path: &str, value: Value) -> Result<()> {
     match path.split_once('.') {
         None => {
+            // Another kind of network or objective has keys of its own.
+            if path == "kind" && table.get(path) != Some(&value) {
+                table.clear();
+            }
             table.insert(path.to_owned(), value);
             Ok(())
         }
@@ -137,9 +143,11 @@ pub fn dataset(source: &str, table: &DataArgs) -> Result<Dataset> {
     Ok(pfgm_data::open(source, &options)?)
 }
 
+/// Samples of one call at the most.
+pub const MOST_SAMPLES: usize = 10_000_000;
+
 /// Seeds as they are typed: `0-63`, `3,7,12-15`.
 pub fn seeds(text: &str) -> Result<Vec<u64>> {
-    const MOST: u64 = 10_000_000;
     let wrong = || format!("--seeds {text}: write numbers and ranges, as in 0-63 or 3,7,12-15");
     let mut seeds = Vec::new();
     for part in text.split(',') {
@@ -147,10 +155,13 @@ pub fn seeds(text: &str) -> Result<Vec<u64>> {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
         let (first, last): (u64, u64) =
             (first.trim().parse().with_context(wrong)?, last.trim().parse().with_context(wrong)?);
-        if last < first || last - first >= MOST {
+        if last < first || last - first >= MOST_SAMPLES as u64 {
             bail!("{}", wrong());
         }
         seeds.extend(first..=last);
+        if seeds.len() > MOST_SAMPLES {
+            bail!("--seeds {text}: more than {MOST_SAMPLES} samples; draw them in parts");
+        }
     }
     Ok(seeds)
 }

@@ -42,5 +42,5 @@ pub fn read(path: &Path, batches: &[(String, Vec<u8>)]) -> Result<Dataset, DataE
         }
     }
     let shape = Shape::Image { height: 32, width: 32, channels: 3 };
-    Dataset::new(path, shape, Values::Bytes(values), None, Some(Labels::numbered(labels)))
+    Dataset::new(path, shape, Values::Bytes(values), None, Some(Labels::numbered(path, labels)?))
 }

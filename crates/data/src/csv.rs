@@ -1,6 +1,9 @@
 //! Tables: one row a line, a header if the first line has words in it, a separator that is found out.
 
-use std::path::Path;
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::Path,
+};
 
 use crate::{DataError, Dataset, Labels, OpenOptions, Shape, Values};
 
@@ -36,6 +39,9 @@ pub fn read(path: &Path, bytes: &[u8], options: &OpenOptions) -> Result<Dataset,
     } else {
         options.columns.iter().map(|name| column(path, &names, name)).collect::<Result<_, _>>()?
     };
+    if chosen.is_empty() {
+        return Err(DataError::empty(path, "no column besides the label's"));
+    }
     let mut values = Vec::with_capacity(records.len() * chosen.len());
     for record in &records {
         for &index in &chosen {
@@ -74,14 +80,13 @@ fn column(path: &Path, names: &[String], wanted: &str) -> Result<usize, DataErro
     })
 }
 
-/// Classes from cells, numbered in the order of their names (of their values, where all are numbers).
+/// Classes from cells, numbered in the order of their values where all are numbers, else of their names.
 fn classes<'a>(cells: impl Iterator<Item = &'a str> + Clone) -> Labels {
-    let mut names: Vec<&str> = cells.clone().collect();
-    names.sort_by(|a, b| match (a.parse::<f64>(), b.parse::<f64>()) {
-        (Ok(a), Ok(b)) => a.total_cmp(&b),
-        _ => a.cmp(b),
-    });
-    names.dedup();
-    let of_row = cells.map(|cell| names.iter().position(|&name| name == cell).expect("listed above") as u32).collect();
-    Labels { of_row, names: names.into_iter().map(str::to_owned).collect() }
+    let mut names: Vec<&str> = cells.clone().collect::<BTreeSet<_>>().into_iter().collect();
+    let value = |name: &str| name.parse::<f64>().unwrap_or(f64::NAN);
+    if names.iter().all(|name| name.parse::<f64>().is_ok()) {
+        names.sort_by(|a, b| value(a).total_cmp(&value(b)));
+    }
+    let number: HashMap<&str, u32> = names.iter().zip(0..).map(|(&name, number)| (name, number)).collect();
+    Labels { of_row: cells.map(|cell| number[cell]).collect(), names: names.into_iter().map(str::to_owned).collect() }
 }

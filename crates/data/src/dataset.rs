@@ -79,10 +79,18 @@ pub struct Labels {
 }
 
 impl Labels {
-    /// Labels from class numbers, called by their numbers.
-    pub fn numbered(of_row: Vec<u32>) -> Self {
-        let classes = of_row.iter().max().map_or(0, |&largest| largest as usize + 1);
-        Self { of_row, names: (0..classes).map(|class| class.to_string()).collect() }
+    /// Labels from class numbers, called by their numbers. `path` is where they came from, for the error's message.
+    ///
+    /// # Errors
+    /// When a number is so large that it cannot count classes.
+    pub fn numbered(path: &Path, of_row: Vec<u32>) -> Result<Self, DataError> {
+        const MOST: u32 = 100_000;
+        let largest = of_row.iter().copied().max().unwrap_or(0);
+        if largest >= MOST {
+            let problem = format!("label {largest} is no class number; classes count from 0, up to {MOST} of them");
+            return Err(DataError::malformed(path, problem));
+        }
+        Ok(Self { of_row, names: (0..=largest).map(|class| class.to_string()).collect() })
     }
 }
 

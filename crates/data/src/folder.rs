@@ -128,7 +128,7 @@ fn labels<S>(path: &Path, images: &[(String, S)], dataset_json: Option<&[u8]>) -
                 })
             })
             .collect::<Result<_, _>>()?;
-        return Ok(Some(Labels::numbered(of_row)));
+        return Labels::numbered(path, of_row).map(Some);
     }
     let folders: Vec<Option<&str>> =
         images.iter().map(|(name, _)| name.split_once('/').map(|(folder, _)| folder)).collect();

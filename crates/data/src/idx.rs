@@ -22,7 +22,7 @@ pub fn read(path: &Path, images: &[u8], labels: Option<(&Path, &[u8])>) -> Resul
     let labels = match labels {
         Some((path, bytes)) => {
             let (_, classes) = parse(path, bytes, LABELS, "labels")?;
-            Some(Labels::numbered(classes.iter().map(|&class| u32::from(class)).collect()))
+            Some(Labels::numbered(path, classes.iter().map(|&class| u32::from(class)).collect())?)
         }
         None => None,
     };

@@ -89,6 +89,9 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Array, DataError> {
 }
 
 fn dataset(path: &Path, data: Array, labels: Option<Array>) -> Result<Dataset, DataError> {
+    if data.shape.contains(&0) {
+        return Err(DataError::empty(path, format!("an array of shape {:?}", data.shape)));
+    }
     let (shape, values) = match *data.shape.as_slice() {
         [_, len] => (Shape::Vector { len }, data.values),
         [_, height, width] => (Shape::Image { height, width, channels: 1 }, data.values),
@@ -115,20 +118,14 @@ fn dataset(path: &Path, data: Array, labels: Option<Array>) -> Result<Dataset, D
 }
 
 fn class_numbers(path: &Path, labels: Array) -> Result<Labels, DataError> {
-    let of_row = match labels.values {
-        Values::Bytes(classes) => classes.into_iter().map(u32::from).collect(),
-        Values::Floats(classes) => classes
-            .into_iter()
-            .map(|class| {
-                if class >= 0.0 && class.fract() == 0.0 && class < 1e6 {
-                    Ok(class as u32)
-                } else {
-                    Err(DataError::malformed(path, format!("label {class} is no class number 0, 1, 2, ...")))
-                }
-            })
-            .collect::<Result<_, _>>()?,
+    let of_row: Vec<f32> = match labels.values {
+        Values::Bytes(classes) => classes.into_iter().map(f32::from).collect(),
+        Values::Floats(classes) => classes,
     };
-    Ok(Labels::numbered(of_row))
+    if let Some(class) = of_row.iter().find(|class| !(**class >= 0.0 && class.fract() == 0.0 && **class < 4e9)) {
+        return Err(DataError::malformed(path, format!("label {class} is no class number 0, 1, 2, ...")));
+    }
+    Labels::numbered(path, of_row.into_iter().map(|class| class as u32).collect())
 }
 
 fn channels_last<T: Copy>(values: &[T], channels: usize, plane: usize) -> Vec<T> {
@@ -154,8 +151,10 @@ pub enum Column<'a> {
     Bytes(&'a [u8]),
     /// Single precision.
     Floats(&'a [f32]),
-    /// Whole numbers: labels, seeds.
+    /// Whole numbers: labels.
     Integers(&'a [i64]),
+    /// Seeds.
+    Seeds(&'a [u64]),
 }
 
 /// Writes a compressed `.npz`.
@@ -173,6 +172,7 @@ pub fn write_npz<W: Write + Seek>(out: W, arrays: &[Named]) -> io::Result<()> {
             Column::Bytes(values) => write_npy(&mut archive, &shape, values)?,
             Column::Floats(values) => write_npy(&mut archive, &shape, values)?,
             Column::Integers(values) => write_npy(&mut archive, &shape, values)?,
+            Column::Seeds(values) => write_npy(&mut archive, &shape, values)?,
         }
     }
     archive.finish()?.flush()

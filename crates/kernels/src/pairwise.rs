@@ -140,7 +140,7 @@ impl<T: Scalar, L: Fn(usize, f64) -> f64 + Sync> WithSimd for Tile<'_, T, L> {
         let mut total = vec![0.0; tile];
         for row in logits.chunks_exact_mut(tile) {
             for (query, value) in row.iter_mut().enumerate() {
-                // A query that lies on a charge has an infinite logit there and takes that charge alone.
+                // An infinite logit takes all the weight; infinity minus infinity would be no number.
                 let difference = if *value == largest[query] { 0.0 } else { *value - largest[query] };
                 *value = difference.exp();
                 total[query] += *value;
@@ -154,42 +154,5 @@ impl<T: Scalar, L: Fn(usize, f64) -> f64 + Sync> WithSimd for Tile<'_, T, L> {
                 }
             }
         }
-    }
-}
-
-/// The index of the nearest of `points` to each query, and its squared distance.
-///
-/// # Shapes
-/// `queries`: `[queries, dim]`, `points`: `[points, dim]`
-///
-/// # Panics
-/// When there is no point, or a length is not a multiple of `dim`.
-pub fn nearest<T: Scalar>(queries: &[T], points: &[T], dim: usize) -> Vec<(usize, f64)> {
-    assert!(dim > 0 && !points.is_empty(), "nearest: no points");
-    assert!(points.len().is_multiple_of(dim) && queries.len().is_multiple_of(dim), "nearest: ragged rows of {dim}");
-    let arch = Arch::new();
-    queries.par_chunks_exact(dim).map(|query| arch.dispatch(Nearest { query, points })).collect()
-}
-
-/// [`nearest`] of one query.
-struct Nearest<'a, T> {
-    query: &'a [T],
-    points: &'a [T],
-}
-
-impl<T: Scalar> WithSimd for Nearest<'_, T> {
-    type Output = (usize, f64);
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> (usize, f64) {
-        let mut best = (0, f64::INFINITY);
-        for (index, point) in self.points.chunks_exact(self.query.len()).enumerate() {
-            let mut distance = [0.0];
-            T::squared_distances(self.query, point, &mut distance);
-            if distance[0] < best.1 {
-                best = (index, distance[0]);
-            }
-        }
-        best
     }
 }

@@ -55,8 +55,11 @@ pub struct FlowConfig {
     /// The standard deviation of the data in the model's space; measured when it is not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sigma_data: Option<f64>,
-    /// Whether points much farther out than their noise level suggests are scaled by their own norm: for small D.
+    /// Whether points much farther out than their noise level suggests are scaled by their own norm, where D is finite.
     pub far_field: bool,
+    /// The largest root mean square of a row in the model's space; measured when it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reach: Option<f64>,
 }
 
 impl Default for FlowConfig {
@@ -67,6 +70,7 @@ impl Default for FlowConfig {
             sigma_max: None,
             sigma_data: None,
             far_field: true,
+            reach: None,
         }
     }
 }
@@ -165,7 +169,7 @@ impl Default for SampleConfig {
 #[error("{key} = {value}: {problem}")]
 pub struct ConfigError {
     /// The key, with its table.
-    pub key: &'static str,
+    pub key: String,
     /// The value.
     pub value: String,
     /// What to do about it.
@@ -179,18 +183,20 @@ impl Config {
     /// On the first that cannot work.
     pub fn check(&self) -> Result<(), ConfigError> {
         let Self { flow, train, sample, objective, .. } = self;
-        let fail = |key, value: String, problem: &str| Err(ConfigError { key, value, problem: problem.into() });
-        let positive = |key, value: f64| {
+        let fail = |key: &str, value: String, problem: &str| {
+            Err(ConfigError { key: key.into(), value, problem: problem.into() })
+        };
+        let positive = |key: &str, value: f64| {
             if value > 0.0 && value.is_finite() {
                 Ok(())
             } else {
                 fail(key, value.to_string(), "give a number above 0")
             }
         };
-        let share = |key, value: f64| {
+        let share = |key: &str, value: f64| {
             if (0.0..1.0).contains(&value) { Ok(()) } else { fail(key, value.to_string(), "give a share in [0, 1)") }
         };
-        let counted = |key, value: u64| if value > 0 { Ok(()) } else { fail(key, "0".into(), "give at least 1") };
+        let counted = |key: &str, value: u64| if value > 0 { Ok(()) } else { fail(key, "0".into(), "give at least 1") };
         positive("flow.sigma_min", flow.sigma_min)?;
         if let Some(sigma_max) = flow.sigma_max
             && (sigma_max <= flow.sigma_min || !sigma_max.is_finite())
@@ -210,7 +216,12 @@ impl Config {
                     return fail("objective.field_batch", field.field_batch.to_string(), &problem);
                 }
             }
-            Objective::Denoising(denoising) => positive("objective.std", denoising.std)?,
+            Objective::Denoising(denoising) => {
+                positive("objective.std", denoising.std)?;
+                if !denoising.mean.is_finite() {
+                    return fail("objective.mean", denoising.mean.to_string(), "give a number");
+                }
+            }
         }
         let dropout = match &self.network {
             NetworkConfig::Mlp(mlp) => mlp.dropout,
@@ -233,11 +244,30 @@ impl Config {
         share("train.betas", train.betas[1])?;
         share("train.ema", train.ema)?;
         share("train.label_dropout", train.label_dropout)?;
-        if train.clip < 0.0 || train.clip.is_nan() {
+        if train.clip < 0.0 || !train.clip.is_finite() {
             return fail("train.clip", train.clip.to_string(), "give a norm above 0, or 0 for no clipping");
         }
-        counted("sample.solver.steps", sample.solver.steps as u64)?;
-        positive("sample.solver.rtol", sample.solver.rtol)?;
-        positive("sample.solver.atol", sample.solver.atol)
+        check_guidance("sample.guidance", sample.guidance, self)?;
+        sample.solver.check().map_err(|(key, value, problem)| ConfigError {
+            key: format!("sample.solver.{key}"),
+            value,
+            problem: problem.into(),
+        })
     }
+}
+
+/// Whether a strength of classifier-free guidance can work with a configuration; `key` is what to call it.
+///
+/// # Errors
+/// When it is not finite, or the network never learned what to expect without a class.
+pub fn check_guidance(key: &str, guidance: f64, config: &Config) -> Result<(), ConfigError> {
+    let fail =
+        |problem: &str| Err(ConfigError { key: key.into(), value: guidance.to_string(), problem: problem.into() });
+    if !guidance.is_finite() {
+        return fail("give a number; 1 is no guidance");
+    }
+    if guidance != 1.0 && config.train.label_dropout == 0.0 {
+        return fail("the run was trained with train.label_dropout = 0 and knows no estimate without a class; use 1");
+    }
+    Ok(())
 }

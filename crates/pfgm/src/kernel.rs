@@ -12,12 +12,16 @@ use statrs::function::gamma::ln_gamma;
 
 use crate::augmentation::Augmentation;
 
+/// The largest scale of noise in units of sigma. At D = 1 one draw in 10^15 is as large, for smaller D more; squares of
+/// anything larger would overflow the single precision of networks.
+const LARGEST: f64 = 1e15;
+
 /// Adds the noise of level `sigma` to `x`, in place.
 pub fn perturb(augmentation: Augmentation, sigma: f64, rng: &mut impl Rng, x: &mut [f64]) {
     let scale = match augmentation {
         Augmentation::Finite(d) => {
             let chi2 = ChiSquared::new(d).expect("D is positive").sample(rng);
-            sigma * (d / chi2).sqrt()
+            sigma * (d / chi2).sqrt().min(LARGEST)
         }
         Augmentation::Infinite => sigma,
     };

@@ -66,6 +66,17 @@ pub enum ModelError {
         /// How many rows there are.
         rows: usize,
     },
+    /// The flow has no length.
+    #[error(
+        "flow.sigma_max = {sigma_max} does not lie above flow.sigma_min = {sigma_min}; set one of them, or the \
+         objective's s, tau and m that it follows from"
+    )]
+    Range {
+        /// The lowest level.
+        sigma_min: f64,
+        /// The highest level.
+        sigma_max: f64,
+    },
     /// Mirroring needs images.
     #[error("train.flip = true mirrors images, but the data are {0}; set it to false")]
     Flip(Shape),
@@ -102,6 +113,11 @@ impl Record {
         };
         config.flow.sigma_max.get_or_insert(calibrated);
         config.flow.sigma_data.get_or_insert(spread.std);
+        config.flow.reach.get_or_insert(spread.reach);
+        let (sigma_min, sigma_max) = (config.flow.sigma_min, config.flow.sigma_max.unwrap_or(calibrated));
+        if !(sigma_max.is_finite() && sigma_max > sigma_min) {
+            return Err(ModelError::Range { sigma_min, sigma_max });
+        }
         let classes = match &dataset.labels {
             Some(labels) if config.data.conditional => labels.names.clone(),
             _ => Vec::new(),
@@ -125,7 +141,7 @@ impl Record {
 
     /// The lowest and the highest noise level of the flow.
     pub fn range(&self) -> (f64, f64) {
-        (self.config.flow.sigma_min, self.config.flow.sigma_max.unwrap_or(SIGMA_MAX))
+        (self.config.flow.sigma_min, self.config.flow.sigma_max.expect("a resolved record"))
     }
 
     /// D.
@@ -135,8 +151,10 @@ impl Record {
 
     /// How the network's output becomes `yhat`.
     pub fn precondition(&self) -> Precondition {
-        let FlowConfig { sigma_data, far_field, .. } = self.config.flow;
-        Precondition { sigma_data: sigma_data.unwrap_or(0.5), far_field }
+        let FlowConfig { sigma_data, far_field, reach, augmentation, .. } = self.config.flow;
+        // Gaussian noise has no tail to be caught.
+        let reach = reach.filter(|_| far_field && augmentation != Augmentation::Infinite);
+        Precondition { sigma_data: sigma_data.expect("a resolved record"), reach }
     }
 
     /// A network with fresh weights.
@@ -176,6 +194,8 @@ pub struct Spread {
     pub norm: f64,
     /// The root mean square of the centred values.
     pub std: f64,
+    /// The largest root mean square of a row.
+    pub reach: f64,
 }
 
 impl Spread {
@@ -192,13 +212,15 @@ impl Spread {
             }
         };
         each(&mut |row| mean.iter_mut().zip(row).for_each(|(mean, &value)| *mean += f64::from(value) / rows as f64));
-        let (mut norm, mut square) = (0.0, 0.0);
+        let (mut norm, mut square, mut reach) = (0.0, 0.0, 0.0_f64);
         each(&mut |row| {
+            let own: f64 = row.iter().map(|&value| f64::from(value).powi(2)).sum();
+            reach = reach.max((own / dim as f64).sqrt());
             let squares: f64 = row.iter().zip(&mean).map(|(&value, mean)| (f64::from(value) - mean).powi(2)).sum();
             norm += squares.sqrt() / rows as f64;
             square += squares / (rows * dim) as f64;
         });
         // Data without any spread are one point; any scale serves them.
-        Self { norm, std: if square > 0.0 { square.sqrt() } else { 1.0 } }
+        Self { norm, std: if square > 0.0 { square.sqrt() } else { 1.0 }, reach }
     }
 }

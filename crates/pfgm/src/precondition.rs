@@ -12,15 +12,15 @@ use crate::{
 ///
 /// EDM's factors are functions of sigma, which says how large Gaussian noise is. For small D the noise has heavy tails:
 /// a point of the prior may lie a thousand times farther out than its sigma suggests, where EDM's factors would hand the
-/// network an input, and ask for an output, far from unit variance. With `far_field` the factors are those of the noise
-/// that the point itself shows, `s^2 = sigma^2 + max(0, |x|^2/N - 4 (sigma^2 + sigma_data^2))`: EDM's wherever the point
-/// is no farther out than twice what sigma suggests, and the field of one point charge, `yhat -> 0`, far away.
+/// network an input, and ask for an output, far from unit variance. With a `reach` the factors are those of the noise
+/// that the point itself shows, `s^2 = sigma^2 + max(0, |x|^2/N - 4 (sigma^2 + reach^2))`: EDM's wherever the point is no
+/// farther out than twice what sigma and the data suggest, and the field of one point charge, `yhat -> 0`, far away.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Precondition {
     /// The standard deviation of the data.
     pub sigma_data: f64,
-    /// Whether points far out are scaled by their own norm.
-    pub far_field: bool,
+    /// The largest root mean square of a row of the data, where points far out are scaled by their own norm.
+    pub reach: Option<f64>,
 }
 
 /// How much farther out than sigma suggests a point has to be, as a ratio of squared norms, to be scaled by its own.
@@ -45,7 +45,8 @@ impl Precondition {
     /// The factors at noise level `sigma` of a point whose squared norm is `mean_square` times N.
     pub fn factors(self, sigma: f64, mean_square: f64) -> Factors {
         let data = self.sigma_data * self.sigma_data;
-        let excess = if self.far_field { (mean_square - FAR * (sigma * sigma + data)).max(0.0) } else { 0.0 };
+        let excess = |reach: f64| (mean_square - FAR * (sigma * sigma + reach * reach)).max(0.0);
+        let excess = self.reach.map_or(0.0, excess);
         let shown = (sigma * sigma + excess).sqrt();
         let total = shown * shown + data;
         Factors {
@@ -122,7 +123,7 @@ impl Denoiser for NetworkDenoiser {
     }
 
     fn denoise(&self, query: &Query, out: &mut [f64]) {
-        let chunk = self.rows_at_once.max(1);
+        let chunk = self.rows_at_once.clamp(1, query.sigma.len().max(1));
         let rows = query.x.chunks(chunk * self.dim).zip(out.chunks_mut(chunk * self.dim));
         for ((x, out), (sigma, item)) in rows.zip(query.sigma.chunks(chunk).zip(query.item.chunks(chunk))) {
             let labels: Vec<_> = item.iter().map(|&item| self.labels.get(item).copied().flatten()).collect();

@@ -40,14 +40,14 @@ pub enum WeightError {
     },
 }
 
-/// The names of the weights of a network, in order.
-pub fn names(network: &Network) -> Vec<String> {
-    read(network, |_| Vec::new()).into_iter().map(|weight| weight.name).collect()
+/// The names and shapes of the weights of a network, in order.
+pub fn names_and_shapes(network: &Network) -> Vec<(String, Vec<usize>)> {
+    read(network, |_| Vec::new()).into_iter().map(|weight| (weight.name, weight.shape)).collect()
 }
 
 /// The weights of a network, in order.
 pub fn collect(network: &Network) -> Vec<Weight> {
-    read(network, |data| data.try_to_vec().expect("weights are single precision"))
+    read(network, |data| data().try_to_vec().expect("weights are single precision"))
 }
 
 /// The number of values in all weights.
@@ -55,13 +55,13 @@ pub fn count(network: &Network) -> usize {
     network.num_params()
 }
 
-fn read(network: &Network, values: impl Fn(TensorData) -> Vec<f32>) -> Vec<Weight> {
+fn read(network: &Network, values: impl Fn(&dyn Fn() -> TensorData) -> Vec<f32>) -> Vec<Weight> {
     struct Reader<F> {
         path: Vec<String>,
         weights: Vec<Weight>,
         values: F,
     }
-    impl<F: Fn(TensorData) -> Vec<f32>> ModuleVisitor for Reader<F> {
+    impl<F: Fn(&dyn Fn() -> TensorData) -> Vec<f32>> ModuleVisitor for Reader<F> {
         fn enter_module(&mut self, name: &str, _container_type: &str) {
             self.path.push(name.to_owned());
         }
@@ -71,7 +71,7 @@ fn read(network: &Network, values: impl Fn(TensorData) -> Vec<f32>) -> Vec<Weigh
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             let tensor = param.val();
             let shape = tensor.dims().to_vec();
-            self.weights.push(Weight { name: self.path.join("."), shape, values: (self.values)(tensor.into_data()) });
+            self.weights.push(Weight { name: self.path.join("."), shape, values: (self.values)(&|| tensor.to_data()) });
         }
     }
     let mut reader = Reader { path: Vec::new(), weights: Vec::new(), values };

@@ -130,10 +130,10 @@ proptest! {
     ) {
         let charges: Vec<f64> = charges[..charges.len() / 3 * 3].to_vec();
         let mean = yhat(&ExactField::new(charges.clone(), 3, ALL[which]), &x, log_sigma.exp());
-        for axis in 0..3 {
+        for (axis, mean) in mean.iter().enumerate() {
             let column = charges.iter().skip(axis).step_by(3).copied();
             let (low, high) = (column.clone().fold(f64::INFINITY, f64::min), column.fold(f64::NEG_INFINITY, f64::max));
-            prop_assert!((low - 1e-9..=high + 1e-9).contains(&mean[axis]), "{} not in {low}..{high}", mean[axis]);
+            prop_assert!((low - 1e-9..=high + 1e-9).contains(mean), "{mean} not in {low}..{high}");
         }
     }
 

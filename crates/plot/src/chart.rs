@@ -62,7 +62,10 @@ pub fn scatter(series: &[Series], axes: [&str; 2], title: &str) -> Result<Vec<u8
     })
 }
 
-/// The distribution of every column, one chart a column, one outline a series.
+/// Columns that are drawn at the most.
+const MOST_COLUMNS: usize = 36;
+
+/// The distribution of each of the first 36 columns, one chart a column, one outline a series.
 ///
 /// # Shapes
 /// The values of each series: `[rows, columns.len()]`
@@ -71,13 +74,14 @@ pub fn scatter(series: &[Series], axes: [&str; 2], title: &str) -> Result<Vec<u8
 /// When there is no value, or the drawing library fails.
 pub fn histograms(series: &[Series], columns: &[String]) -> Result<Vec<u8>, PlotError> {
     const BINS: usize = 40;
-    let across = (columns.len() as f64).sqrt().ceil() as usize;
-    let down = columns.len().div_ceil(across.max(1));
-    let spans = (0..columns.len())
+    let drawn = columns.len().min(MOST_COLUMNS);
+    let across = (drawn as f64).sqrt().ceil() as usize;
+    let down = drawn.div_ceil(across.max(1));
+    let spans = (0..drawn)
         .map(|c| span(series.iter().flat_map(|s| s.values.iter().skip(c).step_by(columns.len()).copied())))
         .collect::<Result<Vec<_>, _>>()?;
     draw((300 * across as u32, 220 * down as u32), |area| {
-        for (c, panel) in area.split_evenly((down, across)).iter().enumerate().take(columns.len()) {
+        for (c, panel) in area.split_evenly((down, across)).iter().enumerate().take(drawn) {
             let (low, high) = spans[c];
             let densities: Vec<Vec<f64>> = series
                 .iter()

@@ -35,8 +35,9 @@ pub fn run(args: &CalibrateArgs) -> Result<()> {
         calibration.m
     ));
     line(format!(
-        "\nUse it: pfgm train digits --data {} --set objective.kind=pfgm --set flow.augmentation=1  (calibrates itself)",
-        args.data
+        "\nUse it. Training with objective.kind = \"pfgm\" measures the same by itself; to fix the numbers:\n\
+         [flow]\nsigma_max = {:.4}\n[objective]\nkind = \"pfgm\"\ns = {s}\ntau = {tau}\nm = {}",
+        calibration.z_max, calibration.m
     ));
     Ok(())
 }

@@ -1,10 +1,11 @@
 //! `pfgm sample`
 
-use std::{fs::File, io::BufWriter, path::Path, time::Instant};
+use std::{io::Cursor, path::Path, time::Instant};
 
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use pfgm::{
+    config::check_guidance,
     model::Record,
     network::Network,
     sample::{SampleRequest, Samples, sample},
@@ -23,6 +24,9 @@ use crate::{
     output::{self, Rows, line, shown, within},
     resolve,
 };
+
+/// Images of a picture at the most.
+const MOST_DRAWN: usize = 400;
 
 /// A run that can be sampled from.
 pub struct Model {
@@ -68,11 +72,9 @@ pub fn run(args: &SampleArgs) -> Result<()> {
 fn request(args: &SampleArgs, record: &Record) -> Result<SampleRequest> {
     let seeds = match &args.seeds {
         Some(text) => resolve::seeds(text)?,
-        None => (0..args.count as u64).collect(),
+        None if (1..=resolve::MOST_SAMPLES).contains(&args.count) => (0..args.count as u64).collect(),
+        None => bail!("-n {}: give a number from 1 to {}", args.count, resolve::MOST_SAMPLES),
     };
-    if seeds.is_empty() {
-        bail!("-n 0: ask for at least one sample");
-    }
     if args.batch == 0 {
         bail!("--batch 0: give at least 1");
     }
@@ -84,13 +86,8 @@ fn request(args: &SampleArgs, record: &Record) -> Result<SampleRequest> {
         atol: args.atol.unwrap_or(defaults.solver.atol),
         denoise: args.denoise || defaults.solver.denoise,
     };
-    if solver.steps == 0 {
-        bail!("--steps 0: give at least 1");
-    }
-    for (flag, value) in [("--rtol", solver.rtol), ("--atol", solver.atol)] {
-        if !(value > 0.0 && value.is_finite()) {
-            bail!("{flag} {value}: give a number above 0");
-        }
+    if let Err((name, value, problem)) = solver.check() {
+        bail!("--{name} {value}: {problem}");
     }
     let classes = &record.data.classes;
     if classes.is_empty() && (args.class.is_some() || args.guidance.is_some()) {
@@ -103,11 +100,13 @@ fn request(args: &SampleArgs, record: &Record) -> Result<SampleRequest> {
         // A class that follows from the seed: the sample still depends on nothing else.
         (None, count) => Some((seed % count as u64) as u32),
     };
+    let guidance = args.guidance.unwrap_or(defaults.guidance);
+    check_guidance("--guidance", guidance, &record.config)?;
     Ok(SampleRequest {
         classes: seeds.iter().map(|&seed| class_of(seed)).collect(),
         seeds,
         solver,
-        guidance: args.guidance.unwrap_or(defaults.guidance),
+        guidance,
         batch: args.batch,
     })
 }
@@ -124,16 +123,6 @@ fn class(classes: &[String], name: &str) -> Result<u32> {
 
 fn write(args: &SampleArgs, record: &Record, request: &SampleRequest, samples: &Samples) -> Result<()> {
     let data = &record.data;
-    let across = match data.classes.len() {
-        // A row for each round of the classes.
-        2..=16 if args.class.is_none() => data.classes.len(),
-        _ => (request.seeds.len() as f64).sqrt().ceil() as usize,
-    };
-    let series = Series { name: "samples", values: &samples.values };
-    let picture = Rows::from(data).picture(&[series], across, &data.name)?;
-    let path = args.out.clone().unwrap_or_else(|| within(&args.run, "samples.png"));
-    output::write(&path, &picture)?;
-    line(format!("picture  {}", shown(&path)));
     if let Some(path) = &args.npz {
         npz(path, record, request, samples)?;
         line(format!("arrays   {}", shown(path)));
@@ -143,18 +132,35 @@ fn write(args: &SampleArgs, record: &Record, request: &SampleRequest, samples: &
         for (seed, image) in request.seeds.iter().zip(samples.values.chunks_exact(record.dim())) {
             output::write(&folder.join(format!("{seed:06}.png")), &Rows::from(data).pixels().png(image)?)?;
         }
-        line(format!("images   {}/000000.png ...", shown(folder)));
+        line(format!("images   {}/{:06}.png ...", shown(folder), request.seeds[0]));
     }
     if let Some(path) = &args.csv {
-        let mut text = if data.columns.is_empty() { String::new() } else { data.columns.join(",") + "\n" };
-        for row in samples.values.chunks_exact(record.dim()) {
-            let cells: Vec<String> = row.iter().map(ToString::to_string).collect();
-            text.push_str(&cells.join(","));
-            text.push('\n');
+        let mut table = csv::Writer::from_writer(Vec::new());
+        if !data.columns.is_empty() {
+            table.write_record(&data.columns)?;
         }
-        output::write(path, text.as_bytes())?;
+        for row in samples.values.chunks_exact(record.dim()) {
+            table.write_record(row.iter().map(ToString::to_string))?;
+        }
+        output::write(path, &table.into_inner().context("the table")?)?;
         line(format!("table    {}", shown(path)));
     }
+    let across = match data.classes.len() {
+        // A row for each round of the classes.
+        2..=16 if args.class.is_none() => data.classes.len(),
+        _ => (request.seeds.len().min(MOST_DRAWN) as f64).sqrt().ceil() as usize,
+    };
+    // What was sampled is on disk by now; a picture of very many would be too large to make, and to look at.
+    let drawn = match data.shape {
+        Shape::Image { .. } => request.seeds.len().min(MOST_DRAWN.next_multiple_of(across)),
+        Shape::Vector { .. } => request.seeds.len(),
+    };
+    let series = Series { name: "samples", values: &samples.values[..drawn * record.dim()] };
+    let picture = Rows::from(data).picture(&[series], across, &data.name)?;
+    let path = args.out.clone().unwrap_or_else(|| within(&args.run, "samples.png"));
+    output::write(&path, &picture)?;
+    let count = if drawn < request.seeds.len() { format!(" (the first {drawn})") } else { String::new() };
+    line(format!("picture  {}{count}", shown(&path)));
     Ok(())
 }
 
@@ -168,24 +174,18 @@ fn npz(path: &Path, record: &Record, request: &SampleRequest, samples: &Samples)
     let bytes: Vec<u8> = samples.values.iter().map(|value| value.round() as u8).collect();
     let is_bytes = shape.len() == 4 && record.data.range == (0.0, 255.0);
     let values = if is_bytes { Column::Bytes(&bytes) } else { Column::Floats(&samples.values) };
-    let seeds: Vec<i64> = request.seeds.iter().map(|&seed| seed as i64).collect();
+    let seeds = &request.seeds;
     let labels: Vec<i64> = request.classes.iter().flatten().map(|&class| i64::from(class)).collect();
     let seeds_shape = [count];
     let mut arrays = vec![
         Named { name: "x", shape: &shape, values },
-        Named { name: "seeds", shape: &seeds_shape, values: Column::Integers(&seeds) },
+        Named { name: "seeds", shape: &seeds_shape, values: Column::Seeds(seeds) },
     ];
     let label_shape = [labels.len()];
     if !labels.is_empty() {
         arrays.push(Named { name: "labels", shape: &label_shape, values: Column::Integers(&labels) });
     }
-    output::make_folder_of(path)?;
-    let aside = path.with_extension("part");
-    let written = File::create(&aside)
-        .and_then(|file| write_npz(BufWriter::new(file), &arrays))
-        .and_then(|()| std::fs::rename(&aside, path));
-    if written.is_err() {
-        let _ = std::fs::remove_file(&aside);
-    }
-    written.with_context(|| format!("{}: cannot be written", path.display()))
+    let mut file = Cursor::new(Vec::new());
+    write_npz(&mut file, &arrays).context("the arrays")?;
+    output::write(path, file.get_ref())
 }

@@ -1,6 +1,7 @@
 //! `pfgm train`
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -42,11 +43,12 @@ pub fn run(args: &TrainArgs) -> Result<()> {
     }
     let (first, steps) = (trainer.steps_taken(), trainer.record().config.train.steps);
     if first >= steps {
-        line(format!("{}: all {steps} steps are taken; raise them with --set train.steps=N", shown(&folder)));
+        line(format!("{}: {first} of {steps} steps are taken; raise them with --set train.steps=N", shown(&folder)));
+        return Ok(());
     }
     let mut watcher = Watcher::new(first, steps)?;
     trainer.run(&folder, &mut watcher)?;
-    watcher.bar.finish_and_clear();
+    watcher.finish();
     let stopped = trainer.steps_taken() < steps;
     line(format!(
         "{} after {} of {steps} steps, loss {:.4}: {}",
@@ -79,7 +81,7 @@ fn begin(args: &TrainArgs, device: &Device) -> Result<(PathBuf, Trainer, Dataset
     // The network is made before anything is written: sizes that do not fit leave nothing behind.
     let trainer = Trainer::new(record, data.clone(), held_out, device)?;
     if args.dry_run {
-        describe(&trainer, &data, device)?;
+        describe(&trainer, &data)?;
         return Ok((PathBuf::new(), trainer, data));
     }
     let folder = resolve::run_folder(args.out.as_deref(), &name)?;
@@ -118,7 +120,7 @@ fn resume(args: &TrainArgs, device: &Device) -> Result<(PathBuf, Trainer, Datase
     let (data, held_out) = load(&config)?;
     let wanted = config.train.clone();
     let kept = &checkpoint.record.config.train;
-    // These change when and how far training runs, not what a step computes.
+    // These may change: how far training goes, and when it saves and logs.
     config.train.steps = kept.steps;
     config.train.checkpoint_every = kept.checkpoint_every;
     config.train.keep = kept.keep;
@@ -133,22 +135,27 @@ fn resume(args: &TrainArgs, device: &Device) -> Result<(PathBuf, Trainer, Datase
     let mut trainer = Trainer::resume(&checkpoint, &path, data.clone(), held_out, device)?;
     trainer.reschedule(&wanted);
     if args.dry_run {
-        describe(&trainer, &data, device)?;
+        describe(&trainer, &data)?;
     } else {
         line(format!("resuming {} at step {}", shown(&folder), trainer.steps_taken()));
     }
     Ok((folder, trainer, data))
 }
 
-/// The latest of runs/NAME, runs/NAME-2, ...
+/// Of runs/NAME, runs/NAME-2, ... the one whose checkpoint is the newest.
 fn latest_run(what: &str) -> Result<PathBuf> {
     let name = Path::new(what).file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let numbered = |number: u32| if number == 1 { name.clone() } else { format!("{name}-{number}") };
-    (1..)
-        .map(|number| Path::new("runs").join(numbered(number)))
-        .take_while(|path| path.exists())
-        .last()
-        .with_context(|| format!("--resume: there is no runs/{name}; say where the run is with --out DIR"))
+    let is_ours = |folder: &str| {
+        let rest = folder.strip_prefix(&name).unwrap_or("?");
+        rest.is_empty() || rest.strip_prefix('-').is_some_and(|number| number.parse::<u32>().is_ok())
+    };
+    let newest = |run: &PathBuf| fs::metadata(checkpoint::list(run).pop()?).ok()?.modified().ok();
+    let runs = fs::read_dir("runs").into_iter().flatten().flatten();
+    runs.filter(|entry| is_ours(&entry.file_name().to_string_lossy()))
+        .filter_map(|entry| Some((newest(&entry.path())?, entry.path())))
+        .max()
+        .map(|(_, path)| path)
+        .with_context(|| format!("--resume: no run with a checkpoint in runs/{name}; say where it is with --out DIR"))
 }
 
 /// The first key in which two records differ, with both values.
@@ -162,7 +169,9 @@ fn difference(a: &Record, b: &Record) -> Result<Option<String>> {
     let value = |of: &[(String, String)], key: &str| {
         of.iter().find(|(name, _)| name == key).map_or_else(|| "nothing".to_owned(), |(_, value)| value.clone())
     };
-    let mut keys = a.iter().chain(&b).map(|(key, _)| key);
+    // Data may have moved; that they are the same data shows in their shape, size and scale.
+    let moved = ["config.data.source", "data.name"];
+    let mut keys = a.iter().chain(&b).map(|(key, _)| key).filter(|key| !moved.contains(&key.as_str()));
     let found = keys.find(|key| value(&a, key) != value(&b, key));
     Ok(found.map(|key| {
         format!("{} is {} there, {} here", key.trim_start_matches("config."), value(&a, key), value(&b, key))
@@ -207,10 +216,10 @@ fn split(dataset: &Dataset, held: usize) -> (Dataset, Dataset) {
 }
 
 /// The resolved configuration, the number of weights, and what a step needs.
-fn describe(trainer: &Trainer, data: &Dataset, device: &Device) -> Result<()> {
+fn describe(trainer: &Trainer, data: &Dataset) -> Result<()> {
     let record = trainer.record();
     output::line(toml::to_string(&record.config)?.trim_end());
-    let weights = weights::count(&record.network(device)?);
+    let weights = weights::count(&trainer.averaged());
     let memory = pfgm::train::memory_estimate(record, weights, data);
     line(format!("\n# {} rows of {}, N = {}", data.len(), data.shape, record.dim()));
     line(format!("# {weights} weights"));
@@ -242,7 +251,10 @@ fn picture(trainer: &Trainer, data: &Dataset, folder: &Path, device: &Device) ->
         batch: 64,
     };
     let samples = sample(record, &trainer.averaged(), &request, device, &mut |_| {})?;
-    let rows = rows_for_chart(data);
+    let rows = match record.data.shape {
+        Shape::Image { .. } => Vec::new(),
+        Shape::Vector { .. } => rows_for_chart(data),
+    };
     let series = [Series { name: "data", values: &rows }, Series { name: "samples", values: &samples.values }];
     let picture = Rows::from(&record.data).picture(&series, across, &record.data.name)?;
     let path = folder.join("samples.png");
@@ -254,6 +266,8 @@ fn picture(trainer: &Trainer, data: &Dataset, folder: &Path, device: &Device) ->
 struct Watcher {
     bar: ProgressBar,
     stop: Arc<AtomicBool>,
+    /// Whether training is over, so that there is nothing left to save.
+    over: Arc<AtomicBool>,
     loss: f64,
     /// Where there is no terminal: when the last line was printed.
     printed: Instant,
@@ -264,17 +278,22 @@ impl Watcher {
         let style = ProgressStyle::with_template("{wide_bar} {pos}/{len}  {msg}  {eta} left")?;
         let bar = ProgressBar::new(steps).with_style(style).with_position(first);
         bar.reset_eta();
-        let stop = Arc::new(AtomicBool::new(false));
-        let asked = Arc::clone(&stop);
+        let (stop, over) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let (asked, done) = (Arc::clone(&stop), Arc::clone(&over));
         ctrlc::set_handler(move || {
-            if asked.swap(true, Ordering::SeqCst) {
-                // Asked twice: now, without saving.
+            if asked.swap(true, Ordering::SeqCst) || done.load(Ordering::SeqCst) {
+                // Asked twice, or nothing to save: now.
                 std::process::exit(130);
             }
             eprintln!("\nsaving after this step; once more to stop at once");
         })
         .context("signals cannot be handled")?;
-        Ok(Self { bar, stop, loss: f64::NAN, printed: Instant::now() })
+        Ok(Self { bar, stop, over, loss: f64::NAN, printed: Instant::now() })
+    }
+
+    fn finish(&self) {
+        self.bar.finish_and_clear();
+        self.over.store(true, Ordering::SeqCst);
     }
 }
 

@@ -30,7 +30,7 @@ struct Statistics {
 }
 
 impl Geometry {
-    /// The sum over each group, from the sums over each channel, given back to each channel, per value.
+    /// The mean over each group, from the sums over each channel, given back to each of its channels.
     fn group_means(self, sums: &mut [f32]) {
         let size = self.channels / self.groups;
         for group in sums.chunks_exact_mut(size) {

@@ -1,6 +1,6 @@
 //! Elementary functions that compilers turn into vector instructions.
 
-/// `e^x` to 2 units in the last place, for any x; overflows to a huge number instead of infinity.
+/// `e^x` to 2 units in the last place for x in [-87, 88], and the value at the nearer end beyond.
 ///
 /// `2^(x log2 e)`, split into the nearest whole number and a rest in [-1/2, 1/2] whose power is a polynomial.
 #[inline(always)]

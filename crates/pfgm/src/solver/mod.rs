@@ -51,6 +51,27 @@ impl Default for SolverConfig {
     }
 }
 
+/// Steps beyond which a grid is surely a slip of the pen.
+const MOST_STEPS: usize = 1_000_000;
+
+impl SolverConfig {
+    /// Checks the numbers.
+    ///
+    /// # Errors
+    /// The name of the first that cannot work, its value, and what to give instead.
+    pub fn check(&self) -> Result<(), (&'static str, String, &'static str)> {
+        if !(1..=MOST_STEPS).contains(&self.steps) {
+            return Err(("steps", self.steps.to_string(), "give a number from 1 to 1000000"));
+        }
+        for (name, value) in [("rtol", self.rtol), ("atol", self.atol)] {
+            if !(value > 0.0 && value.is_finite()) {
+                return Err((name, value.to_string(), "give a number above 0"));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Why a solver gave up.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum SolverError {

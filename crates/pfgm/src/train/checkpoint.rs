@@ -179,18 +179,20 @@ impl Checkpoint {
 /// # Errors
 /// When the system refuses; the file that stood there before stays, and nothing is left aside.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let aside = path.with_extension("part");
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let aside = path.with_file_name(format!(".{name}.{}.part", std::process::id()));
     let written = (|| {
         let mut file = File::create(&aside)?;
         file.write_all(bytes)?;
         file.sync_all()?;
-        fs::rename(&aside, path)?;
-        // The new name has to survive a power cut too.
-        match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
-            _ => Ok(()),
-        }
+        fs::rename(&aside, path)
     })();
+    // The new name should survive a power cut too; where folders cannot be synced, the file is whole all the same.
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty())
+        && let Ok(folder) = File::open(folder)
+    {
+        let _ = folder.sync_all();
+    }
     if written.is_err() {
         let _ = fs::remove_file(&aside);
     }

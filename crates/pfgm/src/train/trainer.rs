@@ -30,8 +30,6 @@ use crate::{
 pub trait Observer {
     /// A step was taken.
     fn step(&mut self, report: &StepReport);
-    /// A checkpoint was written.
-    fn saved(&mut self, _path: &Path) {}
     /// Whether training should save and stop now.
     fn stop_requested(&mut self) -> bool {
         false
@@ -161,11 +159,15 @@ impl Trainer {
         let mut trainer = Self::new(checkpoint.record.clone(), data, held_out, device)?;
         let wrong = |source| CheckpointError::Weights { path: path.to_owned(), source };
         trainer.network = weights::assign(trainer.network, checkpoint.group(Group::Network)).map_err(wrong)?;
-        let names = weights::names(&trainer.network);
+        let names = weights::names_and_shapes(&trainer.network);
         let flat = |group: Group| -> Result<Vec<Tensor<1>>, CheckpointError> {
-            let find = |name: &String| {
+            let find = |(name, shape): &(String, Vec<usize>)| {
                 let weight = checkpoint.group(group).get(name);
                 let weight = weight.ok_or_else(|| wrong(weights::WeightError::Missing(name.clone())))?;
+                if weight.shape != *shape {
+                    let (found, wanted) = (weight.shape.clone(), shape.clone());
+                    return Err(wrong(weights::WeightError::Shape { name: name.clone(), found, wanted }));
+                }
                 let data = TensorData::new(weight.values.clone(), [weight.values.len()]);
                 Ok(Tensor::from_data(data, &trainer.device.clone().inner()))
             };
@@ -258,7 +260,7 @@ impl Trainer {
                 (since, losses) = (Instant::now(), Vec::new());
             }
             if save {
-                self.save(run, observer)?;
+                self.save(run)?;
                 saved = Some(self.step);
             }
             if observer.stop_requested() {
@@ -266,16 +268,15 @@ impl Trainer {
             }
         }
         if saved != Some(self.step) {
-            self.save(run, observer)?;
+            self.save(run)?;
         }
         Ok(())
     }
 
-    fn save(&self, run: &Path, observer: &mut dyn Observer) -> Result<(), TrainError> {
+    fn save(&self, run: &Path) -> Result<(), TrainError> {
         let path = checkpoint::path_of(run, self.step);
         self.checkpoint().write(&path)?;
         checkpoint::prune(run, self.record.config.train.keep);
-        observer.saved(&path);
         Ok(())
     }
 
@@ -330,20 +331,29 @@ impl Trainer {
         }
         let batch = field.clone();
         if let Some(count) = self.record.config.objective.field_batch() {
-            self.data.read(&self.other_rows(&rows, count), &mut field);
+            self.add_other_charges(self.step, &rows, count, &mut field);
         }
         let charges = Charges { dim, batch: &batch, field: &field };
         let targets = self.record.config.objective.draw(self.record.augmentation(), charges, &mut streams);
         Batch { targets, labels }
     }
 
-    /// Rows that fill a field batch of `count` up beside the loss batch, none of them twice.
-    fn other_rows(&self, batch: &[usize], count: usize) -> Vec<usize> {
+    /// Reads the rows that fill a field batch of `count` up beside the loss batch, mirrored as often as that one is.
+    fn add_other_charges(&self, step: u64, batch: &[usize], count: usize, field: &mut Vec<f32>) {
         let taken: HashSet<usize> = batch.iter().copied().collect();
-        let mut rng = stream(self.record.config.train.seed, Purpose::FieldBatch, self.step, 0);
+        let mut rng = stream(self.record.config.train.seed, Purpose::FieldBatch, step, 0);
         let candidates = rand::seq::index::sample(&mut rng, self.data.len(), count);
         let wanted = count.saturating_sub(batch.len());
-        candidates.into_iter().filter(|row| !taken.contains(row)).take(wanted).collect()
+        let rows: Vec<usize> = candidates.into_iter().filter(|row| !taken.contains(row)).take(wanted).collect();
+        let start = field.len();
+        self.data.read(&rows, field);
+        if self.record.config.train.flip {
+            for row in field[start..].chunks_exact_mut(self.record.dim()) {
+                if rng.random_bool(0.5) {
+                    flip_horizontally(self.record.data.shape, row);
+                }
+            }
+        }
     }
 
     /// The summed loss of some items of a batch, with the network as it is.
@@ -381,16 +391,16 @@ impl Trainer {
         let (network, device) = (self.averaged(), self.device.clone().inner());
         let (dim, objective) = (self.record.dim(), &self.record.config.objective);
         let rows: Vec<usize> = (0..data.len()).collect();
+        // Steps of training end long before this one.
+        let step = u64::MAX;
         let mut total = 0.0;
         for part in rows.chunks(self.record.config.train.batch) {
             let mut batch = Vec::new();
             data.read(part, &mut batch);
             let mut field = batch.clone();
             if let Some(count) = objective.field_batch() {
-                self.data.read(&self.other_rows(&[], count), &mut field);
+                self.add_other_charges(step, &[], count, &mut field);
             }
-            // Steps of training end long before this one.
-            let step = u64::MAX;
             let mut streams: Vec<Stream> = part
                 .iter()
                 .map(|&row| stream(self.record.config.train.seed, Purpose::Perturbation, step, row as u64))

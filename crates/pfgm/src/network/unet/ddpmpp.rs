@@ -33,7 +33,7 @@ impl Default for UnetConfig {
     }
 }
 
-/// Blocks on the way down, each remembered; two blocks with attention at the bottom; blocks on the way up, each of
+/// Blocks on the way down, each remembered; two blocks at the bottom, the first with attention; blocks on the way up, each of
 /// which also sees what the way down remembered.
 #[derive(Module, Debug)]
 pub struct Unet {
