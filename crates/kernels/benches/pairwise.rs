@@ -17,12 +17,24 @@ fn field_target(c: &mut Criterion) {
         let x: Vec<f32> = y[..queries * dim].iter().map(|v| v + noise * rng.random_range(-1.0..1.0)).collect();
         let exponent = -0.5 * (dim as f64 + 1.0);
         let r2 = f64::from(noise * noise);
-        let mut mean = vec![0.0f32; queries * dim];
+        let mut mean = vec![1.0f32; queries * dim];
+        let before = peak();
+        weighted_mean(&x, &y, dim, |_, d2| exponent * (d2 + r2).ln(), &mut mean);
+        if let (Some(before), Some(after)) = (before, peak()) {
+            println!("{name}: {:.1} MB beyond inputs and result", (after - before) as f64 / 1e6);
+        }
         group.bench_function(name, |b| {
             b.iter(|| weighted_mean(&x, &y, dim, |_, d2| exponent * (d2 + r2).ln(), &mut mean));
         });
     }
     group.finish();
+}
+
+/// The most memory that this process has held, in bytes, where the system tells.
+fn peak() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kilobytes| 1024 * kilobytes)
 }
 
 criterion_group!(benches, field_target);

@@ -295,6 +295,7 @@ fn trained_digits_look_like_held_out_digits() {
     };
     let samples = sample(&record, &network, &request, &Device::flex(), &mut |_| {}).unwrap().values;
     let quality = Quality::measure(&train, &held_out, &samples, &asked);
+    println!("trained: {quality:?}");
     assert!(quality.is_good(), "{quality:?}");
 
     // The same thresholds find a broken sampler out. One that stops while there is still noise:
@@ -304,11 +305,13 @@ fn trained_digits_look_like_held_out_digits() {
     let stopped = SampleRequest { solver: euler, ..request.clone() };
     let stopped = sample(&noisy, &network, &stopped, &Device::flex(), &mut |_| {}).unwrap().values;
     let quality = Quality::measure(&train, &held_out, &stopped, &asked);
+    println!("stopped at sigma = 0.8: {quality:?}");
     assert!(!quality.is_good(), "stopped at sigma = 0.8: {quality:?}");
     // One that forgets which class was asked for:
     let forgotten = SampleRequest { classes: vec![Some(4); asked.len()], ..request.clone() };
     let forgotten = sample(&record, &network, &forgotten, &Device::flex(), &mut |_| {}).unwrap().values;
     let quality = Quality::measure(&train, &held_out, &forgotten, &asked);
+    println!("one class only: {quality:?}");
     assert!(!quality.is_good(), "one class only: {quality:?}");
     // One that starts from a prior of the wrong size, and so averages instead of choosing:
     let denoiser = record.denoiser(&network, request.classes.clone(), 1.0, 512, &Device::flex());
@@ -321,5 +324,6 @@ fn trained_digits_look_like_held_out_digits() {
     pfgm::solver::sample(&flow, &request.solver, record.range(), &mut x).unwrap();
     let small: Vec<f32> = x.iter().map(|value| (value * 8.0 + 8.0).clamp(0.0, 16.0) as f32).collect();
     let quality = Quality::measure(&train, &held_out, &small, &asked);
+    println!("a prior of a fifth of its size: {quality:?}");
     assert!(!quality.is_good(), "a prior of a fifth of its size: {quality:?}");
 }
