@@ -13,8 +13,9 @@ use crate::{
 /// EDM's factors are functions of sigma, which says how large Gaussian noise is. For small D the noise has heavy tails:
 /// a point of the prior may lie a thousand times farther out than its sigma suggests, where EDM's factors would hand the
 /// network an input, and ask for an output, far from unit variance. With a `reach` the factors are those of the noise
-/// that the point itself shows, `s^2 = sigma^2 + max(0, |x|^2/N - 4 (sigma^2 + reach^2))`: EDM's wherever the point is no
-/// farther out than twice what sigma and the data suggest, and the field of one point charge, `yhat -> 0`, far away.
+/// that the point itself shows, `s^2 = sigma^2 + max(0, |x|^2/N - reach^2 - 4 sigma^2)`: EDM's wherever the point is no
+/// farther out than the farthest row of the data and twice sigma suggest, and the field of one point charge, `yhat -> 0`,
+/// far away.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Precondition {
     /// The standard deviation of the data.
@@ -23,7 +24,7 @@ pub struct Precondition {
     pub reach: Option<f64>,
 }
 
-/// How much farther out than sigma suggests a point has to be, as a ratio of squared norms, to be scaled by its own.
+/// How much larger than sigma suggests noise has to be, as a ratio of squared norms, to be taken as it shows itself.
 const FAR: f64 = 4.0;
 
 /// The factors at one noise level.
@@ -45,7 +46,7 @@ impl Precondition {
     /// The factors at noise level `sigma` of a point whose squared norm is `mean_square` times N.
     pub fn factors(self, sigma: f64, mean_square: f64) -> Factors {
         let data = self.sigma_data * self.sigma_data;
-        let excess = |reach: f64| (mean_square - FAR * (sigma * sigma + reach * reach)).max(0.0);
+        let excess = |reach: f64| (mean_square - reach * reach - FAR * sigma * sigma).max(0.0);
         let excess = self.reach.map_or(0.0, excess);
         let shown = (sigma * sigma + excess).sqrt();
         let total = shown * shown + data;
