@@ -197,6 +197,9 @@ impl Config {
             if (0.0..1.0).contains(&value) { Ok(()) } else { fail(key, value.to_string(), "give a share in [0, 1)") }
         };
         let counted = |key: &str, value: u64| if value > 0 { Ok(()) } else { fail(key, "0".into(), "give at least 1") };
+        if self.data.source.is_empty() {
+            return fail("data.source", "\"\"".into(), "name a data set or a path, or give it with --data");
+        }
         positive("flow.sigma_min", flow.sigma_min)?;
         if let Some(sigma_max) = flow.sigma_max
             && (sigma_max <= flow.sigma_min || !sigma_max.is_finite())

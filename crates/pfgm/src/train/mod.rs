@@ -5,8 +5,9 @@ mod log;
 mod memory;
 mod optimizer;
 mod trainer;
+mod training_set;
 
 pub use log::{Log, LogLine};
 pub use memory::{Memory, memory_estimate};
 pub use optimizer::{FlatGradients, Optimizer, learning_rate};
-pub use trainer::{Observer, StepReport, TrainError, Trainer, TrainingSet};
+pub use trainer::{Observer, StepReport, TrainError, Trainer};

@@ -9,12 +9,13 @@ use std::{
 
 use burn::tensor::{Device, Tensor, TensorData};
 use pfgm_data::{Dataset, flip_horizontally};
-use rand::{RngExt, seq::SliceRandom};
+use rand::RngExt;
 
 use super::{
     checkpoint::{self, Checkpoint, CheckpointError, Group},
     log::{Log, LogLine},
     optimizer::{FlatGradients, Optimizer, learning_rate},
+    training_set::{TrainingSet, epoch_row},
 };
 use crate::{
     config::TrainConfig,
@@ -76,40 +77,6 @@ pub enum TrainError {
         /// Its loss.
         loss: f64,
     },
-}
-
-/// The rows that a training learns from, in the model's space.
-#[derive(Clone, Debug)]
-pub struct TrainingSet {
-    dataset: Dataset,
-    record: Record,
-}
-
-impl TrainingSet {
-    /// The rows of a data set as `record` transforms them.
-    pub fn new(dataset: Dataset, record: &Record) -> Self {
-        Self { dataset, record: record.clone() }
-    }
-
-    fn len(&self) -> usize {
-        self.dataset.len()
-    }
-
-    /// Reads rows to the end of `out`.
-    fn read(&self, rows: &[usize], out: &mut Vec<f32>) {
-        let dim = self.record.dim();
-        for &row in rows {
-            let start = out.len();
-            out.resize(start + dim, 0.0);
-            self.dataset.read(row, &mut out[start..]);
-            self.record.data.transform.forward(&mut out[start..]);
-        }
-    }
-
-    fn label(&self, row: usize) -> Option<u32> {
-        let labels = self.dataset.labels.as_ref().filter(|_| self.record.config.data.conditional)?;
-        Some(labels.of_row[row])
-    }
 }
 
 /// A training in progress.
@@ -413,15 +380,4 @@ impl Trainer {
         }
         Some(total / data.len() as f64)
     }
-}
-
-/// The row at place `at` of an endless sequence of epochs, each a permutation of all rows.
-fn epoch_row(order: &mut (u64, Vec<usize>), seed: u64, rows: usize, at: u64) -> usize {
-    let epoch = at / rows as u64;
-    if order.0 != epoch {
-        let mut permutation: Vec<usize> = (0..rows).collect();
-        permutation.shuffle(&mut stream(seed, Purpose::Order, epoch, 0));
-        *order = (epoch, permutation);
-    }
-    order.1[(at % rows as u64) as usize]
 }
