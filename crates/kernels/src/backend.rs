@@ -35,16 +35,6 @@ pub trait KernelOps: Backend {
     /// Convolution of stride 1 plus bias.
     fn fused_conv2d(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self>;
 
-    /// Its gradient for the input.
-    fn fused_conv2d_input(grad: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
-
-    /// Its gradients for the weights, whose height and width are `kernel`, and the bias.
-    fn fused_conv2d_weight(
-        x: FloatTensor<Self>,
-        grad: FloatTensor<Self>,
-        kernel: [usize; 2],
-    ) -> (FloatTensor<Self>, FloatTensor<Self>);
-
     /// Group normalisation.
     fn fused_group_norm(
         x: FloatTensor<Self>,
@@ -52,8 +42,21 @@ pub trait KernelOps: Backend {
         beta: FloatTensor<Self>,
         how: Normalisation,
     ) -> FloatTensor<Self>;
+}
 
-    /// Its gradients for the input, gamma and beta.
+/// Their gradients, which a backward pass takes on the backend below.
+pub trait KernelGradients: Backend {
+    /// The convolution's gradient for the input.
+    fn fused_conv2d_input(grad: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    /// The convolution's gradients for the weights, whose height and width are `kernel`, and the bias.
+    fn fused_conv2d_weight(
+        x: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        kernel: [usize; 2],
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
+
+    /// The normalisation's gradients for the input, gamma and beta.
     fn fused_group_norm_gradient(
         x: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
@@ -117,6 +120,16 @@ impl KernelOps for Flex {
         tensor(y, [batch, height, width, outputs])
     }
 
+    fn fused_group_norm(x: FlexTensor, gamma: FlexTensor, beta: FlexTensor, how: Normalisation) -> FlexTensor {
+        let (x, gamma, beta) = (Dense::new(x), Dense::new(gamma), Dense::new(beta));
+        let shape: [usize; 4] = x.dims();
+        let mut y = vec![0.0; x.values().len()];
+        cpu::group_norm::forward(how.geometry(shape), x.values(), gamma.values(), beta.values(), &mut y);
+        tensor(y, shape)
+    }
+}
+
+impl KernelGradients for Flex {
     fn fused_conv2d_input(grad: FlexTensor, weight: FlexTensor) -> FlexTensor {
         let (grad, weight) = (Dense::new(grad), Dense::new(weight));
         let [kernel_h, kernel_w, inputs, outputs] = weight.dims();
@@ -134,14 +147,6 @@ impl KernelOps for Flex {
         let (weight, bias) =
             cpu::conv2d::weight_gradient(geometry(x.dims(), kernel, outputs), x.values(), grad.values());
         (tensor(weight, [kernel[0], kernel[1], inputs, outputs]), tensor(bias, [outputs]))
-    }
-
-    fn fused_group_norm(x: FlexTensor, gamma: FlexTensor, beta: FlexTensor, how: Normalisation) -> FlexTensor {
-        let (x, gamma, beta) = (Dense::new(x), Dense::new(gamma), Dense::new(beta));
-        let shape: [usize; 4] = x.dims();
-        let mut y = vec![0.0; x.values().len()];
-        cpu::group_norm::forward(how.geometry(shape), x.values(), gamma.values(), beta.values(), &mut y);
-        tensor(y, shape)
     }
 
     fn fused_group_norm_gradient(
@@ -170,7 +175,7 @@ impl KernelOps for Flex {
 #[derive(Debug)]
 struct Conv2dBackward;
 
-impl<B: KernelOps> Backward<B, 3> for Conv2dBackward {
+impl<B: KernelGradients> Backward<B, 3> for Conv2dBackward {
     /// Input, weights, and the kernel's height and width.
     type State = (FloatTensor<B>, FloatTensor<B>, [usize; 2]);
 
@@ -196,7 +201,7 @@ impl<B: KernelOps> Backward<B, 3> for Conv2dBackward {
 #[derive(Debug)]
 struct GroupNormBackward;
 
-impl<B: KernelOps> Backward<B, 3> for GroupNormBackward {
+impl<B: KernelGradients> Backward<B, 3> for GroupNormBackward {
     type State = (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>, Normalisation);
 
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
@@ -211,7 +216,7 @@ impl<B: KernelOps> Backward<B, 3> for GroupNormBackward {
     }
 }
 
-impl<B: KernelOps, C: CheckpointStrategy> KernelOps for Autodiff<B, C> {
+impl<B: KernelOps + KernelGradients, C: CheckpointStrategy> KernelOps for Autodiff<B, C> {
     fn fused_conv2d(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self> {
         let prepared = Conv2dBackward.prepare::<C>([x.node(), weight.node(), bias.node()]).compute_bound().stateful();
         let (x, weight, bias) = (x.into_primitive(), weight.into_primitive(), bias.into_primitive());
@@ -223,18 +228,6 @@ impl<B: KernelOps, C: CheckpointStrategy> KernelOps for Autodiff<B, C> {
             }
             OpsKind::UnTracked(prepared) => prepared.finish(B::fused_conv2d(x, weight, bias)),
         }
-    }
-
-    fn fused_conv2d_input(_: FloatTensor<Self>, _: FloatTensor<Self>) -> FloatTensor<Self> {
-        unimplemented!("a gradient has no gradient here")
-    }
-
-    fn fused_conv2d_weight(
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: [usize; 2],
-    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        unimplemented!("a gradient has no gradient here")
     }
 
     fn fused_group_norm(
@@ -252,15 +245,5 @@ impl<B: KernelOps, C: CheckpointStrategy> KernelOps for Autodiff<B, C> {
             }
             OpsKind::UnTracked(prepared) => prepared.finish(B::fused_group_norm(x, gamma, beta, how)),
         }
-    }
-
-    fn fused_group_norm_gradient(
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: Normalisation,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        unimplemented!("a gradient has no gradient here")
     }
 }
