@@ -94,7 +94,7 @@ fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FlexTensor {
 
 fn geometry(x: [usize; 4], kernel: [usize; 2], outputs: usize) -> cpu::conv2d::Geometry {
     let [batch, height, width, inputs] = x;
-    cpu::conv2d::Geometry { batch, height, width, inputs, outputs, kernel }
+    cpu::conv2d::Geometry { batch, height, width, inputs, outputs, kernel, stride: 1 }
 }
 
 impl Normalisation {
@@ -116,7 +116,10 @@ impl KernelOps for Flex {
         let [batch, height, width, _] = x.dims();
         let geometry = geometry(x.dims(), [kernel_h, kernel_w], outputs);
         let mut y = vec![0.0; batch * height * width * outputs];
-        cpu::conv2d::forward(geometry, x.values(), weight.values(), Some(bias.values()), &mut y);
+        let arch = cpu::Arch::new();
+        let filters = cpu::conv2d::Filters::new(arch, geometry, weight.values());
+        let epilogue = cpu::conv2d::Epilogue { bias: Some(bias.values()), residual: None, scale: 1.0 };
+        cpu::conv2d::forward(arch, geometry, x.values(), &filters, epilogue, &mut y);
         tensor(y, [batch, height, width, outputs])
     }
 
@@ -136,7 +139,9 @@ impl KernelGradients for Flex {
         let [batch, height, width, _] = grad.dims();
         let geometry = geometry([batch, height, width, inputs], [kernel_h, kernel_w], outputs);
         let mut dx = vec![0.0; batch * height * width * inputs];
-        cpu::conv2d::input_gradient(geometry, grad.values(), weight.values(), &mut dx);
+        let arch = cpu::Arch::new();
+        let filters = cpu::conv2d::Filters::mirrored(arch, geometry, weight.values());
+        cpu::conv2d::input_gradient(arch, geometry, grad.values(), &filters, &mut dx);
         tensor(dx, [batch, height, width, inputs])
     }
 
@@ -144,8 +149,13 @@ impl KernelGradients for Flex {
         let (x, grad) = (Dense::new(x), Dense::new(grad));
         let [_, _, _, inputs] = x.dims();
         let [_, _, _, outputs] = grad.dims();
-        let (weight, bias) =
-            cpu::conv2d::weight_gradient(geometry(x.dims(), kernel, outputs), x.values(), grad.values());
+        let arch = cpu::Arch::new();
+        let weight =
+            cpu::conv2d::weight_gradient(arch, geometry(x.dims(), kernel, outputs), x.values(), grad.values());
+        let batch: [usize; 4] = x.dims();
+        let per_image = cpu::conv2d::bias_gradient(batch[0], outputs, grad.values());
+        let mut bias = vec![0.0; outputs];
+        per_image.chunks_exact(outputs).for_each(|row| bias.iter_mut().zip(row).for_each(|(b, v)| *b += v));
         (tensor(weight, [kernel[0], kernel[1], inputs, outputs]), tensor(bias, [outputs]))
     }
 

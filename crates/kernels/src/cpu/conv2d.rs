@@ -1,21 +1,28 @@
-//! Convolution of stride 1 as matrix products over blocks of patches.
+//! Convolution: 3x3 of stride 1 by [`winograd`], everything else as matrix products over blocks of patches.
 //!
 //! A block of pixels small enough for the second-level cache is unfolded into rows of `kh kw in` values (in
 //! channels-last order a row of the kernel is one run of memory), and multiplied with the weights at once. The gradient
-//! for the input is the same convolution with mirrored weights; the one for the weights is the transposed product, summed
-//! over a fixed number of parts, so that the result does not depend on the number of threads.
+//! for the input is the same convolution with mirrored weights, or for strides the transposed product, folded back; the
+//! one for the weights is the other transposed product, summed over a fixed number of parts, so that the result does not
+//! depend on the number of threads.
 
 use gemm::Parallelism;
+use pulp::{Arch, Simd};
 use rayon::prelude::*;
 
-/// The sizes of a convolution.
+use super::{
+    scratch::{self, Shared},
+    winograd,
+};
+
+/// The sizes of a convolution with zero padding of half the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Geometry {
     /// Images.
     pub batch: usize,
-    /// Rows of pixels, of the input and of the output.
+    /// Rows of pixels of the input.
     pub height: usize,
-    /// Columns of pixels.
+    /// Columns of pixels of the input.
     pub width: usize,
     /// Channels of the input.
     pub inputs: usize,
@@ -23,6 +30,89 @@ pub struct Geometry {
     pub outputs: usize,
     /// Rows and columns of the kernel, both odd.
     pub kernel: [usize; 2],
+    /// Every how many pixels there is one of the output.
+    pub stride: usize,
+}
+
+/// What becomes of a sum before it is written: `scale (sum + bias + residual)`.
+#[derive(Clone, Copy)]
+pub struct Epilogue<'a> {
+    /// `[outputs]`, or `[batch, outputs]` where every image has its own.
+    pub bias: Option<&'a [f32]>,
+    /// Of the output's shape.
+    pub residual: Option<&'a [f32]>,
+    /// What everything is multiplied by.
+    pub scale: f32,
+}
+
+impl Epilogue<'_> {
+    /// Nothing.
+    pub const NONE: Epilogue<'static> = Epilogue { bias: None, residual: None, scale: 1.0 };
+
+    /// The bias of an image.
+    #[inline(always)]
+    fn bias_of(&self, image: usize, outputs: usize) -> Option<&[f32]> {
+        let bias = self.bias?;
+        Some(if bias.len() == outputs { bias } else { &bias[image * outputs..][..outputs] })
+    }
+
+    /// A vector of an image's bias, zeros where there is none.
+    #[inline(always)]
+    pub(super) fn bias_vector<S: Simd>(&self, simd: S, image: usize, channel: usize, outputs: usize) -> S::f32s {
+        match self.bias_of(image, outputs) {
+            Some(bias) => simd.partial_load_f32s(&bias[channel..]),
+            None => simd.splat_f32s(0.0),
+        }
+    }
+
+    /// Writes a vector of channels of a pixel, to whose sum the bias was added.
+    ///
+    /// # Safety
+    /// Pixel and channel exist, `y` and the residual have the output's shape, and no other thread touches this place.
+    #[inline(always)]
+    pub(super) unsafe fn write<S: Simd>(
+        &self,
+        simd: S,
+        value: S::f32s,
+        pixel: usize,
+        channel: usize,
+        outputs: usize,
+        y: Shared,
+    ) {
+        let at = pixel * outputs + channel;
+        let value = if channel + S::F32_LANES <= outputs {
+            let value = match self.residual {
+                // SAFETY: a whole vector of the pixel's channels.
+                Some(residual) => unsafe {
+                    simd.add_f32s(value, residual.as_ptr().add(at).cast::<S::f32s>().read_unaligned())
+                },
+                None => value,
+            };
+            simd.mul_f32s(value, simd.splat_f32s(self.scale))
+        } else {
+            let left = outputs - channel;
+            let value = match self.residual {
+                Some(residual) => simd.add_f32s(value, simd.partial_load_f32s(&residual[at..at + left])),
+                None => value,
+            };
+            let value = simd.mul_f32s(value, simd.splat_f32s(self.scale));
+            // SAFETY: by the caller's promise.
+            simd.partial_store_f32s(unsafe { y.slice(at, left) }, value);
+            return;
+        };
+        // SAFETY: a whole vector of the pixel's channels.
+        unsafe { y.at(at, S::F32_LANES).cast::<S::f32s>().write_unaligned(value) };
+    }
+
+    /// Finishes rows of sums from pixel `first` on, to which the bias was added already.
+    fn finish(&self, first: usize, outputs: usize, y: &mut [f32]) {
+        if let Some(residual) = self.residual {
+            let residual = &residual[first * outputs..][..y.len()];
+            y.iter_mut().zip(residual).for_each(|(y, residual)| *y = (*y + residual) * self.scale);
+        } else if self.scale != 1.0 {
+            y.iter_mut().for_each(|y| *y *= self.scale);
+        }
+    }
 }
 
 /// Values of a block of patches: 128 KiB.
@@ -31,6 +121,17 @@ const BLOCK: usize = 32 * 1024;
 const PARTS: usize = 8;
 
 impl Geometry {
+    /// Rows and columns of pixels of the output.
+    pub fn out(self) -> [usize; 2] {
+        [self.height.div_ceil(self.stride), self.width.div_ceil(self.stride)]
+    }
+
+    /// Pixels of all outputs.
+    fn out_pixels(self) -> usize {
+        self.batch * self.out()[0] * self.out()[1]
+    }
+
+    /// Pixels of all inputs.
     fn pixels(self) -> usize {
         self.batch * self.height * self.width
     }
@@ -47,33 +148,67 @@ impl Geometry {
 
     /// Whether a patch is a pixel.
     fn is_pointwise(self) -> bool {
-        self.kernel == [1, 1]
+        self.kernel == [1, 1] && self.stride == 1
+    }
+
+    /// Checks the operands of a convolution, which the code below then trusts.
+    pub(super) fn check(self, x: &[f32], y: &[f32], epilogue: Epilogue) {
+        let y_len = self.out_pixels() * self.outputs;
+        assert_eq!(x.len(), self.pixels() * self.inputs, "conv2d: the input against {self:?}");
+        assert_eq!(y.len(), y_len, "conv2d: the output against {self:?}");
+        if let Some(bias) = epilogue.bias {
+            let fits = [self.outputs, self.batch * self.outputs].contains(&bias.len());
+            assert!(fits, "conv2d: a bias of {} values against {self:?}", bias.len());
+        }
+        if let Some(residual) = epilogue.residual {
+            assert_eq!(residual.len(), y_len, "conv2d: the residual against {self:?}");
+        }
+    }
+
+    /// Calls `visit(patch, tap row, left, run)` for every row of the patches around `count` output pixels from `first`
+    /// on: the run of `x` that it holds, and how many values of zeros are left of it.
+    fn rows(self, first: usize, count: usize, mut visit: impl FnMut(usize, usize, usize, std::ops::Range<usize>)) {
+        let ([kernel_h, kernel_w], [out_h, out_w]) = (self.kernel, self.out());
+        let (pad_h, pad_w) = (kernel_h / 2, kernel_w / 2);
+        for at in 0..count {
+            let (row, column) = ((first + at) / out_w, (first + at) % out_w * self.stride);
+            let (image, y) = (row / out_h, row % out_h * self.stride);
+            // The columns of the kernel that lie on the image.
+            let left = pad_w.saturating_sub(column);
+            let right = kernel_w.min(self.width + pad_w - column);
+            for i in 0..kernel_h {
+                let source = (y + i).checked_sub(pad_h).filter(|&source| source < self.height);
+                let run = source.map_or(0..0, |source| {
+                    let start = ((image * self.height + source) * self.width + column + left - pad_w) * self.inputs;
+                    start..start + (right - left) * self.inputs
+                });
+                visit(at, i, left * self.inputs, run);
+            }
+        }
     }
 
     /// The patches around `count` pixels from `first` on, in the order `kh, kw, in`, with zeros beyond the border.
     fn unfold(self, x: &[f32], first: usize, count: usize, patches: &mut [f32]) {
-        let [kernel_h, kernel_w] = self.kernel;
-        let (pad_h, pad_w) = (kernel_h / 2, kernel_w / 2);
-        let line = kernel_w * self.inputs;
-        for (pixel, patch) in (first..first + count).zip(patches.chunks_exact_mut(self.patch())) {
-            let (row, column) = (pixel / self.width, pixel % self.width);
-            let (image, y) = (row / self.height, row % self.height);
-            // The columns of the kernel that lie on the image.
-            let left = pad_w.saturating_sub(column);
-            let right = kernel_w.min(self.width + pad_w - column);
-            for (i, out) in patch.chunks_exact_mut(line).enumerate() {
-                let source = (y + i).checked_sub(pad_h).filter(|&source| source < self.height);
-                let Some(source) = source else {
-                    out.fill(0.0);
-                    continue;
-                };
-                let start = ((image * self.height + source) * self.width + column + left - pad_w) * self.inputs;
-                let (from, to) = (left * self.inputs, right * self.inputs);
-                out[..from].fill(0.0);
-                out[from..to].copy_from_slice(&x[start..start + to - from]);
-                out[to..].fill(0.0);
+        let (line, patch) = (self.kernel[1] * self.inputs, self.patch());
+        self.rows(first, count, |at, i, left, run| {
+            let out = &mut patches[at * patch + i * line..][..line];
+            let end = if run.is_empty() { 0 } else { left + run.len() };
+            if end > 0 {
+                out[..left].fill(0.0);
+                out[left..end].copy_from_slice(&x[run]);
             }
-        }
+            out[end..].fill(0.0);
+        });
+    }
+
+    /// Adds patches to the pixels that they were unfolded from; `start` is the place of `x` among all inputs.
+    fn fold(self, patches: &[f32], first: usize, count: usize, start: usize, x: &mut [f32]) {
+        let (line, patch) = (self.kernel[1] * self.inputs, self.patch());
+        self.rows(first, count, |at, i, left, run| {
+            let values = &patches[at * patch + i * line + left..][..run.len()];
+            let target = &mut x[run.start.saturating_sub(start)..][..run.len()];
+            target.iter_mut().zip(values).for_each(|(x, value)| *x += value);
+        });
     }
 }
 
@@ -139,88 +274,157 @@ fn multiply_add(a: Matrix, b: Matrix, out: &mut [f32]) {
     }
 }
 
-/// The convolution plus a bias.
-///
-/// # Shapes
-/// `x`: `[batch, height, width, inputs]`, `weight`: `[kh, kw, inputs, outputs]`, `bias`: `[outputs]` or none,
-/// `y` (overwritten): `[batch, height, width, outputs]`
-pub fn forward(geometry: Geometry, x: &[f32], weight: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
-    let Geometry { inputs, outputs, .. } = geometry;
-    assert_eq!(x.len(), geometry.pixels() * inputs, "conv2d: the input fits {geometry:?}");
-    assert_eq!(y.len(), geometry.pixels() * outputs, "conv2d: the output fits {geometry:?}");
-    let (block, patch) = (geometry.block(), geometry.patch());
-    let weight = Matrix::new(weight, patch, outputs);
-    y.par_chunks_mut(block * outputs).enumerate().for_each_init(
-        || vec![0.0; if geometry.is_pointwise() { 0 } else { block * patch }],
-        |scratch, (index, y)| {
-            let (first, count) = (index * block, y.len() / outputs);
-            match bias {
-                Some(bias) => y.chunks_exact_mut(outputs).for_each(|row| row.copy_from_slice(bias)),
-                None => y.fill(0.0),
-            }
-            let patches = patches(geometry, x, first, count, scratch);
-            multiply_add(Matrix::new(patches, count, patch), weight, y);
-        },
-    );
+/// A convolution's weights, made ready.
+pub enum Filters {
+    /// At Winograd's points.
+    Winograd(winograd::Filters),
+    /// As they are, or mirrored.
+    Plain(Vec<f32>),
 }
 
-/// The patches of a block: unfolded, or where a patch is a pixel, the pixels themselves.
-fn patches<'a>(geometry: Geometry, x: &'a [f32], first: usize, count: usize, scratch: &'a mut [f32]) -> &'a [f32] {
+impl Filters {
+    /// Makes weights `[kh, kw, inputs, outputs]` ready for [`forward`].
+    pub fn new(arch: Arch, geometry: Geometry, weight: &[f32]) -> Self {
+        if winograd::fits(geometry) {
+            return Self::Winograd(winograd::Filters::new(arch, weight, geometry.inputs, geometry.outputs, false));
+        }
+        Self::Plain(weight.to_vec())
+    }
+
+    /// Makes them ready for [`input_gradient`].
+    pub fn mirrored(arch: Arch, geometry: Geometry, weight: &[f32]) -> Self {
+        let Geometry { inputs, outputs, kernel, stride, .. } = geometry;
+        if winograd::fits(geometry) {
+            return Self::Winograd(winograd::Filters::new(arch, weight, inputs, outputs, true));
+        }
+        if stride > 1 {
+            return Self::Plain(weight.to_vec());
+        }
+        let taps = kernel[0] * kernel[1];
+        let mut mirrored = vec![0.0; weight.len()];
+        for (tap, weights) in weight.chunks_exact(inputs * outputs).enumerate() {
+            let target = &mut mirrored[(taps - 1 - tap) * inputs * outputs..][..inputs * outputs];
+            for (i, row) in weights.chunks_exact(outputs).enumerate() {
+                row.iter().enumerate().for_each(|(o, &value)| target[o * inputs + i] = value);
+            }
+        }
+        Self::Plain(mirrored)
+    }
+}
+
+/// The convolution.
+///
+/// # Shapes
+/// `x`: `[batch, height, width, inputs]`; `y` (overwritten): `[batch, out height, out width, outputs]`
+pub fn forward(arch: Arch, geometry: Geometry, x: &[f32], filters: &Filters, epilogue: Epilogue, y: &mut [f32]) {
+    match filters {
+        Filters::Winograd(filters) => winograd::forward(arch, geometry, x, filters, epilogue, y),
+        Filters::Plain(weight) => forward_by_patches(geometry, x, weight, epilogue, y),
+    }
+}
+
+fn forward_by_patches(geometry: Geometry, x: &[f32], weight: &[f32], epilogue: Epilogue, y: &mut [f32]) {
+    geometry.check(x, y, epilogue);
+    let (block, patch, outputs) = (geometry.block(), geometry.patch(), geometry.outputs);
+    let image = geometry.out()[0] * geometry.out()[1];
+    let weight = Matrix::new(weight, patch, outputs);
+    y.par_chunks_mut(block * outputs).enumerate().for_each(|(index, y)| {
+        let (first, count) = (index * block, y.len() / outputs);
+        for (at, row) in y.chunks_exact_mut(outputs).enumerate() {
+            match epilogue.bias_of((first + at) / image, outputs) {
+                Some(bias) => row.copy_from_slice(bias),
+                None => row.fill(0.0),
+            }
+        }
+        with_patches(geometry, x, first, count, |patches| {
+            multiply_add(Matrix::new(patches, count, patch), weight, y);
+        });
+        epilogue.finish(first, outputs, y);
+    });
+}
+
+/// Calls `work` with the patches of a block: unfolded, or where a patch is a pixel, the pixels themselves.
+fn with_patches<R>(geometry: Geometry, x: &[f32], first: usize, count: usize, work: impl FnOnce(&[f32]) -> R) -> R {
     let patch = geometry.patch();
     if geometry.is_pointwise() {
-        return &x[first * patch..(first + count) * patch];
+        return work(&x[first * patch..(first + count) * patch]);
     }
-    geometry.unfold(x, first, count, &mut scratch[..count * patch]);
-    &scratch[..count * patch]
+    scratch::with(count * patch, |patches| {
+        geometry.unfold(x, first, count, patches);
+        work(patches)
+    })
 }
 
 /// The gradient for the input from the one for the output, `dy`.
 ///
 /// # Shapes
-/// `dy`: `[batch, height, width, outputs]`, `dx` (overwritten): `[batch, height, width, inputs]`
-pub fn input_gradient(geometry: Geometry, dy: &[f32], weight: &[f32], dx: &mut [f32]) {
-    let Geometry { inputs, outputs, kernel, .. } = geometry;
-    let taps = kernel[0] * kernel[1];
-    let mut mirrored = vec![0.0; weight.len()];
-    for (tap, weights) in weight.chunks_exact(inputs * outputs).enumerate() {
-        let target = &mut mirrored[(taps - 1 - tap) * inputs * outputs..][..inputs * outputs];
-        for (i, row) in weights.chunks_exact(outputs).enumerate() {
-            row.iter().enumerate().for_each(|(o, &value)| target[o * inputs + i] = value);
+/// `dy`: `[batch, out height, out width, outputs]`, `dx` (overwritten): `[batch, height, width, inputs]`
+pub fn input_gradient(arch: Arch, geometry: Geometry, dy: &[f32], mirrored: &Filters, dx: &mut [f32]) {
+    let Geometry { inputs, outputs, stride, height, width, .. } = geometry;
+    let weight = match mirrored {
+        Filters::Plain(weight) if stride > 1 => weight,
+        _ => {
+            let swapped = Geometry { inputs: outputs, outputs: inputs, ..geometry };
+            return forward(arch, swapped, dy, mirrored, Epilogue::NONE, dx);
         }
-    }
-    forward(Geometry { inputs: outputs, outputs: inputs, ..geometry }, dy, &mirrored, None, dx);
+    };
+    geometry.check(dx, dy, Epilogue::NONE);
+    let (image, patch) = (geometry.out()[0] * geometry.out()[1], geometry.patch());
+    let weight = Matrix::new(weight, patch, outputs).transposed();
+    dx.par_chunks_exact_mut(height * width * inputs).enumerate().for_each(|(index, dx)| {
+        dx.fill(0.0);
+        let start = index * dx.len();
+        for from in (0..image).step_by(geometry.block()) {
+            let (first, count) = (index * image + from, geometry.block().min(image - from));
+            scratch::with(count * patch, |patches| {
+                patches.fill(0.0);
+                multiply_add(Matrix::new(&dy[first * outputs..][..count * outputs], count, outputs), weight, patches);
+                geometry.fold(patches, first, count, start, dx);
+            });
+        }
+    });
 }
 
-/// The gradients for the weights and the bias.
+/// The gradient for the weights, `[kh, kw, inputs, outputs]`.
 ///
 /// # Shapes
-/// `x` and `dy` as in [`forward`] and [`input_gradient`]; results: `[kh, kw, inputs, outputs]` and `[outputs]`
-pub fn weight_gradient(geometry: Geometry, x: &[f32], dy: &[f32]) -> (Vec<f32>, Vec<f32>) {
+/// `x` and `dy` as in [`forward`] and [`input_gradient`]
+pub fn weight_gradient(arch: Arch, geometry: Geometry, x: &[f32], dy: &[f32]) -> Vec<f32> {
+    geometry.check(x, dy, Epilogue::NONE);
+    if winograd::fits(geometry) {
+        return winograd::weight_gradient(arch, geometry, x, dy);
+    }
     let (block, patch, outputs) = (geometry.block(), geometry.patch(), geometry.outputs);
-    let blocks = geometry.pixels().div_ceil(block);
+    let pixels = geometry.out_pixels();
+    let blocks = pixels.div_ceil(block);
     let part = blocks.div_ceil(PARTS);
-    let sums: Vec<(Vec<f32>, Vec<f32>)> = (0..PARTS)
-        .into_par_iter()
-        .map(|index| {
-            let (mut weights, mut bias) = (vec![0.0; patch * outputs], vec![0.0; outputs]);
-            let mut scratch = vec![0.0; if geometry.is_pointwise() { 0 } else { block * patch }];
-            for block_index in index * part..((index + 1) * part).min(blocks) {
-                let first = block_index * block;
-                let count = block.min(geometry.pixels() - first);
-                let dy = &dy[first * outputs..(first + count) * outputs];
-                let patches = patches(geometry, x, first, count, &mut scratch);
-                let patches = Matrix::new(patches, count, patch).transposed();
-                multiply_add(patches, Matrix::new(dy, count, outputs), &mut weights);
-                for row in dy.chunks_exact(outputs) {
-                    bias.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
-                }
-            }
-            (weights, bias)
-        })
-        .collect();
-    let add = |mut total: Vec<f32>, part: Vec<f32>| {
+    let mut sums = vec![0.0; PARTS * patch * outputs];
+    sums.par_chunks_exact_mut(patch * outputs).enumerate().for_each(|(index, sum)| {
+        for block_index in index * part..((index + 1) * part).min(blocks) {
+            let first = block_index * block;
+            let count = block.min(pixels - first);
+            let dy = Matrix::new(&dy[first * outputs..(first + count) * outputs], count, outputs);
+            with_patches(geometry, x, first, count, |patches| {
+                multiply_add(Matrix::new(patches, count, patch).transposed(), dy, sum);
+            });
+        }
+    });
+    let (total, others) = sums.split_at_mut(patch * outputs);
+    for part in others.chunks_exact(patch * outputs) {
         total.iter_mut().zip(part).for_each(|(total, value)| *total += value);
-        total
-    };
-    sums.into_iter().reduce(|a, b| (add(a.0, b.0), add(a.1, b.1))).expect("at least one part")
+    }
+    sums.truncate(patch * outputs);
+    sums
+}
+
+/// The gradient for a bias that every image has its own of: the sums over pixels, `[batch, outputs]`.
+pub fn bias_gradient(batch: usize, outputs: usize, dy: &[f32]) -> Vec<f32> {
+    let mut sums = vec![0.0; batch * outputs];
+    let image = dy.len() / batch.max(1);
+    sums.par_chunks_exact_mut(outputs).zip(dy.par_chunks_exact(image)).for_each(|(sum, dy)| {
+        for pixel in dy.chunks_exact(outputs) {
+            sum.iter_mut().zip(pixel).for_each(|(sum, value)| *sum += value);
+        }
+    });
+    sums
 }

@@ -1,5 +1,13 @@
 //! The operations on plain slices, for the CPU.
+//!
+//! Every operation takes the processor's features as an [`Arch`](pulp::Arch), found at run time, and is written once for
+//! all of them: `Arch::Scalar`, which every processor has, is what the others are tested against.
 
 pub mod conv2d;
 pub mod group_norm;
 mod math;
+mod product;
+mod scratch;
+mod winograd;
+
+pub use pulp::Arch;

@@ -1,0 +1,234 @@
+//! Small matrix products, held in registers: the inner loops of convolutions.
+//!
+//! A microkernel keeps `R` rows by two vectors of columns of the result in registers; with 512-bit vectors 14 rows fill
+//! the 32 registers, with 256-bit vectors 6 rows the 16.
+
+use pulp::{Arch, Simd};
+
+/// Channels of a block: those of a 512-bit vector.
+pub const CHANNELS: usize = 16;
+
+/// Columns of a panel on a processor: those of two vectors.
+pub fn panel_width(arch: Arch) -> usize {
+    struct Lanes;
+    impl pulp::WithSimd for Lanes {
+        type Output = usize;
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> usize {
+            2 * S::F32_LANES
+        }
+    }
+    arch.dispatch(Lanes)
+}
+
+/// Rows of the largest microkernel.
+#[inline(always)]
+fn most_rows<S: Simd>() -> usize {
+    match S::F32_LANES {
+        16 => 14,
+        8 => 6,
+        _ => 4,
+    }
+}
+
+/// Where a microkernel finds the values of its left side: value `k` of row `r` is at `r row + k / block * step + k %
+/// block * depth`.
+trait Left: Copy {
+    /// Reads value `k` of row `r` of a block.
+    ///
+    /// # Safety
+    /// The value lies in the memory that the pointer was taken from.
+    unsafe fn value(self, block: *const f32, r: usize, k: usize) -> f32;
+}
+
+/// Blocks of channels, each row's together.
+#[derive(Clone, Copy)]
+struct ByRows;
+
+impl Left for ByRows {
+    #[inline(always)]
+    unsafe fn value(self, block: *const f32, r: usize, k: usize) -> f32 {
+        // SAFETY: the caller's.
+        unsafe { *block.add(r * CHANNELS + k) }
+    }
+}
+
+/// Rows side by side, `k` by `k`.
+#[derive(Clone, Copy)]
+struct ByDepth(usize);
+
+impl Left for ByDepth {
+    #[inline(always)]
+    unsafe fn value(self, block: *const f32, r: usize, k: usize) -> f32 {
+        // SAFETY: the caller's.
+        unsafe { *block.add(k * self.0 + r) }
+    }
+}
+
+/// `sum += left right` for `R` rows and two vectors of columns over `DEPTH` values.
+///
+/// # Safety
+/// `left` has `R` rows of `DEPTH` values; `right` has `DEPTH` rows of two vectors, `stride` apart.
+#[inline(always)]
+unsafe fn multiply<S: Simd, const R: usize, const DEPTH: usize>(
+    simd: S,
+    order: impl Left,
+    left: *const f32,
+    right: *const f32,
+    stride: usize,
+    sum: &mut [[S::f32s; 2]; R],
+) {
+    for k in 0..DEPTH {
+        // SAFETY: by the caller's promise.
+        unsafe {
+            let columns = right.add(k * stride).cast::<S::f32s>();
+            let columns = [columns.read_unaligned(), columns.add(1).read_unaligned()];
+            for (r, sum) in sum.iter_mut().enumerate() {
+                let value = simd.splat_f32s(order.value(left, r, k));
+                sum[0] = simd.mul_add_e_f32s(value, columns[0], sum[0]);
+                sum[1] = simd.mul_add_e_f32s(value, columns[1], sum[1]);
+            }
+        }
+    }
+}
+
+/// Stores the rows of a microkernel, `stride` apart.
+///
+/// # Safety
+/// All of them lie in the memory that `out` was taken from.
+#[inline(always)]
+unsafe fn store<S: Simd, const R: usize>(sum: [[S::f32s; 2]; R], out: *mut f32, stride: usize) {
+    for (r, sum) in sum.into_iter().enumerate() {
+        // SAFETY: by the caller's promise.
+        unsafe {
+            let out = out.add(r * stride).cast::<S::f32s>();
+            out.write_unaligned(sum[0]);
+            out.add(1).write_unaligned(sum[1]);
+        }
+    }
+}
+
+/// Calls a function with a constant number of rows.
+macro_rules! with_rows {
+    ($rows:expr, $call:ident ($($argument:expr),*)) => {
+        match $rows {
+            14 => $call::<S, 14>($($argument),*),
+            13 => $call::<S, 13>($($argument),*),
+            12 => $call::<S, 12>($($argument),*),
+            11 => $call::<S, 11>($($argument),*),
+            10 => $call::<S, 10>($($argument),*),
+            9 => $call::<S, 9>($($argument),*),
+            8 => $call::<S, 8>($($argument),*),
+            7 => $call::<S, 7>($($argument),*),
+            6 => $call::<S, 6>($($argument),*),
+            5 => $call::<S, 5>($($argument),*),
+            4 => $call::<S, 4>($($argument),*),
+            3 => $call::<S, 3>($($argument),*),
+            2 => $call::<S, 2>($($argument),*),
+            1 => $call::<S, 1>($($argument),*),
+            rows => unreachable!("no microkernel has {rows} rows"),
+        }
+    };
+}
+
+/// `out = left right` for a panel of columns.
+///
+/// # Shapes
+/// `left`: `[depth / CHANNELS][rows][CHANNELS]`, `right`: `[depth][panel]`, `out` (overwritten): `[rows][panel]`
+#[inline(always)]
+pub fn by_channel_blocks<S: Simd>(simd: S, rows: usize, left: &[f32], right: &[f32], out: &mut [f32]) {
+    let panel = 2 * S::F32_LANES;
+    let depth = right.len() / panel;
+    assert!(depth.is_multiple_of(CHANNELS) && left.len() == rows * depth && out.len() == rows * panel, "shapes fit");
+    let mut row = 0;
+    while row < rows {
+        let count = most_rows::<S>().min(rows - row);
+        // SAFETY: the rows row..row + count of `left` and `out` exist, by the assertion.
+        unsafe {
+            let (left, out) = (left.as_ptr().add(row * CHANNELS), out.as_mut_ptr().add(row * panel));
+            with_rows!(count, rows_by_blocks(simd, depth / CHANNELS, rows * CHANNELS, left, right.as_ptr(), out));
+        }
+        row += count;
+    }
+}
+
+/// # Safety
+/// `left` has `blocks` blocks `step` apart, each of `R` rows; `right` as many rows as they have channels; `out` has `R`.
+#[inline(always)]
+unsafe fn rows_by_blocks<S: Simd, const R: usize>(
+    simd: S,
+    blocks: usize,
+    step: usize,
+    left: *const f32,
+    right: *const f32,
+    out: *mut f32,
+) {
+    let panel = 2 * S::F32_LANES;
+    let mut sum = [[simd.splat_f32s(0.0); 2]; R];
+    for block in 0..blocks {
+        // SAFETY: by the caller's promise.
+        unsafe {
+            let right = right.add(block * CHANNELS * panel);
+            multiply::<S, R, CHANNELS>(simd, ByRows, left.add(block * step), right, panel, &mut sum);
+        }
+    }
+    // SAFETY: by the caller's promise.
+    unsafe { store::<S, R>(sum, out, panel) };
+}
+
+/// `sum += left^T right`.
+///
+/// # Shapes
+/// `left`: `[depth][sides[0]]`, `right`: `[depth][sides[1]]`, `sum`: `sides`, the second a whole number of panels
+#[inline(always)]
+pub fn transposed<S: Simd>(simd: S, depth: usize, sides: [usize; 2], left: &[f32], right: &[f32], sum: &mut [f32]) {
+    let panel = 2 * S::F32_LANES;
+    let [rows, columns] = sides;
+    assert!(columns.is_multiple_of(panel), "whole panels");
+    assert!(left.len() == depth * rows && right.len() == depth * columns && sum.len() == rows * columns, "shapes fit");
+    for column in (0..columns).step_by(panel) {
+        let mut row = 0;
+        while row < rows {
+            let count = most_rows::<S>().min(rows - row);
+            // SAFETY: the rows and the panel exist, by the assertions.
+            unsafe {
+                let (left, right) = (left.as_ptr().add(row), right.as_ptr().add(column));
+                let sum = sum.as_mut_ptr().add(row * columns + column);
+                with_rows!(count, rows_transposed(simd, depth, rows, columns, left, right, sum));
+            }
+            row += count;
+        }
+    }
+}
+
+/// # Safety
+/// `left` and `right` have `depth` rows of `rows` and `columns` values, from which this reads `R` and a panel's; `sum` has
+/// `R` rows, `columns` apart.
+#[inline(always)]
+unsafe fn rows_transposed<S: Simd, const R: usize>(
+    simd: S,
+    depth: usize,
+    rows: usize,
+    columns: usize,
+    left: *const f32,
+    right: *const f32,
+    sum: *mut f32,
+) {
+    let mut total = [[simd.splat_f32s(0.0); 2]; R];
+    for (r, total) in total.iter_mut().enumerate() {
+        // SAFETY: by the caller's promise.
+        unsafe {
+            let sum = sum.add(r * columns).cast::<S::f32s>();
+            *total = [sum.read_unaligned(), sum.add(1).read_unaligned()];
+        }
+    }
+    for k in 0..depth {
+        // SAFETY: by the caller's promise.
+        unsafe {
+            let (left, right) = (left.add(k * rows), right.add(k * columns));
+            multiply::<S, R, 1>(simd, ByDepth(rows), left, right, columns, &mut total);
+        }
+    }
+    // SAFETY: by the caller's promise.
+    unsafe { store::<S, R>(total, sum, columns) };
+}
