@@ -38,6 +38,7 @@ fn convolutions(criterion: &mut Criterion) {
         let dy = draw(32 * out * out * outputs);
         let weight = draw(kernel * kernel * inputs * outputs);
         let (mut y, mut dx) = (vec![0.0; dy.len()], vec![0.0; x.len()]);
+        let mut dw = vec![0.0; weight.len()];
         let filters = Filters::new(arch, geometry, &weight);
         let mirrored = Filters::mirrored(arch, geometry, &weight);
         let shape = format!("{side}x{side} {inputs}-{outputs} k{kernel} s{stride}");
@@ -52,7 +53,7 @@ fn convolutions(criterion: &mut Criterion) {
             bench.iter(|| input_gradient(arch, geometry, black_box(&dy), &mirrored, &mut dx));
         });
         group.bench_function(BenchmarkId::new("weight gradient", &shape), |bench| {
-            bench.iter(|| weight_gradient(arch, geometry, black_box(&x), &dy));
+            bench.iter(|| weight_gradient(arch, geometry, black_box(&x), &dy, &mut dw));
         });
         group.bench_function(BenchmarkId::new("filters", &shape), |bench| {
             bench.iter(|| Filters::new(arch, geometry, black_box(&weight)));

@@ -150,8 +150,8 @@ impl KernelGradients for Flex {
         let [_, _, _, inputs] = x.dims();
         let [_, _, _, outputs] = grad.dims();
         let arch = cpu::Arch::new();
-        let weight =
-            cpu::conv2d::weight_gradient(arch, geometry(x.dims(), kernel, outputs), x.values(), grad.values());
+        let mut weight = vec![0.0; kernel[0] * kernel[1] * inputs * outputs];
+        cpu::conv2d::weight_gradient(arch, geometry(x.dims(), kernel, outputs), x.values(), grad.values(), &mut weight);
         let batch: [usize; 4] = x.dims();
         let per_image = cpu::conv2d::bias_gradient(batch[0], outputs, grad.values());
         let mut bias = vec![0.0; outputs];

@@ -11,7 +11,7 @@ use pulp::{Arch, Simd};
 use rayon::prelude::*;
 
 use super::{
-    scratch::{self, Shared},
+    buffer::{Buffer, Shared, with_scratch},
     winograd,
 };
 
@@ -349,7 +349,7 @@ fn with_patches<R>(geometry: Geometry, x: &[f32], first: usize, count: usize, wo
     if geometry.is_pointwise() {
         return work(&x[first * patch..(first + count) * patch]);
     }
-    scratch::with(count * patch, |patches| {
+    with_scratch(count * patch, |patches| {
         geometry.unfold(x, first, count, patches);
         work(patches)
     })
@@ -376,7 +376,7 @@ pub fn input_gradient(arch: Arch, geometry: Geometry, dy: &[f32], mirrored: &Fil
         let start = index * dx.len();
         for from in (0..image).step_by(geometry.block()) {
             let (first, count) = (index * image + from, geometry.block().min(image - from));
-            scratch::with(count * patch, |patches| {
+            with_scratch(count * patch, |patches| {
                 patches.fill(0.0);
                 multiply_add(Matrix::new(&dy[first * outputs..][..count * outputs], count, outputs), weight, patches);
                 geometry.fold(patches, first, count, start, dx);
@@ -385,21 +385,22 @@ pub fn input_gradient(arch: Arch, geometry: Geometry, dy: &[f32], mirrored: &Fil
     });
 }
 
-/// The gradient for the weights, `[kh, kw, inputs, outputs]`.
+/// The gradient for the weights.
 ///
 /// # Shapes
-/// `x` and `dy` as in [`forward`] and [`input_gradient`]
-pub fn weight_gradient(arch: Arch, geometry: Geometry, x: &[f32], dy: &[f32]) -> Vec<f32> {
+/// `x` and `dy` as in [`forward`] and [`input_gradient`]; `weight` (overwritten): `[kh, kw, inputs, outputs]`
+pub fn weight_gradient(arch: Arch, geometry: Geometry, x: &[f32], dy: &[f32], weight: &mut [f32]) {
     geometry.check(x, dy, Epilogue::NONE);
     if winograd::fits(geometry) {
-        return winograd::weight_gradient(arch, geometry, x, dy);
+        return winograd::weight_gradient(arch, geometry, x, dy, weight);
     }
     let (block, patch, outputs) = (geometry.block(), geometry.patch(), geometry.outputs);
+    assert_eq!(weight.len(), patch * outputs, "conv2d: weights against {geometry:?}");
     let pixels = geometry.out_pixels();
     let blocks = pixels.div_ceil(block);
     let part = blocks.div_ceil(PARTS);
-    let mut sums = vec![0.0; PARTS * patch * outputs];
-    sums.par_chunks_exact_mut(patch * outputs).enumerate().for_each(|(index, sum)| {
+    let mut sums = Buffer::zeros(PARTS * patch * outputs);
+    sums.values_mut().par_chunks_exact_mut(patch * outputs).enumerate().for_each(|(index, sum)| {
         for block_index in index * part..((index + 1) * part).min(blocks) {
             let first = block_index * block;
             let count = block.min(pixels - first);
@@ -409,12 +410,10 @@ pub fn weight_gradient(arch: Arch, geometry: Geometry, x: &[f32], dy: &[f32]) ->
             });
         }
     });
-    let (total, others) = sums.split_at_mut(patch * outputs);
-    for part in others.chunks_exact(patch * outputs) {
-        total.iter_mut().zip(part).for_each(|(total, value)| *total += value);
+    weight.fill(0.0);
+    for part in sums.values().chunks_exact(patch * outputs) {
+        weight.iter_mut().zip(part).for_each(|(total, value)| *total += value);
     }
-    sums.truncate(patch * outputs);
-    sums
 }
 
 /// The gradient for a bias that every image has its own of: the sums over pixels, `[batch, outputs]`.

@@ -3,11 +3,12 @@
 //! Every operation takes the processor's features as an [`Arch`](pulp::Arch), found at run time, and is written once for
 //! all of them: `Arch::Scalar`, which every processor has, is what the others are tested against.
 
+mod buffer;
 pub mod conv2d;
 pub mod group_norm;
 mod math;
 mod product;
-mod scratch;
 mod winograd;
 
+pub use buffer::Buffer;
 pub use pulp::Arch;

@@ -21,14 +21,15 @@ pub fn panel_width(arch: Arch) -> usize {
     arch.dispatch(Lanes)
 }
 
-/// Rows of the largest microkernel.
+/// Rows of a microkernel that leave few over when `rows` are done one after another.
 #[inline(always)]
-fn most_rows<S: Simd>() -> usize {
-    match S::F32_LANES {
+fn rows_at_once<S: Simd>(rows: usize) -> usize {
+    let most = match S::F32_LANES {
         16 => 14,
         8 => 6,
         _ => 4,
-    }
+    };
+    rows.div_ceil(rows.div_ceil(most))
 }
 
 /// Where a microkernel finds the values of its left side: value `k` of row `r` is at `r row + k / block * step + k %
@@ -140,9 +141,9 @@ pub fn by_channel_blocks<S: Simd>(simd: S, rows: usize, left: &[f32], right: &[f
     let panel = 2 * S::F32_LANES;
     let depth = right.len() / panel;
     assert!(depth.is_multiple_of(CHANNELS) && left.len() == rows * depth && out.len() == rows * panel, "shapes fit");
-    let mut row = 0;
+    let (mut row, at_once) = (0, rows_at_once::<S>(rows));
     while row < rows {
-        let count = most_rows::<S>().min(rows - row);
+        let count = at_once.min(rows - row);
         // SAFETY: the rows row..row + count of `left` and `out` exist, by the assertion.
         unsafe {
             let (left, out) = (left.as_ptr().add(row * CHANNELS), out.as_mut_ptr().add(row * panel));
@@ -186,10 +187,11 @@ pub fn transposed<S: Simd>(simd: S, depth: usize, sides: [usize; 2], left: &[f32
     let [rows, columns] = sides;
     assert!(columns.is_multiple_of(panel), "whole panels");
     assert!(left.len() == depth * rows && right.len() == depth * columns && sum.len() == rows * columns, "shapes fit");
+    let at_once = rows_at_once::<S>(rows);
     for column in (0..columns).step_by(panel) {
         let mut row = 0;
         while row < rows {
-            let count = most_rows::<S>().min(rows - row);
+            let count = at_once.min(rows - row);
             // SAFETY: the rows and the panel exist, by the assertions.
             unsafe {
                 let (left, right) = (left.as_ptr().add(row), right.as_ptr().add(column));

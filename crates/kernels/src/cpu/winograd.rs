@@ -10,15 +10,18 @@
 //! a time, and for each panel the transform back with everything that is fused into the convolution. The gradient for
 //! the input is the same convolution with mirrored weights; the one for the weights is the transposed of every step.
 
-use std::f32::consts::{FRAC_1_SQRT_2, SQRT_2};
+use std::{
+    f32::consts::{FRAC_1_SQRT_2, SQRT_2},
+    marker::PhantomData,
+};
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::{
+    buffer::{Buffer, Shared, with_scratch},
     conv2d::{Epilogue, Geometry},
     product::{self, CHANNELS, panel_width},
-    scratch::{self, Aligned, Shared},
 };
 
 /// Pixels of a side of an output tile.
@@ -29,8 +32,6 @@ const IN: usize = 6;
 const POINTS: usize = IN * IN;
 /// Tiles of a block at the most: as many rows as a microkernel has with 512-bit registers.
 const TILES: usize = 14;
-/// Values of transformed tiles that the gradient for the weights collects before it multiplies: 8 MB.
-const COLLECTED: usize = 2 << 20;
 
 /// The smaller and the larger magnitude of the points.
 const A: f32 = FRAC_1_SQRT_2;
@@ -63,23 +64,33 @@ fn evaluate(kernel: [f32; 9]) -> [f32; POINTS] {
     out
 }
 
-/// The transposed of [`evaluate`]: `G^T u G`.
-fn evaluate_transposed(values: &[f32; POINTS]) -> [f32; 9] {
-    let line = |u: [f32; IN]| -> [f32; 3] {
-        let (a, b) = ((u[1] + u[2]) / -1.5, (u[3] + u[4]) / 6.0);
-        let odd = (u[1] - u[2]) * (A / -1.5) + (u[3] - u[4]) * (B / 6.0);
-        [u[0] + a + b, odd, a * 0.5 + b * 2.0 + u[5]]
-    };
-    let mut rows = [[0.0; 3]; IN];
-    for (u, row) in values.as_chunks::<IN>().0.iter().zip(&mut rows) {
-        *row = line(*u);
+/// The transposed of [`evaluate`] for a vector of pairs of channels: `G^T u G`.
+#[inline(always)]
+fn evaluate_transposed<S: Simd>(simd: S, u: [S::f32s; POINTS]) -> [S::f32s; 9] {
+    let splat = |value: f32| simd.splat_f32s(value);
+    let mut half = [[splat(0.0); IN]; 3];
+    for column in 0..IN {
+        let line = evaluate_line_transposed(simd, std::array::from_fn(|row| u[row * IN + column]));
+        line.into_iter().zip(&mut half).for_each(|(value, row)| row[column] = value);
     }
-    let mut out = [0.0; 9];
-    for column in 0..3 {
-        let values = line(std::array::from_fn(|row| rows[row][column]));
-        values.into_iter().enumerate().for_each(|(row, value)| out[3 * row + column] = value);
+    let mut out = [splat(0.0); 9];
+    for (row, half) in half.into_iter().enumerate() {
+        out[3 * row..3 * row + 3].copy_from_slice(&evaluate_line_transposed(simd, half));
     }
     out
+}
+
+#[inline(always)]
+fn evaluate_line_transposed<S: Simd>(simd: S, u: [S::f32s; IN]) -> [S::f32s; 3] {
+    let splat = |value: f32| simd.splat_f32s(value);
+    let fma = |a, b, c| simd.mul_add_e_f32s(a, b, c);
+    let (even_a, odd_a) = (simd.add_f32s(u[1], u[2]), simd.sub_f32s(u[1], u[2]));
+    let (even_b, odd_b) = (simd.add_f32s(u[3], u[4]), simd.sub_f32s(u[3], u[4]));
+    [
+        fma(splat(-1.0 / 1.5), even_a, fma(splat(1.0 / 6.0), even_b, u[0])),
+        fma(splat(A / -1.5), odd_a, simd.mul_f32s(splat(B / 6.0), odd_b)),
+        fma(splat(0.5 / -1.5), even_a, fma(splat(2.0 / 6.0), even_b, u[5])),
+    ]
 }
 
 /// The input transform of six values: `B^T d`. Row `p` of `B^T` holds the coefficients of the polynomial through the
@@ -138,7 +149,7 @@ fn gradient_line<S: Simd>(simd: S, y: [S::f32s; OUT]) -> [S::f32s; IN] {
 /// The weights of a convolution at the points, in the order in which the products read them.
 pub struct Filters {
     /// `[panels][POINTS][inputs][panel]`, inputs padded to whole blocks of channels, outputs to whole panels.
-    values: Aligned,
+    values: Buffer,
     inputs: usize,
     outputs: usize,
     panel: usize,
@@ -152,7 +163,7 @@ impl Filters {
         let (rows, columns) = if mirrored { (outputs, inputs) } else { (inputs, outputs) };
         let (panel, padded) = (panel_width(arch), rows.next_multiple_of(CHANNELS));
         let part = POINTS * padded * panel;
-        let mut values = Aligned::zeros(columns.div_ceil(panel) * part);
+        let mut values = Buffer::zeros(columns.div_ceil(panel) * part);
         let parts = Shared::new(values.values_mut());
         // A piece of work is a block of rows of one panel.
         let blocks = rows.div_ceil(CHANNELS);
@@ -230,46 +241,75 @@ impl Tiling {
     }
 }
 
-/// Reads one vector of channels of a tile's pixels, zeros where there is no pixel or no channel.
-///
-/// # Safety
-/// Every pixel of `sources` has `channels` values in `x`.
-#[inline(always)]
-unsafe fn read<S: Simd, const N: usize>(
-    simd: S,
-    x: &[f32],
-    sources: &[Option<usize>; N],
+/// The values of a tile's pixels.
+struct Pixels<'a, const N: usize> {
+    /// Each pixel's channels; for a pixel beyond the border those of a page of zeros.
+    starts: [*const f32; N],
     channels: usize,
-    from: usize,
-) -> [S::f32s; N] {
-    let mut values = [simd.splat_f32s(0.0); N];
-    for (value, source) in values.iter_mut().zip(sources) {
-        let Some(pixel) = source else { continue };
-        let start = pixel * channels + from;
-        if from + S::F32_LANES <= channels {
-            // SAFETY: the channels from..from + lanes exist, and the pixel lies in `x` by the caller's promise.
-            *value = unsafe { x.as_ptr().add(start).cast::<S::f32s>().read_unaligned() };
-        } else if from < channels {
-            *value = simd.partial_load_f32s(&x[start..start + channels - from]);
-        }
+    values: PhantomData<&'a [f32]>,
+}
+
+impl<'a, const N: usize> Pixels<'a, N> {
+    /// The pixels of images `x`.
+    ///
+    /// # Panics
+    /// When one of them does not lie in `x`, or the page of zeros is smaller than a pixel.
+    #[inline(always)]
+    fn new(x: &'a [f32], zeros: &'a [f32], pixels: [Option<usize>; N], channels: usize) -> Self {
+        assert!(zeros.len() >= channels, "winograd: a page of zeros for {channels} channels");
+        let starts = pixels.map(|pixel| match pixel {
+            Some(pixel) => x[pixel * channels..][..channels].as_ptr(),
+            None => zeros.as_ptr(),
+        });
+        Self { starts, channels, values: PhantomData }
     }
-    values
+
+    /// A vector of channels of one pixel, zeros where there is no channel.
+    #[inline(always)]
+    fn read<S: Simd>(&self, simd: S, pixel: usize, from: usize) -> S::f32s {
+        if from + S::F32_LANES <= self.channels {
+            // SAFETY: every pixel has `channels` values behind its start.
+            return unsafe { self.starts[pixel].add(from).cast::<S::f32s>().read_unaligned() };
+        }
+        if from >= self.channels {
+            return simd.splat_f32s(0.0);
+        }
+        // SAFETY: as above.
+        simd.partial_load_f32s(unsafe {
+            std::slice::from_raw_parts(self.starts[pixel].add(from), self.channels - from)
+        })
+    }
 }
 
 /// The input transform of a tile, both directions.
 #[inline(always)]
-fn transform_input<S: Simd>(simd: S, d: [S::f32s; POINTS]) -> [S::f32s; POINTS] {
-    let mut half = [simd.splat_f32s(0.0); POINTS];
+fn transform_input<S: Simd>(
+    simd: S,
+    pixels: &Pixels<POINTS>,
+    from: usize,
+    to: &mut [f32],
+    plane: usize,
+    place: usize,
+) {
+    let mut half = [[simd.splat_f32s(0.0); IN]; IN];
     for column in 0..IN {
-        let line = input_line(simd, std::array::from_fn(|row| d[row * IN + column]));
-        line.into_iter().enumerate().for_each(|(row, value)| half[row * IN + column] = value);
+        let d = std::array::from_fn(|row| pixels.read(simd, row * IN + column, from));
+        input_line(simd, d).into_iter().zip(&mut half).for_each(|(value, row)| row[column] = value);
     }
-    let mut out = half;
-    for row in 0..IN {
-        let line = input_line(simd, std::array::from_fn(|column| half[row * IN + column]));
-        line.into_iter().enumerate().for_each(|(column, value)| out[row * IN + column] = value);
+    for (row, half) in half.into_iter().enumerate() {
+        write_line::<S>(input_line(simd, half), row, to, plane, place);
     }
-    out
+}
+
+/// Writes a vector of channels at one row of points to its places in the planes.
+#[inline(always)]
+fn write_line<S: Simd>(values: [S::f32s; IN], row: usize, to: &mut [f32], plane: usize, place: usize) {
+    for (column, value) in values.into_iter().enumerate() {
+        let at = (row * IN + column) * plane + place;
+        debug_assert!(place + S::F32_LANES <= plane && at + S::F32_LANES <= to.len());
+        // SAFETY: `to` holds a plane for every pair of points (checked where it is cut), and `place` lies in a plane.
+        unsafe { to.as_mut_ptr().add(at).cast::<S::f32s>().write_unaligned(value) };
+    }
 }
 
 /// A block of tiles, taken through the whole convolution.
@@ -277,9 +317,13 @@ struct Forward<'a> {
     tiling: Tiling,
     tiles: std::ops::Range<usize>,
     x: &'a [f32],
+    /// A page of zeros, as large as a pixel.
+    zeros: &'a [f32],
     filters: &'a Filters,
     epilogue: Epilogue<'a>,
     y: Shared<'a>,
+    /// The transformed input and the products of a panel.
+    memory: &'a mut [f32],
 }
 
 /// Values of a plane of the transformed input: its channels and tiles, and a cache line between planes, without which
@@ -293,22 +337,32 @@ impl WithSimd for Forward<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let count = self.tiles.len();
-        let transformed = POINTS * plane(count, self.filters.inputs);
-        scratch::with(transformed + POINTS * count * self.filters.panel, |memory| {
-            let (input, products) = memory.split_at_mut(transformed);
-            self.transform(simd, input);
-            for panel in 0..self.filters.outputs.div_ceil(self.filters.panel) {
-                self.multiply(simd, panel, input, products);
-                for at in 0..count {
-                    self.finish(simd, panel, at, products);
-                }
+        let Self { tiling, tiles, x, zeros, filters, epilogue, y, memory } = self;
+        let (input, products) = memory.split_at_mut(POINTS * plane(tiles.len(), filters.inputs));
+        let block = Block { tiling, tiles, x, zeros, filters, epilogue, y };
+        block.transform(simd, input);
+        for panel in 0..filters.outputs.div_ceil(filters.panel) {
+            block.multiply(simd, panel, input, products);
+            for at in 0..block.tiles.len() {
+                block.finish(simd, panel, at, products);
             }
-        });
+        }
     }
 }
 
-impl Forward<'_> {
+/// What the steps of a block share.
+struct Block<'a> {
+    tiling: Tiling,
+    tiles: std::ops::Range<usize>,
+    x: &'a [f32],
+    /// A page of zeros, as large as a pixel.
+    zeros: &'a [f32],
+    filters: &'a Filters,
+    epilogue: Epilogue<'a>,
+    y: Shared<'a>,
+}
+
+impl Block<'_> {
     /// Fills `input`, `[POINTS][channel blocks][tiles][CHANNELS]`.
     #[inline(always)]
     fn transform<S: Simd>(&self, simd: S, input: &mut [f32]) {
@@ -316,16 +370,10 @@ impl Forward<'_> {
         let plane = plane(tiles, inputs);
         for at in 0..tiles {
             let sources = self.tiling.sources(self.tiling.tile(self.tiles.start + at));
+            let pixels = Pixels::new(self.x, self.zeros, sources, inputs);
             for from in (0..inputs.next_multiple_of(CHANNELS)).step_by(S::F32_LANES) {
-                // SAFETY: sources are pixels of the images, all of which are in `x` (checked on entry).
-                let values = transform_input(simd, unsafe { read(simd, self.x, &sources, inputs, from) });
                 let place = (from / CHANNELS * tiles + at) * CHANNELS + from % CHANNELS;
-                for (point, value) in values.into_iter().enumerate() {
-                    let at = point * plane + place;
-                    debug_assert!(at + S::F32_LANES <= input.len());
-                    // SAFETY: `place` lies in the plane, since channel blocks are whole multiples of the lanes.
-                    unsafe { input.as_mut_ptr().add(at).cast::<S::f32s>().write_unaligned(value) };
-                }
+                transform_input(simd, &pixels, from, input, plane, place);
             }
         }
     }
@@ -393,23 +441,108 @@ pub fn forward(arch: Arch, geometry: Geometry, x: &[f32], filters: &Filters, epi
     // Blocks of even size, at least one for each thread.
     let blocks = count.div_ceil(TILES).next_multiple_of(rayon::current_num_threads()).min(count);
     let y = Shared::new(y);
+    let zeros = Buffer::zeros(geometry.inputs);
+    let zeros = zeros.values();
     (0..blocks).into_par_iter().with_max_len(1).for_each(|block| {
         let tiles = count * block / blocks..count * (block + 1) / blocks;
-        arch.dispatch(Forward { tiling, tiles, x, filters, epilogue, y });
+        let memory = POINTS * (plane(tiles.len(), filters.inputs) + tiles.len() * filters.panel);
+        with_scratch(memory, |memory| arch.dispatch(Forward { tiling, tiles, x, zeros, filters, epilogue, y, memory }));
     });
 }
 
-/// Tiles of input and output gradient at the points, `[POINTS][tiles][channels]`, for one tile.
-struct Collect<'a> {
+/// A part of the gradient for the weights: some tiles, and a panel of channels on either side, small enough for everything
+/// to stay in the second-level cache.
+struct Part<'a> {
     tiling: Tiling,
-    tile: usize,
-    at: usize,
-    collected: usize,
+    tiles: std::ops::Range<usize>,
     x: &'a [f32],
     dy: &'a [f32],
-    padded: [usize; 2],
-    input: Shared<'a>,
-    gradient: Shared<'a>,
+    /// A page of zeros, as large as a pixel.
+    zeros: &'a [f32],
+    /// The first channel of either panel, and how many there are, padded to whole vectors.
+    first: [usize; 2],
+    channels: [usize; 2],
+    /// Tiles at the points, `[POINTS][GATHERED][channels]` for either side.
+    memory: &'a mut [f32],
+    /// `[POINTS][channels of the input][channels of the output]`, overwritten.
+    sum: &'a mut [f32],
+}
+
+/// Tiles that are multiplied at once.
+const GATHERED: usize = 32;
+/// Channels of the panels of input and output.
+const PANELS: [usize; 2] = [32, 64];
+/// Parts at least, as far as there are tiles: fixed, so that the result does not depend on the number of threads.
+const PARTS: usize = 16;
+
+impl WithSimd for Part<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { tiling, tiles, x, dy, zeros, first, channels, memory, sum } = self;
+        let Geometry { inputs, outputs, .. } = tiling.geometry;
+        let (input, gradient) = memory.split_at_mut(POINTS * plane(GATHERED, channels[0]));
+        sum.fill(0.0);
+        let end = tiles.end;
+        for start in tiles.step_by(GATHERED) {
+            let count = GATHERED.min(end - start);
+            let planes = channels.map(|channels| plane(count, channels));
+            for at in 0..count {
+                let tile = tiling.tile(start + at);
+                let pixels = Pixels::new(x, zeros, tiling.sources(tile), inputs);
+                for lane in (0..channels[0]).step_by(S::F32_LANES) {
+                    let place = at * channels[0] + lane;
+                    transform_input(simd, &pixels, first[0] + lane, input, planes[0], place);
+                }
+                let pixels = Pixels::new(dy, zeros, tiling.targets(tile), outputs);
+                for lane in (0..channels[1]).step_by(S::F32_LANES) {
+                    let place = at * channels[1] + lane;
+                    transform_gradient(simd, &pixels, first[1] + lane, gradient, planes[1], place);
+                }
+            }
+            for point in 0..POINTS {
+                let input = &input[point * planes[0]..][..count * channels[0]];
+                let gradient = &gradient[point * planes[1]..][..count * channels[1]];
+                let sum = &mut sum[point * channels[0] * channels[1]..][..channels[0] * channels[1]];
+                product::transposed(simd, count, channels, input, gradient, sum);
+            }
+        }
+    }
+}
+
+/// The transposed output transform of a tile of the gradient for the output, both directions: `A dy A^T`.
+#[inline(always)]
+fn transform_gradient<S: Simd>(
+    simd: S,
+    pixels: &Pixels<{ OUT * OUT }>,
+    from: usize,
+    to: &mut [f32],
+    plane: usize,
+    place: usize,
+) {
+    let mut half = [[simd.splat_f32s(0.0); OUT]; IN];
+    for column in 0..OUT {
+        let y = std::array::from_fn(|row| pixels.read(simd, row * OUT + column, from));
+        gradient_line(simd, y).into_iter().zip(&mut half).for_each(|(value, row)| row[column] = value);
+    }
+    for (row, half) in half.into_iter().enumerate() {
+        write_line::<S>(gradient_line(simd, half), row, to, plane, place);
+    }
+}
+
+/// The sums of all parts for one channel of the input and all of a panel of outputs, taken back to the kernel's taps.
+struct Collect<'a> {
+    /// `[parts][POINTS][rows][columns]`
+    sums: &'a [f32],
+    sides: [usize; 2],
+    row: usize,
+    /// Channels of the output that are there.
+    outputs: usize,
+    /// Where tap 0 of the first channel goes, and how far apart the taps are.
+    start: usize,
+    stride: usize,
+    weight: Shared<'a>,
 }
 
 impl WithSimd for Collect<'_> {
@@ -417,100 +550,68 @@ impl WithSimd for Collect<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Geometry { inputs, outputs, .. } = self.tiling.geometry;
-        let tile = self.tiling.tile(self.tile);
-        let write = |to: Shared, values: [S::f32s; POINTS], padded: usize, from: usize| {
-            for (point, value) in values.into_iter().enumerate() {
-                let index = (point * self.collected + self.at) * padded + from;
-                // SAFETY: the place of this tile alone; `padded` is a whole multiple of the lanes.
-                unsafe { to.at(index, S::F32_LANES).cast::<S::f32s>().write_unaligned(value) };
-            }
-        };
-        let sources = self.tiling.sources(tile);
-        for from in (0..self.padded[0]).step_by(S::F32_LANES) {
-            // SAFETY: sources are pixels of the images, all of which are in `x` (checked on entry).
-            let values = unsafe { read(simd, self.x, &sources, inputs, from) };
-            write(self.input, transform_input(simd, values), self.padded[0], from);
-        }
-        let targets = self.tiling.targets(tile);
-        for from in (0..self.padded[1]).step_by(S::F32_LANES) {
-            // SAFETY: as above, for `dy`.
-            let y = unsafe { read(simd, self.dy, &targets, outputs, from) };
-            let mut half = [[simd.splat_f32s(0.0); OUT]; IN];
-            for column in 0..OUT {
-                let line = gradient_line(simd, std::array::from_fn(|row| y[row * OUT + column]));
-                line.into_iter().zip(&mut half).for_each(|(value, row)| row[column] = value);
-            }
+        let [rows, columns] = self.sides;
+        for lane in (0..self.outputs).step_by(S::F32_LANES) {
             let mut values = [simd.splat_f32s(0.0); POINTS];
-            for (row, half) in half.into_iter().enumerate() {
-                values[row * IN..(row + 1) * IN].copy_from_slice(&gradient_line(simd, half));
+            for part in self.sums.chunks_exact(POINTS * rows * columns) {
+                for (point, value) in values.iter_mut().enumerate() {
+                    let at = (point * rows + self.row) * columns + lane;
+                    debug_assert!(at + S::F32_LANES <= part.len());
+                    // SAFETY: a row has whole vectors.
+                    let more = unsafe { part.as_ptr().add(at).cast::<S::f32s>().read_unaligned() };
+                    *value = simd.add_f32s(*value, more);
+                }
             }
-            write(self.gradient, values, self.padded[1], from);
+            let count = S::F32_LANES.min(self.outputs - lane);
+            for (tap, value) in evaluate_transposed(simd, values).into_iter().enumerate() {
+                // SAFETY: the places of this channel of the input alone.
+                let target = unsafe { self.weight.slice(self.start + tap * self.stride + lane, count) };
+                simd.partial_store_f32s(target, value);
+            }
         }
-    }
-}
-
-/// The products of collected tiles at one pair of points, added up.
-struct Accumulate<'a> {
-    collected: usize,
-    padded: [usize; 2],
-    input: &'a [f32],
-    gradient: &'a [f32],
-    sum: &'a mut [f32],
-}
-
-impl WithSimd for Accumulate<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        product::transposed(simd, self.collected, self.padded, self.input, self.gradient, self.sum);
     }
 }
 
 /// The gradient for the weights, `[3, 3, inputs, outputs]`.
 ///
-/// The result does not depend on the number of threads: for each pair of points and of channels the tiles are summed in
-/// order.
-pub fn weight_gradient(arch: Arch, geometry: Geometry, x: &[f32], dy: &[f32]) -> Vec<f32> {
+/// The result does not depend on the number of threads: it is cut into the same parts for any.
+pub fn weight_gradient(arch: Arch, geometry: Geometry, x: &[f32], dy: &[f32], weight: &mut [f32]) {
     let Geometry { inputs, outputs, .. } = geometry;
+    assert_eq!(weight.len(), 9 * inputs * outputs, "winograd: weights against {geometry:?}");
     let tiling = Tiling::new(geometry);
-    let padded = [inputs.next_multiple_of(CHANNELS), outputs.next_multiple_of(panel_width(arch))];
     let count = tiling.count();
-    let collected = (COLLECTED / (POINTS * (padded[0] + padded[1]))).clamp(64, 2048).min(count);
-    let planes = [0, 1].map(|side| collected * padded[side]);
-    let mut sums = Aligned::zeros(POINTS * padded[0] * padded[1]);
-    let mut memory = Aligned::default();
-    memory.reserve(POINTS * (planes[0] + planes[1]));
-    let (input, gradient) = memory.values_mut().split_at_mut(POINTS * planes[0]);
-    for first in (0..count).step_by(collected) {
-        let collected = collected.min(count - first);
-        {
-            let (input, gradient) = (Shared::new(input), Shared::new(gradient));
-            (0..collected).into_par_iter().with_min_len(4).for_each(|at| {
-                let tile = first + at;
-                arch.dispatch(Collect { tiling, tile, at, collected, x, dy, padded, input, gradient });
+    let width = panel_width(arch);
+    let sides = [inputs.min(PANELS[0]).next_multiple_of(CHANNELS), outputs.min(PANELS[1]).next_multiple_of(width)];
+    let panels = [inputs.div_ceil(sides[0]), outputs.div_ceil(sides[1])];
+    let pairs = panels[0] * panels[1];
+    let parts = PARTS.div_ceil(pairs).min(count.div_ceil(GATHERED));
+    let size = POINTS * sides[0] * sides[1];
+    let mut sums = Buffer::new(pairs * parts * size);
+    let zeros = Buffer::zeros(inputs.max(outputs));
+    let zeros = zeros.values();
+    let first = |pair: usize| [pair / panels[1] * sides[0], pair % panels[1] * sides[1]];
+    sums.values_mut().par_chunks_exact_mut(size).with_max_len(1).enumerate().for_each(|(index, sum)| {
+        let (pair, part) = (index / parts, index % parts);
+        let tiles = count * part / parts..count * (part + 1) / parts;
+        let memory = POINTS * (plane(GATHERED, sides[0]) + plane(GATHERED, sides[1]));
+        with_scratch(memory, |memory| {
+            arch.dispatch(Part { tiling, tiles, x, dy, zeros, first: first(pair), channels: sides, memory, sum });
+        });
+    });
+    let (sums, target) = (sums.values(), Shared::new(weight));
+    (0..pairs * sides[0]).into_par_iter().with_min_len(4).for_each(|index| {
+        let (pair, row) = (index / sides[0], index % sides[0]);
+        let [i, o] = first(pair);
+        if i + row < inputs {
+            arch.dispatch(Collect {
+                sums: &sums[pair * parts * size..][..parts * size],
+                sides,
+                row,
+                outputs: sides[1].min(outputs - o),
+                start: (i + row) * outputs + o,
+                stride: inputs * outputs,
+                weight: target,
             });
         }
-        let planes = [0, 1].map(|side| collected * padded[side]);
-        sums.values_mut().par_chunks_exact_mut(padded[0] * padded[1]).with_max_len(1).zip(0..POINTS).for_each(
-            |(sum, point)| {
-                let input = &input[point * planes[0]..][..planes[0]];
-                let gradient = &gradient[point * planes[1]..][..planes[1]];
-                arch.dispatch(Accumulate { collected, padded, input, gradient, sum });
-            },
-        );
-    }
-    let mut weight = vec![0.0; 9 * inputs * outputs];
-    let (sums, target) = (sums.values(), Shared::new(&mut weight));
-    (0..inputs).into_par_iter().with_min_len(4).for_each(|i| {
-        for o in 0..outputs {
-            let values = std::array::from_fn(|point| sums[(point * padded[0] + i) * padded[1] + o]);
-            for (tap, value) in evaluate_transposed(&values).into_iter().enumerate() {
-                // SAFETY: the place of this pair of channels alone.
-                unsafe { *target.at((tap * inputs + i) * outputs + o, 1) = value };
-            }
-        }
     });
-    weight
 }

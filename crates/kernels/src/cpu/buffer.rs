@@ -1,0 +1,211 @@
+//! Memory that is used again: a buffer goes back to a pool when it is dropped, and the next of its size comes from there.
+//!
+//! Without it every operation of a step would get fresh pages from the system, touch each for the first time, and give them
+//! back. The pool never holds more than was in use at once before.
+
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    marker::PhantomData,
+    mem,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+/// A cache line of values; vectors of lines are aligned for every vector unit.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([f32; Line::VALUES]);
+
+impl Line {
+    const VALUES: usize = 16;
+    const ZERO: Self = Self([0.0; Self::VALUES]);
+}
+
+/// Values on a cache line's boundary, from the pool.
+#[derive(Default)]
+pub struct Buffer {
+    lines: Vec<Line>,
+    len: usize,
+}
+
+impl Buffer {
+    /// Memory for `len` values; what they are is not said.
+    pub fn new(len: usize) -> Self {
+        Self { lines: Pool::lock().take(class(len.div_ceil(Line::VALUES))), len }
+    }
+
+    /// `len` zeros.
+    pub fn zeros(len: usize) -> Self {
+        let mut buffer = Self::new(len);
+        buffer.values_mut().fill(0.0);
+        buffer
+    }
+
+    /// The values.
+    pub fn values(&self) -> &[f32] {
+        // SAFETY: a line is an array of floats without padding, every line of the vector is initialised, and there are
+        // lines for `len` values.
+        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
+    }
+
+    /// The values, to be written.
+    pub fn values_mut(&mut self) -> &mut [f32] {
+        // SAFETY: as in `values`; the borrow is exclusive.
+        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let lines = mem::take(&mut self.lines);
+        if !lines.is_empty() {
+            let surplus = Pool::lock().give_back(lines);
+            drop(surplus);
+        }
+    }
+}
+
+/// The lines that are asked for when `lines` are needed: steps of an eighth to a quarter, so that sizes meet again.
+fn class(lines: usize) -> usize {
+    let step = (lines.next_power_of_two() / 8).max(1);
+    lines.next_multiple_of(step)
+}
+
+/// Buffers that are not in use, by size, and what was in use at once.
+struct Pool {
+    free: BTreeMap<usize, Vec<Vec<Line>>>,
+    free_lines: usize,
+    used_lines: usize,
+    most_lines: usize,
+}
+
+static POOL: Mutex<Pool> = Mutex::new(Pool { free: BTreeMap::new(), free_lines: 0, used_lines: 0, most_lines: 0 });
+
+impl Pool {
+    fn lock() -> MutexGuard<'static, Self> {
+        // Nothing that is done under the lock leaves the pool half changed.
+        POOL.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&mut self, lines: usize) -> Vec<Line> {
+        self.used_lines += lines;
+        self.most_lines = self.most_lines.max(self.used_lines);
+        match self.free.get_mut(&lines).and_then(Vec::pop) {
+            Some(memory) => {
+                self.free_lines -= lines;
+                memory
+            }
+            None => vec![Line::ZERO; lines],
+        }
+    }
+
+    /// Takes memory back; returns what is too much to be kept.
+    fn give_back(&mut self, memory: Vec<Line>) -> Vec<Vec<Line>> {
+        let lines = memory.len();
+        self.used_lines -= lines;
+        self.free_lines += lines;
+        self.free.entry(lines).or_default().push(memory);
+        let mut surplus = Vec::new();
+        while self.used_lines + self.free_lines > self.most_lines {
+            // Other sizes first: this one was needed just now.
+            let other = self.free.iter().rev().find(|(size, free)| **size != lines && !free.is_empty());
+            let size = other.map_or(lines, |(size, _)| *size);
+            let Some(memory) = self.free.get_mut(&size).and_then(Vec::pop) else { break };
+            self.free_lines -= size;
+            surplus.push(memory);
+        }
+        surplus
+    }
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Buffer> = RefCell::default();
+}
+
+/// Calls `work` with `len` values of this thread's own memory, whose contents are whatever was left there.
+///
+/// # Panics
+/// When `work` asks for scratch memory itself.
+pub fn with_scratch<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
+    SCRATCH.with_borrow_mut(|scratch| {
+        if scratch.len < len {
+            *scratch = Buffer::new(len);
+        }
+        work(&mut scratch.values_mut()[..len])
+    })
+}
+
+/// A slice that several threads write to, each its own part.
+#[derive(Clone, Copy)]
+pub struct Shared<'a> {
+    start: *mut f32,
+    len: usize,
+    borrow: PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: the pointer is to memory borrowed exclusively for 'a; that threads keep apart is what `Shared::at` asks for.
+unsafe impl Send for Shared<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for Shared<'_> {}
+
+impl<'a> Shared<'a> {
+    /// Shares a slice.
+    pub fn new(values: &'a mut [f32]) -> Self {
+        Self { start: values.as_mut_ptr(), len: values.len(), borrow: PhantomData }
+    }
+
+    /// A pointer to the value at `index`, behind which `count` values may be written.
+    ///
+    /// # Safety
+    /// The values lie in the slice, and no other thread reads or writes them while this one does.
+    #[inline(always)]
+    pub unsafe fn at(self, index: usize, count: usize) -> *mut f32 {
+        debug_assert!(index + count <= self.len, "{index} + {count} values of {}", self.len);
+        // SAFETY: inside the slice by the caller's promise.
+        unsafe { self.start.add(index) }
+    }
+
+    /// The `count` values from `index` on.
+    ///
+    /// # Safety
+    /// No other thread reads or writes them while this one does.
+    ///
+    /// # Panics
+    /// When they do not lie in the slice.
+    #[inline(always)]
+    pub unsafe fn slice(self, index: usize, count: usize) -> &'a mut [f32] {
+        assert!(index + count <= self.len, "{index} + {count} values of {}", self.len);
+        // SAFETY: inside the slice by the assertion, and exclusive by the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(index), count) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_used_again_and_never_held_beyond_what_was_in_use() {
+        let mut pool = Pool { free: BTreeMap::new(), free_lines: 0, used_lines: 0, most_lines: 0 };
+        let (a, b) = (pool.take(8), pool.take(16));
+        let at = a.as_ptr();
+        assert!(pool.give_back(a).is_empty());
+        assert_eq!(pool.take(8).as_ptr(), at, "the same memory");
+        // 24 lines were in use at once: another 16 fit beside the first 16 only until one comes back.
+        let c = pool.take(16);
+        assert!(pool.give_back(b).is_empty());
+        assert!(pool.give_back(c).is_empty());
+        assert_eq!((pool.used_lines, pool.free_lines, pool.most_lines), (8, 32, 40));
+        let d = pool.take(32);
+        let surplus = pool.give_back(d);
+        assert_eq!(surplus.iter().map(Vec::len).sum::<usize>(), 32, "the two of 16 lines go");
+        assert_eq!(pool.free_lines, 32);
+    }
+
+    #[test]
+    fn sizes_are_rounded_by_a_quarter_at_most() {
+        for lines in 1..5000 {
+            assert!(class(lines) >= lines && class(lines) * 4 <= lines * 5 + 4, "{lines}");
+        }
+    }
+}
