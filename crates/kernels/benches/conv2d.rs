@@ -58,6 +58,9 @@ fn convolutions(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("filters", &shape), |bench| {
             bench.iter(|| Filters::new(arch, geometry, black_box(&weight)));
         });
+        group.bench_function(BenchmarkId::new("mirrored filters", &shape), |bench| {
+            bench.iter(|| Filters::mirrored(arch, geometry, black_box(&weight)));
+        });
         group.finish();
     }
 }

@@ -286,7 +286,7 @@ impl Filters {
     /// Makes weights `[kh, kw, inputs, outputs]` ready for [`forward`].
     pub fn new(arch: Arch, geometry: Geometry, weight: &[f32]) -> Self {
         if winograd::fits(geometry) {
-            return Self::Winograd(winograd::Filters::new(arch, weight, geometry.inputs, geometry.outputs, false));
+            return Self::Winograd(winograd::Filters::new(arch, weight, geometry.inputs, geometry.outputs));
         }
         Self::Plain(weight.to_vec())
     }
@@ -294,21 +294,34 @@ impl Filters {
     /// Makes them ready for [`input_gradient`].
     pub fn mirrored(arch: Arch, geometry: Geometry, weight: &[f32]) -> Self {
         let Geometry { inputs, outputs, kernel, stride, .. } = geometry;
-        if winograd::fits(geometry) {
-            return Self::Winograd(winograd::Filters::new(arch, weight, inputs, outputs, true));
-        }
         if stride > 1 {
             return Self::Plain(weight.to_vec());
         }
         let taps = kernel[0] * kernel[1];
-        let mut mirrored = vec![0.0; weight.len()];
-        for (tap, weights) in weight.chunks_exact(inputs * outputs).enumerate() {
-            let target = &mut mirrored[(taps - 1 - tap) * inputs * outputs..][..inputs * outputs];
-            for (i, row) in weights.chunks_exact(outputs).enumerate() {
-                row.iter().enumerate().for_each(|(o, &value)| target[o * inputs + i] = value);
+        assert_eq!(weight.len(), taps * inputs * outputs, "conv2d: weights against {geometry:?}");
+        let mut mirrored = Buffer::new(weight.len());
+        mirrored.values_mut().par_chunks_exact_mut(inputs * outputs).enumerate().for_each(|(tap, target)| {
+            transpose(&weight[(taps - 1 - tap) * inputs * outputs..][..inputs * outputs], inputs, target);
+        });
+        if winograd::fits(geometry) {
+            return Self::Winograd(winograd::Filters::new(arch, mirrored.values(), outputs, inputs));
+        }
+        Self::Plain(mirrored.values().to_vec())
+    }
+}
+
+/// Exchanges rows and columns, in squares that fit into cache lines.
+fn transpose(from: &[f32], rows: usize, to: &mut [f32]) {
+    const SIDE: usize = 16;
+    let columns = from.len() / rows.max(1);
+    for row in (0..rows).step_by(SIDE) {
+        for column in (0..columns).step_by(SIDE) {
+            for c in column..(column + SIDE).min(columns) {
+                for r in row..(row + SIDE).min(rows) {
+                    to[c * rows + r] = from[r * columns + c];
+                }
             }
         }
-        Self::Plain(mirrored)
     }
 }
 

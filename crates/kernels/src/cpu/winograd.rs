@@ -42,42 +42,85 @@ pub fn fits(geometry: Geometry) -> bool {
     geometry.kernel == [3, 3] && geometry.stride == 1
 }
 
-/// The kernel's values at the points, `G g G^T`, for one pair of channels: what the products take.
-///
-/// Row `p` of `G` is `[1, p, p^2] / prod (p - q)` over the other points `q`, and `[0, 0, 1]` for infinity.
-fn evaluate(kernel: [f32; 9]) -> [f32; POINTS] {
-    let line = |g: [f32; 3]| -> [f32; IN] {
-        let pair = |p: f32, scale: f32| {
-            let (even, odd) = (p.mul_add(p * g[2], g[0]) * scale, p * g[1] * scale);
-            [even + odd, even - odd]
-        };
-        let ([a, minus_a], [b, minus_b]) = (pair(A, -1.0 / 1.5), pair(B, 1.0 / 6.0));
-        [g[0], a, minus_a, b, minus_b, g[2]]
+/// An array of an expression's values for 0, 1, ... What `std::array::from_fn` is for elsewhere; but its closure would be a
+/// function of its own, which is not compiled for the vector unit that the caller is compiled for.
+macro_rules! array {
+    ($index:ident => $value:expr; 3) => {
+        array!($index => $value; [0, 1, 2])
     };
-    let mut rows = [[0.0; 3]; IN];
-    for column in 0..3 {
-        let values = line([kernel[column], kernel[3 + column], kernel[6 + column]]);
-        values.into_iter().zip(&mut rows).for_each(|(value, row)| row[column] = value);
+    ($index:ident => $value:expr; 4) => {
+        array!($index => $value; [0, 1, 2, 3])
+    };
+    ($index:ident => $value:expr; 6) => {
+        array!($index => $value; [0, 1, 2, 3, 4, 5])
+    };
+    ($index:ident => $value:expr; [$($at:literal),*]) => {
+        [$({ let $index: usize = $at; $value }),*]
+    };
+}
+
+/// The values of a line of three weights at the points: `G g`. Row `p` of `G` is `[1, p, p^2] / prod (p - q)` over the other
+/// points `q`, and `[0, 0, 1]` for infinity.
+#[inline(always)]
+fn evaluate_line<S: Simd>(simd: S, g: [S::f32s; 3]) -> [S::f32s; IN] {
+    let splat = |value: f32| simd.splat_f32s(value);
+    let fma = |a, b, c| simd.mul_add_e_f32s(a, b, c);
+    let even_a = simd.mul_f32s(splat(-1.0 / 1.5), fma(splat(0.5), g[2], g[0]));
+    let even_b = simd.mul_f32s(splat(1.0 / 6.0), fma(splat(2.0), g[2], g[0]));
+    [
+        g[0],
+        fma(splat(A / -1.5), g[1], even_a),
+        fma(splat(A / 1.5), g[1], even_a),
+        fma(splat(B / 6.0), g[1], even_b),
+        fma(splat(B / -6.0), g[1], even_b),
+        g[2],
+    ]
+}
+
+/// The weights of one channel of the input and a panel of channels of the output at the points.
+struct Evaluate<'a> {
+    weight: &'a [f32],
+    inputs: usize,
+    outputs: usize,
+    /// Channel of the input, and the first of the output.
+    channel: [usize; 2],
+    /// Where the first pair of points goes, and how far apart they are.
+    start: usize,
+    stride: usize,
+    filters: Shared<'a>,
+}
+
+impl WithSimd for Evaluate<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { weight, inputs, outputs, channel: [i, o], start, stride, filters } = self;
+        for lane in (0..2 * S::F32_LANES).step_by(S::F32_LANES) {
+            if o + lane >= outputs {
+                break;
+            }
+            let count = S::F32_LANES.min(outputs - o - lane);
+            let tap = |tap: usize| simd.partial_load_f32s(&weight[(tap * inputs + i) * outputs + o + lane..][..count]);
+            let columns = array!(column => evaluate_line(simd, array!(row => tap(3 * row + column); 3)); 3);
+            for row in 0..IN {
+                let line = evaluate_line(simd, array!(column => columns[column][row]; 3));
+                for (column, value) in line.into_iter().enumerate() {
+                    let at = start + (row * IN + column) * stride + lane;
+                    // SAFETY: the places of this pair of channels alone.
+                    simd.partial_store_f32s(unsafe { filters.slice(at, S::F32_LANES) }, value);
+                }
+            }
+        }
     }
-    let mut out = [0.0; POINTS];
-    rows.into_iter().zip(out.chunks_exact_mut(IN)).for_each(|(row, out)| out.copy_from_slice(&line(row)));
-    out
 }
 
 /// The transposed of [`evaluate`] for a vector of pairs of channels: `G^T u G`.
 #[inline(always)]
 fn evaluate_transposed<S: Simd>(simd: S, u: [S::f32s; POINTS]) -> [S::f32s; 9] {
-    let splat = |value: f32| simd.splat_f32s(value);
-    let mut half = [[splat(0.0); IN]; 3];
-    for column in 0..IN {
-        let line = evaluate_line_transposed(simd, std::array::from_fn(|row| u[row * IN + column]));
-        line.into_iter().zip(&mut half).for_each(|(value, row)| row[column] = value);
-    }
-    let mut out = [splat(0.0); 9];
-    for (row, half) in half.into_iter().enumerate() {
-        out[3 * row..3 * row + 3].copy_from_slice(&evaluate_line_transposed(simd, half));
-    }
-    out
+    let columns = array!(column => evaluate_line_transposed(simd, array!(row => u[row * IN + column]; 6)); 6);
+    let [a, b, c] = array!(row => evaluate_line_transposed(simd, array!(column => columns[column][row]; 6)); 3);
+    [a[0], a[1], a[2], b[0], b[1], b[2], c[0], c[1], c[2]]
 }
 
 #[inline(always)]
@@ -156,35 +199,21 @@ pub struct Filters {
 }
 
 impl Filters {
-    /// Transforms weights `[3, 3, inputs, outputs]`. With `mirrored` they become those of the gradient for the input:
-    /// turned by half a turn, inputs and outputs exchanged.
-    pub fn new(arch: Arch, weight: &[f32], inputs: usize, outputs: usize, mirrored: bool) -> Self {
+    /// Transforms weights `[3, 3, inputs, outputs]`.
+    pub fn new(arch: Arch, weight: &[f32], inputs: usize, outputs: usize) -> Self {
         assert_eq!(weight.len(), 9 * inputs * outputs, "winograd: weights of {inputs} to {outputs} channels");
-        let (rows, columns) = if mirrored { (outputs, inputs) } else { (inputs, outputs) };
-        let (panel, padded) = (panel_width(arch), rows.next_multiple_of(CHANNELS));
-        let part = POINTS * padded * panel;
-        let mut values = Buffer::zeros(columns.div_ceil(panel) * part);
-        let parts = Shared::new(values.values_mut());
-        // A piece of work is a block of rows of one panel.
-        let blocks = rows.div_ceil(CHANNELS);
-        (0..columns.div_ceil(panel) * blocks).into_par_iter().for_each(|piece| {
-            let (index, block) = (piece / blocks, piece % blocks);
-            let lanes = panel.min(columns - index * panel);
-            for row in block * CHANNELS..((block + 1) * CHANNELS).min(rows) {
-                for lane in 0..lanes {
-                    let column = index * panel + lane;
-                    let kernel = std::array::from_fn(|tap| {
-                        let (tap, i, o) = if mirrored { (8 - tap, column, row) } else { (tap, row, column) };
-                        weight[(tap * inputs + i) * outputs + o]
-                    });
-                    for (point, value) in evaluate(kernel).into_iter().enumerate() {
-                        // SAFETY: rows of different blocks, and panels, are different places.
-                        unsafe { *parts.at(index * part + (point * padded + row) * panel + lane, 1) = value };
-                    }
-                }
-            }
+        let (panel, padded) = (panel_width(arch), inputs.next_multiple_of(CHANNELS));
+        let (panels, part) = (outputs.div_ceil(panel), POINTS * padded * panel);
+        // Channels that are not there need zeros; the others are written below.
+        let whole = padded == inputs && outputs.is_multiple_of(panel);
+        let mut values = if whole { Buffer::new(panels * part) } else { Buffer::zeros(panels * part) };
+        let filters = Shared::new(values.values_mut());
+        (0..panels * inputs).into_par_iter().with_min_len(8).for_each(|piece| {
+            let (index, i) = (piece / inputs, piece % inputs);
+            let (channel, start) = ([i, index * panel], index * part + i * panel);
+            arch.dispatch(Evaluate { weight, inputs, outputs, channel, start, stride: padded * panel, filters });
         });
-        Self { values, inputs: rows, outputs: columns, panel }
+        Self { values, inputs, outputs, panel }
     }
 }
 
@@ -217,28 +246,6 @@ impl Tiling {
         let (row, column) = (index / self.columns, index % self.columns);
         Tile { image: row / self.rows, row: row % self.rows * OUT, column: column * OUT }
     }
-
-    /// Where the pixel `row`, `column` of an image is among all pixels, if it is one.
-    fn pixel(self, image: usize, row: Option<usize>, column: Option<usize>) -> Option<usize> {
-        let Geometry { height, width, .. } = self.geometry;
-        let (row, column) = (row.filter(|&row| row < height)?, column.filter(|&column| column < width)?);
-        Some((image * height + row) * width + column)
-    }
-
-    /// The pixels that a tile's input comes from.
-    fn sources(self, tile: Tile) -> [Option<usize>; POINTS] {
-        std::array::from_fn(|at| {
-            let (row, column) = (tile.row + at / IN, tile.column + at % IN);
-            self.pixel(tile.image, row.checked_sub(1), column.checked_sub(1))
-        })
-    }
-
-    /// The pixels that a tile's output goes to.
-    fn targets(self, tile: Tile) -> [Option<usize>; OUT * OUT] {
-        std::array::from_fn(|at| {
-            self.pixel(tile.image, Some(tile.row + at / OUT), Some(tile.column + at % OUT))
-        })
-    }
 }
 
 /// The values of a tile's pixels.
@@ -250,17 +257,36 @@ struct Pixels<'a, const N: usize> {
 }
 
 impl<'a, const N: usize> Pixels<'a, N> {
-    /// The pixels of images `x`.
+    /// The `SIDE x SIDE` pixels of images `x` of which the first lies `border` above and left of the tile's.
     ///
     /// # Panics
-    /// When one of them does not lie in `x`, or the page of zeros is smaller than a pixel.
+    /// When the page of zeros is smaller than a pixel.
     #[inline(always)]
-    fn new(x: &'a [f32], zeros: &'a [f32], pixels: [Option<usize>; N], channels: usize) -> Self {
+    fn new<const SIDE: usize>(
+        x: &'a [f32],
+        zeros: &'a [f32],
+        Geometry { height, width, .. }: Geometry,
+        tile: Tile,
+        border: usize,
+        channels: usize,
+    ) -> Self {
+        const { assert!(SIDE * SIDE == N) };
         assert!(zeros.len() >= channels, "winograd: a page of zeros for {channels} channels");
-        let starts = pixels.map(|pixel| match pixel {
-            Some(pixel) => x[pixel * channels..][..channels].as_ptr(),
-            None => zeros.as_ptr(),
-        });
+        let mut starts = [zeros.as_ptr(); N];
+        for (i, starts) in starts.chunks_exact_mut(SIDE).enumerate() {
+            // Beyond the upper border this wraps to a row that is not there.
+            let row = (tile.row + i).wrapping_sub(border);
+            if row >= height {
+                continue;
+            }
+            let line = &x[(tile.image * height + row) * width * channels..][..width * channels];
+            for (j, start) in starts.iter_mut().enumerate() {
+                let column = (tile.column + j).wrapping_sub(border);
+                if column < width {
+                    *start = line[column * channels..].as_ptr();
+                }
+            }
+        }
         Self { starts, channels, values: PhantomData }
     }
 
@@ -291,13 +317,9 @@ fn transform_input<S: Simd>(
     plane: usize,
     place: usize,
 ) {
-    let mut half = [[simd.splat_f32s(0.0); IN]; IN];
-    for column in 0..IN {
-        let d = std::array::from_fn(|row| pixels.read(simd, row * IN + column, from));
-        input_line(simd, d).into_iter().zip(&mut half).for_each(|(value, row)| row[column] = value);
-    }
-    for (row, half) in half.into_iter().enumerate() {
-        write_line::<S>(input_line(simd, half), row, to, plane, place);
+    let columns = array!(column => input_line(simd, array!(row => pixels.read(simd, row * IN + column, from); 6)); 6);
+    for row in 0..IN {
+        write_line::<S>(input_line(simd, array!(column => columns[column][row]; 6)), row, to, plane, place);
     }
 }
 
@@ -369,8 +391,8 @@ impl Block<'_> {
         let (tiles, inputs) = (self.tiles.len(), self.filters.inputs);
         let plane = plane(tiles, inputs);
         for at in 0..tiles {
-            let sources = self.tiling.sources(self.tiling.tile(self.tiles.start + at));
-            let pixels = Pixels::new(self.x, self.zeros, sources, inputs);
+            let tile = self.tiling.tile(self.tiles.start + at);
+            let pixels = Pixels::new::<IN>(self.x, self.zeros, self.tiling.geometry, tile, 1, inputs);
             for from in (0..inputs.next_multiple_of(CHANNELS)).step_by(S::F32_LANES) {
                 let place = (from / CHANNELS * tiles + at) * CHANNELS + from % CHANNELS;
                 transform_input(simd, &pixels, from, input, plane, place);
@@ -397,7 +419,8 @@ impl Block<'_> {
     fn finish<S: Simd>(&self, simd: S, panel: usize, at: usize, products: &[f32]) {
         let Filters { outputs, panel: width, .. } = *self.filters;
         let tile = self.tiling.tile(self.tiles.start + at);
-        let targets = self.tiling.targets(tile);
+        let Geometry { height, width: image_width, .. } = self.tiling.geometry;
+        let first = (tile.image * height + tile.row) * image_width + tile.column;
         let tiles = self.tiles.len();
         for lane in (0..width).step_by(S::F32_LANES) {
             let channel = panel * width + lane;
@@ -411,15 +434,12 @@ impl Block<'_> {
                 unsafe { products.as_ptr().add(at).cast::<S::f32s>().read_unaligned() }
             };
             let bias = self.epilogue.bias_vector(simd, tile.image, channel, outputs);
-            let mut half = [[simd.splat_f32s(0.0); IN]; OUT];
-            for column in 0..IN {
-                let line = output_line(simd, std::array::from_fn(|row| m(row * IN + column)));
-                line.into_iter().zip(&mut half).for_each(|(value, row)| row[column] = value);
-            }
-            for (row, half) in half.into_iter().enumerate() {
-                for (column, value) in output_line(simd, half).into_iter().enumerate() {
-                    if let Some(pixel) = targets[row * OUT + column] {
-                        let value = simd.add_f32s(value, bias);
+            let columns = array!(column => output_line(simd, array!(row => m(row * IN + column); 6)); 6);
+            for row in 0..OUT {
+                let line = output_line(simd, array!(column => columns[column][row]; 6));
+                for (column, value) in line.into_iter().enumerate() {
+                    if tile.row + row < height && tile.column + column < image_width {
+                        let (value, pixel) = (simd.add_f32s(value, bias), first + row * image_width + column);
                         // SAFETY: the tile's pixels belong to this block alone.
                         unsafe { self.epilogue.write(simd, value, pixel, channel, outputs, self.y) };
                     }
@@ -490,12 +510,12 @@ impl WithSimd for Part<'_> {
             let planes = channels.map(|channels| plane(count, channels));
             for at in 0..count {
                 let tile = tiling.tile(start + at);
-                let pixels = Pixels::new(x, zeros, tiling.sources(tile), inputs);
+                let pixels = Pixels::new::<IN>(x, zeros, tiling.geometry, tile, 1, inputs);
                 for lane in (0..channels[0]).step_by(S::F32_LANES) {
                     let place = at * channels[0] + lane;
                     transform_input(simd, &pixels, first[0] + lane, input, planes[0], place);
                 }
-                let pixels = Pixels::new(dy, zeros, tiling.targets(tile), outputs);
+                let pixels = Pixels::new::<OUT>(dy, zeros, tiling.geometry, tile, 0, outputs);
                 for lane in (0..channels[1]).step_by(S::F32_LANES) {
                     let place = at * channels[1] + lane;
                     transform_gradient(simd, &pixels, first[1] + lane, gradient, planes[1], place);
@@ -521,13 +541,10 @@ fn transform_gradient<S: Simd>(
     plane: usize,
     place: usize,
 ) {
-    let mut half = [[simd.splat_f32s(0.0); OUT]; IN];
-    for column in 0..OUT {
-        let y = std::array::from_fn(|row| pixels.read(simd, row * OUT + column, from));
-        gradient_line(simd, y).into_iter().zip(&mut half).for_each(|(value, row)| row[column] = value);
-    }
-    for (row, half) in half.into_iter().enumerate() {
-        write_line::<S>(gradient_line(simd, half), row, to, plane, place);
+    let columns =
+        array!(column => gradient_line(simd, array!(row => pixels.read(simd, row * OUT + column, from); 4)); 4);
+    for row in 0..IN {
+        write_line::<S>(gradient_line(simd, array!(column => columns[column][row]; 4)), row, to, plane, place);
     }
 }
 
