@@ -1,20 +1,48 @@
-//! Scaled dot-product attention.
+//! Scaled dot-product self-attention.
 
-use burn::tensor::{Tensor, activation::softmax};
+use burn::{
+    backend::Dispatch,
+    tensor::{Tensor, activation::softmax},
+};
 
-/// `softmax(q k^T / sqrt(channels)) v` for one or more heads.
+use crate::backend::{KernelOps, is_fused};
+
+/// The heads that channels are split into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heads(pub usize);
+
+/// `softmax(q k^T / sqrt(width)) v` for every head of `width` channels.
 ///
 /// # Shapes
-/// - `q`, `k`, `v`, result: `[batch, pixels, channels]`; the heads split the channels
+/// - `qkv`: `[batch, pixels, 3 channels]`: queries, then keys, then values, whose channels the heads split in turn
+/// - result: `[batch, pixels, channels]`
 ///
 /// # Panics
-/// When `heads` does not divide the channels.
-pub fn attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize) -> Tensor<3> {
-    let [batch, pixels, channels] = q.dims();
-    assert!(channels % heads == 0, "attention: {channels} channels do not split into {heads} heads");
+/// When there are not three times as many channels as the heads divide.
+pub fn attention(qkv: Tensor<3>, heads: Heads) -> Tensor<3> {
+    let channels = qkv.dims()[2];
+    assert!(
+        heads.0 > 0 && channels.is_multiple_of(3 * heads.0),
+        "attention: {:?} does not split into queries, keys and values of {} heads",
+        qkv.dims(),
+        heads.0
+    );
+    if is_fused(&qkv) {
+        return Tensor::from_dispatch(Dispatch::fused_attention(qkv.into_dispatch(), heads));
+    }
+    reference(qkv, heads)
+}
+
+/// [`attention`] in Burn's own operations: what other backends run, and what tests compare with.
+pub fn reference(qkv: Tensor<3>, Heads(heads): Heads) -> Tensor<3> {
+    let [batch, pixels, channels] = qkv.dims();
+    let channels = channels / 3;
     let width = channels / heads;
-    let split = |t: Tensor<3>| t.reshape([batch, pixels, heads, width]).swap_dims(1, 2);
-    let logits = split(q).matmul(split(k).swap_dims(2, 3)).mul_scalar((width as f64).powf(-0.5));
-    let mixed = softmax(logits, 3).matmul(split(v));
+    let split = |which: usize| {
+        let part = qkv.clone().narrow(2, which * channels, channels);
+        part.reshape([batch, pixels, heads, width]).swap_dims(1, 2)
+    };
+    let logits = split(0).matmul(split(1).swap_dims(2, 3)).mul_scalar((width as f64).powf(-0.5));
+    let mixed = softmax(logits, 3).matmul(split(2));
     mixed.swap_dims(1, 2).reshape([batch, pixels, channels])
 }

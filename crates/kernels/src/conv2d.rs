@@ -7,32 +7,75 @@ use burn::{
 
 use crate::backend::{KernelOps, is_fused};
 
-/// A convolution of stride 1 with an odd kernel and zero padding that keeps the size, plus a bias.
+/// How a convolution is done.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Convolution {
+    /// Every how many pixels, in both directions, there is one of the result.
+    pub stride: usize,
+    /// What the sum is multiplied by.
+    pub scale: f32,
+}
+
+impl Convolution {
+    /// Every pixel, the sum as it is.
+    pub const PLAIN: Self = Self { stride: 1, scale: 1.0 };
+}
+
+/// `scale (x * weight + bias + residual)`: a convolution with an odd kernel and zero padding of half of it, and what
+/// usually follows.
 ///
 /// # Shapes
 /// - `x`: `[batch, height, width, in]`
 /// - `weight`: `[kh, kw, in, out]`, `kh` and `kw` odd
-/// - `bias`: `[out]`
-/// - result: `[batch, height, width, out]`
+/// - `bias`: `[1, out]`, or `[batch, out]` where every image has its own
+/// - result, and `residual` if there is one: `[batch, ceil(height / stride), ceil(width / stride), out]`
 ///
 /// # Panics
-/// When the channels of `x` and `weight` differ, or the kernel is even.
-pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<4> {
-    let [kh, kw, inputs, outputs] = weight.dims();
-    assert_eq!(x.dims()[3], inputs, "conv2d: image {:?} against weights {:?}", x.dims(), weight.dims());
-    assert_eq!(bias.dims(), [outputs], "conv2d: bias against weights {:?}", weight.dims());
+/// When shapes do not go together, the kernel is even, or the stride zero.
+pub fn conv2d(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Tensor<2>,
+    residual: Option<Tensor<4>>,
+    how: Convolution,
+) -> Tensor<4> {
+    let ([batch, height, width, channels], [kh, kw, inputs, outputs]) = (x.dims(), weight.dims());
+    assert_eq!(channels, inputs, "conv2d: image {:?} against weights {:?}", x.dims(), weight.dims());
+    let [rows, columns] = bias.dims();
+    let fits = columns == outputs && (rows == 1 || rows == batch);
+    assert!(fits, "conv2d: bias {:?} against image {:?} and weights {:?}", bias.dims(), x.dims(), weight.dims());
     assert!(kh % 2 == 1 && kw % 2 == 1, "conv2d: the kernel {kh}x{kw} is even");
-    if is_fused(&x) {
-        let y = Dispatch::fused_conv2d(x.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());
-        return Tensor::from_dispatch(y);
+    assert!(how.stride > 0, "conv2d: a stride of zero");
+    if let Some(residual) = &residual {
+        let out = [batch, height.div_ceil(how.stride), width.div_ceil(how.stride), outputs];
+        assert_eq!(residual.dims(), out, "conv2d: the residual against the result");
     }
-    reference(x, weight, bias)
+    if is_fused(&x) {
+        let (x, weight, bias) = (x.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());
+        return Tensor::from_dispatch(match residual {
+            Some(residual) => Dispatch::fused_conv2d_onto(x, weight, bias, residual.into_dispatch(), how),
+            None => Dispatch::fused_conv2d(x, weight, bias, how),
+        });
+    }
+    reference(x, weight, bias, residual, how)
 }
 
 /// [`conv2d`] in Burn's own operations: what other backends run, and what tests compare with.
-pub fn reference(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<4> {
+pub fn reference(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Tensor<2>,
+    residual: Option<Tensor<4>>,
+    how: Convolution,
+) -> Tensor<4> {
     let [kh, kw, _, _] = weight.dims();
-    let options = ConvOptions::new([1, 1], [kh / 2, kw / 2], [1, 1], 1);
-    let planes = module::conv2d(x.permute([0, 3, 1, 2]), weight.permute([3, 2, 0, 1]), Some(bias), options);
-    planes.permute([0, 2, 3, 1])
+    let options = ConvOptions::new([how.stride; 2], [kh / 2, kw / 2], [1, 1], 1);
+    let planes = module::conv2d(x.permute([0, 3, 1, 2]), weight.permute([3, 2, 0, 1]), None, options);
+    let [rows, outputs] = bias.dims();
+    let y = planes.permute([0, 2, 3, 1]) + bias.reshape([rows, 1, 1, outputs]);
+    let y = match residual {
+        Some(residual) => y + residual,
+        None => y,
+    };
+    if how.scale == 1.0 { y } else { y.mul_scalar(how.scale) }
 }

@@ -4,21 +4,23 @@
 //! place to live. Image tensors are channels-last, `[batch, height, width, channels]`; convolution weights are
 //! `[height, width, in, out]`, which makes a convolution one matrix product over rows of patches.
 //!
+//! On Burn's CPU backend these are [`cpu`] operations with explicit gradients; every other backend runs the `reference`
+//! that stands beside each in Burn's own operations.
+//!
 //! [`pairwise`] is the other half: the softmax-weighted mean of a set of charges, on plain slices, used by the exact
 //! field and by the training targets.
-
-//! On Burn's CPU backend convolution and normalisation are [`cpu`] operations with explicit gradients; everything else,
-//! and every other backend, runs Burn's own.
 
 pub mod attention;
 mod backend;
 pub mod conv2d;
 pub mod cpu;
 pub mod group_norm;
+pub mod join;
 pub mod pairwise;
 pub mod resample;
 
-pub use attention::attention;
-pub use conv2d::conv2d;
+pub use attention::{Heads, attention};
+pub use conv2d::{Convolution, conv2d};
 pub use group_norm::{Normalisation, group_norm};
-pub use resample::{downsample, upsample};
+pub use join::join;
+pub use resample::{Filter, double, halve};

@@ -1,35 +1,86 @@
 //! Doubling and halving of images, channels-last.
 
-use burn::tensor::Tensor;
+use burn::{
+    backend::Dispatch,
+    tensor::{
+        Tensor, TensorData, module,
+        ops::{ConvOptions, ConvTransposeOptions},
+    },
+};
 
-/// Every pixel becomes a 2x2 block of itself.
+use crate::backend::{KernelOps, is_fused};
+
+/// What neighbouring pixels count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filter {
+    /// A block of 2x2 pixels: the mean on the way down, the nearest neighbour on the way up.
+    Box,
+    /// Binomial weights 1, 3, 3, 1 (arXiv 1912.04958), zeros beyond the border.
+    Binomial,
+}
+
+impl Filter {
+    /// The weights in one direction; their sum is 1.
+    pub const fn taps(self) -> &'static [f32] {
+        match self {
+            Self::Box => &[0.5, 0.5],
+            Self::Binomial => &[0.125, 0.375, 0.375, 0.125],
+        }
+    }
+}
+
+/// How an image is resampled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resampling {
+    /// Doubled, or else halved.
+    pub double: bool,
+    /// What neighbouring pixels count.
+    pub filter: Filter,
+}
+
+/// Four pixels for each.
 ///
 /// # Shapes
 /// `[batch, height, width, channels]` to `[batch, 2 height, 2 width, channels]`
-pub fn upsample(x: Tensor<4>) -> Tensor<4> {
-    let [batch, height, width, channels] = x.dims();
-    x.reshape([batch, height, 1, width, 1, channels]).expand([batch, height, 2, width, 2, channels]).reshape([
-        batch,
-        2 * height,
-        2 * width,
-        channels,
-    ])
+pub fn double(x: Tensor<4>, filter: Filter) -> Tensor<4> {
+    resample(x, Resampling { double: true, filter })
 }
 
-/// Every 2x2 block becomes its mean.
+/// One pixel for each four.
 ///
 /// # Shapes
 /// `[batch, height, width, channels]` to `[batch, height / 2, width / 2, channels]`
 ///
 /// # Panics
 /// When a side is odd.
-pub fn downsample(x: Tensor<4>) -> Tensor<4> {
-    let [batch, height, width, channels] = x.dims();
-    assert!(height % 2 == 0 && width % 2 == 0, "downsample: {height}x{width} has an odd side");
-    x.reshape([batch, height / 2, 2, width / 2, 2, channels]).mean_dim(4).mean_dim(2).reshape([
-        batch,
-        height / 2,
-        width / 2,
-        channels,
-    ])
+pub fn halve(x: Tensor<4>, filter: Filter) -> Tensor<4> {
+    let [_, height, width, _] = x.dims();
+    assert!(height % 2 == 0 && width % 2 == 0, "halve: {height}x{width} has an odd side");
+    resample(x, Resampling { double: false, filter })
+}
+
+fn resample(x: Tensor<4>, how: Resampling) -> Tensor<4> {
+    if is_fused(&x) {
+        return Tensor::from_dispatch(Dispatch::fused_resample(x.into_dispatch(), how));
+    }
+    reference(x, how)
+}
+
+/// [`double`] and [`halve`] in Burn's own operations: what other backends run, and what tests compare with.
+pub fn reference(x: Tensor<4>, how: Resampling) -> Tensor<4> {
+    let channels = x.dims()[3];
+    let taps = how.filter.taps();
+    let (count, border) = (taps.len(), taps.len() / 2 - 1);
+    let gain = if how.double { 4.0 } else { 1.0 };
+    let square: Vec<f32> = taps.iter().flat_map(|a| taps.iter().map(move |b| gain * a * b)).collect();
+    let weight = Tensor::<4>::from_data(TensorData::new(square, [1, 1, count, count]), &x.device());
+    let weight = weight.expand([channels, 1, count, count]);
+    let planes = x.permute([0, 3, 1, 2]);
+    let planes = if how.double {
+        let options = ConvTransposeOptions::new([2, 2], [border; 2], [0, 0], [1, 1], channels);
+        module::conv_transpose2d(planes, weight, None, options)
+    } else {
+        module::conv2d(planes, weight, None, ConvOptions::new([2, 2], [border; 2], [1, 1], channels))
+    };
+    planes.permute([0, 2, 3, 1])
 }

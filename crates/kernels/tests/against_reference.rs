@@ -2,13 +2,19 @@
 #![allow(missing_docs)]
 
 use burn::tensor::{Device, Tensor, TensorData};
-use pfgm_kernels::{Normalisation, conv2d, group_norm};
+use pfgm_kernels::{
+    Convolution, Filter, Heads, Normalisation, attention, conv2d, double, group_norm, halve, join, resample::Resampling,
+};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 struct Source(ChaCha8Rng);
 
 impl Source {
+    fn new(seed: u64) -> Self {
+        Self(ChaCha8Rng::seed_from_u64(seed))
+    }
+
     fn tensor<const D: usize>(&mut self, shape: [usize; D]) -> Tensor<D> {
         let count = shape.iter().product();
         let values: Vec<f32> = (0..count).map(|_| self.0.random_range(-1.0..1.0)).collect();
@@ -16,49 +22,83 @@ impl Source {
     }
 }
 
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().try_to_vec().unwrap()
+}
+
 /// Compares two tensors relative to the largest value.
 fn assert_close<const D: usize>(a: Tensor<D>, b: Tensor<D>, what: &str) {
     assert_eq!(a.dims(), b.dims(), "{what}");
-    let (a, b): (Vec<f32>, Vec<f32>) = (a.into_data().try_to_vec().unwrap(), b.into_data().try_to_vec().unwrap());
+    let (a, b) = (values(a), values(b));
     let size = b.iter().fold(1e-3_f32, |most, value| most.max(value.abs()));
     let error = a.iter().zip(&b).fold(0.0_f32, |most, (a, b)| most.max((a - b).abs()));
     assert!(error <= 2e-5 * size, "{what}: {error} against {size}");
 }
 
-/// A loss in which every value counts differently.
-fn loss(y: &Tensor<4>, mask: &Tensor<4>) -> Tensor<1> {
-    (y.clone() * mask.clone()).sum()
+/// Compares results, and the gradients of a loss in which every value of the result counts differently.
+fn assert_same<const D: usize>(source: &mut Source, fast: Tensor<D>, slow: Tensor<D>, parents: &[&Parent], what: &str) {
+    let mask = source.tensor(fast.dims());
+    assert_close(fast.clone(), slow.clone(), what);
+    let (fast, slow) = ((fast * mask.clone()).sum().backward(), (slow * mask).sum().backward());
+    for (index, parent) in parents.iter().enumerate() {
+        let what = format!("{what}: gradient of operand {index}");
+        match parent {
+            Parent::Image(x) => assert_close(x.grad(&fast).unwrap(), x.grad(&slow).unwrap(), &what),
+            Parent::Rows(x) => assert_close(x.grad(&fast).unwrap(), x.grad(&slow).unwrap(), &what),
+            Parent::Sequence(x) => assert_close(x.grad(&fast).unwrap(), x.grad(&slow).unwrap(), &what),
+        }
+    }
+}
+
+enum Parent {
+    Image(Tensor<4>),
+    Rows(Tensor<2>),
+    Sequence(Tensor<3>),
 }
 
 #[test]
-fn convolutions_and_their_gradients() {
-    let mut source = Source(ChaCha8Rng::seed_from_u64(1));
-    // batch, height, width, inputs, outputs, kernel: odd sizes, few channels, one pixel, one image, several blocks.
-    for (b, h, w, i, o, k) in [
-        (1, 1, 1, 1, 1, 3),
-        (2, 3, 5, 1, 4, 3),
-        (1, 7, 2, 3, 17, 3),
-        (3, 8, 8, 32, 33, 3),
-        (2, 9, 4, 4, 3, 5),
-        (2, 6, 7, 5, 6, 1),
-        (5, 28, 28, 6, 5, 3),
+fn convolutions() {
+    let mut source = Source::new(1);
+    // batch, height, width, inputs, outputs, kernel, stride: odd sizes, few channels, one pixel, one image, several blocks.
+    for (b, h, w, i, o, k, stride) in [
+        (1, 1, 1, 1, 1, 3, 1),
+        (2, 3, 5, 1, 4, 3, 1),
+        (1, 7, 2, 3, 17, 3, 1),
+        (3, 8, 8, 32, 33, 3, 1),
+        (2, 9, 4, 4, 3, 5, 1),
+        (2, 6, 7, 5, 6, 1, 1),
+        (5, 28, 28, 6, 5, 3, 1),
+        (1, 5, 9, 70, 50, 3, 1),
+        (2, 8, 8, 5, 7, 3, 2),
+        (3, 7, 5, 3, 4, 3, 2),
+        (2, 6, 6, 4, 5, 1, 2),
+        (2, 9, 10, 2, 3, 5, 3),
     ] {
-        let what = format!("{b} images of {h}x{w}, {i} to {o} channels, kernel {k}");
-        let (x, weight, bias) = (source.tensor([b, h, w, i]), source.tensor([k, k, i, o]), source.tensor([o]));
-        let mask = source.tensor([b, h, w, o]);
-        let fast = conv2d(x.clone(), weight.clone(), bias.clone());
-        let slow = conv2d::reference(x.clone(), weight.clone(), bias.clone());
-        assert_close(fast.clone(), slow.clone(), &what);
-        let (fast, slow) = (loss(&fast, &mask).backward(), loss(&slow, &mask).backward());
-        assert_close(x.grad(&fast).unwrap(), x.grad(&slow).unwrap(), &format!("{what}: input gradient"));
-        assert_close(weight.grad(&fast).unwrap(), weight.grad(&slow).unwrap(), &format!("{what}: weight gradient"));
-        assert_close(bias.grad(&fast).unwrap(), bias.grad(&slow).unwrap(), &format!("{what}: bias gradient"));
+        let how = Convolution { stride, scale: 0.7 };
+        let (x, weight) = (source.tensor([b, h, w, i]), source.tensor([k, k, i, o]));
+        let residual: Tensor<4> = source.tensor([b, h.div_ceil(stride), w.div_ceil(stride), o]);
+        for rows in [1, b] {
+            let bias = source.tensor([rows, o]);
+            let mut parents =
+                vec![Parent::Image(x.clone()), Parent::Image(weight.clone()), Parent::Rows(bias.clone())];
+            let what = format!("{b} images of {h}x{w}, {i} to {o} channels, kernel {k}, stride {stride}, {rows} biases");
+            let run = |residual: Option<Tensor<4>>, how| {
+                let fast = conv2d(x.clone(), weight.clone(), bias.clone(), residual.clone(), how);
+                (fast, conv2d::reference(x.clone(), weight.clone(), bias.clone(), residual, how))
+            };
+            let (fast, slow) = run(None, Convolution { stride, scale: 1.0 });
+            assert_same(&mut source, fast, slow, &parents.iter().collect::<Vec<_>>(), &what);
+            let (fast, slow) = run(Some(residual.clone()), how);
+            parents.push(Parent::Image(residual.clone()));
+            let parents: Vec<_> = parents.iter().collect();
+            assert_same(&mut source, fast, slow, &parents, &format!("{what}, a residual"));
+        }
     }
 }
 
 #[test]
-fn normalisations_and_their_gradients() {
-    let mut source = Source(ChaCha8Rng::seed_from_u64(2));
+fn normalisations() {
+    let mut source = Source::new(2);
     for (b, h, w, c, groups, activate) in [
         (1, 2, 2, 4, 1, true),
         (3, 5, 7, 12, 3, true),
@@ -66,30 +106,99 @@ fn normalisations_and_their_gradients() {
         (2, 8, 8, 24, 6, true),
         (4, 3, 3, 5, 5, false),
     ] {
-        let what = format!("{b} images of {h}x{w}x{c} in {groups} groups");
-        let how = Normalisation { groups, epsilon: 1e-6, activate };
-        let (x, gamma, beta) = (source.tensor([b, h, w, c]), source.tensor([c]), source.tensor([c]));
-        let mask = source.tensor([b, h, w, c]);
-        let fast = group_norm(x.clone(), gamma.clone(), beta.clone(), how);
-        let slow = group_norm::reference(x.clone(), gamma.clone(), beta.clone(), how);
-        assert_close(fast.clone(), slow.clone(), &what);
-        let (fast, slow) = (loss(&fast, &mask).backward(), loss(&slow, &mask).backward());
-        assert_close(x.grad(&fast).unwrap(), x.grad(&slow).unwrap(), &format!("{what}: input gradient"));
-        assert_close(gamma.grad(&fast).unwrap(), gamma.grad(&slow).unwrap(), &format!("{what}: gamma"));
-        assert_close(beta.grad(&fast).unwrap(), beta.grad(&slow).unwrap(), &format!("{what}: beta"));
+        for rows in [1, b] {
+            let what = format!("{b} images of {h}x{w}x{c} in {groups} groups, {rows} rows");
+            let how = Normalisation { groups, epsilon: 1e-6, activate };
+            let (x, gamma, beta) = (source.tensor([b, h, w, c]), source.tensor([rows, c]), source.tensor([rows, c]));
+            let fast = group_norm(x.clone(), gamma.clone(), beta.clone(), how);
+            let slow = group_norm::reference(x.clone(), gamma.clone(), beta.clone(), how);
+            let parents = [Parent::Image(x), Parent::Rows(gamma), Parent::Rows(beta)];
+            assert_same(&mut source, fast, slow, &parents.iter().collect::<Vec<_>>(), &what);
+        }
+    }
+}
+
+#[test]
+fn attentions() {
+    let mut source = Source::new(3);
+    for (b, pixels, channels, heads) in [(1, 1, 4, 1), (2, 9, 6, 2), (3, 49, 32, 1), (1, 130, 12, 4), (2, 64, 3, 3)] {
+        let qkv = source.tensor([b, pixels, 3 * channels]).mul_scalar(2.0).detach().require_grad();
+        let fast = attention(qkv.clone(), Heads(heads));
+        let slow = attention::reference(qkv.clone(), Heads(heads));
+        let what = format!("{b} images of {pixels} pixels, {channels} channels, {heads} heads");
+        assert_same(&mut source, fast, slow, &[&Parent::Sequence(qkv)], &what);
+    }
+}
+
+#[test]
+fn resamplings() {
+    let mut source = Source::new(4);
+    for filter in [Filter::Box, Filter::Binomial] {
+        for (b, h, w, c) in [(1, 2, 2, 1), (2, 4, 6, 3), (3, 8, 8, 17), (1, 2, 10, 4)] {
+            let x = source.tensor([b, h, w, c]);
+            let slow = pfgm_kernels::resample::reference(x.clone(), Resampling { double: false, filter });
+            let what = format!("{b} images of {h}x{w}x{c}, {filter:?}");
+            let parent = Parent::Image(x.clone());
+            assert_same(&mut source, halve(x.clone(), filter), slow, &[&parent], &format!("{what}, halved"));
+            let slow = pfgm_kernels::resample::reference(x.clone(), Resampling { double: true, filter });
+            assert_same(&mut source, double(x, filter), slow, &[&parent], &format!("{what}, doubled"));
+        }
+    }
+}
+
+#[test]
+fn boxes_are_means_and_copies() {
+    let x = Tensor::<4>::from_data([[[[1.0], [2.0]], [[3.0], [6.0]]]], &Device::flex());
+    assert_eq!(values(halve(x.clone(), Filter::Box)), [3.0]);
+    let doubled = [1.0, 1.0, 2.0, 2.0, 1.0, 1.0, 2.0, 2.0, 3.0, 3.0, 6.0, 6.0, 3.0, 3.0, 6.0, 6.0];
+    assert_eq!(values(double(x, Filter::Box)), doubled);
+}
+
+#[test]
+fn joins() {
+    let mut source = Source::new(5);
+    for (b, h, w, left, right) in [(1, 1, 1, 1, 1), (2, 3, 5, 4, 3), (3, 16, 16, 20, 7)] {
+        let (x, y) = (source.tensor([b, h, w, left]), source.tensor([b, h, w, right]));
+        let (fast, slow) = (join(x.clone(), y.clone()), join::reference(x.clone(), y.clone()));
+        let what = format!("{left} and {right} channels");
+        assert_same(&mut source, fast, slow, &[&Parent::Image(x), &Parent::Image(y)], &what);
+    }
+}
+
+#[test]
+fn views_in_another_order_are_read_as_they_are_seen() {
+    let mut source = Source::new(6);
+    let x = source.tensor([2, 3, 8, 5]).permute([0, 2, 3, 1]);
+    let (weight, bias) = (source.tensor([3, 3, 3, 4]), source.tensor([1, 4]));
+    let fast = conv2d(x.clone(), weight.clone(), bias.clone(), None, Convolution::PLAIN);
+    assert_close(fast, conv2d::reference(x, weight, bias, None, Convolution::PLAIN), "a permuted image");
+}
+
+#[test]
+fn changed_weights_are_not_taken_for_the_old_ones() {
+    // Filters are kept with the weights' memory: writing to it in place must not go unnoticed.
+    let device = Device::flex();
+    let x = Tensor::<4>::ones([1, 4, 4, 1], &device);
+    let mut weight = Tensor::<4>::ones([3, 3, 1, 1], &device);
+    let bias = Tensor::<2>::zeros([1, 1], &device);
+    for times in 1..4 {
+        let centre = |weight: Tensor<4>| values(conv2d(x.clone(), weight, bias.clone(), None, Convolution::PLAIN))[5];
+        let expected = 9.0 * 2.0_f32.powi(times - 1);
+        assert!((centre(weight.clone()) - expected).abs() < 1e-4 * expected, "{times}");
+        weight = weight.mul_scalar(2.0);
     }
 }
 
 #[test]
 fn gradients_do_not_depend_on_the_number_of_threads() {
-    let mut source = Source(ChaCha8Rng::seed_from_u64(3));
-    let (x, weight, bias) = (source.tensor([7, 16, 16, 8]), source.tensor([3, 3, 8, 16]), source.tensor([16]));
+    let mut source = Source::new(7);
+    let (x, weight, bias) = (source.tensor([7, 16, 16, 8]), source.tensor([3, 3, 8, 16]), source.tensor([1, 16]));
     let gradient = |threads: usize| -> Vec<f32> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
-            let y = conv2d(x.clone(), weight.clone(), bias.clone());
-            let gradients = y.clone().square().sum().backward();
-            weight.grad(&gradients).unwrap().into_data().try_to_vec().unwrap()
+            let y = conv2d(x.clone(), weight.clone(), bias.clone(), None, Convolution::PLAIN);
+            let gradients = y.square().sum().backward();
+            values(weight.grad(&gradients).unwrap())
         })
     };
     assert_eq!(gradient(1), gradient(4));

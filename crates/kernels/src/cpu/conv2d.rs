@@ -6,12 +6,12 @@
 //! one for the weights is the other transposed product, summed over a fixed number of parts, so that the result does not
 //! depend on the number of threads.
 
-use gemm::Parallelism;
 use pulp::{Arch, Simd};
 use rayon::prelude::*;
 
 use super::{
     buffer::{Buffer, Shared, with_scratch},
+    matrix::{Matrix, multiply_add},
     winograd,
 };
 
@@ -212,68 +212,6 @@ impl Geometry {
     }
 }
 
-/// A matrix in memory: `rows x columns`, and how far apart they are.
-#[derive(Clone, Copy)]
-struct Matrix<'a> {
-    values: &'a [f32],
-    rows: usize,
-    columns: usize,
-    row_stride: usize,
-    column_stride: usize,
-}
-
-impl<'a> Matrix<'a> {
-    /// Rows one after another.
-    fn new(values: &'a [f32], rows: usize, columns: usize) -> Self {
-        Self { values, rows, columns, row_stride: columns, column_stride: 1 }
-    }
-
-    fn transposed(self) -> Self {
-        Self {
-            rows: self.columns,
-            columns: self.rows,
-            row_stride: self.column_stride,
-            column_stride: self.row_stride,
-            ..self
-        }
-    }
-}
-
-/// `out += a b`, on one thread; `out` has rows one after another.
-fn multiply_add(a: Matrix, b: Matrix, out: &mut [f32]) {
-    assert_eq!(a.columns, b.rows, "the matrices fit");
-    assert_eq!(out.len(), a.rows * b.columns, "the result fits");
-    for matrix in [a, b] {
-        assert!(matrix.values.len() >= matrix.rows * matrix.columns, "the matrix is whole");
-    }
-    // SAFETY: `a` and `b` are dense (one stride is 1, the other the length of a row or column), so their last element
-    // is at rows * columns - 1, which lies in the slice by the assertions; so does that of `out`. `out` is borrowed
-    // mutably and overlaps neither.
-    unsafe {
-        gemm::gemm(
-            a.rows,
-            b.columns,
-            a.columns,
-            out.as_mut_ptr(),
-            1,
-            b.columns as isize,
-            true,
-            a.values.as_ptr(),
-            a.column_stride as isize,
-            a.row_stride as isize,
-            b.values.as_ptr(),
-            b.column_stride as isize,
-            b.row_stride as isize,
-            1.0_f32,
-            1.0_f32,
-            false,
-            false,
-            false,
-            Parallelism::None,
-        );
-    }
-}
-
 /// A convolution's weights, made ready.
 pub enum Filters {
     /// At Winograd's points.
@@ -429,14 +367,16 @@ pub fn weight_gradient(arch: Arch, geometry: Geometry, x: &[f32], dy: &[f32], we
     }
 }
 
-/// The gradient for a bias that every image has its own of: the sums over pixels, `[batch, outputs]`.
-pub fn bias_gradient(batch: usize, outputs: usize, dy: &[f32]) -> Vec<f32> {
-    let mut sums = vec![0.0; batch * outputs];
-    let image = dy.len() / batch.max(1);
+/// The gradient for a bias that every image has its own of: the sums over pixels.
+///
+/// # Shapes
+/// `dy`: `[batch, pixels, outputs]`, `sums` (overwritten): `[batch, outputs]`
+pub fn bias_gradient(outputs: usize, dy: &[f32], sums: &mut [f32]) {
+    let image = dy.len() / (sums.len() / outputs).max(1);
     sums.par_chunks_exact_mut(outputs).zip(dy.par_chunks_exact(image)).for_each(|(sum, dy)| {
+        sum.fill(0.0);
         for pixel in dy.chunks_exact(outputs) {
             sum.iter_mut().zip(pixel).for_each(|(sum, value)| *sum += value);
         }
     });
-    sums
 }

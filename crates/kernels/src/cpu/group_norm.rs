@@ -30,6 +30,21 @@ struct Statistics {
 }
 
 impl Geometry {
+    /// The row of gamma or beta that belongs to an image.
+    fn row(self, values: &[f32], image: usize) -> &[f32] {
+        if values.len() == self.channels { values } else { &values[image * self.channels..][..self.channels] }
+    }
+
+    /// Checks the operands, which the code below then trusts.
+    fn check(self, x: &[f32], y: &[f32], gamma: &[f32], beta: &[f32]) {
+        let image = self.pixels * self.channels;
+        assert!(x.len().is_multiple_of(image) && x.len() == y.len(), "group_norm: {} values against {self:?}", x.len());
+        for values in [gamma.len(), beta.len()] {
+            let fits = values == self.channels || values * self.pixels == x.len();
+            assert!(fits, "group_norm: gamma or beta of {values} values against {self:?}");
+        }
+    }
+
     /// The mean over each group, from the sums over each channel, given back to each of its channels.
     fn group_means(self, sums: &mut [f32]) {
         let size = self.channels / self.groups;
@@ -71,8 +86,9 @@ impl Geometry {
         }
     }
 
-    /// Writes the gradient for the input, and returns those for gamma and beta.
+    /// Writes the gradients for the input, gamma and beta.
     #[inline(always)]
+    #[expect(clippy::too_many_arguments, reason = "four operands and three results")]
     fn gradient_image(
         self,
         x: &[f32],
@@ -80,10 +96,13 @@ impl Geometry {
         beta: &[f32],
         dy: &[f32],
         dx: &mut [f32],
-    ) -> (Vec<f32>, Vec<f32>) {
+        d_gamma: &mut [f32],
+        d_beta: &mut [f32],
+    ) {
         let Statistics { mean, scale } = self.statistics(x);
         let channels = self.channels;
-        let (mut d_gamma, mut d_beta) = (vec![0.0_f32; channels], vec![0.0_f32; channels]);
+        d_gamma.fill(0.0);
+        d_beta.fill(0.0);
         // First the gradient behind SiLU, kept in dx, and its sums.
         for ((x, dy), dx) in x.chunks_exact(channels).zip(dy.chunks_exact(channels)).zip(dx.chunks_exact_mut(channels))
         {
@@ -112,7 +131,6 @@ impl Geometry {
                 dx[c] = scale[c] * (dx[c] * gamma[c] - level[c] - normal * slope[c]);
             }
         }
-        (d_gamma, d_beta)
     }
 }
 
@@ -142,53 +160,57 @@ struct Gradient<'a> {
     beta: &'a [f32],
     dy: &'a [f32],
     dx: &'a mut [f32],
+    d_gamma: &'a mut [f32],
+    d_beta: &'a mut [f32],
 }
 
 impl WithSimd for Gradient<'_> {
-    type Output = (Vec<f32>, Vec<f32>);
+    type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> Self::Output {
-        self.geometry.gradient_image(self.x, self.gamma, self.beta, self.dy, self.dx)
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { geometry, x, gamma, beta, dy, dx, d_gamma, d_beta } = self;
+        geometry.gradient_image(x, gamma, beta, dy, dx, d_gamma, d_beta);
     }
 }
 
 /// Normalises every image.
 ///
 /// # Shapes
-/// `x`, `y` (overwritten): `[batch, pixels, channels]`, `gamma`, `beta`: `[channels]`
-pub fn forward(geometry: Geometry, x: &[f32], gamma: &[f32], beta: &[f32], y: &mut [f32]) {
+/// `x`, `y` (overwritten): `[batch, pixels, channels]`; `gamma`, `beta`: `[channels]`, or `[batch, channels]` where every
+/// image has its own
+pub fn forward(arch: Arch, geometry: Geometry, x: &[f32], gamma: &[f32], beta: &[f32], y: &mut [f32]) {
+    geometry.check(x, y, gamma, beta);
     let image = geometry.pixels * geometry.channels;
-    let arch = Arch::new();
-    x.par_chunks_exact(image)
-        .zip(y.par_chunks_exact_mut(image))
-        .for_each(|(x, y)| arch.dispatch(Forward { geometry, x, gamma, beta, y }));
+    x.par_chunks_exact(image).zip(y.par_chunks_exact_mut(image)).enumerate().for_each(|(index, (x, y))| {
+        let (gamma, beta) = (geometry.row(gamma, index), geometry.row(beta, index));
+        arch.dispatch(Forward { geometry, x, gamma, beta, y });
+    });
 }
 
 /// The gradients for the input, gamma and beta, from the one for the output, `dy`.
 ///
 /// # Shapes
-/// As in [`forward`]; `dx` is overwritten
+/// As in [`forward`]; `dx` is overwritten, and so are `d_gamma` and `d_beta`, `[batch, channels]`: those of every image
+#[expect(clippy::too_many_arguments, reason = "five operands and three results")]
 pub fn gradient(
+    arch: Arch,
     geometry: Geometry,
     x: &[f32],
     gamma: &[f32],
     beta: &[f32],
     dy: &[f32],
     dx: &mut [f32],
-) -> (Vec<f32>, Vec<f32>) {
-    let image = geometry.pixels * geometry.channels;
-    let arch = Arch::new();
-    let parts: Vec<(Vec<f32>, Vec<f32>)> = x
-        .par_chunks_exact(image)
-        .zip(dy.par_chunks_exact(image))
-        .zip(dx.par_chunks_exact_mut(image))
-        .map(|((x, dy), dx)| arch.dispatch(Gradient { geometry, x, gamma, beta, dy, dx }))
-        .collect();
-    let mut total = (vec![0.0; geometry.channels], vec![0.0; geometry.channels]);
-    for (d_gamma, d_beta) in parts {
-        total.0.iter_mut().zip(d_gamma).for_each(|(total, value)| *total += value);
-        total.1.iter_mut().zip(d_beta).for_each(|(total, value)| *total += value);
-    }
-    total
+    d_gamma: &mut [f32],
+    d_beta: &mut [f32],
+) {
+    geometry.check(x, dy, gamma, beta);
+    geometry.check(dx, dy, d_gamma, d_beta);
+    let (image, channels) = (geometry.pixels * geometry.channels, geometry.channels);
+    let sums = d_gamma.par_chunks_exact_mut(channels).zip(d_beta.par_chunks_exact_mut(channels));
+    let images = x.par_chunks_exact(image).zip(dy.par_chunks_exact(image)).zip(dx.par_chunks_exact_mut(image));
+    images.zip(sums).enumerate().for_each(|(index, (((x, dy), dx), (d_gamma, d_beta)))| {
+        let (gamma, beta) = (geometry.row(gamma, index), geometry.row(beta, index));
+        arch.dispatch(Gradient { geometry, x, gamma, beta, dy, dx, d_gamma, d_beta });
+    });
 }

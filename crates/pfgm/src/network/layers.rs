@@ -4,7 +4,7 @@ use burn::{
     module::{Module, Param},
     tensor::{Device, Tensor, TensorData, activation::silu},
 };
-use pfgm_kernels::Normalisation;
+use pfgm_kernels::{Convolution, Normalisation};
 use rand::{Rng, RngExt};
 use rayon::prelude::*;
 
@@ -76,7 +76,27 @@ impl Conv {
     }
 
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        pfgm_kernels::conv2d(x, self.weight.val(), self.bias.val())
+        self.fused(x, None, None, 1.0)
+    }
+
+    /// `scale (x * weight + bias + shift + residual)`; every image has its own shift.
+    ///
+    /// # Shapes
+    /// `shift`: `[batch, out]`, `residual`: as the result
+    pub fn fused(
+        &self,
+        x: Tensor<4>,
+        shift: Option<Tensor<2>>,
+        residual: Option<Tensor<4>>,
+        scale: f64,
+    ) -> Tensor<4> {
+        let bias = self.bias.val().unsqueeze();
+        let bias = match shift {
+            Some(shift) => shift + bias,
+            None => bias,
+        };
+        let how = Convolution { stride: 1, scale: scale as f32 };
+        pfgm_kernels::conv2d(x, self.weight.val(), bias, residual, how)
     }
 }
 
@@ -104,7 +124,7 @@ impl GroupNorm {
 
     pub fn forward(&self, x: Tensor<4>, activate: bool) -> Tensor<4> {
         let how = Normalisation { groups: self.groups, epsilon: Self::EPSILON, activate };
-        pfgm_kernels::group_norm(x, self.gamma.val(), self.beta.val(), how)
+        pfgm_kernels::group_norm(x, self.gamma.val().unsqueeze(), self.beta.val().unsqueeze(), how)
     }
 
     /// On vectors: images of one pixel.

@@ -3,6 +3,7 @@
 use std::f64::consts::FRAC_1_SQRT_2;
 
 use burn::{module::Module, tensor::Tensor};
+use pfgm_kernels::{Filter, Heads};
 
 use crate::network::layers::{Conv, Dropout, GroupNorm, Initializer, Linear, dropout};
 
@@ -18,8 +19,8 @@ impl Resample {
     fn apply(self, x: Tensor<4>) -> Tensor<4> {
         match self {
             Self::Keep => x,
-            Self::Down => pfgm_kernels::downsample(x),
-            Self::Up => pfgm_kernels::upsample(x),
+            Self::Down => pfgm_kernels::halve(x, Filter::Box),
+            Self::Up => pfgm_kernels::double(x, Filter::Box),
         }
     }
 }
@@ -70,17 +71,14 @@ impl Block {
     /// `x`: `[batch, height, width, inputs]`, `embedding`: `[batch, embedding]`
     pub fn forward(&self, x: Tensor<4>, embedding: Tensor<2>, masks: &mut Option<&mut Dropout>) -> Tensor<4> {
         let h = self.resample.apply(self.norm0.forward(x.clone(), true));
-        let h = self.conv0.forward(h);
-        let shift = self.embedding.forward(embedding);
-        let [batch, outputs] = shift.dims();
-        let h = self.norm1.forward(h + shift.reshape([batch, 1, 1, outputs]), true);
-        let h = self.conv1.forward(dropout(masks, h, self.dropout));
+        let h = self.conv0.fused(h, Some(self.embedding.forward(embedding)), None, 1.0);
+        let h = dropout(masks, self.norm1.forward(h, true), self.dropout);
         let x = self.resample.apply(x);
         let x = match &self.skip {
             Some(skip) => skip.forward(x),
             None => x,
         };
-        let x = (x + h).mul_scalar(FRAC_1_SQRT_2);
+        let x = self.conv1.fused(h, None, Some(x), FRAC_1_SQRT_2);
         match &self.attention {
             Some(attention) => attention.forward(x),
             None => x,
@@ -108,9 +106,8 @@ impl Attention {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let [batch, height, width, channels] = x.dims();
         let qkv = self.qkv.forward(self.norm.forward(x.clone(), false));
-        let mut parts = qkv.reshape([batch, height * width, 3 * channels]).chunk(3, 2).into_iter();
-        let mut part = || parts.next().expect("three parts");
-        let mixed = pfgm_kernels::attention(part(), part(), part(), 1);
-        (x + self.project.forward(mixed.reshape([batch, height, width, channels]))).mul_scalar(FRAC_1_SQRT_2)
+        let mixed = pfgm_kernels::attention(qkv.reshape([batch, height * width, 3 * channels]), Heads(1));
+        let mixed = mixed.reshape([batch, height, width, channels]);
+        self.project.fused(mixed, None, Some(x), FRAC_1_SQRT_2)
     }
 }

@@ -154,7 +154,7 @@ impl Unet {
         }
         for (block, &join) in self.up.iter().zip(&self.joins) {
             if join {
-                x = Tensor::cat(vec![x, remembered.pop().expect("as many joins as images remembered")], 3);
+                x = pfgm_kernels::join(x, remembered.pop().expect("as many joins as images remembered"));
             }
             x = block.forward(x, embedding.clone(), &mut input.dropout);
         }

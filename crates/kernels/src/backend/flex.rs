@@ -1,0 +1,291 @@
+//! The operations on Flex's tensors.
+
+use std::mem::MaybeUninit;
+
+use burn::{
+    backend::{Flex, TensorMetadata, flex::FlexTensor},
+    tensor::{DType, TensorData},
+};
+use burn_std::{AccessError, AccessPolicy, AllocationController, AllocationProperty, Bytes};
+
+use super::{KernelGradients, KernelOps, filters::filters};
+use crate::{
+    attention::Heads,
+    conv2d::Convolution,
+    cpu::{
+        Arch, Buffer, attention,
+        conv2d::{self, Epilogue, Geometry},
+        group_norm, join, resample,
+    },
+    group_norm::Normalisation,
+    resample::Resampling,
+};
+
+/// The values of a tensor in the order of its shape; a copy where it is a view in another order.
+struct Dense(FlexTensor);
+
+impl Dense {
+    fn new(tensor: FlexTensor) -> Self {
+        Self(if tensor.as_slice::<f32>().is_some() { tensor } else { tensor.to_contiguous() })
+    }
+
+    fn values(&self) -> &[f32] {
+        self.0.as_slice().expect("dense and single precision")
+    }
+
+    fn dims<const D: usize>(&self) -> [usize; D] {
+        self.0.shape().dims()
+    }
+}
+
+/// A buffer of the pool as the memory of a tensor.
+struct Pooled(Buffer);
+
+impl AllocationController for Pooled {
+    fn alloc_align(&self) -> usize {
+        align_of::<f32>()
+    }
+
+    fn property(&self) -> AllocationProperty {
+        AllocationProperty::Other
+    }
+
+    unsafe fn memory_mut(&mut self, _: AccessPolicy) -> Result<&mut [MaybeUninit<u8>], AccessError> {
+        let values = self.0.values_mut();
+        // SAFETY: floats may be seen as bytes, of which only initialised ones are written, by the caller's promise.
+        Ok(unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), size_of_val(values)) })
+    }
+
+    fn memory(&self, _: AccessPolicy) -> Result<&[MaybeUninit<u8>], AccessError> {
+        let values = self.0.values();
+        // SAFETY: floats may be seen as bytes.
+        Ok(unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) })
+    }
+}
+
+/// A tensor of values in pooled memory.
+fn tensor<const D: usize>(buffer: Buffer, shape: [usize; D]) -> FlexTensor {
+    let len = size_of_val(buffer.values());
+    // SAFETY: all of the buffer is initialised.
+    let bytes = unsafe { Bytes::from_controller(Box::new(Pooled(buffer)), len) };
+    FlexTensor::from_data(TensorData::from_bytes(bytes, shape, DType::F32))
+}
+
+/// A tensor whose values `fill` writes, all of them.
+fn filled<const D: usize>(shape: [usize; D], fill: impl FnOnce(&mut [f32])) -> FlexTensor {
+    let mut buffer = Buffer::new(shape.iter().product());
+    fill(buffer.values_mut());
+    tensor(buffer, shape)
+}
+
+/// The sum of rows, as one row; the rows themselves where there are to be as many.
+fn sum_rows(rows: Buffer, wanted: usize, width: usize) -> FlexTensor {
+    let count = rows.values().len() / width.max(1);
+    if wanted == count {
+        return tensor(rows, [count, width]);
+    }
+    filled([1, width], |sum| {
+        sum.fill(0.0);
+        for row in rows.values().chunks_exact(width) {
+            sum.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+        }
+    })
+}
+
+impl Normalisation {
+    fn geometry(self, [_, height, width, channels]: [usize; 4]) -> group_norm::Geometry {
+        group_norm::Geometry {
+            pixels: height * width,
+            channels,
+            groups: self.groups,
+            epsilon: self.epsilon as f32,
+            activate: self.activate,
+        }
+    }
+}
+
+impl Heads {
+    fn geometry(self, [batch, pixels, channels]: [usize; 3]) -> attention::Geometry {
+        attention::Geometry { batch, pixels, channels: channels / 3, heads: self.0 }
+    }
+}
+
+/// Halves or doubles images.
+fn resampled(x: FlexTensor, double: bool, taps: &[f32], scale: f32) -> FlexTensor {
+    let x = Dense::new(x);
+    let [batch, height, width, channels] = x.dims();
+    let arch = Arch::new();
+    if double {
+        let geometry = resample::Geometry { batch, height, width, channels };
+        return filled([batch, 2 * height, 2 * width, channels], |y| {
+            resample::double(arch, geometry, taps, scale, x.values(), y);
+        });
+    }
+    let (height, width) = (height / 2, width / 2);
+    let geometry = resample::Geometry { batch, height, width, channels };
+    filled([batch, height, width, channels], |y| resample::halve(arch, geometry, taps, scale, x.values(), y))
+}
+
+fn convolved(
+    x: FlexTensor,
+    weight: FlexTensor,
+    bias: FlexTensor,
+    residual: Option<FlexTensor>,
+    how: Convolution,
+) -> FlexTensor {
+    let (x, weight, bias) = (Dense::new(x), Dense::new(weight), Dense::new(bias));
+    let residual = residual.map(Dense::new);
+    let [kernel_h, kernel_w, inputs, outputs] = weight.dims();
+    let [batch, height, width, _] = x.dims();
+    let kernel = [kernel_h, kernel_w];
+    let geometry = Geometry { batch, height, width, inputs, outputs, kernel, stride: how.stride };
+    let filters = filters(geometry, weight.values(), &weight.0.data_arc(), false);
+    let residual = residual.as_ref().map(Dense::values);
+    let epilogue = Epilogue { bias: Some(bias.values()), residual, scale: how.scale };
+    let [out_h, out_w] = geometry.out();
+    filled([batch, out_h, out_w, outputs], |y| {
+        conv2d::forward(Arch::new(), geometry, x.values(), &filters, epilogue, y);
+    })
+}
+
+impl KernelOps for Flex {
+    fn fused_conv2d(x: FlexTensor, weight: FlexTensor, bias: FlexTensor, how: Convolution) -> FlexTensor {
+        convolved(x, weight, bias, None, how)
+    }
+
+    fn fused_conv2d_onto(
+        x: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        residual: FlexTensor,
+        how: Convolution,
+    ) -> FlexTensor {
+        convolved(x, weight, bias, Some(residual), how)
+    }
+
+    fn fused_group_norm(x: FlexTensor, gamma: FlexTensor, beta: FlexTensor, how: Normalisation) -> FlexTensor {
+        let (x, gamma, beta) = (Dense::new(x), Dense::new(gamma), Dense::new(beta));
+        let shape: [usize; 4] = x.dims();
+        filled(shape, |y| {
+            group_norm::forward(Arch::new(), how.geometry(shape), x.values(), gamma.values(), beta.values(), y);
+        })
+    }
+
+    fn fused_attention(qkv: FlexTensor, heads: Heads) -> FlexTensor {
+        let qkv = Dense::new(qkv);
+        let geometry = heads.geometry(qkv.dims());
+        filled([geometry.batch, geometry.pixels, geometry.channels], |out| {
+            attention::forward(Arch::new(), geometry, qkv.values(), out);
+        })
+    }
+
+    fn fused_resample(x: FlexTensor, how: Resampling) -> FlexTensor {
+        resampled(x, how.double, how.filter.taps(), if how.double { 4.0 } else { 1.0 })
+    }
+
+    fn fused_join(a: FlexTensor, b: FlexTensor) -> FlexTensor {
+        let (a, b) = (Dense::new(a), Dense::new(b));
+        let ([batch, height, width, left], [_, _, _, right]) = (a.dims(), b.dims());
+        filled([batch, height, width, left + right], |joined| {
+            join::join([left, right], a.values(), b.values(), joined);
+        })
+    }
+}
+
+impl KernelGradients for Flex {
+    fn fused_scale(grad: FlexTensor, scale: f32) -> FlexTensor {
+        use rayon::prelude::*;
+        let grad = Dense::new(grad);
+        let shape: [usize; 4] = grad.dims();
+        filled(shape, |out| {
+            const CHUNK: usize = 1 << 14;
+            out.par_chunks_mut(CHUNK).zip(grad.values().par_chunks(CHUNK)).for_each(|(out, grad)| {
+                out.iter_mut().zip(grad).for_each(|(out, grad)| *out = grad * scale);
+            });
+        })
+    }
+
+    fn fused_conv2d_input(grad: FlexTensor, weight: FlexTensor, size: [usize; 2], stride: usize) -> FlexTensor {
+        let (grad, weight) = (Dense::new(grad), Dense::new(weight));
+        let [kernel_h, kernel_w, inputs, outputs] = weight.dims();
+        let [batch, _, _, _] = grad.dims();
+        let [height, width] = size;
+        let geometry = Geometry { batch, height, width, inputs, outputs, kernel: [kernel_h, kernel_w], stride };
+        let filters = filters(geometry, weight.values(), &weight.0.data_arc(), true);
+        filled([batch, height, width, inputs], |dx| {
+            conv2d::input_gradient(Arch::new(), geometry, grad.values(), &filters, dx);
+        })
+    }
+
+    fn fused_conv2d_weight(x: FlexTensor, grad: FlexTensor, kernel: [usize; 2], stride: usize) -> FlexTensor {
+        let (x, grad) = (Dense::new(x), Dense::new(grad));
+        let ([batch, height, width, inputs], [_, _, _, outputs]) = (x.dims(), grad.dims());
+        let geometry = Geometry { batch, height, width, inputs, outputs, kernel, stride };
+        filled([kernel[0], kernel[1], inputs, outputs], |weight| {
+            conv2d::weight_gradient(Arch::new(), geometry, x.values(), grad.values(), weight);
+        })
+    }
+
+    fn fused_conv2d_bias(grad: FlexTensor, rows: usize) -> FlexTensor {
+        let grad = Dense::new(grad);
+        let [batch, _, _, outputs] = grad.dims();
+        let mut sums = Buffer::new(batch * outputs);
+        conv2d::bias_gradient(outputs, grad.values(), sums.values_mut());
+        sum_rows(sums, rows, outputs)
+    }
+
+    fn fused_group_norm_gradient(
+        x: FlexTensor,
+        gamma: FlexTensor,
+        beta: FlexTensor,
+        grad: FlexTensor,
+        how: Normalisation,
+    ) -> (FlexTensor, FlexTensor, FlexTensor) {
+        let (x, grad) = (Dense::new(x), Dense::new(grad));
+        let (gamma, beta) = (Dense::new(gamma), Dense::new(beta));
+        let shape: [usize; 4] = x.dims();
+        let [batch, _, _, channels] = shape;
+        let (mut d_gamma, mut d_beta) = (Buffer::new(batch * channels), Buffer::new(batch * channels));
+        let dx = filled(shape, |dx| {
+            let (gamma, beta, geometry) = (gamma.values(), beta.values(), how.geometry(shape));
+            let (d_gamma, d_beta) = (d_gamma.values_mut(), d_beta.values_mut());
+            group_norm::gradient(
+                Arch::new(),
+                geometry,
+                x.values(),
+                gamma,
+                beta,
+                grad.values(),
+                dx,
+                d_gamma,
+                d_beta,
+            );
+        });
+        let rows = |row: &Dense| row.dims::<2>()[0];
+        (dx, sum_rows(d_gamma, rows(&gamma), channels), sum_rows(d_beta, rows(&beta), channels))
+    }
+
+    fn fused_attention_gradient(qkv: FlexTensor, grad: FlexTensor, heads: Heads) -> FlexTensor {
+        let (qkv, grad) = (Dense::new(qkv), Dense::new(grad));
+        let shape: [usize; 3] = qkv.dims();
+        filled(shape, |dqkv| {
+            attention::gradient(Arch::new(), heads.geometry(shape), qkv.values(), grad.values(), dqkv);
+        })
+    }
+
+    fn fused_resample_gradient(grad: FlexTensor, how: Resampling) -> FlexTensor {
+        // Doubling is four times the transposed of halving.
+        resampled(grad, !how.double, how.filter.taps(), if how.double { 4.0 } else { 1.0 })
+    }
+
+    fn fused_split(grad: FlexTensor, channels: usize) -> (FlexTensor, FlexTensor) {
+        let grad = Dense::new(grad);
+        let [batch, height, width, all] = grad.dims();
+        let pixels = batch * height * width;
+        let mut a = Buffer::new(pixels * channels);
+        let b = filled([batch, height, width, all - channels], |b| {
+            join::split([channels, all - channels], grad.values(), a.values_mut(), b);
+        });
+        (tensor(a, [batch, height, width, channels]), b)
+    }
+}

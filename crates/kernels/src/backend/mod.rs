@@ -1,0 +1,103 @@
+//! Where Burn meets the CPU operations: a backend extension for Flex, with explicit gradients.
+
+mod autodiff;
+mod filters;
+mod flex;
+
+use burn::{
+    backend::{Backend, DispatchDevice, backend_extension, tensor::FloatTensor},
+    tensor::{DType, Tensor},
+};
+
+use crate::{attention::Heads, conv2d::Convolution, group_norm::Normalisation, resample::Resampling};
+
+/// The operations that have an implementation of their own on the CPU. Tensors are single precision, images
+/// channels-last.
+#[backend_extension(Flex, Autodiff)]
+pub trait KernelOps: Backend {
+    /// [`conv2d`](crate::conv2d) without a residual.
+    fn fused_conv2d(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        how: Convolution,
+    ) -> FloatTensor<Self>;
+
+    /// [`conv2d`](crate::conv2d) with a residual.
+    fn fused_conv2d_onto(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        how: Convolution,
+    ) -> FloatTensor<Self>;
+
+    /// [`group_norm`](crate::group_norm); `gamma` and `beta` have one row, or one for each image.
+    fn fused_group_norm(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        how: Normalisation,
+    ) -> FloatTensor<Self>;
+
+    /// [`attention`](crate::attention).
+    fn fused_attention(qkv: FloatTensor<Self>, heads: Heads) -> FloatTensor<Self>;
+
+    /// [`halve`](crate::halve) and [`double`](crate::double).
+    fn fused_resample(x: FloatTensor<Self>, how: Resampling) -> FloatTensor<Self>;
+
+    /// [`join`](crate::join).
+    fn fused_join(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self>;
+}
+
+/// Their gradients, which a backward pass takes on the backend below. `grad` is the gradient for the result.
+pub trait KernelGradients: Backend {
+    /// What [`Convolution::scale`] does to the gradient: it belongs to the residual, and to the sum without it.
+    fn fused_scale(grad: FloatTensor<Self>, scale: f32) -> FloatTensor<Self>;
+
+    /// The convolution's gradient for the input, an image of `size`.
+    fn fused_conv2d_input(
+        grad: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        size: [usize; 2],
+        stride: usize,
+    ) -> FloatTensor<Self>;
+
+    /// The convolution's gradient for the weights, whose height and width are `kernel`.
+    fn fused_conv2d_weight(
+        x: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        kernel: [usize; 2],
+        stride: usize,
+    ) -> FloatTensor<Self>;
+
+    /// The convolution's gradient for a bias of `rows` rows.
+    fn fused_conv2d_bias(grad: FloatTensor<Self>, rows: usize) -> FloatTensor<Self>;
+
+    /// The normalisation's gradients for the input, gamma and beta.
+    fn fused_group_norm_gradient(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        how: Normalisation,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+
+    /// The attention's gradient.
+    fn fused_attention_gradient(
+        qkv: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        heads: Heads,
+    ) -> FloatTensor<Self>;
+
+    /// The resampling's gradient.
+    fn fused_resample_gradient(grad: FloatTensor<Self>, how: Resampling) -> FloatTensor<Self>;
+
+    /// The gradients for the first `channels` channels, and the others.
+    fn fused_split(grad: FloatTensor<Self>, channels: usize) -> (FloatTensor<Self>, FloatTensor<Self>);
+}
+
+/// Whether tensors like this one have these operations: single precision on Flex, with or without gradients.
+pub(crate) fn is_fused<const D: usize>(x: &Tensor<D>) -> bool {
+    x.dtype() == DType::F32 && matches!(x.device().inner().as_dispatch(), DispatchDevice::Flex(_))
+}
