@@ -10,6 +10,7 @@
 //! [`pairwise`] is the other half: the softmax-weighted mean of a set of charges, on plain slices, used by the exact
 //! field and by the training targets.
 
+pub mod adam;
 pub mod attention;
 mod backend;
 pub mod conv2d;
@@ -19,6 +20,7 @@ pub mod join;
 pub mod pairwise;
 pub mod resample;
 
+pub use adam::{AdamState, AdamStep, adam};
 pub use attention::{Heads, attention};
 pub use conv2d::{Convolution, conv2d};
 pub use group_norm::{Normalisation, group_norm};

@@ -8,12 +8,13 @@ use burn::{
 };
 use burn_std::{AccessError, AccessPolicy, AllocationController, AllocationProperty, Bytes};
 
-use super::{KernelGradients, KernelOps, filters::filters};
+use super::{KernelGradients, KernelOps, OptimizerOps, filters::filters};
 use crate::{
+    adam::AdamStep,
     attention::Heads,
     conv2d::Convolution,
     cpu::{
-        Arch, Buffer, attention,
+        Arch, Buffer, adam, attention,
         conv2d::{self, Epilogue, Geometry},
         group_norm, join, resample,
     },
@@ -189,6 +190,31 @@ impl KernelOps for Flex {
         filled([batch, height, width, left + right], |joined| {
             join::join([left, right], a.values(), b.values(), joined);
         })
+    }
+}
+
+impl OptimizerOps for Flex {
+    fn fused_adam(
+        weights: FlexTensor,
+        mut first: FlexTensor,
+        mut second: FlexTensor,
+        mut average: FlexTensor,
+        gradient: FlexTensor,
+        step: AdamStep,
+    ) -> (FlexTensor, FlexTensor, FlexTensor, FlexTensor) {
+        let (weights, gradient) = (Dense::new(weights), Dense::new(gradient));
+        let stepped = filled(weights.dims::<1>(), |stepped| {
+            // Moments and average change in place: nobody else holds them.
+            let (first, second, average) = (first.storage_mut(), second.storage_mut(), average.storage_mut());
+            let arch = Arch::new();
+            adam::adam(arch, step, weights.values(), gradient.values(), first, second, average, stepped);
+        });
+        (stepped, first, second, average)
+    }
+
+    fn fused_square_sum(x: FlexTensor) -> FlexTensor {
+        let sum = adam::square_sum(Dense::new(x).values()) as f32;
+        FlexTensor::from_data(TensorData::new(vec![sum], [1]))
     }
 }
 

@@ -9,7 +9,7 @@ use burn::{
     tensor::{DType, Tensor},
 };
 
-use crate::{attention::Heads, conv2d::Convolution, group_norm::Normalisation, resample::Resampling};
+use crate::{adam::AdamStep, attention::Heads, conv2d::Convolution, group_norm::Normalisation, resample::Resampling};
 
 /// The operations that have an implementation of their own on the CPU. Tensors are single precision, images
 /// channels-last.
@@ -95,6 +95,23 @@ pub trait KernelGradients: Backend {
 
     /// The gradients for the first `channels` channels, and the others.
     fn fused_split(grad: FloatTensor<Self>, channels: usize) -> (FloatTensor<Self>, FloatTensor<Self>);
+}
+
+/// What an optimiser does with all weights at once; nothing here has gradients.
+#[backend_extension(Flex)]
+pub trait OptimizerOps: Backend {
+    /// [`adam`](crate::adam::adam): weights, first and second moments, and average.
+    fn fused_adam(
+        weights: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        average: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        step: AdamStep,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+
+    /// The sum of all squares, `[1]`.
+    fn fused_square_sum(x: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
 /// Whether tensors like this one have these operations: single precision on Flex, with or without gradients.

@@ -3,6 +3,7 @@
 //! Every operation takes the processor's features as an [`Arch`](pulp::Arch), found at run time, and is written once for
 //! all of them: `Arch::Scalar`, which every processor has, is what the others are tested against.
 
+pub mod adam;
 pub mod attention;
 mod buffer;
 pub mod conv2d;

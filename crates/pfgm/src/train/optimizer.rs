@@ -1,22 +1,23 @@
 //! Adam (arXiv 1412.6980) with a clipped gradient and a moving average of the weights.
 //!
 //! Burn's own Adam clips each weight by itself, knows no average, and keeps its state under identifiers that a new
-//! process draws anew; here all three work on flat vectors in the order of the network's weights, so that a checkpoint
-//! names them and a resumed training continues to the bit.
+//! process draws anew; here all weights of a network are one vector in the order of its definition, so that a step is one
+//! pass over memory, a checkpoint names what it holds, and a resumed training continues to the bit.
 
 use burn::{
-    module::{ModuleMapper, ModuleVisitor, Param},
+    module::{Module, ModuleMapper, ModuleVisitor, Param},
     tensor::{Gradients, Tensor},
 };
+use pfgm_kernels::{AdamState, AdamStep, adam};
 
-use crate::{config::TrainConfig, network::Network, weights};
+use crate::config::TrainConfig;
 
-/// Gradients of all weights, flat, in order.
-pub struct FlatGradients(Vec<Tensor<1>>);
+/// The gradients of all weights, one after another.
+pub struct FlatGradients(Tensor<1>);
 
 impl FlatGradients {
     /// Takes the gradients of a network's weights.
-    pub fn take(network: &Network, gradients: &mut Gradients) -> Self {
+    pub fn take(network: &impl Module, gradients: &mut Gradients) -> Self {
         struct Reader<'a> {
             gradients: &'a mut Gradients,
             flat: Vec<Tensor<1>>,
@@ -34,143 +35,112 @@ impl FlatGradients {
             }
         }
         let mut reader = Reader { gradients, flat: Vec::new() };
-        weights::visit(network, &mut reader);
-        Self(reader.flat)
+        network.visit(&mut reader);
+        Self(Tensor::cat(reader.flat, 0))
     }
 
     /// Adds the gradients of another part of the batch.
     pub fn plus(self, other: Self) -> Self {
-        Self(self.0.into_iter().zip(other.0).map(|(a, b)| a + b).collect())
+        Self(self.0 + other.0)
     }
 
     /// The Euclidean norm of all gradients together.
     pub fn norm(&self) -> f64 {
-        let squares = self.0.iter().map(|gradient| gradient.clone().square().sum().into_scalar::<f32>());
-        squares.map(f64::from).sum::<f64>().sqrt()
+        pfgm_kernels::adam::norm(&self.0)
     }
 }
 
-/// The moments and the average of every weight.
-pub struct Optimizer {
-    /// First moments.
-    pub first: Vec<Tensor<1>>,
-    /// Second moments.
-    pub second: Vec<Tensor<1>>,
-    /// The moving average of the weights.
-    pub average: Vec<Tensor<1>>,
+/// The weights of a network, one after another.
+fn flatten(network: &impl Module) -> Tensor<1> {
+    struct Reader(Vec<Tensor<1>>);
+    impl ModuleVisitor for Reader {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let weight = param.val().inner();
+            let size = weight.shape().num_elements();
+            self.0.push(weight.reshape([size]));
+        }
+    }
+    let mut reader = Reader(Vec::new());
+    network.visit(&mut reader);
+    Tensor::cat(reader.0, 0)
 }
+
+/// A network with other weights, taken one after another from `flat`; `prepare` makes them what the network computes with.
+struct Unflatten<'a> {
+    flat: &'a Tensor<1>,
+    start: usize,
+    gradients: bool,
+}
+
+impl ModuleMapper for Unflatten<'_> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(|weight| {
+            let shape = weight.dims();
+            let size = shape.iter().product();
+            let values = self.flat.clone().narrow(0, self.start, size).reshape(shape);
+            self.start += size;
+            if self.gradients { Tensor::from_inner(values).require_grad() } else { values }
+        })
+    }
+}
+
+/// The weights, their moments and their average.
+pub struct Optimizer(AdamState);
 
 impl Optimizer {
     /// The state before the first step: no moments, and the average is the weights.
-    pub fn new(network: &Network) -> Self {
-        struct Reader(Vec<Tensor<1>>);
-        impl ModuleVisitor for Reader {
-            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-                let weight = param.val().inner();
-                let size = weight.shape().num_elements();
-                self.0.push(weight.reshape([size]));
-            }
-        }
-        let mut reader = Reader(Vec::new());
-        weights::visit(network, &mut reader);
-        let zeros = || reader.0.iter().map(Tensor::zeros_like).collect();
-        Self { first: zeros(), second: zeros(), average: reader.0 }
+    pub fn new(network: &impl Module) -> Self {
+        let weights = flatten(network);
+        let zeros = || Tensor::zeros_like(&weights);
+        Self(AdamState { first: zeros(), second: zeros(), average: weights.clone(), weights })
+    }
+
+    /// A state that was saved.
+    pub fn restore(network: &impl Module, first: Tensor<1>, second: Tensor<1>, average: Tensor<1>) -> Self {
+        Self(AdamState { weights: flatten(network), first, second, average })
+    }
+
+    /// The first moments, the second moments and the averages of all weights, one after another.
+    pub fn state(&self) -> [&Tensor<1>; 3] {
+        [&self.0.first, &self.0.second, &self.0.average]
     }
 
     /// Takes step number `step` (from 1) and returns the network with its new weights.
-    pub fn step(
+    pub fn step<M: Module>(
         &mut self,
-        network: Network,
+        network: M,
         gradients: FlatGradients,
         norm: f64,
         step: u64,
         config: &TrainConfig,
-    ) -> Network {
-        struct Writer<'a> {
-            optimizer: &'a mut Optimizer,
-            gradients: std::vec::IntoIter<Tensor<1>>,
-            index: usize,
-            update: Update,
-        }
-        impl ModuleMapper for Writer<'_> {
-            fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-                let gradient = self.gradients.next().expect("a gradient for every weight");
-                let index = self.index;
-                self.index += 1;
-                param.map(|weight| {
-                    let shape = weight.dims();
-                    let flat = self.update.apply(weight.inner(), gradient, self.optimizer, index);
-                    Tensor::from_inner(flat.reshape(shape)).require_grad()
-                })
-            }
-        }
-        let update = Update::new(norm, step, config);
-        let mut writer = Writer { optimizer: self, gradients: gradients.0.into_iter(), index: 0, update };
-        weights::map(network, &mut writer)
+    ) -> M {
+        let state = self.0.clone();
+        // The old state goes before the step, so that it changes in place.
+        let empty = Tensor::empty([0], &state.weights.device());
+        self.0 = AdamState { weights: empty.clone(), first: empty.clone(), second: empty.clone(), average: empty };
+        self.0 = adam(state, gradients.0, adam_step(norm, step, config));
+        network.map(&mut Unflatten { flat: &self.0.weights, start: 0, gradients: true })
     }
 
     /// The network with the averaged weights, for use outside training.
-    pub fn averaged(&self, network: &Network) -> Network {
-        struct Writer<'a> {
-            average: std::slice::Iter<'a, Tensor<1>>,
-        }
-        impl ModuleMapper for Writer<'_> {
-            fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-                let average = self.average.next().expect("an average for every weight").clone();
-                param.map(|weight| average.reshape(weight.dims()))
-            }
-        }
-        use burn::module::Module;
-        weights::map(network.valid(), &mut Writer { average: self.average.iter() })
+    pub fn averaged<M: Module>(&self, network: &M) -> M {
+        // Training changes the average in place.
+        let average = self.0.average.clone().add_scalar(0.0);
+        network.valid().map(&mut Unflatten { flat: &average, start: 0, gradients: false })
     }
 }
 
-/// The numbers of one step.
-struct Update {
-    clip: f64,
-    betas: [f64; 2],
-    /// The learning rate with the bias correction of the first moment in it.
-    rate: f64,
-    /// The bias correction of the second moment.
-    correction: f64,
-    epsilon: f64,
-    decay: f64,
-}
-
-impl Update {
-    fn new(norm: f64, step: u64, config: &TrainConfig) -> Self {
-        let steps = step as f64;
-        let [beta1, beta2] = config.betas;
-        Self {
-            clip: if config.clip > 0.0 && norm > config.clip { config.clip / norm } else { 1.0 },
-            betas: config.betas,
-            rate: learning_rate(step, config) / (1.0 - beta1.powf(steps)),
-            correction: 1.0 - beta2.powf(steps),
-            epsilon: config.epsilon,
-            decay: config.ema.min((1.0 + steps) / (10.0 + steps)),
-        }
-    }
-
-    /// The new weight, flat; the state of weight `index` is brought up to date.
-    fn apply<const D: usize>(
-        &self,
-        weight: Tensor<D>,
-        gradient: Tensor<1>,
-        state: &mut Optimizer,
-        index: usize,
-    ) -> Tensor<1> {
-        let size = weight.shape().num_elements();
-        let [beta1, beta2] = self.betas;
-        let gradient = gradient.mul_scalar(self.clip);
-        let first = state.first[index].clone().mul_scalar(beta1) + gradient.clone().mul_scalar(1.0 - beta1);
-        let second = state.second[index].clone().mul_scalar(beta2) + gradient.square().mul_scalar(1.0 - beta2);
-        let spread = second.clone().div_scalar(self.correction).sqrt().add_scalar(self.epsilon);
-        let weight = weight.reshape([size]) - first.clone().mul_scalar(self.rate) / spread;
-        let average = state.average[index].clone().mul_scalar(self.decay) + weight.clone().mul_scalar(1.0 - self.decay);
-        state.first[index] = first;
-        state.second[index] = second;
-        state.average[index] = average;
-        weight
+/// The numbers of step number `step` (from 1) against a gradient of norm `norm`.
+fn adam_step(norm: f64, step: u64, config: &TrainConfig) -> AdamStep {
+    let steps = step as f64;
+    let [beta1, beta2] = config.betas;
+    AdamStep {
+        clip: if config.clip > 0.0 && norm > config.clip { config.clip / norm } else { 1.0 },
+        betas: config.betas,
+        rate: learning_rate(step, config) / (1.0 - beta1.powf(steps)),
+        correction: 1.0 - beta2.powf(steps),
+        epsilon: config.epsilon,
+        decay: config.ema.min((1.0 + steps) / (10.0 + steps)),
     }
 }
 

@@ -127,21 +127,22 @@ impl Trainer {
         let wrong = |source| CheckpointError::Weights { path: path.to_owned(), source };
         trainer.network = weights::assign(trainer.network, checkpoint.group(Group::Network)).map_err(wrong)?;
         let names = weights::names_and_shapes(&trainer.network);
-        let flat = |group: Group| -> Result<Vec<Tensor<1>>, CheckpointError> {
-            let find = |(name, shape): &(String, Vec<usize>)| {
+        let flat = |group: Group| -> Result<Tensor<1>, CheckpointError> {
+            let mut values = Vec::new();
+            for (name, shape) in &names {
                 let weight = checkpoint.group(group).get(name);
                 let weight = weight.ok_or_else(|| wrong(weights::WeightError::Missing(name.clone())))?;
                 if weight.shape != *shape {
-                    let (found, wanted) = (weight.shape.clone(), shape.clone());
-                    return Err(wrong(weights::WeightError::Shape { name: name.clone(), found, wanted }));
+                    let (name, found, wanted) = (name.clone(), weight.shape.clone(), shape.clone());
+                    return Err(wrong(weights::WeightError::Shape { name, found, wanted }));
                 }
-                let data = TensorData::new(weight.values.clone(), [weight.values.len()]);
-                Ok(Tensor::from_data(data, &trainer.device.clone().inner()))
-            };
-            names.iter().map(find).collect()
+                values.extend_from_slice(&weight.values);
+            }
+            let count = values.len();
+            Ok(Tensor::from_data(TensorData::new(values, [count]), &trainer.device.clone().inner()))
         };
         let (first, second, average) = (flat(Group::First)?, flat(Group::Second)?, flat(Group::Average)?);
-        trainer.optimizer = Optimizer { first, second, average };
+        trainer.optimizer = Optimizer::restore(&trainer.network, first, second, average);
         trainer.step = checkpoint.step;
         Ok(trainer)
     }
@@ -173,14 +174,21 @@ impl Trainer {
     /// The state as a checkpoint.
     pub fn checkpoint(&self) -> Checkpoint {
         let network = weights::collect(&self.network);
-        let like = |flat: &[Tensor<1>]| -> Vec<Weight> {
-            let values = flat.iter().map(|tensor| tensor.to_data().try_to_vec().expect("single precision"));
-            network.iter().zip(values).map(|(weight, values)| Weight { values, ..weight.clone() }).collect()
+        let like = |flat: &Tensor<1>| -> Vec<Weight> {
+            let values: Vec<f32> = flat.to_data().try_to_vec().expect("single precision");
+            let mut rest = values.as_slice();
+            let part = |weight: &Weight| {
+                let (values, others) = rest.split_at(weight.values.len());
+                rest = others;
+                Weight { values: values.to_vec(), ..weight.clone() }
+            };
+            network.iter().map(part).collect()
         };
+        let [first, second, average] = self.optimizer.state().map(like);
         let groups = [
-            (Group::Average, like(&self.optimizer.average)),
-            (Group::First, like(&self.optimizer.first)),
-            (Group::Second, like(&self.optimizer.second)),
+            (Group::Average, average),
+            (Group::First, first),
+            (Group::Second, second),
             (Group::Network, network),
         ];
         Checkpoint::new(self.step, self.record.clone(), groups)
