@@ -28,6 +28,8 @@ pub enum Command {
     Data(DataCommand),
     /// Say how far PFGM's noise has to reach for a data set, and why
     Calibrate(CalibrateArgs),
+    /// Time inference and a training step, as JSON
+    Bench(BenchArgs),
     /// List the presets, or print one as a configuration file to start from
     Presets {
         /// The preset to print
@@ -35,7 +37,7 @@ pub enum Command {
     },
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct DataArgs {
     /// Columns of a table to use, by name or number from 1
     #[arg(long, value_name = "A,B,...", value_delimiter = ',')]
@@ -46,7 +48,7 @@ pub struct DataArgs {
     pub label: Option<String>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct TrainArgs {
     /// A preset (see `pfgm presets`), a TOML file, or with --resume the folder of a run
     #[arg(value_name = "PRESET|FILE.toml")]
@@ -199,4 +201,59 @@ pub struct CalibrateArgs {
     /// tau, the growth of the noise
     #[arg(long, default_value_t = 0.03)]
     pub tau: f64,
+}
+
+/// Networks that exist to be timed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BenchNetwork {
+    /// The twin of bench/torch_resunet.py
+    Resunet,
+}
+
+/// What is timed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BenchTask {
+    /// One evaluation of the network
+    Inference,
+    /// Forward and backward pass, optimiser and average
+    Training,
+}
+
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// A preset (see `pfgm presets`), a TOML file, or the folder of a run
+    #[arg(value_name = "PRESET|FILE.toml|RUN")]
+    pub what: Option<String>,
+
+    /// A network that exists to be timed
+    #[arg(long, value_enum)]
+    pub network: Option<BenchNetwork>,
+
+    /// Only one of the two
+    #[arg(long, value_enum)]
+    pub task: Option<BenchTask>,
+
+    /// Images computed together [default: the preset's or run's; 32 for resunet]
+    #[arg(long, value_name = "N")]
+    pub batch: Option<usize>,
+
+    /// Rounds that are timed, after two that are not
+    #[arg(long, value_name = "N", default_value_t = 9)]
+    pub rounds: usize,
+
+    /// Images of noise of this size instead of the preset's data, as in 28x28x1
+    #[arg(long, value_name = "HxWxC")]
+    pub shape: Option<String>,
+
+    /// Change a value of the configuration, as in --set network.width=64
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+
+    /// Only measure the processor: billions of multiplications and additions per second from registers
+    #[arg(long)]
+    pub probe: bool,
+
+    /// Where to compute: cpu, cuda, cuda:1, wgpu (as far as built in)
+    #[arg(long, default_value = "cpu")]
+    pub device: String,
 }

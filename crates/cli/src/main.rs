@@ -41,6 +41,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Sample(args) => command::sample::run(&args),
         Command::Data(args) => command::data::run(&args),
         Command::Calibrate(args) => command::calibrate::run(&args),
+        Command::Bench(args) => command::bench::run(&args),
         Command::Presets { name } => command::presets::run(name.as_deref()),
     }
 }

@@ -5,7 +5,10 @@ use burn::{
     tensor::{Tensor, activation::softmax},
 };
 
-use crate::backend::{KernelOps, is_fused};
+use crate::{
+    backend::{KernelOps, is_fused},
+    operations,
+};
 
 /// The heads that channels are split into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,13 +23,14 @@ pub struct Heads(pub usize);
 /// # Panics
 /// When there are not three times as many channels as the heads divide.
 pub fn attention(qkv: Tensor<3>, heads: Heads) -> Tensor<3> {
-    let channels = qkv.dims()[2];
+    let [batch, pixels, channels] = qkv.dims();
     assert!(
         heads.0 > 0 && channels.is_multiple_of(3 * heads.0),
         "attention: {:?} does not split into queries, keys and values of {} heads",
         qkv.dims(),
         heads.0
     );
+    operations::add(4 * batch * pixels * pixels * channels / 3);
     if is_fused(&qkv) {
         return Tensor::from_dispatch(Dispatch::fused_attention(qkv.into_dispatch(), heads));
     }

@@ -5,7 +5,10 @@ use burn::{
     tensor::{Tensor, module, ops::ConvOptions},
 };
 
-use crate::backend::{KernelOps, is_fused};
+use crate::{
+    backend::{KernelOps, is_fused},
+    operations,
+};
 
 /// How a convolution is done.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -50,6 +53,8 @@ pub fn conv2d(
         let out = [batch, height.div_ceil(how.stride), width.div_ceil(how.stride), outputs];
         assert_eq!(residual.dims(), out, "conv2d: the residual against the result");
     }
+    let pixels = height.div_ceil(how.stride) * width.div_ceil(how.stride);
+    operations::add(2 * batch * pixels * kh * kw * inputs * outputs);
     if is_fused(&x) {
         let (x, weight, bias) = (x.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());
         return Tensor::from_dispatch(match residual {

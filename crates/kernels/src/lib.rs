@@ -17,6 +17,7 @@ pub mod conv2d;
 pub mod cpu;
 pub mod group_norm;
 pub mod join;
+pub mod operations;
 pub mod pairwise;
 pub mod resample;
 

@@ -191,7 +191,7 @@ fn flatten(path: &str, value: &serde_json::Value, leaves: &mut Vec<(String, Stri
 }
 
 /// The rows to train on, and those held out.
-fn load(config: &Config) -> Result<(Dataset, Option<Dataset>)> {
+pub fn load(config: &Config) -> Result<(Dataset, Option<Dataset>)> {
     let options = OpenOptions { columns: config.data.columns.clone(), label: config.data.label.clone() };
     let dataset = pfgm_data::open(&config.data.source, &options)?;
     let held = config.data.hold_out;

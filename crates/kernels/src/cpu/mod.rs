@@ -11,6 +11,7 @@ pub mod group_norm;
 pub mod join;
 mod math;
 mod matrix;
+pub mod probe;
 mod product;
 pub mod resample;
 mod winograd;

@@ -4,7 +4,7 @@ use burn::{
     module::{Module, Param},
     tensor::{Device, Tensor, TensorData, activation::silu},
 };
-use pfgm_kernels::{Convolution, Normalisation};
+use pfgm_kernels::{Convolution, Normalisation, operations};
 use rand::{Rng, RngExt};
 use rayon::prelude::*;
 
@@ -55,11 +55,13 @@ impl Linear {
     }
 
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        let [inputs, outputs] = self.weight.dims();
+        operations::add(2 * x.dims()[0] * inputs * outputs);
         burn::tensor::module::linear(x, self.weight.val(), self.bias.as_ref().map(Param::val))
     }
 }
 
-/// A convolution of stride 1 that keeps the size.
+/// A convolution.
 #[derive(Module, Debug)]
 pub struct Conv {
     /// `[kernel, kernel, in, out]`
@@ -77,6 +79,12 @@ impl Conv {
 
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         self.fused(x, None, None, 1.0)
+    }
+
+    /// Every `stride`th pixel of the result.
+    pub fn strided(&self, x: Tensor<4>, stride: usize) -> Tensor<4> {
+        let how = Convolution { stride, scale: 1.0 };
+        pfgm_kernels::conv2d(x, self.weight.val(), self.bias.val().unsqueeze(), None, how)
     }
 
     /// `scale (x * weight + bias + shift + residual)`; every image has its own shift.
@@ -100,30 +108,34 @@ impl Conv {
     }
 }
 
-/// Group normalisation in groups of at least four channels, at most 32 groups.
+/// Group normalisation.
 #[derive(Module, Debug)]
 pub struct GroupNorm {
     gamma: Param<Tensor<1>>,
     beta: Param<Tensor<1>>,
     groups: usize,
+    epsilon: f64,
 }
 
 impl GroupNorm {
-    const EPSILON: f64 = 1e-6;
-
+    /// In groups of at least four channels, at most 32 groups.
     pub fn new(channels: usize, init: &mut Initializer) -> Self {
         let most = (channels / 4).clamp(1, 32);
         let groups = (1..=most).rev().find(|groups| channels.is_multiple_of(*groups)).expect("one divides all");
-        Self { gamma: init.constant(channels, 1.0), beta: init.constant(channels, 0.0), groups }
+        Self::with_groups(channels, groups, 1e-6, init)
     }
 
     /// Layer normalisation: one group.
     pub fn layer(channels: usize, init: &mut Initializer) -> Self {
-        Self { gamma: init.constant(channels, 1.0), beta: init.constant(channels, 0.0), groups: 1 }
+        Self::with_groups(channels, 1, 1e-6, init)
+    }
+
+    pub fn with_groups(channels: usize, groups: usize, epsilon: f64, init: &mut Initializer) -> Self {
+        Self { gamma: init.constant(channels, 1.0), beta: init.constant(channels, 0.0), groups, epsilon }
     }
 
     pub fn forward(&self, x: Tensor<4>, activate: bool) -> Tensor<4> {
-        let how = Normalisation { groups: self.groups, epsilon: Self::EPSILON, activate };
+        let how = Normalisation { groups: self.groups, epsilon: self.epsilon, activate };
         pfgm_kernels::group_norm(x, self.gamma.val().unsqueeze(), self.beta.val().unsqueeze(), how)
     }
 

@@ -7,6 +7,7 @@
 mod embedding;
 mod layers;
 pub mod mlp;
+pub mod resunet;
 pub mod unet;
 
 use burn::{
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use layers::{Dropout, Initializer};
 pub use mlp::{Mlp, MlpConfig};
+pub use resunet::ResUnet;
 pub use unet::{Unet, UnetConfig};
 
 /// The choice of a network and its sizes.

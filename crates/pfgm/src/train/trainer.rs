@@ -166,6 +166,11 @@ impl Trainer {
         &self.record
     }
 
+    /// The network as it is.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
     /// The network with averaged weights.
     pub fn averaged(&self) -> Network {
         self.optimizer.averaged(&self.network)
@@ -255,8 +260,11 @@ impl Trainer {
         Ok(())
     }
 
-    /// One step of the optimiser. Returns the loss and the norm of the gradient.
-    fn take_step(&mut self) -> Result<(f64, f64), TrainError> {
+    /// One step of the optimiser, without log or checkpoint. Returns the loss and the norm of the gradient.
+    ///
+    /// # Errors
+    /// When the loss diverges.
+    pub fn take_step(&mut self) -> Result<(f64, f64), TrainError> {
         let train = self.record.config.train.clone();
         let batch = self.draw_batch();
         let part = train.batch.div_ceil(train.accumulate);

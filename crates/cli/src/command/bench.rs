@@ -1,0 +1,239 @@
+//! `pfgm bench`
+
+use std::{fs, path::Path, time::Instant};
+
+use anyhow::{Context, Result, bail};
+use burn::tensor::{Device, Tensor, TensorData};
+use pfgm::{
+    config::TrainConfig,
+    flow::{Denoiser, Query},
+    model::Record,
+    network::ResUnet,
+    train::{FlatGradients, Optimizer, Trainer, checkpoint, checkpoint::Checkpoint},
+};
+use pfgm_data::{Dataset, Labels, Shape, Values};
+use pfgm_kernels::{
+    cpu::{Arch, probe},
+    operations,
+};
+use rand::{RngExt, SeedableRng};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    args::{BenchArgs, BenchNetwork, BenchTask, TrainArgs},
+    command::{sample::Model, train},
+    output::line,
+    resolve,
+};
+
+/// Rounds before those that count: memory and filters are there afterwards.
+const WARM_UP: usize = 2;
+/// Rows and classes of images that are made up.
+const MADE_UP: (usize, u32) = (512, 10);
+
+/// One of the things that are timed.
+type Work<'a> = Box<dyn FnMut() -> Result<()> + 'a>;
+
+pub fn run(args: &BenchArgs) -> Result<()> {
+    if args.probe {
+        line(format!("{:.1}", peak()));
+        return Ok(());
+    }
+    if args.rounds == 0 {
+        bail!("--rounds 0: give at least 1");
+    }
+    let device = pfgm::device::open(&args.device)?;
+    let report = match (args.network, &args.what) {
+        (Some(BenchNetwork::Resunet), None) => resunet(args, &device)?,
+        (None, Some(what)) => flow(args, what, &device)?,
+        (Some(_), Some(_)) => bail!("--network: leave it away with a preset or run, which has a network of its own"),
+        (None, None) => bail!("give a preset, a configuration, a run, or --network resunet"),
+    };
+    line(serde_json::to_string_pretty(&report)?);
+    Ok(())
+}
+
+/// Billions of operations per second from registers, all threads together.
+fn peak() -> f64 {
+    probe::peak(Arch::new()) / 1e9
+}
+
+/// Times everything that was asked for.
+fn report(args: &BenchArgs, name: &str, batch: usize, mut inference: Work, mut training: Option<Work>) -> Result<Value> {
+    let mut failed = None;
+    let forward = operations::count(|| failed = inference().err());
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    let mut tasks = Map::new();
+    if args.task != Some(BenchTask::Training) {
+        tasks.insert("inference".into(), time(args.rounds, batch, forward, &mut inference)?);
+    }
+    if let Some(training) = &mut training {
+        // A backward pass is two more products for each of the forward pass.
+        tasks.insert("training".into(), time(args.rounds, batch, 3 * forward, training)?);
+    }
+    Ok(json!({
+        "network": name,
+        "batch": batch,
+        "threads": rayon::current_num_threads(),
+        "vector_unit": probe::name(Arch::new()),
+        "tasks": tasks,
+        "peak_memory_mb": status("VmHWM:").map(|kilobytes| kilobytes / 1024.0),
+    }))
+}
+
+/// Times one thing, with the speed of the processor before and after every round.
+fn time(rounds: usize, batch: usize, operations: u64, work: &mut Work) -> Result<Value> {
+    for _ in 0..WARM_UP {
+        work()?;
+    }
+    let (mut seconds, mut peaks, mut faults) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        let (before, faults_before) = (peak(), page_faults());
+        let started = Instant::now();
+        work()?;
+        seconds.push(started.elapsed().as_secs_f64());
+        faults.extend(page_faults().zip(faults_before).map(|(after, before)| after - before));
+        peaks.push(before.min(peak()));
+    }
+    let mut sorted = seconds.clone();
+    sorted.sort_by(f64::total_cmp);
+    let median = (sorted[(rounds - 1) / 2] + sorted[rounds / 2]) / 2.0;
+    let mean_faults = (!faults.is_empty()).then(|| faults.iter().sum::<u64>() as f64 / faults.len() as f64);
+    let milliseconds = |seconds: f64| (seconds * 1e6).round() / 1e3;
+    Ok(json!({
+        "median_ms": milliseconds(median),
+        "min_ms": milliseconds(sorted[0]),
+        "max_ms": milliseconds(sorted[rounds - 1]),
+        "images_per_second": (batch as f64 / median).round(),
+        "gflop": (operations as f64 / 1e7).round() / 100.0,
+        "gflops": (operations as f64 / median / 1e8).round() / 10.0,
+        "page_faults": mean_faults,
+        "samples_ms": seconds.into_iter().map(milliseconds).collect::<Vec<_>>(),
+        "peak_gflops": peaks.into_iter().map(f64::round).collect::<Vec<_>>(),
+    }))
+}
+
+/// A number of /proc/self/status, where there is one.
+fn status(key: &str) -> Option<f64> {
+    let text = fs::read_to_string("/proc/self/status").ok()?;
+    text.lines().find_map(|line| line.strip_prefix(key)?.split_whitespace().next()?.parse().ok())
+}
+
+/// Pages that this process touched for the first time, where the system says.
+fn page_faults() -> Option<u64> {
+    let text = fs::read_to_string("/proc/self/stat").ok()?;
+    // The name of the program may hold spaces; the fields after it may not.
+    text.rsplit(')').next()?.split_whitespace().nth(7)?.parse().ok()
+}
+
+fn normal(count: usize, seed: u64) -> Vec<f32> {
+    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
+    // Only the spread matters here: a uniform distribution of unit variance.
+    (0..count).map(|_| rng.random_range(-1.732..1.732)).collect()
+}
+
+/// The network that PyTorch has too.
+fn resunet(args: &BenchArgs, device: &Device) -> Result<Value> {
+    let batch = args.batch.unwrap_or(32);
+    let [height, width, channels] = ResUnet::IMAGE;
+    let image = normal(batch * height * width * channels, 1);
+    let embedding = normal(batch * ResUnet::EMBEDDING, 2);
+    let inputs = |device: &Device| {
+        let image = TensorData::new(image.clone(), [batch, height, width, channels]);
+        let embedding = TensorData::new(embedding.clone(), [batch, ResUnet::EMBEDDING]);
+        (Tensor::<4>::from_data(image, device), Tensor::<2>::from_data(embedding, device))
+    };
+    let network = ResUnet::new(0, device);
+    let (x, e) = inputs(device);
+    let inference = Box::new(move || {
+        let y = network.forward(x.clone(), e.clone()).into_data();
+        std::hint::black_box(y.as_slice::<f32>().context("single precision")?[0]);
+        Ok(())
+    });
+    let training: Option<Work> = (args.task != Some(BenchTask::Inference)).then(|| {
+        let device = device.clone().autodiff();
+        let mut network = ResUnet::new(0, &device);
+        let mut optimizer = Optimizer::new(&network);
+        let (x, e) = inputs(&device);
+        let config = TrainConfig { clip: 0.0, ..TrainConfig::default() };
+        let mut step = 0;
+        let work: Work = Box::new(move || {
+            let loss = (network.forward(x.clone(), e.clone()) - x.clone()).square().sum();
+            let gradients = FlatGradients::take(&network, &mut loss.backward());
+            step += 1;
+            network = optimizer.step(network.clone(), gradients, 0.0, step, &config);
+            Ok(())
+        });
+        work
+    });
+    report(args, "resunet", batch, inference, training)
+}
+
+/// The network of a preset, a configuration or a run.
+fn flow(args: &BenchArgs, what: &str, device: &Device) -> Result<Value> {
+    let saved = Path::new(what).exists() && !what.ends_with(".toml");
+    let (config, checkpoint) = if saved {
+        let checkpoint = Checkpoint::read(&checkpoint::find(Path::new(what))?)?;
+        (checkpoint.record.config.clone(), Some(checkpoint))
+    } else {
+        let mut set = args.set.clone();
+        set.extend(args.batch.map(|batch| format!("train.batch={batch}")));
+        (resolve::config(&TrainArgs { what: what.to_owned(), set, ..TrainArgs::default() })?.config, None)
+    };
+    let mut config = config;
+    config.train.batch = args.batch.unwrap_or(config.train.batch);
+    let batch = config.train.batch;
+    let data = match &args.shape {
+        Some(shape) => made_up(shape)?,
+        None => train::load(&config).context("--shape 28x28x1 measures without data")?.0,
+    };
+    let model = match &checkpoint {
+        Some(_) => Model::load(Path::new(what), &args.device)?,
+        None => {
+            let record = Record::resolve(config.clone(), &data)?;
+            Model { network: record.network(device)?, record, device: device.clone() }
+        }
+    };
+    let classes = model.record.data.classes.len() as u32;
+    let labels = (0..batch as u32).map(|item| item.checked_rem(classes)).collect();
+    let dim = model.record.dim();
+    let denoiser = model.record.denoiser(&model.network, labels, 1.0, batch, device);
+    let x: Vec<f64> = normal(batch * dim, 1).into_iter().map(f64::from).collect();
+    let (sigma, item) = (vec![1.0; batch], (0..batch).collect::<Vec<_>>());
+    let mut out = vec![0.0; batch * dim];
+    let inference = Box::new(move || {
+        denoiser.denoise(&Query { x: &x, sigma: &sigma, item: &item }, &mut out);
+        Ok(())
+    });
+    let training: Option<Work> = if args.task == Some(BenchTask::Inference) {
+        None
+    } else {
+        let record = Record::resolve(config, &data)?;
+        let mut trainer = Trainer::new(record, data, None, device)?;
+        Some(Box::new(move || Ok(trainer.take_step().map(|_| ())?)))
+    };
+    report(args, what, batch, inference, training)
+}
+
+/// Images of noise, as large as those of the data set that is not there.
+fn made_up(shape: &str) -> Result<Dataset> {
+    let sides: Vec<usize> = shape.split('x').filter_map(|side| side.parse().ok()).collect();
+    let [height, width, channels @ (1 | 3)] = sides[..] else {
+        bail!("--shape {shape}: write height, width and 1 or 3 channels, as in 28x28x1");
+    };
+    let (rows, classes) = MADE_UP;
+    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(3);
+    Ok(Dataset {
+        name: "noise".into(),
+        shape: Shape::Image { height, width, channels },
+        values: Values::Bytes((0..rows * height * width * channels).map(|_| rng.random()).collect()),
+        range: (0.0, 255.0),
+        labels: Some(Labels {
+            of_row: (0..rows as u32).map(|row| row % classes).collect(),
+            names: (0..classes).map(|class| class.to_string()).collect(),
+        }),
+        columns: Vec::new(),
+    })
+}

@@ -1,0 +1,48 @@
+//! How fast the processor is just now.
+
+use std::{hint::black_box, time::Instant};
+
+use pulp::{Arch, Simd, WithSimd};
+
+/// Chains of multiply-adds side by side: more than their latency needs.
+const CHAINS: usize = 12;
+
+struct Chains {
+    rounds: usize,
+}
+
+impl WithSimd for Chains {
+    /// Something that depends on every round, and the multiplications and additions of one.
+    type Output = (f32, usize);
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> Self::Output {
+        let (factor, term) = (simd.splat_f32s(0.999), simd.splat_f32s(0.001));
+        let mut sums = [simd.splat_f32s(1.0); CHAINS];
+        for _ in 0..self.rounds {
+            for sum in &mut sums {
+                *sum = simd.mul_add_e_f32s(*sum, factor, term);
+            }
+        }
+        let mut total = 0.0;
+        for sum in sums {
+            total += simd.reduce_sum_f32s(sum);
+        }
+        (total, 2 * CHAINS * S::F32_LANES)
+    }
+}
+
+/// Single-precision operations per second of all threads together, from registers: what bounds every kernel.
+///
+/// Takes a few milliseconds.
+pub fn peak(arch: Arch) -> f64 {
+    let rounds = 400_000;
+    let started = Instant::now();
+    let each = rayon::broadcast(|_| black_box(arch.dispatch(Chains { rounds: black_box(rounds) })).1);
+    (each.into_iter().sum::<usize>() * rounds) as f64 / started.elapsed().as_secs_f64()
+}
+
+/// What the vector unit is called.
+pub fn name(arch: Arch) -> String {
+    format!("{arch:?}").split('(').next().unwrap_or_default().to_lowercase()
+}
