@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::{
     buffer::{Shared, with_scratch},
-    math::exp,
+    math::{exp, load, store},
     matrix::{Matrix, MatrixMut, Then, multiply},
 };
 
@@ -71,31 +71,31 @@ impl WithSimd for Softmax<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        // Several sums side by side, so that they become vectors.
-        let mut most = [f32::NEG_INFINITY; 16];
-        let (chunks, rest) = self.0.as_chunks::<16>();
-        for chunk in chunks {
-            for (most, value) in most.iter_mut().zip(chunk) {
-                *most = if *value > *most { *value } else { *most };
-            }
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (row, lanes) = (self.0, S::F32_LANES);
+        let whole = row.len() / lanes * lanes;
+        let mut most = simd.splat_f32s(f32::NEG_INFINITY);
+        for at in (0..whole).step_by(lanes) {
+            most = simd.max_f32s(most, load(simd, row, at, lanes));
         }
-        let largest = most.iter().chain(rest).fold(f32::NEG_INFINITY, |a, &b| if b > a { b } else { a });
-        let mut sums = [0.0_f32; 16];
-        let (chunks, rest) = self.0.as_chunks_mut::<16>();
-        for chunk in chunks {
-            for (sum, value) in sums.iter_mut().zip(chunk) {
-                *value = exp(*value - largest);
-                *sum += *value;
-            }
+        let mut largest = simd.reduce_max_f32s(most);
+        for &value in &row[whole..] {
+            largest = largest.max(value);
         }
-        let mut total: f32 = sums.iter().sum();
-        for value in rest {
-            *value = exp(*value - largest);
+        let most = simd.splat_f32s(largest);
+        let mut sums = simd.splat_f32s(0.0);
+        for at in (0..whole).step_by(lanes) {
+            let value = exp(simd, simd.sub_f32s(load(simd, row, at, lanes), most));
+            store(simd, row, at, lanes, value);
+            sums = simd.add_f32s(sums, value);
+        }
+        let mut total = simd.reduce_sum_f32s(sums);
+        for value in &mut row[whole..] {
+            *value = (*value - largest).exp();
             total += *value;
         }
         let factor = 1.0 / total;
-        for value in self.0 {
+        for value in row {
             *value *= factor;
         }
     }

@@ -1,7 +1,7 @@
 //! Memory that is used again: a buffer goes back to a pool when it is dropped, and the next of its size comes from there.
 //!
 //! Without it every operation of a step would get fresh pages from the system, touch each for the first time, and give them
-//! back. The pool never holds more than was in use at once before.
+//! back. What is in use and what is kept together never exceed by much what was in use at once before.
 
 use std::{
     cell::RefCell,
@@ -79,6 +79,10 @@ struct Pool {
     most_lines: usize,
 }
 
+/// What the pool may hold beyond the most that was in use: a share of that, and a number of lines (16 MB).
+const SPARE: usize = 4;
+const SPARE_LINES: usize = 1 << 18;
+
 static POOL: Mutex<Pool> = Mutex::new(Pool { free: BTreeMap::new(), free_lines: 0, used_lines: 0, most_lines: 0 });
 
 impl Pool {
@@ -88,15 +92,18 @@ impl Pool {
     }
 
     fn take(&mut self, lines: usize) -> Vec<Line> {
-        self.used_lines += lines;
-        self.most_lines = self.most_lines.max(self.used_lines);
-        match self.free.get_mut(&lines).and_then(Vec::pop) {
+        // The smallest that is large enough, unless most of it would lie idle.
+        let fitting = self.free.range_mut(lines..=2 * lines).find(|(_, free)| !free.is_empty());
+        let memory = match fitting.and_then(|(_, free)| free.pop()) {
             Some(memory) => {
-                self.free_lines -= lines;
+                self.free_lines -= memory.len();
                 memory
             }
             None => vec![Line::ZERO; lines],
-        }
+        };
+        self.used_lines += memory.len();
+        self.most_lines = self.most_lines.max(self.used_lines);
+        memory
     }
 
     /// Takes memory back; returns what is too much to be kept.
@@ -106,7 +113,7 @@ impl Pool {
         self.free_lines += lines;
         self.free.entry(lines).or_default().push(memory);
         let mut surplus = Vec::new();
-        while self.used_lines + self.free_lines > self.most_lines {
+        while self.used_lines + self.free_lines > self.most_lines + self.most_lines / SPARE + SPARE_LINES {
             // Other sizes first: this one was needed just now.
             let other = self.free.iter().rev().find(|(size, free)| **size != lines && !free.is_empty());
             let size = other.map_or(lines, |(size, _)| *size);
@@ -185,21 +192,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_is_used_again_and_never_held_beyond_what_was_in_use() {
+    fn memory_is_used_again_and_not_held_far_beyond_what_was_in_use() {
         let mut pool = Pool { free: BTreeMap::new(), free_lines: 0, used_lines: 0, most_lines: 0 };
-        let (a, b) = (pool.take(8), pool.take(16));
+        let large = SPARE_LINES;
+        let (a, b) = (pool.take(large), pool.take(3 * large));
         let at = a.as_ptr();
         assert!(pool.give_back(a).is_empty());
-        assert_eq!(pool.take(8).as_ptr(), at, "the same memory");
-        // 24 lines were in use at once: another 16 fit beside the first 16 only until one comes back.
-        let c = pool.take(16);
+        let a = pool.take(large - 1);
+        assert_eq!(a.as_ptr(), at, "the same memory serves a little less");
+        assert_eq!((pool.used_lines, pool.free_lines, pool.most_lines), (4 * large, 0, 4 * large));
+        assert!(pool.give_back(a).is_empty());
         assert!(pool.give_back(b).is_empty());
-        assert!(pool.give_back(c).is_empty());
-        assert_eq!((pool.used_lines, pool.free_lines, pool.most_lines), (8, 32, 40));
-        let d = pool.take(32);
-        let surplus = pool.give_back(d);
-        assert_eq!(surplus.iter().map(Vec::len).sum::<usize>(), 32, "the two of 16 lines go");
-        assert_eq!(pool.free_lines, 32);
+        let small = pool.take(large / 4);
+        assert_eq!(small.len(), large / 4, "most of a large one would lie idle");
+        let mut surplus = pool.give_back(small).len();
+        // Sizes of which none serves for another.
+        for lines in [9 * large, 27 * large] {
+            let memory = pool.take(lines);
+            surplus += pool.give_back(memory).len();
+            assert!(pool.free_lines <= lines + lines / SPARE + SPARE_LINES, "{} lines are kept", pool.free_lines);
+        }
+        assert!(surplus > 0);
+        assert_eq!(pool.used_lines, 0);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::math::sigmoid;
+use super::math::{load, sigmoid, store};
 
 /// The sizes of a normalisation.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,23 +48,35 @@ impl Geometry {
     /// The mean over each group, from the sums over each channel, given back to each of its channels.
     fn group_means(self, sums: &mut [f32]) {
         let size = self.channels / self.groups;
-        for group in sums.chunks_exact_mut(size) {
+        for group in sums[..self.channels].chunks_exact_mut(size) {
             let total: f32 = group.iter().sum();
             group.fill(total / (self.pixels * size) as f32);
         }
     }
 
+    /// A value for each channel, with room for whole vectors.
+    fn row_of<S: Simd>(self, values: &[f32]) -> Vec<f32> {
+        let mut row = vec![0.0; self.channels.next_multiple_of(S::F32_LANES)];
+        row[..values.len()].copy_from_slice(values);
+        row
+    }
+
     #[inline(always)]
-    fn statistics(self, x: &[f32]) -> Statistics {
-        let mut mean = vec![0.0; self.channels];
-        for pixel in x.chunks_exact(self.channels) {
-            mean.iter_mut().zip(pixel).for_each(|(sum, value)| *sum += value);
+    fn statistics<S: Simd>(self, simd: S, x: &[f32]) -> Statistics {
+        let channels = self.channels;
+        let (mut mean, mut scale) = (self.row_of::<S>(&[]), self.row_of::<S>(&[]));
+        for x in x.chunks_exact(channels) {
+            for c in (0..channels).step_by(S::F32_LANES) {
+                let sum = simd.add_f32s(whole(simd, &mean, c), load(simd, x, c, channels - c));
+                put::<S>(&mut mean, c, sum);
+            }
         }
         self.group_means(&mut mean);
-        let mut scale = vec![0.0_f32; self.channels];
-        for pixel in x.chunks_exact(self.channels) {
-            for ((sum, value), mean) in scale.iter_mut().zip(pixel).zip(&mean) {
-                *sum = (value - mean).mul_add(value - mean, *sum);
+        for x in x.chunks_exact(channels) {
+            for c in (0..channels).step_by(S::F32_LANES) {
+                let centred = simd.sub_f32s(load(simd, x, c, channels - c), whole(simd, &mean, c));
+                let sum = simd.mul_add_e_f32s(centred, centred, whole(simd, &scale, c));
+                put::<S>(&mut scale, c, sum);
             }
         }
         self.group_means(&mut scale);
@@ -73,15 +85,21 @@ impl Geometry {
     }
 
     #[inline(always)]
-    fn forward_image(self, x: &[f32], gamma: &[f32], beta: &[f32], y: &mut [f32]) {
-        let Statistics { mean, scale } = self.statistics(x);
+    fn forward_image<S: Simd>(self, simd: S, x: &[f32], gamma: &[f32], beta: &[f32], y: &mut [f32]) {
+        let channels = self.channels;
+        let Statistics { mean, mut scale } = self.statistics(simd, x);
         // gamma (x - mean) scale + beta = x factor + offset
-        let factor: Vec<f32> = scale.iter().zip(gamma).map(|(scale, gamma)| scale * gamma).collect();
-        let offset: Vec<f32> = mean.iter().zip(&factor).zip(beta).map(|((mean, f), beta)| beta - mean * f).collect();
-        for (x, y) in x.chunks_exact(self.channels).zip(y.chunks_exact_mut(self.channels)) {
-            for (((y, x), factor), offset) in y.iter_mut().zip(x).zip(&factor).zip(&offset) {
-                let z = x.mul_add(*factor, *offset);
-                *y = if self.activate { z * sigmoid(z) } else { z };
+        let mut offset = self.row_of::<S>(beta);
+        for c in 0..channels {
+            scale[c] *= gamma[c];
+            offset[c] -= mean[c] * scale[c];
+        }
+        for (x, y) in x.chunks_exact(channels).zip(y.chunks_exact_mut(channels)) {
+            for c in (0..channels).step_by(S::F32_LANES) {
+                let x = load(simd, x, c, channels - c);
+                let z = simd.mul_add_e_f32s(x, whole(simd, &scale, c), whole(simd, &offset, c));
+                let value = if self.activate { simd.mul_f32s(z, sigmoid(simd, z)) } else { z };
+                store(simd, y, c, channels - c, value);
             }
         }
     }
@@ -89,8 +107,9 @@ impl Geometry {
     /// Writes the gradients for the input, gamma and beta.
     #[inline(always)]
     #[expect(clippy::too_many_arguments, reason = "four operands and three results")]
-    fn gradient_image(
+    fn gradient_image<S: Simd>(
         self,
+        simd: S,
         x: &[f32],
         gamma: &[f32],
         beta: &[f32],
@@ -99,39 +118,73 @@ impl Geometry {
         d_gamma: &mut [f32],
         d_beta: &mut [f32],
     ) {
-        let Statistics { mean, scale } = self.statistics(x);
         let channels = self.channels;
-        d_gamma.fill(0.0);
-        d_beta.fill(0.0);
+        let Statistics { mean, scale } = self.statistics(simd, x);
+        let (gamma, beta) = (self.row_of::<S>(gamma), self.row_of::<S>(beta));
+        let (mut gamma_sum, mut beta_sum) = (self.row_of::<S>(&[]), self.row_of::<S>(&[]));
+        let one = simd.splat_f32s(1.0);
         // First the gradient behind SiLU, kept in dx, and its sums.
         for ((x, dy), dx) in x.chunks_exact(channels).zip(dy.chunks_exact(channels)).zip(dx.chunks_exact_mut(channels))
         {
-            for c in 0..channels {
-                let normal = (x[c] - mean[c]) * scale[c];
-                let gradient = if self.activate {
-                    let z = normal.mul_add(gamma[c], beta[c]);
-                    let s = sigmoid(z);
-                    dy[c] * s * z.mul_add(1.0 - s, 1.0)
-                } else {
-                    dy[c]
-                };
-                dx[c] = gradient;
-                d_gamma[c] = gradient.mul_add(normal, d_gamma[c]);
-                d_beta[c] += gradient;
+            for c in (0..channels).step_by(S::F32_LANES) {
+                let left = channels - c;
+                let centred = simd.sub_f32s(load(simd, x, c, left), whole(simd, &mean, c));
+                let normal = simd.mul_f32s(centred, whole(simd, &scale, c));
+                let mut gradient = load(simd, dy, c, left);
+                if self.activate {
+                    let z = simd.mul_add_e_f32s(normal, whole(simd, &gamma, c), whole(simd, &beta, c));
+                    let s = sigmoid(simd, z);
+                    let slope = simd.mul_f32s(s, simd.mul_add_e_f32s(z, simd.sub_f32s(one, s), one));
+                    gradient = simd.mul_f32s(gradient, slope);
+                }
+                store(simd, dx, c, left, gradient);
+                let gamma_more = simd.mul_add_e_f32s(gradient, normal, whole(simd, &gamma_sum, c));
+                let beta_more = simd.add_f32s(gradient, whole(simd, &beta_sum, c));
+                put::<S>(&mut gamma_sum, c, gamma_more);
+                put::<S>(&mut beta_sum, c, beta_more);
             }
         }
-        // Then what the statistics take back: dx = scale (g - mean(g) - normal mean(g normal)), g = gradient gamma.
-        let mut level: Vec<f32> = d_beta.iter().zip(gamma).map(|(sum, gamma)| sum * gamma).collect();
-        let mut slope: Vec<f32> = d_gamma.iter().zip(gamma).map(|(sum, gamma)| sum * gamma).collect();
+        d_gamma.copy_from_slice(&gamma_sum[..channels]);
+        d_beta.copy_from_slice(&beta_sum[..channels]);
+        // Then what the statistics take back: dx = scale (g - mean(g) - normal mean(g normal)), g = gradient gamma. In
+        // terms of x and the gradient that is `gradient factor - x slope - level`.
+        let (mut level, mut slope) = (beta_sum, gamma_sum);
+        for c in 0..channels {
+            level[c] *= gamma[c];
+            slope[c] *= gamma[c];
+        }
         self.group_means(&mut level);
         self.group_means(&mut slope);
+        let mut factor = gamma;
+        for c in 0..channels {
+            factor[c] *= scale[c];
+            slope[c] *= scale[c] * scale[c];
+            level[c] = level[c] * scale[c] - mean[c] * slope[c];
+        }
         for (x, dx) in x.chunks_exact(channels).zip(dx.chunks_exact_mut(channels)) {
-            for c in 0..channels {
-                let normal = (x[c] - mean[c]) * scale[c];
-                dx[c] = scale[c] * (dx[c] * gamma[c] - level[c] - normal * slope[c]);
+            for c in (0..channels).step_by(S::F32_LANES) {
+                let left = channels - c;
+                let gradient = simd.mul_f32s(load(simd, dx, c, left), whole(simd, &factor, c));
+                let taken =
+                    simd.mul_add_e_f32s(load(simd, x, c, left), whole(simd, &slope, c), whole(simd, &level, c));
+                store(simd, dx, c, left, simd.sub_f32s(gradient, taken));
             }
         }
     }
+}
+
+/// A vector of a row that has room for whole ones.
+#[inline(always)]
+fn whole<S: Simd>(simd: S, row: &[f32], c: usize) -> S::f32s {
+    load(simd, row, c, S::F32_LANES)
+}
+
+/// Writes a vector of a row that has room for whole ones.
+#[inline(always)]
+fn put<S: Simd>(row: &mut [f32], c: usize, value: S::f32s) {
+    let row = &mut row[c..c + S::F32_LANES];
+    // SAFETY: the slice holds a whole vector.
+    unsafe { row.as_mut_ptr().cast::<S::f32s>().write_unaligned(value) };
 }
 
 /// [`Geometry::forward_image`] as `pulp` wants it: what it calls is compiled for the vector unit that is there.
@@ -147,8 +200,8 @@ impl WithSimd for Forward<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        self.geometry.forward_image(self.x, self.gamma, self.beta, self.y);
+    fn with_simd<S: Simd>(self, simd: S) {
+        self.geometry.forward_image(simd, self.x, self.gamma, self.beta, self.y);
     }
 }
 
@@ -168,9 +221,9 @@ impl WithSimd for Gradient<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
+    fn with_simd<S: Simd>(self, simd: S) {
         let Self { geometry, x, gamma, beta, dy, dx, d_gamma, d_beta } = self;
-        geometry.gradient_image(x, gamma, beta, dy, dx, d_gamma, d_beta);
+        geometry.gradient_image(simd, x, gamma, beta, dy, dx, d_gamma, d_beta);
     }
 }
 
