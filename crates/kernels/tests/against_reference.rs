@@ -3,7 +3,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use pfgm_kernels::{
-    Convolution, Filter, Heads, Normalisation, attention, conv2d, double, group_norm, halve, join, resample::Resampling,
+    Convolution, Dropped, Filter, Heads, Normalisation, attention, conv2d, double, dropout, group_norm, halve, join, resample::Resampling,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -163,6 +163,15 @@ fn joins() {
         let what = format!("{left} and {right} channels");
         assert_same(&mut source, fast, slow, &[&Parent::Image(x), &Parent::Image(y)], &what);
     }
+}
+
+#[test]
+fn dropouts() {
+    let mut source = Source::new(8);
+    let x = source.tensor([3, 2, 2, 5]);
+    let dropped = Dropped::new(vec![vec![0, 7, 19], vec![], (0..20).collect()], 1.25);
+    let (fast, slow) = (dropout(x.clone(), dropped.clone()), pfgm_kernels::dropout::reference(x.clone(), &dropped));
+    assert_same(&mut source, fast, slow, &[&Parent::Image(x)], "dropout");
 }
 
 #[test]

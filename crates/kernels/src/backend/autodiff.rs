@@ -12,7 +12,7 @@ use burn::backend::{
 };
 
 use super::{KernelGradients, KernelOps};
-use crate::{attention::Heads, conv2d::Convolution, group_norm::Normalisation, resample::Resampling};
+use crate::{attention::Heads, conv2d::Convolution, dropout::Dropped, group_norm::Normalisation, resample::Resampling};
 
 /// What the gradients of a convolution are computed from.
 #[derive(Clone, Debug)]
@@ -133,6 +133,21 @@ impl<B: KernelGradients> Backward<B, 1> for ResampleBackward {
 }
 
 #[derive(Debug)]
+struct DropoutBackward;
+
+impl<B: KernelGradients> Backward<B, 1> for DropoutBackward {
+    type State = Dropped;
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let [parent] = ops.parents;
+        let grad = grads.consume::<B>(&ops.node);
+        if let Some(node) = parent {
+            grads.register::<B>(node.id, B::fused_dropout_gradient(grad, ops.state));
+        }
+    }
+}
+
+#[derive(Debug)]
 struct JoinBackward;
 
 impl<B: KernelGradients> Backward<B, 2> for JoinBackward {
@@ -221,6 +236,15 @@ impl<B: KernelOps + KernelGradients, C: CheckpointStrategy> KernelOps for Autodi
         let y = B::fused_resample(x.into_primitive(), how);
         match prepared {
             OpsKind::Tracked(prepared) => prepared.finish(how, y),
+            OpsKind::UnTracked(prepared) => prepared.finish(y),
+        }
+    }
+
+    fn fused_dropout(x: FloatTensor<Self>, dropped: Dropped) -> FloatTensor<Self> {
+        let prepared = DropoutBackward.prepare::<C>([x.node()]).compute_bound().stateful();
+        let y = B::fused_dropout(x.into_primitive(), dropped.clone());
+        match prepared {
+            OpsKind::Tracked(prepared) => prepared.finish(dropped, y),
             OpsKind::UnTracked(prepared) => prepared.finish(y),
         }
     }

@@ -6,7 +6,7 @@ use burn::{
     backend::{Flex, TensorMetadata, flex::FlexTensor},
     tensor::{DType, TensorData},
 };
-use burn_std::{AccessError, AccessPolicy, AllocationController, AllocationProperty, Bytes};
+use burn_std::{AccessError, AccessPolicy, AllocationController, AllocationProperty, Bytes, Shape};
 
 use super::{KernelGradients, KernelOps, OptimizerOps, filters::filters};
 use crate::{
@@ -16,8 +16,9 @@ use crate::{
     cpu::{
         Arch, Buffer, adam, attention,
         conv2d::{self, Epilogue, Geometry},
-        group_norm, join, resample,
+        dropout, group_norm, join, resample,
     },
+    dropout::Dropped,
     group_norm::Normalisation,
     resample::Resampling,
 };
@@ -66,6 +67,10 @@ impl AllocationController for Pooled {
 
 /// A tensor of values in pooled memory.
 fn tensor<const D: usize>(buffer: Buffer, shape: [usize; D]) -> FlexTensor {
+    with_shape(buffer, Shape::from(shape))
+}
+
+fn with_shape(buffer: Buffer, shape: Shape) -> FlexTensor {
     let len = size_of_val(buffer.values());
     // SAFETY: all of the buffer is initialised.
     let bytes = unsafe { Bytes::from_controller(Box::new(Pooled(buffer)), len) };
@@ -127,6 +132,13 @@ fn resampled(x: FlexTensor, double: bool, taps: &[f32], scale: f32) -> FlexTenso
     filled([batch, height, width, channels], |y| resample::halve(arch, geometry, taps, scale, x.values(), y))
 }
 
+fn thinned(x: FlexTensor, dropped: &Dropped) -> FlexTensor {
+    let x = Dense::new(x);
+    let mut y = Buffer::new(x.values().len());
+    dropout::dropout(dropped, x.values(), y.values_mut());
+    with_shape(y, x.0.shape())
+}
+
 fn convolved(
     x: FlexTensor,
     weight: FlexTensor,
@@ -182,6 +194,10 @@ impl KernelOps for Flex {
 
     fn fused_resample(x: FlexTensor, how: Resampling) -> FlexTensor {
         resampled(x, how.double, how.filter.taps(), if how.double { 4.0 } else { 1.0 })
+    }
+
+    fn fused_dropout(x: FlexTensor, dropped: Dropped) -> FlexTensor {
+        thinned(x, &dropped)
     }
 
     fn fused_join(a: FlexTensor, b: FlexTensor) -> FlexTensor {
@@ -302,6 +318,10 @@ impl KernelGradients for Flex {
     fn fused_resample_gradient(grad: FlexTensor, how: Resampling) -> FlexTensor {
         // Doubling is four times the transposed of halving.
         resampled(grad, !how.double, how.filter.taps(), if how.double { 4.0 } else { 1.0 })
+    }
+
+    fn fused_dropout_gradient(grad: FlexTensor, dropped: Dropped) -> FlexTensor {
+        thinned(grad, &dropped)
     }
 
     fn fused_split(grad: FlexTensor, channels: usize) -> (FlexTensor, FlexTensor) {

@@ -9,7 +9,7 @@ use burn::{
     tensor::{DType, Tensor},
 };
 
-use crate::{adam::AdamStep, attention::Heads, conv2d::Convolution, group_norm::Normalisation, resample::Resampling};
+use crate::{adam::AdamStep, attention::Heads, conv2d::Convolution, dropout::Dropped, group_norm::Normalisation, resample::Resampling};
 
 /// The operations that have an implementation of their own on the CPU. Tensors are single precision, images
 /// channels-last.
@@ -45,6 +45,9 @@ pub trait KernelOps: Backend {
 
     /// [`halve`](crate::halve) and [`double`](crate::double).
     fn fused_resample(x: FloatTensor<Self>, how: Resampling) -> FloatTensor<Self>;
+
+    /// [`dropout`](crate::dropout).
+    fn fused_dropout(x: FloatTensor<Self>, dropped: Dropped) -> FloatTensor<Self>;
 
     /// [`join`](crate::join).
     fn fused_join(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self>;
@@ -92,6 +95,9 @@ pub trait KernelGradients: Backend {
 
     /// The resampling's gradient.
     fn fused_resample_gradient(grad: FloatTensor<Self>, how: Resampling) -> FloatTensor<Self>;
+
+    /// The dropout's gradient.
+    fn fused_dropout_gradient(grad: FloatTensor<Self>, dropped: Dropped) -> FloatTensor<Self>;
 
     /// The gradients for the first `channels` channels, and the others.
     fn fused_split(grad: FloatTensor<Self>, channels: usize) -> (FloatTensor<Self>, FloatTensor<Self>);

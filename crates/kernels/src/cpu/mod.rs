@@ -7,6 +7,7 @@ pub mod adam;
 pub mod attention;
 mod buffer;
 pub mod conv2d;
+pub mod dropout;
 pub mod group_norm;
 pub mod join;
 mod math;

@@ -4,8 +4,8 @@ use burn::{
     module::{Module, Param},
     tensor::{Device, Tensor, TensorData, activation::silu},
 };
-use pfgm_kernels::{Convolution, Normalisation, operations};
-use rand::{Rng, RngExt};
+use pfgm_kernels::{Convolution, Dropped, Normalisation, operations};
+use rand::RngExt;
 use rayon::prelude::*;
 
 use crate::random::{Purpose, Stream, stream};
@@ -185,16 +185,24 @@ impl Dropout {
             return x;
         }
         let shape = x.dims();
-        let per_item = shape[1..].iter().product::<usize>();
-        let keep = 1.0 / (1.0 - probability as f32);
+        let values = shape[1..].iter().product::<usize>();
         assert_eq!(self.streams.len(), shape[0], "dropout: one stream for each item of the batch");
-        let threshold = (probability * f64::from(u32::MAX)) as u32;
-        let mut mask = vec![keep; per_item * shape[0]];
-        mask.par_chunks_exact_mut(per_item).zip(&mut self.streams).for_each(|(mask, stream)| {
-            mask.iter_mut().filter(|_| stream.next_u32() < threshold).for_each(|value| *value = 0.0);
+        // From one dropped value to the next the distance is geometric: far fewer draws than values.
+        let rate = (1.0 - probability).ln().recip();
+        let places = self.streams.par_iter_mut().map(|stream| {
+            let mut places = Vec::with_capacity((values as f64 * probability * 1.1) as usize + 8);
+            let mut next = 0_usize;
+            loop {
+                let gap = (1.0 - stream.random::<f64>()).ln() * rate;
+                next = next.saturating_add(gap as usize);
+                if next >= values {
+                    return places;
+                }
+                places.push(next as u32);
+                next += 1;
+            }
         });
-        let mask = Tensor::from_data(TensorData::new(mask, shape), &x.device());
-        x * mask
+        pfgm_kernels::dropout(x, Dropped::new(places.collect(), 1.0 / (1.0 - probability as f32)))
     }
 }
 
