@@ -16,6 +16,10 @@ pub struct Cli {
     /// Threads to compute with [default: one for each core]
     #[arg(long, global = true, value_name = "N")]
     pub threads: Option<usize>,
+
+    /// Vector instructions to compute with: portable, avx2, avx512, neon [default: the best there are]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub vectors: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -36,6 +36,9 @@ fn run(cli: Cli) -> Result<()> {
     if let Some(threads) = cli.threads {
         command::use_threads(threads)?;
     }
+    if let Some(vectors) = &cli.vectors {
+        command::use_vectors(vectors)?;
+    }
     match cli.command {
         Command::Train(args) => command::train::run(&args),
         Command::Sample(args) => command::sample::run(&args),

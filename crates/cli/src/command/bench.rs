@@ -12,10 +12,7 @@ use pfgm::{
     train::{FlatGradients, Optimizer, Trainer, checkpoint, checkpoint::Checkpoint},
 };
 use pfgm_data::{Dataset, Labels, Shape, Values};
-use pfgm_kernels::{
-    cpu::{Arch, probe},
-    operations,
-};
+use pfgm_kernels::{cpu, operations};
 use rand::{RngExt, SeedableRng};
 use serde_json::{Map, Value, json};
 
@@ -55,7 +52,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
 
 /// Billions of operations per second from registers, all threads together.
 fn peak() -> f64 {
-    probe::peak(Arch::new()) / 1e9
+    cpu::probe::peak(cpu::arch()) / 1e9
 }
 
 /// Times everything that was asked for.
@@ -77,7 +74,7 @@ fn report(args: &BenchArgs, name: &str, batch: usize, mut inference: Work, mut t
         "network": name,
         "batch": batch,
         "threads": rayon::current_num_threads(),
-        "vector_unit": probe::name(Arch::new()),
+        "vectors": cpu::name(cpu::arch()),
         "tasks": tasks,
         "peak_memory_mb": status("VmHWM:").map(|kilobytes| kilobytes / 1024.0),
     }))

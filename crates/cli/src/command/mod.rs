@@ -8,6 +8,7 @@ pub mod sample;
 pub mod train;
 
 use anyhow::{Context, Result, bail};
+use pfgm_kernels::cpu;
 
 /// Computes with so many threads.
 pub fn use_threads(threads: usize) -> Result<()> {
@@ -15,4 +16,15 @@ pub fn use_threads(threads: usize) -> Result<()> {
         bail!("--threads 0: give at least 1");
     }
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("--threads cannot be changed now")
+}
+
+/// Computes with the vector instructions of that name.
+pub fn use_vectors(name: &str) -> Result<()> {
+    let available = cpu::available();
+    let Some(arch) = available.iter().find(|arch| cpu::name(**arch) == name) else {
+        let names: Vec<_> = available.into_iter().map(cpu::name).collect();
+        bail!("--vectors {name}: this processor has {}", names.join(", "));
+    };
+    cpu::choose(*arch);
+    Ok(())
 }

@@ -8,7 +8,7 @@ use std::{
 use burn_std::Bytes;
 
 use crate::cpu::{
-    Arch,
+    self,
     conv2d::{Filters, Geometry},
 };
 
@@ -47,7 +47,7 @@ pub fn filters(geometry: Geometry, weight: &[f32], memory: &Arc<Bytes>, mirrored
         return Arc::clone(&entry.filters);
     }
     cache.retain(|_, entry| entry.memory.strong_count() > 0);
-    let arch = Arch::new();
+    let arch = cpu::arch();
     let filters =
         if mirrored { Filters::mirrored(arch, geometry, weight) } else { Filters::new(arch, geometry, weight) };
     let filters = Arc::new(filters);

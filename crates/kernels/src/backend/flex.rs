@@ -14,7 +14,7 @@ use crate::{
     attention::Heads,
     conv2d::Convolution,
     cpu::{
-        Arch, Buffer, adam, attention,
+        self, Buffer, adam, attention,
         conv2d::{self, Epilogue, Geometry},
         dropout, group_norm, join, resample,
     },
@@ -120,7 +120,7 @@ impl Heads {
 fn resampled(x: FlexTensor, double: bool, taps: &[f32], scale: f32) -> FlexTensor {
     let x = Dense::new(x);
     let [batch, height, width, channels] = x.dims();
-    let arch = Arch::new();
+    let arch = cpu::arch();
     if double {
         let geometry = resample::Geometry { batch, height, width, channels };
         return filled([batch, 2 * height, 2 * width, channels], |y| {
@@ -157,7 +157,7 @@ fn convolved(
     let epilogue = Epilogue { bias: Some(bias.values()), residual, scale: how.scale };
     let [out_h, out_w] = geometry.out();
     filled([batch, out_h, out_w, outputs], |y| {
-        conv2d::forward(Arch::new(), geometry, x.values(), &filters, epilogue, y);
+        conv2d::forward(cpu::arch(), geometry, x.values(), &filters, epilogue, y);
     })
 }
 
@@ -180,7 +180,7 @@ impl KernelOps for Flex {
         let (x, gamma, beta) = (Dense::new(x), Dense::new(gamma), Dense::new(beta));
         let shape: [usize; 4] = x.dims();
         filled(shape, |y| {
-            group_norm::forward(Arch::new(), how.geometry(shape), x.values(), gamma.values(), beta.values(), y);
+            group_norm::forward(cpu::arch(), how.geometry(shape), x.values(), gamma.values(), beta.values(), y);
         })
     }
 
@@ -188,7 +188,7 @@ impl KernelOps for Flex {
         let qkv = Dense::new(qkv);
         let geometry = heads.geometry(qkv.dims());
         filled([geometry.batch, geometry.pixels, geometry.channels], |out| {
-            attention::forward(Arch::new(), geometry, qkv.values(), out);
+            attention::forward(cpu::arch(), geometry, qkv.values(), out);
         })
     }
 
@@ -222,7 +222,7 @@ impl OptimizerOps for Flex {
         let stepped = filled(weights.dims::<1>(), |stepped| {
             // Moments and average change in place: nobody else holds them.
             let (first, second, average) = (first.storage_mut(), second.storage_mut(), average.storage_mut());
-            let arch = Arch::new();
+            let arch = cpu::arch();
             adam::adam(arch, step, weights.values(), gradient.values(), first, second, average, stepped);
         });
         (stepped, first, second, average)
@@ -255,7 +255,7 @@ impl KernelGradients for Flex {
         let geometry = Geometry { batch, height, width, inputs, outputs, kernel: [kernel_h, kernel_w], stride };
         let filters = filters(geometry, weight.values(), &weight.0.data_arc(), true);
         filled([batch, height, width, inputs], |dx| {
-            conv2d::input_gradient(Arch::new(), geometry, grad.values(), &filters, dx);
+            conv2d::input_gradient(cpu::arch(), geometry, grad.values(), &filters, dx);
         })
     }
 
@@ -264,7 +264,7 @@ impl KernelGradients for Flex {
         let ([batch, height, width, inputs], [_, _, _, outputs]) = (x.dims(), grad.dims());
         let geometry = Geometry { batch, height, width, inputs, outputs, kernel, stride };
         filled([kernel[0], kernel[1], inputs, outputs], |weight| {
-            conv2d::weight_gradient(Arch::new(), geometry, x.values(), grad.values(), weight);
+            conv2d::weight_gradient(cpu::arch(), geometry, x.values(), grad.values(), weight);
         })
     }
 
@@ -292,7 +292,7 @@ impl KernelGradients for Flex {
             let (gamma, beta, geometry) = (gamma.values(), beta.values(), how.geometry(shape));
             let (d_gamma, d_beta) = (d_gamma.values_mut(), d_beta.values_mut());
             group_norm::gradient(
-                Arch::new(),
+                cpu::arch(),
                 geometry,
                 x.values(),
                 gamma,
@@ -311,7 +311,7 @@ impl KernelGradients for Flex {
         let (qkv, grad) = (Dense::new(qkv), Dense::new(grad));
         let shape: [usize; 3] = qkv.dims();
         filled(shape, |dqkv| {
-            attention::gradient(Arch::new(), heads.geometry(shape), qkv.values(), grad.values(), dqkv);
+            attention::gradient(cpu::arch(), heads.geometry(shape), qkv.values(), grad.values(), dqkv);
         })
     }
 

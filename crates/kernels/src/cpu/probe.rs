@@ -49,8 +49,3 @@ pub fn peak(arch: Arch) -> f64 {
     });
     each.into_iter().sum()
 }
-
-/// What the vector unit is called.
-pub fn name(arch: Arch) -> String {
-    format!("{arch:?}").split('(').next().unwrap_or_default().to_lowercase()
-}
