@@ -1,4 +1,4 @@
-//! Chores of the repository: `cargo xtask validate`, `cargo xtask floors`, `cargo xtask goldens`.
+//! Chores of the repository: `cargo xtask validate`, `cargo xtask floors`, `cargo xtask sanitize`, `cargo xtask goldens`.
 
 mod floors;
 
@@ -16,9 +16,11 @@ fn main() -> Result<()> {
         Some("validate") => validate(&root),
         Some("floors") => floors::check(&root.join("crates/pfgm/src")),
         Some("goldens") => goldens(&root),
+        Some("sanitize") => sanitize(&root),
         _ => bail!(
             "cargo xtask validate   everything that CI checks, cheapest first\n\
              cargo xtask floors     imports in crates/pfgm go down only\n\
+             cargo xtask sanitize   the kernels under the address sanitizer\n\
              cargo xtask goldens    the numbers in tests are those that the programs in goldens/ print"
         ),
     }
@@ -64,6 +66,28 @@ fn run(root: &Path, program: &str, arguments: &[&str]) -> Result<()> {
         .with_context(|| format!("{program} cannot be started"))?;
     if !status.success() {
         bail!("{program} {} failed", arguments.join(" "));
+    }
+    Ok(())
+}
+
+/// The tests of the kernels, portable and with vectors, under the address sanitizer.
+///
+/// Its runtime comes with the stable toolchain, its switch does not: that one variable opens it.
+fn sanitize(root: &Path) -> Result<()> {
+    let target = "x86_64-unknown-linux-gnu";
+    let tests = ["--lib", "--test", "processors", "--test", "against_reference"];
+    let arguments = [&["test", "--locked", "--target", target, "-p", "pfgm-kernels"], &tests[..]].concat();
+    println!("\n== cargo {} (address sanitizer)", arguments.join(" "));
+    let status = Command::new("cargo")
+        .args(arguments)
+        .current_dir(root)
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("RUSTFLAGS", "-Zsanitizer=address")
+        .env("CARGO_TARGET_DIR", root.join("target/sanitizer"))
+        .status()
+        .context("cargo cannot be started")?;
+    if !status.success() {
+        bail!("the address sanitizer found something");
     }
     Ok(())
 }

@@ -199,6 +199,47 @@ fn every_preset_is_a_valid_configuration() {
 }
 
 #[test]
+fn bench_reports_what_it_measured() {
+    let dir = temporary();
+    let report = |arguments: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&succeeds(dir.path(), &[&["bench", "--rounds", "2"], arguments].concat())).unwrap()
+    };
+    // 35.5 GFLOP for a batch of 32.
+    let resunet = report(&["--network", "resunet", "--batch", "1", "--task", "inference"]);
+    assert_eq!(resunet["tasks"]["inference"]["gflop"], 1.11);
+    assert!(resunet["tasks"]["training"].is_null());
+    let flow = report(&["digits", "--batch", "4", "--set", "network.width=8", "--shape", "8x12x3"]);
+    for task in ["inference", "training"] {
+        let task = &flow["tasks"][task];
+        let number = |key: &str| task[key].as_f64().unwrap();
+        assert!(number("min_ms") > 0.0 && number("min_ms") <= number("median_ms"), "{task}");
+        assert!(number("median_ms") <= number("max_ms") && number("gflops") > 0.0, "{task}");
+        assert_eq!(task["samples_ms"].as_array().unwrap().len(), 2);
+    }
+    train(dir.path(), 2, "run", &[]);
+    assert_eq!(report(&["run", "--batch", "2"])["network"], "run");
+    let probe: f64 = succeeds(dir.path(), &["bench", "--probe"]).trim().parse().unwrap();
+    assert!(probe > 0.0);
+}
+
+#[test]
+fn every_kind_of_vector_instructions_trains_alike() {
+    let dir = temporary();
+    let losses = |vectors: &[&str], out: &str| -> Vec<f64> {
+        train(dir.path(), 6, out, &[&["--set", "train.log_every=1"], vectors].concat());
+        let log = fs::read_to_string(dir.path().join(out).join("log.jsonl")).unwrap();
+        let line = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["loss"].as_f64().unwrap();
+        log.lines().map(line).collect()
+    };
+    let portable = losses(&["--vectors", "portable"], "portable");
+    let best = losses(&[], "best");
+    assert_eq!(portable.len(), 6);
+    for (a, b) in portable.iter().zip(&best) {
+        assert!((a - b).abs() < 1e-3 * a, "{portable:?} and {best:?}");
+    }
+}
+
+#[test]
 fn bad_input_is_one_clear_line() {
     let dir = temporary();
     let here = dir.path();
@@ -227,6 +268,12 @@ fn bad_input_is_one_clear_line() {
     expect(&["train", "digits", "--device", "cuda"], &["cuda"]);
     expect(&["sample", "nowhere"], &["nowhere", "pfgm train"]);
     expect(&["calibrate", "--data", "digits", "--s", "0"], &["--s 0"]);
+    expect(&["presets", "digits", "--vectors", "mmx"], &["--vectors mmx", "portable"]);
+    expect(&["bench"], &["--network resunet"]);
+    expect(&["bench", "digits", "--network", "resunet"], &["--network"]);
+    expect(&["bench", "digits", "--rounds", "0"], &["--rounds 0"]);
+    expect(&["bench", "digits", "--shape", "8x8"], &["--shape 8x8", "28x28x1"]);
+    expect(&["bench", "nowhere"], &["nowhere"]);
     expect(&["presets", "herat"], &["did you mean `heart`"]);
     assert_eq!(fs::read_dir(here).unwrap().count(), 0, "failures leave nothing behind");
 

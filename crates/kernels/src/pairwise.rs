@@ -6,7 +6,7 @@
 //! exponent multiplies a relative error of the distance by about N/2. Nothing of size queries x charges x dimension
 //! ever exists; beyond its inputs a call holds one row of f64 logits per query in flight.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 /// The element types of points: f32 for training batches, f64 for exact flows.
@@ -98,7 +98,7 @@ pub fn weighted_mean<T: Scalar>(
         "weighted_mean: ragged rows of {dim}"
     );
     assert_eq!(queries.len(), mean.len(), "weighted_mean: as many results as queries");
-    let arch = Arch::new();
+    let arch = crate::cpu::arch();
     // Enough tiles for every thread, but never more queries in one than share a pass over the charges well.
     let tile = (queries.len() / dim).div_ceil(rayon::current_num_threads()).clamp(1, TILE);
     queries.par_chunks(tile * dim).zip(mean.par_chunks_mut(tile * dim)).enumerate().for_each(

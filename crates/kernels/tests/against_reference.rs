@@ -3,7 +3,8 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use pfgm_kernels::{
-    Convolution, Dropped, Filter, Heads, Normalisation, attention, conv2d, double, dropout, group_norm, halve, join, resample::Resampling,
+    Convolution, Dropped, Filter, Heads, Normalisation, attention, conv2d, double, dropout, group_norm, halve, join,
+    resample::Resampling,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -79,9 +80,9 @@ fn convolutions() {
         let residual: Tensor<4> = source.tensor([b, h.div_ceil(stride), w.div_ceil(stride), o]);
         for rows in [1, b] {
             let bias = source.tensor([rows, o]);
-            let mut parents =
-                vec![Parent::Image(x.clone()), Parent::Image(weight.clone()), Parent::Rows(bias.clone())];
-            let what = format!("{b} images of {h}x{w}, {i} to {o} channels, kernel {k}, stride {stride}, {rows} biases");
+            let mut parents = vec![Parent::Image(x.clone()), Parent::Image(weight.clone()), Parent::Rows(bias.clone())];
+            let what =
+                format!("{b} images of {h}x{w}, {i} to {o} channels, kernel {k}, stride {stride}, {rows} biases");
             let run = |residual: Option<Tensor<4>>, how| {
                 let fast = conv2d(x.clone(), weight.clone(), bias.clone(), residual.clone(), how);
                 (fast, conv2d::reference(x.clone(), weight.clone(), bias.clone(), residual, how))

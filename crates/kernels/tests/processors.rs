@@ -14,7 +14,8 @@ const STEP: f64 = 1e-4;
 
 fn normal(rng: &mut impl Rng, count: usize) -> Vec<f32> {
     let mut pair = || {
-        let (radius, angle) = ((-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt(), std::f64::consts::TAU * rng.random::<f64>());
+        let (radius, angle) =
+            ((-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt(), std::f64::consts::TAU * rng.random::<f64>());
         radius * angle.cos()
     };
     (0..count).map(|_| pair() as f32).collect()
@@ -276,8 +277,7 @@ fn resamplings_agree_with_the_portable_one() {
 #[test]
 #[should_panic(expected = "conv2d: the input against Geometry")]
 fn shapes_that_do_not_fit_are_refused() {
-    let geometry =
-        conv2d::Geometry { batch: 1, height: 4, width: 4, inputs: 2, outputs: 3, kernel: [3, 3], stride: 1 };
+    let geometry = conv2d::Geometry { batch: 1, height: 4, width: 4, inputs: 2, outputs: 3, kernel: [3, 3], stride: 1 };
     let filters = Filters::new(cpu::arch(), geometry, &[0.0; 54]);
     conv2d::forward(cpu::arch(), geometry, &[0.0; 31], &filters, Epilogue::NONE, &mut [0.0; 48]);
 }

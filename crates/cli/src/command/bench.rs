@@ -56,7 +56,13 @@ fn peak() -> f64 {
 }
 
 /// Times everything that was asked for.
-fn report(args: &BenchArgs, name: &str, batch: usize, mut inference: Work, mut training: Option<Work>) -> Result<Value> {
+fn report(
+    args: &BenchArgs,
+    name: &str,
+    batch: usize,
+    mut inference: Work,
+    mut training: Option<Work>,
+) -> Result<Value> {
     let mut failed = None;
     let forward = operations::count(|| failed = inference().err());
     if let Some(error) = failed {

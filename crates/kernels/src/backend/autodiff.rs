@@ -224,9 +224,7 @@ impl<B: KernelOps + KernelGradients, C: CheckpointStrategy> KernelOps for Autodi
         let prepared = AttentionBackward.prepare::<C>([qkv.node()]).compute_bound().stateful();
         let qkv = qkv.into_primitive();
         match prepared {
-            OpsKind::Tracked(prepared) => {
-                prepared.finish((qkv.clone(), heads), B::fused_attention(qkv, heads))
-            }
+            OpsKind::Tracked(prepared) => prepared.finish((qkv.clone(), heads), B::fused_attention(qkv, heads)),
             OpsKind::UnTracked(prepared) => prepared.finish(B::fused_attention(qkv, heads)),
         }
     }

@@ -291,17 +291,7 @@ impl KernelGradients for Flex {
         let dx = filled(shape, |dx| {
             let (gamma, beta, geometry) = (gamma.values(), beta.values(), how.geometry(shape));
             let (d_gamma, d_beta) = (d_gamma.values_mut(), d_beta.values_mut());
-            group_norm::gradient(
-                cpu::arch(),
-                geometry,
-                x.values(),
-                gamma,
-                beta,
-                grad.values(),
-                dx,
-                d_gamma,
-                d_beta,
-            );
+            group_norm::gradient(cpu::arch(), geometry, x.values(), gamma, beta, grad.values(), dx, d_gamma, d_beta);
         });
         let rows = |row: &Dense| row.dims::<2>()[0];
         (dx, sum_rows(d_gamma, rows(&gamma), channels), sum_rows(d_beta, rows(&beta), channels))

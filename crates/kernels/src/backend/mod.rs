@@ -9,7 +9,10 @@ use burn::{
     tensor::{DType, Tensor},
 };
 
-use crate::{adam::AdamStep, attention::Heads, conv2d::Convolution, dropout::Dropped, group_norm::Normalisation, resample::Resampling};
+use crate::{
+    adam::AdamStep, attention::Heads, conv2d::Convolution, dropout::Dropped, group_norm::Normalisation,
+    resample::Resampling,
+};
 
 /// The operations that have an implementation of their own on the CPU. Tensors are single precision, images
 /// channels-last.
@@ -87,11 +90,7 @@ pub trait KernelGradients: Backend {
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 
     /// The attention's gradient.
-    fn fused_attention_gradient(
-        qkv: FloatTensor<Self>,
-        grad: FloatTensor<Self>,
-        heads: Heads,
-    ) -> FloatTensor<Self>;
+    fn fused_attention_gradient(qkv: FloatTensor<Self>, grad: FloatTensor<Self>, heads: Heads) -> FloatTensor<Self>;
 
     /// The resampling's gradient.
     fn fused_resample_gradient(grad: FloatTensor<Self>, how: Resampling) -> FloatTensor<Self>;

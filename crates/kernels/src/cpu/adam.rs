@@ -62,14 +62,11 @@ pub fn adam(
         assert_eq!(len, weights.len(), "adam: weights against gradient and moments");
     }
     let states = first.par_chunks_mut(CHUNK).zip(second.par_chunks_mut(CHUNK)).zip(average.par_chunks_mut(CHUNK));
-    weights
-        .par_chunks(CHUNK)
-        .zip(gradient.par_chunks(CHUNK))
-        .zip(stepped.par_chunks_mut(CHUNK))
-        .zip(states)
-        .for_each(|(((weights, gradient), stepped), ((first, second), average))| {
+    weights.par_chunks(CHUNK).zip(gradient.par_chunks(CHUNK)).zip(stepped.par_chunks_mut(CHUNK)).zip(states).for_each(
+        |(((weights, gradient), stepped), ((first, second), average))| {
             arch.dispatch(Chunk { weights, gradient, first, second, average, stepped, step });
-        });
+        },
+    );
 }
 
 /// The sum of squares, the same for any number of threads.

@@ -165,8 +165,7 @@ impl Geometry {
             for c in (0..channels).step_by(S::F32_LANES) {
                 let left = channels - c;
                 let gradient = simd.mul_f32s(load(simd, dx, c, left), whole(simd, &factor, c));
-                let taken =
-                    simd.mul_add_e_f32s(load(simd, x, c, left), whole(simd, &slope, c), whole(simd, &level, c));
+                let taken = simd.mul_add_e_f32s(load(simd, x, c, left), whole(simd, &slope, c), whole(simd, &level, c));
                 store(simd, dx, c, left, simd.sub_f32s(gradient, taken));
             }
         }

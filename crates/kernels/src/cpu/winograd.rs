@@ -309,14 +309,7 @@ impl<'a, const N: usize> Pixels<'a, N> {
 
 /// The input transform of a tile, both directions.
 #[inline(always)]
-fn transform_input<S: Simd>(
-    simd: S,
-    pixels: &Pixels<POINTS>,
-    from: usize,
-    to: &mut [f32],
-    plane: usize,
-    place: usize,
-) {
+fn transform_input<S: Simd>(simd: S, pixels: &Pixels<POINTS>, from: usize, to: &mut [f32], plane: usize, place: usize) {
     let columns = array!(column => input_line(simd, array!(row => pixels.read(simd, row * IN + column, from); 6)); 6);
     for row in 0..IN {
         write_line::<S>(input_line(simd, array!(column => columns[column][row]; 6)), row, to, plane, place);

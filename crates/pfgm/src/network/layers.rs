@@ -91,13 +91,7 @@ impl Conv {
     ///
     /// # Shapes
     /// `shift`: `[batch, out]`, `residual`: as the result
-    pub fn fused(
-        &self,
-        x: Tensor<4>,
-        shift: Option<Tensor<2>>,
-        residual: Option<Tensor<4>>,
-        scale: f64,
-    ) -> Tensor<4> {
+    pub fn fused(&self, x: Tensor<4>, shift: Option<Tensor<2>>, residual: Option<Tensor<4>>, scale: f64) -> Tensor<4> {
         let bias = self.bias.val().unsqueeze();
         let bias = match shift {
             Some(shift) => shift + bias,

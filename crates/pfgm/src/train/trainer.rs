@@ -190,12 +190,8 @@ impl Trainer {
             network.iter().map(part).collect()
         };
         let [first, second, average] = self.optimizer.state().map(like);
-        let groups = [
-            (Group::Average, average),
-            (Group::First, first),
-            (Group::Second, second),
-            (Group::Network, network),
-        ];
+        let groups =
+            [(Group::Average, average), (Group::First, first), (Group::Second, second), (Group::Network, network)];
         Checkpoint::new(self.step, self.record.clone(), groups)
     }
 
