@@ -76,13 +76,13 @@ class Torch:
 
 
 class Pfgm:
-    """The program on the same network."""
+    """The program on the same network: each sample is a process of its own, the median of three rounds after two to warm up."""
 
     def __init__(self, *arguments):
         self.arguments = arguments
 
     def time(self, task):
-        command = [args.pfgm, "--threads", str(args.threads), "bench", *self.arguments, "--task", task, "--rounds", "1"]
+        command = [args.pfgm, "--threads", str(args.threads), "bench", *self.arguments, "--task", task, "--rounds", "3"]
         out = subprocess.run(command, capture_output=True, text=True)
         if out.returncode != 0:
             sys.exit(out.stderr)

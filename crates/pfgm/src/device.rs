@@ -25,6 +25,11 @@ pub fn available() -> Vec<&'static str> {
     names
 }
 
+/// Whether this is the processor that the program runs on.
+pub fn is_cpu(device: &Device) -> bool {
+    device.clone().inner() == Device::flex()
+}
+
 /// The device of a name: `cpu`, `cuda`, `cuda:1`, `wgpu`.
 ///
 /// # Errors

@@ -3,6 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::{
+    device::is_cpu,
     flow::{Denoiser, Query},
     network::{Network, NetworkInput},
 };
@@ -124,7 +125,10 @@ impl Denoiser for NetworkDenoiser {
     }
 
     fn denoise(&self, query: &Query, out: &mut [f64]) {
-        let chunk = self.rows_at_once.clamp(1, query.sigma.len().max(1));
+        let most = if is_cpu(&self.device) { self.network.rows_in_cache() } else { usize::MAX };
+        // Parts of even size, none larger than what may be evaluated at once.
+        let rows = query.sigma.len().max(1);
+        let chunk = rows.div_ceil(rows.div_ceil(self.rows_at_once.min(most).clamp(1, rows)));
         let rows = query.x.chunks(chunk * self.dim).zip(out.chunks_mut(chunk * self.dim));
         for ((x, out), (sigma, item)) in rows.zip(query.sigma.chunks(chunk).zip(query.item.chunks(chunk))) {
             let labels: Vec<_> = item.iter().map(|&item| self.labels.get(item).copied().flatten()).collect();

@@ -16,7 +16,7 @@ use crate::{
     cpu::{
         self, Buffer, adam, attention,
         conv2d::{self, Epilogue, Geometry},
-        dropout, group_norm, join, resample,
+        dropout, elementwise, group_norm, join, resample,
     },
     dropout::Dropped,
     group_norm::Normalisation,
@@ -90,12 +90,7 @@ fn sum_rows(rows: Buffer, wanted: usize, width: usize) -> FlexTensor {
     if wanted == count {
         return tensor(rows, [count, width]);
     }
-    filled([1, width], |sum| {
-        sum.fill(0.0);
-        for row in rows.values().chunks_exact(width) {
-            sum.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
-        }
-    })
+    filled([1, width], |sum| elementwise::sum_rows(cpu::arch(), rows.values(), sum))
 }
 
 impl Normalisation {
@@ -135,7 +130,7 @@ fn resampled(x: FlexTensor, double: bool, taps: &[f32], scale: f32) -> FlexTenso
 fn thinned(x: FlexTensor, dropped: &Dropped) -> FlexTensor {
     let x = Dense::new(x);
     let mut y = Buffer::new(x.values().len());
-    dropout::dropout(dropped, x.values(), y.values_mut());
+    dropout::dropout(cpu::arch(), dropped, x.values(), y.values_mut());
     with_shape(y, x.0.shape())
 }
 
@@ -236,15 +231,9 @@ impl OptimizerOps for Flex {
 
 impl KernelGradients for Flex {
     fn fused_scale(grad: FlexTensor, scale: f32) -> FlexTensor {
-        use rayon::prelude::*;
         let grad = Dense::new(grad);
         let shape: [usize; 4] = grad.dims();
-        filled(shape, |out| {
-            const CHUNK: usize = 1 << 14;
-            out.par_chunks_mut(CHUNK).zip(grad.values().par_chunks(CHUNK)).for_each(|(out, grad)| {
-                out.iter_mut().zip(grad).for_each(|(out, grad)| *out = grad * scale);
-            });
-        })
+        filled(shape, |out| elementwise::scale(cpu::arch(), grad.values(), scale, out))
     }
 
     fn fused_conv2d_input(grad: FlexTensor, weight: FlexTensor, size: [usize; 2], stride: usize) -> FlexTensor {
@@ -272,7 +261,7 @@ impl KernelGradients for Flex {
         let grad = Dense::new(grad);
         let [batch, _, _, outputs] = grad.dims();
         let mut sums = Buffer::new(batch * outputs);
-        conv2d::bias_gradient(outputs, grad.values(), sums.values_mut());
+        conv2d::bias_gradient(cpu::arch(), outputs, grad.values(), sums.values_mut());
         sum_rows(sums, rows, outputs)
     }
 

@@ -11,6 +11,7 @@ use rayon::prelude::*;
 
 use super::{
     buffer::{Buffer, Shared, with_scratch},
+    elementwise,
     matrix::{Matrix, multiply_add},
     winograd,
 };
@@ -105,10 +106,9 @@ impl Epilogue<'_> {
     }
 
     /// Finishes rows of sums from pixel `first` on, to which the bias was added already.
-    fn finish(&self, first: usize, outputs: usize, y: &mut [f32]) {
+    fn finish(&self, arch: Arch, first: usize, outputs: usize, y: &mut [f32]) {
         if let Some(residual) = self.residual {
-            let residual = &residual[first * outputs..][..y.len()];
-            y.iter_mut().zip(residual).for_each(|(y, residual)| *y = (*y + residual) * self.scale);
+            elementwise::add_scale(arch, y, &residual[first * outputs..][..y.len()], self.scale);
         } else if self.scale != 1.0 {
             y.iter_mut().for_each(|y| *y *= self.scale);
         }
@@ -270,11 +270,11 @@ fn transpose(from: &[f32], rows: usize, to: &mut [f32]) {
 pub fn forward(arch: Arch, geometry: Geometry, x: &[f32], filters: &Filters, epilogue: Epilogue, y: &mut [f32]) {
     match filters {
         Filters::Winograd(filters) => winograd::forward(arch, geometry, x, filters, epilogue, y),
-        Filters::Plain(weight) => forward_by_patches(geometry, x, weight, epilogue, y),
+        Filters::Plain(weight) => forward_by_patches(arch, geometry, x, weight, epilogue, y),
     }
 }
 
-fn forward_by_patches(geometry: Geometry, x: &[f32], weight: &[f32], epilogue: Epilogue, y: &mut [f32]) {
+fn forward_by_patches(arch: Arch, geometry: Geometry, x: &[f32], weight: &[f32], epilogue: Epilogue, y: &mut [f32]) {
     geometry.check(x, y, epilogue);
     let (block, patch, outputs) = (geometry.block(), geometry.patch(), geometry.outputs);
     let image = geometry.out()[0] * geometry.out()[1];
@@ -290,7 +290,7 @@ fn forward_by_patches(geometry: Geometry, x: &[f32], weight: &[f32], epilogue: E
         with_patches(geometry, x, first, count, |patches| {
             multiply_add(Matrix::new(patches, count, patch), weight, y);
         });
-        epilogue.finish(first, outputs, y);
+        epilogue.finish(arch, first, outputs, y);
     });
 }
 
@@ -371,12 +371,8 @@ pub fn weight_gradient(arch: Arch, geometry: Geometry, x: &[f32], dy: &[f32], we
 ///
 /// # Shapes
 /// `dy`: `[batch, pixels, outputs]`, `sums` (overwritten): `[batch, outputs]`
-pub fn bias_gradient(outputs: usize, dy: &[f32], sums: &mut [f32]) {
+pub fn bias_gradient(arch: Arch, outputs: usize, dy: &[f32], sums: &mut [f32]) {
     let image = dy.len() / (sums.len() / outputs).max(1);
-    sums.par_chunks_exact_mut(outputs).zip(dy.par_chunks_exact(image)).for_each(|(sum, dy)| {
-        sum.fill(0.0);
-        for pixel in dy.chunks_exact(outputs) {
-            sum.iter_mut().zip(pixel).for_each(|(sum, value)| *sum += value);
-        }
-    });
+    let images = sums.par_chunks_exact_mut(outputs).zip(dy.par_chunks_exact(image));
+    images.for_each(|(sum, dy)| elementwise::sum_rows(arch, dy, sum));
 }

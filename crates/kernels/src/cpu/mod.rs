@@ -8,6 +8,7 @@ pub mod attention;
 mod buffer;
 pub mod conv2d;
 pub mod dropout;
+pub mod elementwise;
 pub mod group_norm;
 pub mod join;
 mod math;

@@ -10,6 +10,8 @@
 //! a time, and for each panel the transform back with everything that is fused into the convolution. The gradient for
 //! the input is the same convolution with mirrored weights; the one for the weights is the transposed of every step.
 
+#![expect(clippy::needless_range_loop, reason = "rows and columns of small arrays are indices alike")]
+
 use std::{
     f32::consts::{FRAC_1_SQRT_2, SQRT_2},
     marker::PhantomData,

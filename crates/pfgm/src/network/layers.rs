@@ -112,6 +112,11 @@ pub struct GroupNorm {
 }
 
 impl GroupNorm {
+    /// The channels that it normalises.
+    pub fn channels(&self) -> usize {
+        self.gamma.dims()[0]
+    }
+
     /// In groups of at least four channels, at most 32 groups.
     pub fn new(channels: usize, init: &mut Initializer) -> Self {
         let most = (channels / 4).clamp(1, 32);

@@ -111,6 +111,14 @@ pub struct NetworkInput<'a> {
 }
 
 impl Network {
+    /// Items whose images at full size fit into a processor's caches together: evaluating more at once is slower there.
+    pub fn rows_in_cache(&self) -> usize {
+        match self {
+            Self::Mlp(_) => usize::MAX,
+            Self::Unet(network) => network.rows_in_cache(),
+        }
+    }
+
     /// The raw output, `[batch, N]`.
     pub fn forward(&self, input: NetworkInput) -> Tensor<2> {
         match self {

@@ -139,6 +139,14 @@ impl UnetConfig {
 }
 
 impl Unet {
+    pub(in crate::network) fn rows_in_cache(&self) -> usize {
+        /// Bytes of one image tensor of the batch: several of them are read and written in turn.
+        const BYTES: usize = 4 << 20;
+        let [height, width, _] = self.size;
+        let channels = self.norm.channels();
+        (BYTES / (size_of::<f32>() * height * width * channels)).max(4)
+    }
+
     pub(in crate::network) fn forward(&self, mut input: NetworkInput) -> Tensor<2> {
         let [batch, dim] = input.x.dims();
         let [height, width, channels] = self.size;
