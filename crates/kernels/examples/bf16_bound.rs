@@ -9,7 +9,7 @@
 mod measured {
     use std::{
         arch::x86_64::{
-            __m512, __m512bh, _mm512_dpbf16_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512,
+            __m512, __m512bh, __m512i, _mm512_dpbf16_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512,
             _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
         },
         hint::black_box,
@@ -52,11 +52,12 @@ mod measured {
         unsafe {
             let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
             for k in 0..depth {
-                let load = |at: usize| std::mem::transmute::<_, __m512bh>(_mm512_loadu_si512(right.add(at).cast()));
+                let load =
+                    |at: usize| std::mem::transmute::<__m512i, __m512bh>(_mm512_loadu_si512(right.add(at).cast()));
                 let columns = [load(k * PANEL), load(k * PANEL + 16)];
                 for (row, sum) in sums.iter_mut().enumerate() {
                     let pair = _mm512_set1_epi32((*left.add(k * ROWS + row)).to_bits() as i32);
-                    let pair = std::mem::transmute::<_, __m512bh>(pair);
+                    let pair = std::mem::transmute::<__m512i, __m512bh>(pair);
                     sum[0] = _mm512_dpbf16_ps(sum[0], pair, columns[0]);
                     sum[1] = _mm512_dpbf16_ps(sum[1], pair, columns[1]);
                 }
