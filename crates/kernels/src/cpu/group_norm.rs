@@ -6,7 +6,7 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::math::{load, sigmoid, store};
+use super::math::{load, sigmoid, silu, store};
 
 /// The sizes of a normalisation.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -72,12 +72,23 @@ impl Geometry {
             }
         }
         self.group_means(&mut mean);
-        for x in x.chunks_exact(channels) {
-            for c in (0..channels).step_by(S::F32_LANES) {
-                let centred = simd.sub_f32s(load(simd, x, c, channels - c), whole(simd, &mean, c));
-                let sum = simd.mul_add_e_f32s(centred, centred, whole(simd, &scale, c));
-                put::<S>(&mut scale, c, sum);
+        for c in (0..channels).step_by(S::F32_LANES) {
+            let (left, middle) = (channels - c, whole(simd, &mean, c));
+            // Four sums side by side: one would wait for itself.
+            let mut sums = [simd.splat_f32s(0.0); 4];
+            let mut pixels = x.chunks_exact(4 * channels);
+            for four in &mut pixels {
+                for (index, sum) in sums.iter_mut().enumerate() {
+                    let centred = simd.sub_f32s(load(simd, four, index * channels + c, left), middle);
+                    *sum = simd.mul_add_e_f32s(centred, centred, *sum);
+                }
             }
+            for x in pixels.remainder().chunks_exact(channels) {
+                let centred = simd.sub_f32s(load(simd, x, c, left), middle);
+                sums[0] = simd.mul_add_e_f32s(centred, centred, sums[0]);
+            }
+            let pairs = (simd.add_f32s(sums[0], sums[1]), simd.add_f32s(sums[2], sums[3]));
+            put::<S>(&mut scale, c, simd.add_f32s(pairs.0, pairs.1));
         }
         self.group_means(&mut scale);
         scale.iter_mut().for_each(|variance| *variance = 1.0 / (*variance + self.epsilon).sqrt());
@@ -94,12 +105,13 @@ impl Geometry {
             scale[c] *= gamma[c];
             offset[c] -= mean[c] * scale[c];
         }
-        for (x, y) in x.chunks_exact(channels).zip(y.chunks_exact_mut(channels)) {
-            for c in (0..channels).step_by(S::F32_LANES) {
-                let x = load(simd, x, c, channels - c);
-                let z = simd.mul_add_e_f32s(x, whole(simd, &scale, c), whole(simd, &offset, c));
-                let value = if self.activate { simd.mul_f32s(z, sigmoid(simd, z)) } else { z };
-                store(simd, y, c, channels - c, value);
+        // A vector of channels at a time down all pixels: what belongs to the channels stays in registers.
+        for c in (0..channels).step_by(S::F32_LANES) {
+            let (left, factor, term) = (channels - c, whole(simd, &scale, c), whole(simd, &offset, c));
+            for (x, y) in x.chunks_exact(channels).zip(y.chunks_exact_mut(channels)) {
+                let z = simd.mul_add_e_f32s(load(simd, x, c, left), factor, term);
+                let value = if self.activate { silu(simd, z) } else { z };
+                store(simd, y, c, left, value);
             }
         }
     }
@@ -124,25 +136,25 @@ impl Geometry {
         let (mut gamma_sum, mut beta_sum) = (self.row_of::<S>(&[]), self.row_of::<S>(&[]));
         let one = simd.splat_f32s(1.0);
         // First the gradient behind SiLU, kept in dx, and its sums.
-        for ((x, dy), dx) in x.chunks_exact(channels).zip(dy.chunks_exact(channels)).zip(dx.chunks_exact_mut(channels))
-        {
-            for c in (0..channels).step_by(S::F32_LANES) {
-                let left = channels - c;
-                let centred = simd.sub_f32s(load(simd, x, c, left), whole(simd, &mean, c));
-                let normal = simd.mul_f32s(centred, whole(simd, &scale, c));
+        for c in (0..channels).step_by(S::F32_LANES) {
+            let (left, middle, factor) = (channels - c, whole(simd, &mean, c), whole(simd, &scale, c));
+            let (gamma, beta) = (whole(simd, &gamma, c), whole(simd, &beta, c));
+            let mut sums = [simd.splat_f32s(0.0); 2];
+            let pixels = x.chunks_exact(channels).zip(dy.chunks_exact(channels)).zip(dx.chunks_exact_mut(channels));
+            for ((x, dy), dx) in pixels {
+                let normal = simd.mul_f32s(simd.sub_f32s(load(simd, x, c, left), middle), factor);
                 let mut gradient = load(simd, dy, c, left);
                 if self.activate {
-                    let z = simd.mul_add_e_f32s(normal, whole(simd, &gamma, c), whole(simd, &beta, c));
+                    let z = simd.mul_add_e_f32s(normal, gamma, beta);
                     let s = sigmoid(simd, z);
                     let slope = simd.mul_f32s(s, simd.mul_add_e_f32s(z, simd.sub_f32s(one, s), one));
                     gradient = simd.mul_f32s(gradient, slope);
                 }
                 store(simd, dx, c, left, gradient);
-                let gamma_more = simd.mul_add_e_f32s(gradient, normal, whole(simd, &gamma_sum, c));
-                let beta_more = simd.add_f32s(gradient, whole(simd, &beta_sum, c));
-                put::<S>(&mut gamma_sum, c, gamma_more);
-                put::<S>(&mut beta_sum, c, beta_more);
+                sums = [simd.mul_add_e_f32s(gradient, normal, sums[0]), simd.add_f32s(gradient, sums[1])];
             }
+            put::<S>(&mut gamma_sum, c, sums[0]);
+            put::<S>(&mut beta_sum, c, sums[1]);
         }
         d_gamma.copy_from_slice(&gamma_sum[..channels]);
         d_beta.copy_from_slice(&beta_sum[..channels]);
@@ -161,12 +173,13 @@ impl Geometry {
             slope[c] *= scale[c] * scale[c];
             level[c] = level[c] * scale[c] - mean[c] * slope[c];
         }
-        for (x, dx) in x.chunks_exact(channels).zip(dx.chunks_exact_mut(channels)) {
-            for c in (0..channels).step_by(S::F32_LANES) {
-                let left = channels - c;
-                let gradient = simd.mul_f32s(load(simd, dx, c, left), whole(simd, &factor, c));
-                let taken = simd.mul_add_e_f32s(load(simd, x, c, left), whole(simd, &slope, c), whole(simd, &level, c));
-                store(simd, dx, c, left, simd.sub_f32s(gradient, taken));
+        for c in (0..channels).step_by(S::F32_LANES) {
+            let (left, factor) = (channels - c, whole(simd, &factor, c));
+            let (slope, level) = (whole(simd, &slope, c), whole(simd, &level, c));
+            for (x, dx) in x.chunks_exact(channels).zip(dx.chunks_exact_mut(channels)) {
+                let taken = simd.mul_add_e_f32s(load(simd, x, c, left), slope, level);
+                let value = simd.sub_f32s(simd.mul_f32s(load(simd, dx, c, left), factor), taken);
+                store(simd, dx, c, left, value);
             }
         }
     }

@@ -65,6 +65,12 @@ pub fn sigmoid<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     simd.div_f32s(one, simd.add_f32s(one, exp(simd, simd.neg_f32s(x))))
 }
 
+/// `x` times its logistic function.
+#[inline(always)]
+pub fn silu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    simd.div_f32s(x, simd.add_f32s(simd.splat_f32s(1.0), exp(simd, simd.neg_f32s(x))))
+}
+
 #[cfg(test)]
 mod tests {
     use pulp::{Arch, WithSimd};
