@@ -253,7 +253,7 @@ pub struct BenchArgs {
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
 
-    /// Only measure the processor: billions of multiplications and additions per second from registers
+    /// Only measure the processor: operations per second from registers, bytes per second beyond the second-level cache
     #[arg(long)]
     pub probe: bool,
 

@@ -218,8 +218,8 @@ fn bench_reports_what_it_measured() {
     }
     train(dir.path(), 2, "run", &[]);
     assert_eq!(report(&["run", "--batch", "2"])["network"], "run");
-    let probe: f64 = succeeds(dir.path(), &["bench", "--probe"]).trim().parse().unwrap();
-    assert!(probe > 0.0);
+    let probe: serde_json::Value = serde_json::from_str(&succeeds(dir.path(), &["bench", "--probe"])).unwrap();
+    assert!(probe["peak_gflops"].as_f64() > Some(0.0) && probe["bandwidth_gbs"].as_f64() > Some(0.0), "{probe}");
 }
 
 #[test]

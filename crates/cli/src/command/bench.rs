@@ -33,7 +33,8 @@ type Work<'a> = Box<dyn FnMut() -> Result<()> + 'a>;
 
 pub fn run(args: &BenchArgs) -> Result<()> {
     if args.probe {
-        line(format!("{:.1}", peak()));
+        let bandwidth = cpu::probe::bandwidth(cpu::arch()) / 1e9;
+        line(json!({ "peak_gflops": peak().round(), "bandwidth_gbs": (10.0 * bandwidth).round() / 10.0 }).to_string());
         return Ok(());
     }
     if args.rounds == 0 {

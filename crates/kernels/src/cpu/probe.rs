@@ -4,6 +4,8 @@ use std::{hint::black_box, time::Instant};
 
 use pulp::{Arch, Simd, WithSimd};
 
+use super::{buffer::Buffer, elementwise};
+
 /// Chains of multiply-adds side by side: more than their latency needs.
 const CHAINS: usize = 12;
 
@@ -48,4 +50,20 @@ pub fn peak(arch: Arch) -> f64 {
         (operations * rounds) as f64 / started.elapsed().as_secs_f64()
     });
     each.into_iter().sum()
+}
+
+/// Bytes per second of all threads together, read and written beyond the second-level cache.
+///
+/// Passes over 16 MB, as large as what networks keep between two operations; takes a few milliseconds.
+pub fn bandwidth(arch: Arch) -> f64 {
+    const VALUES: usize = 1 << 21;
+    const PASSES: usize = 8;
+    let (x, mut y) = (Buffer::zeros(VALUES), Buffer::zeros(VALUES));
+    elementwise::scale(arch, x.values(), 0.5, y.values_mut());
+    let started = Instant::now();
+    for _ in 0..PASSES {
+        elementwise::scale(arch, black_box(x.values()), 0.5, y.values_mut());
+        black_box(y.values());
+    }
+    (PASSES * 2 * size_of::<f32>() * VALUES) as f64 / started.elapsed().as_secs_f64()
 }
