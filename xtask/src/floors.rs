@@ -13,7 +13,7 @@ const FLOORS: &[&[&str]] = &[
     &["objective", "solver"],
     &["config"],
     &["model"],
-    &["sample"],
+    &["import", "sample"],
     &["train"],
 ];
 

@@ -32,6 +32,12 @@ pub enum Command {
     Data(DataCommand),
     /// Say how far PFGM's noise has to reach for a data set, and why
     Calibrate(CalibrateArgs),
+    /// Make a run of a published checkpoint (PFGM, score models, EDM, PFGM++)
+    Import(ImportArgs),
+    /// Evaluate a run's network at points of your own
+    Predict(PredictArgs),
+    /// Carry latents of your own down a run's flow
+    Decode(DecodeArgs),
     /// Time inference and a training step, as JSON
     Bench(BenchArgs),
     /// List the presets, or print one as a configuration file to start from
@@ -256,6 +262,127 @@ pub struct BenchArgs {
     /// Only measure the processor: operations per second from registers, bytes per second beyond the second-level cache
     #[arg(long)]
     pub probe: bool,
+
+    /// Where to compute: cpu, cuda, cuda:1, wgpu (as far as built in)
+    #[arg(long, default_value = "cpu")]
+    pub device: String,
+}
+
+/// The model that a published network was trained as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ImportMethod {
+    /// PFGM: the normalised Poisson field
+    Pfgm,
+    /// Variance-exploding score model
+    Ve,
+    /// Variance-preserving score model
+    Vp,
+    /// The same with less noise
+    SubVp,
+    /// PFGM++
+    Pfgmpp,
+    /// EDM
+    Edm,
+}
+
+impl From<ImportMethod> for pfgm::import::Method {
+    fn from(method: ImportMethod) -> Self {
+        match method {
+            ImportMethod::Pfgm => Self::Pfgm,
+            ImportMethod::Ve => Self::Ve,
+            ImportMethod::Vp => Self::Vp,
+            ImportMethod::SubVp => Self::SubVp,
+            ImportMethod::Pfgmpp => Self::PfgmPp,
+            ImportMethod::Edm => Self::Edm,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// A checkpoint of PyTorch: .pth, .pt or .pkl
+    pub file: PathBuf,
+
+    /// The folder to write the run to
+    #[arg(short = 'o', long, value_name = "DIR")]
+    pub out: PathBuf,
+
+    /// What the network was trained as [default: as its shape tells, or as published]
+    #[arg(long, value_enum)]
+    pub method: Option<ImportMethod>,
+
+    /// Height and width of the images, as in 32x32 [default: as its names tell, or 32x32]
+    #[arg(long, value_name = "HxW")]
+    pub size: Option<String>,
+
+    /// D, for PFGM++ [default: 2048]
+    #[arg(long, value_name = "D")]
+    pub augmentation: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct PredictArgs {
+    /// The folder of a run, or a checkpoint file
+    pub run: PathBuf,
+
+    /// Arrays `x` (batch, channels, height, width), the noise level of each as `z`, `sigma` or `t`, and `labels` if any
+    #[arg(long, value_name = "FILE.npz")]
+    pub at: PathBuf,
+
+    /// The arrays to write: the network's own outputs, `yhat`, and the score
+    #[arg(short = 'o', long, value_name = "FILE.npz")]
+    pub out: PathBuf,
+
+    /// Where to compute: cpu, cuda, cuda:1, wgpu (as far as built in)
+    #[arg(long, default_value = "cpu")]
+    pub device: String,
+}
+
+/// How PFGM's field becomes a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ArithmeticName {
+    /// As the equations have it
+    Exact,
+    /// As PFGM's released code has it
+    Reference,
+}
+
+#[derive(Debug, Args)]
+pub struct DecodeArgs {
+    /// The folder of a run, or a checkpoint file
+    pub run: PathBuf,
+
+    /// Array `x` (batch, channels, height, width), the state at the highest noise level, and `labels` if any
+    #[arg(long, value_name = "FILE.npz")]
+    pub latents: PathBuf,
+
+    /// The arrays to write: `x` in the model's space, and `nfe`
+    #[arg(short = 'o', long, value_name = "FILE.npz")]
+    pub out: PathBuf,
+
+    /// The solver [default: the run's]
+    #[arg(long, value_enum)]
+    pub solver: Option<Solver>,
+
+    /// Steps of a solver with fixed steps [default: the run's]
+    #[arg(long, value_name = "N")]
+    pub steps: Option<usize>,
+
+    /// Relative tolerance of rk45 [default: the run's]
+    #[arg(long, value_name = "TOL")]
+    pub rtol: Option<f64>,
+
+    /// Absolute tolerance of rk45 [default: the run's]
+    #[arg(long, value_name = "TOL")]
+    pub atol: Option<f64>,
+
+    /// Exact, or as the released code of PFGM has it
+    #[arg(long, value_enum, default_value = "exact")]
+    pub arithmetic: ArithmeticName,
+
+    /// Where the released code trusts the network's component along z: from this z on
+    #[arg(long, value_name = "Z", default_value_t = 5.0)]
+    pub z_exp: f64,
 
     /// Where to compute: cpu, cuda, cuda:1, wgpu (as far as built in)
     #[arg(long, default_value = "cpu")]

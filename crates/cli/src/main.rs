@@ -44,6 +44,9 @@ fn run(cli: Cli) -> Result<()> {
         Command::Sample(args) => command::sample::run(&args),
         Command::Data(args) => command::data::run(&args),
         Command::Calibrate(args) => command::calibrate::run(&args),
+        Command::Import(args) => command::import::run(&args),
+        Command::Predict(args) => command::predict::run(&args),
+        Command::Decode(args) => command::decode::run(&args),
         Command::Bench(args) => command::bench::run(&args),
         Command::Presets { name } => command::presets::run(name.as_deref()),
     }

@@ -1,6 +1,7 @@
 //! NumPy's arrays: `.npy` files and `.npz` archives of them, in and out.
 
 use std::{
+    collections::BTreeMap,
     io::{self, Cursor, Read, Seek, Write},
     path::Path,
 };
@@ -49,6 +50,38 @@ pub fn read_npz(path: &Path, bytes: &[u8]) -> Result<Dataset, DataError> {
         return Err(DataError::malformed(path, problem));
     };
     dataset(path, data, labels)
+}
+
+/// An array of an archive in single precision.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Floats {
+    /// Its shape, slowest dimension first.
+    pub shape: Vec<usize>,
+    /// Its values in that order.
+    pub values: Vec<f32>,
+}
+
+/// Reads every array of a `.npz` archive, by name.
+///
+/// # Errors
+/// When the archive or an array is damaged, or holds no plain numbers.
+pub fn read_arrays(path: &Path, bytes: &[u8]) -> Result<BTreeMap<String, Floats>, DataError> {
+    let damaged = |error: &dyn std::fmt::Display| DataError::malformed(path, format!("the npz is damaged: {error}"));
+    let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).map_err(|error| damaged(&error))?;
+    let mut arrays = BTreeMap::new();
+    for index in 0..archive.len() {
+        let mut file = archive.by_index(index).map_err(|error| damaged(&error))?;
+        let name = file.name().map_err(|error| damaged(&error))?.trim_end_matches(".npy").to_owned();
+        let mut content = Vec::new();
+        file.read_to_end(&mut content).map_err(|error| damaged(&error))?;
+        let array = parse(path, &content)?;
+        let values = match array.values {
+            Values::Bytes(values) => values.into_iter().map(f32::from).collect(),
+            Values::Floats(values) => values,
+        };
+        arrays.insert(name, Floats { shape: array.shape, values });
+    }
+    Ok(arrays)
 }
 
 fn parse(path: &Path, bytes: &[u8]) -> Result<Array, DataError> {

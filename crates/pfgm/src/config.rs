@@ -3,8 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    augmentation::Augmentation, network::NetworkConfig, network::UnetConfig, objective::DenoisingObjective,
-    objective::Objective, solver::SolverConfig,
+    augmentation::Augmentation,
+    network::{NetworkConfig, UnetConfig},
+    objective::{DenoisingObjective, Objective},
+    precondition::Output,
+    solver::SolverConfig,
 };
 
 /// Everything that decides a run.
@@ -60,6 +63,13 @@ pub struct FlowConfig {
     /// The largest root mean square of a row in the model's space; measured when it is not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reach: Option<f64>,
+    /// What the network's output says; training knows `edm` alone, the others are those of published checkpoints.
+    #[serde(skip_serializing_if = "is_edm")]
+    pub output: Output,
+}
+
+fn is_edm(output: &Output) -> bool {
+    *output == Output::Edm
 }
 
 impl Default for FlowConfig {
@@ -71,6 +81,7 @@ impl Default for FlowConfig {
             sigma_data: None,
             far_field: true,
             reach: None,
+            output: Output::Edm,
         }
     }
 }
@@ -229,6 +240,16 @@ impl Config {
         let dropout = match &self.network {
             NetworkConfig::Mlp(mlp) => mlp.dropout,
             NetworkConfig::Unet(unet) => unet.dropout,
+            NetworkConfig::ScoreUnet(unet) => {
+                if self.data.conditional {
+                    return fail("data.conditional", "true".into(), "a score-unet knows no classes; set it to false");
+                }
+                if unet.radial != matches!(flow.output, Output::Field { .. }) {
+                    let problem = "a radial component goes with flow.output.kind = \"field\", and only with that";
+                    return fail("network.radial", unet.radial.to_string(), problem);
+                }
+                unet.dropout
+            }
         };
         share("network.dropout", dropout)?;
         counted("train.steps", train.steps)?;

@@ -11,6 +11,7 @@ pub mod config;
 pub mod device;
 pub mod field;
 pub mod flow;
+pub mod import;
 pub mod kernel;
 pub mod model;
 pub mod network;

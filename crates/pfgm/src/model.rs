@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::{
     augmentation::Augmentation,
     config::{Config, FlowConfig},
-    network::{Network, NetworkError},
+    network::{LevelEmbedding, Network, NetworkConfig, NetworkError},
     objective::Objective,
-    precondition::{NetworkDenoiser, Precondition},
+    precondition::{Arithmetic, NetworkDenoiser, Parametrisation, Precondition},
 };
 
 /// The noise level that sampling starts from when neither the user nor the objective says: EDM's.
@@ -157,6 +157,16 @@ impl Record {
         Precondition { sigma_data: sigma_data.expect("a resolved record"), reach }
     }
 
+    /// How the network's output becomes `yhat`, whatever it says.
+    pub fn parametrisation(&self) -> Parametrisation {
+        let logarithmic = match &self.config.network {
+            NetworkConfig::ScoreUnet(network) => network.embedding == LevelEmbedding::Fourier,
+            NetworkConfig::Mlp(_) | NetworkConfig::Unet(_) => false,
+        };
+        let (output, arithmetic) = (self.config.flow.output, Arithmetic::Exact);
+        Parametrisation { output, precondition: self.precondition(), logarithmic, arithmetic }
+    }
+
     /// A network with fresh weights.
     ///
     /// # Errors
@@ -176,7 +186,7 @@ impl Record {
     ) -> NetworkDenoiser {
         NetworkDenoiser {
             network: network.valid(),
-            precondition: self.precondition(),
+            parametrisation: self.parametrisation(),
             dim: self.dim(),
             classes: self.data.classes.len(),
             labels,

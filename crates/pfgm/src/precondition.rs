@@ -1,6 +1,7 @@
 //! From a network to an estimate of `yhat`: EDM's preconditioning (arXiv 2206.00364, table 1; docs/equations.md, section 3).
 
 use burn::tensor::{Device, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     device::is_cpu,
@@ -72,12 +73,176 @@ impl Precondition {
     }
 }
 
+/// What a network's raw output says about `yhat`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Output {
+    /// EDM's preconditioned denoiser: see [`Precondition`].
+    #[default]
+    Edm,
+    /// PFGM's normalised field `v = -sqrt(N) E / (|E| + gamma)`, its component along z at the end; D = 1.
+    Field {
+        /// What keeps the field finite near the data.
+        gamma: f64,
+    },
+    /// The score of data with Gaussian noise (VE), divided by sigma or not.
+    Ve {
+        /// Whether the output is yet to be divided by sigma.
+        scaled: bool,
+    },
+    /// The noise, standard normal, of data that shrink while noise grows, keeping the variance (VP); negative.
+    Vp {
+        /// The first rate of the noise.
+        beta_min: f64,
+        /// The last.
+        beta_max: f64,
+    },
+    /// The same with less noise (sub-VP).
+    SubVp {
+        /// The first rate of the noise.
+        beta_min: f64,
+        /// The last.
+        beta_max: f64,
+    },
+}
+
+impl Output {
+    /// sigma at time `t` of a score model; `t` itself for the others.
+    pub fn sigma_at(self, t: f64) -> f64 {
+        let mean = |low: f64, high: f64| (-t * t * (high - low) / 4.0 - t * low / 2.0).exp();
+        match self {
+            Self::Edm | Self::Field { .. } | Self::Ve { .. } => t,
+            Self::Vp { beta_min, beta_max } => (mean(beta_min, beta_max).powi(-2) - 1.0).sqrt(),
+            Self::SubVp { beta_min, beta_max } => {
+                let mean = mean(beta_min, beta_max);
+                (1.0 - mean * mean) / mean
+            }
+        }
+    }
+}
+
+/// `t` in [0, 1] at which the noise of rates `beta_min` to `beta_max` has shrunk the data to `mean`: `-ln mean = t^2 (b1 -
+/// b0)/4 + t b0/2`.
+fn time_of_mean(mean: f64, beta_min: f64, beta_max: f64) -> f64 {
+    let (slope, twice) = (beta_max - beta_min, -2.0 * mean.ln());
+    (2.0 * twice) / (beta_min + (beta_min * beta_min + 2.0 * slope * twice).sqrt())
+}
+
+/// How `yhat` follows from PFGM's field.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Arithmetic {
+    /// The component along z follows from the others (docs/equations.md, section 3).
+    #[default]
+    Exact,
+    /// As PFGM's released code has it: the network's own component from `z_exp` on, an approximation below, and 1e-5 added to it.
+    Reference {
+        /// Where the network's own component takes over: 5 for CIFAR-10, 1 for CelebA 64, 0.1 for LSUN bedroom 256.
+        z_exp: f64,
+    },
+}
+
+/// A network's input and output at one noise level: how `yhat` follows from them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Parametrisation {
+    /// What the output says.
+    pub output: Output,
+    /// EDM's factors, where it is EDM's.
+    pub precondition: Precondition,
+    /// Whether the network wants the logarithm of the level.
+    pub logarithmic: bool,
+    /// How a field becomes `yhat`.
+    pub arithmetic: Arithmetic,
+}
+
+impl Parametrisation {
+    /// The factors of each row of a batch: of those for EDM, and otherwise what the input is multiplied by and the noise level as
+    /// the network knows it.
+    pub fn of_rows<T: Copy + Into<f64>>(self, x: &[T], sigma: &[f64]) -> Vec<Factors> {
+        if self.output == Output::Edm {
+            return self.precondition.of_rows(x, sigma);
+        }
+        let row = |&sigma: &f64| {
+            let (input, noise) = self.level(sigma);
+            let noise = if self.logarithmic { noise.ln() } else { noise };
+            Factors { skip: 1.0, out: 1.0, input, noise, far: 0.0 }
+        };
+        sigma.iter().map(row).collect()
+    }
+
+    /// What the input is multiplied by, and the level in the network's own terms: z, sigma or 999 t.
+    fn level(self, sigma: f64) -> (f64, f64) {
+        match self.output {
+            Output::Edm | Output::Field { .. } | Output::Ve { .. } => (1.0, sigma),
+            Output::Vp { beta_min, beta_max } => {
+                let mean = 1.0 / (1.0 + sigma * sigma).sqrt();
+                (mean, 999.0 * time_of_mean(mean, beta_min, beta_max))
+            }
+            Output::SubVp { beta_min, beta_max } => {
+                // sigma = (1 - mean^2) / mean
+                let mean = 2.0 / (sigma + (sigma * sigma + 4.0).sqrt());
+                (mean, 999.0 * time_of_mean(mean, beta_min, beta_max))
+            }
+        }
+    }
+
+    /// `yhat` of one row from the network's raw output for it.
+    fn estimate(self, factors: &Factors, sigma: f64, x: &[f64], raw: &[f32], out: &mut [f64]) {
+        let raw = raw.iter().map(|&value| f64::from(value));
+        let mut combine = |skip: f64, factor: f64| {
+            out.iter_mut().zip(x).zip(raw.clone()).for_each(|((out, x), raw)| *out = skip * x + factor * raw);
+        };
+        match self.output {
+            Output::Edm => combine(factors.skip, factors.out),
+            // yhat = x + sigma^2 score
+            Output::Ve { scaled: true } => combine(1.0, sigma),
+            Output::Ve { scaled: false } => combine(1.0, sigma * sigma),
+            // With x = mean (y + sigma noise): yhat = y + sigma (noise - output) in the units of the data.
+            Output::Vp { .. } | Output::SubVp { .. } => combine(1.0, -sigma),
+            Output::Field { gamma } => {
+                let squares: f64 = raw.clone().take(x.len()).map(|v| v * v).sum();
+                let radial = match self.arithmetic {
+                    Arithmetic::Exact => radial_component(squares, x.len(), sigma, gamma),
+                    Arithmetic::Reference { z_exp } if sigma >= z_exp => {
+                        raw.clone().last().expect("a field has a component along z") + RELEASED_SHIFT
+                    }
+                    Arithmetic::Reference { .. } => {
+                        released_radial_component(squares, x.len(), sigma, gamma) + RELEASED_SHIFT
+                    }
+                };
+                // yhat = x - z v_x / v_z
+                combine(1.0, -sigma / radial);
+            }
+        }
+    }
+}
+
+/// What the released code adds to `v_z`.
+const RELEASED_SHIFT: f64 = 1e-5;
+
+/// The released code's approximation of `v_z`: `|E|' = sqrt((gamma n / (1 - n))^2 + z^2)`.
+fn released_radial_component(squares: f64, dim: usize, z: f64, gamma: f64) -> f64 {
+    let share = (squares / dim as f64).sqrt();
+    let field = (gamma * share / (1.0 - share)).hypot(z);
+    -(dim as f64).sqrt() * z / (field + gamma)
+}
+
+/// PFGM's `v_z` at height `z` from the squared norm of `v_x` (docs/equations.md, section 3): with `n = |v_x| / sqrt(N)`,
+/// `|E| = (n^2 gamma + sqrt(n^2 gamma^2 + (1 - n^2) z^2)) / (1 - n^2)` and `v_z = -sqrt(N) z / (|E| + gamma)`.
+fn radial_component(squares: f64, dim: usize, z: f64, gamma: f64) -> f64 {
+    /// The share of its limit that the field of a network may reach.
+    const MOST: f64 = 1.0 - 1e-9;
+    let share = (squares / dim as f64).min(MOST);
+    let rest = 1.0 - share;
+    let field = (share * gamma + (share * gamma * gamma + rest * z * z).sqrt()) / rest;
+    -(dim as f64).sqrt() * z / (field + gamma)
+}
+
 /// A trained network as a denoiser.
 pub struct NetworkDenoiser {
     /// The network, on a device without a record of gradients.
     pub network: Network,
     /// How its output becomes `yhat`.
-    pub precondition: Precondition,
+    pub parametrisation: Parametrisation,
     /// N.
     pub dim: usize,
     /// The number of classes that it knows; 0 for none.
@@ -96,26 +261,31 @@ pub struct NetworkDenoiser {
 impl NetworkDenoiser {
     /// `yhat` of a few rows with the given classes.
     fn evaluate(&self, x: &[f64], sigma: &[f64], labels: &[Option<u32>], out: &mut [f64]) {
-        let rows = sigma.len();
-        let factors = self.precondition.of_rows(x, sigma);
+        let factors = self.parametrisation.of_rows(x, sigma);
+        let raw = self.raw(x, &factors, labels);
+        let width = raw.len() / sigma.len().max(1);
+        let rows = out.chunks_exact_mut(self.dim).zip(x.chunks_exact(self.dim)).zip(raw.chunks_exact(width));
+        for (((out, x), raw), (factors, &sigma)) in rows.zip(factors.iter().zip(sigma)) {
+            self.parametrisation.estimate(factors, sigma, x, raw, out);
+        }
+    }
+
+    /// The network's own output, as many values a row as it has: N, or N + 1 for a field.
+    pub fn raw(&self, x: &[f64], factors: &[Factors], labels: &[Option<u32>]) -> Vec<f32> {
+        let rows = factors.len();
         let scaled: Vec<f32> = x
             .chunks_exact(self.dim)
-            .zip(&factors)
+            .zip(factors)
             .flat_map(|(row, factors)| row.iter().map(|value| (value * factors.input) as f32))
             .collect();
         let input = NetworkInput {
             x: Tensor::from_data(TensorData::new(scaled, [rows, self.dim]), &self.device),
-            noise: column(&factors, |factors| factors.noise, &self.device),
-            far: column(&factors, |factors| factors.far, &self.device),
+            noise: column(factors, |factors| factors.noise, &self.device),
+            far: column(factors, |factors| factors.far, &self.device),
             classes: one_hot(labels, self.classes, &self.device),
             dropout: None,
         };
-        let raw = self.network.forward(input).into_data();
-        let raw = raw.as_slice::<f32>().expect("networks compute in single precision");
-        for (at, out) in out.iter_mut().enumerate() {
-            let factors = &factors[at / self.dim];
-            *out = factors.skip * x[at] + factors.out * f64::from(raw[at]);
-        }
+        self.network.forward(input).into_data().try_to_vec().expect("networks compute in single precision")
     }
 }
 

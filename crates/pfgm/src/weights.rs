@@ -84,6 +84,7 @@ pub(crate) fn visit(network: &Network, visitor: &mut impl ModuleVisitor) {
     match network {
         Network::Mlp(network) => network.visit(visitor),
         Network::Unet(network) => network.visit(visitor),
+        Network::ScoreUnet(network) => network.visit(visitor),
     }
 }
 
@@ -92,6 +93,7 @@ pub(crate) fn map(network: Network, mapper: &mut impl ModuleMapper) -> Network {
     match network {
         Network::Mlp(network) => Network::Mlp(network.map(mapper)),
         Network::Unet(network) => Network::Unet(network.map(mapper)),
+        Network::ScoreUnet(network) => Network::ScoreUnet(network.map(mapper)),
     }
 }
 

@@ -3,6 +3,10 @@
 pub mod bench;
 pub mod calibrate;
 pub mod data;
+pub mod decode;
+pub mod import;
+mod points;
+pub mod predict;
 pub mod presets;
 pub mod sample;
 pub mod train;

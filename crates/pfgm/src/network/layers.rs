@@ -6,6 +6,7 @@ use burn::{
 };
 use pfgm_kernels::{Convolution, Dropped, Normalisation, operations};
 use rand::RngExt;
+use rand_distr::StandardNormal;
 use rayon::prelude::*;
 
 use crate::random::{Purpose, Stream, stream};
@@ -28,6 +29,12 @@ impl Initializer {
         let count = shape.iter().product();
         let values: Vec<f32> = (0..count).map(|_| bound * self.rng.random_range(-1.0..1.0_f32)).collect();
         Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), &self.device))
+    }
+
+    /// A normal distribution of the given spread.
+    pub fn normal(&mut self, len: usize, spread: f32) -> Param<Tensor<1>> {
+        let values: Vec<f32> = (0..len).map(|_| spread * self.rng.sample::<f32, _>(StandardNormal)).collect();
+        Param::from_tensor(Tensor::from_data(TensorData::new(values, [len]), &self.device))
     }
 
     fn constant(&mut self, len: usize, value: f32) -> Param<Tensor<1>> {
@@ -79,6 +86,16 @@ impl Conv {
 
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         self.fused(x, None, None, 1.0)
+    }
+
+    /// The weights, `[kernel, kernel, in, out]`.
+    pub fn weight(&self) -> Tensor<4> {
+        self.weight.val()
+    }
+
+    /// The bias.
+    pub fn bias(&self) -> Tensor<1> {
+        self.bias.val()
     }
 
     /// Every `stride`th pixel of the result.

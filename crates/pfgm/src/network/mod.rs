@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use layers::{Dropout, Initializer};
 pub use mlp::{Mlp, MlpConfig};
 pub use resunet::ResUnet;
-pub use unet::{Unet, UnetConfig};
+pub use unet::{LevelEmbedding, ScoreUnet, ScoreUnetConfig, Unet, UnetConfig};
 
 /// The choice of a network and its sizes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +30,8 @@ pub enum NetworkConfig {
     Mlp(MlpConfig),
     /// The DDPM++ U-Net, for images.
     Unet(UnetConfig),
+    /// The DDPM++ and NCSN++ U-Nets of score-based models and of PFGM, for images.
+    ScoreUnet(ScoreUnetConfig),
 }
 
 /// Why a network does not fit its data.
@@ -70,6 +72,8 @@ pub enum Network {
     Mlp(Mlp),
     /// For images.
     Unet(Unet),
+    /// For images, as PFGM and score-based models release them.
+    ScoreUnet(ScoreUnet),
 }
 
 impl NetworkConfig {
@@ -84,6 +88,7 @@ impl NetworkConfig {
         match self {
             Self::Mlp(config) => Ok(Network::Mlp(config.init(shape.dim(), classes, &mut initializer)?)),
             Self::Unet(config) => Ok(Network::Unet(config.init(shape, classes, &mut initializer)?)),
+            Self::ScoreUnet(config) => Ok(Network::ScoreUnet(config.init(shape, &mut initializer)?)),
         }
     }
 
@@ -92,6 +97,7 @@ impl NetworkConfig {
         match self {
             Self::Mlp(config) => config.activations(shape.dim()),
             Self::Unet(config) => config.activations(shape),
+            Self::ScoreUnet(config) => config.activations(shape),
         }
     }
 }
@@ -116,6 +122,7 @@ impl Network {
         match self {
             Self::Mlp(_) => usize::MAX,
             Self::Unet(network) => network.rows_in_cache(),
+            Self::ScoreUnet(network) => network.rows_in_cache(),
         }
     }
 
@@ -124,6 +131,7 @@ impl Network {
         match self {
             Self::Mlp(network) => network.forward(input),
             Self::Unet(network) => network.forward(input),
+            Self::ScoreUnet(network) => network.forward(input),
         }
     }
 }

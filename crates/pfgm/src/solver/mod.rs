@@ -4,12 +4,14 @@
 //! know nothing of networks and count nothing; [`Counted`](crate::flow::Counted) does.
 
 mod fixed;
+mod released;
 mod rk45;
 mod schedule;
 
 use serde::{Deserialize, Serialize};
 
 pub use fixed::{euler, heun};
+pub use released::released;
 pub use rk45::{Tolerance, rk45};
 pub use schedule::Schedule;
 
@@ -91,6 +93,9 @@ pub enum SolverError {
         /// Which sample.
         item: usize,
     },
+    /// PFGM's release has no such method.
+    #[error("the released samplers are euler, improved-euler and rk45; choose one of these, or the exact arithmetic")]
+    NotReleased,
 }
 
 impl SolverError {
@@ -99,6 +104,7 @@ impl SolverError {
         match self {
             Self::StepUnderflow { sigma, item } => Self::StepUnderflow { sigma, item: item + earlier },
             Self::NotFinite { sigma, item } => Self::NotFinite { sigma, item: item + earlier },
+            Self::NotReleased => Self::NotReleased,
         }
     }
 }

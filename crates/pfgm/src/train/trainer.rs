@@ -22,7 +22,7 @@ use crate::{
     model::{ModelError, Record},
     network::{Dropout, Network, NetworkInput},
     objective::{Charges, Targets},
-    precondition::{Factors, column, one_hot},
+    precondition::{Factors, Output, column, one_hot},
     random::{Purpose, Stream, stream},
     weights::{self, Weight},
 };
@@ -69,6 +69,9 @@ pub enum TrainError {
         /// The system's reason.
         source: io::Error,
     },
+    /// The network says something that no objective here teaches.
+    #[error("flow.output: only `edm` can be trained; the others are those of imported checkpoints")]
+    Output,
     /// The loss is not a number.
     #[error("the loss of step {step} is {loss}: training has diverged; lower train.lr or raise train.warmup")]
     Diverged {
@@ -104,6 +107,9 @@ impl Trainer {
     /// # Errors
     /// When the network does not fit the data.
     pub fn new(record: Record, data: Dataset, held_out: Option<Dataset>, device: &Device) -> Result<Self, TrainError> {
+        if record.config.flow.output != Output::Edm {
+            return Err(TrainError::Output);
+        }
         let device = device.clone().autodiff();
         let network = record.network(&device).map_err(ModelError::from)?;
         let optimizer = Optimizer::new(&network);

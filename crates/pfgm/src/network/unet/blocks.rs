@@ -16,11 +16,11 @@ pub enum Resample {
 }
 
 impl Resample {
-    fn apply(self, x: Tensor<4>) -> Tensor<4> {
+    fn apply(self, x: Tensor<4>, filter: Filter) -> Tensor<4> {
         match self {
             Self::Keep => x,
-            Self::Down => pfgm_kernels::halve(x, Filter::Box),
-            Self::Up => pfgm_kernels::double(x, Filter::Box),
+            Self::Down => pfgm_kernels::halve(x, filter),
+            Self::Up => pfgm_kernels::double(x, filter),
         }
     }
 }
@@ -32,6 +32,8 @@ pub struct BlockConfig {
     pub outputs: usize,
     pub embedding: usize,
     pub resample: Resample,
+    /// What neighbouring pixels count where the image changes its size.
+    pub filter: Filter,
     pub attention: bool,
     pub dropout: f64,
 }
@@ -49,11 +51,13 @@ pub struct Block {
     dropout: f64,
     #[module(skip)]
     resample: Resample,
+    #[module(skip)]
+    filter: Filter,
 }
 
 impl Block {
     pub fn new(config: BlockConfig, init: &mut Initializer) -> Self {
-        let BlockConfig { inputs, outputs, embedding, resample, attention, dropout } = config;
+        let BlockConfig { inputs, outputs, embedding, resample, filter, attention, dropout } = config;
         Self {
             norm0: GroupNorm::new(inputs, init),
             conv0: Conv::new(3, inputs, outputs, 1.0, init),
@@ -64,16 +68,17 @@ impl Block {
             attention: attention.then(|| Attention::new(outputs, init)),
             dropout,
             resample,
+            filter,
         }
     }
 
     /// # Shapes
     /// `x`: `[batch, height, width, inputs]`, `embedding`: `[batch, embedding]`
     pub fn forward(&self, x: Tensor<4>, embedding: Tensor<2>, masks: &mut Option<&mut Dropout>) -> Tensor<4> {
-        let h = self.resample.apply(self.norm0.forward(x.clone(), true));
+        let h = self.resample.apply(self.norm0.forward(x.clone(), true), self.filter);
         let h = self.conv0.fused(h, Some(self.embedding.forward(embedding)), None, 1.0);
         let h = dropout(masks, self.norm1.forward(h, true), self.dropout);
-        let x = self.resample.apply(x);
+        let x = self.resample.apply(x, self.filter);
         let x = match &self.skip {
             Some(skip) => skip.forward(x),
             None => x,
@@ -95,7 +100,7 @@ pub struct Attention {
 }
 
 impl Attention {
-    fn new(channels: usize, init: &mut Initializer) -> Self {
+    pub fn new(channels: usize, init: &mut Initializer) -> Self {
         Self {
             norm: GroupNorm::new(channels, init),
             qkv: Conv::new(1, channels, 3 * channels, 0.2_f32.sqrt(), init),
@@ -103,7 +108,7 @@ impl Attention {
         }
     }
 
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let [batch, height, width, channels] = x.dims();
         let qkv = self.qkv.forward(self.norm.forward(x.clone(), false));
         let mixed = pfgm_kernels::attention(qkv.reshape([batch, height * width, 3 * channels]), Heads(1));

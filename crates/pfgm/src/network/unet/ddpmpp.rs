@@ -2,6 +2,7 @@
 
 use burn::{module::Module, tensor::Tensor};
 use pfgm_data::Shape;
+use pfgm_kernels::Filter;
 use serde::{Deserialize, Serialize};
 
 use super::blocks::{Block, BlockConfig, Resample};
@@ -58,7 +59,7 @@ impl UnetConfig {
         classes: usize,
         init: &mut Initializer,
     ) -> Result<Unet, NetworkError> {
-        let size = self.check(shape)?;
+        let size = super::check(shape, self.width, &self.multipliers, self.blocks)?;
         let embedding_width = 4 * self.width;
         let embedding = Embedding::new(self.width, embedding_width, classes, init);
         let block = |inputs, outputs, resample, attention| BlockConfig {
@@ -66,6 +67,7 @@ impl UnetConfig {
             outputs,
             embedding: embedding_width,
             resample,
+            filter: Filter::Box,
             attention,
             dropout: self.dropout,
         };
@@ -105,46 +107,14 @@ impl UnetConfig {
         Ok(Unet { embedding, input, down, middle, up, norm, output, size, joins })
     }
 
-    fn check(&self, shape: Shape) -> Result<[usize; 3], NetworkError> {
-        let Shape::Image { height, width, channels } = shape else { return Err(NetworkError::NotAnImage(shape)) };
-        let wrong = |key, value: String, problem| Err(NetworkError::Size { key, value, problem });
-        if self.width < 4 || !self.width.is_multiple_of(4) {
-            return wrong("width", self.width.to_string(), "give a positive multiple of 4");
-        }
-        if self.multipliers.is_empty() || self.multipliers.contains(&0) {
-            return wrong("multipliers", format!("{:?}", self.multipliers), "give one positive number a level");
-        }
-        if self.blocks == 0 {
-            return wrong("blocks", "0".into(), "give at least 1");
-        }
-        let levels = self.multipliers.len();
-        let stride = 1 << (levels - 1);
-        if height % stride != 0 || width % stride != 0 {
-            return Err(NetworkError::Stride { levels, stride, shape });
-        }
-        Ok([height, width, channels])
-    }
-
     pub(in crate::network) fn activations(&self, shape: Shape) -> usize {
-        let Shape::Image { height, width, .. } = shape else { return 0 };
-        // A block keeps about 7 images of its channels, measured on the digits preset: the inputs of two norms and two
-        // convolutions, dropout, the sum; blocks on the way up have twice the inputs.
-        let level = |(level, multiplier): (usize, &usize)| {
-            let pixels = (height >> level) * (width >> level);
-            let blocks = 2 * self.blocks + 3;
-            7 * pixels * multiplier * self.width * blocks
-        };
-        self.multipliers.iter().enumerate().map(level).sum()
+        super::activations(shape, self.width, &self.multipliers, self.blocks)
     }
 }
 
 impl Unet {
     pub(in crate::network) fn rows_in_cache(&self) -> usize {
-        /// Bytes of one image tensor of the batch: several of them are read and written in turn.
-        const BYTES: usize = 4 << 20;
-        let [height, width, _] = self.size;
-        let channels = self.norm.channels();
-        (BYTES / (size_of::<f32>() * height * width * channels)).max(4)
+        super::rows_in_cache(self.size, self.norm.channels())
     }
 
     pub(in crate::network) fn forward(&self, mut input: NetworkInput) -> Tensor<2> {

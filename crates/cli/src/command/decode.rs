@@ -1,0 +1,61 @@
+//! `pfgm decode`
+
+use std::io::Cursor;
+
+use anyhow::{Context, Result, bail};
+use pfgm::{
+    flow::{Counted, Flow},
+    precondition::{Arithmetic, Output},
+    solver::{released, sample},
+};
+use pfgm_data::npz::{Column, Named, write_npz};
+
+use crate::{
+    args::{ArithmeticName, DecodeArgs},
+    command::{
+        points::{Points, channels_first, image_size, read},
+        sample::Model,
+    },
+    output::{self, line, shown},
+};
+
+pub fn run(args: &DecodeArgs) -> Result<()> {
+    let model = Model::load(&args.run, &args.device)?;
+    let record = &model.record;
+    let size @ [channels, height, width] = image_size(record)?;
+    let points = Points::find(&args.latents, &read(&args.latents)?, size, record.data.classes.len())?;
+    let mut solver = record.config.sample.solver;
+    solver.method = args.solver.map_or(solver.method, Into::into);
+    solver.steps = args.steps.unwrap_or(solver.steps);
+    solver.rtol = args.rtol.unwrap_or(solver.rtol);
+    solver.atol = args.atol.unwrap_or(solver.atol);
+    if let Err((key, value, problem)) = solver.check() {
+        bail!("--{key} {value}: {problem}");
+    }
+    let mut denoiser = record.denoiser(&model.network, points.labels, 1.0, points.rows, &model.device);
+    let mut x = points.x;
+    if args.arithmetic == ArithmeticName::Reference {
+        if !matches!(record.config.flow.output, Output::Field { .. }) {
+            bail!("--arithmetic reference: the run's network does not tell PFGM's field; leave it away");
+        }
+        denoiser.parametrisation.arithmetic = Arithmetic::Reference { z_exp: args.z_exp };
+    }
+    let counted = Counted::new(&denoiser);
+    let flow = Flow { denoiser: &counted, augmentation: record.augmentation() };
+    match args.arithmetic {
+        ArithmeticName::Exact => sample(&flow, &solver, record.range(), &mut x)?,
+        ArithmeticName::Reference => released(&flow, &solver, record.range(), height * width, &mut x)?,
+    }
+    let nfe = counted.rows() as f32 / points.rows as f32;
+    let shape = [points.rows, channels, height, width];
+    let images = channels_first(&mut x.into_iter(), shape);
+    let named = [
+        Named { name: "x", shape: &shape, values: Column::Floats(&images) },
+        Named { name: "nfe", shape: &[1], values: Column::Floats(&[nfe]) },
+    ];
+    let mut file = Cursor::new(Vec::new());
+    write_npz(&mut file, &named).context("the arrays")?;
+    output::write(&args.out, file.get_ref())?;
+    line(format!("{} latents, {nfe:.1} evaluations each: {}", points.rows, shown(&args.out)));
+    Ok(())
+}

@@ -1,0 +1,64 @@
+//! `pfgm import`
+
+use anyhow::{Context, Result, bail};
+use pfgm::{
+    augmentation::Augmentation,
+    import::{Request, import},
+    train::checkpoint::{self, Checkpoint, Group},
+};
+
+use crate::{
+    args::ImportArgs,
+    output::{self, line, shown},
+    resolve,
+};
+
+pub fn run(args: &ImportArgs) -> Result<()> {
+    if !args.file.is_file() {
+        bail!("{}: no such file; give a checkpoint of PyTorch", args.file.display());
+    }
+    let request = Request {
+        method: args.method.map(Into::into),
+        size: args.size.as_deref().map(size).transpose()?,
+        augmentation: args.augmentation.as_deref().map(augmentation).transpose()?,
+    };
+    let imported = import(&args.file, &request)?;
+    let folder = resolve::run_folder(Some(&args.out), "")?;
+    output::make_folder(&folder.join("checkpoints"))?;
+    let text = toml::to_string(&imported.record.config).context("the configuration cannot be written as TOML")?;
+    output::write(&folder.join("config.toml"), text.as_bytes())?;
+    let path = checkpoint::path_of(&folder, imported.step);
+    let weights: usize = imported.average.iter().map(|weight| weight.values.len()).sum();
+    Checkpoint::new(imported.step, imported.record.clone(), [(Group::Average, imported.average)]).write(&path)?;
+    let record = &imported.record;
+    line(text.trim_end());
+    for assumption in &imported.assumed {
+        line(format!("assumed   {assumption}"));
+    }
+    line(format!(
+        "imported  {} weights after {} steps, images of {}, D = {}: {}",
+        weights,
+        imported.step,
+        record.data.shape,
+        record.augmentation(),
+        shown(&path)
+    ));
+    line(format!("next      pfgm sample {} -n 16", shown(&folder)));
+    Ok(())
+}
+
+fn size(text: &str) -> Result<[usize; 2]> {
+    let sides: Vec<usize> = text.split('x').filter_map(|side| side.parse().ok()).collect();
+    match sides[..] {
+        [height, width] if height > 0 && width > 0 => Ok([height, width]),
+        _ => bail!("--size {text}: write height and width, as in 32x32"),
+    }
+}
+
+fn augmentation(text: &str) -> Result<Augmentation> {
+    match text.parse::<f64>() {
+        Ok(d) if d == f64::INFINITY => Ok(Augmentation::Infinite),
+        Ok(d) if d > 0.0 => Ok(Augmentation::Finite(d)),
+        _ => bail!("--augmentation {text}: give a number above 0, or inf"),
+    }
+}

@@ -1,0 +1,80 @@
+//! Points of a person's own, in archives of arrays as Python users have them: channels first.
+
+use std::{collections::BTreeMap, path::Path};
+
+use anyhow::{Context, Result, bail};
+use pfgm::model::Record;
+use pfgm_data::{
+    Shape,
+    npz::{Floats, read_arrays},
+};
+
+/// The arrays of an archive.
+pub fn read(path: &Path) -> Result<BTreeMap<String, Floats>> {
+    let bytes = std::fs::read(path).with_context(|| format!("{}: cannot be read", path.display()))?;
+    Ok(read_arrays(path, &bytes)?)
+}
+
+/// Channels, height and width of a run's images.
+pub fn image_size(record: &Record) -> Result<[usize; 3]> {
+    match record.data.shape {
+        Shape::Image { height, width, channels } => Ok([channels, height, width]),
+        shape => bail!("the run's rows are {shape}; only images can be given as arrays"),
+    }
+}
+
+/// Images and their classes.
+pub struct Points {
+    pub rows: usize,
+    /// Channels last, row after row.
+    pub x: Vec<f64>,
+    pub labels: Vec<Option<u32>>,
+}
+
+impl Points {
+    /// The arrays `x`, and `labels` if there are any.
+    pub fn find(
+        path: &Path,
+        arrays: &BTreeMap<String, Floats>,
+        [channels, height, width]: [usize; 3],
+        classes: usize,
+    ) -> Result<Self> {
+        let path = path.display();
+        let Some(x) = arrays.get("x") else { bail!("{path}: no array `x`") };
+        let rows = x.shape.first().copied().unwrap_or(0);
+        if x.shape != [rows, channels, height, width] || rows == 0 {
+            bail!("{path}: `x` is {:?}; the run wants [batch, {channels}, {height}, {width}]", x.shape);
+        }
+        let labels = match arrays.get("labels") {
+            None => vec![None; rows],
+            Some(labels) if classes == 0 => bail!("{path}: `labels` {:?}, but the run knows no classes", labels.shape),
+            Some(labels) if labels.shape == [rows] => {
+                let label = |&value: &f32| (value >= 0.0 && (value as usize) < classes).then_some(value as u32);
+                let found: Option<Vec<_>> = labels.values.iter().map(label).collect();
+                let Some(found) = found else { bail!("{path}: `labels` must lie between 0 and {}", classes - 1) };
+                found.into_iter().map(Some).collect()
+            }
+            Some(labels) if labels.shape == [rows, classes] => {
+                let class = |row: &[f32]| row.iter().position(|value| *value > 0.5).map(|class| class as u32);
+                labels.values.chunks_exact(classes).map(class).collect()
+            }
+            Some(labels) => bail!("{path}: `labels` is {:?}; write [{rows}] or [{rows}, {classes}]", labels.shape),
+        };
+        let plane = height * width;
+        let image = |image: &[f32]| -> Vec<f64> {
+            (0..plane * channels).map(|at| f64::from(image[at % channels * plane + at / channels])).collect()
+        };
+        let x = x.values.chunks_exact(channels * plane).flat_map(image).collect();
+        Ok(Self { rows, x, labels })
+    }
+}
+
+/// Images with channels last as `[batch, channels, height, width]`.
+pub fn channels_first(values: &mut dyn Iterator<Item = f64>, [_, channels, height, width]: [usize; 4]) -> Vec<f32> {
+    let values: Vec<f32> = values.map(|value| value as f32).collect();
+    let plane = height * width;
+    let image = |image: &[f32]| -> Vec<f32> {
+        (0..plane * channels).map(|at| image[at % plane * channels + at / plane]).collect()
+    };
+    values.chunks_exact(plane * channels).flat_map(image).collect()
+}

@@ -1,0 +1,78 @@
+//! `pfgm predict`
+
+use std::io::Cursor;
+
+use anyhow::{Context, Result, bail};
+use pfgm::{
+    flow::{Denoiser, Query},
+    precondition::Output,
+};
+use pfgm_data::npz::{Column, Named, write_npz};
+
+use crate::{
+    args::PredictArgs,
+    command::{
+        points::{Points, channels_first, image_size, read},
+        sample::Model,
+    },
+    output::{self, line, shown},
+};
+
+pub fn run(args: &PredictArgs) -> Result<()> {
+    let model = Model::load(&args.run, &args.device)?;
+    let record = &model.record;
+    let arrays = read(&args.at)?;
+    let size @ [channels, height, width] = image_size(record)?;
+    let points = Points::find(&args.at, &arrays, size, record.data.classes.len())?;
+    let Some((name, level)) = ["z", "sigma", "t"].iter().find_map(|name| arrays.get_key_value(*name)) else {
+        bail!("{}: no noise level; give `z`, `sigma` or `t`, one number for each image", args.at.display());
+    };
+    let (rows, dim) = (points.rows, record.dim());
+    if level.values.len() != rows || level.values.iter().any(|level| !(*level > 0.0 && level.is_finite())) {
+        bail!("{}: the noise levels must be {rows} numbers above 0", args.at.display());
+    }
+    let parametrisation = record.parametrisation();
+    let (lowest, highest) = record.range();
+    let sigma_at = |level: f64| match (parametrisation.output, name == "t") {
+        // VE's noise grows geometrically with time.
+        (Output::Ve { .. }, true) => lowest * (highest / lowest).powf(level),
+        (output, true) => output.sigma_at(level),
+        // z is r, which is sigma for D = 1.
+        (_, false) => level,
+    };
+    let sigma: Vec<f64> = level.values.iter().map(|&level| sigma_at(f64::from(level))).collect();
+    let denoiser = record.denoiser(&model.network, points.labels.clone(), 1.0, rows, &model.device);
+    let scaled = matches!(parametrisation.output, Output::Vp { .. } | Output::SubVp { .. });
+    // The points as the network sees them, and as the flow does.
+    let factors = parametrisation.of_rows(&points.x, &sigma);
+    let mean = |row: usize| if scaled { factors[row].input } else { 1.0 };
+    let x: Vec<f64> = points.x.iter().enumerate().map(|(at, x)| x / mean(at / dim)).collect();
+    let mut yhat = vec![0.0; x.len()];
+    let item: Vec<usize> = (0..rows).collect();
+    denoiser.denoise(&Query { x: &x, sigma: &sigma, item: &item }, &mut yhat);
+    let raw = denoiser.raw(&x, &factors, &points.labels);
+    let image = [rows, channels, height, width];
+    let planes = |values: &mut dyn Iterator<Item = f64>| channels_first(values, image);
+    let mut out: Vec<(&str, Vec<usize>, Vec<f32>)> = vec![("yhat", image.to_vec(), planes(&mut yhat.iter().copied()))];
+    match parametrisation.output {
+        Output::Edm => {}
+        Output::Field { .. } => {
+            let mut field = raw.chunks_exact(dim + 1).flat_map(|row| &row[..dim]).map(|&value| f64::from(value));
+            out.push(("field_x", image.to_vec(), planes(&mut field)));
+            out.push(("field_z", vec![rows], raw.chunks_exact(dim + 1).map(|row| row[dim]).collect()));
+        }
+        Output::Ve { .. } | Output::Vp { .. } | Output::SubVp { .. } => {
+            // The score in the network's own space, where everything is `mean` times as large.
+            let score = |at: usize| (yhat[at] - x[at]) / (sigma[at / dim].powi(2) * mean(at / dim));
+            out.push(("score", image.to_vec(), planes(&mut (0..x.len()).map(score))));
+        }
+    }
+    let named: Vec<_> =
+        out.iter().map(|(name, shape, values)| Named { name, shape, values: Column::Floats(values) }).collect();
+    let mut file = Cursor::new(Vec::new());
+    write_npz(&mut file, &named).context("the arrays")?;
+    output::write(&args.out, file.get_ref())?;
+    let names: Vec<_> = out.iter().map(|(name, ..)| *name).collect();
+    line(format!("{} of {rows} points: {}", names.join(", "), shown(&args.out)));
+    Ok(())
+}

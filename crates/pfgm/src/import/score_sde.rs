@@ -1,0 +1,198 @@
+//! The networks of score-based models and of PFGM: a list of modules without other names than their numbers.
+
+use super::{Converted, tensors::Tensors};
+use crate::network::{LevelEmbedding, NetworkConfig, ScoreUnetConfig};
+
+/// What a module of the list is, by the names of its tensors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Module {
+    Frequencies,
+    Linear,
+    Conv,
+    /// A residual block and its channels; `resized` if it halves or doubles.
+    Block {
+        inputs: usize,
+        outputs: usize,
+        resized: bool,
+    },
+    Attention,
+    Rung,
+    Norm,
+}
+
+fn name(index: usize) -> String {
+    format!("all_modules.{index}")
+}
+
+/// The modules in order.
+fn modules(tensors: &Tensors) -> Result<Vec<Module>, String> {
+    let mut modules = Vec::new();
+    loop {
+        let name = name(modules.len());
+        if !tensors.has(&format!("{name}.")) {
+            return Ok(modules);
+        }
+        let shape = |part: &str| tensors.shape(&format!("{name}.{part}"));
+        let module = match (shape("Conv_0.weight"), shape("weight")) {
+            (Some([outputs, inputs, _, _]), _) => {
+                // A block that keeps the channels has a skip convolution only where the image changes its size.
+                let resized = inputs == outputs && shape("Conv_2.weight").is_some();
+                Module::Block { inputs: *inputs, outputs: *outputs, resized }
+            }
+            (None, Some([_, _])) => Module::Linear,
+            (None, Some([_, _, _, _])) => Module::Conv,
+            (None, Some([_])) => Module::Norm,
+            _ if shape("W").is_some() => Module::Frequencies,
+            _ if shape("NIN_0.W").is_some() => Module::Attention,
+            _ if shape("Conv2d_0.weight").is_some() => Module::Rung,
+            _ => return Err(format!("`{name}` is no module of DDPM++ or NCSN++ (BigGAN blocks, no other pyramids)")),
+        };
+        modules.push(module);
+    }
+}
+
+/// A network of PFGM, VE, VP or sub-VP.
+pub fn convert(mut tensors: Tensors) -> Result<Converted, String> {
+    let modules = modules(&tensors)?;
+    let fourier = modules.first() == Some(&Module::Frequencies);
+    let head = usize::from(fourier);
+    let expected = [Module::Linear, Module::Linear, Module::Conv];
+    if modules.get(head..head + 3) != Some(&expected[..]) {
+        return Err("it does not begin with the layers of a noise level and a convolution".into());
+    }
+    let input = head + 2;
+    let shape = |index: usize| tensors.shape(&format!("{}.weight", name(index))).unwrap_or_default();
+    let [width, channels, _, _] = *shape(input) else { return Err("the first convolution is none".into()) };
+    let output = modules.len() - 1;
+    if modules[output - 1..] != [Module::Norm, Module::Conv] {
+        return Err("it does not end with a norm and a convolution".into());
+    }
+    let radial = match *shape(output).first().unwrap_or(&0) {
+        outputs if outputs == channels => false,
+        outputs if outputs == channels + 1 => true,
+        outputs => return Err(format!("{outputs} channels come out where {channels} go in")),
+    };
+    // The way up begins with the first block that joins a remembered image; before it stand two blocks and attention.
+    let joins = |module: &Module| matches!(module, Module::Block { inputs, outputs, .. } if inputs > outputs);
+    let up = modules.iter().position(joins).ok_or("no block joins what the way down remembered")?;
+    let middle = up.checked_sub(3).filter(|&at| at > input).ok_or("the way down is missing")?;
+    // The way down: blocks and attention of every level.
+    let mut levels = vec![(0, 0, false)];
+    let mut pyramid = false;
+    for module in &modules[input + 1..middle] {
+        let level = levels.last_mut().expect("one to begin with");
+        match *module {
+            Module::Block { resized: true, .. } => levels.push((0, 0, false)),
+            Module::Block { outputs, .. } => *level = (level.0 + 1, outputs / width, level.2),
+            Module::Attention => level.2 = true,
+            Module::Rung => pyramid = true,
+            module => return Err(format!("{module:?} on the way down is not understood")),
+        }
+    }
+    let blocks = levels[0].0;
+    if blocks == 0 || levels.iter().any(|level| level.0 != blocks) {
+        return Err("its levels have different numbers of blocks".into());
+    }
+    let attends: Vec<usize> = (0..levels.len()).filter(|&level| levels[level].2).collect();
+    let mut assumed = Vec::new();
+    if !pyramid {
+        assumed.push("images are resampled by 2x2 boxes, as DDPM++ is published".into());
+    }
+    let config = ScoreUnetConfig {
+        width,
+        multipliers: levels.iter().map(|level| level.1).collect(),
+        blocks,
+        // Levels for now; heights once the size of the image is known.
+        attention: attends,
+        dropout: 0.1,
+        embedding: if fourier { LevelEmbedding::Fourier } else { LevelEmbedding::Positional },
+        fourier_scale: 16.0,
+        fir: pyramid,
+        pyramid,
+        radial,
+    };
+    take(&mut tensors, &modules, input, middle, up, output)?;
+    let weights = tensors.finish()?;
+    let network = NetworkConfig::ScoreUnet(config);
+    Ok(Converted { network, channels, size: None, classes: 0, weights, assumed })
+}
+
+/// Takes every tensor to its name here.
+fn take(
+    tensors: &mut Tensors,
+    modules: &[Module],
+    input: usize,
+    middle: usize,
+    up: usize,
+    output: usize,
+) -> Result<(), String> {
+    tensors.drop("sigmas");
+    if modules[0] == Module::Frequencies {
+        tensors.same("all_modules.0.W", "frequencies".into())?;
+    }
+    tensors.linear(&name(input - 2), "first")?;
+    tensors.linear(&name(input - 1), "second")?;
+    tensors.conv(&name(input), "input")?;
+    let (mut block_count, mut rungs) = (0, 0);
+    for (index, module) in modules.iter().enumerate().take(middle).skip(input + 1) {
+        match module {
+            Module::Attention => attention(tensors, &name(index), &format!("down.{}.attention", block_count - 1))?,
+            Module::Rung => {
+                tensors.conv(&format!("{}.Conv2d_0", name(index)), &format!("pyramid.{rungs}"))?;
+                rungs += 1;
+            }
+            _ => {
+                block(tensors, &name(index), &format!("down.{block_count}"))?;
+                block_count += 1;
+            }
+        }
+    }
+    block(tensors, &name(middle), "middle.0")?;
+    attention(tensors, &name(middle + 1), "middle_attention")?;
+    block(tensors, &name(middle + 2), "middle.1")?;
+    let mut block_count = 0;
+    for (index, module) in modules.iter().enumerate().take(output - 1).skip(up) {
+        if *module == Module::Attention {
+            attention(tensors, &name(index), &format!("up.{}.attention", block_count - 1))?;
+        } else {
+            block(tensors, &name(index), &format!("up.{block_count}"))?;
+            block_count += 1;
+        }
+    }
+    tensors.norm(&name(output - 1), "norm")?;
+    tensors.conv(&name(output), "output")
+}
+
+fn block(tensors: &mut Tensors, from: &str, to: &str) -> Result<(), String> {
+    tensors.norm(&format!("{from}.GroupNorm_0"), &format!("{to}.norm0"))?;
+    tensors.conv(&format!("{from}.Conv_0"), &format!("{to}.conv0"))?;
+    tensors.linear(&format!("{from}.Dense_0"), &format!("{to}.embedding"))?;
+    tensors.norm(&format!("{from}.GroupNorm_1"), &format!("{to}.norm1"))?;
+    tensors.conv(&format!("{from}.Conv_1"), &format!("{to}.conv1"))?;
+    if tensors.has(&format!("{from}.Conv_2.")) {
+        tensors.conv(&format!("{from}.Conv_2"), &format!("{to}.skip"))?;
+    }
+    Ok(())
+}
+
+/// Queries, keys and values are three matrices there and one convolution here.
+fn attention(tensors: &mut Tensors, from: &str, to: &str) -> Result<(), String> {
+    tensors.norm(&format!("{from}.GroupNorm_0"), &format!("{to}.norm"))?;
+    let (mut weights, mut bias) = (Vec::new(), Vec::new());
+    for part in 0..3 {
+        let (shape, values) = tensors.take(&format!("{from}.NIN_{part}.W"))?;
+        let [_, outputs] = shape[..] else { return Err(format!("`{from}.NIN_{part}.W` is no matrix")) };
+        weights.push((outputs, values));
+        bias.extend(tensors.take(&format!("{from}.NIN_{part}.b"))?.1);
+    }
+    let inputs = weights[0].1.len() / weights[0].0;
+    let row = |input: usize| weights.iter().flat_map(move |(outputs, values)| &values[input * outputs..][..*outputs]);
+    let joined: Vec<f32> = (0..inputs).flat_map(row).copied().collect();
+    tensors.put(format!("{to}.qkv.weight"), vec![1, 1, inputs, bias.len()], joined);
+    let outputs = bias.len();
+    tensors.put(format!("{to}.qkv.bias"), vec![outputs], bias);
+    let (shape, values) = tensors.take(&format!("{from}.NIN_3.W"))?;
+    let [inputs, outputs] = shape[..] else { return Err(format!("`{from}.NIN_3.W` is no matrix")) };
+    tensors.put(format!("{to}.project.weight"), vec![1, 1, inputs, outputs], values);
+    tensors.same(&format!("{from}.NIN_3.b"), format!("{to}.project.bias"))
+}

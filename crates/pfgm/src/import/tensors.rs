@@ -1,0 +1,155 @@
+//! Tensors by their names in PyTorch, taken one after another in this program's layout.
+
+use std::collections::BTreeMap;
+
+use pfgm_torch::{File, Tensor, Value};
+
+use super::ImportError;
+use crate::weights::Weight;
+
+/// The tensors of a network that have not been taken yet, by name without prefixes.
+pub struct Tensors {
+    /// In the order of the file.
+    names: Vec<String>,
+    shapes: BTreeMap<String, Vec<usize>>,
+    values: BTreeMap<String, Vec<f32>>,
+    taken: Vec<Weight>,
+}
+
+/// A name without what wrappers put before it.
+fn bare(name: &str) -> &str {
+    let name = name.strip_prefix("module.").unwrap_or(name);
+    name.strip_prefix("model.").unwrap_or(name)
+}
+
+impl Tensors {
+    /// Reads every tensor of a module or dictionary.
+    pub fn read(file: &File, module: &Value) -> Result<Self, ImportError> {
+        let (mut names, mut shapes, mut values) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+        for (name, tensor) in module.state_dict()? {
+            let name = bare(&name).to_owned();
+            shapes.insert(name.clone(), tensor.shape.clone());
+            values.insert(name.clone(), file.values(tensor)?);
+            names.push(name);
+        }
+        Ok(Self { names, shapes, values, taken: Vec::new() })
+    }
+
+    /// Replaces what a network learns by a list of averages without names, in the same order.
+    pub fn replace_learned(&mut self, file: &File, averages: Value) -> Result<(), String> {
+        let averages: Vec<&Tensor> = averages.as_list().into_iter().flatten().filter_map(Value::as_tensor).collect();
+        // Noise levels and random frequencies do not learn.
+        let fixed = |name: &str| name == "sigmas" || name == "all_modules.0.W";
+        let learned: Vec<String> = self.names.iter().filter(|name| !fixed(name)).cloned().collect();
+        if averages.len() != learned.len() {
+            return Err(format!("ema.shadow_params has {} tensors for {} weights", averages.len(), learned.len()));
+        }
+        for (name, tensor) in learned.into_iter().zip(averages) {
+            if self.shapes[&name] != tensor.shape {
+                let shape = &self.shapes[&name];
+                return Err(format!("ema.shadow_params has {:?} where `{name}` is {shape:?}", tensor.shape));
+            }
+            let values = file.values(tensor).map_err(|error| error.to_string())?;
+            self.values.insert(name, values);
+        }
+        Ok(())
+    }
+
+    /// Whether a name begins like this.
+    pub fn has(&self, prefix: &str) -> bool {
+        self.shapes.range(prefix.to_owned()..).next().is_some_and(|(name, _)| name.starts_with(prefix))
+    }
+
+    /// A few of the names.
+    pub fn some_names(&self) -> String {
+        let some: Vec<_> = self.names.iter().take(4).map(String::as_str).collect();
+        if some.is_empty() { "none".into() } else { format!("{}, ...", some.join(", ")) }
+    }
+
+    /// The names, in the order of the file.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(String::as_str)
+    }
+
+    /// The shape of a tensor.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.shapes.get(name).map(Vec::as_slice)
+    }
+
+    /// Takes a tensor's shape and values.
+    pub fn take(&mut self, name: &str) -> Result<(Vec<usize>, Vec<f32>), String> {
+        let values = self.values.remove(name).ok_or_else(|| format!("the tensor `{name}` is missing"))?;
+        Ok((self.shapes[name].clone(), values))
+    }
+
+    /// Leaves a tensor away.
+    pub fn drop(&mut self, name: &str) {
+        self.values.remove(name);
+    }
+
+    /// Notes a weight of this program.
+    pub fn put(&mut self, name: String, shape: Vec<usize>, values: Vec<f32>) {
+        self.taken.push(Weight { name, shape, values });
+    }
+
+    /// Takes a tensor as it is.
+    pub fn same(&mut self, from: &str, to: String) -> Result<(), String> {
+        let (shape, values) = self.take(from)?;
+        self.put(to, shape, values);
+        Ok(())
+    }
+
+    /// Takes a linear layer: `[out, in]` becomes `[in, out]`.
+    pub fn linear(&mut self, from: &str, to: &str) -> Result<(), String> {
+        let (shape, values) = self.take(&format!("{from}.weight"))?;
+        let [outputs, inputs] = shape[..] else { return Err(format!("`{from}.weight` is {shape:?}, no matrix")) };
+        self.put(format!("{to}.weight"), vec![inputs, outputs], transposed(&values, outputs));
+        self.same(&format!("{from}.bias"), format!("{to}.bias"))
+    }
+
+    /// Takes a convolution: `[out, in, height, width]` becomes `[height, width, in, out]`.
+    pub fn conv(&mut self, from: &str, to: &str) -> Result<(), String> {
+        let (shape, values) = self.take(&format!("{from}.weight"))?;
+        let [outputs, inputs, height, width] = shape[..] else {
+            return Err(format!("`{from}.weight` is {shape:?}, no convolution"));
+        };
+        let shape = vec![height, width, inputs, outputs];
+        self.put(format!("{to}.weight"), shape, transposed(&values, outputs));
+        // [in, height, width, out] still has the channels first.
+        let weight = self.taken.last_mut().expect("it was put just now");
+        weight.values = channels_inward(&weight.values, inputs, outputs);
+        self.same(&format!("{from}.bias"), format!("{to}.bias"))
+    }
+
+    /// Takes a normalisation.
+    pub fn norm(&mut self, from: &str, to: &str) -> Result<(), String> {
+        self.same(&format!("{from}.weight"), format!("{to}.gamma"))?;
+        self.same(&format!("{from}.bias"), format!("{to}.beta"))
+    }
+
+    /// All weights, if nothing is left.
+    pub fn finish(self) -> Result<Vec<Weight>, String> {
+        match self.values.into_keys().next() {
+            None => Ok(self.taken),
+            Some(name) => Err(format!("the tensor `{name}` belongs to no part of the network that its names describe")),
+        }
+    }
+}
+
+/// Rows become columns.
+pub fn transposed(values: &[f32], rows: usize) -> Vec<f32> {
+    let columns = values.len() / rows.max(1);
+    (0..columns).flat_map(|column| (0..rows).map(move |row| values[row * columns + column])).collect()
+}
+
+/// `[in, taps, out]` becomes `[taps, in, out]`.
+fn channels_inward(values: &[f32], inputs: usize, outputs: usize) -> Vec<f32> {
+    let taps = values.len() / (inputs * outputs).max(1);
+    let mut result = Vec::with_capacity(values.len());
+    for tap in 0..taps {
+        for input in 0..inputs {
+            result.extend_from_slice(&values[(input * taps + tap) * outputs..][..outputs]);
+        }
+    }
+    result
+}
