@@ -6,7 +6,7 @@
 //! exponent multiplies a relative error of the distance by about N/2. Nothing of size queries x charges x dimension
 //! ever exists; beyond its inputs a call holds one row of f64 logits per query in flight.
 
-use pulp::{Simd, WithSimd};
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 /// The element types of points: f32 for training batches, f64 for exact flows.
@@ -92,13 +92,27 @@ pub fn weighted_mean<T: Scalar>(
     logit: impl Fn(usize, f64) -> f64 + Sync,
     mean: &mut [T],
 ) {
+    weighted_mean_on(crate::cpu::arch(), queries, charges, dim, logit, mean);
+}
+
+/// [`weighted_mean`] with the given vector instructions.
+///
+/// # Panics
+/// As [`weighted_mean`].
+pub fn weighted_mean_on<T: Scalar>(
+    arch: Arch,
+    queries: &[T],
+    charges: &[T],
+    dim: usize,
+    logit: impl Fn(usize, f64) -> f64 + Sync,
+    mean: &mut [T],
+) {
     assert!(dim > 0 && !charges.is_empty(), "weighted_mean: no charges");
     assert!(
         charges.len().is_multiple_of(dim) && queries.len().is_multiple_of(dim),
         "weighted_mean: ragged rows of {dim}"
     );
     assert_eq!(queries.len(), mean.len(), "weighted_mean: as many results as queries");
-    let arch = crate::cpu::arch();
     // Enough tiles for every thread, but never more queries in one than share a pass over the charges well.
     let tile = (queries.len() / dim).div_ceil(rayon::current_num_threads()).clamp(1, TILE);
     queries.par_chunks(tile * dim).zip(mean.par_chunks_mut(tile * dim)).enumerate().for_each(

@@ -6,6 +6,7 @@ use pfgm_kernels::cpu::{
     conv2d::{self, Epilogue, Filters},
     group_norm, resample,
 };
+use pfgm_kernels::pairwise::weighted_mean_on;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -270,6 +271,41 @@ fn resamplings_agree_with_the_portable_one() {
                 assert!(error(&found.0, &double(&halved)) <= 1e-5, "{what}, {geometry:?}, halved by {taps:?}");
                 assert!(error(&found.1, &double(&doubled)) <= 1e-5, "{what}, {geometry:?}, doubled by {taps:?}");
             }
+        }
+    }
+}
+
+/// The softmax-weighted mean of charges by its definition.
+fn weighted_mean_f64(query: &[f64], charges: &[f64], exponent: f64) -> Vec<f64> {
+    let dim = query.len();
+    let distance = |charge: &[f64]| charge.iter().zip(query).map(|(y, x)| (x - y).powi(2)).sum::<f64>();
+    let logits: Vec<f64> = charges.chunks_exact(dim).map(|charge| -exponent * (distance(charge) + 0.5).ln()).collect();
+    let most = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let weights: Vec<f64> = logits.iter().map(|logit| (logit - most).exp()).collect();
+    let total: f64 = weights.iter().sum();
+    let value =
+        |d: usize| charges.chunks_exact(dim).zip(&weights).map(|(y, weight)| weight * y[d]).sum::<f64>() / total;
+    (0..dim).map(value).collect()
+}
+
+#[test]
+fn weighted_means_of_charges() {
+    let mut rng = ChaCha8Rng::seed_from_u64(6);
+    for (queries, charges, dim) in [(1, 1, 1), (5, 3, 2), (3, 17, 33), (20, 40, 129), (33, 7, 300)] {
+        let (x, y) = (normal(&mut rng, queries * dim), normal(&mut rng, charges * dim));
+        let exponent = 0.5 * (dim as f64 + 1.0);
+        let truth: Vec<f64> =
+            double(&x).chunks_exact(dim).flat_map(|query| weighted_mean_f64(query, &double(&y), exponent)).collect();
+        for arch in cpu::available() {
+            let what = format!("{}, {queries} queries, {charges} charges of {dim}", cpu::name(arch));
+            let logit = |_: usize, d2: f64| -exponent * (d2 + 0.5).ln();
+            let mut mean = vec![f32::NAN; x.len()];
+            weighted_mean_on(arch, &x, &y, dim, logit, &mut mean);
+            assert!(error(&mean, &truth) <= 2e-5, "{what}: {:.1e}", error(&mean, &truth));
+            let mut exact = vec![f64::NAN; x.len()];
+            weighted_mean_on(arch, &double(&x), &double(&y), dim, logit, &mut exact);
+            let largest = exact.iter().zip(&truth).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            assert!(largest <= 1e-12, "{what} in double precision: {largest:.1e}");
         }
     }
 }

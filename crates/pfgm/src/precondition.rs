@@ -186,7 +186,7 @@ impl Parametrisation {
     }
 
     /// `yhat` of one row from the network's raw output for it.
-    fn estimate(self, factors: &Factors, sigma: f64, x: &[f64], raw: &[f32], out: &mut [f64]) {
+    pub fn estimate(self, factors: &Factors, sigma: f64, x: &[f64], raw: &[f32], out: &mut [f64]) {
         let raw = raw.iter().map(|&value| f64::from(value));
         let mut combine = |skip: f64, factor: f64| {
             out.iter_mut().zip(x).zip(raw.clone()).for_each(|((out, x), raw)| *out = skip * x + factor * raw);

@@ -1,0 +1,215 @@
+//! Imported checkpoints against what the released code gave for them (tests/parity, where strip.py says what is there).
+#![allow(missing_docs)]
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::{Path, PathBuf},
+};
+
+use pfgm::{
+    augmentation::Augmentation,
+    field::ExactField,
+    flow::{Counted, Denoiser, Flow, Query},
+    import::{Imported, Method, Request, import},
+    network::Network,
+    precondition::{Arithmetic, NetworkDenoiser, Output},
+    solver::{self, Method as Solver, SolverConfig, released},
+    weights,
+};
+use pfgm_data::npz::{Floats, read_arrays};
+
+const SIZE: Option<[usize; 2]> = Some([16, 16]);
+
+fn parity(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity").join(name)
+}
+
+fn case(name: &str) -> BTreeMap<String, Floats> {
+    let path = parity(name);
+    read_arrays(&path, &std::fs::read(&path).unwrap()).unwrap()
+}
+
+/// An image array with channels last, row after row.
+fn rows(array: &Floats) -> Vec<f64> {
+    let [_, channels, height, width] = array.shape[..] else { panic!("{:?}", array.shape) };
+    let plane = height * width;
+    let row = |row: &[f32]| -> Vec<f64> {
+        (0..plane * channels).map(|at| f64::from(row[at % channels * plane + at / channels])).collect()
+    };
+    array.values.chunks_exact(plane * channels).flat_map(row).collect()
+}
+
+/// The largest difference, relative to the largest value.
+fn difference(found: &[f64], expected: &[f64]) -> f64 {
+    assert_eq!(found.len(), expected.len());
+    let largest = expected.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
+    found.iter().zip(expected).fold(0.0, |most: f64, (a, b)| most.max((a - b).abs())) / largest
+}
+
+fn read(name: &str, request: &Request) -> (Imported, NetworkDenoiser) {
+    let imported = import(&parity(name), request).unwrap();
+    let device = pfgm::device::open("cpu").unwrap();
+    let by_name: HashMap<_, _> = imported.average.iter().map(|w| (w.name.clone(), w.clone())).collect();
+    let network: Network = weights::assign(imported.record.network(&device).unwrap(), &by_name).unwrap();
+    let denoiser = imported.record.denoiser(&network, Vec::new(), 1.0, 64, &device);
+    (imported, denoiser)
+}
+
+fn yhat(denoiser: &dyn Denoiser, x: &[f64], sigma: &[f64]) -> Vec<f64> {
+    let mut out = vec![0.0; x.len()];
+    let item: Vec<usize> = (0..sigma.len()).collect();
+    denoiser.denoise(&Query { x, sigma, item: &item }, &mut out);
+    out
+}
+
+#[test]
+fn fields_of_pfgm() {
+    for name in ["pfgm_ddpmpp", "pfgm_ncsnpp"] {
+        let (imported, denoiser) = read(&format!("{name}.pth"), &Request { size: SIZE, ..Request::default() });
+        assert_eq!(imported.record.augmentation(), Augmentation::Finite(1.0));
+        assert_eq!(imported.step, 1234);
+        let case = case(&format!("{name}.npz"));
+        let x = rows(&case["x"]);
+        let z: Vec<f64> = case["z"].values.iter().map(|&z| f64::from(z)).collect();
+        let factors = denoiser.parametrisation.of_rows(&x, &z);
+        let raw = denoiser.raw(&x, &factors, &vec![None; z.len()]);
+        let dim = imported.record.dim();
+        let field: Vec<f64> = raw.chunks_exact(dim + 1).flat_map(|row| &row[..dim]).map(|&v| f64::from(v)).collect();
+        let radial: Vec<f64> = raw.chunks_exact(dim + 1).map(|row| f64::from(row[dim])).collect();
+        let expected: Vec<f64> = case["field_z"].values.iter().map(|&v| f64::from(v)).collect();
+        assert!(difference(&field, &rows(&case["field_x"])) < 1e-4, "{name}");
+        assert!(difference(&radial, &expected) < 1e-4, "{name}");
+    }
+}
+
+#[test]
+fn released_samplers_of_pfgm_to_the_letter() {
+    for name in ["pfgm_ddpmpp", "pfgm_ncsnpp"] {
+        let (imported, mut denoiser) = read(&format!("{name}.pth"), &Request { size: SIZE, ..Request::default() });
+        denoiser.parametrisation.arithmetic = Arithmetic::Reference { z_exp: 5.0 };
+        let case = case(&format!("{name}.npz"));
+        for (method, key, allowed) in [
+            (Solver::Euler, "forward_euler", 1e-3),
+            (Solver::ImprovedEuler, "improved_euler", 1e-3),
+            (Solver::Rk45, "rk45", 1e-2),
+        ] {
+            let counted = Counted::new(&denoiser);
+            let flow = Flow { denoiser: &counted, augmentation: imported.record.augmentation() };
+            let config = SolverConfig { method, steps: 10, rtol: 1e-4, atol: 1e-4, denoise: false };
+            let mut x = rows(&case["prior_x"]);
+            released(&flow, &config, imported.record.range(), 16 * 16, &mut x).unwrap();
+            let found = difference(&x, &rows(&case[&format!("sample_{key}")]));
+            assert!(found < allowed, "{name}, {key}: {found:.1e}");
+            let nfe = counted.rows() as f32 / case["prior_x"].shape[0] as f32;
+            assert_eq!(nfe, case[&format!("nfe_{key}")].values[0], "{name}, {key}");
+        }
+    }
+}
+
+#[test]
+fn targets_of_pfgm_are_the_field_of_the_data() {
+    let case = case("pfgm_ddpmpp.npz");
+    let (gamma, dim) = (5.0, 768);
+    // Points and targets are flat there, in the order of the data.
+    let flat = |name: &str| -> Vec<f64> { case[name].values.iter().map(|&value| f64::from(value)).collect() };
+    let field = ExactField::new(flat("data"), dim, Augmentation::Finite(1.0));
+    let (points, targets) = (flat("perturbed"), flat("target"));
+    let mut found = Vec::new();
+    for point in points.chunks_exact(dim + 1) {
+        let (x, z) = point.split_at(dim);
+        let yhat = yhat(&field, x, z);
+        let toward: Vec<f64> = x.iter().zip(&yhat).map(|(x, y)| x - y).chain([z[0]]).collect();
+        let size = toward.iter().map(|value| value * value).sum::<f64>().sqrt();
+        found.extend(toward.iter().map(|value| -(dim as f64).sqrt() * value / (size + gamma)));
+    }
+    assert!(difference(&found, &targets) < 1e-4, "{:.1e}", difference(&found, &targets));
+}
+
+#[test]
+fn scores_of_ve_and_vp() {
+    for (name, method) in [("ve_ncsnpp", Method::Ve), ("vp_ddpmpp", Method::Vp)] {
+        let (imported, denoiser) = read(&format!("{name}.pth"), &Request { size: SIZE, ..Request::default() });
+        let output = imported.record.config.flow.output;
+        assert_eq!(matches!(output, Output::Ve { .. }), method == Method::Ve);
+        let case = case(&format!("{name}.npz"));
+        let x = rows(&case["x"]);
+        let dim = imported.record.dim();
+        let mut score = Vec::new();
+        for (x, &t) in x.chunks_exact(dim).zip(&case["t"].values) {
+            let t = f64::from(t);
+            let (sigma, mean) = match output {
+                Output::Ve { .. } => (0.01 * 5000_f64.powf(t), 1.0),
+                // beta from 0.1 to 20.
+                _ => {
+                    let mean = (-t * t * 19.9 / 4.0 - t * 0.05).exp();
+                    ((1.0 - mean * mean).sqrt() / mean, mean)
+                }
+            };
+            let x: Vec<f64> = x.iter().map(|x| x / mean).collect();
+            let yhat = yhat(&denoiser, &x, &[sigma]);
+            score.extend(x.iter().zip(&yhat).map(|(x, y)| (y - x) / (sigma * sigma * mean)));
+        }
+        let found = difference(&score, &rows(&case["score"]));
+        assert!(found < 1e-4, "{name}: {found:.1e}");
+    }
+}
+
+#[test]
+fn denoiser_and_samples_of_pfgmpp() {
+    let request = Request { augmentation: Some(Augmentation::Finite(128.0)), ..Request::default() };
+    let (imported, mut denoiser) = read("pfgmpp.pt", &request);
+    assert_eq!((imported.step, imported.record.data.classes.len()), (777, 4));
+    let case = case("pfgmpp.npz");
+    denoiser.labels =
+        case["labels"].values.chunks_exact(4).map(|row| row.iter().position(|v| *v > 0.5).map(|c| c as u32)).collect();
+    let sigma: Vec<f64> = case["sigma"].values.iter().map(|&sigma| f64::from(sigma)).collect();
+    let found = difference(&yhat(&denoiser, &rows(&case["x"]), &sigma), &rows(&case["denoised"]));
+    assert!(found < 1e-4, "denoised: {found:.1e}");
+    let flow = Flow { denoiser: &denoiser, augmentation: imported.record.augmentation() };
+    let mut x = rows(&case["prior_x"]);
+    let config = SolverConfig { method: Solver::Heun, steps: 18, ..SolverConfig::default() };
+    solver::sample(&flow, &config, imported.record.range(), &mut x).unwrap();
+    let found = difference(&x, &rows(&case["sample_heun18"]));
+    assert!(found < 1e-3, "18 steps of Heun: {found:.1e}");
+}
+
+#[test]
+fn exact_arithmetic_agrees_with_the_networks_own_component_where_the_field_is_one() {
+    // A field of one charge: both ways to v_z must give the same yhat, the charge.
+    let (dim, gamma) = (12, 5.0);
+    for z in [1e-2, 0.7, 30.0] {
+        let x: Vec<f64> = (0..dim).map(|i| 0.3 * f64::from(i) - 1.0).collect();
+        let size = (x.iter().map(|x| x * x).sum::<f64>() + z * z).sqrt();
+        let factor = -f64::from(dim).sqrt() / (size + gamma);
+        let raw: Vec<f32> = x.iter().chain([&z]).map(|value| (factor * value) as f32).collect();
+        let (_, mut denoiser) = read("pfgm_ddpmpp.pth", &Request { size: SIZE, ..Request::default() });
+        for arithmetic in [Arithmetic::Exact, Arithmetic::Reference { z_exp: 0.0 }] {
+            denoiser.parametrisation.arithmetic = arithmetic;
+            let factors = denoiser.parametrisation.of_rows(&x, &[z]);
+            let mut out = vec![1.0; x.len()];
+            denoiser.parametrisation.estimate(&factors[0], z, &x, &raw, &mut out);
+            // The charge lies at the origin; rounding of the field counts more the closer z is to zero.
+            let largest = out.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
+            let allowed = if arithmetic == Arithmetic::Exact { 2e-5 / z.min(1.0) } else { 1e-2 };
+            assert!(largest < allowed, "{arithmetic:?} at z = {z}: {largest:.1e}");
+        }
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_said() {
+    let refused = |name: &str, request: Request| import(&parity(name), &request).unwrap_err().to_string();
+    let error = refused("pfgmpp.pt", Request { size: Some([32, 32]), ..Request::default() });
+    assert!(error.contains("pfgmpp.pt") && error.contains("16x16"), "{error}");
+    let error = refused("vp_ddpmpp.pth", Request { method: Some(Method::Pfgm), size: SIZE, ..Request::default() });
+    assert!(error.contains("--method pfgm") && error.contains("ve, vp, sub-vp"), "{error}");
+    let error = refused(
+        "vp_ddpmpp.pth",
+        Request { augmentation: Some(Augmentation::Finite(3.0)), size: SIZE, ..Request::default() },
+    );
+    assert!(error.contains("--augmentation"), "{error}");
+    let error = refused("vp_ddpmpp.pth", Request { size: Some([18, 18]), ..Request::default() });
+    assert!(error.contains("multiples of 4"), "{error}");
+    let error = refused("strip.py", Request::default());
+    assert!(error.contains("strip.py"), "{error}");
+}
