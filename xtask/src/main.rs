@@ -36,6 +36,9 @@ fn validate(root: &Path) -> Result<()> {
     run(root, "cargo", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])?;
     run(root, "cargo", &["test", "--workspace", "--locked"])?;
     run(root, "cargo", &["doc", "--workspace", "--no-deps", "--locked"])?;
+    if cfg!(all(target_arch = "x86_64", target_os = "linux")) {
+        sanitize(root)?;
+    }
     let folder = std::env::temp_dir().join(format!("pfgm-validate-{}", std::process::id()));
     let result = main_job(root, &folder.join("digits"));
     let _ = fs::remove_dir_all(&folder);
@@ -75,7 +78,7 @@ fn run(root: &Path, program: &str, arguments: &[&str]) -> Result<()> {
 /// Its runtime comes with the stable toolchain, its switch does not: that one variable opens it.
 fn sanitize(root: &Path) -> Result<()> {
     let target = "x86_64-unknown-linux-gnu";
-    let tests = ["--lib", "--test", "processors", "--test", "against_reference"];
+    let tests = ["--lib", "--test", "processors", "--test", "against_reference", "--test", "optimizer"];
     let arguments = [&["test", "--locked", "--target", target, "-p", "pfgm-kernels"], &tests[..]].concat();
     println!("\n== cargo {} (address sanitizer)", arguments.join(" "));
     let status = Command::new("cargo")

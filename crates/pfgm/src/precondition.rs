@@ -203,7 +203,7 @@ impl Parametrisation {
                 let radial = match self.arithmetic {
                     Arithmetic::Exact => radial_component(squares, x.len(), sigma, gamma),
                     Arithmetic::Reference { z_exp } if sigma >= z_exp => {
-                        raw.clone().last().expect("a field has a component along z") + RELEASED_SHIFT
+                        raw.clone().next_back().expect("a field has a component along z") + RELEASED_SHIFT
                     }
                     Arithmetic::Reference { .. } => {
                         released_radial_component(squares, x.len(), sigma, gamma) + RELEASED_SHIFT

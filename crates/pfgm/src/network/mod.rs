@@ -66,6 +66,7 @@ pub enum NetworkError {
 }
 
 /// One of the networks.
+#[expect(clippy::large_enum_variant, reason = "there is one network, not many")]
 #[derive(Module, Debug)]
 pub enum Network {
     /// For vectors.

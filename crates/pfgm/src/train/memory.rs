@@ -36,9 +36,10 @@ pub fn memory_estimate(record: &Record, weights: usize, data: &Dataset) -> Memor
     let field = record.config.objective.field_batch().unwrap_or(0) * record.dim() * FLOAT;
     Memory {
         weights: (6 * FLOAT * weights) as f64,
-        activations: (FLOAT * part * record.config.network.activations(record.data.shape)) as f64,
+        // The pool of buffers keeps a quarter more than is in use.
+        activations: 1.25 * (FLOAT * part * record.config.network.activations(record.data.shape)) as f64,
         // Once in the trainer, once for the picture at the end.
         data: (2 * stored + 2 * field) as f64,
-        program: 40e6,
+        program: 56e6,
     }
 }
