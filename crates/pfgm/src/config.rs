@@ -241,9 +241,6 @@ impl Config {
             NetworkConfig::Mlp(mlp) => mlp.dropout,
             NetworkConfig::Unet(unet) => unet.dropout,
             NetworkConfig::ScoreUnet(unet) => {
-                if self.data.conditional {
-                    return fail("data.conditional", "true".into(), "a score-unet knows no classes; set it to false");
-                }
                 if unet.radial != matches!(flow.output, Output::Field { .. }) {
                     let problem = "a radial component goes with flow.output.kind = \"field\", and only with that";
                     return fail("network.radial", unet.radial.to_string(), problem);

@@ -174,6 +174,18 @@ fn denoiser_and_samples_of_pfgmpp() {
 }
 
 #[test]
+fn denoiser_of_edm_in_its_ncsnpp_form() {
+    let (imported, mut denoiser) =
+        read("edm_ncsnpp.pth", &Request { method: Some(Method::Edm), ..Request::default() });
+    assert_eq!(imported.record.augmentation(), Augmentation::Infinite);
+    let case = case("edm_ncsnpp.npz");
+    denoiser.labels = vec![Some(2), Some(0)];
+    let sigma: Vec<f64> = case["sigma"].values.iter().map(|&sigma| f64::from(sigma)).collect();
+    let found = difference(&yhat(&denoiser, &rows(&case["x"]), &sigma), &rows(&case["denoised"]));
+    assert!(found < 1e-4, "{found:.1e}");
+}
+
+#[test]
 fn exact_arithmetic_agrees_with_the_networks_own_component_where_the_field_is_one() {
     // A field of one charge: both ways to v_z must give the same yhat, the charge.
     let (dim, gamma) = (12, 5.0);

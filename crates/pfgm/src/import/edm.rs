@@ -1,4 +1,4 @@
-//! The DDPM++ form of EDM's and PFGM++'s U-Net: modules named by their resolution.
+//! EDM's and PFGM++'s U-Nets in the DDPM++ and NCSN++ forms: modules named by their resolution.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use super::{
     Converted,
     tensors::{Tensors, transposed},
 };
-use crate::network::{NetworkConfig, UnetConfig};
+use crate::network::{LevelEmbedding, NetworkConfig, ScoreUnetConfig, UnetConfig};
 
 /// The resolutions of one side of the network, in the order of the file, each with its modules.
 fn levels(tensors: &Tensors, side: &str) -> Vec<(usize, Vec<String>)> {
@@ -37,10 +37,11 @@ pub fn convert(mut tensors: Tensors) -> Result<Converted, String> {
     let Some(&(top, _)) = encoder.first() else { return Err("it has no encoder".into()) };
     let input = format!("enc.{top}x{top}_conv.weight");
     let Some(&[width, channels, _, _]) = tensors.shape(&input) else { return Err(format!("`{input}` is missing")) };
-    let narrow = tensors.shape("map_layer0.weight").is_some_and(|shape| shape[1] == width);
-    let pyramids = encoder.iter().flat_map(|(_, modules)| modules).any(|module| module.starts_with("aux"));
-    if !narrow || pyramids || tensors.has("map_noise.") {
-        return Err("the NCSN++ form of EDM's network, or ADM's, cannot be imported; the DDPM++ form can".into());
+    let embedded = tensors.shape("map_layer0.weight").map_or(0, |shape| shape[1]);
+    let pyramid = encoder.iter().flat_map(|(_, modules)| modules).any(|module| module == "aux_residual");
+    let fourier = tensors.has("map_noise.");
+    if fourier != pyramid || embedded != if fourier { 2 * width } else { width } || !tensors.has("enc.") {
+        return Err("EDM's network can be imported in its DDPM++ and NCSN++ forms, not in others such as ADM's".into());
     }
     let classes = tensors.shape("map_label.weight").map_or(0, |shape| shape[1]);
     let is_block = |module: &&String| module.starts_with("block");
@@ -58,13 +59,42 @@ pub fn convert(mut tensors: Tensors) -> Result<Converted, String> {
             return Err("its levels have different numbers of blocks".into());
         }
     }
-    let config = UnetConfig { width, multipliers, blocks, attention, dropout: 0.0 };
-    embedding(&mut tensors, width, classes)?;
+    let network = if fourier {
+        NetworkConfig::ScoreUnet(ScoreUnetConfig {
+            width,
+            multipliers,
+            blocks,
+            attention,
+            dropout: 0.0,
+            embedding: LevelEmbedding::Fourier,
+            fourier_scale: 16.0,
+            fir: true,
+            pyramid,
+            radial: false,
+        })
+    } else {
+        NetworkConfig::Unet(UnetConfig { width, multipliers, blocks, attention, dropout: 0.0 })
+    };
+    if fourier {
+        fourier_embedding(&mut tensors, embedded, classes)?;
+    } else {
+        embedding(&mut tensors, width, classes)?;
+    }
+    // Attention at the bottom belongs to a block there, and stands by itself here.
+    let bottom = |to: &str| if fourier { "middle_attention".into() } else { format!("{to}.attention") };
     tensors.conv(&format!("enc.{top}x{top}_conv"), "input")?;
-    let mut count = 0;
+    let (mut count, mut rungs) = (0, 0);
     for (resolution, modules) in &encoder {
         for module in modules.iter().filter(|module| *module != "conv") {
-            block(&mut tensors, &format!("enc.{resolution}x{resolution}_{module}"), &format!("down.{count}"))?;
+            let from = format!("enc.{resolution}x{resolution}_{module}");
+            if module == "aux_residual" {
+                tensors.drop(&format!("{from}.resample_filter"));
+                tensors.conv(&from, &format!("pyramid.{rungs}"))?;
+                rungs += 1;
+                continue;
+            }
+            let to = format!("down.{count}");
+            block(&mut tensors, &from, &to, &format!("{to}.attention"))?;
             count += 1;
         }
     }
@@ -90,12 +120,12 @@ pub fn convert(mut tensors: Tensors) -> Result<Converted, String> {
                     format!("up.{}", up - 1)
                 }
             };
-            block(&mut tensors, &from, &to)?;
+            let attention = if module == "in0" { bottom(&to) } else { format!("{to}.attention") };
+            block(&mut tensors, &from, &to, &attention)?;
         }
     }
     let weights = tensors.finish()?;
-    let network = NetworkConfig::Unet(config);
-    Ok(Converted { network, channels, size: Some([top, top]), classes, weights, assumed: Vec::new() })
+    Ok(Converted { network, channels, size: Some([top, top]), preconditioned: true, classes, weights, assumed: Vec::new() })
 }
 
 /// The way up: from the smallest image to the largest; at each the modules `in0`, `in1` or `up`, then the blocks by number.
@@ -111,18 +141,14 @@ fn in_order(levels: Vec<(usize, Vec<String>)>) -> BTreeMap<usize, Vec<String>> {
     levels.into_iter().map(sorted).collect()
 }
 
-/// The embedding. There the sines come first, here the cosines; and there the label's layer has a bias, which reaches the
-/// next layer whatever the label is, so that it can be added to that layer's bias.
+/// The embedding of the DDPM++ form. There the sines come first, here the cosines.
 fn embedding(tensors: &mut Tensors, width: usize, classes: usize) -> Result<(), String> {
     let swapped = |row: usize| (row + width / 2) % width;
     let (shape, weight) = tensors.take("map_layer0.weight")?;
     let outputs = shape[0];
     let (_, mut bias) = tensors.take("map_layer0.bias")?;
     if classes > 0 {
-        let (_, label_bias) = tensors.take("map_label.bias")?;
-        for (bias, row) in bias.iter_mut().zip(weight.chunks_exact(width)) {
-            *bias += row.iter().zip(&label_bias).map(|(weight, value)| weight * value).sum::<f32>();
-        }
+        add_label_bias(tensors, &weight, width, &mut bias)?;
         let (_, label) = tensors.take("map_label.weight")?;
         let label = transposed(&label, width);
         let rows = label.chunks_exact(width).flat_map(|row| (0..width).map(|at| row[swapped(at)])).collect();
@@ -138,7 +164,33 @@ fn embedding(tensors: &mut Tensors, width: usize, classes: usize) -> Result<(), 
     tensors.linear("map_layer1", "embedding.mlp.second")
 }
 
-fn block(tensors: &mut Tensors, from: &str, to: &str) -> Result<(), String> {
+/// The embedding of the NCSN++ form, where sines come first here as well.
+fn fourier_embedding(tensors: &mut Tensors, embedded: usize, classes: usize) -> Result<(), String> {
+    tensors.same("map_noise.freqs", "frequencies".into())?;
+    let (shape, weight) = tensors.take("map_layer0.weight")?;
+    let outputs = shape[0];
+    let (_, mut bias) = tensors.take("map_layer0.bias")?;
+    if classes > 0 {
+        add_label_bias(tensors, &weight, embedded, &mut bias)?;
+        let (_, label) = tensors.take("map_label.weight")?;
+        tensors.put("classes.weight".into(), vec![classes, embedded], transposed(&label, embedded));
+    }
+    tensors.drop("map_augment.weight");
+    tensors.put("first.weight".into(), vec![embedded, outputs], transposed(&weight, outputs));
+    tensors.put("first.bias".into(), vec![outputs], bias);
+    tensors.linear("map_layer1", "second")
+}
+
+/// The label's layer has a bias there, which reaches the next layer whatever the label is: it is added to that layer's bias.
+fn add_label_bias(tensors: &mut Tensors, weight: &[f32], embedded: usize, bias: &mut [f32]) -> Result<(), String> {
+    let (_, label_bias) = tensors.take("map_label.bias")?;
+    for (bias, row) in bias.iter_mut().zip(weight.chunks_exact(embedded)) {
+        *bias += row.iter().zip(&label_bias).map(|(weight, value)| weight * value).sum::<f32>();
+    }
+    Ok(())
+}
+
+fn block(tensors: &mut Tensors, from: &str, to: &str, attention: &str) -> Result<(), String> {
     for convolution in ["conv0", "skip"] {
         tensors.drop(&format!("{from}.{convolution}.resample_filter"));
     }
@@ -151,9 +203,9 @@ fn block(tensors: &mut Tensors, from: &str, to: &str) -> Result<(), String> {
         tensors.conv(&format!("{from}.skip"), &format!("{to}.skip"))?;
     }
     if tensors.has(&format!("{from}.qkv.")) {
-        tensors.norm(&format!("{from}.norm2"), &format!("{to}.attention.norm"))?;
-        qkv(tensors, from, to)?;
-        tensors.conv(&format!("{from}.proj"), &format!("{to}.attention.project"))?;
+        tensors.norm(&format!("{from}.norm2"), &format!("{attention}.norm"))?;
+        qkv(tensors, from, attention)?;
+        tensors.conv(&format!("{from}.proj"), &format!("{attention}.project"))?;
     }
     Ok(())
 }
@@ -165,9 +217,9 @@ fn qkv(tensors: &mut Tensors, from: &str, to: &str) -> Result<(), String> {
     let place = |output: usize| 3 * (output % (outputs / 3)) + output / (outputs / 3);
     let weight = transposed(&weight, outputs);
     let rows = weight.chunks_exact(outputs).flat_map(|row| (0..outputs).map(|output| row[place(output)])).collect();
-    tensors.put(format!("{to}.attention.qkv.weight"), vec![1, 1, inputs, outputs], rows);
+    tensors.put(format!("{to}.qkv.weight"), vec![1, 1, inputs, outputs], rows);
     let (_, bias) = tensors.take(&format!("{from}.qkv.bias"))?;
     let bias = (0..outputs).map(|output| bias[place(output)]).collect();
-    tensors.put(format!("{to}.attention.qkv.bias"), vec![outputs], bias);
+    tensors.put(format!("{to}.qkv.bias"), vec![outputs], bias);
     Ok(())
 }

@@ -105,6 +105,8 @@ struct Converted {
     channels: usize,
     /// Height and width, where the names tell them.
     size: Option<[usize; 2]>,
+    /// Whether it is a preconditioned denoiser.
+    preconditioned: bool,
     classes: usize,
     weights: Vec<Weight>,
     assumed: Vec<String>,
@@ -144,7 +146,7 @@ fn averaged_module(root: Value<'_>) -> Value<'_> {
 /// The run that a network makes up together with what was asked for.
 fn record(path: &Path, request: &Request, converted: Converted, step: u64) -> Result<Imported, ImportError> {
     let unknown = |problem: String| ImportError::Unknown { path: path.to_owned(), problem };
-    let Converted { mut network, channels, size, classes, weights, mut assumed } = converted;
+    let Converted { mut network, channels, size, preconditioned, classes, weights, mut assumed } = converted;
     let [height, width] = match (request.size, size) {
         (Some(asked), Some(found)) if asked != found => {
             let [h, w] = found;
@@ -156,11 +158,11 @@ fn record(path: &Path, request: &Request, converted: Converted, step: u64) -> Re
             [32, 32]
         }
     };
-    if let NetworkConfig::ScoreUnet(unet) = &mut network {
+    if let (NetworkConfig::ScoreUnet(unet), false) = (&mut network, preconditioned) {
         // The names tell the levels that attend.
         unet.attention.iter_mut().for_each(|level| *level = height >> *level);
     }
-    let method = method(request, &network, &mut assumed).map_err(&unknown)?;
+    let method = method(request, &network, preconditioned, &mut assumed).map_err(&unknown)?;
     if request.augmentation.is_some() && method != Method::PfgmPp {
         return Err(unknown("--augmentation: only PFGM++ has a D to choose".into()));
     }
@@ -233,9 +235,15 @@ fn record(path: &Path, request: &Request, converted: Converted, step: u64) -> Re
 }
 
 /// Which model it is: by the network where that says it, by request, or as published.
-fn method(request: &Request, network: &NetworkConfig, assumed: &mut Vec<String>) -> Result<Method, String> {
+fn method(
+    request: &Request,
+    network: &NetworkConfig,
+    preconditioned: bool,
+    assumed: &mut Vec<String>,
+) -> Result<Method, String> {
     let possible: &[Method] = match network {
         NetworkConfig::ScoreUnet(unet) if unet.radial => &[Method::Pfgm],
+        _ if preconditioned => &[Method::PfgmPp, Method::Edm],
         NetworkConfig::ScoreUnet(_) => &[Method::Ve, Method::Vp, Method::SubVp],
         NetworkConfig::Unet(_) | NetworkConfig::Mlp(_) => &[Method::PfgmPp, Method::Edm],
     };
@@ -248,10 +256,10 @@ fn method(request: &Request, network: &NetworkConfig, assumed: &mut Vec<String>)
     }
     let (method, why) = match network {
         NetworkConfig::ScoreUnet(unet) if unet.radial => return Ok(Method::Pfgm),
+        _ if preconditioned && request.augmentation.is_some() => return Ok(Method::PfgmPp),
+        _ if preconditioned => (Method::PfgmPp, "the file does not say; for EDM's give --method edm"),
         NetworkConfig::ScoreUnet(unet) if unet.pyramid => (Method::Ve, "NCSN++ is published with VE"),
-        NetworkConfig::ScoreUnet(_) => (Method::Vp, "DDPM++ is published with VP"),
-        _ if request.augmentation.is_some() => return Ok(Method::PfgmPp),
-        _ => (Method::PfgmPp, "the file does not say; for EDM's give --method edm"),
+        _ => (Method::Vp, "DDPM++ is published with VP"),
     };
     assumed.push(format!("{}: {why} (--method says otherwise)", method.name()));
     Ok(method)

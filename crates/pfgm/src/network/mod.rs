@@ -89,7 +89,7 @@ impl NetworkConfig {
         match self {
             Self::Mlp(config) => Ok(Network::Mlp(config.init(shape.dim(), classes, &mut initializer)?)),
             Self::Unet(config) => Ok(Network::Unet(config.init(shape, classes, &mut initializer)?)),
-            Self::ScoreUnet(config) => Ok(Network::ScoreUnet(config.init(shape, &mut initializer)?)),
+            Self::ScoreUnet(config) => Ok(Network::ScoreUnet(config.init(shape, classes, &mut initializer)?)),
         }
     }
 

@@ -1,4 +1,5 @@
-//! The U-Nets of score-based models (arXiv 2011.13456) as PFGM (arXiv 2209.11178) releases them: DDPM++ and NCSN++.
+//! The U-Nets of score-based models (arXiv 2011.13456) as PFGM (arXiv 2209.11178) releases them, DDPM++ and NCSN++, and the
+//! latter as EDM (arXiv 2206.00364) does, with classes.
 
 use burn::{
     module::{Module, Param},
@@ -73,6 +74,7 @@ impl Default for ScoreUnetConfig {
 pub struct ScoreUnet {
     /// Random frequencies, which do not learn.
     frequencies: Option<Param<Tensor<1>>>,
+    classes: Option<Linear>,
     first: Linear,
     second: Linear,
     input: Conv,
@@ -101,7 +103,12 @@ struct Steps {
 }
 
 impl ScoreUnetConfig {
-    pub(in crate::network) fn init(&self, shape: Shape, init: &mut Initializer) -> Result<ScoreUnet, NetworkError> {
+    pub(in crate::network) fn init(
+        &self,
+        shape: Shape,
+        classes: usize,
+        init: &mut Initializer,
+    ) -> Result<ScoreUnet, NetworkError> {
         let size = super::check(shape, self.width, &self.multipliers, self.blocks)?;
         let filter = if self.fir { Filter::Binomial } else { Filter::Box };
         let wide = 4 * self.width;
@@ -119,6 +126,7 @@ impl ScoreUnetConfig {
             LevelEmbedding::Fourier => Some(init.normal(self.width, self.fourier_scale as f32)),
         };
         let embedded = if frequencies.is_some() { 2 * self.width } else { self.width };
+        let classes = (classes > 0).then(|| Linear::without_bias(classes, embedded, init));
         let first = Linear::new(embedded, wide, 1.0, init);
         let second = Linear::new(wide, wide, 1.0, init);
         let input = Conv::new(3, size[2], self.width, 1.0, init);
@@ -164,6 +172,7 @@ impl ScoreUnetConfig {
         let output = Conv::new(3, channels, outputs, 1e-5, init);
         Ok(ScoreUnet {
             frequencies,
+            classes,
             first,
             second,
             input,
@@ -192,8 +201,8 @@ impl ScoreUnet {
     }
 
     /// # Shapes
-    /// `[batch, 1]` to `[batch, 4 width]`
-    fn embed(&self, level: Tensor<2>) -> Tensor<2> {
+    /// `level`: `[batch, 1]`, `classes`: `[batch, classes]`, result: `[batch, 4 width]`
+    fn embed(&self, level: Tensor<2>, classes: Option<Tensor<2>>) -> Tensor<2> {
         let angles = match &self.frequencies {
             Some(frequencies) => {
                 let frequencies = frequencies.val().detach().mul_scalar(std::f64::consts::TAU);
@@ -207,19 +216,24 @@ impl ScoreUnet {
                 level.clone() * Tensor::from_data(frequencies, &level.device())
             }
         };
-        let waves = Tensor::cat(vec![angles.clone().sin(), angles.cos()], 1);
+        let mut waves = Tensor::cat(vec![angles.clone().sin(), angles.cos()], 1);
+        if let (Some(linear), Some(classes)) = (&self.classes, classes) {
+            // One of many entries is one: the factor restores unit variance.
+            let count = classes.dims()[1] as f64;
+            waves = waves + linear.forward(classes.mul_scalar(count.sqrt()));
+        }
         silu(self.second.forward(silu(self.first.forward(waves))))
     }
 
     /// `noise` is the level that the embedding expects, such as z for PFGM, sigma for VE and 999 t for VP, or its logarithm for
-    /// Fourier embeddings; `far` and classes are not looked at.
+    /// Fourier embeddings; `far` is not looked at.
     ///
     /// # Shapes
     /// `[batch, N]` to `[batch, N]`, or `[batch, N + 1]` with the component along r at the end
     pub(in crate::network) fn forward(&self, mut input: NetworkInput) -> Tensor<2> {
         let [batch, dim] = input.x.dims();
         let [height, width, channels] = self.size;
-        let embedding = self.embed(input.noise);
+        let embedding = self.embed(input.noise, input.classes);
         let image = input.x.reshape([batch, height, width, channels]);
         let mut x = self.input.forward(image.clone());
         let mut remembered = vec![x.clone()];
