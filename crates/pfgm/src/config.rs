@@ -240,6 +240,7 @@ impl Config {
         let dropout = match &self.network {
             NetworkConfig::Mlp(mlp) => mlp.dropout,
             NetworkConfig::Unet(unet) => unet.dropout,
+            NetworkConfig::AdmUnet(unet) => unet.dropout,
             NetworkConfig::ScoreUnet(unet) => {
                 if unet.radial != matches!(flow.output, Output::Field { .. }) {
                     let problem = "a radial component goes with flow.output.kind = \"field\", and only with that";

@@ -85,6 +85,7 @@ pub(crate) fn visit(network: &Network, visitor: &mut impl ModuleVisitor) {
         Network::Mlp(network) => network.visit(visitor),
         Network::Unet(network) => network.visit(visitor),
         Network::ScoreUnet(network) => network.visit(visitor),
+        Network::AdmUnet(network) => network.visit(visitor),
     }
 }
 
@@ -94,6 +95,7 @@ pub(crate) fn map(network: Network, mapper: &mut impl ModuleMapper) -> Network {
         Network::Mlp(network) => Network::Mlp(network.map(mapper)),
         Network::Unet(network) => Network::Unet(network.map(mapper)),
         Network::ScoreUnet(network) => Network::ScoreUnet(network.map(mapper)),
+        Network::AdmUnet(network) => Network::AdmUnet(network.map(mapper)),
     }
 }
 

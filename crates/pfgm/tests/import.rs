@@ -174,15 +174,17 @@ fn denoiser_and_samples_of_pfgmpp() {
 }
 
 #[test]
-fn denoiser_of_edm_in_its_ncsnpp_form() {
-    let (imported, mut denoiser) =
-        read("edm_ncsnpp.pth", &Request { method: Some(Method::Edm), ..Request::default() });
-    assert_eq!(imported.record.augmentation(), Augmentation::Infinite);
-    let case = case("edm_ncsnpp.npz");
-    denoiser.labels = vec![Some(2), Some(0)];
-    let sigma: Vec<f64> = case["sigma"].values.iter().map(|&sigma| f64::from(sigma)).collect();
-    let found = difference(&yhat(&denoiser, &rows(&case["x"]), &sigma), &rows(&case["denoised"]));
-    assert!(found < 1e-4, "{found:.1e}");
+fn denoisers_of_edm_in_other_forms() {
+    for name in ["edm_ncsnpp", "edm_adm"] {
+        let request = Request { method: Some(Method::Edm), ..Request::default() };
+        let (imported, mut denoiser) = read(&format!("{name}.pth"), &request);
+        assert_eq!(imported.record.augmentation(), Augmentation::Infinite);
+        let case = case(&format!("{name}.npz"));
+        denoiser.labels = vec![Some(2), Some(0)];
+        let sigma: Vec<f64> = case["sigma"].values.iter().map(|&sigma| f64::from(sigma)).collect();
+        let found = difference(&yhat(&denoiser, &rows(&case["x"]), &sigma), &rows(&case["denoised"]));
+        assert!(found < 1e-4, "{name}: {found:.1e}");
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! EDM's and PFGM++'s U-Nets in the DDPM++ and NCSN++ forms: modules named by their resolution.
+//! EDM's and PFGM++'s U-Nets, the DDPM++ and NCSN++ forms and ADM: modules named by their resolution.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,10 @@ use super::{
     Converted,
     tensors::{Tensors, transposed},
 };
-use crate::network::{LevelEmbedding, NetworkConfig, ScoreUnetConfig, UnetConfig};
+use crate::network::{AdmUnetConfig, LevelEmbedding, NetworkConfig, ScoreUnetConfig, UnetConfig};
+
+/// Channels of a head of ADM's attention.
+const HEAD: usize = 64;
 
 /// The resolutions of one side of the network, in the order of the file, each with its modules.
 fn levels(tensors: &Tensors, side: &str) -> Vec<(usize, Vec<String>)> {
@@ -40,8 +43,10 @@ pub fn convert(mut tensors: Tensors) -> Result<Converted, String> {
     let embedded = tensors.shape("map_layer0.weight").map_or(0, |shape| shape[1]);
     let pyramid = encoder.iter().flat_map(|(_, modules)| modules).any(|module| module == "aux_residual");
     let fourier = tensors.has("map_noise.");
+    // ADM's norms at the end have names of their own.
+    let adm = tensors.has("out_norm.");
     if fourier != pyramid || embedded != if fourier { 2 * width } else { width } || !tensors.has("enc.") {
-        return Err("EDM's network can be imported in its DDPM++ and NCSN++ forms, not in others such as ADM's".into());
+        return Err("EDM's network can be imported in its DDPM++, NCSN++ and ADM forms, not in others".into());
     }
     let classes = tensors.shape("map_label.weight").map_or(0, |shape| shape[1]);
     let is_block = |module: &&String| module.starts_with("block");
@@ -59,7 +64,9 @@ pub fn convert(mut tensors: Tensors) -> Result<Converted, String> {
             return Err("its levels have different numbers of blocks".into());
         }
     }
-    let network = if fourier {
+    let network = if adm {
+        NetworkConfig::AdmUnet(AdmUnetConfig { width, multipliers, blocks, attention, head: HEAD, dropout: 0.0 })
+    } else if fourier {
         NetworkConfig::ScoreUnet(ScoreUnetConfig {
             width,
             multipliers,
@@ -75,7 +82,17 @@ pub fn convert(mut tensors: Tensors) -> Result<Converted, String> {
     } else {
         NetworkConfig::Unet(UnetConfig { width, multipliers, blocks, attention, dropout: 0.0 })
     };
-    if fourier {
+    if adm {
+        tensors.linear("map_layer0", "first")?;
+        tensors.linear("map_layer1", "second")?;
+        tensors.drop("map_augment.weight");
+        if classes > 0 {
+            let (shape, label) = tensors.take("map_label.weight")?;
+            tensors.put("classes.weight".into(), vec![classes, shape[0]], transposed(&label, shape[0]));
+        }
+        tensors.norm("out_norm", "norm")?;
+        tensors.conv("out_conv", "output")?;
+    } else if fourier {
         fourier_embedding(&mut tensors, embedded, classes)?;
     } else {
         embedding(&mut tensors, width, classes)?;
@@ -94,7 +111,7 @@ pub fn convert(mut tensors: Tensors) -> Result<Converted, String> {
                 continue;
             }
             let to = format!("down.{count}");
-            block(&mut tensors, &from, &to, &format!("{to}.attention"))?;
+            block(&mut tensors, &from, &to, &format!("{to}.attention"), adm)?;
             count += 1;
         }
     }
@@ -121,7 +138,7 @@ pub fn convert(mut tensors: Tensors) -> Result<Converted, String> {
                 }
             };
             let attention = if module == "in0" { bottom(&to) } else { format!("{to}.attention") };
-            block(&mut tensors, &from, &to, &attention)?;
+            block(&mut tensors, &from, &to, &attention, adm)?;
         }
     }
     let weights = tensors.finish()?;
@@ -190,7 +207,7 @@ fn add_label_bias(tensors: &mut Tensors, weight: &[f32], embedded: usize, bias: 
     Ok(())
 }
 
-fn block(tensors: &mut Tensors, from: &str, to: &str, attention: &str) -> Result<(), String> {
+fn block(tensors: &mut Tensors, from: &str, to: &str, attention: &str, adm: bool) -> Result<(), String> {
     for convolution in ["conv0", "skip"] {
         tensors.drop(&format!("{from}.{convolution}.resample_filter"));
     }
@@ -199,22 +216,27 @@ fn block(tensors: &mut Tensors, from: &str, to: &str, attention: &str) -> Result
     tensors.linear(&format!("{from}.affine"), &format!("{to}.embedding"))?;
     tensors.norm(&format!("{from}.norm1"), &format!("{to}.norm1"))?;
     tensors.conv(&format!("{from}.conv1"), &format!("{to}.conv1"))?;
-    if tensors.has(&format!("{from}.skip.")) {
+    if tensors.shape(&format!("{from}.skip.weight")).is_some() {
         tensors.conv(&format!("{from}.skip"), &format!("{to}.skip"))?;
     }
     if tensors.has(&format!("{from}.qkv.")) {
         tensors.norm(&format!("{from}.norm2"), &format!("{attention}.norm"))?;
-        qkv(tensors, from, attention)?;
+        qkv(tensors, from, attention, adm)?;
         tensors.conv(&format!("{from}.proj"), &format!("{attention}.project"))?;
     }
     Ok(())
 }
 
-/// Queries, keys and values: there they take turns for each channel, here they stand one after another.
-fn qkv(tensors: &mut Tensors, from: &str, to: &str) -> Result<(), String> {
+/// Queries, keys and values: there they take turns for each channel of a head, here they stand one after another.
+fn qkv(tensors: &mut Tensors, from: &str, to: &str, adm: bool) -> Result<(), String> {
     let (shape, weight) = tensors.take(&format!("{from}.qkv.weight"))?;
     let [outputs, inputs, 1, 1] = shape[..] else { return Err(format!("`{from}.qkv.weight` is {shape:?}")) };
-    let place = |output: usize| 3 * (output % (outputs / 3)) + output / (outputs / 3);
+    let channels = outputs / 3;
+    let head = channels / (channels / if adm { HEAD } else { channels }).max(1);
+    let place = |output: usize| {
+        let (which, channel) = (output / channels, output % channels);
+        3 * head * (channel / head) + 3 * (channel % head) + which
+    };
     let weight = transposed(&weight, outputs);
     let rows = weight.chunks_exact(outputs).flat_map(|row| (0..outputs).map(|output| row[place(output)])).collect();
     tensors.put(format!("{to}.qkv.weight"), vec![1, 1, inputs, outputs], rows);

@@ -245,7 +245,7 @@ fn method(
         NetworkConfig::ScoreUnet(unet) if unet.radial => &[Method::Pfgm],
         _ if preconditioned => &[Method::PfgmPp, Method::Edm],
         NetworkConfig::ScoreUnet(_) => &[Method::Ve, Method::Vp, Method::SubVp],
-        NetworkConfig::Unet(_) | NetworkConfig::Mlp(_) => &[Method::PfgmPp, Method::Edm],
+        NetworkConfig::Unet(_) | NetworkConfig::AdmUnet(_) | NetworkConfig::Mlp(_) => &[Method::PfgmPp, Method::Edm],
     };
     if let Some(method) = request.method {
         if possible.contains(&method) {

@@ -136,9 +136,13 @@ impl GroupNorm {
 
     /// In groups of at least four channels, at most 32 groups.
     pub fn new(channels: usize, init: &mut Initializer) -> Self {
+        Self::with_groups(channels, Self::groups(channels), 1e-6, init)
+    }
+
+    /// The most groups of at least four channels each that divide the channels, at most 32.
+    pub fn groups(channels: usize) -> usize {
         let most = (channels / 4).clamp(1, 32);
-        let groups = (1..=most).rev().find(|groups| channels.is_multiple_of(*groups)).expect("one divides all");
-        Self::with_groups(channels, groups, 1e-6, init)
+        (1..=most).rev().find(|groups| channels.is_multiple_of(*groups)).expect("one divides all")
     }
 
     /// Layer normalisation: one group.
@@ -153,6 +157,20 @@ impl GroupNorm {
     pub fn forward(&self, x: Tensor<4>, activate: bool) -> Tensor<4> {
         let how = Normalisation { groups: self.groups, epsilon: self.epsilon, activate };
         pfgm_kernels::group_norm(x, self.gamma.val().unsqueeze(), self.beta.val().unsqueeze(), how)
+    }
+
+    /// Scaled by `1 + s` and shifted by `t` for every image, then activated.
+    ///
+    /// # Shapes
+    /// `modulation`: `[batch, 2 channels]`, s, then t
+    pub fn modulated(&self, x: Tensor<4>, modulation: Tensor<2>) -> Tensor<4> {
+        let channels = self.channels();
+        let scale = modulation.clone().narrow(1, 0, channels).add_scalar(1.0);
+        let shift = modulation.narrow(1, channels, channels);
+        let gamma = scale.clone() * self.gamma.val().unsqueeze();
+        let beta = scale * self.beta.val().unsqueeze() + shift;
+        let how = Normalisation { groups: self.groups, epsilon: self.epsilon, activate: true };
+        pfgm_kernels::group_norm(x, gamma, beta, how)
     }
 
     /// On vectors: images of one pixel.

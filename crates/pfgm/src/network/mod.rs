@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use layers::{Dropout, Initializer};
 pub use mlp::{Mlp, MlpConfig};
 pub use resunet::ResUnet;
-pub use unet::{LevelEmbedding, ScoreUnet, ScoreUnetConfig, Unet, UnetConfig};
+pub use unet::{AdmUnet, AdmUnetConfig, LevelEmbedding, ScoreUnet, ScoreUnetConfig, Unet, UnetConfig};
 
 /// The choice of a network and its sizes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,6 +32,8 @@ pub enum NetworkConfig {
     Unet(UnetConfig),
     /// The DDPM++ and NCSN++ U-Nets of score-based models and of PFGM, for images.
     ScoreUnet(ScoreUnetConfig),
+    /// The ADM U-Net, for images.
+    AdmUnet(AdmUnetConfig),
 }
 
 /// Why a network does not fit its data.
@@ -75,6 +77,8 @@ pub enum Network {
     Unet(Unet),
     /// For images, as PFGM and score-based models release them.
     ScoreUnet(ScoreUnet),
+    /// For images, as EDM trains them on ImageNet.
+    AdmUnet(AdmUnet),
 }
 
 impl NetworkConfig {
@@ -89,6 +93,7 @@ impl NetworkConfig {
         match self {
             Self::Mlp(config) => Ok(Network::Mlp(config.init(shape.dim(), classes, &mut initializer)?)),
             Self::Unet(config) => Ok(Network::Unet(config.init(shape, classes, &mut initializer)?)),
+            Self::AdmUnet(config) => Ok(Network::AdmUnet(config.init(shape, classes, &mut initializer)?)),
             Self::ScoreUnet(config) => Ok(Network::ScoreUnet(config.init(shape, classes, &mut initializer)?)),
         }
     }
@@ -99,6 +104,7 @@ impl NetworkConfig {
             Self::Mlp(config) => config.activations(shape.dim()),
             Self::Unet(config) => config.activations(shape),
             Self::ScoreUnet(config) => config.activations(shape),
+            Self::AdmUnet(config) => config.activations(shape),
         }
     }
 }
@@ -124,6 +130,7 @@ impl Network {
             Self::Mlp(_) => usize::MAX,
             Self::Unet(network) => network.rows_in_cache(),
             Self::ScoreUnet(network) => network.rows_in_cache(),
+            Self::AdmUnet(network) => network.rows_in_cache(),
         }
     }
 
@@ -133,6 +140,7 @@ impl Network {
             Self::Mlp(network) => network.forward(input),
             Self::Unet(network) => network.forward(input),
             Self::ScoreUnet(network) => network.forward(input),
+            Self::AdmUnet(network) => network.forward(input),
         }
     }
 }

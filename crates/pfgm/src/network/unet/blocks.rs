@@ -16,7 +16,7 @@ pub enum Resample {
 }
 
 impl Resample {
-    fn apply(self, x: Tensor<4>, filter: Filter) -> Tensor<4> {
+    pub fn apply(self, x: Tensor<4>, filter: Filter) -> Tensor<4> {
         match self {
             Self::Keep => x,
             Self::Down => pfgm_kernels::halve(x, filter),

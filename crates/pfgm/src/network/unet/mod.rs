@@ -1,5 +1,6 @@
 //! U-Nets for images of any size that their strides divide.
 
+mod adm;
 mod blocks;
 mod ddpmpp;
 mod score_sde;
@@ -8,6 +9,7 @@ use pfgm_data::Shape;
 
 use super::NetworkError;
 
+pub use adm::{AdmUnet, AdmUnetConfig};
 pub use ddpmpp::{Unet, UnetConfig};
 pub use score_sde::{LevelEmbedding, ScoreUnet, ScoreUnetConfig};
 
