@@ -34,6 +34,8 @@ pub enum Command {
     Calibrate(CalibrateArgs),
     /// Make a run of a published checkpoint (PFGM, score models, EDM, PFGM++)
     Import(ImportArgs),
+    /// Write a run's averaged weights as safetensors
+    Export(ExportArgs),
     /// Evaluate a run's network at points of your own
     Predict(PredictArgs),
     /// Carry latents of your own down a run's flow
@@ -387,4 +389,27 @@ pub struct DecodeArgs {
     /// Where to compute: cpu, cuda, cuda:1, wgpu (as far as built in)
     #[arg(long, default_value = "cpu")]
     pub device: String,
+}
+
+/// How exported weights are called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportNames {
+    /// By the paths of this program's networks
+    Own,
+    /// As in PFGM's and the score models' releases, in their layouts
+    Pfgm,
+}
+
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// The folder of a run, or a checkpoint file
+    pub run: PathBuf,
+
+    /// The file to write
+    #[arg(short = 'o', long, value_name = "FILE.safetensors")]
+    pub out: PathBuf,
+
+    /// What the weights are called
+    #[arg(long, value_enum, default_value = "own")]
+    pub names: ExportNames,
 }

@@ -45,6 +45,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Data(args) => command::data::run(&args),
         Command::Calibrate(args) => command::calibrate::run(&args),
         Command::Import(args) => command::import::run(&args),
+        Command::Export(args) => command::export::run(&args),
         Command::Predict(args) => command::predict::run(&args),
         Command::Decode(args) => command::decode::run(&args),
         Command::Bench(args) => command::bench::run(&args),

@@ -10,7 +10,7 @@ use pfgm::{
     augmentation::Augmentation,
     field::ExactField,
     flow::{Counted, Denoiser, Flow, Query},
-    import::{Imported, Method, Request, import},
+    import::{Imported, Method, Request, import, released_names},
     network::Network,
     precondition::{Arithmetic, NetworkDenoiser, Output},
     solver::{self, Method as Solver, SolverConfig, released},
@@ -60,6 +60,30 @@ fn yhat(denoiser: &dyn Denoiser, x: &[f64], sigma: &[f64]) -> Vec<f64> {
     let item: Vec<usize> = (0..sigma.len()).collect();
     denoiser.denoise(&Query { x, sigma, item: &item }, &mut out);
     out
+}
+
+#[test]
+fn released_names_and_layouts_come_back() {
+    let (imported, _) = read("pfgm_ncsnpp.pth", &Request { size: SIZE, ..Request::default() });
+    let by_name: HashMap<_, _> = imported.average.iter().map(|w| (w.name.clone(), w.clone())).collect();
+    let written = released_names(&imported.record.config.network, &by_name).unwrap();
+    let file = pfgm_torch::open(&parity("pfgm_ncsnpp.pth")).unwrap();
+    let model = file.root().get("model").unwrap().state_dict().unwrap();
+    let averages = file.root().get("ema").unwrap().get("shadow_params").unwrap();
+    let mut averages = averages.as_list().unwrap();
+    let expected: Vec<_> = model.iter().filter(|(name, _)| name != "module.sigmas").collect();
+    assert_eq!(written.len(), expected.len());
+    for (weight, (name, tensor)) in written.iter().zip(expected) {
+        assert_eq!(weight.name, name.strip_prefix("module.").unwrap());
+        // The frequencies do not learn, so they have no average.
+        let tensor = if weight.name.ends_with("0.W") && weight.shape.len() == 1 {
+            *tensor
+        } else {
+            averages.next().unwrap().as_tensor().unwrap()
+        };
+        assert_eq!(weight.shape, tensor.shape, "{name}");
+        assert_eq!(weight.values, file.values(tensor).unwrap(), "{name}");
+    }
 }
 
 #[test]

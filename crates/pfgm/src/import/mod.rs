@@ -3,6 +3,7 @@
 //! What a file does not say is inferred from the names and shapes of its tensors, or asked for; whatever was assumed is told.
 
 mod edm;
+mod export;
 mod score_sde;
 mod tensors;
 
@@ -24,6 +25,8 @@ use crate::{
     weights::{Weight, WeightError},
 };
 use tensors::Tensors;
+
+pub use export::released_names;
 
 /// The model that a network was trained as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,46 @@
+//! `pfgm export`
+
+use std::collections::HashMap;
+
+use anyhow::{Context, Result, anyhow};
+use pfgm::{
+    import::released_names,
+    train::checkpoint::{self, Checkpoint, Group},
+    weights::{self, Weight},
+};
+use safetensors::{Dtype, tensor::TensorView};
+
+use crate::{
+    args::{ExportArgs, ExportNames},
+    output::{self, line, shown},
+};
+
+pub fn run(args: &ExportArgs) -> Result<()> {
+    let path = checkpoint::find(&args.run)?;
+    let checkpoint = Checkpoint::read(&path)?;
+    let average = checkpoint.group(Group::Average);
+    let weights: Vec<Weight> = match args.names {
+        ExportNames::Own => {
+            let device = pfgm::device::open("cpu")?;
+            let names = weights::names_and_shapes(&checkpoint.record.network(&device)?);
+            let find = |(name, _): &(String, _)| average.get(name).cloned().with_context(|| format!("`{name}` is missing"));
+            names.iter().map(find).collect::<Result<_>>()?
+        }
+        ExportNames::Pfgm => released_names(&checkpoint.record.config.network, average)
+            .map_err(|problem| anyhow!("{}: {problem}", path.display()))?,
+    };
+    let bytes: Vec<Vec<u8>> =
+        weights.iter().map(|weight| weight.values.iter().flat_map(|value| value.to_le_bytes()).collect()).collect();
+    let view = |(weight, bytes)| -> Result<(String, TensorView)> {
+        let weight: &Weight = weight;
+        let bytes: &Vec<u8> = bytes;
+        Ok((weight.name.clone(), TensorView::new(Dtype::F32, weight.shape.clone(), bytes)?))
+    };
+    let views: Vec<_> = weights.iter().zip(&bytes).map(view).collect::<Result<_>>()?;
+    let record = serde_json::to_string(&checkpoint.record).context("the record")?;
+    let metadata = HashMap::from([("pfgm".to_owned(), record), ("step".to_owned(), checkpoint.step.to_string())]);
+    let file = safetensors::serialize(views, Some(metadata)).context("the weights")?;
+    output::write(&args.out, &file)?;
+    line(format!("{} averaged weights: {}", weights.len(), shown(&args.out)));
+    Ok(())
+}
