@@ -240,6 +240,45 @@ fn every_kind_of_vector_instructions_trains_alike() {
 }
 
 #[test]
+fn a_published_checkpoint_becomes_a_run() {
+    let dir = temporary();
+    let here = dir.path();
+    let parity = |name: &str| format!("{}/../pfgm/tests/parity/{name}", env!("CARGO_MANIFEST_DIR"));
+    let said = succeeds(here, &["import", &parity("pfgmpp.pt"), "-o", "run", "--augmentation", "128"]);
+    for part in ["images of 16x16x3", "D = 128", "step-00000777", "attention = [8]"] {
+        assert!(said.contains(part), "{said}");
+    }
+    succeeds(here, &["sample", "run", "-n", "4", "--steps", "3", "--class", "2"]);
+    assert!(png_size(&here.join("run/samples.png")).0 > 16);
+    let said = succeeds(here, &["predict", "run", "--at", &parity("pfgmpp.npz"), "-o", "out.npz"]);
+    assert!(said.contains("yhat of 3 points"), "{said}");
+    // Any images will do as latents.
+    let said = succeeds(here, &["decode", "run", "--latents", &parity("pfgmpp.npz"), "-o", "x.npz", "--steps", "3"]);
+    assert!(said.contains("5.0 evaluations each"), "{said}");
+    let said = succeeds(here, &["export", "run", "-o", "weights.safetensors"]);
+    assert!(said.contains("averaged weights"), "{said}");
+    let bytes = fs::read(here.join("weights.safetensors")).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    assert_eq!(tensors.tensor("input.weight").unwrap().shape(), [3, 3, 3, 16]);
+
+    let error = fails(here, &["export", "run", "-o", "x.safetensors", "--names", "pfgm"]);
+    assert!(error.contains("score-unet"), "{error}");
+    let error = fails(here, &["import", "nowhere.pth", "-o", "other"]);
+    assert!(error.contains("nowhere.pth"), "{error}");
+    let error = fails(here, &["import", &parity("pfgmpp.pt"), "-o", "run"]);
+    assert!(error.contains("run") && error.contains("not empty"), "{error}");
+    let error = fails(here, &["import", &parity("vp_ddpmpp.pth"), "-o", "other", "--size", "sixteen"]);
+    assert!(error.contains("--size sixteen"), "{error}");
+    let error = fails(here, &["import", &parity("pfgmpp.npz"), "-o", "other"]);
+    assert!(error.contains("pfgmpp.npz"), "{error}");
+    let error = fails(here, &["decode", "run", "--latents", "out.npz", "-o", "x.npz"]);
+    assert!(error.contains("out.npz") && error.contains("`x`"), "{error}");
+    let with_reference = ["decode", "run", "--latents", "out.npz", "-o", "x.npz", "--arithmetic", "reference"];
+    assert!(fails(here, &with_reference).contains("out.npz"));
+    assert!(!here.join("other").exists(), "failures leave nothing behind");
+}
+
+#[test]
 fn bad_input_is_one_clear_line() {
     let dir = temporary();
     let here = dir.path();

@@ -23,7 +23,8 @@ pub fn run(args: &ExportArgs) -> Result<()> {
         ExportNames::Own => {
             let device = pfgm::device::open("cpu")?;
             let names = weights::names_and_shapes(&checkpoint.record.network(&device)?);
-            let find = |(name, _): &(String, _)| average.get(name).cloned().with_context(|| format!("`{name}` is missing"));
+            let find =
+                |(name, _): &(String, _)| average.get(name).cloned().with_context(|| format!("`{name}` is missing"));
             names.iter().map(find).collect::<Result<_>>()?
         }
         ExportNames::Pfgm => released_names(&checkpoint.record.config.network, average)

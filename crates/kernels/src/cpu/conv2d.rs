@@ -1,4 +1,4 @@
-//! Convolution: 3x3 of stride 1 by [`winograd`], everything else as matrix products over blocks of patches.
+//! Convolution: 3x3 of stride 1 by Winograd's method, everything else as matrix products over blocks of patches.
 //!
 //! A block of pixels small enough for the second-level cache is unfolded into rows of `kh kw in` values (in
 //! channels-last order a row of the kernel is one run of memory), and multiplied with the weights at once. The gradient

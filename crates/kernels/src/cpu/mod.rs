@@ -1,6 +1,6 @@
 //! The operations on plain slices, for the CPU.
 //!
-//! Every operation takes the processor's features as an [`Arch`](pulp::Arch), found at run time, and is written once for
+//! Every operation takes the processor's features as an [`Arch`], found at run time, and is written once for
 //! all of them: `Arch::Scalar`, which every processor has, is what the others are tested against.
 
 pub mod adam;

@@ -142,7 +142,15 @@ pub fn convert(mut tensors: Tensors) -> Result<Converted, String> {
         }
     }
     let weights = tensors.finish()?;
-    Ok(Converted { network, channels, size: Some([top, top]), preconditioned: true, classes, weights, assumed: Vec::new() })
+    Ok(Converted {
+        network,
+        channels,
+        size: Some([top, top]),
+        preconditioned: true,
+        classes,
+        weights,
+        assumed: Vec::new(),
+    })
 }
 
 /// The way up: from the smallest image to the largest; at each the modules `in0`, `in1` or `up`, then the blocks by number.

@@ -145,14 +145,7 @@ impl AdmUnetConfig {
         Ok(AdmUnet { first, second, classes: labels, input, down, middle, up, norm, output, size, width, joins })
     }
 
-    fn block(
-        &self,
-        inputs: usize,
-        outputs: usize,
-        resample: Resample,
-        attends: bool,
-        init: &mut Initializer,
-    ) -> Block {
+    fn block(&self, inputs: usize, outputs: usize, resample: Resample, attends: bool, init: &mut Initializer) -> Block {
         Block {
             norm0: norm(inputs, init),
             conv0: Conv::new(3, inputs, outputs, 1.0, init),
