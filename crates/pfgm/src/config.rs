@@ -63,7 +63,7 @@ pub struct FlowConfig {
     /// The largest root mean square of a row in the model's space; measured when it is not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reach: Option<f64>,
-    /// What the network's output says; training knows `edm` alone, the others are those of published checkpoints.
+    /// What the network's output says: EDM's denoiser, PFGM's field, a score.
     #[serde(skip_serializing_if = "is_edm")]
     pub output: Output,
 }

@@ -185,6 +185,34 @@ impl Parametrisation {
         }
     }
 
+    /// What the network should say at points where `yhat` is known: the output from which [`Parametrisation::estimate`] makes it.
+    ///
+    /// None for EDM, whose loss is that of the estimate itself.
+    ///
+    /// # Shapes
+    /// `x` and `yhat`: `[rows, dim]`; the result: `[rows, dim]`, for a field `[rows, dim + 1]`
+    pub fn targets(self, x: &[f32], sigma: &[f64], yhat: &[f32]) -> Option<Vec<f32>> {
+        let dim = x.len() / sigma.len().max(1);
+        let rows = || x.chunks_exact(dim).zip(yhat.chunks_exact(dim)).zip(sigma);
+        // The noise in x, times a factor of the level.
+        let noise = |factor: fn(f64) -> f64| {
+            let row = |((x, yhat), &sigma): ((&[f32], &[f32]), &f64)| -> Vec<f32> {
+                x.iter().zip(yhat).map(|(x, y)| (f64::from(x - y) * factor(sigma)) as f32).collect()
+            };
+            rows().flat_map(row).collect()
+        };
+        Some(match self.output {
+            Output::Edm => return None,
+            Output::Ve { scaled: true } => noise(|sigma| -1.0 / sigma),
+            Output::Ve { scaled: false } => noise(|sigma| -1.0 / (sigma * sigma)),
+            Output::Vp { .. } | Output::SubVp { .. } => noise(|sigma| 1.0 / sigma),
+            Output::Field { gamma } => rows()
+                .flat_map(|((x, yhat), &z)| normalised_field(x, yhat, z, gamma))
+                .map(|value| value as f32)
+                .collect(),
+        })
+    }
+
     /// `yhat` of one row from the network's raw output for it.
     pub fn estimate(self, factors: &Factors, sigma: f64, x: &[f64], raw: &[f32], out: &mut [f64]) {
         let raw = raw.iter().map(|&value| f64::from(value));
@@ -224,6 +252,14 @@ fn released_radial_component(squares: f64, dim: usize, z: f64, gamma: f64) -> f6
     let share = (squares / dim as f64).sqrt();
     let field = (gamma * share / (1.0 - share)).hypot(z);
     -(dim as f64).sqrt() * z / (field + gamma)
+}
+
+/// PFGM's field `v = -sqrt(N) E / (|E| + gamma)` of `E = (x - yhat, z)`, the component along z at the end.
+fn normalised_field(x: &[f32], yhat: &[f32], z: f64, gamma: f64) -> impl Iterator<Item = f64> + use<> {
+    let toward: Vec<f64> = x.iter().zip(yhat).map(|(x, y)| f64::from(x - y)).chain([z]).collect();
+    let size = toward.iter().map(|value| value * value).sum::<f64>().sqrt();
+    let factor = -(x.len() as f64).sqrt() / (size + gamma);
+    toward.into_iter().map(move |value| factor * value)
 }
 
 /// PFGM's `v_z` at height `z` from the squared norm of `v_x` (docs/equations.md, section 3): with `n = |v_x| / sqrt(N)`,

@@ -9,8 +9,9 @@ use pfgm::{
     config::Config,
     flow::{Denoiser, Flow, Query},
     model::Record,
-    network::{MlpConfig, NetworkConfig, NetworkInput, UnetConfig},
+    network::{AdmUnetConfig, LevelEmbedding, MlpConfig, NetworkConfig, NetworkInput, ScoreUnetConfig, UnetConfig},
     objective::{FieldObjective, Objective},
+    precondition::{Output, Parametrisation},
     random::{Purpose, stream},
     sample::{SampleRequest, sample},
     solver::{Method, SolverConfig},
@@ -201,6 +202,84 @@ fn every_augmentation_and_objective_learns() {
             let first = log.first().unwrap().held_out_loss.unwrap();
             let last = log.last().unwrap().held_out_loss.unwrap();
             assert!(last < 0.99 * first, "D = {augmentation}, {objective:?}: {first} to {last}");
+        }
+    }
+}
+
+#[test]
+fn every_published_network_and_output_learns() {
+    let data = digits();
+    let score = |unet: ScoreUnetConfig| {
+        let small =
+            ScoreUnetConfig { width: 8, multipliers: vec![1, 2], blocks: 1, attention: vec![4], dropout: 0.0, ..unet };
+        NetworkConfig::ScoreUnet(small)
+    };
+    let ncsnpp =
+        ScoreUnetConfig { embedding: LevelEmbedding::Fourier, fir: true, pyramid: true, ..ScoreUnetConfig::default() };
+    let radial = ScoreUnetConfig { radial: true, ..ScoreUnetConfig::default() };
+    let adm = AdmUnetConfig { width: 8, multipliers: vec![1, 2], blocks: 1, attention: vec![4], head: 8, dropout: 0.0 };
+    let field = Objective::Field(FieldObjective { field_batch: 256, ..FieldObjective::default() });
+    let (beta_min, beta_max) = (0.1, 20.0);
+    for (network, output, augmentation, objective) in [
+        (score(radial), Output::Field { gamma: 5.0 }, Finite(1.0), field),
+        (score(ncsnpp.clone()), Output::Ve { scaled: true }, Infinite, Objective::default()),
+        (score(ScoreUnetConfig::default()), Output::Vp { beta_min, beta_max }, Infinite, Objective::default()),
+        (score(ScoreUnetConfig::default()), Output::SubVp { beta_min, beta_max }, Infinite, Objective::default()),
+        (score(ncsnpp), Output::Edm, Finite(128.0), Objective::default()),
+        (NetworkConfig::AdmUnet(adm), Output::Edm, Finite(128.0), Objective::default()),
+    ] {
+        let what = format!("{network:?}, {output:?}");
+        let mut config = Config { network, objective, ..Config::default() };
+        config.flow.augmentation = augmentation;
+        config.flow.output = output;
+        config.data.source = "digits".into();
+        config.data.conditional = true;
+        config.train.batch = 64;
+        config.train.steps = 30;
+        config.train.warmup = 3;
+        config.train.lr = 3e-3;
+        config.train.ema = 0.5;
+        config.train.checkpoint_every = 5;
+        config.check().unwrap();
+        let record = Record::resolve(config, &data).unwrap();
+        let run = folder();
+        let mut trainer = Trainer::new(record, data.clone(), Some(data.clone()), &Device::flex()).unwrap();
+        trainer.run(run.path(), &mut StopAfter::new(30)).unwrap();
+        let log = Log::read(&run.path().join("log.jsonl")).unwrap();
+        let first = log.first().unwrap().held_out_loss.unwrap();
+        let last = log.last().unwrap().held_out_loss.unwrap();
+        assert!(last < 0.97 * first, "{what}: {first} to {last}");
+    }
+}
+
+#[test]
+fn what_a_network_should_say_makes_yhat() {
+    let (x, yhat) = ([0.3_f32, -1.0, 2.0, 0.7], [0.1_f32, -0.5, 1.0, 0.2]);
+    let (beta_min, beta_max) = (0.1, 20.0);
+    let record = Record::resolve(Config::default(), &digits()).unwrap();
+    for output in [
+        Output::Field { gamma: 5.0 },
+        Output::Ve { scaled: true },
+        Output::Ve { scaled: false },
+        Output::Vp { beta_min, beta_max },
+        Output::SubVp { beta_min, beta_max },
+    ] {
+        for sigma in [0.05, 1.0, 30.0] {
+            let parametrisation = Parametrisation { output, ..record.parametrisation() };
+            let raw = parametrisation.targets(&x, &[sigma], &yhat).unwrap();
+            let factors = parametrisation.of_rows(&x, &[sigma]);
+            let mut out = vec![0.0; x.len()];
+            parametrisation.estimate(&factors[0], sigma, &x.map(f64::from), &raw, &mut out);
+            for (found, &expected) in out.iter().zip(&yhat) {
+                assert!((found - f64::from(expected)).abs() < 2e-5 * sigma.max(1.0), "{output:?} at {sigma}: {out:?}");
+            }
+        }
+        // Levels in the network's own terms and back.
+        for t in [0.01, 0.4, 1.0] {
+            let parametrisation = Parametrisation { output, ..record.parametrisation() };
+            let level = parametrisation.of_rows(&x, &[output.sigma_at(t)])[0].noise;
+            let scale = if matches!(output, Output::Vp { .. } | Output::SubVp { .. }) { 999.0 } else { 1.0 };
+            assert!((level - scale * t).abs() < 1e-9 * scale, "{output:?}: {t} becomes {level}");
         }
     }
 }

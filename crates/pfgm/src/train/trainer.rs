@@ -22,7 +22,7 @@ use crate::{
     model::{ModelError, Record},
     network::{Dropout, Network, NetworkInput},
     objective::{Charges, Targets},
-    precondition::{Factors, Output, column, one_hot},
+    precondition::{Factors, column, one_hot},
     random::{Purpose, Stream, stream},
     weights::{self, Weight},
 };
@@ -69,9 +69,6 @@ pub enum TrainError {
         /// The system's reason.
         source: io::Error,
     },
-    /// The network says something that no objective here teaches.
-    #[error("flow.output: only `edm` can be trained; the others are those of imported checkpoints")]
-    Output,
     /// The loss is not a number.
     #[error("the loss of step {step} is {loss}: training has diverged; lower train.lr or raise train.warmup")]
     Diverged {
@@ -107,9 +104,6 @@ impl Trainer {
     /// # Errors
     /// When the network does not fit the data.
     pub fn new(record: Record, data: Dataset, held_out: Option<Dataset>, device: &Device) -> Result<Self, TrainError> {
-        if record.config.flow.output != Output::Edm {
-            return Err(TrainError::Output);
-        }
         let device = device.clone().autodiff();
         let network = record.network(&device).map_err(ModelError::from)?;
         let optimizer = Optimizer::new(&network);
@@ -356,7 +350,8 @@ impl Trainer {
         mut masks: Option<Dropout>,
         device: &Device,
     ) -> Tensor<1> {
-        let factors = self.record.precondition().of_rows(&targets.x, &targets.sigma);
+        let parametrisation = self.record.parametrisation();
+        let factors = parametrisation.of_rows(&targets.x, &targets.sigma);
         let factor = |of: fn(&Factors) -> f64| column(&factors, of, device);
         let x = targets.rows(&targets.x, device);
         let raw = network.forward(NetworkInput {
@@ -366,6 +361,12 @@ impl Trainer {
             classes: one_hot(labels, self.record.data.classes.len(), device),
             dropout: masks.as_mut(),
         });
+        if let Some(wanted) = parametrisation.targets(&targets.x, &targets.sigma, &targets.yhat) {
+            // What the network says is compared with what it should say.
+            let [rows, width] = raw.dims();
+            let wanted = Tensor::from_data(TensorData::new(wanted, [rows, width]), device);
+            return (raw - wanted).square().sum().div_scalar(width as f64);
+        }
         let estimate = x * factor(|f| f.skip) + raw * factor(|f| f.out);
         self.record.config.objective.loss(targets, estimate, &factors)
     }
