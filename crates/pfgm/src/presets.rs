@@ -17,7 +17,20 @@ macro_rules! presets {
     };
 }
 
-presets!["digits", "heart", "fashion-mnist", "wine", "cifar10"];
+presets![
+    "digits",
+    "heart",
+    "fashion-mnist",
+    "wine",
+    "cifar10",
+    "cifar10-deep",
+    "cifar10-ncsnpp",
+    "cifar10-pfgmpp",
+    "cifar10-edm",
+    "celeba64",
+    "bedroom256",
+    "ffhq64-pfgmpp",
+];
 
 /// The preset of a name.
 pub fn find(name: &str) -> Option<Preset> {
