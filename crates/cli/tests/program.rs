@@ -302,6 +302,8 @@ fn bad_input_is_one_clear_line() {
     expect(&["train", "digits", "--data", "heart"], &["data.conditional"]);
     expect(&["train", "heart", "--set", "objective.field_batch=5000"], &["objective.field_batch = 5000", "2000"]);
     expect(&["train", "heart", "--set", "objective.field_batch=10"], &["objective.field_batch = 10", "256"]);
+    expect(&["train", "digits", "--set", "objective.reference=5000"], &["objective.reference = 5000", "1500"]);
+    expect(&["train", "digits", "--set", "objective.reference=5"], &["objective.reference = 5", "128"]);
     expect(&["train", "digits", "--set", "data.hold_out=2000"], &["data.hold_out = 2000", "1797"]);
     expect(&["train", "digits", "--device", "tpu"], &["tpu", "cpu"]);
     expect(&["train", "digits", "--device", "cuda"], &["cuda"]);

@@ -232,6 +232,11 @@ impl Config {
             }
             Objective::Denoising(denoising) => {
                 positive("objective.std", denoising.std)?;
+                if denoising.reference > 0 && denoising.reference < train.batch {
+                    let problem =
+                        format!("the reference batch contains the loss batch: give at least {}, or 0", train.batch);
+                    return fail("objective.reference", denoising.reference.to_string(), &problem);
+                }
                 if !denoising.mean.is_finite() {
                     return fail("objective.mean", denoising.mean.to_string(), "give a number");
                 }

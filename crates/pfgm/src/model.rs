@@ -55,12 +55,12 @@ pub enum ModelError {
     #[error("data.conditional = true, but {0} has no labels; set it to false, or give labels")]
     NoLabels(String),
     /// The field batch is larger than the data.
-    #[error(
-        "objective.field_batch = {field_batch}, but {name} has only {rows} rows to train on; set it to at most {rows}"
-    )]
+    #[error("objective.{key} = {count}, but {name} has only {rows} rows to train on; set it to at most {rows}")]
     FieldBatch {
+        /// Of the objective's keys, the one that asked for it.
+        key: &'static str,
         /// What was asked for.
-        field_batch: usize,
+        count: usize,
         /// Of which data set.
         name: String,
         /// How many rows there are.
@@ -90,10 +90,11 @@ impl Record {
     /// When they do not.
     pub fn resolve(mut config: Config, dataset: &Dataset) -> Result<Self, ModelError> {
         let rows = dataset.len();
-        if let Some(field_batch) = config.objective.field_batch()
-            && field_batch > rows
+        if let Some(count) = config.objective.field_batch()
+            && count > rows
         {
-            return Err(ModelError::FieldBatch { field_batch, name: dataset.name.clone(), rows });
+            let key = if matches!(config.objective, Objective::Field(_)) { "field_batch" } else { "reference" };
+            return Err(ModelError::FieldBatch { key, count, name: dataset.name.clone(), rows });
         }
         if config.data.conditional && dataset.labels.is_none() {
             return Err(ModelError::NoLabels(dataset.name.clone()));

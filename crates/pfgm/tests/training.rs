@@ -7,10 +7,11 @@ use burn::tensor::{Device, Tensor};
 use pfgm::{
     augmentation::Augmentation::{Finite, Infinite},
     config::Config,
+    field::ExactField,
     flow::{Denoiser, Flow, Query},
     model::Record,
     network::{AdmUnetConfig, LevelEmbedding, MlpConfig, NetworkConfig, NetworkInput, ScoreUnetConfig, UnetConfig},
-    objective::{FieldObjective, Objective},
+    objective::{Charges, DenoisingObjective, FieldObjective, Objective},
     precondition::{Output, Parametrisation},
     random::{Purpose, stream},
     sample::{SampleRequest, sample},
@@ -249,6 +250,36 @@ fn every_published_network_and_output_learns() {
         let first = log.first().unwrap().held_out_loss.unwrap();
         let last = log.last().unwrap().held_out_loss.unwrap();
         assert!(last < 0.97 * first, "{what}: {first} to {last}");
+    }
+}
+
+#[test]
+fn targets_are_the_field_of_the_items_class() {
+    // Six charges of two classes in the plane; four items, one of which the network is told no class of.
+    let (dim, field) = (2, [0.0_f32, 0.1, 1.0, -1.0, 0.5, 0.4, 2.0, 1.0, -1.0, 0.3, 0.2, -2.0]);
+    let field_labels: Vec<_> = [0, 1, 0, 1, 1, 0].map(Some).into();
+    let labels = [Some(0), Some(1), None, Some(1)];
+    let charges = Charges { dim, batch: &field[..8], field: &field, labels: &labels, field_labels: &field_labels };
+    let stable = DenoisingObjective { reference: 6, ..DenoisingObjective::default() };
+    let pfgm = FieldObjective { m: Some(100), field_batch: 6, ..FieldObjective::default() };
+    for objective in [Objective::Denoising(stable), Objective::Field(pfgm)] {
+        for augmentation in [Finite(1.0), Finite(128.0), Infinite] {
+            let mut streams: Vec<_> = (0..4).map(|item| stream(1, Purpose::Perturbation, 0, item)).collect();
+            let targets = objective.draw(augmentation, charges, &mut streams);
+            for (item, label) in labels.iter().enumerate() {
+                let of_class =
+                    |(row, _): &(&[f32], &Option<u32>)| row.iter().map(|&v| f64::from(v)).collect::<Vec<_>>();
+                let kept = field.chunks_exact(dim).zip(&field_labels).filter(|(_, l)| label.is_none() || *l == label);
+                let exact = ExactField::new(kept.flat_map(|pair| of_class(&pair)).collect(), dim, augmentation);
+                let x: Vec<f64> = targets.x[2 * item..2 * item + 2].iter().map(|&v| f64::from(v)).collect();
+                let mut expected = [0.0; 2];
+                let sigma = [targets.sigma[item]];
+                exact.denoise(&Query { x: &x, sigma: &sigma, item: &[0] }, &mut expected);
+                for (found, expected) in targets.yhat[2 * item..].iter().zip(expected) {
+                    assert!((f64::from(*found) - expected).abs() < 1e-4, "{objective:?}, {augmentation}, item {item}");
+                }
+            }
+        }
     }
 }
 

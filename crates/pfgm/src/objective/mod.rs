@@ -6,13 +6,15 @@
 mod pfgm;
 mod pfgmpp;
 
+use std::{borrow::Cow, collections::BTreeSet};
+
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 pub use self::pfgm::{Calibration, FieldObjective};
 pub use pfgmpp::DenoisingObjective;
 
-use crate::{augmentation::Augmentation, precondition::Factors, random::Stream};
+use crate::{augmentation::Augmentation, field, precondition::Factors, random::Stream};
 
 /// The choice of an objective and its parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,8 +48,42 @@ pub struct Charges<'a> {
     pub dim: usize,
     /// The loss batch, `[batch, dim]`: the points that are perturbed.
     pub batch: &'a [f32],
-    /// The field batch, `[charges, dim]`, which contains the loss batch; empty where the objective needs none.
+    /// The field batch, `[charges, dim]`, which contains the loss batch; only that where the objective needs no other.
     pub field: &'a [f32],
+    /// The class that the network is told of each item of the loss batch, if any.
+    pub labels: &'a [Option<u32>],
+    /// The class of each charge.
+    pub field_labels: &'a [Option<u32>],
+}
+
+impl Charges<'_> {
+    /// `yhat` at points of the loss batch's items, `[batch, dim]`: the field-weighted mean of the charges of the item's class, or
+    /// of all charges where the network is told none.
+    fn means(&self, augmentation: Augmentation, x: &[f32], sigma: &[f64]) -> Vec<f32> {
+        let dim = self.dim;
+        let mut yhat = vec![0.0; x.len()];
+        let classes: BTreeSet<Option<u32>> = self.labels.iter().copied().collect();
+        for class in classes {
+            let items: Vec<usize> = (0..sigma.len()).filter(|&item| self.labels[item] == class).collect();
+            let (x, sigma): (Vec<f32>, Vec<f64>) = (
+                items.iter().flat_map(|&item| &x[item * dim..(item + 1) * dim]).copied().collect(),
+                items.iter().map(|&item| sigma[item]).collect(),
+            );
+            let charges: Cow<[f32]> = match class {
+                None => Cow::Borrowed(self.field),
+                Some(_) => {
+                    let rows = self.field.chunks_exact(dim).zip(self.field_labels);
+                    rows.filter(|(_, label)| **label == class).flat_map(|(row, _)| row).copied().collect()
+                }
+            };
+            let mut means = vec![0.0; x.len()];
+            field::weighted_mean(augmentation, &x, &sigma, &charges, dim, &mut means);
+            for (item, mean) in items.into_iter().zip(means.chunks_exact(dim)) {
+                yhat[item * dim..(item + 1) * dim].copy_from_slice(mean);
+            }
+        }
+        yhat
+    }
 }
 
 impl Objective {
@@ -55,7 +91,7 @@ impl Objective {
     pub fn field_batch(&self) -> Option<usize> {
         match self {
             Self::Field(objective) => Some(objective.field_batch),
-            Self::Denoising(_) => None,
+            Self::Denoising(objective) => (objective.reference > 0).then_some(objective.reference),
         }
     }
 

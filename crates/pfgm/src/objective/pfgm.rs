@@ -9,7 +9,7 @@ use rand_distr::{ChiSquared, Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
 use super::{Charges, Targets};
-use crate::{augmentation::Augmentation, field, random::Stream};
+use crate::{augmentation::Augmentation, random::Stream};
 
 /// The squared error of `v = -sqrt(N) E / (|E| + gamma)`, per component.
 ///
@@ -74,8 +74,7 @@ impl FieldObjective {
             x.extend(y.iter().zip(&direction).map(|(y, u)| (f64::from(*y) + radius / norm * u) as f32));
             sigma.push(level);
         }
-        let mut yhat = vec![0.0; x.len()];
-        field::weighted_mean(augmentation, &x, &sigma, charges.field, dim, &mut yhat);
+        let yhat = charges.means(augmentation, &x, &sigma);
         Targets { dim, x, sigma, yhat }
     }
 

@@ -21,11 +21,19 @@ pub struct DenoisingObjective {
     pub mean: f64,
     /// The standard deviation of ln sigma.
     pub std: f64,
+    /// Charges whose field-weighted mean, of the item's class, is the target (stable targets, arXiv 2302.00670); with 0 the target
+    /// is the one charge that was perturbed.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub reference: usize,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl Default for DenoisingObjective {
     fn default() -> Self {
-        Self { mean: -1.2, std: 1.2 }
+        Self { mean: -1.2, std: 1.2, reference: 0 }
     }
 }
 
@@ -40,6 +48,9 @@ impl DenoisingObjective {
             kernel::perturb(augmentation, sigma, rng, &mut x);
             targets.x.extend(x.iter().map(|&value| value as f32));
             targets.sigma.push(sigma);
+        }
+        if self.reference > 0 {
+            targets.yhat = charges.means(augmentation, &targets.x, &targets.sigma);
         }
         targets
     }

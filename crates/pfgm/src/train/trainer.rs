@@ -299,6 +299,7 @@ impl Trainer {
         let mut field = Vec::new();
         self.data.read(&rows, &mut field);
         let mut labels: Vec<Option<u32>> = rows.iter().map(|&row| self.data.label(row)).collect();
+        let mut field_labels = labels.clone();
         let dim = self.record.dim();
         for (item, rng) in streams.iter_mut().enumerate() {
             if train.flip && rng.random_bool(0.5) {
@@ -310,15 +311,22 @@ impl Trainer {
         }
         let batch = field.clone();
         if let Some(count) = self.record.config.objective.field_batch() {
-            self.add_other_charges(self.step, &rows, count, &mut field);
+            field_labels.extend(self.add_other_charges(self.step, &rows, count, &mut field));
         }
-        let charges = Charges { dim, batch: &batch, field: &field };
+        let charges = Charges { dim, batch: &batch, field: &field, labels: &labels, field_labels: &field_labels };
         let targets = self.record.config.objective.draw(self.record.augmentation(), charges, &mut streams);
         Batch { targets, labels }
     }
 
-    /// Reads the rows that fill a field batch of `count` up beside the loss batch, mirrored as often as that one is.
-    fn add_other_charges(&self, step: u64, batch: &[usize], count: usize, field: &mut Vec<f32>) {
+    /// Reads the rows that fill a field batch of `count` up beside the loss batch, mirrored as often as that one is; returns
+    /// their classes.
+    fn add_other_charges(
+        &self,
+        step: u64,
+        batch: &[usize],
+        count: usize,
+        field: &mut Vec<f32>,
+    ) -> impl Iterator<Item = Option<u32>> {
         let taken: HashSet<usize> = batch.iter().copied().collect();
         let mut rng = stream(self.record.config.train.seed, Purpose::FieldBatch, step, 0);
         let candidates = rand::seq::index::sample(&mut rng, self.data.len(), count);
@@ -333,6 +341,7 @@ impl Trainer {
                 }
             }
         }
+        rows.into_iter().map(|row| self.data.label(row))
     }
 
     /// The summed loss of some items of a batch, with the network as it is.
@@ -384,16 +393,17 @@ impl Trainer {
             let mut batch = Vec::new();
             data.read(part, &mut batch);
             let mut field = batch.clone();
+            let labels: Vec<Option<u32>> = part.iter().map(|&row| data.label(row)).collect();
+            let mut field_labels = labels.clone();
             if let Some(count) = objective.field_batch() {
-                self.add_other_charges(step, &[], count, &mut field);
+                field_labels.extend(self.add_other_charges(step, &[], count, &mut field));
             }
             let mut streams: Vec<Stream> = part
                 .iter()
                 .map(|&row| stream(self.record.config.train.seed, Purpose::Perturbation, step, row as u64))
                 .collect();
-            let charges = Charges { dim, batch: &batch, field: &field };
+            let charges = Charges { dim, batch: &batch, field: &field, labels: &labels, field_labels: &field_labels };
             let targets = objective.draw(self.record.augmentation(), charges, &mut streams);
-            let labels: Vec<Option<u32>> = part.iter().map(|&row| data.label(row)).collect();
             let loss = self.loss_at(&network, &targets, &labels, None, &device);
             total += f64::from(loss.into_scalar::<f32>());
         }
