@@ -41,6 +41,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         solver: record.config.sample.solver,
         guidance: 1.0,
         batch: 500,
+        released: None,
     };
     let samples = sample(&record, &trainer.averaged(), &request, &device, &mut |_| {})?;
     let inside = samples.values.chunks_exact(2).filter(|p| inside_heart(p[0], p[1])).count();

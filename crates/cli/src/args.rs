@@ -159,6 +159,18 @@ pub struct SampleArgs {
     #[arg(long)]
     pub denoise: bool,
 
+    /// Exact, or as the released code of PFGM has it, with its samplers (an imported run's steps then depend on the whole batch)
+    #[arg(long, value_enum, default_value = "exact")]
+    pub arithmetic: ArithmeticName,
+
+    /// As released: where the network's component along z is trusted, from this z on
+    #[arg(long, value_name = "Z", default_value_t = 5.0)]
+    pub z_exp: f64,
+
+    /// As released: the norm that latents are clipped to
+    #[arg(long, value_name = "NORM", default_value_t = 3000.0)]
+    pub upper_norm: f64,
+
     /// The picture to write [default: samples.png in the run's folder]
     #[arg(short = 'o', long, value_name = "FILE.png")]
     pub out: Option<PathBuf>,

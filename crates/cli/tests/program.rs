@@ -261,6 +261,16 @@ fn a_published_checkpoint_becomes_a_run() {
     let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     assert_eq!(tensors.tensor("input.weight").unwrap().shape(), [3, 3, 3, 16]);
 
+    let field = parity("pfgm_ddpmpp.pth");
+    succeeds(here, &["import", &field, "-o", "field", "--size", "16x16"]);
+    let released = ["sample", "field", "-n", "3", "--arithmetic", "reference", "--solver", "euler", "--steps", "4"];
+    let said = succeeds(here, &released);
+    assert!(said.contains("4.0 evaluations each") && said.contains("clipped to a norm of 3000"), "{said}");
+    let error = fails(here, &["sample", "field", "--arithmetic", "reference", "--solver", "heun"]);
+    assert!(error.contains("released samplers"), "{error}");
+    let error = fails(here, &["sample", "run", "--arithmetic", "reference"]);
+    assert!(error.contains("--arithmetic reference"), "{error}");
+
     let error = fails(here, &["export", "run", "-o", "x.safetensors", "--names", "pfgm"]);
     assert!(error.contains("score-unet"), "{error}");
     let error = fails(here, &["import", "nowhere.pth", "-o", "other"]);

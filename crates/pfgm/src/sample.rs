@@ -7,6 +7,7 @@ use crate::{
     flow::{Counted, Flow},
     model::Record,
     network::Network,
+    precondition::Arithmetic,
     random::{Purpose, stream},
     solver::{self, SolverConfig, SolverError},
 };
@@ -24,6 +25,17 @@ pub struct SampleRequest {
     pub guidance: f64,
     /// Samples computed together.
     pub batch: usize,
+    /// As PFGM's released code does it, instead of as the equations have it.
+    pub released: Option<Released>,
+}
+
+/// What PFGM's released sampler takes beside a network's field.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Released {
+    /// Where the network's own component along z takes over.
+    pub z_exp: f64,
+    /// The norm that latents are clipped to; below, to 1.
+    pub upper_norm: f64,
 }
 
 /// What came of it.
@@ -33,6 +45,8 @@ pub struct Samples {
     pub values: Vec<f32>,
     /// Evaluations of `yhat` per sample, on average.
     pub nfe: f64,
+    /// The share of latents whose norm was clipped, as released.
+    pub clipped: f64,
 }
 
 /// Draws samples. `progress` hears how many are done after each batch.
@@ -48,21 +62,41 @@ pub fn sample(
 ) -> Result<Samples, SolverError> {
     let (_, sigma_max) = record.range();
     let mut values = Vec::with_capacity(request.seeds.len() * record.dim());
-    let mut rows = 0;
+    let (mut rows, mut clipped) = (0, 0);
     for (batch, seeds) in request.seeds.chunks(request.batch.max(1)).enumerate() {
         let first = batch * request.batch.max(1);
         let classes = request.classes.iter().skip(first).take(seeds.len()).copied().collect();
-        let denoiser = record.denoiser(network, classes, request.guidance, request.batch, device);
+        let mut denoiser = record.denoiser(network, classes, request.guidance, request.batch, device);
+        if let Some(Released { z_exp, .. }) = request.released {
+            denoiser.parametrisation.arithmetic = Arithmetic::Reference { z_exp };
+        }
         let counted = Counted::new(&denoiser);
         let flow = Flow { denoiser: &counted, augmentation: record.augmentation() };
         let mut x: Vec<f64> =
             seeds.iter().flat_map(|&seed| flow.latent(sigma_max, &mut stream(seed, Purpose::Latent, 0, 0))).collect();
-        solver::sample(&flow, &request.solver, record.range(), &mut x).map_err(|error| error.after(first))?;
+        let solved = match (request.released, record.data.shape) {
+            (Some(Released { upper_norm, .. }), Shape::Image { height, width, .. }) => {
+                clipped +=
+                    x.chunks_exact_mut(record.dim()).map(|row| usize::from(clip(row, upper_norm))).sum::<usize>();
+                solver::released(&flow, &request.solver, record.range(), height * width, &mut x)
+            }
+            _ => solver::sample(&flow, &request.solver, record.range(), &mut x),
+        };
+        solved.map_err(|error| error.after(first))?;
         rows += counted.rows();
         values.extend(x.chunks_exact(record.dim()).flat_map(|row| to_data(record, row)));
         progress(first + seeds.len());
     }
-    Ok(Samples { values, nfe: rows as f64 / request.seeds.len().max(1) as f64 })
+    let count = request.seeds.len().max(1) as f64;
+    Ok(Samples { values, nfe: rows as f64 / count, clipped: clipped as f64 / count })
+}
+
+/// Scales a latent whose norm lies beyond `[1, upper]` back to it; returns whether it did.
+fn clip(row: &mut [f64], upper: f64) -> bool {
+    let norm = row.iter().map(|value| value * value).sum::<f64>().sqrt();
+    let clipped = norm.clamp(1.0, upper);
+    row.iter_mut().for_each(|value| *value *= clipped / norm);
+    clipped != norm
 }
 
 /// A point of the model's space in the data's own units.

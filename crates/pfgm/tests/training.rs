@@ -137,6 +137,7 @@ fn a_network_sample_depends_on_its_seed_alone() {
             solver: SolverConfig { method, steps: 8, ..SolverConfig::default() },
             guidance: 1.5,
             batch,
+            released: None,
         };
         sample(&record, &network, &request, &Device::flex(), &mut |_| {}).unwrap().values
     };
@@ -402,6 +403,7 @@ fn trained_digits_look_like_held_out_digits() {
         solver: record.config.sample.solver,
         guidance: 1.0,
         batch: 64,
+        released: None,
     };
     let samples = sample(&record, &network, &request, &Device::flex(), &mut |_| {}).unwrap().values;
     let quality = Quality::measure(&train, &held_out, &samples, &asked);

@@ -8,7 +8,8 @@ use pfgm::{
     config::check_guidance,
     model::Record,
     network::Network,
-    sample::{SampleRequest, Samples, sample},
+    precondition::Output,
+    sample::{Released, SampleRequest, Samples, sample},
     solver::SolverConfig,
     train::checkpoint::{self, Checkpoint, CheckpointError, Group},
     weights,
@@ -20,7 +21,7 @@ use pfgm_data::{
 use pfgm_plot::Series;
 
 use crate::{
-    args::SampleArgs,
+    args::{ArithmeticName, SampleArgs},
     output::{self, Rows, line, shown, within},
     resolve,
 };
@@ -65,6 +66,9 @@ pub fn run(args: &SampleArgs) -> Result<()> {
     bar.finish_and_clear();
     let seconds = started.elapsed().as_secs_f64();
     line(format!("{} samples, {:.1} evaluations each, {seconds:.2} s", request.seeds.len(), samples.nfe));
+    if request.released.is_some() {
+        line(format!("{:.1} % of the latents were clipped to a norm of {}", 100.0 * samples.clipped, args.upper_norm));
+    }
     write(args, &model.record, &request, &samples)
 }
 
@@ -102,12 +106,26 @@ fn request(args: &SampleArgs, record: &Record) -> Result<SampleRequest> {
     };
     let guidance = args.guidance.unwrap_or(defaults.guidance);
     check_guidance("--guidance", guidance, &record.config)?;
+    let is_field = matches!(record.config.flow.output, Output::Field { .. });
+    let released = match args.arithmetic {
+        ArithmeticName::Exact => None,
+        ArithmeticName::Reference if is_field => {
+            if args.upper_norm.is_nan() || args.upper_norm <= 1.0 {
+                bail!("--upper-norm {}: give a number above 1", args.upper_norm);
+            }
+            Some(Released { z_exp: args.z_exp, upper_norm: args.upper_norm })
+        }
+        ArithmeticName::Reference => {
+            bail!("--arithmetic reference: the run's network does not tell PFGM's field; leave it away")
+        }
+    };
     Ok(SampleRequest {
         classes: seeds.iter().map(|&seed| class_of(seed)).collect(),
         seeds,
         solver,
         guidance,
         batch: args.batch,
+        released,
     })
 }
 

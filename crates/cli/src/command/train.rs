@@ -249,6 +249,7 @@ fn picture(trainer: &Trainer, data: &Dataset, folder: &Path, device: &Device) ->
         solver: record.config.sample.solver,
         guidance: record.config.sample.guidance,
         batch: 64,
+        released: None,
     };
     let samples = sample(record, &trainer.averaged(), &request, device, &mut |_| {})?;
     let rows = match record.data.shape {
