@@ -118,6 +118,26 @@ impl From<Solver> for Method {
     }
 }
 
+/// How the flow is solved, where it is not as the run says.
+#[derive(Debug, Args)]
+pub struct SolverArgs {
+    /// The solver [default: the run's]
+    #[arg(long, value_enum)]
+    pub solver: Option<Solver>,
+
+    /// Steps of a solver with fixed steps [default: the run's]
+    #[arg(long, value_name = "N")]
+    pub steps: Option<usize>,
+
+    /// Relative tolerance of rk45 [default: the run's]
+    #[arg(long, value_name = "TOL")]
+    pub rtol: Option<f64>,
+
+    /// Absolute tolerance of rk45 [default: the run's]
+    #[arg(long, value_name = "TOL")]
+    pub atol: Option<f64>,
+}
+
 #[derive(Debug, Args)]
 pub struct SampleArgs {
     /// The folder of a run, or a checkpoint file
@@ -139,21 +159,8 @@ pub struct SampleArgs {
     #[arg(long, value_name = "W")]
     pub guidance: Option<f64>,
 
-    /// The solver [default: the run's]
-    #[arg(long, value_enum)]
-    pub solver: Option<Solver>,
-
-    /// Steps of a solver with fixed steps [default: the run's]
-    #[arg(long, value_name = "N")]
-    pub steps: Option<usize>,
-
-    /// Relative tolerance of rk45 [default: the run's]
-    #[arg(long, value_name = "TOL")]
-    pub rtol: Option<f64>,
-
-    /// Absolute tolerance of rk45 [default: the run's]
-    #[arg(long, value_name = "TOL")]
-    pub atol: Option<f64>,
+    #[command(flatten)]
+    pub solving: SolverArgs,
 
     /// End with a step to r = 0, where the state becomes yhat (heun always does)
     #[arg(long)]
@@ -374,21 +381,8 @@ pub struct DecodeArgs {
     #[arg(short = 'o', long, value_name = "FILE.npz")]
     pub out: PathBuf,
 
-    /// The solver [default: the run's]
-    #[arg(long, value_enum)]
-    pub solver: Option<Solver>,
-
-    /// Steps of a solver with fixed steps [default: the run's]
-    #[arg(long, value_name = "N")]
-    pub steps: Option<usize>,
-
-    /// Relative tolerance of rk45 [default: the run's]
-    #[arg(long, value_name = "TOL")]
-    pub rtol: Option<f64>,
-
-    /// Absolute tolerance of rk45 [default: the run's]
-    #[arg(long, value_name = "TOL")]
-    pub atol: Option<f64>,
+    #[command(flatten)]
+    pub solving: SolverArgs,
 
     /// Exact, or as the released code of PFGM has it
     #[arg(long, value_enum, default_value = "exact")]

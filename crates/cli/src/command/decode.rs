@@ -17,6 +17,7 @@ use crate::{
         sample::Model,
     },
     output::{self, line, shown},
+    resolve,
 };
 
 pub fn run(args: &DecodeArgs) -> Result<()> {
@@ -24,14 +25,7 @@ pub fn run(args: &DecodeArgs) -> Result<()> {
     let record = &model.record;
     let size @ [channels, height, width] = image_size(record)?;
     let points = Points::find(&args.latents, &read(&args.latents)?, size, record.data.classes.len())?;
-    let mut solver = record.config.sample.solver;
-    solver.method = args.solver.map_or(solver.method, Into::into);
-    solver.steps = args.steps.unwrap_or(solver.steps);
-    solver.rtol = args.rtol.unwrap_or(solver.rtol);
-    solver.atol = args.atol.unwrap_or(solver.atol);
-    if let Err((key, value, problem)) = solver.check() {
-        bail!("--{key} {value}: {problem}");
-    }
+    let solver = resolve::solver(&args.solving, record.config.sample.solver)?;
     let mut denoiser = record.denoiser(&model.network, points.labels, 1.0, points.rows, &model.device);
     let mut x = points.x;
     if args.arithmetic == ArithmeticName::Reference {

@@ -83,16 +83,8 @@ fn request(args: &SampleArgs, record: &Record) -> Result<SampleRequest> {
         bail!("--batch 0: give at least 1");
     }
     let defaults = &record.config.sample;
-    let solver = SolverConfig {
-        method: args.solver.map_or(defaults.solver.method, Into::into),
-        steps: args.steps.unwrap_or(defaults.solver.steps),
-        rtol: args.rtol.unwrap_or(defaults.solver.rtol),
-        atol: args.atol.unwrap_or(defaults.solver.atol),
-        denoise: args.denoise || defaults.solver.denoise,
-    };
-    if let Err((name, value, problem)) = solver.check() {
-        bail!("--{name} {value}: {problem}");
-    }
+    let solver = resolve::solver(&args.solving, defaults.solver)?;
+    let solver = SolverConfig { denoise: args.denoise || solver.denoise, ..solver };
     let classes = &record.data.classes;
     if classes.is_empty() && (args.class.is_some() || args.guidance.is_some()) {
         bail!("--class and --guidance: this run knows no classes; train with --set data.conditional=true");
