@@ -1,4 +1,4 @@
-//! Chores of the repository: `cargo xtask validate`, `cargo xtask floors`, `cargo xtask sanitize`, `cargo xtask goldens`.
+//! Chores of the repository: `cargo xtask validate`, `cargo xtask floors`, `cargo xtask sanitize`, `cargo xtask fuzz`, `cargo xtask goldens`.
 
 mod floors;
 
@@ -17,10 +17,12 @@ fn main() -> Result<()> {
         Some("floors") => floors::check(&root.join("crates/pfgm/src")),
         Some("goldens") => goldens(&root),
         Some("sanitize") => sanitize(&root),
+        Some("fuzz") => fuzz(&root),
         _ => bail!(
             "cargo xtask validate   everything that CI checks, cheapest first\n\
              cargo xtask floors     imports in crates/pfgm go down only\n\
              cargo xtask sanitize   the kernels under the address sanitizer\n\
+             cargo xtask fuzz       damaged checkpoints for half a minute\n\
              cargo xtask goldens    the numbers in tests are those that the programs in goldens/ print"
         ),
     }
@@ -38,6 +40,7 @@ fn validate(root: &Path) -> Result<()> {
     run(root, "cargo", &["doc", "--workspace", "--no-deps", "--locked"])?;
     if cfg!(all(target_arch = "x86_64", target_os = "linux")) {
         sanitize(root)?;
+        fuzz(root)?;
     }
     let folder = std::env::temp_dir().join(format!("pfgm-validate-{}", std::process::id()));
     let result = main_job(root, &folder.join("digits"));
@@ -91,6 +94,42 @@ fn sanitize(root: &Path) -> Result<()> {
         .context("cargo cannot be started")?;
     if !status.success() {
         bail!("the address sanitizer found something");
+    }
+    Ok(())
+}
+
+/// The reader of PyTorch's checkpoints under libFuzzer and the address sanitizer, for a bounded time, from the tests' files.
+fn fuzz(root: &Path) -> Result<()> {
+    let target = "x86_64-unknown-linux-gnu";
+    let folder = root.join("target/fuzz");
+    // What cargo-fuzz asks the compiler for.
+    let passes = ["-Cpasses=sancov-module", "-Zsanitizer=address", "--cfg=fuzzing"].map(String::from).into_iter();
+    let coverage = ["level=4", "inline-8bit-counters", "pc-table", "trace-compares"]
+        .map(|what| format!("-Cllvm-args=-sanitizer-coverage-{what}"));
+    let flags: Vec<String> = passes.chain(coverage).collect();
+    println!("\n== libFuzzer on crates/torch");
+    let status = Command::new("cargo")
+        .args(["build", "--release", "--target", target, "--manifest-path", "fuzz/Cargo.toml"])
+        .current_dir(root)
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("RUSTFLAGS", flags.join(" "))
+        .env("CARGO_TARGET_DIR", &folder)
+        .status()
+        .context("cargo cannot be started")?;
+    if !status.success() {
+        bail!("the fuzz target cannot be built");
+    }
+    // New inputs go to a folder of their own; the tests' files are only read.
+    let found = folder.join("corpus");
+    fs::create_dir_all(&found)?;
+    let status = Command::new(folder.join(target).join("release/checkpoint"))
+        .args([&found, &root.join("crates/torch/tests/data")])
+        .args(["-max_total_time=30", "-rss_limit_mb=2048", "-timeout=10", "-print_final_stats=1", "-verbosity=0"])
+        .current_dir(&folder)
+        .status()
+        .context("the fuzz target cannot be started")?;
+    if !status.success() {
+        bail!("libFuzzer found a file that breaks the reader: see target/fuzz");
     }
     Ok(())
 }
