@@ -70,6 +70,8 @@ fn convolutions() {
         (2, 6, 7, 5, 6, 1, 1),
         (5, 28, 28, 6, 5, 3, 1),
         (1, 5, 9, 70, 50, 3, 1),
+        (1, 1, 1, 9, 1, 3, 1),
+        (2, 5, 6, 12, 3, 3, 1),
         (2, 8, 8, 5, 7, 3, 2),
         (3, 7, 5, 3, 4, 3, 2),
         (2, 6, 6, 4, 5, 1, 2),
@@ -202,7 +204,7 @@ fn changed_weights_are_not_taken_for_the_old_ones() {
 #[test]
 fn gradients_do_not_depend_on_the_number_of_threads() {
     let mut source = Source::new(7);
-    let (x, weight, bias) = (source.tensor([7, 16, 16, 8]), source.tensor([3, 3, 8, 16]), source.tensor([1, 16]));
+    let (x, weight, bias) = (source.tensor([7, 16, 16, 12]), source.tensor([3, 3, 12, 16]), source.tensor([1, 16]));
     let gradient = |threads: usize| -> Vec<f32> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {

@@ -1,4 +1,4 @@
-//! Convolution: 3x3 of stride 1 by Winograd's method, everything else as matrix products over blocks of patches.
+//! Convolution: 3x3 of stride 1 by Winograd's method (with more than a few channels), everything else as matrix products over blocks of patches.
 //!
 //! A block of pixels small enough for the second-level cache is unfolded into rows of `kh kw in` values (in
 //! channels-last order a row of the kernel is one run of memory), and multiplied with the weights at once. The gradient
@@ -126,6 +126,11 @@ impl Geometry {
         [self.height.div_ceil(self.stride), self.width.div_ceil(self.stride)]
     }
 
+    /// The convolution that the gradient for the input is, where the stride is 1.
+    fn swapped(self) -> Self {
+        Self { inputs: self.outputs, outputs: self.inputs, ..self }
+    }
+
     /// Pixels of all outputs.
     fn out_pixels(self) -> usize {
         self.batch * self.out()[0] * self.out()[1]
@@ -241,7 +246,7 @@ impl Filters {
         mirrored.values_mut().par_chunks_exact_mut(inputs * outputs).enumerate().for_each(|(tap, target)| {
             transpose(&weight[(taps - 1 - tap) * inputs * outputs..][..inputs * outputs], inputs, target);
         });
-        if winograd::fits(geometry) {
+        if winograd::fits(geometry.swapped()) {
             return Self::Winograd(winograd::Filters::new(arch, mirrored.values(), outputs, inputs));
         }
         Self::Plain(mirrored.values().to_vec())
@@ -315,8 +320,7 @@ pub fn input_gradient(arch: Arch, geometry: Geometry, dy: &[f32], mirrored: &Fil
     let weight = match mirrored {
         Filters::Plain(weight) if stride > 1 => weight,
         _ => {
-            let swapped = Geometry { inputs: outputs, outputs: inputs, ..geometry };
-            return forward(arch, swapped, dy, mirrored, Epilogue::NONE, dx);
+            return forward(arch, geometry.swapped(), dy, mirrored, Epilogue::NONE, dx);
         }
     };
     geometry.check(dx, dy, Epilogue::NONE);

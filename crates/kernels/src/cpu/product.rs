@@ -32,8 +32,7 @@ fn rows_at_once<S: Simd>(rows: usize) -> usize {
     rows.div_ceil(rows.div_ceil(most))
 }
 
-/// Where a microkernel finds the values of its left side: value `k` of row `r` is at `r row + k / block * step + k %
-/// block * depth`.
+/// Where a microkernel finds the values of its left side.
 trait Left: Copy {
     /// Reads value `k` of row `r` of a block.
     ///

@@ -39,9 +39,11 @@ const TILES: usize = 14;
 const A: f32 = FRAC_1_SQRT_2;
 const B: f32 = SQRT_2;
 
-/// Whether a convolution can be done this way.
+/// Whether a convolution, or its gradient for the weights, is done this way: with few channels of the input there is too little
+/// to multiply for what the transforms cost.
 pub fn fits(geometry: Geometry) -> bool {
-    geometry.kernel == [3, 3] && geometry.stride == 1
+    const FEW: usize = 8;
+    geometry.kernel == [3, 3] && geometry.stride == 1 && geometry.inputs > FEW
 }
 
 /// An array of an expression's values for 0, 1, ... What `std::array::from_fn` is for elsewhere; but its closure would be a
