@@ -336,6 +336,10 @@ pub struct ImportArgs {
     #[arg(long, value_name = "HxW")]
     pub size: Option<String>,
 
+    /// A preset or configuration with the noise levels and the solver, as in celeba64 [default: as published for CIFAR-10]
+    #[arg(long, value_name = "PRESET|FILE.toml")]
+    pub like: Option<String>,
+
     /// D, for PFGM++ [default: 2048]
     #[arg(long, value_name = "D")]
     pub augmentation: Option<String>,

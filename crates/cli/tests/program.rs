@@ -263,6 +263,10 @@ fn a_published_checkpoint_becomes_a_run() {
 
     let field = parity("pfgm_ddpmpp.pth");
     succeeds(here, &["import", &field, "-o", "field", "--size", "16x16"]);
+    let said = succeeds(here, &["import", &field, "-o", "celeba", "--size", "16x16", "--like", "celeba64"]);
+    assert!(said.contains("sigma_max = 60") && !said.contains("z from"), "{said}");
+    let error = fails(here, &["import", &field, "-o", "other", "--size", "16x16", "--like", "digits"]);
+    assert!(error.contains("--like"), "{error}");
     let released = ["sample", "field", "-n", "3", "--arithmetic", "reference", "--solver", "euler", "--steps", "4"];
     let said = succeeds(here, &released);
     assert!(said.contains("4.0 evaluations each") && said.contains("clipped to a norm of 3000"), "{said}");

@@ -3,12 +3,13 @@
 use anyhow::{Context, Result, bail};
 use pfgm::{
     augmentation::Augmentation,
+    config::Config,
     import::{Request, import},
     train::checkpoint::{self, Checkpoint, Group},
 };
 
 use crate::{
-    args::ImportArgs,
+    args::{ImportArgs, TrainArgs},
     output::{self, line, shown},
     resolve,
 };
@@ -21,6 +22,7 @@ pub fn run(args: &ImportArgs) -> Result<()> {
         method: args.method.map(Into::into),
         size: args.size.as_deref().map(size).transpose()?,
         augmentation: args.augmentation.as_deref().map(augmentation).transpose()?,
+        like: args.like.as_deref().map(like).transpose()?,
     };
     let imported = import(&args.file, &request)?;
     let folder = resolve::run_folder(Some(&args.out), "")?;
@@ -45,6 +47,10 @@ pub fn run(args: &ImportArgs) -> Result<()> {
     ));
     line(format!("next      pfgm sample {} -n 16", shown(&folder)));
     Ok(())
+}
+
+fn like(what: &str) -> Result<Config> {
+    Ok(resolve::config(&TrainArgs { what: what.to_owned(), ..TrainArgs::default() })?.config)
 }
 
 fn size(text: &str) -> Result<[usize; 2]> {

@@ -9,6 +9,7 @@ mod tensors;
 
 use std::{
     collections::HashMap,
+    mem::discriminant,
     path::{Path, PathBuf},
 };
 
@@ -46,7 +47,7 @@ pub enum Method {
 }
 
 /// What a person says about a file.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Request {
     /// The model, where the file does not say.
     pub method: Option<Method>,
@@ -54,6 +55,8 @@ pub struct Request {
     pub size: Option<[usize; 2]>,
     /// D, for PFGM++.
     pub augmentation: Option<Augmentation>,
+    /// A configuration whose noise levels and solver are the checkpoint's, instead of those published for CIFAR-10.
+    pub like: Option<Config>,
 }
 
 /// A published checkpoint as a run.
@@ -201,6 +204,17 @@ fn record(path: &Path, request: &Request, converted: Converted, step: u64) -> Re
     let solver = match output {
         Output::Edm => SolverConfig { method: Solver::Heun, steps: 18, ..SolverConfig::default() },
         _ => SolverConfig { method: Solver::Rk45, rtol: 1e-4, atol: 1e-4, ..SolverConfig::default() },
+    };
+    let (output, range, solver) = match &request.like {
+        None => (output, range, solver),
+        Some(like) if discriminant(&like.flow.output) != discriminant(&output) => {
+            return Err(unknown(format!("--like: that configuration's flow.output is not {}'s", method.name())));
+        }
+        Some(like) => {
+            assumed.retain(|sentence| !sentence.starts_with("gamma"));
+            let highest = like.flow.sigma_max.unwrap_or(range.1);
+            (like.flow.output, (like.flow.sigma_min, highest), like.sample.solver)
+        }
     };
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let config = Config {
