@@ -215,3 +215,33 @@ fn gradients_do_not_depend_on_the_number_of_threads() {
     };
     assert_eq!(gradient(1), gradient(4));
 }
+
+#[test]
+fn what_is_computed_again_is_what_was_kept() {
+    let run = |device: Device| {
+        let mut source = Source::new(9);
+        let mut tensor =
+            |shape: [usize; 4]| Tensor::from_data(source.tensor::<4>(shape).into_data(), &device).require_grad();
+        let (x, other, small) = (tensor([2, 6, 4, 8]), tensor([2, 3, 2, 4]), tensor([2, 6, 4, 12]));
+        let (first, second) = (tensor([3, 3, 8, 8]), tensor([1, 1, 12, 12]));
+        let bias = |channels| Tensor::<2>::ones([1, channels], &device).require_grad();
+        let rows = [bias(8), bias(8), bias(8), bias(12), bias(12), bias(12)];
+        let [g0, b0, c0, g1, b1, c1] = rows.clone();
+        let how = |groups| Normalisation { groups, epsilon: 1e-5, activate: true };
+        let plain = Convolution { stride: 1, scale: 1.0 };
+        // Every operation that is done again feeds another one, and one that needs its input.
+        let h = group_norm(x.clone(), g0, b0, how(2));
+        let h = dropout(h, Dropped::new(vec![vec![3, 17, 40], vec![0, 99]], 1.1));
+        let h = conv2d(halve(h, Filter::Binomial), first.clone(), c0, None, plain);
+        let h = double(join(h, other.clone()), Filter::Box);
+        let h = group_norm(h, g1, b1, how(3));
+        let h = conv2d(h, second.clone(), c1, Some(small.clone()), Convolution { stride: 1, scale: 0.7 });
+        let h = attention(h.reshape([2, 24, 12]), Heads(2));
+        let mut gradients = (h.clone() * h).sum().backward();
+        let images = [x, other, small, first, second].map(|of| values(of.grad_remove(&mut gradients).unwrap()));
+        let rows = rows.map(|of| values(of.grad_remove(&mut gradients).unwrap()));
+        (images, rows)
+    };
+    let device = Device::flex().autodiff();
+    assert!(run(device.clone()) == run(device.gradient_checkpointing()));
+}

@@ -110,6 +110,9 @@ pub struct TrainConfig {
     pub batch: usize,
     /// Parts that a batch is computed in, one after another, to need less memory.
     pub accumulate: usize,
+    /// Whether the cheap operations of the forward pass are done again in the backward pass instead of kept: less memory, more time.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub recompute: bool,
     /// Adam's learning rate after warm-up.
     pub lr: f64,
     /// Adam's decay rates of the first and second moment.
@@ -143,6 +146,7 @@ impl Default for TrainConfig {
             steps: 10_000,
             batch: 128,
             accumulate: 1,
+            recompute: false,
             lr: 1e-3,
             betas: [0.9, 0.999],
             epsilon: 1e-8,

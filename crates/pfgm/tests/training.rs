@@ -117,6 +117,21 @@ fn accumulation_changes_nothing_but_rounding() {
 }
 
 #[test]
+fn recomputing_changes_nothing() {
+    let weights = |recompute: bool| {
+        let mut config = small();
+        config.train.recompute = recompute;
+        let run = folder();
+        let mut trainer = trainer(config);
+        trainer.run(run.path(), &mut StopAfter::new(4)).unwrap();
+        weights::collect(trainer.network())
+    };
+    for (kept, again) in weights(false).into_iter().zip(weights(true)) {
+        assert!(kept.values == again.values, "{}", kept.name);
+    }
+}
+
+#[test]
 fn a_network_sample_depends_on_its_seed_alone() {
     // A network with weights as after some training: every layer takes part.
     let config = small();

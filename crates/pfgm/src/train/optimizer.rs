@@ -79,7 +79,11 @@ impl ModuleMapper for Unflatten<'_> {
             let size = shape.iter().product();
             let values = self.flat.clone().narrow(0, self.start, size).reshape(shape);
             self.start += size;
-            if self.gradients { Tensor::from_inner(values).require_grad() } else { values }
+            if !self.gradients {
+                return values;
+            }
+            let kept = weight.gradient_checkpointing_strategy().expect("weights that learn have gradients");
+            Tensor::from_inner(values).with_gradient_checkpointing_strategy(kept).require_grad()
         })
     }
 }

@@ -104,7 +104,10 @@ impl Trainer {
     /// # Errors
     /// When the network does not fit the data.
     pub fn new(record: Record, data: Dataset, held_out: Option<Dataset>, device: &Device) -> Result<Self, TrainError> {
-        let device = device.clone().autodiff();
+        let mut device = device.clone().autodiff();
+        if record.config.train.recompute {
+            device = device.gradient_checkpointing();
+        }
         let network = record.network(&device).map_err(ModelError::from)?;
         let optimizer = Optimizer::new(&network);
         let data = TrainingSet::new(data, &record);
