@@ -6,7 +6,7 @@ use burn::{
 };
 
 use crate::{
-    backend::{KernelOps, is_fused},
+    backend::{KernelOps, Weights, is_fused},
     operations,
 };
 
@@ -58,8 +58,10 @@ pub fn conv2d(
     if is_fused(&x) {
         let (x, weight, bias) = (x.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());
         return Tensor::from_dispatch(match residual {
-            Some(residual) => Dispatch::fused_conv2d_onto(x, weight, bias, residual.into_dispatch(), how),
-            None => Dispatch::fused_conv2d(x, weight, bias, how),
+            Some(residual) => {
+                Dispatch::fused_conv2d_onto(x, weight, bias, residual.into_dispatch(), how, Weights::Stay)
+            }
+            None => Dispatch::fused_conv2d(x, weight, bias, how, Weights::Stay),
         });
     }
     reference(x, weight, bias, residual, how)

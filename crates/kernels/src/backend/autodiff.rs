@@ -18,7 +18,7 @@ use burn::backend::{
     tensor::FloatTensor,
 };
 
-use super::{KernelGradients, KernelOps};
+use super::{KernelGradients, KernelOps, Weights};
 use crate::{attention::Heads, conv2d::Convolution, dropout::Dropped, group_norm::Normalisation, resample::Resampling};
 
 /// What the gradients of a convolution are computed from.
@@ -49,11 +49,12 @@ fn conv2d_backward<B: KernelGradients>(
     if let Some(id) = for_bias {
         grads.register::<B>(id, B::fused_conv2d_bias(grad.clone(), rows));
     }
+    let weights = if for_weight.is_some() { Weights::Learn } else { Weights::Stay };
     if let Some(id) = for_weight {
         grads.register::<B>(id, B::fused_conv2d_weight(x, grad.clone(), [kernel_h, kernel_w], how.stride));
     }
     if let Some(id) = for_x {
-        grads.register::<B>(id, B::fused_conv2d_input(grad.clone(), weight, [height, width], how.stride));
+        grads.register::<B>(id, B::fused_conv2d_input(grad.clone(), weight, [height, width], how.stride, weights));
     }
     if let Some(id) = for_residual {
         grads.register::<B>(id, grad);
@@ -213,18 +214,22 @@ impl<B: KernelOps + KernelGradients, C: CheckpointStrategy> KernelOps for Autodi
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         how: Convolution,
+        _: Weights,
     ) -> FloatTensor<Self> {
+        let weights = if weight.is_tracked() { Weights::Learn } else { Weights::Stay };
         let prepared = Conv2dBackward.prepare::<C>([x.node(), weight.node(), bias.node()]).compute_bound().stateful();
         let [rows, _] = bias.primitive().shape().dims();
         match prepared {
             OpsKind::Tracked(mut prepared) => {
                 let (x_id, weight_id) = (prepared.checkpoint(&x), prepared.checkpoint(&weight));
                 let state = Conv2dState { x: x_id, weight: weight_id, rows, how };
-                let y = B::fused_conv2d(x.into_primitive(), weight.into_primitive(), bias.into_primitive(), how);
+                let y =
+                    B::fused_conv2d(x.into_primitive(), weight.into_primitive(), bias.into_primitive(), how, weights);
                 prepared.finish(state, y)
             }
             OpsKind::UnTracked(prepared) => {
-                let y = B::fused_conv2d(x.into_primitive(), weight.into_primitive(), bias.into_primitive(), how);
+                let y =
+                    B::fused_conv2d(x.into_primitive(), weight.into_primitive(), bias.into_primitive(), how, weights);
                 prepared.finish(y)
             }
         }
@@ -236,13 +241,15 @@ impl<B: KernelOps + KernelGradients, C: CheckpointStrategy> KernelOps for Autodi
         bias: FloatTensor<Self>,
         residual: FloatTensor<Self>,
         how: Convolution,
+        _: Weights,
     ) -> FloatTensor<Self> {
+        let weights = if weight.is_tracked() { Weights::Learn } else { Weights::Stay };
         let nodes = [x.node(), weight.node(), bias.node(), residual.node()];
         let prepared = ResidualConv2dBackward.prepare::<C>(nodes).compute_bound().stateful();
         let [rows, _] = bias.primitive().shape().dims();
         let run = |x: FloatTensor<Self>, weight: FloatTensor<Self>| {
             let (bias, residual) = (bias.into_primitive(), residual.into_primitive());
-            B::fused_conv2d_onto(x.into_primitive(), weight.into_primitive(), bias, residual, how)
+            B::fused_conv2d_onto(x.into_primitive(), weight.into_primitive(), bias, residual, how, weights)
         };
         match prepared {
             OpsKind::Tracked(mut prepared) => {

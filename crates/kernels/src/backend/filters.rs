@@ -1,4 +1,4 @@
-//! Weights that were made ready for a convolution, kept as long as the weights live.
+//! Weights that were made ready for a convolution, kept as long as the weights live where they do not learn.
 
 use std::{
     collections::HashMap,
@@ -32,9 +32,35 @@ struct Entry {
 
 static CACHE: Mutex<Option<HashMap<Key, Entry>>> = Mutex::new(None);
 
+/// Whether weights stay what they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weights {
+    /// They do: filters made from them are kept for the next call.
+    Stay,
+    /// They are other ones after the next step: filters made from them, several times their size, are not kept.
+    Learn,
+}
+
 /// The filters of weights that lie at `weight` in `memory`, for [`forward`](crate::cpu::conv2d::forward) or, if `mirrored`,
 /// for [`input_gradient`](crate::cpu::conv2d::input_gradient).
-pub fn filters(geometry: Geometry, weight: &[f32], memory: &Arc<Bytes>, mirrored: bool) -> Arc<Filters> {
+pub fn filters(
+    geometry: Geometry,
+    weight: &[f32],
+    memory: &Arc<Bytes>,
+    weights: Weights,
+    mirrored: bool,
+) -> Arc<Filters> {
+    let arch = cpu::arch();
+    let make = || {
+        Arc::new(if mirrored {
+            Filters::mirrored(arch, geometry, weight)
+        } else {
+            Filters::new(arch, geometry, weight)
+        })
+    };
+    if weights == Weights::Learn {
+        return make();
+    }
     let Geometry { inputs, outputs, kernel, stride, .. } = geometry;
     let start = weight.as_ptr() as usize;
     let key = Key { start, kernel, inputs, outputs, strided: stride > 1, mirrored };
@@ -47,10 +73,7 @@ pub fn filters(geometry: Geometry, weight: &[f32], memory: &Arc<Bytes>, mirrored
         return Arc::clone(&entry.filters);
     }
     cache.retain(|_, entry| entry.memory.strong_count() > 0);
-    let arch = cpu::arch();
-    let filters =
-        if mirrored { Filters::mirrored(arch, geometry, weight) } else { Filters::new(arch, geometry, weight) };
-    let filters = Arc::new(filters);
+    let filters = make();
     cache.insert(key, Entry { memory: Arc::downgrade(memory), filters: Arc::clone(&filters) });
     filters
 }

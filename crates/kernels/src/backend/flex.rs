@@ -8,7 +8,10 @@ use burn::{
 };
 use burn_std::{AccessError, AccessPolicy, AllocationController, AllocationProperty, Bytes, Shape};
 
-use super::{KernelGradients, KernelOps, OptimizerOps, filters::filters};
+use super::{
+    KernelGradients, KernelOps, OptimizerOps,
+    filters::{Weights, filters},
+};
 use crate::{
     adam::AdamStep,
     attention::Heads,
@@ -140,6 +143,7 @@ fn convolved(
     bias: FlexTensor,
     residual: Option<FlexTensor>,
     how: Convolution,
+    weights: Weights,
 ) -> FlexTensor {
     let (x, weight, bias) = (Dense::new(x), Dense::new(weight), Dense::new(bias));
     let residual = residual.map(Dense::new);
@@ -147,7 +151,7 @@ fn convolved(
     let [batch, height, width, _] = x.dims();
     let kernel = [kernel_h, kernel_w];
     let geometry = Geometry { batch, height, width, inputs, outputs, kernel, stride: how.stride };
-    let filters = filters(geometry, weight.values(), &weight.0.data_arc(), false);
+    let filters = filters(geometry, weight.values(), &weight.0.data_arc(), weights, false);
     let residual = residual.as_ref().map(Dense::values);
     let epilogue = Epilogue { bias: Some(bias.values()), residual, scale: how.scale };
     let [out_h, out_w] = geometry.out();
@@ -157,8 +161,14 @@ fn convolved(
 }
 
 impl KernelOps for Flex {
-    fn fused_conv2d(x: FlexTensor, weight: FlexTensor, bias: FlexTensor, how: Convolution) -> FlexTensor {
-        convolved(x, weight, bias, None, how)
+    fn fused_conv2d(
+        x: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        how: Convolution,
+        weights: Weights,
+    ) -> FlexTensor {
+        convolved(x, weight, bias, None, how, weights)
     }
 
     fn fused_conv2d_onto(
@@ -167,8 +177,9 @@ impl KernelOps for Flex {
         bias: FlexTensor,
         residual: FlexTensor,
         how: Convolution,
+        weights: Weights,
     ) -> FlexTensor {
-        convolved(x, weight, bias, Some(residual), how)
+        convolved(x, weight, bias, Some(residual), how, weights)
     }
 
     fn fused_group_norm(x: FlexTensor, gamma: FlexTensor, beta: FlexTensor, how: Normalisation) -> FlexTensor {
@@ -236,13 +247,19 @@ impl KernelGradients for Flex {
         filled(shape, |out| elementwise::scale(cpu::arch(), grad.values(), scale, out))
     }
 
-    fn fused_conv2d_input(grad: FlexTensor, weight: FlexTensor, size: [usize; 2], stride: usize) -> FlexTensor {
+    fn fused_conv2d_input(
+        grad: FlexTensor,
+        weight: FlexTensor,
+        size: [usize; 2],
+        stride: usize,
+        weights: Weights,
+    ) -> FlexTensor {
         let (grad, weight) = (Dense::new(grad), Dense::new(weight));
         let [kernel_h, kernel_w, inputs, outputs] = weight.dims();
         let [batch, _, _, _] = grad.dims();
         let [height, width] = size;
         let geometry = Geometry { batch, height, width, inputs, outputs, kernel: [kernel_h, kernel_w], stride };
-        let filters = filters(geometry, weight.values(), &weight.0.data_arc(), true);
+        let filters = filters(geometry, weight.values(), &weight.0.data_arc(), weights, true);
         filled([batch, height, width, inputs], |dx| {
             conv2d::input_gradient(cpu::arch(), geometry, grad.values(), &filters, dx);
         })

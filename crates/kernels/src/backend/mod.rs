@@ -4,6 +4,8 @@ mod autodiff;
 mod filters;
 mod flex;
 
+pub use filters::Weights;
+
 use burn::{
     backend::{Backend, DispatchDevice, backend_extension, tensor::FloatTensor},
     tensor::{DType, Tensor},
@@ -24,6 +26,7 @@ pub trait KernelOps: Backend {
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         how: Convolution,
+        weights: Weights,
     ) -> FloatTensor<Self>;
 
     /// [`conv2d`](crate::conv2d) with a residual.
@@ -33,6 +36,7 @@ pub trait KernelOps: Backend {
         bias: FloatTensor<Self>,
         residual: FloatTensor<Self>,
         how: Convolution,
+        weights: Weights,
     ) -> FloatTensor<Self>;
 
     /// [`group_norm`](crate::group_norm); `gamma` and `beta` have one row, or one for each image.
@@ -67,6 +71,7 @@ pub trait KernelGradients: Backend {
         weight: FloatTensor<Self>,
         size: [usize; 2],
         stride: usize,
+        weights: Weights,
     ) -> FloatTensor<Self>;
 
     /// The convolution's gradient for the weights, whose height and width are `kernel`.

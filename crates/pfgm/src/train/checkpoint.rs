@@ -4,13 +4,14 @@
 //! it: the record says what network the weights belong to and what data they were trained on.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     fs::{self, File},
-    io::{self, Write},
+    io,
     path::{Path, PathBuf},
 };
 
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use safetensors::{Dtype, SafeTensorError, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -120,26 +121,23 @@ impl Checkpoint {
     /// # Errors
     /// When the system refuses, as on a full disk; what stood at `path` before stays.
     pub fn write(&self, path: &Path) -> Result<(), CheckpointError> {
-        let mut bytes = Vec::new();
-        for (prefix, weights) in &self.groups {
-            for (name, weight) in weights {
-                let values: Vec<u8> = weight.values.iter().flat_map(|value| value.to_le_bytes()).collect();
-                bytes.push((format!("{prefix}{name}"), weight.shape.clone(), values));
-            }
-        }
-        let views = bytes.iter().map(|(name, shape, values)| {
-            let view = TensorView::new(Dtype::F32, shape.clone(), values).expect("as many values as the shape says");
-            (name.as_str(), view)
+        let groups = self.groups.iter();
+        let tensors = groups.flat_map(|(prefix, weights)| {
+            weights.iter().map(move |(name, weight)| (format!("{prefix}{name}"), Stored(weight)))
         });
         let header = Header { format: FORMAT, step: self.step, record: self.record.clone() };
         let header = serde_json::to_string(&header).expect("a record is plain data");
-        let file = safetensors::serialize(views, Some(HashMap::from([("pfgm".to_owned(), header)])))
-            .expect("names and shapes are valid");
-        write_atomically(path, &file).map_err(|source| CheckpointError::Io {
-            path: path.to_owned(),
-            action: "written",
-            source,
-        })
+        let header = HashMap::from([("pfgm".to_owned(), header)]);
+        let write = |aside: &Path| {
+            // That library's file can be read by its owner alone; ours by whom the system says.
+            let permissions = File::create(aside)?.metadata()?.permissions();
+            safetensors::serialize_to_file(tensors, Some(header), aside).map_err(|error| match error {
+                SafeTensorError::IoError(source) => source,
+                other => io::Error::other(other),
+            })?;
+            fs::set_permissions(aside, permissions)
+        };
+        replace(path, write).map_err(|source| CheckpointError::Io { path: path.to_owned(), action: "written", source })
     }
 
     /// Reads a checkpoint.
@@ -174,17 +172,42 @@ impl Checkpoint {
     }
 }
 
-/// Writes a file aside, syncs it, and renames it to its place.
+/// A weight as it lies in a file: little-endian single precision.
+struct Stored<'a>(&'a Weight);
+
+impl View for Stored<'_> {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.0.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        self.0.values.iter().flat_map(|value| value.to_le_bytes()).collect()
+    }
+
+    fn data_len(&self) -> usize {
+        size_of_val(self.0.values.as_slice())
+    }
+}
+
+/// Writes bytes aside, syncs them, and renames the file to its place.
 ///
 /// # Errors
 /// When the system refuses; the file that stood there before stays, and nothing is left aside.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace(path, |aside| fs::write(aside, bytes))
+}
+
+/// Has a file written aside, syncs it, and renames it to its place.
+fn replace(path: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let aside = path.with_file_name(format!(".{name}.{}.part", std::process::id()));
     let written = (|| {
-        let mut file = File::create(&aside)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
+        write(&aside)?;
+        File::open(&aside)?.sync_all()?;
         fs::rename(&aside, path)
     })();
     // The new name should survive a power cut too; where folders cannot be synced, the file is whole all the same.

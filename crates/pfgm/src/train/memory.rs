@@ -7,7 +7,7 @@ use crate::model::Record;
 /// Bytes by what they are for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Memory {
-    /// Weights, their gradients, two moments, the average, and one more while they are replaced.
+    /// Weights, two moments and the average, and their copies while a checkpoint is written.
     pub weights: f64,
     /// What the forward pass keeps for the backward pass.
     pub activations: f64,
@@ -34,12 +34,14 @@ pub fn memory_estimate(record: &Record, weights: usize, data: &Dataset) -> Memor
         Values::Floats(_) => FLOAT * data.values.len(),
     };
     let field = record.config.objective.field_batch().unwrap_or(0) * record.dim() * FLOAT;
+    // What the cheap operations make is half of it; what they are made from stays.
+    let kept = if train.recompute { 0.6 } else { 1.0 };
     Memory {
-        weights: (6 * FLOAT * weights) as f64,
-        // The pool of buffers keeps a quarter more than is in use.
-        activations: 1.25 * (FLOAT * part * record.config.network.activations(record.data.shape)) as f64,
+        weights: (8 * FLOAT * weights) as f64,
+        // The pool of buffers keeps a little more than is in use.
+        activations: kept * 1.1 * (FLOAT * part * record.config.network.activations(record.data.shape)) as f64,
         // Once in the trainer, once for the picture at the end.
         data: (2 * stored + 2 * field) as f64,
-        program: 56e6,
+        program: 35e6,
     }
 }
