@@ -16,6 +16,7 @@ pub mod idx;
 pub mod npz;
 mod open;
 mod transform;
+pub mod warp;
 
 pub use dataset::{Dataset, Labels, Shape, Values};
 pub use error::DataError;

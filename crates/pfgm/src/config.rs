@@ -68,6 +68,10 @@ pub struct FlowConfig {
     pub output: Output,
 }
 
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
+}
+
 fn is_edm(output: &Output) -> bool {
     *output == Output::Edm
 }
@@ -129,6 +133,9 @@ pub struct TrainConfig {
     pub ema: f64,
     /// Whether images are mirrored half of the time.
     pub flip: bool,
+    /// The probability of each kind of EDM's non-leaking augmentation, of which the network is told; 0 for none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub augment: f64,
     /// How often a class is hidden from the network, for classifier-free guidance.
     pub label_dropout: f64,
     /// Steps between checkpoints; one is always written at the end.
@@ -155,6 +162,7 @@ impl Default for TrainConfig {
             clip: 1.0,
             ema: 0.999,
             flip: false,
+            augment: 0.0,
             label_dropout: 0.1,
             checkpoint_every: 1000,
             keep: 3,
@@ -275,6 +283,11 @@ impl Config {
         share("train.betas", train.betas[1])?;
         share("train.ema", train.ema)?;
         share("train.label_dropout", train.label_dropout)?;
+        share("train.augment", train.augment)?;
+        if train.augment > 0.0 && train.flip {
+            let problem = "train.augment mirrors images as well, and tells the network; leave it away";
+            return fail("train.flip", "true".into(), problem);
+        }
         if train.clip < 0.0 || !train.clip.is_finite() {
             return fail("train.clip", train.clip.to_string(), "give a norm above 0, or 0 for no clipping");
         }

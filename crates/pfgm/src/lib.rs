@@ -8,6 +8,7 @@
 
 pub mod augmentation;
 pub mod config;
+pub mod deformation;
 pub mod device;
 pub mod field;
 pub mod flow;

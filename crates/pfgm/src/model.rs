@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::{
     augmentation::Augmentation,
     config::{Config, FlowConfig},
-    network::{LevelEmbedding, Network, NetworkConfig, NetworkError},
-    objective::Objective,
+    deformation,
+    network::{Conditions, LevelEmbedding, Network, NetworkConfig, NetworkError},
+    objective::{Noise, Objective},
     precondition::{Arithmetic, NetworkDenoiser, Parametrisation, Precondition},
 };
 
@@ -77,9 +78,14 @@ pub enum ModelError {
         /// The highest level.
         sigma_max: f64,
     },
-    /// Mirroring needs images.
-    #[error("train.flip = true mirrors images, but the data are {0}; set it to false")]
-    Flip(Shape),
+    /// Mirroring and deforming need images.
+    #[error("train.{key} changes images, but the data are {shape}; leave it away")]
+    NoImages {
+        /// The key.
+        key: &'static str,
+        /// The shape of the data.
+        shape: Shape,
+    },
 }
 
 impl Record {
@@ -99,8 +105,11 @@ impl Record {
         if config.data.conditional && dataset.labels.is_none() {
             return Err(ModelError::NoLabels(dataset.name.clone()));
         }
-        if config.train.flip && !matches!(dataset.shape, Shape::Image { .. }) {
-            return Err(ModelError::Flip(dataset.shape));
+        let asked = [("flip", config.train.flip), ("augment", config.train.augment > 0.0)];
+        if let Some((key, _)) = asked.into_iter().find(|&(_, asked)| asked)
+            && let shape @ Shape::Vector { .. } = dataset.shape
+        {
+            return Err(ModelError::NoImages { key, shape });
         }
         let transform = Transform::fit(dataset);
         let spread = Spread::measure(dataset, &transform);
@@ -145,6 +154,11 @@ impl Record {
         (self.config.flow.sigma_min, self.config.flow.sigma_max.expect("a resolved record"))
     }
 
+    /// The noise that the network is trained on.
+    pub fn noise(&self) -> Noise {
+        Noise { augmentation: self.augmentation(), output: self.config.flow.output, range: self.range() }
+    }
+
     /// D.
     pub fn augmentation(&self) -> Augmentation {
         self.config.flow.augmentation
@@ -173,7 +187,9 @@ impl Record {
     /// # Errors
     /// When it does not fit the data.
     pub fn network(&self, device: &Device) -> Result<Network, NetworkError> {
-        self.config.network.init(self.data.shape, self.data.classes.len(), self.config.train.seed, device)
+        let deformation = if self.config.train.augment > 0.0 { deformation::LABELS } else { 0 };
+        let conditions = Conditions { classes: self.data.classes.len(), deformation };
+        self.config.network.init(self.data.shape, conditions, self.config.train.seed, device)
     }
 
     /// The network as an estimate of `yhat` for a batch whose items have the given classes.

@@ -107,6 +107,17 @@ pub enum Output {
 }
 
 impl Output {
+    /// The noise level at a share `time` in [0, 1] of the way from data to noise: log-uniform over the range of the flow, and for
+    /// VP and sub-VP at `t` between 1e-5 and 1 (docs/equations.md, section 10).
+    pub fn level_at(self, time: f64, range: (f64, f64)) -> f64 {
+        /// The time that score models are trained down to.
+        const FIRST: f64 = 1e-5;
+        match self {
+            Self::Edm | Self::Field { .. } | Self::Ve { .. } => range.0 * (range.1 / range.0).powf(time),
+            Self::Vp { .. } | Self::SubVp { .. } => self.sigma_at(FIRST + time * (1.0 - FIRST)),
+        }
+    }
+
     /// sigma at time `t` of a score model; `t` itself for the others.
     pub fn sigma_at(self, t: f64) -> f64 {
         let mean = |low: f64, high: f64| (-t * t * (high - low) / 4.0 - t * low / 2.0).exp();
@@ -319,6 +330,7 @@ impl NetworkDenoiser {
             noise: column(factors, |factors| factors.noise, &self.device),
             far: column(factors, |factors| factors.far, &self.device),
             classes: one_hot(labels, self.classes, &self.device),
+            deformation: None,
             dropout: None,
         };
         self.network.forward(input).into_data().try_to_vec().expect("networks compute in single precision")

@@ -5,13 +5,16 @@ use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
 use pfgm::{
-    augmentation::Augmentation::{Finite, Infinite},
+    augmentation::Augmentation::{self, Finite, Infinite},
     config::Config,
+    deformation::{self, Deformation},
     field::ExactField,
     flow::{Denoiser, Flow, Query},
     model::Record,
-    network::{AdmUnetConfig, LevelEmbedding, MlpConfig, NetworkConfig, NetworkInput, ScoreUnetConfig, UnetConfig},
-    objective::{Charges, DenoisingObjective, FieldObjective, Objective},
+    network::{
+        AdmUnetConfig, Conditions, LevelEmbedding, MlpConfig, NetworkConfig, NetworkInput, ScoreUnetConfig, UnetConfig,
+    },
+    objective::{Charges, DenoisingObjective, FieldObjective, Levels, Noise, Objective},
     precondition::{Output, Parametrisation},
     random::{Purpose, stream},
     sample::{SampleRequest, sample},
@@ -269,19 +272,157 @@ fn every_published_network_and_output_learns() {
     }
 }
 
+fn noise(augmentation: Augmentation) -> Noise {
+    Noise { augmentation, output: Output::Edm, range: (2e-3, 80.0) }
+}
+
+#[test]
+fn targets_are_the_field_of_images_deformed_as_the_item_is() {
+    // Six charges of 4x4; of four items one is as it was, two are alike, one is by itself.
+    let (shape, dim) = (Shape::Image { height: 4, width: 4, channels: 1 }, 16);
+    let mut rng = stream(5, Purpose::Perturbation, 0, 0);
+    let field: Vec<f32> = (0..6 * dim).map(|at| ((at * 29) % 17) as f32 / 8.0 - 1.0).collect();
+    let plain = loop {
+        let drawn = Deformation::draw(shape, 0.1, &mut rng);
+        if drawn.is_none() {
+            break drawn;
+        }
+    };
+    let [once, other] = [(); 2].map(|()| Deformation::draw(shape, 0.9, &mut rng));
+    let deformations = [plain, once, once, other];
+    let rows = field.chunks_exact(dim).zip(&deformations);
+    let batch: Vec<f32> = rows.flat_map(|(row, deformation)| deformation.apply(shape, row)).collect();
+    let (labels, field_labels) = ([None; 4], [None; 6]);
+    let charges = Charges {
+        shape,
+        batch: &batch,
+        field: &field,
+        labels: &labels,
+        field_labels: &field_labels,
+        deformations: &deformations,
+    };
+    let objective = Objective::Denoising(DenoisingObjective { reference: 6, ..DenoisingObjective::default() });
+    let mut streams: Vec<_> = (0..4).map(|item| stream(1, Purpose::Perturbation, 0, item)).collect();
+    let targets = objective.draw(noise(Finite(128.0)), charges, &mut streams);
+    for (item, deformation) in deformations.iter().enumerate() {
+        let seen = field.chunks_exact(dim).flat_map(|row| deformation.apply(shape, row)).map(f64::from).collect();
+        let exact = ExactField::new(seen, dim, Finite(128.0));
+        let x: Vec<f64> = targets.x[dim * item..][..dim].iter().map(|&v| f64::from(v)).collect();
+        let mut expected = [0.0; 16];
+        exact.denoise(&Query { x: &x, sigma: &[targets.sigma[item]], item: &[0] }, &mut expected);
+        for (found, expected) in targets.yhat[dim * item..].iter().zip(expected) {
+            assert!((f64::from(*found) - expected).abs() < 1e-4, "item {item}: {found} against {expected}");
+        }
+    }
+}
+
+#[test]
+fn a_network_that_is_told_of_deformations_learns_and_uses_what_it_is_told() {
+    let data = digits();
+    let (score, edm) = (ScoreUnetConfig::default(), Output::Edm);
+    let score =
+        ScoreUnetConfig { width: 8, multipliers: vec![1, 2], blocks: 1, attention: vec![4], dropout: 0.0, ..score };
+    let adm = AdmUnetConfig { width: 8, multipliers: vec![1, 2], blocks: 1, attention: vec![4], head: 8, dropout: 0.0 };
+    for network in [small().network, NetworkConfig::ScoreUnet(score), NetworkConfig::AdmUnet(adm)] {
+        let mut config = Config { network, ..small() };
+        config.flow.output = edm;
+        config.train.flip = false;
+        config.train.augment = 0.3;
+        config.train.steps = 40;
+        config.train.batch = 64;
+        config.train.lr = 3e-3;
+        config.train.ema = 0.5;
+        config.train.checkpoint_every = 5;
+        config.check().unwrap();
+        let record = Record::resolve(config, &data).unwrap();
+        let run = folder();
+        let mut trainer = Trainer::new(record, data.clone(), Some(data.clone()), &Device::flex()).unwrap();
+        trainer.run(run.path(), &mut StopAfter::new(40)).unwrap();
+        let log = Log::read(&run.path().join("log.jsonl")).unwrap();
+        let (first, last) = (log.first().unwrap().held_out_loss.unwrap(), log.last().unwrap().held_out_loss.unwrap());
+        assert!(last < 0.97 * first, "{first} to {last}");
+        let network = trainer.averaged();
+        let device = Device::flex();
+        let answer = |deformation: Option<[f32; deformation::LABELS]>| {
+            let input = NetworkInput {
+                x: Tensor::ones([1, 64], &device),
+                noise: Tensor::zeros([1, 1], &device),
+                far: Tensor::zeros([1, 1], &device),
+                classes: None,
+                deformation: deformation.map(|labels| Tensor::from_data([labels], &device)),
+                dropout: None,
+            };
+            network.forward(input).into_data().try_to_vec::<f32>().unwrap()
+        };
+        let mut mirrored = [0.0; deformation::LABELS];
+        // Nothing done is what it assumes when it is told nothing.
+        assert!(answer(None) == answer(Some(mirrored)));
+        mirrored[0] = 1.0;
+        assert!(answer(None) != answer(Some(mirrored)));
+    }
+}
+
+#[test]
+fn score_models_are_trained_at_uniform_times() {
+    let (beta_min, beta_max) = (0.1, 20.0);
+    let field = [0.0_f32; 2];
+    for (output, level) in [
+        (Output::Ve { scaled: true }, (|t: f64| 0.01 * 5000_f64.powf(t)) as fn(f64) -> f64),
+        (Output::Vp { beta_min, beta_max }, |t| (0.1 * t + 9.95 * t * t).exp_m1().sqrt()),
+        (Output::SubVp { beta_min, beta_max }, |t| 2.0 * (0.05 * t + 4.975 * t * t).sinh()),
+    ] {
+        let labels = [None];
+        let charges = Charges {
+            shape: Shape::Vector { len: 2 },
+            batch: &field,
+            field: &field,
+            labels: &labels,
+            field_labels: &labels,
+            deformations: &[],
+        };
+        let objective = DenoisingObjective { levels: Levels::Uniform, ..DenoisingObjective::default() };
+        let noise = Noise { augmentation: Infinite, output, range: (0.01, 50.0) };
+        let mut drawn: Vec<f64> = (0..2000)
+            .map(|item| {
+                let mut streams = [stream(3, Purpose::Perturbation, 0, item)];
+                Objective::Denoising(objective.clone()).draw(noise, charges, &mut streams).sigma[0]
+            })
+            .collect();
+        drawn.sort_by(f64::total_cmp);
+        // The largest distance between shares and times: beyond 0.0435 once in a thousand draws of 2000.
+        let worst = drawn.iter().enumerate().map(|(at, sigma)| {
+            let (mut low, mut high) = (0.0, 1.0);
+            for _ in 0..60 {
+                let middle = (low + high) / 2.0;
+                if level(middle) < *sigma { low = middle } else { high = middle }
+            }
+            (low - (at as f64 + 0.5) / 2000.0_f64).abs()
+        });
+        let worst = worst.fold(0.0, f64::max);
+        assert!(worst < 0.0435, "{output:?}: {worst}");
+    }
+}
+
 #[test]
 fn targets_are_the_field_of_the_items_class() {
     // Six charges of two classes in the plane; four items, one of which the network is told no class of.
     let (dim, field) = (2, [0.0_f32, 0.1, 1.0, -1.0, 0.5, 0.4, 2.0, 1.0, -1.0, 0.3, 0.2, -2.0]);
     let field_labels: Vec<_> = [0, 1, 0, 1, 1, 0].map(Some).into();
     let labels = [Some(0), Some(1), None, Some(1)];
-    let charges = Charges { dim, batch: &field[..8], field: &field, labels: &labels, field_labels: &field_labels };
+    let charges = Charges {
+        shape: Shape::Vector { len: dim },
+        batch: &field[..8],
+        field: &field,
+        labels: &labels,
+        field_labels: &field_labels,
+        deformations: &[],
+    };
     let stable = DenoisingObjective { reference: 6, ..DenoisingObjective::default() };
     let pfgm = FieldObjective { m: Some(100), field_batch: 6, ..FieldObjective::default() };
     for objective in [Objective::Denoising(stable), Objective::Field(pfgm)] {
         for augmentation in [Finite(1.0), Finite(128.0), Infinite] {
             let mut streams: Vec<_> = (0..4).map(|item| stream(1, Purpose::Perturbation, 0, item)).collect();
-            let targets = objective.draw(augmentation, charges, &mut streams);
+            let targets = objective.draw(noise(augmentation), charges, &mut streams);
             for (item, label) in labels.iter().enumerate() {
                 let of_class =
                     |(row, _): &(&[f32], &Option<u32>)| row.iter().map(|&v| f64::from(v)).collect::<Vec<_>>();
@@ -338,19 +479,20 @@ proptest! {
     #[test]
     fn unets_keep_shapes(
         batch in 1..4_usize, rows in 1..4_usize, columns in 1..4_usize, channels in 1..5_usize, levels in 1..4_usize,
-        classes in 0..3_usize,
+        classes in 0..3_usize, deformation in 0..3_usize,
     ) {
         let stride = 1 << (levels - 1);
         let (height, width) = (rows * stride, columns * stride);
         let config = UnetConfig { width: 8, multipliers: vec![1; levels], blocks: 1, attention: vec![height], dropout: 0.0 };
         let shape = Shape::Image { height, width, channels };
         let device = Device::flex();
-        let network = NetworkConfig::Unet(config).init(shape, classes, 1, &device).unwrap();
+        let network = NetworkConfig::Unet(config).init(shape, Conditions { classes, deformation }, 1, &device).unwrap();
         let input = NetworkInput {
             x: Tensor::ones([batch, shape.dim()], &device),
             noise: Tensor::zeros([batch, 1], &device),
             far: Tensor::zeros([batch, 1], &device),
             classes: (classes > 0).then(|| Tensor::zeros([batch, classes], &device)),
+            deformation: (deformation > 0).then(|| Tensor::zeros([batch, deformation], &device)),
             dropout: None,
         };
         prop_assert_eq!(network.forward(input).dims(), [batch, shape.dim()]);

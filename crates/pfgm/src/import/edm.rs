@@ -6,7 +6,10 @@ use super::{
     Converted,
     tensors::{Tensors, transposed},
 };
-use crate::network::{AdmUnetConfig, LevelEmbedding, NetworkConfig, ScoreUnetConfig, UnetConfig};
+use crate::{
+    deformation::LABELS,
+    network::{AdmUnetConfig, LevelEmbedding, NetworkConfig, ScoreUnetConfig, UnetConfig},
+};
 
 /// Channels of a head of ADM's attention.
 const HEAD: usize = 64;
@@ -64,6 +67,7 @@ pub fn convert(mut tensors: Tensors) -> Result<Converted, String> {
             return Err("its levels have different numbers of blocks".into());
         }
     }
+    let mut assumed = Vec::new();
     let network = if adm {
         NetworkConfig::AdmUnet(AdmUnetConfig { width, multipliers, blocks, attention, head: HEAD, dropout: 0.0 })
     } else if fourier {
@@ -85,7 +89,7 @@ pub fn convert(mut tensors: Tensors) -> Result<Converted, String> {
     if adm {
         tensors.linear("map_layer0", "first")?;
         tensors.linear("map_layer1", "second")?;
-        tensors.drop("map_augment.weight");
+        deformation(&mut tensors, "deformation.weight", |at| at, &mut assumed)?;
         if classes > 0 {
             let (shape, label) = tensors.take("map_label.weight")?;
             tensors.put("classes.weight".into(), vec![classes, shape[0]], transposed(&label, shape[0]));
@@ -94,8 +98,10 @@ pub fn convert(mut tensors: Tensors) -> Result<Converted, String> {
         tensors.conv("out_conv", "output")?;
     } else if fourier {
         fourier_embedding(&mut tensors, embedded, classes)?;
+        deformation(&mut tensors, "deformation.weight", |at| at, &mut assumed)?;
     } else {
         embedding(&mut tensors, width, classes)?;
+        deformation(&mut tensors, "embedding.deformation.weight", |at| (at + width / 2) % width, &mut assumed)?;
     }
     // Attention at the bottom belongs to a block there, and stands by itself here.
     let bottom = |to: &str| if fourier { "middle_attention".into() } else { format!("{to}.attention") };
@@ -142,15 +148,7 @@ pub fn convert(mut tensors: Tensors) -> Result<Converted, String> {
         }
     }
     let weights = tensors.finish()?;
-    Ok(Converted {
-        network,
-        channels,
-        size: Some([top, top]),
-        preconditioned: true,
-        classes,
-        weights,
-        assumed: Vec::new(),
-    })
+    Ok(Converted { network, channels, size: Some([top, top]), preconditioned: true, classes, weights, assumed })
 }
 
 /// The way up: from the smallest image to the largest; at each the modules `in0`, `in1` or `up`, then the blocks by number.
@@ -179,8 +177,6 @@ fn embedding(tensors: &mut Tensors, width: usize, classes: usize) -> Result<(), 
         let rows = label.chunks_exact(width).flat_map(|row| (0..width).map(|at| row[swapped(at)])).collect();
         tensors.put("embedding.classes.weight".into(), vec![classes, width], rows);
     }
-    // How non-leaking augmentation was done is told in training alone.
-    tensors.drop("map_augment.weight");
     let weight = transposed(&weight, outputs);
     let rows = (0..width).flat_map(|row| weight[swapped(row) * outputs..][..outputs].to_vec()).collect();
     tensors.put("embedding.far.weight".into(), vec![1, width], vec![0.0; width]);
@@ -200,10 +196,34 @@ fn fourier_embedding(tensors: &mut Tensors, embedded: usize, classes: usize) -> 
         let (_, label) = tensors.take("map_label.weight")?;
         tensors.put("classes.weight".into(), vec![classes, embedded], transposed(&label, embedded));
     }
-    tensors.drop("map_augment.weight");
     tensors.put("first.weight".into(), vec![embedded, outputs], transposed(&weight, outputs));
     tensors.put("first.bias".into(), vec![outputs], bias);
     tensors.linear("map_layer1", "second")
+}
+
+/// The layer that tells how images were deformed; `place` says where an output of it stands there.
+fn deformation(
+    tensors: &mut Tensors,
+    to: &str,
+    place: impl Fn(usize) -> usize,
+    assumed: &mut Vec<String>,
+) -> Result<(), String> {
+    const FROM: &str = "map_augment.weight";
+    match tensors.shape(FROM) {
+        None => Ok(()),
+        Some(&[outputs, LABELS]) => {
+            let (_, weight) = tensors.take(FROM)?;
+            let rows = transposed(&weight, outputs);
+            let rows = rows.chunks_exact(outputs).flat_map(|row| (0..outputs).map(|at| row[place(at)])).collect();
+            tensors.put(to.to_owned(), vec![LABELS, outputs], rows);
+            Ok(())
+        }
+        Some(other) => {
+            assumed.push(format!("`{FROM}` of {other:?} is left away: it tells of deformations, in training alone"));
+            tensors.drop(FROM);
+            Ok(())
+        }
+    }
 }
 
 /// The label's layer has a bias there, which reaches the next layer whatever the label is: it is added to that layer's bias.

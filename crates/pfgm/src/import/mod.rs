@@ -18,7 +18,7 @@ use pfgm_torch::{TorchError, Value};
 
 use crate::{
     augmentation::Augmentation,
-    config::{Config, DataConfig, FlowConfig, SampleConfig},
+    config::{Config, DataConfig, FlowConfig, SampleConfig, TrainConfig},
     model::{DataInfo, Record},
     network::{NetworkConfig, NetworkError},
     precondition::Output,
@@ -58,6 +58,9 @@ pub struct Request {
     /// A configuration whose noise levels and solver are the checkpoint's, instead of those published for CIFAR-10.
     pub like: Option<Config>,
 }
+
+/// The probability of each kind of augmentation that EDM and PFGM++ publish for CIFAR-10.
+const PUBLISHED_AUGMENT: f64 = 0.12;
 
 /// A published checkpoint as a run.
 #[derive(Clone, Debug)]
@@ -216,6 +219,7 @@ fn record(path: &Path, request: &Request, converted: Converted, step: u64) -> Re
             (like.flow.output, (like.flow.sigma_min, highest), like.sample.solver)
         }
     };
+    let deformed = weights.iter().any(|weight| weight.name.ends_with("deformation.weight"));
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let config = Config {
         data: DataConfig { source: name.clone(), conditional: classes > 0, hold_out: 0, ..DataConfig::default() },
@@ -229,6 +233,7 @@ fn record(path: &Path, request: &Request, converted: Converted, step: u64) -> Re
             output,
         },
         network,
+        train: TrainConfig { augment: if deformed { PUBLISHED_AUGMENT } else { 0.0 }, ..TrainConfig::default() },
         sample: SampleConfig { solver, ..SampleConfig::default() },
         ..Config::default()
     };

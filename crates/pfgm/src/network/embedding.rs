@@ -2,7 +2,10 @@
 
 use burn::tensor::Tensor;
 
-use super::layers::{EmbeddingMlp, Initializer, Linear};
+use super::{
+    Conditions,
+    layers::{EmbeddingMlp, Initializer, Linear},
+};
 use burn::module::Module;
 
 /// The ratio of the fastest to the slowest frequency.
@@ -21,28 +24,38 @@ fn sinusoidal(noise: Tensor<2>, width: usize) -> Tensor<2> {
     Tensor::cat(vec![angles.clone().cos(), angles.sin()], 1)
 }
 
-/// The embedding that every block is conditioned on: the noise level, how far out the point is, and the class, through
-/// two layers.
+/// The embedding that every block is conditioned on: the noise level, how far out the point is, the class, and how the
+/// image was deformed, through two layers.
 #[derive(Module, Debug)]
 pub struct Embedding {
     far: Linear,
     classes: Option<Linear>,
+    deformation: Option<Linear>,
     mlp: EmbeddingMlp,
     width: usize,
 }
 
 impl Embedding {
-    /// Sinusoids of `width` values, then layers of `outputs`; `classes` is 0 for none.
-    pub fn new(width: usize, outputs: usize, classes: usize, init: &mut Initializer) -> Self {
+    /// Sinusoids of `width` values, then layers of `outputs`.
+    pub fn new(width: usize, outputs: usize, conditions: Conditions, init: &mut Initializer) -> Self {
         let far = Linear::without_bias(1, width, init);
         let mlp = EmbeddingMlp::new(width, outputs, init);
-        let classes = (classes > 0).then(|| Linear::without_bias(classes, width, init));
-        Self { far, classes, mlp, width }
+        let told =
+            |values: usize, init: &mut Initializer| (values > 0).then(|| Linear::without_bias(values, width, init));
+        let (classes, deformation) = (told(conditions.classes, init), told(conditions.deformation, init));
+        Self { far, classes, deformation, mlp, width }
     }
 
     /// # Shapes
-    /// `noise` and `far`: `[batch, 1]`, `classes`: `[batch, classes]`, result: `[batch, outputs]`
-    pub fn forward(&self, noise: Tensor<2>, far: Tensor<2>, classes: Option<Tensor<2>>) -> Tensor<2> {
+    /// `noise` and `far`: `[batch, 1]`, `classes`: `[batch, classes]`, `deformation`: `[batch, values]`,
+    /// result: `[batch, outputs]`
+    pub fn forward(
+        &self,
+        noise: Tensor<2>,
+        far: Tensor<2>,
+        classes: Option<Tensor<2>>,
+        deformation: Option<Tensor<2>>,
+    ) -> Tensor<2> {
         let embedding = sinusoidal(noise, self.width) + self.far.forward(far);
         let embedding = match (&self.classes, classes) {
             (Some(linear), Some(classes)) => {
@@ -50,6 +63,10 @@ impl Embedding {
                 let count = classes.dims()[1] as f64;
                 embedding + linear.forward(classes.mul_scalar(count.sqrt()))
             }
+            _ => embedding,
+        };
+        let embedding = match (&self.deformation, deformation) {
+            (Some(linear), Some(deformation)) => embedding + linear.forward(deformation),
             _ => embedding,
         };
         self.mlp.forward(embedding)

@@ -7,7 +7,7 @@ use burn::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    NetworkError, NetworkInput,
+    Conditions, NetworkError, NetworkInput,
     embedding::Embedding,
     layers::{Dropout, GroupNorm, Initializer, Linear, dropout},
 };
@@ -51,13 +51,13 @@ struct Block {
 }
 
 impl MlpConfig {
-    pub(super) fn init(&self, dim: usize, classes: usize, init: &mut Initializer) -> Result<Mlp, NetworkError> {
+    pub(super) fn init(&self, dim: usize, conditions: Conditions, init: &mut Initializer) -> Result<Mlp, NetworkError> {
         if self.width < 2 || self.width % 2 == 1 {
             let problem = "give an even number of at least 2";
             return Err(NetworkError::Size { key: "width", value: self.width.to_string(), problem });
         }
         let width = self.width;
-        let embedding = Embedding::new(width, width, classes, init);
+        let embedding = Embedding::new(width, width, conditions, init);
         let input = Linear::new(dim, width, 1.0, init);
         let blocks = (0..self.blocks)
             .map(|_| Block {
@@ -80,7 +80,7 @@ impl MlpConfig {
 
 impl Mlp {
     pub(super) fn forward(&self, mut input: NetworkInput) -> Tensor<2> {
-        let embedding = self.embedding.forward(input.noise, input.far, input.classes);
+        let embedding = self.embedding.forward(input.noise, input.far, input.classes, input.deformation);
         let mut x = self.input.forward(input.x);
         for block in &self.blocks {
             x = block.forward(x, embedding.clone(), &mut input.dropout);

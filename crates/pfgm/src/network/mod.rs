@@ -67,6 +67,15 @@ pub enum NetworkError {
     },
 }
 
+/// What a network is told beside the noise level.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Conditions {
+    /// Classes, of which an item has one or none; 0 where it knows none.
+    pub classes: usize,
+    /// Values that tell how an image was deformed; 0 where it never is.
+    pub deformation: usize,
+}
+
 /// One of the networks.
 #[expect(clippy::large_enum_variant, reason = "there is one network, not many")]
 #[derive(Module, Debug)]
@@ -84,17 +93,21 @@ pub enum Network {
 impl NetworkConfig {
     /// Makes a network with initial weights drawn from `seed`.
     ///
-    /// `classes` is the number of class labels it is conditioned on, 0 for none.
-    ///
     /// # Errors
     /// When the sizes do not fit the shape of the data.
-    pub fn init(&self, shape: Shape, classes: usize, seed: u64, device: &Device) -> Result<Network, NetworkError> {
+    pub fn init(
+        &self,
+        shape: Shape,
+        conditions: Conditions,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Network, NetworkError> {
         let mut initializer = Initializer::new(seed, device.clone());
         match self {
-            Self::Mlp(config) => Ok(Network::Mlp(config.init(shape.dim(), classes, &mut initializer)?)),
-            Self::Unet(config) => Ok(Network::Unet(config.init(shape, classes, &mut initializer)?)),
-            Self::AdmUnet(config) => Ok(Network::AdmUnet(config.init(shape, classes, &mut initializer)?)),
-            Self::ScoreUnet(config) => Ok(Network::ScoreUnet(config.init(shape, classes, &mut initializer)?)),
+            Self::Mlp(config) => Ok(Network::Mlp(config.init(shape.dim(), conditions, &mut initializer)?)),
+            Self::Unet(config) => Ok(Network::Unet(config.init(shape, conditions, &mut initializer)?)),
+            Self::AdmUnet(config) => Ok(Network::AdmUnet(config.init(shape, conditions, &mut initializer)?)),
+            Self::ScoreUnet(config) => Ok(Network::ScoreUnet(config.init(shape, conditions, &mut initializer)?)),
         }
     }
 
@@ -119,6 +132,8 @@ pub struct NetworkInput<'a> {
     pub far: Tensor<2>,
     /// The classes as rows of zeros and a one, `[batch, classes]`; a row of zeros has no class.
     pub classes: Option<Tensor<2>>,
+    /// How the images were deformed, `[batch, values]`; none if they were not.
+    pub deformation: Option<Tensor<2>>,
     /// Where dropout takes its masks from; none outside training.
     pub dropout: Option<&'a mut Dropout>,
 }

@@ -9,12 +9,20 @@ mod pfgmpp;
 use std::{borrow::Cow, collections::BTreeSet};
 
 use burn::tensor::{Device, Tensor, TensorData};
+use pfgm_data::Shape;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 pub use self::pfgm::{Calibration, FieldObjective};
-pub use pfgmpp::DenoisingObjective;
+pub use pfgmpp::{DenoisingObjective, Levels};
 
-use crate::{augmentation::Augmentation, field, precondition::Factors, random::Stream};
+use crate::{
+    augmentation::Augmentation,
+    deformation::{self, Deformation},
+    field,
+    precondition::{Factors, Output},
+    random::Stream,
+};
 
 /// The choice of an objective and its parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,6 +34,17 @@ pub enum Objective {
     /// Denoising (PFGM++, arXiv 2302.04265; EDM where D is infinite).
     #[serde(rename = "pfgm++")]
     Denoising(DenoisingObjective),
+}
+
+/// The noise that training points are made with.
+#[derive(Clone, Copy, Debug)]
+pub struct Noise {
+    /// D.
+    pub augmentation: Augmentation,
+    /// What the network says, which for score models also says how noise grows with time.
+    pub output: Output,
+    /// The lowest and the highest noise level of the flow.
+    pub range: (f64, f64),
 }
 
 /// Training points and what is true there.
@@ -44,38 +63,38 @@ pub struct Targets {
 /// The charges that an objective may look at.
 #[derive(Clone, Copy, Debug)]
 pub struct Charges<'a> {
-    /// N.
-    pub dim: usize,
-    /// The loss batch, `[batch, dim]`: the points that are perturbed.
+    /// The shape of a row.
+    pub shape: Shape,
+    /// The loss batch, `[batch, N]`: the points that are perturbed.
     pub batch: &'a [f32],
-    /// The field batch, `[charges, dim]`, which contains the loss batch; only that where the objective needs no other.
+    /// The field batch, `[charges, N]`, which contains the loss batch before it was deformed; only that where the objective needs
+    /// no other.
     pub field: &'a [f32],
     /// The class that the network is told of each item of the loss batch, if any.
     pub labels: &'a [Option<u32>],
     /// The class of each charge.
     pub field_labels: &'a [Option<u32>],
+    /// How each item of the loss batch was deformed; empty if none was.
+    pub deformations: &'a [Deformation],
 }
 
+/// What items have in common whose targets are made of the same charges: the class, and the deformation by what is told of it.
+type Kind = (Option<u32>, Option<[u32; deformation::LABELS]>);
+
 impl Charges<'_> {
-    /// `yhat` at points of the loss batch's items, `[batch, dim]`: the field-weighted mean of the charges of the item's class, or
-    /// of all charges where the network is told none.
+    /// `yhat` at points of the loss batch's items, `[batch, N]`: the field-weighted mean of the charges of the item's class, or
+    /// of all charges where the network is told none, deformed as the item is.
     fn means(&self, augmentation: Augmentation, x: &[f32], sigma: &[f64]) -> Vec<f32> {
-        let dim = self.dim;
+        let dim = self.shape.dim();
         let mut yhat = vec![0.0; x.len()];
-        let classes: BTreeSet<Option<u32>> = self.labels.iter().copied().collect();
-        for class in classes {
-            let items: Vec<usize> = (0..sigma.len()).filter(|&item| self.labels[item] == class).collect();
+        let kinds: Vec<Kind> = (0..sigma.len()).map(|item| self.kind(item)).collect();
+        for kind in kinds.iter().collect::<BTreeSet<_>>() {
+            let items: Vec<usize> = (0..sigma.len()).filter(|&item| kinds[item] == *kind).collect();
             let (x, sigma): (Vec<f32>, Vec<f64>) = (
                 items.iter().flat_map(|&item| &x[item * dim..(item + 1) * dim]).copied().collect(),
                 items.iter().map(|&item| sigma[item]).collect(),
             );
-            let charges: Cow<[f32]> = match class {
-                None => Cow::Borrowed(self.field),
-                Some(_) => {
-                    let rows = self.field.chunks_exact(dim).zip(self.field_labels);
-                    rows.filter(|(_, label)| **label == class).flat_map(|(row, _)| row).copied().collect()
-                }
-            };
+            let charges = self.charges_for(items[0]);
             let mut means = vec![0.0; x.len()];
             field::weighted_mean(augmentation, &x, &sigma, &charges, dim, &mut means);
             for (item, mean) in items.into_iter().zip(means.chunks_exact(dim)) {
@@ -83,6 +102,30 @@ impl Charges<'_> {
             }
         }
         yhat
+    }
+
+    fn kind(&self, item: usize) -> Kind {
+        let deformation = self.deformations.get(item).filter(|deformation| !deformation.is_none());
+        (self.labels[item], deformation.map(|deformation| deformation.labels.map(f32::to_bits)))
+    }
+
+    /// The charges that an item's target is made of.
+    fn charges_for(&self, item: usize) -> Cow<'_, [f32]> {
+        let (dim, class) = (self.shape.dim(), self.labels[item]);
+        let charges: Cow<[f32]> = match class {
+            None => Cow::Borrowed(self.field),
+            Some(_) => {
+                let rows = self.field.chunks_exact(dim).zip(self.field_labels);
+                rows.filter(|(_, label)| **label == class).flat_map(|(row, _)| row).copied().collect()
+            }
+        };
+        match self.deformations.get(item) {
+            Some(deformation) if !deformation.is_none() => {
+                let rows = charges.par_chunks_exact(dim).flat_map_iter(|row| deformation.apply(self.shape, row));
+                Cow::Owned(rows.collect())
+            }
+            _ => charges,
+        }
     }
 }
 
@@ -96,10 +139,10 @@ impl Objective {
     }
 
     /// Draws a training point for each charge of the loss batch from its item's own stream, and finds `yhat` there.
-    pub fn draw(&self, augmentation: Augmentation, charges: Charges, streams: &mut [Stream]) -> Targets {
+    pub fn draw(&self, noise: Noise, charges: Charges, streams: &mut [Stream]) -> Targets {
         match self {
-            Self::Field(objective) => objective.draw(augmentation, charges, streams),
-            Self::Denoising(objective) => objective.draw(augmentation, charges, streams),
+            Self::Field(objective) => objective.draw(noise.augmentation, charges, streams),
+            Self::Denoising(objective) => objective.draw(noise, charges, streams),
         }
     }
 

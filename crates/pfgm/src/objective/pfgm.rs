@@ -65,7 +65,7 @@ impl FieldObjective {
     }
 
     pub(super) fn draw(&self, augmentation: Augmentation, charges: Charges, streams: &mut [Stream]) -> Targets {
-        let dim = charges.dim;
+        let dim = charges.shape.dim();
         let (mut x, mut sigma) = (Vec::with_capacity(charges.batch.len()), Vec::new());
         for (y, rng) in charges.batch.chunks_exact(dim).zip(streams) {
             let (radius, level) = self.reach(augmentation, dim, rng);

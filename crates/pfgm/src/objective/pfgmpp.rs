@@ -1,22 +1,40 @@
 //! Denoising of Student-t noise: PFGM++'s perturbation objective (docs/equations.md, section 6).
 
 use burn::tensor::Tensor;
+use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
-use super::{Charges, Targets};
+use super::{Charges, Noise, Targets};
 use crate::{
-    augmentation::Augmentation,
     kernel,
     precondition::{Factors, column},
     random::Stream,
 };
+
+/// How noise levels are drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Levels {
+    /// `ln sigma ~ N(mean, std^2)`, as EDM and PFGM++ do.
+    #[default]
+    Normal,
+    /// At uniform times, as score models do: `ln sigma` uniform over the range of the flow, for VP and sub-VP `t` in [1e-5, 1].
+    Uniform,
+}
+
+fn is_default(levels: &Levels) -> bool {
+    *levels == Levels::Normal
+}
 
 /// `w |yhat(x, sigma) - y|^2` per coordinate, with `ln sigma ~ N(mean, std^2)` and `w = 1 / c_out^2`, which is
 /// `(sigma^2 + s_d^2) / (sigma s_d)^2` except for points far out: the network's own output is judged evenly everywhere.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DenoisingObjective {
+    /// How noise levels are drawn.
+    #[serde(skip_serializing_if = "is_default")]
+    pub levels: Levels,
     /// The mean of ln sigma.
     pub mean: f64,
     /// The standard deviation of ln sigma.
@@ -33,24 +51,29 @@ fn is_zero(count: &usize) -> bool {
 
 impl Default for DenoisingObjective {
     fn default() -> Self {
-        Self { mean: -1.2, std: 1.2, reference: 0 }
+        Self { levels: Levels::Normal, mean: -1.2, std: 1.2, reference: 0 }
     }
 }
 
 impl DenoisingObjective {
-    pub(super) fn draw(&self, augmentation: Augmentation, charges: Charges, streams: &mut [Stream]) -> Targets {
-        let dim = charges.dim;
+    pub(super) fn draw(&self, noise: Noise, charges: Charges, streams: &mut [Stream]) -> Targets {
+        let dim = charges.shape.dim();
         let mut targets = Targets { dim, x: Vec::new(), sigma: Vec::new(), yhat: charges.batch.to_vec() };
         for (y, rng) in charges.batch.chunks_exact(dim).zip(streams) {
-            let gauss: f64 = StandardNormal.sample(rng);
-            let sigma = (self.mean + self.std * gauss).exp();
+            let sigma = match self.levels {
+                Levels::Normal => {
+                    let gauss: f64 = StandardNormal.sample(rng);
+                    (self.mean + self.std * gauss).exp()
+                }
+                Levels::Uniform => noise.output.level_at(rng.random(), noise.range),
+            };
             let mut x: Vec<f64> = y.iter().map(|&value| f64::from(value)).collect();
-            kernel::perturb(augmentation, sigma, rng, &mut x);
+            kernel::perturb(noise.augmentation, sigma, rng, &mut x);
             targets.x.extend(x.iter().map(|&value| value as f32));
             targets.sigma.push(sigma);
         }
         if self.reference > 0 {
-            targets.yhat = charges.means(augmentation, &targets.x, &targets.sigma);
+            targets.yhat = charges.means(noise.augmentation, &targets.x, &targets.sigma);
         }
         targets
     }

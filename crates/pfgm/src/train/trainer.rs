@@ -10,6 +10,7 @@ use std::{
 use burn::tensor::{Device, Tensor, TensorData};
 use pfgm_data::{Dataset, flip_horizontally};
 use rand::RngExt;
+use rayon::prelude::*;
 
 use super::{
     checkpoint::{self, Checkpoint, CheckpointError, Group},
@@ -19,6 +20,7 @@ use super::{
 };
 use crate::{
     config::TrainConfig,
+    deformation::{self, Deformation},
     model::{ModelError, Record},
     network::{Dropout, Network, NetworkInput},
     objective::{Charges, Targets},
@@ -96,6 +98,8 @@ pub struct Trainer {
 struct Batch {
     targets: Targets,
     labels: Vec<Option<u32>>,
+    /// Empty where images are not deformed.
+    deformations: Vec<Deformation>,
 }
 
 impl Trainer {
@@ -312,13 +316,27 @@ impl Trainer {
                 labels[item] = None;
             }
         }
-        let batch = field.clone();
+        let (shape, probability) = (self.record.data.shape, train.augment);
+        let deformations: Vec<Deformation> = match probability > 0.0 {
+            true => streams.iter_mut().map(|rng| Deformation::draw(shape, probability, rng)).collect(),
+            false => Vec::new(),
+        };
+        let mut batch = field.clone();
+        let deformed = batch.par_chunks_exact_mut(dim).zip(&deformations);
+        deformed.for_each(|(row, deformation)| row.copy_from_slice(&deformation.apply(shape, row)));
         if let Some(count) = self.record.config.objective.field_batch() {
             field_labels.extend(self.add_other_charges(self.step, &rows, count, &mut field));
         }
-        let charges = Charges { dim, batch: &batch, field: &field, labels: &labels, field_labels: &field_labels };
-        let targets = self.record.config.objective.draw(self.record.augmentation(), charges, &mut streams);
-        Batch { targets, labels }
+        let charges = Charges {
+            shape,
+            batch: &batch,
+            field: &field,
+            labels: &labels,
+            field_labels: &field_labels,
+            deformations: &deformations,
+        };
+        let targets = self.record.config.objective.draw(self.record.noise(), charges, &mut streams);
+        Batch { targets, labels, deformations }
     }
 
     /// Reads the rows that fill a field batch of `count` up beside the loss batch, mirrored as often as that one is; returns
@@ -350,15 +368,16 @@ impl Trainer {
     /// The summed loss of some items of a batch, with the network as it is.
     fn loss(&self, batch: &Batch, items: std::ops::Range<usize>, masks: Option<Dropout>) -> Tensor<1> {
         let targets = batch.targets.slice(items.clone());
-        self.loss_at(&self.network, &targets, &batch.labels[items], masks, &self.device)
+        let deformations = batch.deformations.get(items.clone()).unwrap_or_default();
+        self.loss_at(&self.network, &targets, (&batch.labels[items], deformations), masks, &self.device)
     }
 
-    /// The summed loss of a network's estimate of `yhat` at training points.
+    /// The summed loss of a network's estimate of `yhat` at training points, when told of each item's class and deformation.
     fn loss_at(
         &self,
         network: &Network,
         targets: &Targets,
-        labels: &[Option<u32>],
+        (labels, deformations): (&[Option<u32>], &[Deformation]),
         mut masks: Option<Dropout>,
         device: &Device,
     ) -> Tensor<1> {
@@ -371,6 +390,7 @@ impl Trainer {
             noise: factor(|f| f.noise),
             far: factor(|f| f.far),
             classes: one_hot(labels, self.record.data.classes.len(), device),
+            deformation: told(deformations, device),
             dropout: masks.as_mut(),
         });
         if let Some(wanted) = parametrisation.targets(&targets.x, &targets.sigma, &targets.yhat) {
@@ -387,7 +407,7 @@ impl Trainer {
     fn held_out_loss(&self) -> Option<f64> {
         let data = self.held_out.as_ref()?;
         let (network, device) = (self.averaged(), self.device.clone().inner());
-        let (dim, objective) = (self.record.dim(), &self.record.config.objective);
+        let objective = &self.record.config.objective;
         let rows: Vec<usize> = (0..data.len()).collect();
         // Steps of training end long before this one.
         let step = u64::MAX;
@@ -405,11 +425,25 @@ impl Trainer {
                 .iter()
                 .map(|&row| stream(self.record.config.train.seed, Purpose::Perturbation, step, row as u64))
                 .collect();
-            let charges = Charges { dim, batch: &batch, field: &field, labels: &labels, field_labels: &field_labels };
-            let targets = objective.draw(self.record.augmentation(), charges, &mut streams);
-            let loss = self.loss_at(&network, &targets, &labels, None, &device);
+            let charges = Charges {
+                shape: self.record.data.shape,
+                batch: &batch,
+                field: &field,
+                labels: &labels,
+                field_labels: &field_labels,
+                deformations: &[],
+            };
+            let targets = objective.draw(self.record.noise(), charges, &mut streams);
+            let loss = self.loss_at(&network, &targets, (&labels, &[]), None, &device);
             total += f64::from(loss.into_scalar::<f32>());
         }
         Some(total / data.len() as f64)
     }
+}
+
+/// What a network is told of how images were deformed, `[batch, values]`.
+fn told(deformations: &[Deformation], device: &Device) -> Option<Tensor<2>> {
+    let values: Vec<f32> = deformations.iter().flat_map(|deformation| deformation.labels).collect();
+    let shape = [deformations.len(), deformation::LABELS];
+    (!deformations.is_empty()).then(|| Tensor::from_data(TensorData::new(values, shape), device))
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::blocks::Resample;
 use crate::network::{
-    NetworkError, NetworkInput,
+    Conditions, NetworkError, NetworkInput,
     layers::{Conv, Dropout, GroupNorm, Initializer, Linear, dropout},
 };
 
@@ -53,6 +53,7 @@ pub struct AdmUnet {
     first: Linear,
     second: Linear,
     classes: Option<Linear>,
+    deformation: Option<Linear>,
     input: Conv,
     down: Vec<Block>,
     middle: Vec<Block>,
@@ -98,7 +99,7 @@ impl AdmUnetConfig {
     pub(in crate::network) fn init(
         &self,
         shape: Shape,
-        classes: usize,
+        conditions: Conditions,
         init: &mut Initializer,
     ) -> Result<AdmUnet, NetworkError> {
         let size = super::check(shape, self.width, &self.multipliers, self.blocks)?;
@@ -109,7 +110,11 @@ impl AdmUnetConfig {
         let wide = 4 * self.width;
         let first = Linear::new(self.width, wide, 1.0, init);
         let second = Linear::new(wide, wide, 1.0, init);
-        let labels = (classes > 0).then(|| Linear::without_bias(classes, wide, init));
+        let told = |values: usize, outputs: usize, init: &mut Initializer| {
+            (values > 0).then(|| Linear::without_bias(values, outputs, init))
+        };
+        let classes = told(conditions.classes, wide, init);
+        let deformation = told(conditions.deformation, self.width, init);
         let input = Conv::new(3, size[2], self.width, 1.0, init);
         let (mut down, mut remembered, mut channels) = (Vec::new(), vec![self.width], self.width);
         for (level, multiplier) in self.multipliers.iter().enumerate() {
@@ -142,7 +147,7 @@ impl AdmUnetConfig {
         let norm = norm(channels, init);
         let output = Conv::new(3, channels, size[2], 1e-5, init);
         let width = self.width;
-        Ok(AdmUnet { first, second, classes: labels, input, down, middle, up, norm, output, size, width, joins })
+        Ok(AdmUnet { first, second, classes, deformation, input, down, middle, up, norm, output, size, width, joins })
     }
 
     fn block(&self, inputs: usize, outputs: usize, resample: Resample, attends: bool, init: &mut Initializer) -> Block {
@@ -203,13 +208,16 @@ impl AdmUnet {
     }
 
     /// # Shapes
-    /// `level`: `[batch, 1]`, `classes`: `[batch, classes]`, result: `[batch, 4 width]`
-    fn embed(&self, level: Tensor<2>, classes: Option<Tensor<2>>) -> Tensor<2> {
+    /// `level`: `[batch, 1]`, `classes`: `[batch, classes]`, `deformation`: `[batch, values]`, result: `[batch, 4 width]`
+    fn embed(&self, level: Tensor<2>, classes: Option<Tensor<2>>, deformation: Option<Tensor<2>>) -> Tensor<2> {
         let half = self.width / 2;
         let rate = |k: usize| 10_000_f64.powf(-(k as f64) / half as f64) as f32;
         let frequencies = TensorData::new((0..half).map(rate).collect::<Vec<_>>(), [1, half]);
         let angles = level.clone() * Tensor::from_data(frequencies, &level.device());
-        let waves = Tensor::cat(vec![angles.clone().cos(), angles.sin()], 1);
+        let mut waves = Tensor::cat(vec![angles.clone().cos(), angles.sin()], 1);
+        if let (Some(linear), Some(deformation)) = (&self.deformation, deformation) {
+            waves = waves + linear.forward(deformation);
+        }
         let embedding = self.second.forward(silu(self.first.forward(waves)));
         silu(match (&self.classes, classes) {
             (Some(linear), Some(classes)) => embedding + linear.forward(classes),
@@ -222,7 +230,7 @@ impl AdmUnet {
     pub(in crate::network) fn forward(&self, mut input: NetworkInput) -> Tensor<2> {
         let [batch, dim] = input.x.dims();
         let [height, width, channels] = self.size;
-        let embedding = self.embed(input.noise, input.classes);
+        let embedding = self.embed(input.noise, input.classes, input.deformation);
         let mut x = self.input.forward(input.x.reshape([batch, height, width, channels]));
         let mut remembered = vec![x.clone()];
         for block in &self.down {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::blocks::{Block, BlockConfig, Resample};
 use crate::network::{
-    NetworkError, NetworkInput,
+    Conditions, NetworkError, NetworkInput,
     embedding::Embedding,
     layers::{Conv, GroupNorm, Initializer},
 };
@@ -56,12 +56,12 @@ impl UnetConfig {
     pub(in crate::network) fn init(
         &self,
         shape: Shape,
-        classes: usize,
+        conditions: Conditions,
         init: &mut Initializer,
     ) -> Result<Unet, NetworkError> {
         let size = super::check(shape, self.width, &self.multipliers, self.blocks)?;
         let embedding_width = 4 * self.width;
-        let embedding = Embedding::new(self.width, embedding_width, classes, init);
+        let embedding = Embedding::new(self.width, embedding_width, conditions, init);
         let block = |inputs, outputs, resample, attention| BlockConfig {
             inputs,
             outputs,
@@ -120,7 +120,7 @@ impl Unet {
     pub(in crate::network) fn forward(&self, mut input: NetworkInput) -> Tensor<2> {
         let [batch, dim] = input.x.dims();
         let [height, width, channels] = self.size;
-        let embedding = self.embedding.forward(input.noise, input.far, input.classes);
+        let embedding = self.embedding.forward(input.noise, input.far, input.classes, input.deformation);
         let mut x = self.input.forward(input.x.reshape([batch, height, width, channels]));
         let mut remembered = vec![x.clone()];
         for block in &self.down {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::blocks::{Attention, Block, BlockConfig, Resample};
 use crate::network::{
-    NetworkError, NetworkInput,
+    Conditions, NetworkError, NetworkInput,
     layers::{Conv, GroupNorm, Initializer, Linear},
 };
 
@@ -75,6 +75,7 @@ pub struct ScoreUnet {
     /// Random frequencies, which do not learn.
     frequencies: Option<Param<Tensor<1>>>,
     classes: Option<Linear>,
+    deformation: Option<Linear>,
     first: Linear,
     second: Linear,
     input: Conv,
@@ -106,7 +107,7 @@ impl ScoreUnetConfig {
     pub(in crate::network) fn init(
         &self,
         shape: Shape,
-        classes: usize,
+        conditions: Conditions,
         init: &mut Initializer,
     ) -> Result<ScoreUnet, NetworkError> {
         let size = super::check(shape, self.width, &self.multipliers, self.blocks)?;
@@ -126,7 +127,9 @@ impl ScoreUnetConfig {
             LevelEmbedding::Fourier => Some(init.normal(self.width, self.fourier_scale as f32)),
         };
         let embedded = if frequencies.is_some() { 2 * self.width } else { self.width };
-        let classes = (classes > 0).then(|| Linear::without_bias(classes, embedded, init));
+        let told =
+            |values: usize, init: &mut Initializer| (values > 0).then(|| Linear::without_bias(values, embedded, init));
+        let (classes, deformation) = (told(conditions.classes, init), told(conditions.deformation, init));
         let first = Linear::new(embedded, wide, 1.0, init);
         let second = Linear::new(wide, wide, 1.0, init);
         let input = Conv::new(3, size[2], self.width, 1.0, init);
@@ -173,6 +176,7 @@ impl ScoreUnetConfig {
         Ok(ScoreUnet {
             frequencies,
             classes,
+            deformation,
             first,
             second,
             input,
@@ -201,8 +205,8 @@ impl ScoreUnet {
     }
 
     /// # Shapes
-    /// `level`: `[batch, 1]`, `classes`: `[batch, classes]`, result: `[batch, 4 width]`
-    fn embed(&self, level: Tensor<2>, classes: Option<Tensor<2>>) -> Tensor<2> {
+    /// `level`: `[batch, 1]`, `classes`: `[batch, classes]`, `deformation`: `[batch, values]`, result: `[batch, 4 width]`
+    fn embed(&self, level: Tensor<2>, classes: Option<Tensor<2>>, deformation: Option<Tensor<2>>) -> Tensor<2> {
         let angles = match &self.frequencies {
             Some(frequencies) => {
                 let frequencies = frequencies.val().detach().mul_scalar(std::f64::consts::TAU);
@@ -222,6 +226,9 @@ impl ScoreUnet {
             let count = classes.dims()[1] as f64;
             waves = waves + linear.forward(classes.mul_scalar(count.sqrt()));
         }
+        if let (Some(linear), Some(deformation)) = (&self.deformation, deformation) {
+            waves = waves + linear.forward(deformation);
+        }
         silu(self.second.forward(silu(self.first.forward(waves))))
     }
 
@@ -233,7 +240,7 @@ impl ScoreUnet {
     pub(in crate::network) fn forward(&self, mut input: NetworkInput) -> Tensor<2> {
         let [batch, dim] = input.x.dims();
         let [height, width, channels] = self.size;
-        let embedding = self.embed(input.noise, input.classes);
+        let embedding = self.embed(input.noise, input.classes, input.deformation);
         let image = input.x.reshape([batch, height, width, channels]);
         let mut x = self.input.forward(image.clone());
         let mut remembered = vec![x.clone()];

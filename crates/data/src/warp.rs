@@ -1,0 +1,189 @@
+//! Images mapped by an affine map of the plane: turned, stretched, moved, mirrored.
+
+use crate::Shape;
+
+/// `p -> matrix p + shift`, in pixels from the centre of an image: x to the right, y down.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Affine {
+    /// Rows of the linear part.
+    pub matrix: [[f64; 2]; 2],
+    /// What is added, `[x, y]`.
+    pub shift: [f64; 2],
+}
+
+impl Affine {
+    /// What changes nothing.
+    pub const IDENTITY: Self = Self { matrix: [[1.0, 0.0], [0.0, 1.0]], shift: [0.0, 0.0] };
+
+    /// A stretch along both axes.
+    pub fn stretch(x: f64, y: f64) -> Self {
+        Self { matrix: [[x, 0.0], [0.0, y]], shift: [0.0, 0.0] }
+    }
+
+    /// A turn by an angle in radians, from x towards y.
+    pub fn turn(angle: f64) -> Self {
+        let (sin, cos) = angle.sin_cos();
+        Self { matrix: [[cos, -sin], [sin, cos]], shift: [0.0, 0.0] }
+    }
+
+    /// A move.
+    pub fn shift(x: f64, y: f64) -> Self {
+        Self { shift: [x, y], ..Self::IDENTITY }
+    }
+
+    /// This map, then another one.
+    #[must_use]
+    pub fn then(self, next: Self) -> Self {
+        let [[a, b], [c, d]] = self.matrix;
+        let column = |p: [f64; 2]| next.linear(p);
+        let ([xx, yx], [xy, yy]) = (column([a, c]), column([b, d]));
+        let [x, y] = next.linear(self.shift);
+        Self { matrix: [[xx, xy], [yx, yy]], shift: [x + next.shift[0], y + next.shift[1]] }
+    }
+
+    fn linear(self, [x, y]: [f64; 2]) -> [f64; 2] {
+        let [[a, b], [c, d]] = self.matrix;
+        [a * x + b * y, c * x + d * y]
+    }
+
+    /// The map that undoes this one.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn inverse(self) -> Self {
+        let [[a, b], [c, d]] = self.matrix;
+        let area = a * d - b * c;
+        assert!(area != 0.0, "an affine map that flattens the plane has no inverse");
+        let matrix = [[d / area, -b / area], [-c / area, a / area]];
+        let back = Self { matrix, shift: [0.0, 0.0] };
+        let [x, y] = back.linear(self.shift);
+        Self { matrix, shift: [-x, -y] }
+    }
+}
+
+/// Lobes of the windowed sinc.
+const LOBES: f64 = 3.0;
+
+/// The windowed sinc of Lanczos: one at 0, zero at other whole numbers.
+fn lanczos(x: f64) -> f64 {
+    let sinc = |x: f64| {
+        let angle = std::f64::consts::PI * x;
+        if angle.abs() < 1e-9 { 1.0 } else { angle.sin() / angle }
+    };
+    if x.abs() < LOBES { sinc(x) * sinc(x / LOBES) } else { 0.0 }
+}
+
+/// Which of `len` pixels stands at a place beyond the border, where the image goes on as its mirror image around the last pixel.
+fn mirrored(at: i64, len: usize) -> usize {
+    let period = 2 * (len as i64 - 1).max(1);
+    let at = at.rem_euclid(period).min(period);
+    if at < len as i64 { at as usize } else { (period - at) as usize }
+}
+
+/// The pixels around a place on an axis, and what each counts; `spread` is 1, or more where the image shrinks.
+fn taps(place: f64, spread: f64, len: usize) -> Vec<(usize, f64)> {
+    let (first, last) = ((place - LOBES * spread).ceil() as i64, (place + LOBES * spread).floor() as i64);
+    let weights = (first..=last).map(|at| (mirrored(at, len), lanczos((at as f64 - place) / spread)));
+    weights.filter(|&(_, weight)| weight != 0.0).collect()
+}
+
+/// An image mapped by `map`, as a new image: sampled with a windowed sinc, mirrored at its borders.
+///
+/// # Shapes
+/// `image` and the result: rows of `shape`
+///
+/// # Panics
+/// When `shape` is no image, or the map flattens it.
+pub fn warp(shape: Shape, image: &[f32], map: Affine) -> Vec<f32> {
+    let Shape::Image { height, width, channels } = shape else { panic!("warp: {shape} is no image") };
+    let back = map.inverse();
+    let centre = [(width as f64 - 1.0) / 2.0, (height as f64 - 1.0) / 2.0];
+    let [[a, b], [c, d]] = back.matrix;
+    let spread = (a * d - b * c).abs().sqrt().max(1.0);
+    let mut result = vec![0.0_f32; image.len()];
+    let mut sum = vec![0.0_f64; channels];
+    for (pixel, out) in result.chunks_exact_mut(channels).enumerate() {
+        let [x, y] = back.linear([(pixel % width) as f64 - centre[0], (pixel / width) as f64 - centre[1]]);
+        let columns = taps(x + back.shift[0] + centre[0], spread, width);
+        let rows = taps(y + back.shift[1] + centre[1], spread, height);
+        let mut total = 0.0;
+        sum.fill(0.0);
+        for &(row, of_row) in &rows {
+            for &(column, of_column) in &columns {
+                let weight = of_row * of_column;
+                total += weight;
+                let from = &image[(row * width + column) * channels..][..channels];
+                sum.iter_mut().zip(from).for_each(|(sum, &value)| *sum += weight * f64::from(value));
+            }
+        }
+        out.iter_mut().zip(&sum).for_each(|(out, sum)| *out = (sum / total) as f32);
+    }
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flip_horizontally;
+
+    const SHAPE: Shape = Shape::Image { height: 6, width: 5, channels: 2 };
+
+    fn image() -> Vec<f32> {
+        (0..60).map(|at| ((at * 37) % 23) as f32 - 11.0).collect()
+    }
+
+    fn assert_close(a: &[f32], b: &[f32]) {
+        assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-4), "{a:?} against {b:?}");
+    }
+
+    #[test]
+    fn mirroring_and_moving_by_whole_pixels_are_exact() {
+        let mut flipped = image();
+        flip_horizontally(SHAPE, &mut flipped);
+        assert_close(&warp(SHAPE, &image(), Affine::stretch(-1.0, 1.0)), &flipped);
+        assert_close(&warp(SHAPE, &image(), Affine::IDENTITY), &image());
+        // One to the right and two down.
+        let moved = warp(SHAPE, &image(), Affine::shift(1.0, 2.0));
+        for row in 2..6 {
+            assert_close(&moved[(row * 5 + 1) * 2..(row + 1) * 10], &image()[(row - 2) * 10..(row - 2) * 10 + 8]);
+        }
+    }
+
+    #[test]
+    fn maps_follow_one_another() {
+        let map = Affine::stretch(1.2, 0.9).then(Affine::turn(0.4)).then(Affine::shift(1.0, -0.5));
+        let [x, y] = map.linear([2.0, 1.0]);
+        let (sin, cos) = 0.4_f64.sin_cos();
+        assert!((x + map.shift[0] - (2.4 * cos - 0.9 * sin + 1.0)).abs() < 1e-12);
+        assert!((y + map.shift[1] - (2.4 * sin + 0.9 * cos - 0.5)).abs() < 1e-12);
+        let nothing = map.then(map.inverse());
+        let parts = [nothing.matrix[0], nothing.matrix[1], nothing.shift];
+        for (found, wanted) in parts.iter().flatten().zip([1.0, 0.0, 0.0, 1.0, 0.0, 0.0]) {
+            assert!((found - wanted).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn a_smooth_image_turns_smoothly() {
+        // A blob beside the centre goes where the map says, and keeps its height.
+        let shape = Shape::Image { height: 33, width: 33, channels: 1 };
+        let blob = |cx: f64, cy: f64| -> Vec<f32> {
+            let value = |at: usize| {
+                let (x, y) = ((at % 33) as f64 - 16.0 - cx, (at / 33) as f64 - 16.0 - cy);
+                (-(x * x + y * y) / 18.0).exp() as f32
+            };
+            (0..33 * 33).map(value).collect()
+        };
+        let (sin, cos) = 0.7_f64.sin_cos();
+        let turned = warp(shape, &blob(5.0, 1.0), Affine::turn(0.7));
+        let expected = blob(5.0 * cos - sin, 5.0 * sin + cos);
+        // Corners come from beyond the border, where the blob's mirror image is.
+        let inside = |at: &usize| (at % 33).abs_diff(16).pow(2) + (at / 33).abs_diff(16).pow(2) <= 16 * 16;
+        let error = (0..33 * 33).filter(inside).map(|at| (turned[at] - expected[at]).abs()).fold(0.0, f32::max);
+        assert!(error < 4e-3, "{error}");
+        // Half the size: half the width of the blob, brightness as before.
+        let small = warp(shape, &blob(0.0, 0.0), Affine::stretch(0.5, 0.5));
+        assert!((small[16 * 33 + 16] - 1.0).abs() < 0.1 && (small[16 * 33 + 19] - (-2.0_f32).exp()).abs() < 0.05);
+    }
+}
