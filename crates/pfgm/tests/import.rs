@@ -6,13 +6,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use burn::tensor::{Tensor, TensorData};
 use pfgm::{
     augmentation::Augmentation,
     field::ExactField,
     flow::{Counted, Denoiser, Flow, Query},
     import::{Imported, Method, Request, import, released_names},
-    network::Network,
-    precondition::{Arithmetic, NetworkDenoiser, Output},
+    network::{Network, NetworkInput},
+    precondition::{Arithmetic, NetworkDenoiser, Output, one_hot},
     solver::{self, Method as Solver, SolverConfig, released},
     weights,
 };
@@ -199,7 +200,7 @@ fn denoiser_and_samples_of_pfgmpp() {
 
 #[test]
 fn denoisers_of_edm_in_other_forms() {
-    for name in ["edm_ncsnpp", "edm_adm"] {
+    for name in ["edm_ncsnpp", "edm_ddpmpp", "edm_adm"] {
         let request = Request { method: Some(Method::Edm), ..Request::default() };
         let (imported, mut denoiser) = read(&format!("{name}.pth"), &request);
         assert_eq!(imported.record.augmentation(), Augmentation::Infinite);
@@ -208,6 +209,27 @@ fn denoisers_of_edm_in_other_forms() {
         let sigma: Vec<f64> = case["sigma"].values.iter().map(|&sigma| f64::from(sigma)).collect();
         let found = difference(&yhat(&denoiser, &rows(&case["x"]), &sigma), &rows(&case["denoised"]));
         assert!(found < 1e-4, "{name}: {found:.1e}");
+        // What it says when it is told of deformations.
+        let told = &case["deformed"];
+        let points = rows(&case["x"]);
+        let x = points.chunks_exact(denoiser.dim).zip(&sigma).map(|(x, sigma)| {
+            let factor = 1.0 / (sigma * sigma + 0.25).sqrt();
+            x.iter().map(|x| (x * factor) as f32).collect::<Vec<_>>()
+        });
+        let x: Vec<f32> = x.flatten().collect();
+        let (device, labels) = (denoiser.device.clone(), one_hot(&[Some(2), Some(0)], 3, &denoiser.device));
+        let input = NetworkInput {
+            x: Tensor::from_data(TensorData::new(x, [2, denoiser.dim]), &device),
+            noise: Tensor::from_data([[sigma[0].ln() as f32 / 4.0], [sigma[1].ln() as f32 / 4.0]], &device),
+            far: Tensor::zeros([2, 1], &device),
+            classes: labels,
+            deformation: Some(Tensor::from_data(TensorData::new(told.values.clone(), [2, 9]), &device)),
+            dropout: None,
+        };
+        let raw: Vec<f32> = denoiser.network.forward(input).into_data().try_to_vec().unwrap();
+        let raw: Vec<f64> = raw.into_iter().map(f64::from).collect();
+        let found = difference(&raw, &rows(&case["raw_deformed"]));
+        assert!(found < 1e-4, "{name}, told of deformations: {found:.1e}");
     }
 }
 

@@ -58,10 +58,12 @@ def block(name, x, embedding, outputs, how=None, attends=False):
     return x
 
 
-def network(x, noise, labels):
+def network(x, noise, labels, deformed=None):
     half = WIDTH // 2
     angles = torch.outer(noise, (1 / 10000) ** (torch.arange(half) / half))
     embedding = torch.cat([angles.cos(), angles.sin()], 1)
+    if deformed is not None:
+        embedding = embedding + linear("map_augment", deformed, WIDTH, bias=False)
     embedding = linear("map_layer1", F.silu(linear("map_layer0", embedding, 4 * WIDTH)), 4 * WIDTH)
     embedding = F.silu(embedding + linear("map_label", labels, 4 * WIDTH, bias=False))
     skips = []
@@ -92,5 +94,7 @@ with torch.no_grad():
     total = sigma**2 + data**2
     raw = network(x / total.sqrt()[:, None, None, None], sigma.log() / 4, labels)
     denoised = (data**2 / total)[:, None, None, None] * x + (sigma * data / total.sqrt())[:, None, None, None] * raw
+    deformed = torch.randn(2, 9)
+    raw_deformed = network(x / total.sqrt()[:, None, None, None], sigma.log() / 4, labels, deformed)
     torch.save({"ema": {f"model.{name}": value for name, value in weights.items()}}, "edm_adm.pth")
-    np.savez("edm_adm.npz", x=x, sigma=sigma, labels=labels, denoised=denoised)
+    np.savez("edm_adm.npz", x=x, sigma=sigma, labels=labels, denoised=denoised, deformed=deformed, raw_deformed=raw_deformed)

@@ -1,19 +1,23 @@
-"""Made edm_ncsnpp.pth and edm_ncsnpp.npz: EDM's network in its NCSN++ form (arXiv 2206.00364, appendix F), small, with random
-weights under the released names, and what it gives. Written from the description, not from the released code.
+"""Made edm_ncsnpp.pth and edm_ncsnpp.npz, edm_ddpmpp.pth and edm_ddpmpp.npz: EDM's network in its NCSN++ and DDPM++ forms (arXiv
+2206.00364, appendix F), small, with random weights under the released names, and what it gives. Written from the description, not
+from the released code.
 
-    python3 edm_ncsnpp.py
+    python3 edm_songunet.py ncsnpp && python3 edm_songunet.py ddpmpp
 """
 import math
+import sys
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 torch.manual_seed(0)
+FORM = sys.argv[1]
+NCSNPP = FORM == "ncsnpp"
 WIDTH, MULTIPLIERS, SIZE, ATTENTION, CLASSES, CHANNELS = 8, (1, 2), 8, (4,), 3, 3
 HALF = math.sqrt(0.5)
 weights = {}
-taps = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
+taps = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8 if NCSNPP else torch.tensor([0.5, 0.5])
 square = torch.outer(taps, taps)[None, None]
 
 
@@ -24,8 +28,8 @@ def random(name, *shape, near=0.0):
     return weights[name]
 
 
-def linear(name, x, outputs):
-    return F.linear(x, random(f"{name}.weight", outputs, x.shape[1]), random(f"{name}.bias", outputs))
+def linear(name, x, outputs, bias=True):
+    return F.linear(x, random(f"{name}.weight", outputs, x.shape[1]), random(f"{name}.bias", outputs) if bias else None)
 
 
 def conv(name, x, outputs, size):
@@ -38,7 +42,7 @@ def norm(name, x):
     return F.group_norm(x, groups, random(f"{name}.weight", channels, near=1.0), random(f"{name}.bias", channels), eps=1e-6)
 
 
-def blur(x, stride=1, pad=1):
+def blur(x, stride=1, pad=len(taps) // 2 - 1):
     return F.conv2d(x, square.repeat(x.shape[1], 1, 1, 1), stride=stride, padding=pad, groups=x.shape[1])
 
 
@@ -46,7 +50,7 @@ def resized(x, how):
     if how == "down":
         return blur(x, stride=2)
     if how == "up":
-        return F.conv_transpose2d(x, 4 * square.repeat(x.shape[1], 1, 1, 1), stride=2, padding=1, groups=x.shape[1])
+        return F.conv_transpose2d(x, 4 * square.repeat(x.shape[1], 1, 1, 1), stride=2, padding=len(taps) // 2 - 1, groups=x.shape[1])
     return x
 
 
@@ -69,11 +73,16 @@ def block(name, x, embedding, outputs, how=None, attends=False):
     return x
 
 
-def network(x, noise, labels):
-    frequencies = weights.setdefault("map_noise.freqs", 16 * torch.randn(WIDTH))
-    angles = torch.outer(noise, 2 * math.pi * frequencies)
+def network(x, noise, labels, deformed=None):
+    if NCSNPP:
+        frequencies = 2 * math.pi * weights.setdefault("map_noise.freqs", 16 * torch.randn(WIDTH))
+    else:
+        frequencies = 10000 ** -(torch.arange(WIDTH // 2) / (WIDTH // 2 - 1))
+    angles = torch.outer(noise, frequencies)
     embedding = torch.cat([angles.sin(), angles.cos()], 1)
-    embedding = embedding + linear("map_label", labels * math.sqrt(CLASSES), 2 * WIDTH)
+    if deformed is not None:
+        embedding = embedding + linear("map_augment", deformed, embedding.shape[1], bias=False)
+    embedding = embedding + linear("map_label", labels * math.sqrt(CLASSES), embedding.shape[1])
     embedding = F.silu(linear("map_layer1", F.silu(linear("map_layer0", embedding, 4 * WIDTH)), 4 * WIDTH))
     aux, skips = x, []
     for level, multiplier in enumerate(MULTIPLIERS):
@@ -83,6 +92,11 @@ def network(x, noise, labels):
             x = conv(f"{name}_conv", x, WIDTH, 3)
         else:
             x = block(f"{name}_down", x, embedding, x.shape[1], "down")
+            if not NCSNPP:
+                skips.append(x)
+                x = block(f"{name}_block0", x, embedding, multiplier * WIDTH, attends=side in ATTENTION)
+                skips.append(x)
+                continue
             # Convolved with zeros far enough around that the blur afterwards sees all of it.
             rung = f"{name}_aux_residual"
             weights[f"{rung}.resample_filter"] = square
@@ -115,5 +129,7 @@ with torch.no_grad():
     scaled = x / total.sqrt()[:, None, None, None]
     raw = network(scaled, sigma.log() / 4, labels)
     denoised = (data**2 / total)[:, None, None, None] * x + (sigma * data / total.sqrt())[:, None, None, None] * raw
-    torch.save({"ema": {f"model.{name}": value for name, value in weights.items()}}, "edm_ncsnpp.pth")
-    np.savez("edm_ncsnpp.npz", x=x, sigma=sigma, labels=labels, denoised=denoised)
+    deformed = torch.randn(2, 9)
+    raw_deformed = network(scaled, sigma.log() / 4, labels, deformed)
+    torch.save({"ema": {f"model.{name}": value for name, value in weights.items()}}, f"edm_{FORM}.pth")
+    np.savez(f"edm_{FORM}.npz", x=x, sigma=sigma, labels=labels, denoised=denoised, deformed=deformed, raw_deformed=raw_deformed)
