@@ -254,17 +254,18 @@ impl Config {
                 }
             }
         }
+        let radial = self.network.is_radial();
+        if radial != matches!(flow.output, Output::Field { .. }) {
+            let problem = "a radial component, which score-unet and ncsnv2 have, goes with flow.output.kind = \"field\", and only \
+                           with that";
+            return fail("network.radial", radial.to_string(), problem);
+        }
         let dropout = match &self.network {
             NetworkConfig::Mlp(mlp) => mlp.dropout,
             NetworkConfig::Unet(unet) => unet.dropout,
             NetworkConfig::AdmUnet(unet) => unet.dropout,
-            NetworkConfig::ScoreUnet(unet) => {
-                if unet.radial != matches!(flow.output, Output::Field { .. }) {
-                    let problem = "a radial component goes with flow.output.kind = \"field\", and only with that";
-                    return fail("network.radial", unet.radial.to_string(), problem);
-                }
-                unet.dropout
-            }
+            NetworkConfig::ScoreUnet(unet) => unet.dropout,
+            NetworkConfig::Ncsnv2(_) => 0.0,
         };
         share("network.dropout", dropout)?;
         counted("train.steps", train.steps)?;

@@ -176,7 +176,9 @@ impl Record {
     pub fn parametrisation(&self) -> Parametrisation {
         let logarithmic = match &self.config.network {
             NetworkConfig::ScoreUnet(network) => network.embedding == LevelEmbedding::Fourier,
-            NetworkConfig::Mlp(_) | NetworkConfig::Unet(_) | NetworkConfig::AdmUnet(_) => false,
+            NetworkConfig::Mlp(_) | NetworkConfig::Unet(_) | NetworkConfig::AdmUnet(_) | NetworkConfig::Ncsnv2(_) => {
+                false
+            }
         };
         let (output, arithmetic) = (self.config.flow.output, Arithmetic::Exact);
         Parametrisation { output, precondition: self.precondition(), logarithmic, arithmetic }

@@ -234,6 +234,25 @@ fn denoisers_of_edm_in_other_forms() {
 }
 
 #[test]
+fn scores_of_ncsnv2() {
+    let (imported, denoiser) = read("ncsnv2.pth", &Request { size: Some([10, 6]), ..Request::default() });
+    // From 0.01 to 50 in images of [0, 1].
+    let (lowest, highest) = imported.record.range();
+    assert!((lowest - 0.02).abs() < 1e-6 && (highest - 100.0).abs() < 1e-3);
+    let case = case("ncsnv2.npz");
+    let (x, sigma) = (rows(&case["x"]), &case["sigma"].values);
+    let sigma: Vec<f64> = sigma.iter().map(|&sigma| f64::from(sigma)).collect();
+    let yhat = yhat(&denoiser, &x, &sigma);
+    let per_row = x.chunks_exact(denoiser.dim).zip(yhat.chunks_exact(denoiser.dim)).zip(&sigma);
+    let score: Vec<f64> =
+        per_row.flat_map(|((x, y), sigma)| x.iter().zip(y).map(move |(x, y)| (y - x) / (sigma * sigma))).collect();
+    for (found, expected) in score.chunks_exact(denoiser.dim).zip(rows(&case["score"]).chunks_exact(denoiser.dim)) {
+        let found = difference(found, expected);
+        assert!(found < 1e-4, "{found:.1e}");
+    }
+}
+
+#[test]
 fn exact_arithmetic_agrees_with_the_networks_own_component_where_the_field_is_one() {
     // A field of one charge: both ways to v_z must give the same yhat, the charge.
     let (dim, gamma) = (12, 5.0);

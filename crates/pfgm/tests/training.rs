@@ -12,7 +12,8 @@ use pfgm::{
     flow::{Denoiser, Flow, Query},
     model::Record,
     network::{
-        AdmUnetConfig, Conditions, LevelEmbedding, MlpConfig, NetworkConfig, NetworkInput, ScoreUnetConfig, UnetConfig,
+        AdmUnetConfig, Conditions, LevelEmbedding, MlpConfig, Ncsnv2Config, NetworkConfig, NetworkInput,
+        ScoreUnetConfig, UnetConfig,
     },
     objective::{Charges, DenoisingObjective, FieldObjective, Levels, Noise, Objective},
     precondition::{Output, Parametrisation},
@@ -239,21 +240,25 @@ fn every_published_network_and_output_learns() {
     let radial = ScoreUnetConfig { radial: true, ..ScoreUnetConfig::default() };
     let adm = AdmUnetConfig { width: 8, multipliers: vec![1, 2], blocks: 1, attention: vec![4], head: 8, dropout: 0.0 };
     let field = Objective::Field(FieldObjective { field_batch: 256, ..FieldObjective::default() });
+    let ncsnv2 = |radial| NetworkConfig::Ncsnv2(Ncsnv2Config { width: 8, multipliers: vec![1, 1, 1, 1], radial });
     let (beta_min, beta_max) = (0.1, 20.0);
     for (network, output, augmentation, objective) in [
-        (score(radial), Output::Field { gamma: 5.0 }, Finite(1.0), field),
+        (score(radial), Output::Field { gamma: 5.0 }, Finite(1.0), field.clone()),
         (score(ncsnpp.clone()), Output::Ve { scaled: true }, Infinite, Objective::default()),
         (score(ScoreUnetConfig::default()), Output::Vp { beta_min, beta_max }, Infinite, Objective::default()),
         (score(ScoreUnetConfig::default()), Output::SubVp { beta_min, beta_max }, Infinite, Objective::default()),
         (score(ncsnpp), Output::Edm, Finite(128.0), Objective::default()),
         (NetworkConfig::AdmUnet(adm), Output::Edm, Finite(128.0), Objective::default()),
+        (ncsnv2(false), Output::Edm, Infinite, Objective::default()),
+        (ncsnv2(false), Output::Vp { beta_min, beta_max }, Infinite, Objective::default()),
+        (ncsnv2(true), Output::Field { gamma: 5.0 }, Finite(1.0), field),
     ] {
         let what = format!("{network:?}, {output:?}");
         let mut config = Config { network, objective, ..Config::default() };
         config.flow.augmentation = augmentation;
         config.flow.output = output;
         config.data.source = "digits".into();
-        config.data.conditional = true;
+        config.data.conditional = !matches!(config.network, NetworkConfig::Ncsnv2(_));
         config.train.batch = 64;
         config.train.steps = 30;
         config.train.warmup = 3;

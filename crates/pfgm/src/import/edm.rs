@@ -148,7 +148,16 @@ pub fn convert(mut tensors: Tensors) -> Result<Converted, String> {
         }
     }
     let weights = tensors.finish()?;
-    Ok(Converted { network, channels, size: Some([top, top]), preconditioned: true, classes, weights, assumed })
+    Ok(Converted {
+        network,
+        channels,
+        size: Some([top, top]),
+        preconditioned: true,
+        classes,
+        levels: None,
+        weights,
+        assumed,
+    })
 }
 
 /// The way up: from the smallest image to the largest; at each the modules `in0`, `in1` or `up`, then the blocks by number.

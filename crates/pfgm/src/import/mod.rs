@@ -4,6 +4,7 @@
 
 mod edm;
 mod export;
+mod ncsnv2;
 mod score_sde;
 mod tensors;
 
@@ -117,6 +118,8 @@ struct Converted {
     /// Whether it is a preconditioned denoiser.
     preconditioned: bool,
     classes: usize,
+    /// The highest and the lowest noise level, where the file tells them.
+    levels: Option<(f32, f32)>,
     weights: Vec<Weight>,
     assumed: Vec<String>,
 }
@@ -129,7 +132,15 @@ pub fn import(path: &Path, request: &Request) -> Result<Imported, ImportError> {
     let unknown = |problem: String| ImportError::Unknown { path: path.to_owned(), problem };
     let file = pfgm_torch::open(path)?;
     let root = file.root();
-    let mut tensors = Tensors::read(&file, &averaged_module(root))?;
+    // A list holds the network, other things, and the averages of what it learns.
+    let networks: Vec<Value> = match root.as_list() {
+        Some(items) => items.filter(|&item| holds_weights(item)).collect(),
+        None => vec![averaged_module(root)],
+    };
+    let (Some(first), Some(last)) = (networks.first(), networks.last()) else {
+        return Err(unknown("a list without a network in it".into()));
+    };
+    let mut tensors = Tensors::read(&file, last)?;
     if let Some(shadow) = root.get("ema").and_then(|ema| ema.get("shadow_params")) {
         tensors.replace_learned(&file, shadow).map_err(&unknown)?;
     }
@@ -138,12 +149,22 @@ pub fn import(path: &Path, request: &Request) -> Result<Imported, ImportError> {
         score_sde::convert(tensors)
     } else if tensors.has("enc.") && tensors.has("map_layer0.") {
         edm::convert(tensors)
+    } else if tensors.has("begin_conv.") && tensors.has("refine1.") {
+        let whole = Tensors::read(&file, first)?;
+        let levels = whole.values("sigmas").and_then(|sigmas| Some((*sigmas.first()?, *sigmas.last()?)));
+        ncsnv2::convert(tensors).map(|converted| Converted { levels, ..converted })
     } else {
         let names = tensors.some_names();
         Err(format!("none of the networks that can be imported; it has the tensors {names}"))
     };
     let converted = converted.map_err(&unknown)?;
     record(path, request, converted, step)
+}
+
+/// Whether a value is a dictionary of weights.
+fn holds_weights(value: Value<'_>) -> bool {
+    let is_weight = |key: Value<'_>| key.as_str().is_some_and(|name| name.ends_with(".weight"));
+    value.entries().any(|(key, value)| is_weight(key) && value.as_tensor().is_some())
 }
 
 /// The module or dictionary of a file that holds the weights: averaged ones before others.
@@ -155,7 +176,7 @@ fn averaged_module(root: Value<'_>) -> Value<'_> {
 /// The run that a network makes up together with what was asked for.
 fn record(path: &Path, request: &Request, converted: Converted, step: u64) -> Result<Imported, ImportError> {
     let unknown = |problem: String| ImportError::Unknown { path: path.to_owned(), problem };
-    let Converted { mut network, channels, size, preconditioned, classes, weights, mut assumed } = converted;
+    let Converted { mut network, channels, size, preconditioned, classes, levels, weights, mut assumed } = converted;
     let [height, width] = match (request.size, size) {
         (Some(asked), Some(found)) if asked != found => {
             let [h, w] = found;
@@ -181,6 +202,10 @@ fn record(path: &Path, request: &Request, converted: Converted, step: u64) -> Re
         Method::Pfgm => {
             assumed.push("gamma = 5, z from 1e-3 to 40, as published for CIFAR-10".into());
             (Output::Field { gamma: 5.0 }, Augmentation::Finite(1.0), (1e-3, 40.0))
+        }
+        Method::Ve if let Some((highest, lowest)) = levels => {
+            assumed.push("its noise levels are of images in [0, 1], twice as high in [-1, 1]".into());
+            (Output::Ve { scaled: true }, infinite, (2.0 * f64::from(lowest), 2.0 * f64::from(highest)))
         }
         Method::Ve => {
             assumed.push("sigma from 0.01 to 50, the output divided by sigma, as published".into());
@@ -264,9 +289,10 @@ fn method(
     assumed: &mut Vec<String>,
 ) -> Result<Method, String> {
     let possible: &[Method] = match network {
-        NetworkConfig::ScoreUnet(unet) if unet.radial => &[Method::Pfgm],
+        network if network.is_radial() => &[Method::Pfgm],
         _ if preconditioned => &[Method::PfgmPp, Method::Edm],
         NetworkConfig::ScoreUnet(_) => &[Method::Ve, Method::Vp, Method::SubVp],
+        NetworkConfig::Ncsnv2(_) => &[Method::Ve],
         NetworkConfig::Unet(_) | NetworkConfig::AdmUnet(_) | NetworkConfig::Mlp(_) => &[Method::PfgmPp, Method::Edm],
     };
     if let Some(method) = request.method {
@@ -277,7 +303,8 @@ fn method(
         return Err(format!("--method {}: its network is one of {}", method.name(), names.join(", ")));
     }
     let (method, why) = match network {
-        NetworkConfig::ScoreUnet(unet) if unet.radial => return Ok(Method::Pfgm),
+        network if network.is_radial() => return Ok(Method::Pfgm),
+        NetworkConfig::Ncsnv2(_) => return Ok(Method::Ve),
         _ if preconditioned && request.augmentation.is_some() => return Ok(Method::PfgmPp),
         _ if preconditioned => (Method::PfgmPp, "the file does not say; for EDM's give --method edm"),
         NetworkConfig::ScoreUnet(unet) if unet.pyramid => (Method::Ve, "NCSN++ is published with VE"),

@@ -114,7 +114,7 @@ pub fn convert(mut tensors: Tensors) -> Result<Converted, String> {
     take(&mut tensors, &modules, input, middle, up, output)?;
     let weights = tensors.finish()?;
     let network = NetworkConfig::ScoreUnet(config);
-    Ok(Converted { network, channels, size: None, preconditioned: false, classes: 0, weights, assumed })
+    Ok(Converted { network, channels, size: None, preconditioned: false, classes: 0, levels: None, weights, assumed })
 }
 
 /// Takes every tensor to its name here.

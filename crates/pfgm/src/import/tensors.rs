@@ -76,6 +76,11 @@ impl Tensors {
         self.shapes.get(name).map(Vec::as_slice)
     }
 
+    /// The values of a tensor.
+    pub fn values(&self, name: &str) -> Option<&[f32]> {
+        self.values.get(name).map(Vec::as_slice)
+    }
+
     /// Takes a tensor's shape and values.
     pub fn take(&mut self, name: &str) -> Result<(Vec<usize>, Vec<f32>), String> {
         let values = self.values.remove(name).ok_or_else(|| format!("the tensor `{name}` is missing"))?;
@@ -109,6 +114,12 @@ impl Tensors {
 
     /// Takes a convolution: `[out, in, height, width]` becomes `[height, width, in, out]`.
     pub fn conv(&mut self, from: &str, to: &str) -> Result<(), String> {
+        self.kernel(from, to)?;
+        self.same(&format!("{from}.bias"), format!("{to}.bias"))
+    }
+
+    /// Takes a convolution without bias.
+    pub fn kernel(&mut self, from: &str, to: &str) -> Result<(), String> {
         let (shape, values) = self.take(&format!("{from}.weight"))?;
         let [outputs, inputs, height, width] = shape[..] else {
             return Err(format!("`{from}.weight` is {shape:?}, no convolution"));
@@ -118,7 +129,7 @@ impl Tensors {
         // [in, height, width, out] still has the channels first.
         let weight = self.taken.last_mut().expect("it was put just now");
         weight.values = channels_inward(&weight.values, inputs, outputs);
-        self.same(&format!("{from}.bias"), format!("{to}.bias"))
+        Ok(())
     }
 
     /// Takes a normalisation.

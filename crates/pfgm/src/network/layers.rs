@@ -2,7 +2,10 @@
 
 use burn::{
     module::{Module, Param},
-    tensor::{Device, Tensor, TensorData, activation::silu},
+    tensor::{
+        Device, Tensor, TensorData,
+        activation::{relu, silu},
+    },
 };
 use pfgm_kernels::{Convolution, Dropped, Normalisation, operations};
 use rand::RngExt;
@@ -31,13 +34,14 @@ impl Initializer {
         Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), &self.device))
     }
 
-    /// A normal distribution of the given spread.
-    pub fn normal(&mut self, len: usize, spread: f32) -> Param<Tensor<1>> {
-        let values: Vec<f32> = (0..len).map(|_| spread * self.rng.sample::<f32, _>(StandardNormal)).collect();
+    /// A normal distribution of the given mean and spread.
+    pub fn normal(&mut self, len: usize, mean: f32, spread: f32) -> Param<Tensor<1>> {
+        let values: Vec<f32> = (0..len).map(|_| mean + spread * self.rng.sample::<f32, _>(StandardNormal)).collect();
         Param::from_tensor(Tensor::from_data(TensorData::new(values, [len]), &self.device))
     }
 
-    fn constant(&mut self, len: usize, value: f32) -> Param<Tensor<1>> {
+    /// The same value everywhere.
+    pub fn constant(&mut self, len: usize, value: f32) -> Param<Tensor<1>> {
         Param::from_tensor(Tensor::from_data(TensorData::new(vec![value; len], [len]), &self.device))
     }
 }
@@ -74,14 +78,18 @@ pub struct Conv {
     /// `[kernel, kernel, in, out]`
     weight: Param<Tensor<4>>,
     /// `[out]`
-    bias: Param<Tensor<1>>,
+    bias: Option<Param<Tensor<1>>>,
 }
 
 impl Conv {
     pub fn new(kernel: usize, inputs: usize, outputs: usize, gain: f32, init: &mut Initializer) -> Self {
         let area = kernel * kernel;
         let weight = init.uniform([kernel, kernel, inputs, outputs], (area * inputs, area * outputs), gain);
-        Self { weight, bias: init.constant(outputs, 0.0) }
+        Self { weight, bias: Some(init.constant(outputs, 0.0)) }
+    }
+
+    pub fn without_bias(kernel: usize, inputs: usize, outputs: usize, gain: f32, init: &mut Initializer) -> Self {
+        Self { bias: None, ..Self::new(kernel, inputs, outputs, gain, init) }
     }
 
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
@@ -93,15 +101,16 @@ impl Conv {
         self.weight.val()
     }
 
-    /// The bias.
+    /// The bias; zeros where there is none.
     pub fn bias(&self) -> Tensor<1> {
-        self.bias.val()
+        let [_, _, _, outputs] = self.weight.dims();
+        self.bias.as_ref().map_or_else(|| Tensor::zeros([outputs], &self.weight.val().device()), Param::val)
     }
 
     /// Every `stride`th pixel of the result.
     pub fn strided(&self, x: Tensor<4>, stride: usize) -> Tensor<4> {
         let how = Convolution { stride, scale: 1.0 };
-        pfgm_kernels::conv2d(x, self.weight.val(), self.bias.val().unsqueeze(), None, how)
+        pfgm_kernels::conv2d(x, self.weight.val(), self.bias().unsqueeze(), None, how)
     }
 
     /// `scale (x * weight + bias + shift + residual)`; every image has its own shift.
@@ -109,7 +118,7 @@ impl Conv {
     /// # Shapes
     /// `shift`: `[batch, out]`, `residual`: as the result
     pub fn fused(&self, x: Tensor<4>, shift: Option<Tensor<2>>, residual: Option<Tensor<4>>, scale: f64) -> Tensor<4> {
-        let bias = self.bias.val().unsqueeze();
+        let bias = self.bias().unsqueeze();
         let bias = match shift {
             Some(shift) => shift + bias,
             None => bias,
@@ -195,6 +204,11 @@ impl EmbeddingMlp {
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         silu(self.second.forward(silu(self.first.forward(x))))
     }
+}
+
+/// `x` where it is positive, and `exp(x) - 1` elsewhere (arXiv 1511.07289).
+pub fn elu(x: Tensor<4>) -> Tensor<4> {
+    relu(x.clone()) + x.clamp_max(0.0).exp().sub_scalar(1.0)
 }
 
 /// Dropout masks for one training batch: those of an item come from the item's own stream, so that they do not depend

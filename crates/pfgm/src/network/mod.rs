@@ -7,6 +7,7 @@
 mod embedding;
 mod layers;
 pub mod mlp;
+pub mod ncsnv2;
 pub mod resunet;
 pub mod unet;
 
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use layers::{Dropout, Initializer};
 pub use mlp::{Mlp, MlpConfig};
+pub use ncsnv2::{Ncsnv2, Ncsnv2Config};
 pub use resunet::ResUnet;
 pub use unet::{AdmUnet, AdmUnetConfig, LevelEmbedding, ScoreUnet, ScoreUnetConfig, Unet, UnetConfig};
 
@@ -34,6 +36,8 @@ pub enum NetworkConfig {
     ScoreUnet(ScoreUnetConfig),
     /// The ADM U-Net, for images.
     AdmUnet(AdmUnetConfig),
+    /// NCSNv2, for images.
+    Ncsnv2(Ncsnv2Config),
 }
 
 /// Why a network does not fit its data.
@@ -42,6 +46,9 @@ pub enum NetworkError {
     /// A U-Net was asked to work on vectors.
     #[error("network.kind = \"unet\" works on images, but the data are {0}; use \"mlp\"")]
     NotAnImage(Shape),
+    /// The network is told nothing but the image.
+    #[error("network.kind = \"ncsnv2\" sees nothing but the image: set data.conditional = false and train.augment = 0")]
+    SeesTheImageAlone,
     /// The image cannot be halved often enough.
     #[error(
         "network.multipliers has {levels} levels, so the image's sides must be multiples of {stride}; the data are \
@@ -88,6 +95,8 @@ pub enum Network {
     ScoreUnet(ScoreUnet),
     /// For images, as EDM trains them on ImageNet.
     AdmUnet(AdmUnet),
+    /// For images, as the first score-based models were released.
+    Ncsnv2(Ncsnv2),
 }
 
 impl NetworkConfig {
@@ -107,7 +116,18 @@ impl NetworkConfig {
             Self::Mlp(config) => Ok(Network::Mlp(config.init(shape.dim(), conditions, &mut initializer)?)),
             Self::Unet(config) => Ok(Network::Unet(config.init(shape, conditions, &mut initializer)?)),
             Self::AdmUnet(config) => Ok(Network::AdmUnet(config.init(shape, conditions, &mut initializer)?)),
+            Self::Ncsnv2(_) if conditions != Conditions::default() => Err(NetworkError::SeesTheImageAlone),
+            Self::Ncsnv2(config) => Ok(Network::Ncsnv2(config.init(shape, &mut initializer)?)),
             Self::ScoreUnet(config) => Ok(Network::ScoreUnet(config.init(shape, conditions, &mut initializer)?)),
+        }
+    }
+
+    /// Whether the network's output has a component along r at the end.
+    pub fn is_radial(&self) -> bool {
+        match self {
+            Self::ScoreUnet(config) => config.radial,
+            Self::Ncsnv2(config) => config.radial,
+            Self::Mlp(_) | Self::Unet(_) | Self::AdmUnet(_) => false,
         }
     }
 
@@ -118,6 +138,7 @@ impl NetworkConfig {
             Self::Unet(config) => config.activations(shape),
             Self::ScoreUnet(config) => config.activations(shape),
             Self::AdmUnet(config) => config.activations(shape),
+            Self::Ncsnv2(config) => config.activations(shape),
         }
     }
 }
@@ -146,6 +167,7 @@ impl Network {
             Self::Unet(network) => network.rows_in_cache(),
             Self::ScoreUnet(network) => network.rows_in_cache(),
             Self::AdmUnet(network) => network.rows_in_cache(),
+            Self::Ncsnv2(network) => network.rows_in_cache(),
         }
     }
 
@@ -156,6 +178,7 @@ impl Network {
             Self::Unet(network) => network.forward(input),
             Self::ScoreUnet(network) => network.forward(input),
             Self::AdmUnet(network) => network.forward(input),
+            Self::Ncsnv2(network) => network.forward(input),
         }
     }
 }

@@ -124,7 +124,7 @@ impl ScoreUnetConfig {
         };
         let frequencies = match self.embedding {
             LevelEmbedding::Positional => None,
-            LevelEmbedding::Fourier => Some(init.normal(self.width, self.fourier_scale as f32)),
+            LevelEmbedding::Fourier => Some(init.normal(self.width, 0.0, self.fourier_scale as f32)),
         };
         let embedded = if frequencies.is_some() { 2 * self.width } else { self.width };
         let told =
@@ -238,7 +238,7 @@ impl ScoreUnet {
     /// # Shapes
     /// `[batch, N]` to `[batch, N]`, or `[batch, N + 1]` with the component along r at the end
     pub(in crate::network) fn forward(&self, mut input: NetworkInput) -> Tensor<2> {
-        let [batch, dim] = input.x.dims();
+        let [batch, _] = input.x.dims();
         let [height, width, channels] = self.size;
         let embedding = self.embed(input.noise, input.classes, input.deformation);
         let image = input.x.reshape([batch, height, width, channels]);
@@ -263,12 +263,7 @@ impl ScoreUnet {
             x = block.forward(x, embedding.clone(), &mut input.dropout);
         }
         let y = self.output.forward(self.norm.forward(x, true));
-        if !self.radial {
-            return y.reshape([batch, dim]);
-        }
-        let field = y.clone().narrow(3, 0, channels).reshape([batch, dim]);
-        let radial = y.narrow(3, channels, 1).reshape([batch, height * width]).mean_dim(1);
-        Tensor::cat(vec![field, radial], 1)
+        super::with_radial(y, self.radial)
     }
 }
 

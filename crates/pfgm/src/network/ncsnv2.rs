@@ -1,0 +1,328 @@
+//! NCSNv2 (arXiv 2006.09011): a RefineNet with instance normalisation that keeps what channels' means say. It is not told the noise
+//! level, the class or anything else: it sees the noise in the image.
+
+use burn::{
+    backend::ops::MaxPoolOptions,
+    module::{Module, Param},
+    tensor::{Device, Tensor, TensorData, module::max_pool2d},
+};
+use pfgm_data::Shape;
+use pfgm_kernels::{Filter, Normalisation};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    NetworkError, NetworkInput,
+    layers::{Conv, Initializer, elu},
+    unet,
+};
+
+/// Sizes of an [`Ncsnv2`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ncsnv2Config {
+    /// Channels at full size.
+    pub width: usize,
+    /// Channels of each level as a multiple of `width`, at least three levels. Those after the first halve the image, but for the
+    /// last two, whose convolutions spread by 2 and 4 pixels instead. Published: 1, 2, 2, 2 for images below 96 pixels; 1, 2, 2,
+    /// 4, 4 up to 128; 1, 2, 2, 2, 4, 4 up to 256.
+    pub multipliers: Vec<usize>,
+    /// The output has one more channel, whose mean is the field's component along r: PFGM.
+    pub radial: bool,
+}
+
+impl Default for Ncsnv2Config {
+    fn default() -> Self {
+        Self { width: 128, multipliers: vec![1, 2, 2, 2], radial: false }
+    }
+}
+
+/// Two blocks a level on the way down, one refinement a level on the way up.
+#[derive(Module, Debug)]
+pub struct Ncsnv2 {
+    input: Conv,
+    /// Two blocks a level.
+    down: Vec<Block>,
+    /// From the smallest level up.
+    up: Vec<Refine>,
+    norm: InstanceNorm,
+    output: Conv,
+    /// Height, width and channels of the image.
+    size: [usize; 3],
+    radial: bool,
+}
+
+/// What a block does to the size of the image, or to the reach of its convolutions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    /// Neighbours at this distance.
+    Dilated(usize),
+    /// Neighbours, then means of 2x2 pixels.
+    Halved,
+}
+
+/// `shortcut(x) + conv(elu(norm(conv(elu(norm(x))))))`.
+#[derive(Module, Debug)]
+struct Block {
+    norm0: InstanceNorm,
+    conv0: Conv,
+    norm1: InstanceNorm,
+    conv1: Conv,
+    skip: Option<Conv>,
+    #[module(skip)]
+    reach: Reach,
+}
+
+/// Instance normalisation that adds back, per channel, how far its mean lies from those of the others.
+#[derive(Module, Debug)]
+struct InstanceNorm {
+    alpha: Param<Tensor<1>>,
+    gamma: Param<Tensor<1>>,
+    beta: Param<Tensor<1>>,
+}
+
+/// A block of a RefineNet (arXiv 1611.06612): each image adapted, all brought to one size and summed, pooled in a chain, adapted.
+#[derive(Module, Debug)]
+struct Refine {
+    adapt: Vec<Residuals>,
+    /// None where there is one image.
+    fuse: Vec<Conv>,
+    pool: Vec<Conv>,
+    out: Residuals,
+}
+
+/// `x + conv(elu(conv(elu(x))))`, a few times, by convolutions without bias.
+#[derive(Module, Debug)]
+struct Residuals {
+    convs: Vec<Conv>,
+}
+
+impl Ncsnv2Config {
+    pub(super) fn init(&self, shape: Shape, init: &mut Initializer) -> Result<Ncsnv2, NetworkError> {
+        let levels = self.multipliers.len();
+        if levels < 3 {
+            let problem = "give at least three levels";
+            return Err(NetworkError::Size { key: "multipliers", value: format!("{:?}", self.multipliers), problem });
+        }
+        // The last two levels do not halve the image.
+        let size = unet::check(shape, self.width, &self.multipliers[..levels - 2], 1)?;
+        let channels: Vec<usize> = self.multipliers.iter().map(|multiplier| multiplier * self.width).collect();
+        if channels.contains(&0) {
+            let problem = "give one positive number a level";
+            return Err(NetworkError::Size { key: "multipliers", value: format!("{:?}", self.multipliers), problem });
+        }
+        let input = Conv::new(3, size[2], channels[0], 1.0, init);
+        let (mut down, mut inputs) = (Vec::new(), channels[0]);
+        for (level, &outputs) in channels.iter().enumerate() {
+            let (first, second) = match levels - level {
+                1 => (Reach::Dilated(4), Reach::Dilated(4)),
+                2 => (Reach::Dilated(2), Reach::Dilated(2)),
+                _ if level == 0 => (Reach::Dilated(1), Reach::Dilated(1)),
+                _ => (Reach::Halved, Reach::Dilated(1)),
+            };
+            // The first block of every level but the first has a convolution as its shortcut.
+            down.push(Block::new(inputs, outputs, first, level > 0, init));
+            down.push(Block::new(outputs, outputs, second, false, init));
+            inputs = outputs;
+        }
+        let (mut up, mut below) = (Vec::new(), None);
+        for level in (0..levels).rev() {
+            let outputs = if level + 1 == levels { channels[level] } else { channels[level.saturating_sub(1)] };
+            let images: Vec<usize> = [channels[level]].into_iter().chain(below).collect();
+            up.push(Refine::new(&images, outputs, if level == 0 { 3 } else { 1 }, init));
+            below = Some(outputs);
+        }
+        let norm = InstanceNorm::new(channels[0], init);
+        let output = Conv::new(3, channels[0], size[2] + usize::from(self.radial), 1e-5, init);
+        Ok(Ncsnv2 { input, down, up, norm, output, size, radial: self.radial })
+    }
+
+    pub(super) fn activations(&self, shape: Shape) -> usize {
+        let Shape::Image { height, width, .. } = shape else { return 0 };
+        let halvings = self.multipliers.len().saturating_sub(3);
+        let level = |(level, multiplier): (usize, &usize)| {
+            let halved = level.min(halvings);
+            // Images of a level's channels that its two blocks and its refinement keep, measured.
+            80 * (height >> halved) * (width >> halved) * multiplier * self.width
+        };
+        self.multipliers.iter().enumerate().map(level).sum()
+    }
+}
+
+impl Block {
+    fn new(inputs: usize, outputs: usize, reach: Reach, shortcut: bool, init: &mut Initializer) -> Self {
+        // A block that shrinks, or stands for one that does, changes its channels in its second convolution.
+        let middle = if shortcut { inputs } else { outputs };
+        let side = if reach == Reach::Halved { 1 } else { 3 };
+        Self {
+            norm0: InstanceNorm::new(inputs, init),
+            conv0: Conv::new(3, inputs, middle, 1.0, init),
+            norm1: InstanceNorm::new(middle, init),
+            conv1: Conv::new(3, middle, outputs, 1.0, init),
+            skip: shortcut.then(|| Conv::new(side, inputs, outputs, 1.0, init)),
+            reach,
+        }
+    }
+
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let h = elu(self.norm0.forward(x.clone()));
+        let distance = if let Reach::Dilated(distance) = self.reach { distance } else { 1 };
+        let h = elu(self.norm1.forward(dilated(&self.conv0, h, distance)));
+        let h = dilated(&self.conv1, h, distance);
+        let x = match &self.skip {
+            Some(skip) => dilated(skip, x, distance),
+            None => x,
+        };
+        let sum = h + x;
+        if self.reach == Reach::Halved { pfgm_kernels::halve(sum, Filter::Box) } else { sum }
+    }
+}
+
+/// A convolution whose neighbours are `distance` pixels apart: pixels that many apart make up images of their own.
+fn dilated(conv: &Conv, x: Tensor<4>, distance: usize) -> Tensor<4> {
+    if distance == 1 {
+        return conv.forward(x);
+    }
+    let [batch, height, width, channels] = x.dims();
+    let (rows, columns) = (height.div_ceil(distance), width.div_ceil(distance));
+    // Zeros beyond the border are what a convolution sees there anyway.
+    let beyond = [(0, 0), (0, rows * distance - height), (0, columns * distance - width), (0, 0)];
+    let x = x.pad(beyond, 0.0).reshape([batch, rows, distance, columns, distance, channels]);
+    let apart = x.permute([0, 2, 4, 1, 3, 5]).reshape([batch * distance * distance, rows, columns, channels]);
+    let y = conv.forward(apart);
+    let [_, _, _, outputs] = y.dims();
+    let y = y.reshape([batch, distance, distance, rows, columns, outputs]).permute([0, 3, 1, 4, 2, 5]);
+    let y = y.reshape([batch, rows * distance, columns * distance, outputs]);
+    y.slice([0..batch, 0..height, 0..width, 0..outputs])
+}
+
+impl InstanceNorm {
+    fn new(channels: usize, init: &mut Initializer) -> Self {
+        let (alpha, gamma) = (init.normal(channels, 1.0, 0.02), init.normal(channels, 1.0, 0.02));
+        Self { alpha, gamma, beta: init.constant(channels, 0.0) }
+    }
+
+    /// `gamma (h + alpha (mean - m) / s) + beta`, where `h` has zero mean and unit variance in every channel, `mean` is what the
+    /// channel's mean was, and `m` and `s` are mean and spread of the channels' means.
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        const EPSILON: f64 = 1e-5;
+        let [batch, height, width, channels] = x.dims();
+        let means = x.clone().reshape([batch, height * width, channels]).mean_dim(1).reshape([batch, channels]);
+        let centred = means.clone() - means.mean_dim(1);
+        let variance = centred.clone().square().sum_dim(1).div_scalar(channels.saturating_sub(1).max(1) as f64);
+        let apart = centred / variance.add_scalar(EPSILON).sqrt();
+        let gamma: Tensor<2> = self.gamma.val().unsqueeze();
+        let beta = apart * self.alpha.val().unsqueeze() * gamma.clone() + self.beta.val().unsqueeze();
+        let how = Normalisation { groups: channels, epsilon: EPSILON, activate: false };
+        pfgm_kernels::group_norm(x, gamma, beta, how)
+    }
+}
+
+impl Residuals {
+    fn new(channels: usize, blocks: usize, init: &mut Initializer) -> Self {
+        Self { convs: (0..2 * blocks).map(|_| Conv::without_bias(3, channels, channels, 1.0, init)).collect() }
+    }
+
+    fn forward(&self, mut x: Tensor<4>) -> Tensor<4> {
+        for pair in self.convs.chunks_exact(2) {
+            let h = pair[0].forward(elu(x.clone()));
+            x = pair[1].fused(elu(h), None, Some(x), 1.0);
+        }
+        x
+    }
+}
+
+impl Refine {
+    fn new(images: &[usize], outputs: usize, blocks: usize, init: &mut Initializer) -> Self {
+        let fused = if images.len() > 1 { images } else { &[] };
+        Self {
+            adapt: images.iter().map(|&channels| Residuals::new(channels, 2, init)).collect(),
+            fuse: fused.iter().map(|&channels| Conv::new(3, channels, outputs, 1.0, init)).collect(),
+            pool: (0..2).map(|_| Conv::without_bias(3, outputs, outputs, 1.0, init)).collect(),
+            out: Residuals::new(outputs, blocks, init),
+        }
+    }
+
+    /// The first image says the size.
+    fn forward(&self, images: Vec<Tensor<4>>) -> Tensor<4> {
+        let [_, height, width, _] = images[0].dims();
+        let mut adapted = self.adapt.iter().zip(images).map(|(adapt, image)| adapt.forward(image));
+        let fused = match self.fuse.is_empty() {
+            true => adapted.next(),
+            false => {
+                let brought =
+                    adapted.zip(&self.fuse).map(|(image, conv)| resized(conv.forward(image), [height, width]));
+                brought.reduce(|sum, image| sum + image)
+            }
+        };
+        let mut sum = elu(fused.expect("a refinement has at least one image"));
+        let mut path = sum.clone();
+        for conv in &self.pool {
+            path = conv.forward(most_of_25(path));
+            sum = sum + path.clone();
+        }
+        self.out.forward(sum)
+    }
+}
+
+/// The largest of the 5x5 pixels around each.
+fn most_of_25(x: Tensor<4>) -> Tensor<4> {
+    let (kernel_size, stride, padding, dilation) = ([5; 2], [1; 2], [(2, 2); 2], [1; 2]);
+    let options = MaxPoolOptions { kernel_size, stride, padding, dilation, ceil_mode: false };
+    max_pool2d(x.permute([0, 3, 1, 2]), options).permute([0, 2, 3, 1])
+}
+
+/// Bilinear, corners on corners.
+fn resized(x: Tensor<4>, [rows, columns]: [usize; 2]) -> Tensor<4> {
+    let [batch, height, width, channels] = x.dims();
+    if [height, width] == [rows, columns] {
+        return x;
+    }
+    let device = x.device();
+    let (down, across) = (bilinear(height, rows, &device), bilinear(width, columns, &device));
+    let x = down.unsqueeze::<3>().expand([batch, rows, height]).matmul(x.reshape([batch, height, width * channels]));
+    let x = x.reshape([batch * rows, width, channels]);
+    let x = across.unsqueeze::<3>().expand([batch * rows, columns, width]).matmul(x);
+    x.reshape([batch, rows, columns, channels])
+}
+
+/// What each of `from` values counts in each of `to`, evenly spread over the same interval, `[to, from]`.
+fn bilinear(from: usize, to: usize, device: &Device) -> Tensor<2> {
+    let mut shares = vec![0.0_f32; to * from];
+    for (at, row) in shares.chunks_exact_mut(from).enumerate() {
+        let place = at as f64 * (from - 1) as f64 / (to - 1).max(1) as f64;
+        let before = (place as usize).min(from - 1);
+        let share = place - before as f64;
+        row[before] = (1.0 - share) as f32;
+        if share > 0.0 {
+            row[before + 1] = share as f32;
+        }
+    }
+    Tensor::from_data(TensorData::new(shares, [to, from]), device)
+}
+
+impl Ncsnv2 {
+    pub(super) fn rows_in_cache(&self) -> usize {
+        unet::rows_in_cache(self.size, self.norm.gamma.dims()[0])
+    }
+
+    /// # Shapes
+    /// `[batch, N]` to `[batch, N]`, or `[batch, N + 1]` with the component along r at the end
+    pub(super) fn forward(&self, input: NetworkInput) -> Tensor<2> {
+        let [batch, _] = input.x.dims();
+        let [height, width, channels] = self.size;
+        let mut x = self.input.forward(input.x.reshape([batch, height, width, channels]));
+        let mut levels = Vec::new();
+        for blocks in self.down.chunks_exact(2) {
+            x = blocks[1].forward(blocks[0].forward(x));
+            levels.push(x.clone());
+        }
+        let mut below: Option<Tensor<4>> = None;
+        for refine in &self.up {
+            let level = levels.pop().expect("a refinement for every level");
+            below = Some(refine.forward([level].into_iter().chain(below).collect()));
+        }
+        let x = below.expect("at least three levels");
+        let y = self.output.forward(elu(self.norm.forward(x)));
+        unet::with_radial(y, self.radial)
+    }
+}
