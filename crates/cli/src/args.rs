@@ -336,6 +336,10 @@ pub struct ImportArgs {
     #[arg(long, value_name = "HxW")]
     pub size: Option<String>,
 
+    /// What images were scaled to in training, for VE models [default: -1,1; score-SDE's own VE configurations: 0,1]
+    #[arg(long, value_name = "LOW,HIGH", allow_hyphen_values = true)]
+    pub images: Option<String>,
+
     /// A preset or configuration with the noise levels and the solver, as in celeba64 [default: as published for CIFAR-10]
     #[arg(long, value_name = "PRESET|FILE.toml")]
     pub like: Option<String>,

@@ -89,6 +89,9 @@ pub enum Output {
     Ve {
         /// Whether the output is yet to be divided by sigma.
         scaled: bool,
+        /// The network's unit of noise in the model's space: 2 where it was trained on images of [0, 1] instead of [-1, 1].
+        #[serde(default = "one", skip_serializing_if = "is_one")]
+        unit: f64,
     },
     /// The noise, standard normal, of data that shrink while noise grows, keeping the variance (VP); negative.
     Vp {
@@ -104,6 +107,14 @@ pub enum Output {
         /// The last.
         beta_max: f64,
     },
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+fn is_one(value: &f64) -> bool {
+    *value == 1.0
 }
 
 impl Output {
@@ -183,7 +194,8 @@ impl Parametrisation {
     /// What the input is multiplied by, and the level in the network's own terms: z, sigma or 999 t.
     fn level(self, sigma: f64) -> (f64, f64) {
         match self.output {
-            Output::Edm | Output::Field { .. } | Output::Ve { .. } => (1.0, sigma),
+            Output::Edm | Output::Field { .. } => (1.0, sigma),
+            Output::Ve { unit, .. } => (1.0, sigma / unit),
             Output::Vp { beta_min, beta_max } => {
                 let mean = 1.0 / (1.0 + sigma * sigma).sqrt();
                 (mean, 999.0 * time_of_mean(mean, beta_min, beta_max))
@@ -206,7 +218,7 @@ impl Parametrisation {
         let dim = x.len() / sigma.len().max(1);
         let rows = || x.chunks_exact(dim).zip(yhat.chunks_exact(dim)).zip(sigma);
         // The noise in x, times a factor of the level.
-        let noise = |factor: fn(f64) -> f64| {
+        let noise = |factor: &dyn Fn(f64) -> f64| {
             let row = |((x, yhat), &sigma): ((&[f32], &[f32]), &f64)| -> Vec<f32> {
                 x.iter().zip(yhat).map(|(x, y)| (f64::from(x - y) * factor(sigma)) as f32).collect()
             };
@@ -214,9 +226,9 @@ impl Parametrisation {
         };
         Some(match self.output {
             Output::Edm => return None,
-            Output::Ve { scaled: true } => noise(|sigma| -1.0 / sigma),
-            Output::Ve { scaled: false } => noise(|sigma| -1.0 / (sigma * sigma)),
-            Output::Vp { .. } | Output::SubVp { .. } => noise(|sigma| 1.0 / sigma),
+            Output::Ve { scaled: true, .. } => noise(&|sigma| -1.0 / sigma),
+            Output::Ve { scaled: false, unit } => noise(&|sigma| -unit / (sigma * sigma)),
+            Output::Vp { .. } | Output::SubVp { .. } => noise(&|sigma| 1.0 / sigma),
             Output::Field { gamma } => rows()
                 .flat_map(|((x, yhat), &z)| normalised_field(x, yhat, z, gamma))
                 .map(|value| value as f32)
@@ -233,8 +245,8 @@ impl Parametrisation {
         match self.output {
             Output::Edm => combine(factors.skip, factors.out),
             // yhat = x + sigma^2 score
-            Output::Ve { scaled: true } => combine(1.0, sigma),
-            Output::Ve { scaled: false } => combine(1.0, sigma * sigma),
+            Output::Ve { scaled: true, .. } => combine(1.0, sigma),
+            Output::Ve { scaled: false, unit } => combine(1.0, sigma * sigma / unit),
             // With x = mean (y + sigma noise): yhat = y + sigma (noise - output) in the units of the data.
             Output::Vp { .. } | Output::SubVp { .. } => combine(1.0, -sigma),
             Output::Field { gamma } => {

@@ -234,6 +234,21 @@ fn denoisers_of_edm_in_other_forms() {
 }
 
 #[test]
+fn scores_of_images_between_zero_and_one() {
+    // The same network, taken for one that was trained on images of [0, 1]: x = 2 u - 1 and sigma are twice what it knows.
+    let request = Request { method: Some(Method::Ve), size: SIZE, ..Request::default() };
+    let (_, denoiser) = read("ve_ncsnpp.pth", &request);
+    let (imported, halved) = read("ve_ncsnpp.pth", &Request { images: Some((0.0, 1.0)), ..request });
+    assert_eq!(imported.record.range(), (0.02, 100.0));
+    let x: Vec<f64> = (0..denoiser.dim).map(|at| ((at * 37) % 101) as f64 / 25.0 - 2.0).collect();
+    // The network sees the image in [-1, 1] either way; its answer, times its own sigma, is a step towards yhat in units of it.
+    let step = |denoiser: &NetworkDenoiser, sigma: f64| -> Vec<f64> {
+        yhat(denoiser, &x, &[sigma]).iter().zip(&x).map(|(y, x)| (y - x) / sigma).collect()
+    };
+    assert!(difference(&step(&halved, 3.0), &step(&denoiser, 1.5)) < 1e-6);
+}
+
+#[test]
 fn scores_of_ncsnv2() {
     let (imported, denoiser) = read("ncsnv2.pth", &Request { size: Some([10, 6]), ..Request::default() });
     // From 0.01 to 50 in images of [0, 1].

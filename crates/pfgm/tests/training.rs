@@ -244,7 +244,7 @@ fn every_published_network_and_output_learns() {
     let (beta_min, beta_max) = (0.1, 20.0);
     for (network, output, augmentation, objective) in [
         (score(radial), Output::Field { gamma: 5.0 }, Finite(1.0), field.clone()),
-        (score(ncsnpp.clone()), Output::Ve { scaled: true }, Infinite, Objective::default()),
+        (score(ncsnpp.clone()), Output::Ve { scaled: true, unit: 1.0 }, Infinite, Objective::default()),
         (score(ScoreUnetConfig::default()), Output::Vp { beta_min, beta_max }, Infinite, Objective::default()),
         (score(ScoreUnetConfig::default()), Output::SubVp { beta_min, beta_max }, Infinite, Objective::default()),
         (score(ncsnpp), Output::Edm, Finite(128.0), Objective::default()),
@@ -372,7 +372,7 @@ fn score_models_are_trained_at_uniform_times() {
     let (beta_min, beta_max) = (0.1, 20.0);
     let field = [0.0_f32; 2];
     for (output, level) in [
-        (Output::Ve { scaled: true }, (|t: f64| 0.01 * 5000_f64.powf(t)) as fn(f64) -> f64),
+        (Output::Ve { scaled: true, unit: 1.0 }, (|t: f64| 0.01 * 5000_f64.powf(t)) as fn(f64) -> f64),
         (Output::Vp { beta_min, beta_max }, |t| (0.1 * t + 9.95 * t * t).exp_m1().sqrt()),
         (Output::SubVp { beta_min, beta_max }, |t| 2.0 * (0.05 * t + 4.975 * t * t).sinh()),
     ] {
@@ -452,8 +452,9 @@ fn what_a_network_should_say_makes_yhat() {
     let record = Record::resolve(Config::default(), &digits()).unwrap();
     for output in [
         Output::Field { gamma: 5.0 },
-        Output::Ve { scaled: true },
-        Output::Ve { scaled: false },
+        Output::Ve { scaled: true, unit: 1.0 },
+        Output::Ve { scaled: true, unit: 2.0 },
+        Output::Ve { scaled: false, unit: 2.0 },
         Output::Vp { beta_min, beta_max },
         Output::SubVp { beta_min, beta_max },
     ] {
@@ -471,7 +472,11 @@ fn what_a_network_should_say_makes_yhat() {
         for t in [0.01, 0.4, 1.0] {
             let parametrisation = Parametrisation { output, ..record.parametrisation() };
             let level = parametrisation.of_rows(&x, &[output.sigma_at(t)])[0].noise;
-            let scale = if matches!(output, Output::Vp { .. } | Output::SubVp { .. }) { 999.0 } else { 1.0 };
+            let scale = match output {
+                Output::Vp { .. } | Output::SubVp { .. } => 999.0,
+                Output::Ve { unit, .. } => 1.0 / unit,
+                Output::Edm | Output::Field { .. } => 1.0,
+            };
             assert!((level - scale * t).abs() < 1e-9 * scale, "{output:?}: {t} becomes {level}");
         }
     }

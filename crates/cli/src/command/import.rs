@@ -22,6 +22,7 @@ pub fn run(args: &ImportArgs) -> Result<()> {
         method: args.method.map(Into::into),
         size: args.size.as_deref().map(size).transpose()?,
         augmentation: args.augmentation.as_deref().map(augmentation).transpose()?,
+        images: args.images.as_deref().map(range).transpose()?,
         like: args.like.as_deref().map(like).transpose()?,
     };
     let imported = import(&args.file, &request)?;
@@ -58,6 +59,14 @@ fn size(text: &str) -> Result<[usize; 2]> {
     match sides[..] {
         [height, width] if height > 0 && width > 0 => Ok([height, width]),
         _ => bail!("--size {text}: write height and width, as in 32x32"),
+    }
+}
+
+fn range(text: &str) -> Result<(f64, f64)> {
+    let ends: Vec<f64> = text.split(',').filter_map(|end| end.parse().ok()).collect();
+    match ends[..] {
+        [low, high] if high > low && high.is_finite() && low.is_finite() => Ok((low, high)),
+        _ => bail!("--images {text}: write the lowest and the highest value, as in 0,1"),
     }
 }
 

@@ -56,6 +56,8 @@ pub struct Request {
     pub size: Option<[usize; 2]>,
     /// D, for PFGM++.
     pub augmentation: Option<Augmentation>,
+    /// The range that images were scaled to in training, where it is not [-1, 1].
+    pub images: Option<(f64, f64)>,
     /// A configuration whose noise levels and solver are the checkpoint's, instead of those published for CIFAR-10.
     pub like: Option<Config>,
 }
@@ -193,6 +195,9 @@ fn record(path: &Path, request: &Request, converted: Converted, step: u64) -> Re
         unet.attention.iter_mut().for_each(|level| *level = height >> *level);
     }
     let method = method(request, &network, preconditioned, &mut assumed).map_err(&unknown)?;
+    if request.images.is_some() && method != Method::Ve {
+        return Err(unknown("--images: only VE models are published for images of other ranges than [-1, 1]".into()));
+    }
     if request.augmentation.is_some() && method != Method::PfgmPp {
         return Err(unknown("--augmentation: only PFGM++ has a D to choose".into()));
     }
@@ -203,13 +208,19 @@ fn record(path: &Path, request: &Request, converted: Converted, step: u64) -> Re
             assumed.push("gamma = 5, z from 1e-3 to 40, as published for CIFAR-10".into());
             (Output::Field { gamma: 5.0 }, Augmentation::Finite(1.0), (1e-3, 40.0))
         }
-        Method::Ve if let Some((highest, lowest)) = levels => {
-            assumed.push("its noise levels are of images in [0, 1], twice as high in [-1, 1]".into());
-            (Output::Ve { scaled: true }, infinite, (2.0 * f64::from(lowest), 2.0 * f64::from(highest)))
-        }
         Method::Ve => {
-            assumed.push("sigma from 0.01 to 50, the output divided by sigma, as published".into());
-            (Output::Ve { scaled: true }, infinite, (0.01, 50.0))
+            // Levels told by a file are of images in [0, 1]: so are the networks that have them released.
+            let images = request.images.unwrap_or(if levels.is_some() { (0.0, 1.0) } else { (-1.0, 1.0) });
+            let unit = 2.0 / (images.1 - images.0);
+            let (highest, lowest) = levels.map_or((50.0, 0.01), |(highest, lowest)| (highest.into(), lowest.into()));
+            if levels.is_none() {
+                assumed.push("sigma from 0.01 to 50, the output divided by sigma, as published".into());
+            }
+            if request.images.is_none() {
+                let (low, high) = images;
+                assumed.push(format!("noise levels of images scaled to [{low}, {high}] (--images says otherwise)"));
+            }
+            (Output::Ve { scaled: true, unit }, infinite, (unit * lowest, unit * highest))
         }
         Method::Vp | Method::SubVp => {
             assumed.push("beta from 0.1 to 20, t from 1e-3 to 1, as published".into());
