@@ -1,6 +1,6 @@
 //! What a training will need, before it starts.
 
-use pfgm_data::{Dataset, Values};
+use pfgm_data::{Dataset, Shape, Values};
 
 use crate::model::Record;
 
@@ -42,6 +42,6 @@ pub fn memory_estimate(record: &Record, weights: usize, data: &Dataset) -> Memor
         activations: kept * 1.1 * (FLOAT * part * record.config.network.activations(record.data.shape)) as f64,
         // Once in the trainer, once for the picture at the end.
         data: (2 * stored + 2 * field) as f64,
-        program: 35e6,
+        program: if matches!(record.data.shape, Shape::Image { .. }) { 35e6 } else { 14e6 },
     }
 }
