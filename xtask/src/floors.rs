@@ -11,7 +11,7 @@ const FLOORS: &[&[&str]] = &[
     &["flow", "weights"],
     &["field", "precondition"],
     &["objective", "solver"],
-    &["config"],
+    &["config", "likelihood"],
     &["model"],
     &["import", "sample"],
     &["train"],

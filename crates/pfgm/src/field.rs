@@ -4,7 +4,7 @@ use pfgm_kernels::pairwise;
 
 use crate::{
     augmentation::Augmentation,
-    flow::{Denoiser, Query},
+    flow::{Denoiser, Differentiable, Query},
     kernel,
 };
 
@@ -59,6 +59,57 @@ impl Denoiser for ExactField {
 
     fn denoise(&self, query: &Query, out: &mut [f64]) {
         weighted_mean(self.augmentation, query.x, query.sigma, &self.charges, self.dim, out);
+    }
+}
+
+impl ExactField {
+    /// The charges, their weights at a point, and how fast the logarithms of these fall with half the squared distance.
+    fn weights(&self, x: &[f64], sigma: f64) -> Vec<(&[f64], f64, f64)> {
+        let n = self.dim as f64;
+        let parts = self.charges.chunks_exact(self.dim).map(|y| {
+            let squared: f64 = x.iter().zip(y).map(|(x, y)| (x - y) * (x - y)).sum();
+            let fall = match self.augmentation {
+                Augmentation::Finite(d) => (n + d) / (squared + d * sigma * sigma),
+                Augmentation::Infinite => 1.0 / (sigma * sigma),
+            };
+            (y, self.augmentation.log_weight(self.dim, sigma, squared), fall)
+        });
+        let mut parts: Vec<_> = parts.collect();
+        let largest = parts.iter().map(|part| part.1).fold(f64::NEG_INFINITY, f64::max);
+        let total: f64 = parts.iter().map(|part| (part.1 - largest).exp()).sum();
+        parts.iter_mut().for_each(|part| part.1 = (part.1 - largest).exp() / total);
+        parts
+    }
+}
+
+/// The Jacobian is `sum_i w_i a_i (y_i - yhat) (y_i - x)^T`, with `a_i = (N + D) / (|x - y_i|^2 + r^2)`, or 1/sigma^2 where D is infinite.
+impl Differentiable for ExactField {
+    fn pull_back(&self, query: &Query, probes: &[f64], out: &mut [f64], pulled: &mut [f64]) {
+        let dim = self.dim;
+        self.denoise(query, out);
+        for (row, &sigma) in query.sigma.iter().enumerate() {
+            let range = row * dim..(row + 1) * dim;
+            let (x, yhat, probe) = (&query.x[range.clone()], &out[range.clone()], &probes[range.clone()]);
+            let pulled = &mut pulled[range];
+            pulled.fill(0.0);
+            for (y, weight, fall) in self.weights(x, sigma) {
+                let along: f64 = y.iter().zip(yhat).zip(probe).map(|((y, yhat), probe)| (y - yhat) * probe).sum();
+                pulled.iter_mut().zip(y).zip(x).for_each(|((pulled, y), x)| *pulled += weight * fall * along * (y - x));
+            }
+        }
+    }
+
+    fn divergence(&self, query: &Query, out: &mut [f64], divergence: &mut [f64]) {
+        let dim = self.dim;
+        self.denoise(query, out);
+        for (row, &sigma) in query.sigma.iter().enumerate() {
+            let (x, yhat) = (&query.x[row * dim..(row + 1) * dim], &out[row * dim..(row + 1) * dim]);
+            let of_charge = |(y, weight, fall): (&[f64], f64, f64)| {
+                let product: f64 = y.iter().zip(yhat).zip(x).map(|((y, yhat), x)| (y - yhat) * (y - x)).sum();
+                weight * fall * product
+            };
+            divergence[row] = self.weights(x, sigma).into_iter().map(of_charge).sum();
+        }
     }
 }
 

@@ -30,6 +30,29 @@ pub trait Denoiser {
     fn denoise(&self, query: &Query, out: &mut [f64]);
 }
 
+/// An estimate of `yhat` that can be differentiated with respect to the point.
+pub trait Differentiable: Denoiser {
+    /// Writes `yhat` of every row to `out`, and the transpose of its Jacobian `d yhat / dx` times the row's probe to `pulled`, from
+    /// one evaluation.
+    ///
+    /// # Shapes
+    /// `probes`, `out` and `pulled`: `[rows, dim]`
+    fn pull_back(&self, query: &Query, probes: &[f64], out: &mut [f64], pulled: &mut [f64]);
+
+    /// Writes `yhat` of every row to `out` and the exact divergence of `yhat` to `divergence`, `[rows]`; N evaluations unless there is
+    /// a better way.
+    fn divergence(&self, query: &Query, out: &mut [f64], divergence: &mut [f64]) {
+        let (rows, dim) = (query.sigma.len(), self.dim());
+        let (mut pulled, mut probes) = (vec![0.0; rows * dim], vec![0.0; rows * dim]);
+        divergence.fill(0.0);
+        for axis in 0..dim {
+            probes.iter_mut().enumerate().for_each(|(at, probe)| *probe = f64::from(u8::from(at % dim == axis)));
+            self.pull_back(query, &probes, out, &mut pulled);
+            divergence.iter_mut().zip(pulled.chunks_exact(dim)).for_each(|(sum, row)| *sum += row[axis]);
+        }
+    }
+}
+
 /// A denoiser together with the number of augmented dimensions whose field it estimates.
 pub struct Flow<'a> {
     /// The estimate of `yhat`.

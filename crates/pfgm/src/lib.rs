@@ -14,6 +14,7 @@ pub mod field;
 pub mod flow;
 pub mod import;
 pub mod kernel;
+pub mod likelihood;
 pub mod model;
 pub mod network;
 pub mod objective;

@@ -1,11 +1,13 @@
 //! From a network to an estimate of `yhat`: EDM's preconditioning (arXiv 2206.00364, table 1; docs/equations.md, section 3).
 
+mod gradient;
+
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     device::is_cpu,
-    flow::{Denoiser, Query},
+    flow::{Denoiser, Differentiable, Query},
     network::{Network, NetworkInput},
 };
 
@@ -318,6 +320,18 @@ pub struct NetworkDenoiser {
 }
 
 impl NetworkDenoiser {
+    /// How many rows are evaluated together: parts of even size, none larger than what may be evaluated at once.
+    fn rows_together(&self, rows: usize) -> usize {
+        let most = if is_cpu(&self.device) { self.network.rows_in_cache() } else { usize::MAX };
+        let rows = rows.max(1);
+        rows.div_ceil(rows.div_ceil(self.rows_at_once.min(most).clamp(1, rows)))
+    }
+
+    /// The classes of some items.
+    fn labels_of(&self, item: &[usize]) -> Vec<Option<u32>> {
+        item.iter().map(|&item| self.labels.get(item).copied().flatten()).collect()
+    }
+
     /// `yhat` of a few rows with the given classes.
     fn evaluate(&self, x: &[f64], sigma: &[f64], labels: &[Option<u32>], out: &mut [f64]) {
         let factors = self.parametrisation.of_rows(x, sigma);
@@ -331,21 +345,100 @@ impl NetworkDenoiser {
 
     /// The network's own output, as many values a row as it has: N, or N + 1 for a field.
     pub fn raw(&self, x: &[f64], factors: &[Factors], labels: &[Option<u32>]) -> Vec<f32> {
-        let rows = factors.len();
-        let scaled: Vec<f32> = x
-            .chunks_exact(self.dim)
-            .zip(factors)
-            .flat_map(|(row, factors)| row.iter().map(|value| (value * factors.input) as f32))
-            .collect();
-        let input = NetworkInput {
-            x: Tensor::from_data(TensorData::new(scaled, [rows, self.dim]), &self.device),
+        let [x, far] = [self.scaled(x, factors), column(factors, |factors| factors.far, &self.device)];
+        let output = self.network.forward(self.input(x, far, factors, labels));
+        output.into_data().try_to_vec().expect("networks compute in single precision")
+    }
+
+    /// The points as the network sees them.
+    fn scaled(&self, x: &[f64], factors: &[Factors]) -> Tensor<2> {
+        let rows = x.chunks_exact(self.dim).zip(factors);
+        let scaled: Vec<f32> =
+            rows.flat_map(|(row, factors)| row.iter().map(|value| (value * factors.input) as f32)).collect();
+        Tensor::from_data(TensorData::new(scaled, [factors.len(), self.dim]), &self.device)
+    }
+
+    fn input(
+        &self,
+        x: Tensor<2>,
+        far: Tensor<2>,
+        factors: &[Factors],
+        labels: &[Option<u32>],
+    ) -> NetworkInput<'static> {
+        NetworkInput {
+            x,
             noise: column(factors, |factors| factors.noise, &self.device),
-            far: column(factors, |factors| factors.far, &self.device),
+            far,
             classes: one_hot(labels, self.classes, &self.device),
             deformation: None,
             dropout: None,
+        }
+    }
+
+    /// `yhat` of a few rows with the given classes, and their probes times its Jacobian.
+    fn evaluate_and_pull(&self, rows: Part, labels: &[Option<u32>], out: &mut [f64], pulled: &mut [f64]) {
+        let Part { x, sigma, probes } = rows;
+        let (parametrisation, dim) = (self.parametrisation, self.dim);
+        let factors = parametrisation.of_rows(x, sigma);
+        // The weights have no gradients, the points do.
+        let points = self.scaled(x, &factors).autodiff().require_grad();
+        let far = column(&factors, |factors| factors.far, &self.device).autodiff().require_grad();
+        let output = self.network.forward(self.input(points.clone(), far.clone(), &factors, labels));
+        let [_, width] = output.dims();
+        let raw: Vec<f32> = output.clone().into_data().try_to_vec().expect("networks compute in single precision");
+        let mut cotangents = Vec::with_capacity(raw.len());
+        for (row, (factors, &sigma)) in factors.iter().zip(sigma).enumerate() {
+            let (range, raw) = (row * dim..(row + 1) * dim, &raw[row * width..(row + 1) * width]);
+            let x = &x[range.clone()];
+            parametrisation.estimate(factors, sigma, x, raw, &mut out[range.clone()]);
+            let back = parametrisation.pull_back(factors, sigma, x, raw, &probes[range.clone()]);
+            pulled[range].copy_from_slice(&back.point);
+            cotangents.extend(back.raw.iter().map(|&value| value as f32));
+        }
+        let cotangents = Tensor::<2>::from_data(TensorData::new(cotangents, output.dims()), &self.device).autodiff();
+        let gradients = (output * cotangents).sum().backward();
+        let values = |tensor: &Tensor<2>| -> Vec<f32> {
+            let found = tensor.grad(&gradients).map(|gradient| gradient.into_data().try_to_vec());
+            found.map_or_else(Vec::new, |values| values.expect("gradients are in single precision"))
         };
-        self.network.forward(input).into_data().try_to_vec().expect("networks compute in single precision")
+        let (on_points, on_far) = (values(&points), values(&far));
+        for (row, (factors, &sigma)) in factors.iter().zip(sigma).enumerate() {
+            let range = row * dim..(row + 1) * dim;
+            let input: Vec<f64> = on_points[range.clone()].iter().map(|&value| f64::from(value)).collect();
+            let far = on_far.get(row).map_or(0.0, |&value| f64::from(value));
+            parametrisation.through_network(factors, sigma, &x[range.clone()], &input, far, &mut pulled[range]);
+        }
+    }
+}
+
+/// A few rows of a query, and their probes.
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    x: &'a [f64],
+    sigma: &'a [f64],
+    probes: &'a [f64],
+}
+
+impl Differentiable for NetworkDenoiser {
+    fn pull_back(&self, query: &Query, probes: &[f64], out: &mut [f64], pulled: &mut [f64]) {
+        let chunk = self.rows_together(query.sigma.len());
+        let of_rows = chunk * self.dim;
+        let given = query.x.chunks(of_rows).zip(probes.chunks(of_rows));
+        let given = given.zip(query.sigma.chunks(chunk).zip(query.item.chunks(chunk)));
+        let wanted = out.chunks_mut(of_rows).zip(pulled.chunks_mut(of_rows));
+        for (((x, probes), (sigma, item)), (out, pulled)) in given.zip(wanted) {
+            let (part, labels) = (Part { x, sigma, probes }, self.labels_of(item));
+            self.evaluate_and_pull(part, &labels, out, pulled);
+            if self.guidance != 1.0 && labels.iter().any(Option::is_some) {
+                let (mut free, mut free_pulled) = (vec![0.0; out.len()], vec![0.0; out.len()]);
+                self.evaluate_and_pull(part, &vec![None; labels.len()], &mut free, &mut free_pulled);
+                let guided = |with: &mut [f64], without: &[f64]| {
+                    with.iter_mut().zip(without).for_each(|(with, w)| *with = w + self.guidance * (*with - w));
+                };
+                guided(out, &free);
+                guided(pulled, &free_pulled);
+            }
+        }
     }
 }
 
@@ -355,13 +448,10 @@ impl Denoiser for NetworkDenoiser {
     }
 
     fn denoise(&self, query: &Query, out: &mut [f64]) {
-        let most = if is_cpu(&self.device) { self.network.rows_in_cache() } else { usize::MAX };
-        // Parts of even size, none larger than what may be evaluated at once.
-        let rows = query.sigma.len().max(1);
-        let chunk = rows.div_ceil(rows.div_ceil(self.rows_at_once.min(most).clamp(1, rows)));
+        let chunk = self.rows_together(query.sigma.len());
         let rows = query.x.chunks(chunk * self.dim).zip(out.chunks_mut(chunk * self.dim));
         for ((x, out), (sigma, item)) in rows.zip(query.sigma.chunks(chunk).zip(query.item.chunks(chunk))) {
-            let labels: Vec<_> = item.iter().map(|&item| self.labels.get(item).copied().flatten()).collect();
+            let labels = self.labels_of(item);
             self.evaluate(x, sigma, &labels, out);
             if self.guidance != 1.0 && labels.iter().any(Option::is_some) {
                 let mut free = vec![0.0; out.len()];

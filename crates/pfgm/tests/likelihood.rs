@@ -1,0 +1,254 @@
+//! Densities of flows against closed forms, derivatives of networks against differences.
+#![allow(missing_docs)]
+
+use std::path::Path;
+
+use burn::tensor::Device;
+use pfgm::{
+    augmentation::Augmentation::{self, Finite, Infinite},
+    config::Config,
+    field::ExactField,
+    flow::{Denoiser, Differentiable, Query},
+    kernel,
+    likelihood::{Density, Prior, Probe, Trace},
+    model::Record,
+    network::{MlpConfig, NetworkConfig, ScoreUnetConfig},
+    precondition::{NetworkDenoiser, Output},
+    random::{Purpose, stream},
+    solver::{Method, SolverConfig},
+    weights,
+};
+use pfgm_data::{Dataset, OpenOptions, Shape, Values};
+use rand::RngExt;
+
+fn tight() -> SolverConfig {
+    SolverConfig { method: Method::Rk45, rtol: 1e-7, atol: 1e-9, ..SolverConfig::default() }
+}
+
+fn density(denoiser: &dyn Differentiable, augmentation: Augmentation, range: (f64, f64)) -> Density<'_> {
+    Density { denoiser, augmentation, range, solver: tight(), prior: Prior::Exact }
+}
+
+#[test]
+fn one_charge_at_the_origin_has_the_kernels_density() {
+    for augmentation in [Finite(1.0), Finite(2.5), Finite(64.0), Infinite] {
+        let field = ExactField::new(vec![0.0; 3], 3, augmentation);
+        let x = [0.3, -0.2, 0.9, 2.0, 0.1, -1.0];
+        let found = density(&field, augmentation, (0.4, 50.0)).log(&x, Trace::Exact).unwrap();
+        for (found, row) in found.values.iter().zip(x.chunks_exact(3)) {
+            let expected = kernel::log_density(augmentation, 3, 0.4, row.iter().map(|x| x * x).sum());
+            assert!((found - expected).abs() < 1e-5, "{augmentation}: {found} against {expected}");
+        }
+    }
+}
+
+/// Gaussian data: `yhat = s^2 / (s^2 + sigma^2) x`, whose density at every level is Gaussian where D is infinite.
+struct Gaussian {
+    dim: usize,
+    spread: f64,
+}
+
+impl Gaussian {
+    fn share(&self, sigma: f64) -> f64 {
+        let data = self.spread * self.spread;
+        data / (data + sigma * sigma)
+    }
+}
+
+impl Denoiser for Gaussian {
+    fn dim(&self) -> usize {
+        self.dim
+    }
+
+    fn denoise(&self, query: &Query, out: &mut [f64]) {
+        for (at, out) in out.iter_mut().enumerate() {
+            *out = self.share(query.sigma[at / self.dim]) * query.x[at];
+        }
+    }
+}
+
+impl Differentiable for Gaussian {
+    fn pull_back(&self, query: &Query, probes: &[f64], out: &mut [f64], pulled: &mut [f64]) {
+        self.denoise(query, out);
+        for (at, pulled) in pulled.iter_mut().enumerate() {
+            *pulled = self.share(query.sigma[at / self.dim]) * probes[at];
+        }
+    }
+}
+
+#[test]
+fn gaussian_data_have_a_gaussian_density() {
+    let data = Gaussian { dim: 4, spread: 0.7 };
+    let (lowest, highest) = (0.05, 4000.0);
+    let x = [0.3, -1.2, 0.5, 2.0, 0.0, 0.0, 0.1, -0.4];
+    let expected = |row: &[f64]| {
+        let variance: f64 = 0.7 * 0.7 + lowest * lowest;
+        let squares: f64 = row.iter().map(|x| x * x).sum();
+        -2.0 * (2.0 * std::f64::consts::PI * variance).ln() - squares / (2.0 * variance)
+    };
+    let density = density(&data, Infinite, (lowest, highest));
+    let probe = Probe::Rademacher.draw(8, &mut stream(1, Purpose::Latent, 0, 0));
+    // A multiple of the identity has no part off the diagonal: one probe of signs is exact.
+    for trace in [Trace::Exact, Trace::Probes(&probe)] {
+        for (found, row) in density.log(&x, trace).unwrap().values.iter().zip(x.chunks_exact(4)) {
+            assert!((found - expected(row)).abs() < 1e-5, "{found} against {}", expected(row));
+        }
+    }
+}
+
+#[test]
+fn charges_have_the_density_of_the_field() {
+    let charges = vec![0.5, 0.2, -0.4, 0.6, 0.1, -0.8, 0.3, 0.3];
+    for augmentation in [Finite(1.0), Finite(3.0), Finite(200.0), Infinite] {
+        let field = ExactField::new(charges.clone(), 2, augmentation);
+        let x = [0.4, 0.1, -1.0, 0.7, 0.0, 0.0];
+        // Far up the prior around the origin is the field of the charges to O(|y| / sigma).
+        let found = density(&field, augmentation, (0.3, 3e4)).log(&x, Trace::Exact).unwrap();
+        for (found, row) in found.values.iter().zip(x.chunks_exact(2)) {
+            let expected = field.log_density(row, 0.3);
+            assert!((found - expected).abs() < 1e-3, "{augmentation}: {found} against {expected}");
+        }
+    }
+}
+
+#[test]
+fn densities_of_mixtures_add_up_to_one() {
+    // On a line and in the plane, for a flow with a tail and one without.
+    for augmentation in [Finite(8.0), Infinite] {
+        for dim in [1, 2] {
+            let charges: Vec<f64> = if dim == 1 { vec![-0.5, 0.7] } else { vec![-0.5, 0.3, 0.6, -0.4, 0.1, 0.8] };
+            let field = ExactField::new(charges, dim, augmentation);
+            let (cells, width) = (if dim == 1 { 400_usize } else { 60 }, 12.0);
+            let place = |cell: usize| (cell as f64 + 0.5) / cells as f64 * width - width / 2.0;
+            let x: Vec<f64> = (0..cells.pow(dim as u32))
+                .flat_map(|cell| (0..dim).map(move |axis| place(cell / cells.pow(axis as u32) % cells)))
+                .collect();
+            let mut density = density(&field, augmentation, (0.3, 1e3));
+            density.solver = SolverConfig { rtol: 1e-5, atol: 1e-6, ..tight() };
+            let sum: f64 = density.log(&x, Trace::Exact).unwrap().values.iter().map(|log| log.exp()).sum();
+            let total = sum * (width / cells as f64).powi(dim as i32);
+            // What lies outside the square is less than a thousandth.
+            assert!((total - 1.0).abs() < 5e-3, "{augmentation} in {dim} dimensions: {total}");
+        }
+    }
+}
+
+#[test]
+fn the_released_constant_is_off_by_the_ratio_of_two_spheres() {
+    // docs/equations.md, section 8: 0.0015 bits a dimension at N = 3072, half a bit at N = 2.
+    for (dim, bits) in [(3072, 0.0015), (2, 0.5)] {
+        let field = ExactField::new(vec![0.0; dim], dim, Finite(1.0));
+        let x = vec![0.1; dim];
+        let log =
+            |prior| Density { prior, ..density(&field, Finite(1.0), (1.0, 40.0)) }.log(&x, Trace::Probes(&x)).unwrap();
+        let difference = (log(Prior::Exact).values[0] - log(Prior::Released).values[0]) / (dim as f64 * 2_f64.ln());
+        assert!((difference.abs() - bits).abs() < 0.05 * bits, "{difference} at N = {dim}");
+    }
+}
+
+fn digits() -> Dataset {
+    pfgm_data::open("digits", &OpenOptions::default()).unwrap()
+}
+
+/// A small network whose every layer takes part, with what it says.
+fn network(network: NetworkConfig, output: Output, augmentation: Augmentation, data: &Dataset) -> NetworkDenoiser {
+    let mut config = Config { network, ..Config::default() };
+    config.flow.augmentation = augmentation;
+    config.flow.output = output;
+    let record = Record::resolve(config, data).unwrap();
+    let device = Device::flex();
+    let mut rng = stream(4, Purpose::Weights, 1, 0);
+    let plain = record.network(&device).unwrap();
+    let named = weights::collect(&plain).into_iter().map(|mut weight| {
+        weight.values.iter_mut().for_each(|value| *value += rng.random_range(-0.1..0.1));
+        (weight.name.clone(), weight)
+    });
+    let network = weights::assign(plain, &named.collect()).unwrap();
+    record.denoiser(&network, Vec::new(), 1.0, 64, &device)
+}
+
+fn table(dim: usize) -> Dataset {
+    let values = (0..40 * dim).map(|at| ((at * 31) % 17) as f32 / 8.0 - 1.0).collect();
+    Dataset::new(Path::new("table"), Shape::Vector { len: dim }, Values::Floats(values), None, None).unwrap()
+}
+
+#[test]
+fn derivatives_of_every_output_are_those_of_differences() {
+    let mlp = NetworkConfig::Mlp(MlpConfig { width: 16, blocks: 1, dropout: 0.0 });
+    let unet = ScoreUnetConfig {
+        width: 8,
+        multipliers: vec![1, 2],
+        blocks: 1,
+        attention: vec![4],
+        dropout: 0.0,
+        ..ScoreUnetConfig::default()
+    };
+    let radial = NetworkConfig::ScoreUnet(ScoreUnetConfig { radial: true, ..unet.clone() });
+    let unet = NetworkConfig::ScoreUnet(unet);
+    let (beta_min, beta_max) = (0.1, 20.0);
+    for (config, output, augmentation) in [
+        (mlp.clone(), Output::Edm, Infinite),
+        (mlp.clone(), Output::Edm, Finite(2.0)),
+        (unet.clone(), Output::Edm, Finite(2.0)),
+        (mlp, Output::Ve { scaled: false, unit: 2.0 }, Infinite),
+        (unet.clone(), Output::Ve { scaled: true, unit: 1.0 }, Infinite),
+        (unet.clone(), Output::Vp { beta_min, beta_max }, Infinite),
+        (unet, Output::SubVp { beta_min, beta_max }, Infinite),
+        (radial, Output::Field { gamma: 5.0 }, Finite(1.0)),
+    ] {
+        let denoiser = network(config, output, augmentation, &digits());
+        let dim = denoiser.dim();
+        let mut rng = stream(6, Purpose::Latent, 0, 0);
+        // Near the data; at noise level; far out, where the factors depend on the point.
+        for (size, sigma) in [(0.5, 0.8), (3.0, 2.5), (40.0, 0.7)] {
+            let mut draw = |size: f64| -> Vec<f64> { (0..dim).map(|_| size * rng.random_range(-1.0..1.0)).collect() };
+            let (x, probe, direction) = (draw(size), draw(1.0), draw(1.0));
+            let yhat = |x: &[f64]| {
+                let mut out = vec![0.0; dim];
+                denoiser.denoise(&Query { x, sigma: &[sigma], item: &[0] }, &mut out);
+                out
+            };
+            let (mut out, mut pulled) = (vec![0.0; dim], vec![0.0; dim]);
+            denoiser.pull_back(&Query { x: &x, sigma: &[sigma], item: &[0] }, &probe, &mut out, &mut pulled);
+            assert!(out.iter().zip(yhat(&x)).all(|(a, b)| (a - b).abs() < 1e-4 * (1.0 + b.abs())));
+            // probe^T J direction both ways; single precision asks for a large difference.
+            let step = 0.01 * size;
+            let moved =
+                |sign: f64| -> Vec<f64> { x.iter().zip(&direction).map(|(x, d)| x + sign * step * d).collect() };
+            let (ahead, behind) = (yhat(&moved(1.0)), yhat(&moved(-1.0)));
+            let slope =
+                ahead.iter().zip(&behind).zip(&probe).map(|((a, b), p)| (a - b) * p).sum::<f64>() / (2.0 * step);
+            let found: f64 = pulled.iter().zip(&direction).map(|(p, d)| p * d).sum();
+            let scale = pulled.iter().map(|p| p * p).sum::<f64>().sqrt();
+            assert!(
+                (found - slope).abs() < 2e-2 * scale.max(1e-3),
+                "{output:?}, {augmentation}, size {size}: {found} against {slope}"
+            );
+        }
+    }
+}
+
+#[test]
+fn hutchinsons_estimate_is_unbiased() {
+    let mlp = NetworkConfig::Mlp(MlpConfig { width: 16, blocks: 1, dropout: 0.0 });
+    let denoiser = network(mlp, Output::Edm, Finite(4.0), &table(5));
+    let (x, sigma, probes) = ([0.3, -0.4, 1.0, 0.2, -0.7], 0.6, 4000);
+    let (mut out, mut exact) = (vec![0.0; 5], [0.0]);
+    denoiser.divergence(&Query { x: &x, sigma: &[sigma], item: &[0] }, &mut out, &mut exact);
+    let many: Vec<f64> = x.repeat(probes);
+    let (levels, items) = (vec![sigma; probes], (0..probes).collect::<Vec<_>>());
+    for kind in [Probe::Rademacher, Probe::Gaussian] {
+        let drawn = kind.draw(5 * probes, &mut stream(8, Purpose::Latent, 0, 0));
+        let (mut out, mut pulled) = (vec![0.0; many.len()], vec![0.0; many.len()]);
+        denoiser.pull_back(&Query { x: &many, sigma: &levels, item: &items }, &drawn, &mut out, &mut pulled);
+        let estimates: Vec<f64> = drawn
+            .chunks_exact(5)
+            .zip(pulled.chunks_exact(5))
+            .map(|(a, b)| a.iter().zip(b).map(|(a, b)| a * b).sum())
+            .collect();
+        let mean = estimates.iter().sum::<f64>() / probes as f64;
+        let variance = estimates.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / probes as f64;
+        let error = (variance / probes as f64).sqrt();
+        assert!((mean - exact[0]).abs() < 4.0 * error.max(1e-6), "{kind:?}: {mean} +- {error} against {}", exact[0]);
+    }
+}
