@@ -6,12 +6,12 @@ use anyhow::{Context, Result, bail};
 
 /// The modules of `crates/pfgm` from the ground up. A module may use those of lower floors, and no other.
 const FLOORS: &[&[&str]] = &[
-    &["augmentation", "deformation", "device", "presets", "random"],
-    &["kernel", "network"],
+    &["augmentation", "device", "latent", "presets", "random"],
+    &["deformation", "kernel", "network"],
     &["flow", "weights"],
     &["field", "precondition"],
     &["objective", "solver"],
-    &["config", "likelihood"],
+    &["config", "likelihood", "restore"],
     &["model"],
     &["import", "sample"],
     &["train"],

@@ -16,15 +16,20 @@ use crate::augmentation::Augmentation;
 /// anything larger would overflow the single precision of networks.
 const LARGEST: f64 = 1e15;
 
-/// Adds the noise of level `sigma` to `x`, in place.
-pub fn perturb(augmentation: Augmentation, sigma: f64, rng: &mut impl Rng, x: &mut [f64]) {
-    let scale = match augmentation {
+/// How large noise is in units of sigma: `sqrt(D / chi2_D)`, 1 where D is infinite. Given the scale, noise is Gaussian.
+pub fn scale(augmentation: Augmentation, rng: &mut impl Rng) -> f64 {
+    match augmentation {
         Augmentation::Finite(d) => {
             let chi2 = ChiSquared::new(d).expect("D is positive").sample(rng);
-            sigma * (d / chi2).sqrt().min(LARGEST)
+            (d / chi2).sqrt().min(LARGEST)
         }
-        Augmentation::Infinite => sigma,
-    };
+        Augmentation::Infinite => 1.0,
+    }
+}
+
+/// Adds the noise of level `sigma` to `x`, in place.
+pub fn perturb(augmentation: Augmentation, sigma: f64, rng: &mut impl Rng, x: &mut [f64]) {
+    let scale = sigma * scale(augmentation, rng);
     for value in x {
         let gauss: f64 = StandardNormal.sample(rng);
         *value += scale * gauss;

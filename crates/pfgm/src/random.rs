@@ -28,6 +28,12 @@ pub enum Purpose {
     Latent = 6,
     /// Which rows are held out.
     Split = 7,
+    /// Probes of a divergence.
+    Probe = 30,
+    /// What is added to whole numbers so that they have a density.
+    Dequantisation = 31,
+    /// The noise of what fills a hole.
+    Filling = 32,
 }
 
 /// The stream of one item of one step.
