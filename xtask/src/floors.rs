@@ -7,11 +7,11 @@ use anyhow::{Context, Result, bail};
 /// The modules of `crates/pfgm` from the ground up. A module may use those of lower floors, and no other.
 const FLOORS: &[&[&str]] = &[
     &["augmentation", "device", "presets", "random"],
-    &["kernel", "network"],
+    &["hemisphere", "kernel", "network"],
     &["flow", "weights"],
     &["field", "precondition"],
     &["objective", "solver"],
-    &["config"],
+    &["config", "lines"],
     &["model"],
     &["import", "sample"],
     &["train"],

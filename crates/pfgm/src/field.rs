@@ -4,7 +4,7 @@ use pfgm_kernels::pairwise;
 
 use crate::{
     augmentation::Augmentation,
-    flow::{Denoiser, Query},
+    flow::{AtLevel, Denoiser, Flow, Query},
     kernel,
 };
 
@@ -39,16 +39,53 @@ impl ExactField {
     /// The logarithm of the density of the flow at `x` and noise level `sigma`: the mean of the charges' kernels, which
     /// is the vertical component of the unnormalised field up to a factor (section 11).
     pub fn log_density(&self, x: &[f64], sigma: f64) -> f64 {
-        let logs: Vec<f64> = self
-            .charges
-            .chunks_exact(self.dim)
-            .map(|y| {
+        let log_weights = || {
+            self.charges.chunks_exact(self.dim).map(|y| {
                 let squared: f64 = x.iter().zip(y).map(|(x, y)| (x - y) * (x - y)).sum();
-                kernel::log_density(self.augmentation, self.dim, sigma, squared)
+                self.augmentation.log_weight(self.dim, sigma, squared)
             })
-            .collect();
-        let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        largest + (logs.iter().map(|log| (log - largest).exp()).sum::<f64>() / logs.len() as f64).ln()
+        };
+        let largest = log_weights().fold(f64::NEG_INFINITY, f64::max);
+        let count = self.charges.len() / self.dim;
+        let mean = log_weights().map(|log| (log - largest).exp()).sum::<f64>() / count as f64;
+        // The kernel's density is that at its middle times the weight.
+        kernel::log_density(self.augmentation, self.dim, sigma, 0.0) + largest + mean.ln()
+    }
+
+    /// By how much the density misses the continuity equation at `x`: `d ln p / d ln sigma` along the flow plus the
+    /// divergence of the flow's velocity, which is zero if the flow carries `p` (section 8). Both by central differences.
+    pub fn continuity_residual(&self, x: &[f64], sigma: f64) -> f64 {
+        let flow = Flow { denoiser: self, augmentation: self.augmentation };
+        let velocity = |x: &[f64]| {
+            let mut out = vec![0.0; self.dim];
+            flow.velocity(&Query { x, sigma: &[sigma], item: &[0] }, &mut out);
+            out
+        };
+        let moved = |along: &[f64], by: f64| -> Vec<f64> { x.iter().zip(along).map(|(x, v)| x + by * v).collect() };
+        let divergence: f64 = (0..self.dim)
+            .map(|axis| {
+                let mut unit = vec![0.0; self.dim];
+                unit[axis] = 1.0;
+                let h = 1e-5 * sigma;
+                (velocity(&moved(&unit, h))[axis] - velocity(&moved(&unit, -h))[axis]) / (2.0 * h)
+            })
+            .sum();
+        let (here, h) = (velocity(x), 1e-5_f64);
+        let at = |s: f64| self.log_density(&moved(&here, s), sigma * s.exp());
+        (at(h) - at(-h)) / (2.0 * h) + divergence
+    }
+
+    /// The field of the charges in their own space, without an extra dimension: `E = sum_i (x - y_i) / |x - y_i|^N`,
+    /// which is what D dimensions leave as D goes to zero. Each charge is smeared over about `softening` (the r that
+    /// stays), as the smooth distribution is that a network learns; no height is told apart.
+    ///
+    /// # Panics
+    /// As [`ExactField::new`].
+    pub fn without_height(charges: Vec<f64>, dim: usize, softening: f64) -> AtLevel<Self> {
+        // Small enough that N + D is N to nine digits, large enough for its square root.
+        const VANISHING: f64 = 1e-9;
+        let inner = Self::new(charges, dim, Augmentation::Finite(VANISHING));
+        AtLevel { inner, sigma: softening / VANISHING.sqrt() }
     }
 }
 
