@@ -85,6 +85,13 @@ impl Line {
         self.points.extend(point);
     }
 
+    /// The same curve from its end to its beginning.
+    pub fn reversed(&self) -> Self {
+        let mut line = Self { width: self.width, ..Self::default() };
+        self.points().rev().for_each(|point| line.push(point));
+        line
+    }
+
     /// The points, each N coordinates and the height.
     pub fn points(&self) -> std::slice::ChunksExact<'_, f64> {
         self.points.chunks_exact(self.width.max(1))

@@ -2,7 +2,6 @@
 
 use anyhow::{Context, Result, bail};
 use pfgm::{
-    augmentation::Augmentation,
     config::Config,
     import::{Request, import},
     train::checkpoint::{self, Checkpoint, Group},
@@ -21,7 +20,7 @@ pub fn run(args: &ImportArgs) -> Result<()> {
     let request = Request {
         method: args.method.map(Into::into),
         size: args.size.as_deref().map(size).transpose()?,
-        augmentation: args.augmentation.as_deref().map(augmentation).transpose()?,
+        augmentation: args.augmentation.as_deref().map(|d| resolve::augmentation("--augmentation", d)).transpose()?,
         like: args.like.as_deref().map(like).transpose()?,
     };
     let imported = import(&args.file, &request)?;
@@ -58,13 +57,5 @@ fn size(text: &str) -> Result<[usize; 2]> {
     match sides[..] {
         [height, width] if height > 0 && width > 0 => Ok([height, width]),
         _ => bail!("--size {text}: write height and width, as in 32x32"),
-    }
-}
-
-fn augmentation(text: &str) -> Result<Augmentation> {
-    match text.parse::<f64>() {
-        Ok(d) if d == f64::INFINITY => Ok(Augmentation::Infinite),
-        Ok(d) if d > 0.0 => Ok(Augmentation::Finite(d)),
-        _ => bail!("--augmentation {text}: give a number above 0, or inf"),
     }
 }

@@ -5,6 +5,7 @@ pub mod calibrate;
 pub mod data;
 pub mod decode;
 pub mod export;
+pub mod field;
 pub mod import;
 mod points;
 pub mod predict;
