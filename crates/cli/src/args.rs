@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use pfgm::solver::Method;
 
+use crate::command::field::Story;
+
 /// Poisson flow generative models: train on your data, sample, see.
 #[derive(Debug, Parser)]
 #[command(name = "pfgm", version, arg_required_else_help = true, subcommand_required = true)]
@@ -214,9 +216,13 @@ pub struct FieldArgs {
     #[command(flatten)]
     pub table: DataArgs,
 
-    /// The picture to write [default: NAME-field.png here]
-    #[arg(short = 'o', long, value_name = "FILE.png")]
+    /// The picture to write [default: NAME-field.png here]; of `--story all`, the folder [default: physics]
+    #[arg(short = 'o', long, value_name = "FILE.png|DIR")]
     pub out: Option<PathBuf>,
+
+    /// A figure of the story of Poisson flows instead
+    #[arg(long, value_enum, conflicts_with_all = ["density", "animate"])]
+    pub story: Option<Story>,
 
     /// Draw the density at four heights, and check that the flow carries it
     #[arg(long)]

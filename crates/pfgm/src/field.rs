@@ -52,6 +52,20 @@ impl ExactField {
         kernel::log_density(self.augmentation, self.dim, sigma, 0.0) + largest + mean.ln()
     }
 
+    /// The logarithm of the strength `|sum_i (x - y_i, r) / |(x - y_i, r)|^(N+D)| / n` of the unnormalised field of n
+    /// charges, for finite D.
+    ///
+    /// # Panics
+    /// When D is infinite: the sum has no limit.
+    pub fn log_strength(&self, x: &[f64], sigma: f64) -> f64 {
+        let Augmentation::Finite(d) = self.augmentation else { panic!("log_strength: D must be finite") };
+        let length = self.field(x, sigma).iter().map(|e| e * e).sum::<f64>().sqrt();
+        // The density's kernel is r^D / |(x - y, r)|^(N+D) times a constant.
+        let r = self.augmentation.r(sigma);
+        let kernel = kernel::log_density(self.augmentation, self.dim, sigma, 0.0) + self.dim as f64 * r.ln();
+        self.log_density(x, sigma) - kernel - d * r.ln() + length.ln()
+    }
+
     /// By how much the density misses the continuity equation at `x`: `d ln p / d ln sigma` along the flow plus the
     /// divergence of the flow's velocity, which is zero if the flow carries `p` (section 8). Both by central differences.
     pub fn continuity_residual(&self, x: &[f64], sigma: f64) -> f64 {

@@ -98,7 +98,7 @@ impl<'a> Panel<'a> {
         panel
     }
 
-    /// Axes on which equal lengths are equal, around `middle`, so that at least `reach` shows in each direction.
+    /// A square on which equal lengths are equal, that reaches as far from `middle` in each direction.
     pub fn square(
         canvas: &'a mut Canvas,
         cell: Area,
@@ -106,12 +106,21 @@ impl<'a> Panel<'a> {
         labels: [&str; 2],
         (middle, reach): ([f64; 2], f64),
     ) -> Self {
-        let frame = frame_of(cell);
-        let unit = reach / (0.5 * frame.width.min(frame.height));
-        let (half_x, half_y) = (0.5 * frame.width * unit, 0.5 * frame.height * unit);
-        let x = Axis::linear(labels[0], middle[0] - half_x, middle[0] + half_x);
-        let y = Axis::linear(labels[1], middle[1] - half_y, middle[1] + half_y);
-        Self::new(canvas, cell, title, x, y)
+        let x = Axis::linear(labels[0], middle[0] - reach, middle[0] + reach);
+        let y = Axis::linear(labels[1], middle[1] - reach, middle[1] + reach);
+        Self::new(canvas, fitted(cell, 1.0), title, x, y)
+    }
+
+    /// A rectangle half as high as wide on which equal lengths are equal: a section through space that stands on its plane.
+    pub fn section(
+        canvas: &'a mut Canvas,
+        cell: Area,
+        title: &str,
+        labels: [&str; 2],
+        (middle, reach): (f64, f64),
+    ) -> Self {
+        let x = Axis::linear(labels[0], middle - reach, middle + reach);
+        Self::new(canvas, fitted(cell, 0.5), title, x, Axis::linear(labels[1], 0.0, reach))
     }
 
     /// The spans of the axes.
@@ -256,8 +265,19 @@ impl<'a> Panel<'a> {
     }
 }
 
+/// What is around the frame of a panel: left, top, right, bottom.
+const BORDER: [f64; 4] = [46.0, 30.0, 14.0, 38.0];
+
 fn frame_of(cell: Area) -> Area {
-    cell.inset([46.0, 30.0, 14.0, 38.0])
+    cell.inset(BORDER)
+}
+
+/// The part in the middle of a cell whose frame is so many times as high as wide.
+fn fitted(cell: Area, ratio: f64) -> Area {
+    let frame = frame_of(cell);
+    let width = frame.width.min(frame.height / ratio);
+    let (side, end) = (0.5 * (frame.width - width), 0.5 * (frame.height - ratio * width));
+    cell.inset([side, end, side, end])
 }
 
 /// A title over a cell.
@@ -302,7 +322,7 @@ mod tests {
         let (right, up) = (panel.place(3.0, -1.0), panel.place(2.0, 0.0));
         assert!((right.0 - x - (y - up.1)).abs() < 1e-9);
         let [(low, high), (bottom, top)] = panel.spans();
-        assert!(low <= -1.0 && high >= 5.0 && bottom <= -4.0 + 1e-9 && top >= 2.0 - 1e-9);
+        assert_eq!([low, high, bottom, top], [-1.0, 5.0, -4.0, 2.0]);
         panel.dots([[2.0, -1.0], [100.0, 100.0]], 4.0, BLUE);
         let (width, _) = canvas.size();
         let pixel = (y as usize * width as usize + x as usize) * 3;

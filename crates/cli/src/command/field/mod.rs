@@ -1,9 +1,14 @@
 //! `pfgm field`
 
 mod animate;
+mod compare;
 mod density;
+mod near_far;
 mod overview;
 mod scene;
+mod shapes;
+mod story;
+mod training;
 
 use std::path::{Path, PathBuf};
 
@@ -11,6 +16,7 @@ use anyhow::{Result, bail};
 use pfgm::augmentation::Augmentation;
 use pfgm_plot::Animation;
 
+pub use self::story::Story;
 use self::{overview::Counts, scene::Scene};
 use crate::{
     args::{DataArgs, FieldArgs},
@@ -33,8 +39,11 @@ pub fn run(args: &FieldArgs) -> Result<()> {
         }
     }
     let augmentation = resolve::augmentation("-D", &args.augmentation)?;
+    if let Some(story) = args.story {
+        return tell(args, story, augmentation);
+    }
     let format = args.animate.as_deref().map(animation_format).transpose()?;
-    let scene = scene(args, augmentation)?;
+    let scene = scene(args, "heart", augmentation)?;
     line(format!("{}: {} charges in {} dimensions, D = {augmentation}", scene.name, scene.count(), scene.dim));
     if let (Some(path), Some(format)) = (&args.animate, format) {
         output::check_writable(path)?;
@@ -58,9 +67,35 @@ pub fn run(args: &FieldArgs) -> Result<()> {
     Ok(())
 }
 
-fn scene(args: &FieldArgs, augmentation: Augmentation) -> Result<Scene> {
+/// Draws one figure of the story, or all of them.
+fn tell(args: &FieldArgs, story: Story, augmentation: Augmentation) -> Result<()> {
+    if augmentation != Augmentation::Finite(1.0) {
+        bail!("-D {augmentation}: the story is told at D = 1 (`--story dimensions` compares others); leave -D away");
+    }
+    if story == Story::NonCompact && args.data.is_some() {
+        bail!("--story non-compact: has Gaussian and Student-t charges of its own; leave DATA away");
+    }
+    let folder = (story == Story::All).then(|| args.out.clone().unwrap_or_else(|| PathBuf::from("physics")));
+    for (figure, name) in story.figures() {
+        let scene = scene(args, figure.charges(), augmentation)?;
+        plane_only(&scene, "--story")?;
+        let path = match (&folder, &args.out) {
+            (Some(folder), _) => folder.join(name),
+            (None, Some(out)) => out.clone(),
+            (None, None) => PathBuf::from(name),
+        };
+        output::check_writable(&path)?;
+        line(name.trim_end_matches(".png"));
+        let picture = figure.draw(&scene)?;
+        output::write(&path, &picture)?;
+        line(format!("picture    {}", shown(&path)));
+    }
+    Ok(())
+}
+
+fn scene(args: &FieldArgs, default: &str, augmentation: Augmentation) -> Result<Scene> {
     let table = DataArgs { columns: args.table.columns.clone(), label: args.table.label.clone() };
-    let name = args.data.as_deref().unwrap_or("heart");
+    let name = args.data.as_deref().unwrap_or(default);
     Scene::new(&resolve::dataset(name, &table)?, args.charges, augmentation, args.seed)
 }
 

@@ -1,0 +1,124 @@
+//! Other dimensions, and other charges.
+
+use anyhow::{Context, Result};
+use pfgm::{
+    augmentation::Augmentation,
+    flow::{Counted, Flow},
+    lines,
+    random::{Purpose, stream},
+    solver::rk45,
+};
+use pfgm_data::generated;
+use pfgm_metrics::kolmogorov_smirnov;
+use pfgm_plot::{
+    Axis, Canvas, Mark, Panel,
+    colour::{BLUE, INK, RED},
+};
+
+use super::{
+    overview::{SCALE, dot_size, shade, shown},
+    scene::{Scene, TOLERANCE},
+};
+use crate::output::line;
+
+/// The numbers of dimensions that are compared, and the paths drawn for each.
+const DIMENSIONS: [Augmentation; 4] =
+    [Augmentation::Finite(1.0), Augmentation::Finite(8.0), Augmentation::Finite(64.0), Augmentation::Infinite];
+const PATHS: usize = 120;
+
+/// What D does: the same particles, from heavy tails to a Gaussian.
+pub fn dimensions(scene: &Scene) -> Result<Vec<u8>> {
+    let mut canvas = Canvas::new(1200.0, 400.0, SCALE)?;
+    let cells = canvas.area().columns(&[1.0; 4]);
+    let (low, high) = (1e-2 * scene.spread, 40.0 * scene.spread);
+    // A particle at level sigma is about as far out as sigma and the data together.
+    let coordinate = scene.spread / 2.0_f64.sqrt();
+    let scaled = |x: f64, sigma: f64| (x - scene.centre[0]) / sigma.hypot(coordinate);
+    for (cell, augmentation) in cells.into_iter().zip(DIMENSIONS) {
+        let of_d = scene.with(augmentation);
+        let counted = Counted::new(&of_d.field);
+        let flow = Flow { denoiser: &counted, augmentation };
+        let mut x: Vec<f64> = (0..PATHS as u64)
+            .flat_map(|item| flow.latent(high, &mut stream(scene.seed, Purpose::Latent, 0, item)))
+            .collect();
+        let far_out = x.chunks_exact(2).filter(|p| p[0].hypot(p[1]) > 4.0 * high).count();
+        let lines = lines::trace(&flow, (high, low), scene.scaled(TOLERANCE), &mut x)?;
+        let (across, up) = (Axis::linear("x / √(σ² + spread²)", -4.0, 4.0), Axis::logarithmic("σ = r/√D", low, high));
+        let title = format!(
+            "D = {}",
+            if augmentation == Augmentation::Infinite { "∞".into() } else { augmentation.to_string() }
+        );
+        let mut panel = Panel::new(&mut canvas, cell, &title, across, up);
+        let per_height = lines::height(augmentation, 1.0);
+        for path in &lines {
+            let points: Vec<[f64; 2]> =
+                path.points().map(|p| [scaled(p[0], p[2] / per_height), p[2] / per_height]).collect();
+            let pieces = points.windows(2).map(|pair| {
+                let share = (pair[0][1] / low).ln() / (high / low).ln();
+                (pair.to_vec(), shade(share * share, 1.0).faded(0.55))
+            });
+            panel.curves(pieces, 0.9);
+        }
+        let evaluations = counted.rows() as f64 / PATHS as f64;
+        panel.note(&[&format!("{evaluations:.0} evaluations, {far_out} of {PATHS} start beyond 4σ")]);
+        line(format!(
+            "D = {augmentation:<4} {evaluations:.1} evaluations each (RK45, 1e-5), {far_out} of {PATHS} particles start farther out than 4 sigma"
+        ));
+    }
+    Ok(canvas.png()?)
+}
+
+/// Particles that come back to charges without an edge.
+const SAMPLES: usize = 1500;
+
+/// Gaussian and Student-t charges: the flow needs no edge, only a prior from far enough.
+pub fn non_compact(scene: &Scene) -> Result<Vec<u8>> {
+    let mut canvas = Canvas::new(1300.0, 360.0, SCALE)?;
+    let cells = canvas.area().columns(&[1.0; 4]);
+    // P(|x| > radius) in the plane; the scale is 1/2.
+    let gaussian = |radius: f64| (-2.0 * radius * radius).exp();
+    let nu = generated::DEGREES;
+    let student = move |radius: f64| (1.0 + 4.0 * radius * radius / nu).powf(-nu / 2.0);
+    let laws: [(&str, &str, &dyn Fn(f64) -> f64); 2] =
+        [("gaussian", "Gaussian charges", &gaussian), ("student-t", "Student-t charges (3 degrees)", &student)];
+    for (pair, (name, title, law)) in cells.chunks_exact(2).zip(laws) {
+        let set = generated::named(name, scene.count()).context("a built-in set")?;
+        let charges = Scene::new(&set, scene.count(), Augmentation::Finite(1.0), scene.seed)?;
+        let far = charges.far();
+        let mut x: Vec<f64> = (0..SAMPLES as u64)
+            .flat_map(|item| charges.flow().latent(far, &mut stream(scene.seed, Purpose::Latent, 0, item)))
+            .collect();
+        rk45(&charges.flow(), far, charges.low(), charges.scaled(TOLERANCE), &mut x)?;
+        let mut panel = Panel::square(&mut canvas, pair[0], title, ["x", "y"], ([0.0; 2], 3.0));
+        panel.dots(charges.charges.chunks_exact(2).map(|y| [y[0], y[1]]), dot_size(charges.count()), RED.faded(0.5));
+        panel.dots(x.chunks_exact(2).map(|p| [p[0], p[1]]), dot_size(charges.count()), BLUE.faded(0.7));
+        panel.legend(&[("charges", Mark::Dot, RED), ("particles that came back", Mark::Dot, BLUE)]);
+
+        let (across, up) = (Axis::logarithmic("|x|", 0.05, 30.0), Axis::logarithmic("share farther out", 4e-4, 1.3));
+        let mut panel = Panel::new(&mut canvas, pair[1], "how far out", across, up);
+        let grid = (0..=100).map(|step| 0.05 * 600_f64.powf(f64::from(step) / 100.0));
+        panel.curve(grid.map(|radius| [radius, law(radius)]), 1.6, INK);
+        let radii = |points: &[f64]| -> Vec<f64> { points.chunks_exact(2).map(|p| p[0].hypot(p[1])).collect() };
+        for (points, colour) in [(&charges.charges, RED), (&x, BLUE)] {
+            let mut sorted = radii(points);
+            sorted.sort_by(f64::total_cmp);
+            let count = sorted.len();
+            let dots =
+                sorted.iter().enumerate().map(|(index, &radius)| [radius, (count - index) as f64 / count as f64]);
+            // All of the tail, and of the rest every thirtieth.
+            panel.dots(
+                dots.filter(|[_, share]| *share < 0.02 || (share * count as f64) as usize % 30 == 0),
+                1.8,
+                colour,
+            );
+        }
+        panel.legend(&[("the law", Mark::Line, INK), ("charges", Mark::Dot, RED), ("came back", Mark::Dot, BLUE)]);
+        let test = kolmogorov_smirnov(&radii(&x), |radius| 1.0 - law(radius));
+        let farthest = radii(&x).into_iter().fold(0.0, f64::max);
+        line(format!(
+            "{name:<10} {SAMPLES} particles from z = {far:.3e}: |x| against the law, Kolmogorov-Smirnov {}, farthest {farthest:.2}",
+            shown(&test)
+        ));
+    }
+    Ok(canvas.png()?)
+}
