@@ -39,15 +39,14 @@ impl ExactField {
     /// The logarithm of the density of the flow at `x` and noise level `sigma`: the mean of the charges' kernels, which
     /// is the vertical component of the unnormalised field up to a factor (section 11).
     pub fn log_density(&self, x: &[f64], sigma: f64) -> f64 {
-        let log_weights = || {
-            self.charges.chunks_exact(self.dim).map(|y| {
-                let squared: f64 = x.iter().zip(y).map(|(x, y)| (x - y) * (x - y)).sum();
-                self.augmentation.log_weight(self.dim, sigma, squared)
-            })
-        };
-        let largest = log_weights().fold(f64::NEG_INFINITY, f64::max);
-        let count = self.charges.len() / self.dim;
-        let mean = log_weights().map(|log| (log - largest).exp()).sum::<f64>() / count as f64;
+        let mut logs: Vec<f64> = self
+            .charges
+            .chunks_exact(self.dim)
+            .map(|y| x.iter().zip(y).map(|(x, y)| (x - y) * (x - y)).sum())
+            .collect();
+        self.augmentation.log_weights(self.dim, &vec![self.augmentation.scale(sigma); logs.len()], &mut logs);
+        let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let mean = logs.iter().map(|log| (log - largest).exp()).sum::<f64>() / logs.len() as f64;
         // The kernel's density is that at its middle times the weight.
         kernel::log_density(self.augmentation, self.dim, sigma, 0.0) + largest + mean.ln()
     }
@@ -125,6 +124,20 @@ pub fn weighted_mean<T: pairwise::Scalar>(
     dim: usize,
     out: &mut [T],
 ) {
-    let logit = |row: usize, squared: f64| augmentation.log_weight(dim, sigma[row], squared);
-    pairwise::weighted_mean(x, charges, dim, logit, out);
+    let scales = sigma.iter().map(|&sigma| augmentation.scale(sigma)).collect();
+    pairwise::weighted_mean(x, charges, dim, LogWeights { augmentation, dim, scales }, out);
+}
+
+/// The logarithms of the charges' weights at each query's noise level.
+struct LogWeights {
+    augmentation: Augmentation,
+    dim: usize,
+    scales: Vec<f64>,
+}
+
+impl pairwise::Logits for LogWeights {
+    #[inline(always)]
+    fn logits(&self, first: usize, squared: &mut [f64]) {
+        self.augmentation.log_weights(self.dim, &self.scales[first..first + squared.len()], squared);
+    }
 }
