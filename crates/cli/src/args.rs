@@ -70,7 +70,7 @@ pub struct TrainArgs {
     #[arg(value_name = "PRESET|FILE.toml")]
     pub what: String,
 
-    /// The data: `digits`, `heart`, or a path [default: the preset's]
+    /// The data: `digits`, `heart` or another built-in set, or a path [default: the preset's]
     #[arg(long, value_name = "PATH")]
     pub data: Option<String>,
 
@@ -145,7 +145,23 @@ pub struct SolverArgs {
 #[derive(Debug, Args)]
 pub struct SampleArgs {
     /// The folder of a run, or a checkpoint file
-    pub run: PathBuf,
+    #[arg(required_unless_present = "exact", conflicts_with = "exact")]
+    pub run: Option<PathBuf>,
+
+    /// Sample without a network, by the exact field of this data: `heart`, `digits`, or a path
+    #[arg(long, value_name = "DATA")]
+    pub exact: Option<String>,
+
+    /// With --exact: a run to hold against the exact field: trajectories, ends, and the error of its field
+    #[arg(long = "run", value_name = "RUN", requires = "exact")]
+    pub against: Option<PathBuf>,
+
+    /// With --exact: the number of extra dimensions, a number above 0 or inf [default: 1, or the run's]
+    #[arg(short = 'D', long, value_name = "D", requires = "exact", conflicts_with = "against")]
+    pub augmentation: Option<String>,
+
+    #[command(flatten)]
+    pub table: DataArgs,
 
     /// How many samples
     #[arg(short = 'n', long, value_name = "N", default_value_t = 64, conflicts_with = "seeds")]
@@ -182,7 +198,7 @@ pub struct SampleArgs {
     #[arg(long, value_name = "NORM", default_value_t = 3000.0)]
     pub upper_norm: f64,
 
-    /// The picture to write [default: samples.png in the run's folder]
+    /// The picture to write [default: samples.png in the run's folder; with --exact NAME-exact.png here]
     #[arg(short = 'o', long, value_name = "FILE.png")]
     pub out: Option<PathBuf>,
 
@@ -259,7 +275,7 @@ pub struct FieldArgs {
 
 #[derive(Debug, Args)]
 pub struct DataCommand {
-    /// `digits`, `heart`, or a path
+    /// `digits`, `heart` or another built-in set, or a path
     pub path: String,
 
     #[command(flatten)]

@@ -145,6 +145,19 @@ impl Canvas {
         }
     }
 
+    /// A curve that changes its colour on the way: one colour a place.
+    pub fn shaded_curve(&mut self, places: &[(Place, Colour)], width: f64) {
+        let mut start = 0;
+        while start + 1 < places.len() {
+            let colour = places[start].1;
+            let same = places[start..].iter().take_while(|(_, other)| *other == colour).count();
+            // One place more, so that the pieces meet.
+            let end = (start + same + 1).min(places.len());
+            self.curve(places[start..end].iter().map(|(place, _)| *place), width, colour);
+            start += same;
+        }
+    }
+
     /// A filled shape with these corners.
     pub fn fill(&mut self, corners: impl IntoIterator<Item = Place>, colour: Colour) {
         let mut path = PathBuilder::new();

@@ -12,7 +12,7 @@ const TICK: f64 = 9.0;
 /// One axis of a panel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Axis {
-    /// What is along it.
+    /// What is along it; where it is empty the axis has no ticks either.
     pub label: String,
     /// The value at its beginning.
     pub low: f64,
@@ -46,6 +46,11 @@ impl Axis {
     fn ticks(&self, most: f64) -> Vec<f64> {
         if self.logarithmic {
             let (first, last) = (self.low.log10().ceil() as i32, self.high.log10().floor() as i32);
+            if last - first < 2 {
+                // Hardly a power of ten: its multiples by two and five too.
+                let multiples = (first - 1..=last).flat_map(|power| [1.0, 2.0, 5.0].map(|m| m * 10_f64.powi(power)));
+                return multiples.filter(|value| (self.low..=self.high).contains(value)).collect();
+            }
             let step = (f64::from(last - first + 1) / most).ceil().max(1.0) as usize;
             return (first..=last).step_by(step).map(|power| 10_f64.powi(power)).collect();
         }
@@ -111,16 +116,17 @@ impl<'a> Panel<'a> {
         Self::new(canvas, fitted(cell, 1.0), title, x, y)
     }
 
-    /// A rectangle half as high as wide on which equal lengths are equal: a section through space that stands on its plane.
+    /// A rectangle on which equal lengths are equal: a section through space that stands on its plane, as far to both sides
+    /// as `reach`, and as high as `height`.
     pub fn section(
         canvas: &'a mut Canvas,
         cell: Area,
         title: &str,
         labels: [&str; 2],
-        (middle, reach): (f64, f64),
+        (middle, reach, height): (f64, f64, f64),
     ) -> Self {
         let x = Axis::linear(labels[0], middle - reach, middle + reach);
-        Self::new(canvas, fitted(cell, 0.5), title, x, Axis::linear(labels[1], 0.0, reach))
+        Self::new(canvas, fitted(cell, 0.5 * height / reach), title, x, Axis::linear(labels[1], 0.0, height))
     }
 
     /// The spans of the axes.
@@ -142,6 +148,11 @@ impl<'a> Panel<'a> {
     fn draw_axes(&mut self) {
         let Area { left, top, width, height } = self.frame;
         let bottom = top + height;
+        let corners = [(left, top), (left, bottom), (left + width, bottom), (left + width, top), (left, top)];
+        self.canvas.curve(corners, 0.8, GREY);
+        if self.x.label.is_empty() {
+            return;
+        }
         for value in self.x.ticks(width / 52.0) {
             let (x, _) = self.place(value, self.y.low);
             self.canvas.curve([(x, top), (x, bottom)], 0.6, FAINT);
@@ -153,11 +164,9 @@ impl<'a> Panel<'a> {
             self.canvas.curve([(left, y), (left + width, y)], 0.6, FAINT);
             self.canvas.text(&number(value, self.y.logarithmic), (left - 5.0, y + 3.2), TICK, Anchor::End, INK);
         }
-        let corners = [(left, top), (left, bottom), (left + width, bottom), (left + width, top), (left, top)];
-        self.canvas.curve(corners, 0.8, GREY);
         let (x, y) = (self.x.label.clone(), self.y.label.clone());
         self.canvas.text(&x, (left + 0.5 * width, bottom + 28.0), LABEL, Anchor::Middle, INK);
-        self.canvas.text(&y, (left - 34.0, top + 0.5 * height), LABEL, Anchor::Upwards, INK);
+        self.canvas.text(&y, (left - 38.0, top + 0.5 * height), LABEL, Anchor::Upwards, INK);
     }
 
     fn clipped(&mut self, draw: impl FnOnce(&mut Self)) {
@@ -170,6 +179,12 @@ impl<'a> Panel<'a> {
     pub fn curve(&mut self, points: impl IntoIterator<Item = [f64; 2]>, width: f64, colour: Colour) {
         let places: Vec<Place> = points.into_iter().map(|[x, y]| self.place(x, y)).collect();
         self.clipped(|panel| panel.canvas.curve(places, width, colour));
+    }
+
+    /// A curve that changes its colour on the way: one colour a point.
+    pub fn shaded_curve(&mut self, points: &[([f64; 2], Colour)], width: f64) {
+        let places: Vec<(Place, Colour)> = points.iter().map(|([x, y], c)| (self.place(*x, *y), *c)).collect();
+        self.clipped(|panel| panel.canvas.shaded_curve(&places, width));
     }
 
     /// Many curves, each with a colour.
@@ -197,10 +212,11 @@ impl<'a> Panel<'a> {
         });
     }
 
-    /// An arrow that begins at a point and is this long on the canvas.
+    /// An arrow whose middle is at a point and that is this long on the canvas.
     pub fn arrow(&mut self, [x, y]: [f64; 2], along: [f64; 2], length: f64, (width, colour): (f64, Colour)) {
-        let (from, norm) = (self.place(x, y), along[0].hypot(along[1]));
-        let to = (from.0 + length * along[0] / norm, from.1 - length * along[1] / norm);
+        let (middle, norm) = (self.place(x, y), along[0].hypot(along[1]));
+        let (dx, dy) = (0.5 * length * along[0] / norm, -0.5 * length * along[1] / norm);
+        let (from, to) = ((middle.0 - dx, middle.1 - dy), (middle.0 + dx, middle.1 + dy));
         self.clipped(|panel| panel.canvas.arrow(from, to, width, colour));
     }
 
@@ -266,7 +282,7 @@ impl<'a> Panel<'a> {
 }
 
 /// What is around the frame of a panel: left, top, right, bottom.
-const BORDER: [f64; 4] = [46.0, 30.0, 14.0, 38.0];
+const BORDER: [f64; 4] = [52.0, 30.0, 14.0, 38.0];
 
 fn frame_of(cell: Area) -> Area {
     cell.inset(BORDER)

@@ -41,9 +41,6 @@ impl Space {
     }
 
     /// Where a point lies on the canvas, and how near it is to the eye.
-    ///
-    /// # Shapes
-    /// `point`: `[2]` or more, of which the last is the height; of other points the first three count
     pub fn place(&self, point: [f64; 3]) -> (Place, f64) {
         let View { azimuth, elevation, centre, .. } = self.view;
         let [x, y, z] = [point[0] - centre[0], point[1] - centre[1], point[2] - centre[2]];
@@ -60,15 +57,9 @@ impl Space {
 
     /// A curve that changes its colour on the way: one colour a point.
     pub fn shaded_curve(&self, canvas: &mut Canvas, points: &[([f64; 3], Colour)], width: f64) {
-        let mut start = 0;
-        while start + 1 < points.len() {
-            let colour = points[start].1;
-            let same = points[start..].iter().take_while(|(_, other)| *other == colour).count();
-            // One point more, so that the pieces meet.
-            let end = (start + same + 1).min(points.len());
-            canvas.curve(points[start..end].iter().map(|(point, _)| self.place(*point).0), width, colour);
-            start += same;
-        }
+        let places: Vec<(Place, Colour)> =
+            points.iter().map(|(point, colour)| (self.place(*point).0, *colour)).collect();
+        canvas.shaded_curve(&places, width);
     }
 
     /// Dots, the nearest last.

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod calibrate;
 pub mod data;
 pub mod decode;
+pub mod exact;
 pub mod export;
 pub mod field;
 pub mod import;

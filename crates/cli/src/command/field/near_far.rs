@@ -20,7 +20,7 @@ const ORDERS: f64 = 2.5;
 
 /// Near the charges the field knows their shape, far away only their number.
 pub fn near_far(scene: &Scene) -> Result<Vec<u8>> {
-    let mut canvas = Canvas::new(1200.0, 330.0, SCALE)?;
+    let mut canvas = Canvas::new(1200.0, 300.0, SCALE)?;
     let cells = canvas.area().columns(&[1.15, 1.15, 0.8]);
     section(&mut canvas, cells[0], scene, ("near: the shape of the data", 1.6 * scene.near));
     section(&mut canvas, cells[1], scene, ("far: a point charge", 25.0 * scene.near));
@@ -63,10 +63,10 @@ fn deviation(scene: &Scene, radius: f64) -> f64 {
 
 /// A vertical cut through the centre of the charges: strength as colour, direction as arrows.
 fn section(canvas: &mut Canvas, cell: Area, scene: &Scene, (title, reach): (&str, f64)) {
-    const ARROWS: (usize, usize) = (17, 8);
+    const ARROWS: (usize, usize) = (18, 9);
     let y = scene.centre[1];
     let labels = [scene.columns[0].as_str(), "z"];
-    let mut panel = Panel::section(canvas, cell, title, labels, (scene.centre[0], reach));
+    let mut panel = Panel::section(canvas, cell, title, labels, (scene.centre[0], reach, reach));
     let points = panel.cell_middles(CELLS, CELLS / 2);
     let strength: Vec<f64> = points.into_par_iter().map(|[x, z]| scene.field.log_strength(&[x, y], z)).collect();
     panel.cells(CELLS, &shares(&strength));
@@ -104,7 +104,8 @@ pub fn empirical_field(scene: &Scene) -> Result<Vec<u8>> {
         field_in_plane(&mut canvas, cell, scene, (&title, &some, height));
         if count < 100 {
             let missed = superposition(scene, &some, height);
-            line(format!("{count} charges: the field differs from the sum of theirs by {missed:.1e} of its strength"));
+            let name = if count == 1 { "one charge".into() } else { format!("{count} charges") };
+            line(format!("{name}: the field differs from the sum of theirs by {missed:.1e} of its strength"));
         }
     }
     Ok(canvas.png()?)

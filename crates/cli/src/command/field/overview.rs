@@ -38,7 +38,7 @@ pub fn draw(scene: &Scene, counts: &Counts) -> Result<Vec<u8>> {
     let height = kolmogorov_smirnov(&angles.height, |share| share);
     let azimuth = (!angles.azimuth.is_empty()).then(|| kolmogorov_smirnov(&angles.azimuth, |turn| turn));
 
-    let mut canvas = Canvas::new(1200.0, 400.0, SCALE)?;
+    let mut canvas = Canvas::new(1200.0, 370.0, SCALE)?;
     let cells = canvas.area().columns(&[0.95, 1.2, 0.85, 0.75]);
     charges(&mut canvas, cells[0], scene);
     in_space(&mut canvas, cells[1], scene, &drawn);
@@ -160,8 +160,7 @@ fn in_space(canvas: &mut Canvas, cell: Area, scene: &Scene, lines: &[Line]) {
 /// The hemisphere from its pole, equal areas shown equal (Lambert's projection): uniform points fill it evenly.
 fn from_above(canvas: &mut Canvas, cell: Area, angles: &hemisphere::Angles) {
     let middle = ([0.0, 0.0], 1.08);
-    let mut panel =
-        Panel::square(canvas, cell, "the far hemisphere, from above", ["equal-area projection", ""], middle);
+    let mut panel = Panel::square(canvas, cell, "the far hemisphere, equal areas equal", [""; 2], middle);
     let circle = |radius: f64| {
         (0..=120).map(move |step| {
             let angle = 2.0 * PI * f64::from(step) / 120.0;

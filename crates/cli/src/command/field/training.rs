@@ -25,7 +25,7 @@ use crate::output::line;
 
 const POINTS: usize = 6000;
 
-/// PFGM's training points: as many at every scale, so dense near the data.
+/// PFGM's training points: nearly as many at every scale up to the data's, so dense near the data.
 pub fn training_points(scene: &Scene) -> Result<Vec<u8>> {
     // In the units of standardised data, where s = 0.01 is the published choice.
     let unit = scene.spread / 2.0_f64.sqrt();
@@ -79,7 +79,7 @@ pub fn training_points(scene: &Scene) -> Result<Vec<u8>> {
     panel.coloured_dots(away.iter().zip(&z).map(|(away, z)| ([*away, *z], shade(*z).faded(0.6))), 1.3);
     panel.curve([[low, scene.spread], [10.0 * high, scene.spread]], 0.9, GREY);
     panel.curve([[scene.spread, low], [scene.spread, 10.0 * high]], 0.9, GREY);
-    panel.note(&["grey: the spread of the data"]);
+    panel.legend(&[("the spread of the data", Mark::Line, GREY)]);
     by_scale(&mut canvas, cells[2], scene, &distance);
     let near = |limit: f64| distance.iter().filter(|d| **d < limit * scene.spread).count() as f64 / POINTS as f64;
     line(format!(
@@ -107,7 +107,7 @@ fn by_scale(canvas: &mut Canvas, cell: Area, scene: &Scene, distance: &[f64]) {
     let most = counts.iter().copied().fold(0.0, f64::max);
     let x = Axis::linear("log₁₀ (distance / spread of the data)", low, high);
     let mut panel =
-        Panel::new(canvas, cell, "as many at every scale", x, Axis::linear("% of the points", 0.0, 1.2 * most));
+        Panel::new(canvas, cell, "points at every scale", x, Axis::linear("% of the points", 0.0, 1.2 * most));
     panel.bars(&counts, BLUE.faded(0.5));
     panel.curve([[0.0, 0.0], [0.0, 2.0 * most]], 1.0, GREY);
 }
@@ -181,13 +181,13 @@ fn farther_out(points: &[f64], unit: f64) -> Vec<[f64; 2]> {
 
 /// The cut through the hemisphere: rays at equal angles, and where they meet the plane.
 fn rays(canvas: &mut Canvas, cell: Area) {
-    let reach = 3.0;
+    let reach = 3.6;
     let mut panel = Panel::section(
         canvas,
         cell,
         "rays through the hemisphere onto the plane",
         ["x / z_max", "z / z_max"],
-        (0.0, reach),
+        (0.0, reach, 1.9),
     );
     panel.curve(
         (0..=90).map(|step| {
