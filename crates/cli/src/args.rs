@@ -268,6 +268,10 @@ pub struct FieldArgs {
     #[arg(long, value_name = "N", default_value_t = 120)]
     pub frames: usize,
 
+    /// Pixels for each unit of a figure's size, which is about 1200 units wide
+    #[arg(long, value_name = "S", default_value_t = 2.0)]
+    pub scale: f64,
+
     /// Which random particles
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     pub seed: u64,

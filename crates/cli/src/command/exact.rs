@@ -186,7 +186,7 @@ impl Exact {
             values.chunks_exact(self.dim()).map(|row| axes.map(|axis| row[axis])).collect()
         };
         let mut panel =
-            Panel::square(&mut canvas, cells[0], "trajectories of the same latents", labels, ([0.0; 2], 2.0 * reach));
+            Panel::square(&mut canvas, cells[0], "trajectories of the same latents", labels, ([0.0; 2], 1.2 * reach));
         panel.dots(pairs(&self.charges), 1.0, GREY.faded(0.5));
         for (lines, colour) in [(&exact_lines, RED), (&learned_lines, BLUE)] {
             let curve = |line: &Line| line.points().map(|point| axes.map(|axis| point[axis])).collect();
@@ -227,8 +227,8 @@ impl Exact {
         [axes[0], axes[axes.len().min(2) - 1]]
     }
 
-    /// The error of a run's field `(x - yhat, r)`, relative to its strength (both root mean squares over points of the
-    /// training noise of that level), at levels over the whole range: pairs of r and error.
+    /// The error of a run's field `(x - yhat, r)` relative to the exact field's strength, as the root mean square over points
+    /// with the noise of a level, at levels over the whole range: pairs of r and error.
     fn errors(&self, model: &Model) -> Vec<[f64; 2]> {
         const LEVELS: usize = 25;
         const POINTS: usize = 256;

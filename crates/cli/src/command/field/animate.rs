@@ -52,8 +52,7 @@ pub fn draw(scene: &Scene, format: Animation, (particles, frames): (usize, usize
 /// The picture at a share of the time.
 fn picture(scene: &Scene, particles: &[Particle], time: f64) -> Result<Canvas, PlotError> {
     let mut canvas = Canvas::new(560.0, 400.0, 1.0)?;
-    let sway = 0.3 * (2.0 * std::f64::consts::PI * time).sin();
-    let space = Space::new(canvas.area().inset([14.0, 14.0, 14.0, 14.0]), view(scene, sway, scene.dome()));
+    let space = Space::new(canvas.area().inset([14.0, 14.0, 14.0, 14.0]), view(scene, scene.dome()));
     stage(&mut canvas, &space, scene);
     space.dots(&mut canvas, scene.charges_in_space().map(|y| (y, RED.faded(0.35))), 0.5 * dot_size(scene.count()));
     let mut dots = Vec::with_capacity(particles.len());

@@ -18,7 +18,7 @@ use pfgm_plot::{
 };
 
 use super::{
-    overview::{SCALE, dot_size, shade, stage, view},
+    overview::{dot_size, shade, stage, view},
     scene::{Scene, TOLERANCE},
 };
 use crate::output::line;
@@ -43,7 +43,7 @@ pub fn extra_dimension(scene: &Scene) -> Result<Vec<u8>> {
         .collect();
     let falling = lines::trace(&scene.flow(), (far, low), scene.scaled(TOLERANCE), &mut ends)?;
 
-    let mut canvas = Canvas::new(1200.0, 420.0, SCALE)?;
+    let mut canvas = Canvas::new(1200.0, 420.0, scene.scale)?;
     let cells = canvas.area().columns(&[1.0, 1.25, 1.0]);
     let labels = [scene.columns[0].as_str(), scene.columns[1].as_str()];
     let middle = [scene.centre[0], scene.centre[1]];
@@ -99,7 +99,7 @@ fn spread(points: &[f64], dim: usize) -> f64 {
 
 fn from_the_dome(canvas: &mut Canvas, cell: Area, scene: &Scene, falling: &[Line]) {
     heading(canvas, cell, "with: field lines from the hemisphere down to the data");
-    let space = Space::new(cell.inset([16.0, 40.0, 16.0, 26.0]), view(scene, 0.0, scene.dome()));
+    let space = Space::new(cell.inset([16.0, 40.0, 16.0, 26.0]), view(scene, scene.dome()));
     stage(canvas, &space, scene);
     space.dots(canvas, scene.charges_in_space().map(|y| (y, RED.faded(0.3))), 0.7 * dot_size(scene.count()));
     let foot = scene.foot();
@@ -168,7 +168,7 @@ pub fn change_of_variable(scene: &Scene) -> Result<Vec<u8>> {
             })?);
         }
     }
-    let mut canvas = Canvas::new(1000.0, 380.0, SCALE)?;
+    let mut canvas = Canvas::new(1000.0, 380.0, scene.scale)?;
     let cells = canvas.area().columns(&[1.0, 1.0]);
     line(format!(
         "{PARTICLES} particles from z = {high:.3} to {low:.1e}, {} charges; evaluations of the field for each:",

@@ -5,10 +5,7 @@ use pfgm::{lines, solver::rk45};
 use pfgm_plot::{Canvas, Panel, colour::INK};
 use rayon::prelude::*;
 
-use super::{
-    overview::SCALE,
-    scene::{Scene, TOLERANCE},
-};
+use super::scene::{Scene, TOLERANCE};
 use crate::output::line;
 
 /// Levels in units of the charges' spread.
@@ -19,7 +16,7 @@ const PARTICLES: usize = 250;
 
 /// Draws it, and prints by how much the density misses the continuity equation.
 pub fn draw(scene: &Scene) -> Result<Vec<u8>> {
-    let mut canvas = Canvas::new(1200.0, 350.0, SCALE)?;
+    let mut canvas = Canvas::new(1200.0, 350.0, scene.scale)?;
     let cells = canvas.area().columns(&[1.0; 4]);
     let mut level = scene.low();
     let mut x = lines::on_charges(scene.augmentation, &scene.charges, 2, (PARTICLES, level), scene.seed);

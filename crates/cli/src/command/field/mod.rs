@@ -38,13 +38,16 @@ pub fn run(args: &FieldArgs) -> Result<()> {
             bail!("{flag} {value}: give a number from {least} to {MOST}");
         }
     }
+    if !(0.5..=8.0).contains(&args.scale) {
+        bail!("--scale {}: give a number from 0.5 to 8", args.scale);
+    }
     let augmentation = resolve::augmentation("-D", &args.augmentation)?;
     if let Some(story) = args.story {
         return tell(args, story, augmentation);
     }
     let format = args.animate.as_deref().map(animation_format).transpose()?;
     let scene = scene(args, "heart", augmentation)?;
-    line(format!("{}: {} charges in {} dimensions, D = {augmentation}", scene.name, scene.count(), scene.dim));
+    line(format!("{}: {} charges, N = {}, D = {augmentation}", scene.name, scene.count(), scene.dim));
     if let (Some(path), Some(format)) = (&args.animate, format) {
         output::check_writable(path)?;
         output::write(path, &animate::draw(&scene, format, (args.particles, args.frames))?)?;
@@ -96,7 +99,7 @@ fn tell(args: &FieldArgs, story: Story, augmentation: Augmentation) -> Result<()
 fn scene(args: &FieldArgs, default: &str, augmentation: Augmentation) -> Result<Scene> {
     let table = DataArgs { columns: args.table.columns.clone(), label: args.table.label.clone() };
     let name = args.data.as_deref().unwrap_or(default);
-    Scene::new(&resolve::dataset(name, &table)?, args.charges, augmentation, args.seed)
+    Scene::new(&resolve::dataset(name, &table)?, args.charges, augmentation, (args.seed, args.scale))
 }
 
 /// Some pictures show the plane of the data.

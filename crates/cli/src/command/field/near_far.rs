@@ -10,7 +10,7 @@ use pfgm_plot::{
 };
 use rayon::prelude::*;
 
-use super::{overview::SCALE, scene::Scene};
+use super::scene::Scene;
 use crate::output::line;
 
 /// Cells across a picture of the field's strength.
@@ -20,7 +20,7 @@ const ORDERS: f64 = 2.5;
 
 /// Near the charges the field knows their shape, far away only their number.
 pub fn near_far(scene: &Scene) -> Result<Vec<u8>> {
-    let mut canvas = Canvas::new(1200.0, 300.0, SCALE)?;
+    let mut canvas = Canvas::new(1200.0, 300.0, scene.scale)?;
     let cells = canvas.area().columns(&[1.15, 1.15, 0.8]);
     section(&mut canvas, cells[0], scene, ("near: the shape of the data", 1.6 * scene.near));
     section(&mut canvas, cells[1], scene, ("far: a point charge", 25.0 * scene.near));
@@ -89,7 +89,7 @@ fn shares(logs: &[f64]) -> Vec<f64> {
 
 /// One charge, a few, and all: the field is the sum of the charges' fields.
 pub fn empirical_field(scene: &Scene) -> Result<Vec<u8>> {
-    let mut canvas = Canvas::new(1200.0, 420.0, SCALE)?;
+    let mut canvas = Canvas::new(1200.0, 420.0, scene.scale)?;
     let cells = canvas.area().columns(&[1.0; 3]);
     for (cell, count) in cells.into_iter().zip([1, 5, scene.count()]) {
         let count = count.min(scene.count());

@@ -14,8 +14,6 @@ use pfgm_plot::{
 use super::scene::Scene;
 use crate::output::line;
 
-/// Pixels for each unit of length of a figure.
-pub const SCALE: f64 = 2.0;
 /// Colours that a line has between the charges and the hemisphere.
 const SHADES: f64 = 24.0;
 
@@ -38,20 +36,29 @@ pub fn draw(scene: &Scene, counts: &Counts) -> Result<Vec<u8>> {
     let height = kolmogorov_smirnov(&angles.height, |share| share);
     let azimuth = (!angles.azimuth.is_empty()).then(|| kolmogorov_smirnov(&angles.azimuth, |turn| turn));
 
-    let mut canvas = Canvas::new(1200.0, 370.0, SCALE)?;
-    let cells = canvas.area().columns(&[0.95, 1.2, 0.85, 0.75]);
-    charges(&mut canvas, cells[0], scene);
-    in_space(&mut canvas, cells[1], scene, &drawn);
-    from_above(&mut canvas, cells[2], &angles);
-    let halves = cells[3].rows(2);
-    histogram(&mut canvas, halves[0], ("height", &angles.height), &height);
+    let mut canvas = Canvas::new(1200.0, 370.0, scene.scale)?;
     if let Some(azimuth) = &azimuth {
+        let cells = canvas.area().columns(&[0.95, 1.2, 0.85, 0.75]);
+        charges(&mut canvas, cells[0], scene);
+        in_space(&mut canvas, cells[1], scene, &drawn);
+        from_above(&mut canvas, cells[2], &angles);
+        let halves = cells[3].rows(2);
+        histogram(&mut canvas, halves[0], ("height", &angles.height), &height);
         histogram(&mut canvas, halves[1], ("azimuth", &angles.azimuth), azimuth);
+    } else {
+        // The hemisphere over a line is an arc: one number says where a point is.
+        let cells = canvas.area().columns(&[0.9, 1.3, 0.9]);
+        charges(&mut canvas, cells[0], scene);
+        in_space(&mut canvas, cells[1], scene, &drawn);
+        histogram(&mut canvas, cells[2], ("angle", &angles.height), &height);
     }
     line(format!("{} of {} field lines reach a hemisphere of radius {:.3}", drawn.len(), counts.lines, scene.dome()));
     let far = format!("{particles} particles that rose from the charges to sigma = {:.4e}", scene.far());
-    let azimuth = azimuth.map_or_else(String::new, |azimuth| format!(", azimuth {}", shown(&azimuth)));
-    line(format!("{far}\nuniform on the hemisphere? Kolmogorov-Smirnov: height {}{azimuth}", shown(&height)));
+    let tests = match azimuth {
+        Some(azimuth) => format!("height {}, azimuth {}", shown(&height), shown(&azimuth)),
+        None => format!("angle {}", shown(&height)),
+    };
+    line(format!("{far}\nuniform on the hemisphere? Kolmogorov-Smirnov: {tests}"));
     Ok(canvas.png()?)
 }
 
@@ -86,7 +93,7 @@ fn charges(canvas: &mut Canvas, cell: Area, scene: &Scene) {
         }
         _ => {
             heading(canvas, cell, &title);
-            let space = Space::new(cell.inset([24.0, 34.0, 24.0, 24.0]), view(scene, 0.0, reach));
+            let space = Space::new(cell.inset([24.0, 34.0, 24.0, 24.0]), view(scene, reach));
             space.dots(canvas, scene.charges_in_space().map(|y| (y, RED.faded(0.75))), dot_size(scene.count()));
         }
     }
@@ -97,15 +104,15 @@ pub fn dot_size(count: usize) -> f64 {
     (40.0 / (count as f64).sqrt()).clamp(1.0, 3.5)
 }
 
-/// How a scene is looked at, turned by an angle.
-pub fn view(scene: &Scene, turned: f64, radius: f64) -> View {
+/// How a scene is looked at.
+pub fn view(scene: &Scene, radius: f64) -> View {
     match scene.dim {
         1 => View { azimuth: 0.0, elevation: 0.0, centre: [scene.centre[0], 0.0, 0.0], radius },
-        2 => View { azimuth: -0.5 + turned, elevation: 0.42, centre: [scene.centre[0], scene.centre[1], 0.0], radius },
+        2 => View { azimuth: -0.25, elevation: 0.55, centre: [scene.centre[0], scene.centre[1], 0.0], radius },
         // The whole ball, whose lower half needs room too.
         _ => {
             let centre = [scene.centre[0], scene.centre[1], scene.centre[2] - 0.5 * radius];
-            View { azimuth: -0.5 + turned, elevation: 0.35, centre, radius: 1.5 * radius }
+            View { azimuth: -0.5, elevation: 0.35, centre, radius: 1.5 * radius }
         }
     }
 }
@@ -140,7 +147,7 @@ fn in_space(canvas: &mut Canvas, cell: Area, scene: &Scene, lines: &[Line]) {
         _ => format!("field lines in the augmented space, D = {}", scene.augmentation),
     };
     heading(canvas, cell, &title);
-    let space = Space::new(cell.inset([16.0, 36.0, 16.0, 22.0]), view(scene, 0.0, scene.dome()));
+    let space = Space::new(cell.inset([16.0, 36.0, 16.0, 22.0]), view(scene, scene.dome()));
     stage(canvas, &space, scene);
     space.dots(canvas, scene.charges_in_space().map(|y| (y, RED.faded(0.55))), 0.7 * dot_size(scene.count()));
     for line in lines {
@@ -171,11 +178,9 @@ fn from_above(canvas: &mut Canvas, cell: Area, angles: &hemisphere::Angles) {
     for height in [0.25, 0.5, 0.75_f64] {
         panel.curve(circle((1.0 - height).sqrt()), 0.6, GREY.faded(0.6));
     }
-    // In one dimension the hemisphere is an arc: heights alone say where a point is.
-    let azimuth = |index: usize| angles.azimuth.get(index).map_or(0.0, |turn| 2.0 * PI * (turn - 0.5));
-    let points = angles.height.iter().enumerate().map(|(index, &height)| match angles.azimuth.len() {
-        0 => [2.0 * height - 1.0, 0.0],
-        _ => [(1.0 - height).sqrt() * azimuth(index).cos(), (1.0 - height).sqrt() * azimuth(index).sin()],
+    let points = angles.height.iter().zip(&angles.azimuth).map(|(height, turn)| {
+        let (radius, angle) = ((1.0 - height).sqrt(), 2.0 * PI * (turn - 0.5));
+        [radius * angle.cos(), radius * angle.sin()]
     });
     panel.dots(points, 1.7, BLUE.faded(0.7));
 }

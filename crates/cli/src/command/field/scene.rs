@@ -22,6 +22,8 @@ pub struct Scene {
     pub augmentation: Augmentation,
     pub field: ExactField,
     pub seed: u64,
+    /// Pixels for each unit of length of a figure.
+    pub scale: f64,
     /// The centre of charge: from far away everything comes from there.
     pub centre: Vec<f64>,
     /// The root mean square distance of the charges from it.
@@ -33,8 +35,8 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// The first `most` charges, spread over a data set.
-    pub fn new(dataset: &Dataset, most: usize, augmentation: Augmentation, seed: u64) -> Result<Self> {
+    /// At most `most` charges, spread over a data set.
+    pub fn new(dataset: &Dataset, most: usize, augmentation: Augmentation, (seed, scale): (u64, f64)) -> Result<Self> {
         let name = dataset.name.clone();
         let dim = match dataset.shape {
             Shape::Vector { len } if len <= 3 => len,
@@ -67,7 +69,7 @@ impl Scene {
             _ => (1..=dim).map(|number| format!("column {number}")).collect(),
         };
         let field = ExactField::new(charges.clone(), dim, augmentation);
-        Ok(Self { name, columns, dim, charges, augmentation, field, seed, centre, spread, near, reach })
+        Ok(Self { name, columns, dim, charges, augmentation, field, seed, scale, centre, spread, near, reach })
     }
 
     /// How many charges there are.

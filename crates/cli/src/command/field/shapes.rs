@@ -16,7 +16,7 @@ use pfgm_plot::{
 };
 
 use super::{
-    overview::{SCALE, dot_size, shade, shown},
+    overview::{dot_size, shade, shown},
     scene::{Scene, TOLERANCE},
 };
 use crate::output::line;
@@ -28,7 +28,7 @@ const PATHS: usize = 120;
 
 /// What D does: the same particles, from heavy tails to a Gaussian.
 pub fn dimensions(scene: &Scene) -> Result<Vec<u8>> {
-    let mut canvas = Canvas::new(1200.0, 400.0, SCALE)?;
+    let mut canvas = Canvas::new(1200.0, 400.0, scene.scale)?;
     let cells = canvas.area().columns(&[1.0; 4]);
     let (low, high) = (1e-2 * scene.spread, 40.0 * scene.spread);
     // A particle at level sigma is about as far out as sigma and the data together.
@@ -72,7 +72,7 @@ const SAMPLES: usize = 1500;
 
 /// Gaussian and Student-t charges: the flow needs no edge, only a prior from far enough.
 pub fn non_compact(scene: &Scene) -> Result<Vec<u8>> {
-    let mut canvas = Canvas::new(1300.0, 360.0, SCALE)?;
+    let mut canvas = Canvas::new(1300.0, 360.0, scene.scale)?;
     let cells = canvas.area().columns(&[1.0; 4]);
     // P(|x| > radius) in the plane; the scale is 1/2.
     let gaussian = |radius: f64| (-2.0 * radius * radius).exp();
@@ -82,7 +82,7 @@ pub fn non_compact(scene: &Scene) -> Result<Vec<u8>> {
         [("gaussian", "Gaussian charges", &gaussian), ("student-t", "Student-t charges (3 degrees)", &student)];
     for (pair, (name, title, law)) in cells.chunks_exact(2).zip(laws) {
         let set = generated::named(name, scene.count()).context("a built-in set")?;
-        let charges = Scene::new(&set, scene.count(), Augmentation::Finite(1.0), scene.seed)?;
+        let charges = Scene::new(&set, scene.count(), Augmentation::Finite(1.0), (scene.seed, scene.scale))?;
         let far = charges.far();
         let mut x: Vec<f64> = (0..SAMPLES as u64)
             .flat_map(|item| charges.flow().latent(far, &mut stream(scene.seed, Purpose::Latent, 0, item)))

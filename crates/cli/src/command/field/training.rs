@@ -18,7 +18,7 @@ use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 
 use super::{
-    overview::{SCALE, dot_size, shown},
+    overview::{dot_size, shown},
     scene::Scene,
 };
 use crate::output::line;
@@ -63,7 +63,7 @@ pub fn training_points(scene: &Scene) -> Result<Vec<u8>> {
         .collect();
     let distance: Vec<f64> = away.iter().zip(&z).map(|(away, z)| away.hypot(*z)).collect();
 
-    let mut canvas = Canvas::new(1200.0, 400.0, SCALE)?;
+    let mut canvas = Canvas::new(1200.0, 400.0, scene.scale)?;
     let cells = canvas.area().columns(&[1.0; 3]);
     let middle = ([scene.centre[0], scene.centre[1]], 2.2 * scene.near);
     let labels = [scene.columns[0].as_str(), scene.columns[1].as_str()];
@@ -126,7 +126,7 @@ pub fn projection(scene: &Scene) -> Result<Vec<u8>> {
     let prior: Vec<f64> = (0..PROJECTED as u64)
         .flat_map(|item| scene.flow().latent(z_max, &mut stream(scene.seed, Purpose::Latent, 0, item)))
         .collect();
-    let mut canvas = Canvas::new(1200.0, 400.0, SCALE)?;
+    let mut canvas = Canvas::new(1200.0, 400.0, scene.scale)?;
     let cells = canvas.area().columns(&[1.25, 1.0, 1.0]);
     rays(&mut canvas, cells[0]);
     let mut panel = Panel::square(
@@ -181,13 +181,13 @@ fn farther_out(points: &[f64], unit: f64) -> Vec<[f64; 2]> {
 
 /// The cut through the hemisphere: rays at equal angles, and where they meet the plane.
 fn rays(canvas: &mut Canvas, cell: Area) {
-    let reach = 3.6;
+    let reach = 2.6;
     let mut panel = Panel::section(
         canvas,
         cell,
         "rays through the hemisphere onto the plane",
         ["x / z_max", "z / z_max"],
-        (0.0, reach, 1.9),
+        (0.0, reach, 1.7),
     );
     panel.curve(
         (0..=90).map(|step| {
