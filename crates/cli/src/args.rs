@@ -157,7 +157,14 @@ pub struct SampleArgs {
     pub against: Option<PathBuf>,
 
     /// With --exact: the number of extra dimensions, a number above 0 or inf [default: 1, or the run's]
-    #[arg(short = 'D', long, value_name = "D", requires = "exact", conflicts_with = "against")]
+    #[arg(
+        short = 'D',
+        long,
+        value_name = "D",
+        allow_negative_numbers = true,
+        requires = "exact",
+        conflicts_with = "against"
+    )]
     pub augmentation: Option<String>,
 
     #[command(flatten)]
@@ -249,7 +256,7 @@ pub struct FieldArgs {
     pub animate: Option<PathBuf>,
 
     /// The number of extra dimensions: a number above 0, or inf
-    #[arg(short = 'D', long, value_name = "D", default_value = "1")]
+    #[arg(short = 'D', long, value_name = "D", allow_negative_numbers = true, default_value = "1")]
     pub augmentation: String,
 
     /// Charges at the most; more rows than that are thinned out

@@ -159,7 +159,7 @@ pub fn change_of_variable(scene: &Scene) -> Result<Vec<u8>> {
             costs.push(cost(&|flow, x| Ok(rk45_along(flow, &course, x)?))?);
         }
     }
-    for steps in [10, 20, 40, 80, 160, 320, 640, 1280, 2560, 5120] {
+    for steps in [10, 20, 40, 80, 160, 320, 640, 1280, 2560, 5120, 10240] {
         for (costs, schedule) in fixed.iter_mut().zip([Schedule::Edm { rho: 1.0 }, Schedule::LogUniform]) {
             let grid = schedule.grid(high, low, steps);
             costs.push(cost(&|flow, x| {
