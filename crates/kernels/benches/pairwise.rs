@@ -19,12 +19,12 @@ fn field_target(c: &mut Criterion) {
         let r2 = f64::from(noise * noise);
         let mut mean = vec![1.0f32; queries * dim];
         let before = peak();
-        weighted_mean(&x, &y, dim, |_, d2| exponent * (d2 + r2).ln(), &mut mean);
+        weighted_mean(&x, &y, dim, |_: usize, d2: f64| exponent * (d2 + r2).ln(), &mut mean);
         if let (Some(before), Some(after)) = (before, peak()) {
             println!("{name}: {:.1} MB beyond inputs and result", (after - before) as f64 / 1e6);
         }
         group.bench_function(name, |b| {
-            b.iter(|| weighted_mean(&x, &y, dim, |_, d2| exponent * (d2 + r2).ln(), &mut mean));
+            b.iter(|| weighted_mean(&x, &y, dim, |_: usize, d2: f64| exponent * (d2 + r2).ln(), &mut mean));
         });
     }
     group.finish();

@@ -125,13 +125,11 @@ pub fn rk45_paths(
     Ok(paths)
 }
 
-/// The solver. `visit` hears of every accepted state: its item, t, the state, and the slope there.
-fn integrate(
-    flow: &Flow,
-    course: &Course,
-    x: &mut [f64],
-    visit: &mut dyn FnMut(usize, f64, &[f64], &[f64]),
-) -> Result<(), SolverError> {
+/// Hears of every accepted state: its item, t, the state, and the slope there.
+type Visit<'a> = dyn FnMut(usize, f64, &[f64], &[f64]) + 'a;
+
+/// The solver.
+fn integrate(flow: &Flow, course: &Course, x: &mut [f64], visit: &mut Visit) -> Result<(), SolverError> {
     let Course { from, to, variable, tolerance } = *course;
     let dim = flow.denoiser.dim();
     let (start, end) = (variable.of(from), variable.of(to));

@@ -70,16 +70,24 @@ pub fn dimensions(scene: &Scene) -> Result<Vec<u8>> {
 /// Particles that come back to charges without an edge.
 const SAMPLES: usize = 1500;
 
+/// The probability of the set `gaussian` beyond a radius: its scale is 1/2.
+fn gaussian_beyond(radius: f64) -> f64 {
+    (-2.0 * radius * radius).exp()
+}
+
+/// The same of the set `student-t`.
+fn student_t_beyond(radius: f64) -> f64 {
+    (1.0 + 4.0 * radius * radius / generated::DEGREES).powf(-0.5 * generated::DEGREES)
+}
+
 /// Gaussian and Student-t charges: the flow needs no edge, only a prior from far enough.
 pub fn non_compact(scene: &Scene) -> Result<Vec<u8>> {
     let mut canvas = Canvas::new(1300.0, 360.0, scene.scale)?;
     let cells = canvas.area().columns(&[1.0; 4]);
-    // P(|x| > radius) in the plane; the scale is 1/2.
-    let gaussian = |radius: f64| (-2.0 * radius * radius).exp();
-    let nu = generated::DEGREES;
-    let student = move |radius: f64| (1.0 + 4.0 * radius * radius / nu).powf(-nu / 2.0);
-    let laws: [(&str, &str, &dyn Fn(f64) -> f64); 2] =
-        [("gaussian", "Gaussian charges", &gaussian), ("student-t", "Student-t charges (3 degrees)", &student)];
+    let laws: [(&str, &str, fn(f64) -> f64); 2] = [
+        ("gaussian", "Gaussian charges", gaussian_beyond),
+        ("student-t", "Student-t charges (3 degrees)", student_t_beyond),
+    ];
     for (pair, (name, title, law)) in cells.chunks_exact(2).zip(laws) {
         let set = generated::named(name, scene.count()).context("a built-in set")?;
         let charges = Scene::new(&set, scene.count(), Augmentation::Finite(1.0), (scene.seed, scene.scale))?;
@@ -106,7 +114,7 @@ pub fn non_compact(scene: &Scene) -> Result<Vec<u8>> {
                 sorted.iter().enumerate().map(|(index, &radius)| [radius, (count - index) as f64 / count as f64]);
             // All of the tail, and of the rest every thirtieth.
             panel.dots(
-                dots.filter(|[_, share]| *share < 0.02 || (share * count as f64) as usize % 30 == 0),
+                dots.filter(|[_, share]| *share < 0.02 || ((share * count as f64) as usize).is_multiple_of(30)),
                 1.8,
                 colour,
             );
