@@ -558,6 +558,8 @@ fn bad_charges_are_one_clear_line() {
     expect(&["field", "--story", "near-far", "-D", "8"], &["-D 8", "dimensions"]);
     expect(&["sample", "--exact", "heart", "-D", "-1"], &["-D -1"]);
     expect(&["sample", "--exact", "heart", "--class", "1"], &["--class"]);
+    expect(&["sample", "--exact", "heart", "--images", "i"], &["--images", "--csv"]);
+    expect(&["sample", "--exact", "heart", "--arithmetic", "reference"], &["--arithmetic"]);
     expect(&["sample", "--exact", "nan.csv"], &["nan.csv", "line 3"]);
     expect(&["sample", "--exact", "heart", "--run", "nowhere"], &["nowhere"]);
     expect(&["sample", "--exact", "heart", "-o", "file/x.png"], &["file"]);

@@ -95,8 +95,8 @@ const NEGLIGIBLE: f64 = 1e-30;
 
 /// `sum_i w_i y_i` with `w = softmax_i(logit(query, |x - y_i|^2))`, for every query.
 ///
-/// `logit` is a function of the index of a query and a squared distance, or does whole rows of them. Queries are spread over threads; each result
-/// depends on its own query alone.
+/// `logit` is a function of the index of a query and a squared distance, or does whole rows of them. Queries are spread
+/// over threads; each result depends on its own query alone.
 ///
 /// # Shapes
 /// - `queries`: `[queries, dim]`, `charges`: `[charges, dim]`, `mean` (overwritten): `[queries, dim]`

@@ -14,7 +14,7 @@ use pfgm::{
     random::{Purpose, stream},
     solver::{self, Method, SolverConfig, Tolerance},
 };
-use pfgm_data::{Dataset, Transform};
+use pfgm_data::{Dataset, Shape, Transform};
 use pfgm_metrics::{Shares, chi_square, shares};
 use pfgm_plot::{
     Axis, Canvas, Mark, Panel,
@@ -22,7 +22,7 @@ use pfgm_plot::{
 };
 
 use crate::{
-    args::SampleArgs,
+    args::{ArithmeticName, SampleArgs},
     command::sample::{Drawn, Model, seeds, write_arrays, write_picture},
     output::{self, line, shown},
     resolve,
@@ -46,12 +46,18 @@ pub fn run(args: &SampleArgs, source: &str) -> Result<()> {
     if args.class.is_some() || args.guidance.is_some() {
         bail!("--class and --guidance: the exact field knows no classes; leave them away");
     }
+    if args.arithmetic != ArithmeticName::Exact {
+        bail!("--arithmetic reference: the exact field is no network's; leave it away");
+    }
     if args.batch == 0 {
         bail!("--batch 0: give at least 1");
     }
     let seeds = seeds(args)?;
     let config = SolverConfig { denoise: args.denoise, ..resolve::solver(&args.solving, SOLVER)? };
     let dataset = resolve::dataset(source, &args.table)?;
+    if args.images.is_some() && !matches!(dataset.shape, Shape::Image { .. }) {
+        bail!("--images: the rows of {} are {}; write --csv or --npz", dataset.name, dataset.shape);
+    }
     let model = args.against.as_deref().map(|run| Model::load(run, &args.device)).transpose()?;
     let exact = Exact::new(args, &dataset, model.as_ref())?;
     let kind = if model.is_some() { "against-exact" } else { "exact" };

@@ -47,6 +47,9 @@ pub fn run(args: &FieldArgs) -> Result<()> {
     }
     let format = args.animate.as_deref().map(animation_format).transpose()?;
     let scene = scene(args, "heart", augmentation)?;
+    if args.density {
+        plane_only(&scene, "--density")?;
+    }
     line(format!("{}: {} charges, N = {}, D = {augmentation}", scene.name, scene.count(), scene.dim));
     if let (Some(path), Some(format)) = (&args.animate, format) {
         output::check_writable(path)?;
@@ -60,7 +63,6 @@ pub fn run(args: &FieldArgs) -> Result<()> {
     let path = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}-{kind}.png", scene.name)));
     output::check_writable(&path)?;
     let picture = if args.density {
-        plane_only(&scene, "--density")?;
         density::draw(&scene)?
     } else {
         overview::draw(&scene, &Counts { lines: args.lines, particles: args.particles })?

@@ -70,6 +70,13 @@ pub fn dimensions(scene: &Scene) -> Result<Vec<u8>> {
 /// Particles that come back to charges without an edge.
 const SAMPLES: usize = 1500;
 
+/// A set of charges, and the probability of its law beyond a radius.
+struct Law {
+    set: &'static str,
+    title: &'static str,
+    beyond: fn(f64) -> f64,
+}
+
 /// The probability of the set `gaussian` beyond a radius: its scale is 1/2.
 fn gaussian_beyond(radius: f64) -> f64 {
     (-2.0 * radius * radius).exp()
@@ -84,11 +91,11 @@ fn student_t_beyond(radius: f64) -> f64 {
 pub fn non_compact(scene: &Scene) -> Result<Vec<u8>> {
     let mut canvas = Canvas::new(1300.0, 360.0, scene.scale)?;
     let cells = canvas.area().columns(&[1.0; 4]);
-    let laws: [(&str, &str, fn(f64) -> f64); 2] = [
-        ("gaussian", "Gaussian charges", gaussian_beyond),
-        ("student-t", "Student-t charges (3 degrees)", student_t_beyond),
+    let laws = [
+        Law { set: "gaussian", title: "Gaussian charges", beyond: gaussian_beyond },
+        Law { set: "student-t", title: "Student-t charges (3 degrees)", beyond: student_t_beyond },
     ];
-    for (pair, (name, title, law)) in cells.chunks_exact(2).zip(laws) {
+    for (pair, Law { set: name, title, beyond: law }) in cells.chunks_exact(2).zip(laws) {
         let set = generated::named(name, scene.count()).context("a built-in set")?;
         let charges = Scene::new(&set, scene.count(), Augmentation::Finite(1.0), (scene.seed, scene.scale))?;
         let far = charges.far();
