@@ -7,11 +7,11 @@ use anyhow::{Context, Result, bail};
 /// The modules of `crates/pfgm` from the ground up. A module may use those of lower floors, and no other.
 const FLOORS: &[&[&str]] = &[
     &["augmentation", "device", "latent", "presets", "random"],
-    &["deformation", "kernel", "network"],
+    &["deformation", "hemisphere", "kernel", "network"],
     &["flow", "weights"],
     &["field", "precondition"],
     &["objective", "solver"],
-    &["config", "likelihood", "restore"],
+    &["config", "likelihood", "lines", "restore"],
     &["model"],
     &["import", "sample"],
     &["train"],

@@ -1,8 +1,11 @@
 //! The command line as it is typed: raw, not yet checked.
 
+mod field;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+pub use field::FieldArgs;
 use pfgm::solver::Method;
 
 /// Poisson flow generative models: train on your data, sample, see.
@@ -27,7 +30,9 @@ pub enum Command {
     /// Train a flow: a preset, a configuration file, or (with --resume) the folder of a run
     Train(TrainArgs),
     /// Draw samples from a trained flow
-    Sample(SampleArgs),
+    Sample(Box<SampleArgs>),
+    /// Draw the exact field of a set of charges: its lines, its hemisphere, its story
+    Field(FieldArgs),
     /// Say what a data set holds, and show it
     Data(DataCommand),
     /// Say how far PFGM's noise has to reach for a data set, and why
@@ -66,7 +71,7 @@ pub struct TrainArgs {
     #[arg(value_name = "PRESET|FILE.toml")]
     pub what: String,
 
-    /// The data: `digits`, `heart`, or a path [default: the preset's]
+    /// The data: `digits`, `heart` or another built-in set, or a path [default: the preset's]
     #[arg(long, value_name = "PATH")]
     pub data: Option<String>,
 
@@ -141,7 +146,30 @@ pub struct SolverArgs {
 #[derive(Debug, Args)]
 pub struct SampleArgs {
     /// The folder of a run, or a checkpoint file
-    pub run: PathBuf,
+    #[arg(required_unless_present = "exact", conflicts_with = "exact")]
+    pub run: Option<PathBuf>,
+
+    /// Sample without a network, by the exact field of this data: `heart`, `digits`, or a path
+    #[arg(long, value_name = "DATA")]
+    pub exact: Option<String>,
+
+    /// With --exact: a run to hold against the exact field: trajectories, ends, and the error of its field
+    #[arg(long = "run", value_name = "RUN", requires = "exact")]
+    pub against: Option<PathBuf>,
+
+    /// With --exact: the number of extra dimensions, a number above 0 or inf [default: 1, or the run's]
+    #[arg(
+        short = 'D',
+        long,
+        value_name = "D",
+        allow_negative_numbers = true,
+        requires = "exact",
+        conflicts_with = "against"
+    )]
+    pub augmentation: Option<String>,
+
+    #[command(flatten)]
+    pub table: DataArgs,
 
     /// How many samples
     #[arg(short = 'n', long, value_name = "N", default_value_t = 64, conflicts_with = "seeds")]
@@ -178,7 +206,7 @@ pub struct SampleArgs {
     #[arg(long, value_name = "NORM", default_value_t = 3000.0)]
     pub upper_norm: f64,
 
-    /// The picture to write [default: samples.png in the run's folder]
+    /// The picture to write [default: samples.png in the run's folder; with --exact NAME-exact.png here]
     #[arg(short = 'o', long, value_name = "FILE.png")]
     pub out: Option<PathBuf>,
 
@@ -205,7 +233,7 @@ pub struct SampleArgs {
 
 #[derive(Debug, Args)]
 pub struct DataCommand {
-    /// `digits`, `heart`, or a path
+    /// `digits`, `heart` or another built-in set, or a path
     pub path: String,
 
     #[command(flatten)]

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use pfgm::{model::DataInfo, train::checkpoint::write_atomically};
 use pfgm_data::{Dataset, Shape};
 use pfgm_plot::{Picture, Series, grid, histograms, scatter};
@@ -23,6 +23,19 @@ pub fn line(text: impl fmt::Display) {
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     make_folder_of(path)?;
     write_atomically(path, bytes).with_context(|| format!("{}: cannot be written", path.display()))
+}
+
+/// Finds out, before anything is computed for it, whether a file can be written.
+pub fn check_writable(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        bail!("{}: is a folder; name a file", path.display());
+    }
+    make_folder_of(path)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let probe = folder.join(format!(".pfgm-{}", std::process::id()));
+    fs::write(&probe, [])
+        .and_then(|()| fs::remove_file(&probe))
+        .with_context(|| format!("{}: cannot be written", path.display()))
 }
 
 /// Makes the folder that a file is to be in.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use pfgm::{config::Config, presets, solver::SolverConfig};
+use pfgm::{augmentation::Augmentation, config::Config, presets, solver::SolverConfig};
 use pfgm_data::{BUILT_IN, Dataset, OpenOptions};
 use toml::{Table, Value};
 
@@ -156,6 +156,15 @@ pub fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<
 pub fn dataset(source: &str, table: &DataArgs) -> Result<Dataset> {
     let options = OpenOptions { columns: table.columns.clone().unwrap_or_default(), label: table.label.clone() };
     Ok(pfgm_data::open(source, &options)?)
+}
+
+/// D as it is typed.
+pub fn augmentation(flag: &str, text: &str) -> Result<Augmentation> {
+    match text.parse::<f64>() {
+        Ok(f64::INFINITY) => Ok(Augmentation::Infinite),
+        Ok(d) if d > 0.0 => Ok(Augmentation::Finite(d)),
+        _ => bail!("{flag} {text}: give a number above 0, or inf"),
+    }
 }
 
 /// Samples of one call at the most.

@@ -9,10 +9,11 @@ use std::{
 use crate::{DataError, Dataset, archive, cifar, csv, digits, folder, generated, idx, npz};
 
 /// The data sets that need no file.
-pub const BUILT_IN: [&str; 2] = ["digits", "heart"];
+pub const BUILT_IN: [&str; 9] =
+    ["digits", "heart", "disk", "spiral", "checkerboard", "two-moons", "swiss-roll-2d", "gaussian", "student-t"];
 
-/// Points in the built-in heart.
-const HEART_POINTS: usize = 2000;
+/// Points in each set that a formula makes.
+const GENERATED_POINTS: usize = 2000;
 
 /// Choices that only some formats have.
 #[derive(Clone, Debug, Default)]
@@ -28,10 +29,11 @@ pub struct OpenOptions {
 /// # Errors
 /// When nothing lies there, no reader knows it, or it is damaged.
 pub fn open(source: &str, options: &OpenOptions) -> Result<Dataset, DataError> {
-    match source {
-        "digits" => return Ok(digits::load()),
-        "heart" => return Ok(generated::heart(HEART_POINTS)),
-        _ => {}
+    if source == "digits" {
+        return Ok(digits::load());
+    }
+    if let Some(set) = generated::named(source, GENERATED_POINTS) {
+        return Ok(set);
     }
     let path = Path::new(source);
     let metadata = fs::metadata(path).map_err(|error| match error.kind() {

@@ -15,6 +15,7 @@ pub mod attention;
 mod backend;
 pub mod conv2d;
 pub mod cpu;
+pub mod double;
 pub mod dropout;
 pub mod group_norm;
 pub mod join;

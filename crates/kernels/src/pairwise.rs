@@ -9,6 +9,8 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use crate::double;
+
 /// The element types of points: f32 for training batches, f64 for exact flows.
 pub trait Scalar: Copy + Default + Send + Sync + Into<f64> + 'static {
     /// The nearest value of this type.
@@ -69,6 +71,22 @@ macro_rules! scalar {
 scalar!(f32, 16);
 scalar!(f64, 8);
 
+/// How squared distances become logits.
+pub trait Logits: Sync {
+    /// Turns the squared distances from one charge to the queries from number `first` on into logits, in place.
+    fn logits(&self, first: usize, squared: &mut [f64]);
+}
+
+impl<F: Fn(usize, f64) -> f64 + Sync> Logits for F {
+    #[inline(always)]
+    fn logits(&self, first: usize, squared: &mut [f64]) {
+        squared.iter_mut().enumerate().for_each(|(query, value)| *value = self(first + query, *value));
+    }
+}
+
+/// Rows of at most so many coordinates are too short for vectors; there vectors run over the queries of a tile.
+const NARROW: usize = 8;
+
 /// Queries that a thread takes together, so that a charge read once serves them all.
 const TILE: usize = 16;
 /// Weights below this share of the largest are dropped: charges in any number that a memory holds, added up, would
@@ -77,21 +95,15 @@ const NEGLIGIBLE: f64 = 1e-30;
 
 /// `sum_i w_i y_i` with `w = softmax_i(logit(query, |x - y_i|^2))`, for every query.
 ///
-/// `logit` receives the index of the query and a squared distance. Queries are spread over threads; each result
-/// depends on its own query alone.
+/// `logit` is a function of the index of a query and a squared distance, or does whole rows of them. Queries are spread
+/// over threads; each result depends on its own query alone.
 ///
 /// # Shapes
 /// - `queries`: `[queries, dim]`, `charges`: `[charges, dim]`, `mean` (overwritten): `[queries, dim]`
 ///
 /// # Panics
 /// When there is no charge, or a length is not a multiple of `dim`.
-pub fn weighted_mean<T: Scalar>(
-    queries: &[T],
-    charges: &[T],
-    dim: usize,
-    logit: impl Fn(usize, f64) -> f64 + Sync,
-    mean: &mut [T],
-) {
+pub fn weighted_mean<T: Scalar>(queries: &[T], charges: &[T], dim: usize, logit: impl Logits, mean: &mut [T]) {
     weighted_mean_on(crate::cpu::arch(), queries, charges, dim, logit, mean);
 }
 
@@ -104,7 +116,7 @@ pub fn weighted_mean_on<T: Scalar>(
     queries: &[T],
     charges: &[T],
     dim: usize,
-    logit: impl Fn(usize, f64) -> f64 + Sync,
+    logit: impl Logits,
     mean: &mut [T],
 ) {
     assert!(dim > 0 && !charges.is_empty(), "weighted_mean: no charges");
@@ -132,7 +144,7 @@ struct Tile<'a, T, L> {
     mean: &'a mut [T],
 }
 
-impl<T: Scalar, L: Fn(usize, f64) -> f64 + Sync> WithSimd for Tile<'_, T, L> {
+impl<T: Scalar, L: Logits> WithSimd for Tile<'_, T, L> {
     type Output = ();
 
     // Everything below is inlined here, where it is compiled for the vector unit that is there.
@@ -141,24 +153,30 @@ impl<T: Scalar, L: Fn(usize, f64) -> f64 + Sync> WithSimd for Tile<'_, T, L> {
         let Self { first, queries, charges, dim, logit, mean } = self;
         let (tile, count) = (queries.len() / dim, charges.len() / dim);
         let mut logits = vec![0.0; tile * count];
-        for (charge, row) in charges.chunks_exact(dim).zip(logits.chunks_exact_mut(tile)) {
-            T::squared_distances(queries, charge, row);
+        if dim <= NARROW {
+            narrow_distances(queries, charges, dim, &mut logits);
+        } else {
+            for (charge, row) in charges.chunks_exact(dim).zip(logits.chunks_exact_mut(tile)) {
+                T::squared_distances(queries, charge, row);
+            }
         }
         let mut largest = vec![f64::NEG_INFINITY; tile];
         for row in logits.chunks_exact_mut(tile) {
-            for (query, value) in row.iter_mut().enumerate() {
-                *value = logit(first + query, *value);
-                largest[query] = largest[query].max(*value);
-            }
+            logit.logits(first, row);
+            largest.iter_mut().zip(&*row).for_each(|(largest, value)| *largest = largest.max(*value));
         }
         let mut total = vec![0.0; tile];
         for row in logits.chunks_exact_mut(tile) {
-            for (query, value) in row.iter_mut().enumerate() {
+            for ((value, largest), total) in row.iter_mut().zip(&largest).zip(&mut total) {
                 // An infinite logit takes all the weight; infinity minus infinity would be no number.
-                let difference = if *value == largest[query] { 0.0 } else { *value - largest[query] };
-                *value = difference.exp();
-                total[query] += *value;
+                let difference = if *value == *largest { 0.0 } else { *value - *largest };
+                *value = double::exp(difference);
+                *total += *value;
             }
+        }
+        if dim <= NARROW {
+            narrow_means(charges, dim, &logits, &total, mean);
+            return;
         }
         mean.fill(T::default());
         for (charge, row) in charges.chunks_exact(dim).zip(logits.chunks_exact(tile)) {
@@ -167,6 +185,40 @@ impl<T: Scalar, L: Fn(usize, f64) -> f64 + Sync> WithSimd for Tile<'_, T, L> {
                     T::add_scaled(&mut mean[query * dim..(query + 1) * dim], weight / total[query], charge);
                 }
             }
+        }
+    }
+}
+
+/// Squared distances of short rows, `[charges, queries]`.
+#[inline(always)]
+fn narrow_distances<T: Scalar>(queries: &[T], charges: &[T], dim: usize, squared: &mut [f64]) {
+    let tile = queries.len() / dim;
+    for axis in 0..dim {
+        let mut column = [0.0; TILE];
+        column.iter_mut().zip(queries.iter().skip(axis).step_by(dim)).for_each(|(to, x)| *to = (*x).into());
+        for (charge, row) in charges.chunks_exact(dim).zip(squared.chunks_exact_mut(tile)) {
+            let y: f64 = charge[axis].into();
+            for (value, x) in row.iter_mut().zip(&column) {
+                *value += (x - y) * (x - y);
+            }
+        }
+    }
+}
+
+/// Weighted means of short rows; `weights` is `[charges, queries]`.
+#[inline(always)]
+fn narrow_means<T: Scalar>(charges: &[T], dim: usize, weights: &[f64], total: &[f64], mean: &mut [T]) {
+    let tile = total.len();
+    for axis in 0..dim {
+        let mut sum = [0.0; TILE];
+        for (charge, row) in charges.chunks_exact(dim).zip(weights.chunks_exact(tile)) {
+            let y: f64 = charge[axis].into();
+            for (sum, weight) in sum.iter_mut().zip(row) {
+                *sum += weight * y;
+            }
+        }
+        for (query, (sum, total)) in sum.iter().zip(total).enumerate() {
+            mean[query * dim + axis] = T::from_f64(sum / total);
         }
     }
 }

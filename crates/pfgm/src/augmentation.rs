@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use pfgm_kernels::double;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 /// The number of augmented dimensions: 1 is PFGM, any other real is PFGM++, infinity is a diffusion model.
@@ -30,10 +31,33 @@ impl Augmentation {
     ///
     /// `squared_distance` is `|x-y|^2` in the data's space of `dim` = N dimensions.
     pub fn log_weight(self, dim: usize, sigma: f64, squared_distance: f64) -> f64 {
+        let mut value = [squared_distance];
+        self.log_weights(dim, &[self.scale(sigma)], &mut value);
+        value[0]
+    }
+
+    /// What squared distances at a noise level are multiplied by in [`Augmentation::log_weights`].
+    pub fn scale(self, sigma: f64) -> f64 {
+        match self {
+            Self::Finite(d) => 1.0 / (d * sigma * sigma),
+            Self::Infinite => 0.5 / (sigma * sigma),
+        }
+    }
+
+    /// [`Augmentation::log_weight`] of many squared distances, in place, each with the scale of its own noise level.
+    #[inline(always)]
+    pub fn log_weights(self, dim: usize, scales: &[f64], squared_distances: &mut [f64]) {
         match self {
             // ln(d2 + r^2) - ln(r^2): the constant keeps the logarithm precise where r is much larger than the distance.
-            Self::Finite(d) => -0.5 * (dim as f64 + d) * (squared_distance / (d * sigma * sigma)).ln_1p(),
-            Self::Infinite => -0.5 * squared_distance / (sigma * sigma),
+            Self::Finite(d) => {
+                let exponent = -0.5 * (dim as f64 + d);
+                for (value, scale) in squared_distances.iter_mut().zip(scales) {
+                    *value = exponent * double::ln_1p(*value * scale);
+                }
+            }
+            Self::Infinite => {
+                squared_distances.iter_mut().zip(scales).for_each(|(value, scale)| *value *= -scale);
+            }
         }
     }
 }

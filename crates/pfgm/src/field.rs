@@ -4,7 +4,7 @@ use pfgm_kernels::pairwise;
 
 use crate::{
     augmentation::Augmentation,
-    flow::{Denoiser, Differentiable, Query},
+    flow::{AtLevel, Denoiser, Differentiable, Flow, Query},
     kernel,
 };
 
@@ -39,16 +39,66 @@ impl ExactField {
     /// The logarithm of the density of the flow at `x` and noise level `sigma`: the mean of the charges' kernels, which
     /// is the vertical component of the unnormalised field up to a factor (section 11).
     pub fn log_density(&self, x: &[f64], sigma: f64) -> f64 {
-        let logs: Vec<f64> = self
+        let mut logs: Vec<f64> = self
             .charges
             .chunks_exact(self.dim)
-            .map(|y| {
-                let squared: f64 = x.iter().zip(y).map(|(x, y)| (x - y) * (x - y)).sum();
-                kernel::log_density(self.augmentation, self.dim, sigma, squared)
-            })
+            .map(|y| x.iter().zip(y).map(|(x, y)| (x - y) * (x - y)).sum())
             .collect();
+        self.augmentation.log_weights(self.dim, &vec![self.augmentation.scale(sigma); logs.len()], &mut logs);
         let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        largest + (logs.iter().map(|log| (log - largest).exp()).sum::<f64>() / logs.len() as f64).ln()
+        let mean = logs.iter().map(|log| (log - largest).exp()).sum::<f64>() / logs.len() as f64;
+        // The kernel's density is that at its middle times the weight.
+        kernel::log_density(self.augmentation, self.dim, sigma, 0.0) + largest + mean.ln()
+    }
+
+    /// The logarithm of the strength `|sum_i (x - y_i, r) / |(x - y_i, r)|^(N+D)| / n` of the unnormalised field of n
+    /// charges, for finite D.
+    ///
+    /// # Panics
+    /// When D is infinite: the sum has no limit.
+    pub fn log_strength(&self, x: &[f64], sigma: f64) -> f64 {
+        let Augmentation::Finite(d) = self.augmentation else { panic!("log_strength: D must be finite") };
+        let length = self.field(x, sigma).iter().map(|e| e * e).sum::<f64>().sqrt();
+        // The density's kernel is r^D / |(x - y, r)|^(N+D) times a constant.
+        let r = self.augmentation.r(sigma);
+        let kernel = kernel::log_density(self.augmentation, self.dim, sigma, 0.0) + self.dim as f64 * r.ln();
+        self.log_density(x, sigma) - kernel - d * r.ln() + length.ln()
+    }
+
+    /// By how much the density misses the continuity equation at `x`: `d ln p / d ln sigma` along the flow plus the
+    /// divergence of the flow's velocity, which is zero if the flow carries `p` (section 8). Both by central differences.
+    pub fn continuity_residual(&self, x: &[f64], sigma: f64) -> f64 {
+        let flow = Flow { denoiser: self, augmentation: self.augmentation };
+        let velocity = |x: &[f64]| {
+            let mut out = vec![0.0; self.dim];
+            flow.velocity(&Query { x, sigma: &[sigma], item: &[0] }, &mut out);
+            out
+        };
+        let moved = |along: &[f64], by: f64| -> Vec<f64> { x.iter().zip(along).map(|(x, v)| x + by * v).collect() };
+        let divergence: f64 = (0..self.dim)
+            .map(|axis| {
+                let mut unit = vec![0.0; self.dim];
+                unit[axis] = 1.0;
+                let h = 1e-5 * sigma;
+                (velocity(&moved(&unit, h))[axis] - velocity(&moved(&unit, -h))[axis]) / (2.0 * h)
+            })
+            .sum();
+        let (here, h) = (velocity(x), 1e-5_f64);
+        let at = |s: f64| self.log_density(&moved(&here, s), sigma * s.exp());
+        (at(h) - at(-h)) / (2.0 * h) + divergence
+    }
+
+    /// The field of the charges in their own space, without an extra dimension: `E = sum_i (x - y_i) / |x - y_i|^N`,
+    /// which is what D dimensions leave as D goes to zero. Each charge is smeared over about `softening` (the r that
+    /// stays), as the smooth distribution is that a network learns; no height is told apart.
+    ///
+    /// # Panics
+    /// As [`ExactField::new`].
+    pub fn without_height(charges: Vec<f64>, dim: usize, softening: f64) -> AtLevel<Self> {
+        // Small enough that N + D is N to nine digits, large enough for its square root.
+        const VANISHING: f64 = 1e-9;
+        let inner = Self::new(charges, dim, Augmentation::Finite(VANISHING));
+        AtLevel { inner, sigma: softening / VANISHING.sqrt() }
     }
 }
 
@@ -125,6 +175,20 @@ pub fn weighted_mean<T: pairwise::Scalar>(
     dim: usize,
     out: &mut [T],
 ) {
-    let logit = |row: usize, squared: f64| augmentation.log_weight(dim, sigma[row], squared);
-    pairwise::weighted_mean(x, charges, dim, logit, out);
+    let scales = sigma.iter().map(|&sigma| augmentation.scale(sigma)).collect();
+    pairwise::weighted_mean(x, charges, dim, LogWeights { augmentation, dim, scales }, out);
+}
+
+/// The logarithms of the charges' weights at each query's noise level.
+struct LogWeights {
+    augmentation: Augmentation,
+    dim: usize,
+    scales: Vec<f64>,
+}
+
+impl pairwise::Logits for LogWeights {
+    #[inline(always)]
+    fn logits(&self, first: usize, squared: &mut [f64]) {
+        self.augmentation.log_weights(self.dim, &self.scales[first..first + squared.len()], squared);
+    }
 }

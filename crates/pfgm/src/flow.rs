@@ -104,3 +104,21 @@ impl Denoiser for Counted<'_> {
         self.inner.denoise(query, out);
     }
 }
+
+/// A denoiser that answers for one noise level whatever it is asked for. In its flow ln sigma is nothing but time.
+pub struct AtLevel<T> {
+    /// Who answers.
+    pub inner: T,
+    /// The level.
+    pub sigma: f64,
+}
+
+impl<T: Denoiser> Denoiser for AtLevel<T> {
+    fn dim(&self) -> usize {
+        self.inner.dim()
+    }
+
+    fn denoise(&self, query: &Query, out: &mut [f64]) {
+        self.inner.denoise(&Query { sigma: &vec![self.sigma; query.sigma.len()], ..*query }, out);
+    }
+}

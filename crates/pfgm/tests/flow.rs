@@ -48,40 +48,6 @@ fn a_heart_becomes_a_uniform_hemisphere() {
 }
 
 #[test]
-fn without_the_extra_dimension_everything_collapses() {
-    // The field in the plane itself, E = sum_i (x - y_i) / |x - y_i|^2: against its direction every path from far away
-    // ends in the middle of the heart, where the field vanishes. Measured: the spread of the ends against the data's.
-    let charges = heart(600);
-    let mut points: Vec<[f64; 2]> = (0..64)
-        .map(|i| {
-            let angle = 2.0 * PI * f64::from(i) / 64.0;
-            [20.0 * angle.cos(), 20.0 * angle.sin()]
-        })
-        .collect();
-    for _ in 0..1000 {
-        for point in &mut points {
-            // The flow without r: towards yhat, the mean of the charges with weights |x - y|^-N.
-            let (mut mean, mut total) = ([0.0; 2], 0.0);
-            for y in charges.chunks_exact(2) {
-                // Softened a little, so that a path does not stick to a single charge.
-                let weight = 1.0 / ((point[0] - y[0]).powi(2) + (point[1] - y[1]).powi(2) + 0.01);
-                total += weight;
-                mean.iter_mut().zip(y).for_each(|(mean, y)| *mean += weight * y);
-            }
-            point.iter_mut().zip(mean).for_each(|(x, mean)| *x += 0.02 * (mean / total - *x));
-        }
-    }
-    let deviation = |values: &[f64]| {
-        let mean = values.iter().sum::<f64>() / values.len() as f64;
-        (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / values.len() as f64).sqrt()
-    };
-    let flat = points.concat();
-    let ends: Vec<f64> = flat.iter().step_by(2).copied().collect();
-    let data: Vec<f64> = charges.iter().step_by(2).copied().collect();
-    assert!(deviation(&ends) < 0.1 * deviation(&data), "{} against {}", deviation(&ends), deviation(&data));
-}
-
-#[test]
 fn the_density_obeys_the_continuity_equation() {
     // Along the flow, d ln p / d ln sigma = -div v = div yhat - N. Checked by differences at a point in the plane.
     for augmentation in [Finite(1.0), Finite(6.0), Infinite] {

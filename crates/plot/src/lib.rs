@@ -1,10 +1,24 @@
-//! Arrays in, pictures out: grids of images, and charts of points and columns. All are PNG.
+//! Arrays in, pictures out.
+//!
+//! Grids of images and charts of points and columns ([`grid`], [`scatter`], [`histograms`]); and, for field lines and what
+//! belongs to them, a [`Canvas`] with [`Panel`]s (axes in the plane) and [`Space`]s (views from the side), as PNG or, frame by
+//! frame, as an animation ([`animate`]).
 
+mod canvas;
 mod chart;
+pub mod colour;
 mod grid;
+mod indexed;
+mod panel;
+mod space;
 
+pub use canvas::{Anchor, Area, Canvas, Place};
 pub use chart::{Series, histograms, scatter};
+pub use colour::Colour;
 pub use grid::{Picture, grid};
+pub use indexed::{Animation, animate};
+pub use panel::{Axis, Mark, Panel, heading};
+pub use space::{Space, View};
 
 /// Why a picture could not be made.
 #[derive(Debug, thiserror::Error)]

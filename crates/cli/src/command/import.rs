@@ -2,7 +2,6 @@
 
 use anyhow::{Context, Result, bail};
 use pfgm::{
-    augmentation::Augmentation,
     config::Config,
     import::{Request, import},
     train::checkpoint::{self, Checkpoint, Group},
@@ -21,7 +20,7 @@ pub fn run(args: &ImportArgs) -> Result<()> {
     let request = Request {
         method: args.method.map(Into::into),
         size: args.size.as_deref().map(size).transpose()?,
-        augmentation: args.augmentation.as_deref().map(augmentation).transpose()?,
+        augmentation: args.augmentation.as_deref().map(|d| resolve::augmentation("--augmentation", d)).transpose()?,
         images: args.images.as_deref().map(range).transpose()?,
         like: args.like.as_deref().map(like).transpose()?,
     };
@@ -67,13 +66,5 @@ fn range(text: &str) -> Result<(f64, f64)> {
     match ends[..] {
         [low, high] if high > low && high.is_finite() && low.is_finite() => Ok((low, high)),
         _ => bail!("--images {text}: write the lowest and the highest value, as in 0,1"),
-    }
-}
-
-fn augmentation(text: &str) -> Result<Augmentation> {
-    match text.parse::<f64>() {
-        Ok(d) if d == f64::INFINITY => Ok(Augmentation::Infinite),
-        Ok(d) if d > 0.0 => Ok(Augmentation::Finite(d)),
-        _ => bail!("--augmentation {text}: give a number above 0, or inf"),
     }
 }

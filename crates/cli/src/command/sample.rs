@@ -6,10 +6,10 @@ use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use pfgm::{
     config::check_guidance,
-    model::Record,
+    model::{DataInfo, Record},
     network::Network,
     precondition::Output,
-    sample::{Released, SampleRequest, Samples, sample},
+    sample::{Released, SampleRequest, sample},
     solver::SolverConfig,
     train::checkpoint::{self, Checkpoint, CheckpointError, Group},
     weights,
@@ -22,6 +22,7 @@ use pfgm_plot::Series;
 
 use crate::{
     args::{ArithmeticName, SampleArgs},
+    command::exact,
     output::{self, Rows, line, shown, within},
     resolve,
 };
@@ -53,7 +54,13 @@ impl Model {
 }
 
 pub fn run(args: &SampleArgs) -> Result<()> {
-    let model = Model::load(&args.run, &args.device)?;
+    let Some(run) = &args.run else {
+        return exact::run(args, args.exact.as_deref().context("a run, or --exact DATA")?);
+    };
+    if args.table.columns.is_some() || args.table.label.is_some() {
+        bail!("--columns and --label: the run knows its columns; they are for --exact");
+    }
+    let model = Model::load(run, &args.device)?;
     if args.images.is_some() && !matches!(model.record.data.shape, Shape::Image { .. }) {
         bail!("--images: the run's rows are {}; write --csv or --npz", model.record.data.shape);
     }
@@ -69,16 +76,31 @@ pub fn run(args: &SampleArgs) -> Result<()> {
     if request.released.is_some() {
         line(format!("{:.1} % of the latents were clipped to a norm of {}", 100.0 * samples.clipped, args.upper_norm));
     }
-    write(args, &model.record, &request, &samples)
+    let drawn = Drawn { seeds: &request.seeds, classes: &request.classes, values: &samples.values };
+    let picture = args.out.clone().unwrap_or_else(|| within(run, "samples.png"));
+    write_arrays(args, &model.record.data, &drawn)?;
+    write_picture(args, &model.record.data, &drawn, &picture)
+}
+
+/// Samples as they are written.
+pub struct Drawn<'a> {
+    pub seeds: &'a [u64],
+    pub classes: &'a [Option<u32>],
+    pub values: &'a [f32],
+}
+
+/// The seeds that were asked for.
+pub fn seeds(args: &SampleArgs) -> Result<Vec<u64>> {
+    match &args.seeds {
+        Some(text) => resolve::seeds(text),
+        None if (1..=resolve::MOST_SAMPLES).contains(&args.count) => Ok((0..args.count as u64).collect()),
+        None => bail!("-n {}: give a number from 1 to {}", args.count, resolve::MOST_SAMPLES),
+    }
 }
 
 /// Checks everything that was asked for against the run.
 fn request(args: &SampleArgs, record: &Record) -> Result<SampleRequest> {
-    let seeds = match &args.seeds {
-        Some(text) => resolve::seeds(text)?,
-        None if (1..=resolve::MOST_SAMPLES).contains(&args.count) => (0..args.count as u64).collect(),
-        None => bail!("-n {}: give a number from 1 to {}", args.count, resolve::MOST_SAMPLES),
-    };
+    let seeds = seeds(args)?;
     if args.batch == 0 {
         bail!("--batch 0: give at least 1");
     }
@@ -131,61 +153,67 @@ fn class(classes: &[String], name: &str) -> Result<u32> {
         .with_context(|| format!("--class {name}: no such class; there are {}", classes.join(", ")))
 }
 
-fn write(args: &SampleArgs, record: &Record, request: &SampleRequest, samples: &Samples) -> Result<()> {
-    let data = &record.data;
+/// The arrays, images and table that were asked for.
+pub fn write_arrays(args: &SampleArgs, data: &DataInfo, drawn: &Drawn) -> Result<()> {
+    let dim = data.shape.dim();
     if let Some(path) = &args.npz {
-        npz(path, record, request, samples)?;
+        npz(path, data, drawn)?;
         line(format!("arrays   {}", shown(path)));
     }
     if let Some(folder) = &args.images {
         output::make_folder(folder)?;
-        for (seed, image) in request.seeds.iter().zip(samples.values.chunks_exact(record.dim())) {
+        for (seed, image) in drawn.seeds.iter().zip(drawn.values.chunks_exact(dim)) {
             output::write(&folder.join(format!("{seed:06}.png")), &Rows::from(data).pixels().png(image)?)?;
         }
-        line(format!("images   {}/{:06}.png ...", shown(folder), request.seeds[0]));
+        line(format!("images   {}/{:06}.png ...", shown(folder), drawn.seeds[0]));
     }
     if let Some(path) = &args.csv {
         let mut table = csv::Writer::from_writer(Vec::new());
         if !data.columns.is_empty() {
             table.write_record(&data.columns)?;
         }
-        for row in samples.values.chunks_exact(record.dim()) {
+        for row in drawn.values.chunks_exact(dim) {
             table.write_record(row.iter().map(ToString::to_string))?;
         }
         output::write(path, &table.into_inner().context("the table")?)?;
         line(format!("table    {}", shown(path)));
     }
+    Ok(())
+}
+
+/// A picture of the samples.
+pub fn write_picture(args: &SampleArgs, data: &DataInfo, drawn: &Drawn, path: &Path) -> Result<()> {
+    let count = drawn.seeds.len();
     let across = match data.classes.len() {
         // A row for each round of the classes.
         2..=16 if args.class.is_none() => data.classes.len(),
-        _ => (request.seeds.len().min(MOST_DRAWN) as f64).sqrt().ceil() as usize,
+        _ => (count.min(MOST_DRAWN) as f64).sqrt().ceil() as usize,
     };
     // What was sampled is on disk by now; a picture of very many would be too large to make, and to look at.
-    let drawn = match data.shape {
-        Shape::Image { .. } => request.seeds.len().min(MOST_DRAWN.next_multiple_of(across)),
-        Shape::Vector { .. } => request.seeds.len(),
+    let shown_rows = match data.shape {
+        Shape::Image { .. } => count.min(MOST_DRAWN.next_multiple_of(across)),
+        Shape::Vector { .. } => count,
     };
-    let series = Series { name: "samples", values: &samples.values[..drawn * record.dim()] };
+    let series = Series { name: "samples", values: &drawn.values[..shown_rows * data.shape.dim()] };
     let picture = Rows::from(data).picture(&[series], across, &data.name)?;
-    let path = args.out.clone().unwrap_or_else(|| within(&args.run, "samples.png"));
-    output::write(&path, &picture)?;
-    let count = if drawn < request.seeds.len() { format!(" (the first {drawn})") } else { String::new() };
-    line(format!("picture  {}{count}", shown(&path)));
+    output::write(path, &picture)?;
+    let part = if shown_rows < count { format!(" (the first {shown_rows})") } else { String::new() };
+    line(format!("picture  {}{part}", shown(path)));
     Ok(())
 }
 
 /// `x` (bytes where the data were images of 0 to 255, floats otherwise), `seeds`, and `labels` where there are classes.
-fn npz(path: &Path, record: &Record, request: &SampleRequest, samples: &Samples) -> Result<()> {
-    let count = request.seeds.len();
-    let shape = match record.data.shape {
+fn npz(path: &Path, data: &DataInfo, drawn: &Drawn) -> Result<()> {
+    let count = drawn.seeds.len();
+    let shape = match data.shape {
         Shape::Image { height, width, channels } => vec![count, height, width, channels],
         Shape::Vector { len } => vec![count, len],
     };
-    let bytes: Vec<u8> = samples.values.iter().map(|value| value.round() as u8).collect();
-    let is_bytes = shape.len() == 4 && record.data.range == (0.0, 255.0);
-    let values = if is_bytes { Column::Bytes(&bytes) } else { Column::Floats(&samples.values) };
-    let seeds = &request.seeds;
-    let labels: Vec<i64> = request.classes.iter().flatten().map(|&class| i64::from(class)).collect();
+    let bytes: Vec<u8> = drawn.values.iter().map(|value| value.round() as u8).collect();
+    let is_bytes = shape.len() == 4 && data.range == (0.0, 255.0);
+    let values = if is_bytes { Column::Bytes(&bytes) } else { Column::Floats(drawn.values) };
+    let seeds = drawn.seeds;
+    let labels: Vec<i64> = drawn.classes.iter().flatten().map(|&class| i64::from(class)).collect();
     let seeds_shape = [count];
     let mut arrays = vec![
         Named { name: "x", shape: &shape, values },

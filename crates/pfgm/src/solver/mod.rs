@@ -4,6 +4,7 @@
 //! know nothing of networks and count nothing; [`Counted`](crate::flow::Counted) does.
 
 mod fixed;
+mod path;
 mod released;
 mod rk45;
 mod schedule;
@@ -11,8 +12,9 @@ mod schedule;
 use serde::{Deserialize, Serialize};
 
 pub use fixed::{euler, heun};
+pub use path::Path;
 pub use released::released;
-pub use rk45::{Tolerance, rk45};
+pub use rk45::{Course, Tolerance, Variable, rk45, rk45_along, rk45_paths};
 pub use schedule::Schedule;
 
 use crate::flow::{Flow, Query};

@@ -1,6 +1,6 @@
 //! The 5(4) pair of Dormand and Prince, J. Comput. Appl. Math. 6 (1980) 19-26, with the step control of SciPy's RK45.
 
-use super::SolverError;
+use super::{Path, SolverError};
 use crate::flow::{Flow, Query};
 
 /// Where the stages are, as shares of a step.
@@ -34,6 +34,52 @@ pub struct Tolerance {
     pub atol: f64,
 }
 
+/// The variable in which steps are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Variable {
+    /// t = ln sigma: at D = 1 PFGM's t' = ln z.
+    Log,
+    /// t = sigma itself: at D = 1 PFGM's z, before the change of variable.
+    Level,
+}
+
+impl Variable {
+    fn of(self, sigma: f64) -> f64 {
+        match self {
+            Self::Log => sigma.ln(),
+            Self::Level => sigma,
+        }
+    }
+
+    fn level(self, t: f64) -> f64 {
+        match self {
+            Self::Log => t.exp(),
+            Self::Level => t,
+        }
+    }
+
+    /// `d ln sigma / dt`, by which the flow's velocity becomes a slope in t.
+    fn rate(self, sigma: f64) -> f64 {
+        match self {
+            Self::Log => 1.0,
+            Self::Level => 1.0 / sigma,
+        }
+    }
+}
+
+/// From where to where, and how.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Course {
+    /// The noise level at the start.
+    pub from: f64,
+    /// The noise level at the end.
+    pub to: f64,
+    /// The variable of the steps.
+    pub variable: Variable,
+    /// What a step may do wrong.
+    pub tolerance: Tolerance,
+}
+
 /// Where one sample is.
 struct Row {
     item: usize,
@@ -50,13 +96,51 @@ struct Row {
 /// # Errors
 /// When a row's step becomes too small to resolve, or its slope is not finite.
 pub fn rk45(flow: &Flow, from: f64, to: f64, tolerance: Tolerance, x: &mut [f64]) -> Result<(), SolverError> {
+    rk45_along(flow, &Course { from, to, variable: Variable::Log, tolerance }, x)
+}
+
+/// [`rk45`] along a course with a variable of its own.
+///
+/// # Errors
+/// As [`rk45`].
+pub fn rk45_along(flow: &Flow, course: &Course, x: &mut [f64]) -> Result<(), SolverError> {
+    integrate(flow, course, x, &mut |_, _, _, _| {})
+}
+
+/// [`rk45`] that remembers where every row went: one path a row.
+///
+/// # Errors
+/// As [`rk45`].
+pub fn rk45_paths(
+    flow: &Flow,
+    from: f64,
+    to: f64,
+    tolerance: Tolerance,
+    x: &mut [f64],
+) -> Result<Vec<Path>, SolverError> {
     let dim = flow.denoiser.dim();
-    let (start, end) = (from.ln(), to.ln());
+    let mut paths = vec![Path::new(dim); x.len() / dim];
+    let course = Course { from, to, variable: Variable::Log, tolerance };
+    integrate(flow, &course, x, &mut |item, t, state, slope| paths[item].push(t, state, slope))?;
+    Ok(paths)
+}
+
+/// Hears of every accepted state: its item, t, the state, and the slope there.
+type Visit<'a> = dyn FnMut(usize, f64, &[f64], &[f64]) + 'a;
+
+/// The solver.
+fn integrate(flow: &Flow, course: &Course, x: &mut [f64], visit: &mut Visit) -> Result<(), SolverError> {
+    let Course { from, to, variable, tolerance } = *course;
+    let dim = flow.denoiser.dim();
+    let (start, end) = (variable.of(from), variable.of(to));
     let direction = (end - start).signum();
     let evaluate = |rows: &[Row], t: &[f64], x: &[f64], slope: &mut [f64]| {
-        let sigma: Vec<f64> = t.iter().map(|t| t.exp()).collect();
+        let sigma: Vec<f64> = t.iter().map(|t| variable.level(*t)).collect();
         let item: Vec<usize> = rows.iter().map(|row| row.item).collect();
         flow.velocity(&Query { x, sigma: &sigma, item: &item }, slope);
+        for (slope, sigma) in slope.chunks_exact_mut(dim).zip(sigma) {
+            slope.iter_mut().for_each(|slope| *slope *= variable.rate(sigma));
+        }
     };
     let mut rows: Vec<Row> =
         (0..x.len() / dim).map(|item| Row { item, t: start, step: 0.0, rejected: false }).collect();
@@ -65,15 +149,18 @@ pub fn rk45(flow: &Flow, from: f64, to: f64, tolerance: Tolerance, x: &mut [f64]
     let mut slope = vec![0.0; y.len()];
     evaluate(&rows, &vec![start; rows.len()], &y, &mut slope);
     first_steps(&mut rows, &y, &slope, end, tolerance, &evaluate);
+    for (item, (state, slope)) in y.chunks_exact(dim).zip(slope.chunks_exact(dim)).enumerate() {
+        visit(item, start, state, slope);
+    }
 
     while !rows.is_empty() {
         for row in &mut rows {
             let smallest = 10.0 * (row.t.next_up() - row.t).abs();
             if !row.step.is_finite() {
-                return Err(SolverError::NotFinite { sigma: row.t.exp(), item: row.item });
+                return Err(SolverError::NotFinite { sigma: variable.level(row.t), item: row.item });
             }
             if row.rejected && row.step < smallest {
-                return Err(SolverError::StepUnderflow { sigma: row.t.exp(), item: row.item });
+                return Err(SolverError::StepUnderflow { sigma: variable.level(row.t), item: row.item });
             }
             row.step = row.step.max(smallest).min((end - row.t).abs());
         }
@@ -89,6 +176,7 @@ pub fn rk45(flow: &Flow, from: f64, to: f64, tolerance: Tolerance, x: &mut [f64]
                 row.step *= factor.min(if row.rejected { 1.0 } else { FASTEST });
                 row.rejected = false;
                 row.t = trial.t_next[index];
+                visit(row.item, row.t, &trial.y_next[range.clone()], &trial.slopes[6][range.clone()]);
                 (&trial.y_next[range.clone()], &trial.slopes[6][range])
             } else {
                 // A NaN error leaves NaN here and is reported above.

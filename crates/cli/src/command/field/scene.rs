@@ -1,0 +1,154 @@
+//! The charges that a picture is about, and their measures.
+
+use anyhow::{Result, bail};
+use pfgm::{
+    augmentation::Augmentation,
+    field::ExactField,
+    flow::Flow,
+    lines::{self, Line},
+    solver::Tolerance,
+};
+use pfgm_data::{Dataset, Shape};
+
+/// Precise enough that no line of a picture is off by a pixel.
+pub const TOLERANCE: Tolerance = Tolerance { rtol: 1e-5, atol: 1e-5 };
+
+/// Charges, their field, and how large everything is.
+pub struct Scene {
+    pub name: String,
+    pub columns: Vec<String>,
+    pub dim: usize,
+    pub charges: Vec<f64>,
+    pub augmentation: Augmentation,
+    pub field: ExactField,
+    pub seed: u64,
+    /// Pixels for each unit of length of a figure.
+    pub scale: f64,
+    /// The centre of charge: from far away everything comes from there.
+    pub centre: Vec<f64>,
+    /// The root mean square distance of the charges from it.
+    pub spread: f64,
+    /// The distance that 98 % of the charges keep.
+    pub near: f64,
+    /// The largest distance.
+    pub reach: f64,
+}
+
+impl Scene {
+    /// At most `most` charges, spread over a data set.
+    pub fn new(dataset: &Dataset, most: usize, augmentation: Augmentation, (seed, scale): (u64, f64)) -> Result<Self> {
+        let name = dataset.name.clone();
+        let dim = match dataset.shape {
+            Shape::Vector { len } if len <= 3 => len,
+            shape => bail!(
+                "{name}: its rows are {shape}; a field is drawn for points of one to three dimensions, so choose columns \
+                 with --columns"
+            ),
+        };
+        let count = dataset.len().min(most);
+        let mut row = vec![0.0; dim];
+        let mut charges = Vec::with_capacity(count * dim);
+        for index in 0..count {
+            dataset.read(index * dataset.len() / count, &mut row);
+            charges.extend(row.iter().map(|&value| f64::from(value)));
+        }
+        let centre: Vec<f64> =
+            (0..dim).map(|axis| charges.iter().skip(axis).step_by(dim).sum::<f64>() / count as f64).collect();
+        let mut distances: Vec<f64> = charges
+            .chunks_exact(dim)
+            .map(|y| y.iter().zip(&centre).map(|(y, c)| (y - c) * (y - c)).sum::<f64>().sqrt())
+            .collect();
+        distances.sort_by(f64::total_cmp);
+        let spread = (distances.iter().map(|d| d * d).sum::<f64>() / count as f64).sqrt();
+        if !(spread > 0.0 && spread.is_finite()) {
+            bail!("{name}: {count} charges, all at one point: a picture needs at least two different points");
+        }
+        let (near, reach) = (distances[(count * 98 / 100).min(count - 1)], distances[count - 1]);
+        let columns = match dataset.columns.len() {
+            len if len == dim => dataset.columns.clone(),
+            _ => (1..=dim).map(|number| format!("column {number}")).collect(),
+        };
+        let field = ExactField::new(charges.clone(), dim, augmentation);
+        Ok(Self { name, columns, dim, charges, augmentation, field, seed, scale, centre, spread, near, reach })
+    }
+
+    /// How many charges there are.
+    pub fn count(&self) -> usize {
+        self.charges.len() / self.dim
+    }
+
+    /// The flow of the exact field.
+    pub fn flow(&self) -> Flow<'_> {
+        Flow { denoiser: &self.field, augmentation: self.augmentation }
+    }
+
+    /// The lowest level: particles there have hardly left their charges.
+    pub fn low(&self) -> f64 {
+        1e-3 * self.spread
+    }
+
+    /// The highest level: from there the charges are one.
+    pub fn far(&self) -> f64 {
+        1e3 * self.reach
+    }
+
+    /// The radius of the hemisphere that is drawn.
+    pub fn dome(&self) -> f64 {
+        2.5 * self.near
+    }
+
+    /// The same charges in the field of another number of dimensions.
+    pub fn with(&self, augmentation: Augmentation) -> Self {
+        let field = ExactField::new(self.charges.clone(), self.dim, augmentation);
+        let (name, columns, charges) = (self.name.clone(), self.columns.clone(), self.charges.clone());
+        Self { name, columns, charges, augmentation, field, centre: self.centre.clone(), ..*self }
+    }
+
+    /// Particles that rise from the charges to the far level: where they arrive, and their lines.
+    pub fn rise(&self, particles: usize) -> Result<(Vec<f64>, Vec<Line>)> {
+        let (low, far) = (self.low(), self.far());
+        let mut x = lines::on_charges(self.augmentation, &self.charges, self.dim, (particles, low), self.seed);
+        let risen = lines::trace(&self.flow(), (low, far), self.scaled(TOLERANCE), &mut x)?;
+        Ok((x, risen))
+    }
+
+    /// A tolerance in units of the charges' spread.
+    pub fn scaled(&self, tolerance: Tolerance) -> Tolerance {
+        Tolerance { atol: tolerance.atol * self.spread, ..tolerance }
+    }
+
+    /// The middle of the hemisphere: the centre of charge at height zero.
+    pub fn foot(&self) -> Vec<f64> {
+        let mut foot = self.centre.clone();
+        foot.push(0.0);
+        foot
+    }
+
+    /// A point of a line as a point of a picture of space: in one and two dimensions the height is the third coordinate,
+    /// in three there is no room for it.
+    pub fn in_space(&self, point: &[f64]) -> [f64; 3] {
+        match self.dim {
+            1 => [point[0], 0.0, point[1]],
+            2 => [point[0], point[1], point[2]],
+            _ => [point[0], point[1], point[2]],
+        }
+    }
+
+    /// The charges as points of a picture of space.
+    pub fn charges_in_space(&self) -> impl Iterator<Item = [f64; 3]> {
+        self.charges.chunks_exact(self.dim).map(|y| {
+            let mut point = y.to_vec();
+            point.push(0.0);
+            self.in_space(&point)
+        })
+    }
+
+    /// What the height is called.
+    pub fn height_name(&self) -> &'static str {
+        match self.augmentation {
+            Augmentation::Finite(1.0) => "z",
+            Augmentation::Finite(_) => "r",
+            Augmentation::Infinite => "σ",
+        }
+    }
+}

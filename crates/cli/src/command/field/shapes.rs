@@ -1,0 +1,145 @@
+//! Other dimensions, and other charges.
+
+use anyhow::{Context, Result};
+use pfgm::{
+    augmentation::Augmentation,
+    flow::{Counted, Flow},
+    lines,
+    random::{Purpose, stream},
+    solver::rk45,
+};
+use pfgm_data::generated;
+use pfgm_metrics::kolmogorov_smirnov;
+use pfgm_plot::{
+    Axis, Canvas, Mark, Panel,
+    colour::{BLUE, INK, RED},
+};
+
+use super::{
+    overview::{dot_size, shade, shown},
+    scene::{Scene, TOLERANCE},
+};
+use crate::output::line;
+
+/// The numbers of dimensions that are compared, and the paths drawn for each.
+const DIMENSIONS: [Augmentation; 4] =
+    [Augmentation::Finite(1.0), Augmentation::Finite(8.0), Augmentation::Finite(64.0), Augmentation::Infinite];
+const PATHS: usize = 120;
+
+/// What D does: the same particles, from heavy tails to a Gaussian.
+pub fn dimensions(scene: &Scene) -> Result<Vec<u8>> {
+    let mut canvas = Canvas::new(1200.0, 400.0, scene.scale)?;
+    let cells = canvas.area().columns(&[1.0; 4]);
+    let (low, high) = (1e-2 * scene.spread, 40.0 * scene.spread);
+    // A particle at level sigma is about as far out as sigma and the data together.
+    let coordinate = scene.spread / 2.0_f64.sqrt();
+    let scaled = |x: f64, sigma: f64| (x - scene.centre[0]) / sigma.hypot(coordinate);
+    for (cell, augmentation) in cells.into_iter().zip(DIMENSIONS) {
+        let of_d = scene.with(augmentation);
+        let counted = Counted::new(&of_d.field);
+        let flow = Flow { denoiser: &counted, augmentation };
+        let mut x: Vec<f64> = (0..PATHS as u64)
+            .flat_map(|item| flow.latent(high, &mut stream(scene.seed, Purpose::Latent, 0, item)))
+            .collect();
+        let far_out = x.chunks_exact(2).filter(|p| p[0].hypot(p[1]) > 4.0 * high).count();
+        let lines = lines::trace(&flow, (high, low), scene.scaled(TOLERANCE), &mut x)?;
+        let (across, up) = (Axis::linear("x / √(σ² + spread²)", -4.0, 4.0), Axis::logarithmic("σ = r/√D", low, high));
+        let d = if augmentation == Augmentation::Infinite { "∞".into() } else { augmentation.to_string() };
+        let evaluations = counted.rows() as f64 / PATHS as f64;
+        let title = format!("D = {d}: {evaluations:.0} evaluations");
+        let mut panel = Panel::new(&mut canvas, cell, &title, across, up);
+        let per_height = lines::height(augmentation, 1.0);
+        for path in &lines {
+            let points: Vec<_> = path
+                .points()
+                .map(|p| {
+                    let sigma = p[2] / per_height;
+                    let share = (sigma / low).ln() / (high / low).ln();
+                    ([scaled(p[0], sigma), sigma], shade(share * share, 1.0).faded(0.55))
+                })
+                .collect();
+            panel.shaded_curve(&points, 0.9);
+        }
+        line(format!(
+            "D = {augmentation:<4} {evaluations:.1} evaluations each (RK45, 1e-5), {far_out} of {PATHS} particles start farther out than 4 sigma"
+        ));
+    }
+    Ok(canvas.png()?)
+}
+
+/// Particles that come back to charges without an edge.
+const SAMPLES: usize = 1500;
+
+/// A set of charges, and the probability of its law beyond a radius.
+struct Law {
+    set: &'static str,
+    title: &'static str,
+    beyond: fn(f64) -> f64,
+}
+
+/// The probability of the set `gaussian` beyond a radius: its scale is 1/2.
+fn gaussian_beyond(radius: f64) -> f64 {
+    (-2.0 * radius * radius).exp()
+}
+
+/// The same of the set `student-t`.
+fn student_t_beyond(radius: f64) -> f64 {
+    (1.0 + 4.0 * radius * radius / generated::DEGREES).powf(-0.5 * generated::DEGREES)
+}
+
+/// Gaussian and Student-t charges: the flow needs no edge, only a prior from far enough.
+pub fn non_compact(scene: &Scene) -> Result<Vec<u8>> {
+    let mut canvas = Canvas::new(1300.0, 360.0, scene.scale)?;
+    let cells = canvas.area().columns(&[1.0; 4]);
+    let laws = [
+        Law { set: "gaussian", title: "Gaussian charges", beyond: gaussian_beyond },
+        Law { set: "student-t", title: "Student-t charges (3 degrees)", beyond: student_t_beyond },
+    ];
+    for (pair, Law { set: name, title, beyond: law }) in cells.chunks_exact(2).zip(laws) {
+        let set = generated::named(name, scene.count()).context("a built-in set")?;
+        let charges = Scene::new(&set, scene.count(), Augmentation::Finite(1.0), (scene.seed, scene.scale))?;
+        let far = charges.far();
+        let mut x: Vec<f64> = (0..SAMPLES as u64)
+            .flat_map(|item| charges.flow().latent(far, &mut stream(scene.seed, Purpose::Latent, 0, item)))
+            .collect();
+        rk45(&charges.flow(), far, charges.low(), charges.scaled(TOLERANCE), &mut x)?;
+        let mut panel = Panel::square(&mut canvas, pair[0], title, ["x", "y"], ([0.0; 2], 3.0));
+        panel.dots(charges.charges.chunks_exact(2).map(|y| [y[0], y[1]]), dot_size(charges.count()), RED.faded(0.5));
+        panel.dots(x.chunks_exact(2).map(|p| [p[0], p[1]]), dot_size(charges.count()), BLUE.faded(0.7));
+        panel.legend(&[("charges", Mark::Dot, RED), ("particles that came back", Mark::Dot, BLUE)]);
+
+        let (across, up) = (Axis::logarithmic("|x|", 0.05, 30.0), Axis::logarithmic("share farther out", 4e-4, 1.3));
+        let mut panel = Panel::new(&mut canvas, pair[1], "how far out", across, up);
+        let grid = (0..=100).map(|step| 0.05 * 600_f64.powf(f64::from(step) / 100.0));
+        panel.curve(grid.map(|radius| [radius, law(radius)]), 1.6, INK);
+        let radii = |points: &[f64]| -> Vec<f64> { points.chunks_exact(2).map(|p| p[0].hypot(p[1])).collect() };
+        for (points, colour) in [(&charges.charges, RED), (&x, BLUE)] {
+            let mut sorted = radii(points);
+            sorted.sort_by(f64::total_cmp);
+            let count = sorted.len();
+            let dots =
+                sorted.iter().enumerate().map(|(index, &radius)| [radius, (count - index) as f64 / count as f64]);
+            // All of the tail, and of the rest every thirtieth.
+            panel.dots(
+                dots.filter(|[_, share]| *share < 0.02 || ((share * count as f64) as usize).is_multiple_of(30)),
+                1.8,
+                colour,
+            );
+        }
+        panel.legend(&[("the law", Mark::Line, INK), ("charges", Mark::Dot, RED), ("came back", Mark::Dot, BLUE)]);
+        // The charges are what comes back, not the law that they were drawn from.
+        let mut sorted = radii(&charges.charges);
+        sorted.sort_by(f64::total_cmp);
+        let test = kolmogorov_smirnov(&radii(&x), |radius| {
+            sorted.partition_point(|other| *other <= radius) as f64 / sorted.len() as f64
+        });
+        let farthest = radii(&x).into_iter().fold(0.0, f64::max);
+        line(format!(
+            "{name:<10} {SAMPLES} particles from z = {far:.3e}: |x| against the charges' own, Kolmogorov-Smirnov {}; \
+             farthest {farthest:.2} of {:.2}",
+            shown(&test),
+            sorted[sorted.len() - 1]
+        ));
+    }
+    Ok(canvas.png()?)
+}

@@ -1,0 +1,70 @@
+//! The story of Poisson flows, figure by figure.
+
+use anyhow::Result;
+use clap::ValueEnum;
+use pfgm::augmentation::Augmentation;
+
+use super::{compare, near_far, scene::Scene, shapes, training};
+
+/// The figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Story {
+    /// The field near the charges and far away, where they are one point
+    NearFar,
+    /// Without the extra dimension everything ends in the middle; with it the data come back
+    ExtraDimension,
+    /// The field of point charges is the sum of theirs
+    EmpiricalField,
+    /// Where PFGM's training points lie
+    TrainingPoints,
+    /// The hemisphere projected onto the plane z = z_max
+    Projection,
+    /// Steps in z against steps in ln z: evaluations to the same error
+    ChangeOfVariable,
+    /// What D does to the trajectories
+    Dimensions,
+    /// Charges without an edge: Gaussian and Student-t
+    NonCompact,
+    /// All of them, into the folder of -o
+    All,
+}
+
+impl Story {
+    /// Its own figures, each with the name of its file.
+    pub fn figures(self) -> Vec<(Self, &'static str)> {
+        const FIGURES: [(Story, &str); 8] = [
+            (Story::NearFar, "near-far.png"),
+            (Story::ExtraDimension, "extra-dimension.png"),
+            (Story::EmpiricalField, "empirical-field.png"),
+            (Story::TrainingPoints, "training-points.png"),
+            (Story::Projection, "projection.png"),
+            (Story::ChangeOfVariable, "change-of-variable.png"),
+            (Story::Dimensions, "dimensions.png"),
+            (Story::NonCompact, "non-compact.png"),
+        ];
+        FIGURES.into_iter().filter(|(story, _)| self == Self::All || *story == self).collect()
+    }
+
+    /// The charges it is told of when nobody names others.
+    pub fn charges(self) -> &'static str {
+        match self {
+            Self::ExtraDimension => "disk",
+            _ => "heart",
+        }
+    }
+
+    /// Draws it, and prints what was measured.
+    pub fn draw(self, scene: &Scene) -> Result<Vec<u8>> {
+        debug_assert_eq!(scene.augmentation, Augmentation::Finite(1.0));
+        match self {
+            Self::NearFar | Self::All => near_far::near_far(scene),
+            Self::ExtraDimension => compare::extra_dimension(scene),
+            Self::EmpiricalField => near_far::empirical_field(scene),
+            Self::TrainingPoints => training::training_points(scene),
+            Self::Projection => training::projection(scene),
+            Self::ChangeOfVariable => compare::change_of_variable(scene),
+            Self::Dimensions => shapes::dimensions(scene),
+            Self::NonCompact => shapes::non_compact(scene),
+        }
+    }
+}

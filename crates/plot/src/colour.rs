@@ -1,0 +1,62 @@
+//! Colours that stay apart for every kind of eye (after Okabe and Ito, *Color Universal Design*, 2008), dark on light.
+
+/// A colour, and how much of what is behind it is covered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Colour {
+    /// Red, green and blue.
+    pub rgb: [u8; 3],
+    /// 255 covers everything.
+    pub alpha: u8,
+}
+
+const fn opaque(rgb: [u8; 3]) -> Colour {
+    Colour { rgb, alpha: 255 }
+}
+
+/// Text and axes.
+pub const INK: Colour = opaque([38, 40, 46]);
+/// What is there but not the matter.
+pub const GREY: Colour = opaque([150, 154, 162]);
+/// Guide lines.
+pub const FAINT: Colour = opaque([226, 228, 232]);
+/// Charges.
+pub const RED: Colour = opaque([197, 64, 20]);
+/// Fields and what follows them.
+pub const BLUE: Colour = opaque([0, 94, 162]);
+/// A third series.
+pub const GREEN: Colour = opaque([0, 136, 104]);
+/// A fourth.
+pub const PURPLE: Colour = opaque([150, 86, 140]);
+
+/// From nothing (white) to much (dark blue).
+const DENSITY: [[u8; 3]; 6] =
+    [[255, 255, 255], [222, 235, 245], [158, 202, 225], [74, 144, 196], [20, 88, 158], [8, 40, 96]];
+/// From the charges (red) up to the hemisphere (blue).
+const RISE: [[u8; 3]; 4] = [[204, 76, 24], [196, 120, 120], [112, 130, 180], [0, 84, 156]];
+
+impl Colour {
+    /// The same colour, covering a share of what is behind it.
+    pub fn faded(self, share: f64) -> Self {
+        Self { alpha: (255.0 * share.clamp(0.0, 1.0)).round() as u8, ..self }
+    }
+
+    /// How much there is, from 0 to 1.
+    pub fn density(share: f64) -> Self {
+        opaque(between(&DENSITY, share))
+    }
+
+    /// How high something is, from 0 to 1.
+    pub fn rise(share: f64) -> Self {
+        opaque(between(&RISE, share))
+    }
+}
+
+fn between(stops: &[[u8; 3]], share: f64) -> [u8; 3] {
+    let place = if share.is_nan() { 0.0 } else { share.clamp(0.0, 1.0) } * (stops.len() - 1) as f64;
+    let first = (place as usize).min(stops.len() - 2);
+    let part = place - first as f64;
+    [0, 1, 2].map(|c| {
+        let (a, b) = (f64::from(stops[first][c]), f64::from(stops[first + 1][c]));
+        (a + part * (b - a)).round() as u8
+    })
+}

@@ -1,0 +1,349 @@
+//! A chart in an area of a canvas: axes, a title, and what is drawn between them.
+
+use crate::{
+    canvas::{Anchor, Area, Canvas, Place},
+    colour::{Colour, FAINT, GREY, INK},
+};
+
+const TITLE: f64 = 12.5;
+const LABEL: f64 = 10.5;
+const TICK: f64 = 9.0;
+
+/// One axis of a panel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Axis {
+    /// What is along it; where it is empty the axis has no ticks either.
+    pub label: String,
+    /// The value at its beginning.
+    pub low: f64,
+    /// The value at its end.
+    pub high: f64,
+    /// Whether equal ratios, instead of equal differences, have equal lengths.
+    pub logarithmic: bool,
+}
+
+impl Axis {
+    /// Equal differences have equal lengths.
+    pub fn linear(label: &str, low: f64, high: f64) -> Self {
+        Self { label: label.to_owned(), low, high, logarithmic: false }
+    }
+
+    /// Equal ratios have equal lengths.
+    pub fn logarithmic(label: &str, low: f64, high: f64) -> Self {
+        Self { label: label.to_owned(), low, high, logarithmic: true }
+    }
+
+    /// Where a value lies, as a share of the axis.
+    fn share(&self, value: f64) -> f64 {
+        if self.logarithmic {
+            (value / self.low).ln() / (self.high / self.low).ln()
+        } else {
+            (value - self.low) / (self.high - self.low)
+        }
+    }
+
+    /// The values that are labelled.
+    fn ticks(&self, most: f64) -> Vec<f64> {
+        if self.logarithmic {
+            let (first, last) = (self.low.log10().ceil() as i32, self.high.log10().floor() as i32);
+            if last - first < 2 {
+                // Hardly a power of ten: its multiples by two and five too.
+                let multiples = (first - 1..=last).flat_map(|power| [1.0, 2.0, 5.0].map(|m| m * 10_f64.powi(power)));
+                return multiples.filter(|value| (self.low..=self.high).contains(value)).collect();
+            }
+            let step = (f64::from(last - first + 1) / most).ceil().max(1.0) as usize;
+            return (first..=last).step_by(step).map(|power| 10_f64.powi(power)).collect();
+        }
+        let rough = (self.high - self.low) / most;
+        let power = 10_f64.powf(rough.log10().floor());
+        let step = power * [1.0, 2.0, 5.0, 10.0].into_iter().find(|nice| nice * power >= rough).unwrap_or(10.0);
+        let first = (self.low / step - 1e-9).ceil();
+        let count = (self.high / step + 1e-9).floor() - first;
+        (0..=count as usize).map(|index| (first + index as f64) * step).collect()
+    }
+}
+
+/// A number without needless digits.
+pub(crate) fn number(value: f64, logarithmic: bool) -> String {
+    if logarithmic && !(1e-3..1e4).contains(&value) {
+        const RAISED: [char; 10] = ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'];
+        let power = value.log10().round() as i32;
+        let digits: String = power.abs().to_string().bytes().map(|digit| RAISED[usize::from(digit - b'0')]).collect();
+        return format!("10{}{digits}", if power < 0 { "⁻" } else { "" });
+    }
+    // Ten digits hide what rounding left of a multiple of the step.
+    let rounded: f64 = format!("{value:.10}").parse().unwrap_or(value);
+    if rounded == 0.0 { "0".to_owned() } else { format!("{rounded}").replace('-', "−") }
+}
+
+/// How a series is marked in a legend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// A dot.
+    Dot,
+    /// A piece of a line.
+    Line,
+}
+
+/// A chart in the making.
+pub struct Panel<'a> {
+    canvas: &'a mut Canvas,
+    frame: Area,
+    x: Axis,
+    y: Axis,
+}
+
+impl<'a> Panel<'a> {
+    /// Axes in a cell of a canvas.
+    pub fn new(canvas: &'a mut Canvas, cell: Area, title: &str, x: Axis, y: Axis) -> Self {
+        let frame = frame_of(cell);
+        let mut panel = Self { canvas, frame, x, y };
+        heading(panel.canvas, cell, title);
+        panel.draw_axes();
+        panel
+    }
+
+    /// A square on which equal lengths are equal, that reaches as far from `middle` in each direction.
+    pub fn square(
+        canvas: &'a mut Canvas,
+        cell: Area,
+        title: &str,
+        labels: [&str; 2],
+        (middle, reach): ([f64; 2], f64),
+    ) -> Self {
+        let x = Axis::linear(labels[0], middle[0] - reach, middle[0] + reach);
+        let y = Axis::linear(labels[1], middle[1] - reach, middle[1] + reach);
+        Self::new(canvas, fitted(cell, 1.0), title, x, y)
+    }
+
+    /// A rectangle on which equal lengths are equal: a section through space that stands on its plane, as far to both sides
+    /// as `reach`, and as high as `height`.
+    pub fn section(
+        canvas: &'a mut Canvas,
+        cell: Area,
+        title: &str,
+        labels: [&str; 2],
+        (middle, reach, height): (f64, f64, f64),
+    ) -> Self {
+        let x = Axis::linear(labels[0], middle - reach, middle + reach);
+        Self::new(canvas, fitted(cell, 0.5 * height / reach), title, x, Axis::linear(labels[1], 0.0, height))
+    }
+
+    /// The spans of the axes.
+    pub fn spans(&self) -> [(f64, f64); 2] {
+        [(self.x.low, self.x.high), (self.y.low, self.y.high)]
+    }
+
+    /// The area between the axes.
+    pub fn frame(&self) -> Area {
+        self.frame
+    }
+
+    /// Where a point lies on the canvas.
+    pub fn place(&self, x: f64, y: f64) -> Place {
+        let Area { left, top, width, height } = self.frame;
+        (left + self.x.share(x) * width, top + (1.0 - self.y.share(y)) * height)
+    }
+
+    fn draw_axes(&mut self) {
+        let Area { left, top, width, height } = self.frame;
+        let bottom = top + height;
+        let corners = [(left, top), (left, bottom), (left + width, bottom), (left + width, top), (left, top)];
+        self.canvas.curve(corners, 0.8, GREY);
+        if self.x.label.is_empty() {
+            return;
+        }
+        for value in self.x.ticks(width / 52.0) {
+            let (x, _) = self.place(value, self.y.low);
+            self.canvas.curve([(x, top), (x, bottom)], 0.6, FAINT);
+            let text = number(value, self.x.logarithmic);
+            self.canvas.text(&text, (x, bottom + 13.0), TICK, Anchor::Middle, INK);
+        }
+        for value in self.y.ticks(height / 34.0) {
+            let (_, y) = self.place(self.x.low, value);
+            self.canvas.curve([(left, y), (left + width, y)], 0.6, FAINT);
+            self.canvas.text(&number(value, self.y.logarithmic), (left - 5.0, y + 3.2), TICK, Anchor::End, INK);
+        }
+        let (x, y) = (self.x.label.clone(), self.y.label.clone());
+        self.canvas.text(&x, (left + 0.5 * width, bottom + 28.0), LABEL, Anchor::Middle, INK);
+        self.canvas.text(&y, (left - 38.0, top + 0.5 * height), LABEL, Anchor::Upwards, INK);
+    }
+
+    fn clipped(&mut self, draw: impl FnOnce(&mut Self)) {
+        self.canvas.clip(Some(self.frame));
+        draw(self);
+        self.canvas.clip(None);
+    }
+
+    /// A curve through points.
+    pub fn curve(&mut self, points: impl IntoIterator<Item = [f64; 2]>, width: f64, colour: Colour) {
+        let places: Vec<Place> = points.into_iter().map(|[x, y]| self.place(x, y)).collect();
+        self.clipped(|panel| panel.canvas.curve(places, width, colour));
+    }
+
+    /// A curve that changes its colour on the way: one colour a point.
+    pub fn shaded_curve(&mut self, points: &[([f64; 2], Colour)], width: f64) {
+        let places: Vec<(Place, Colour)> = points.iter().map(|([x, y], c)| (self.place(*x, *y), *c)).collect();
+        self.clipped(|panel| panel.canvas.shaded_curve(&places, width));
+    }
+
+    /// Many curves, each with a colour.
+    pub fn curves(&mut self, curves: impl IntoIterator<Item = (Vec<[f64; 2]>, Colour)>, width: f64) {
+        self.clipped(|panel| {
+            for (points, colour) in curves {
+                let places: Vec<Place> = points.into_iter().map(|[x, y]| panel.place(x, y)).collect();
+                panel.canvas.curve(places, width, colour);
+            }
+        });
+    }
+
+    /// A dot at each point.
+    pub fn dots(&mut self, points: impl IntoIterator<Item = [f64; 2]>, radius: f64, colour: Colour) {
+        self.coloured_dots(points.into_iter().map(|point| (point, colour)), radius);
+    }
+
+    /// A dot at each point, each with a colour.
+    pub fn coloured_dots(&mut self, points: impl IntoIterator<Item = ([f64; 2], Colour)>, radius: f64) {
+        self.clipped(|panel| {
+            for ([x, y], colour) in points {
+                let place = panel.place(x, y);
+                panel.canvas.disc(place, radius, colour);
+            }
+        });
+    }
+
+    /// An arrow whose middle is at a point and that is this long on the canvas.
+    pub fn arrow(&mut self, [x, y]: [f64; 2], along: [f64; 2], length: f64, (width, colour): (f64, Colour)) {
+        let (middle, norm) = (self.place(x, y), along[0].hypot(along[1]));
+        let (dx, dy) = (0.5 * length * along[0] / norm, -0.5 * length * along[1] / norm);
+        let (from, to) = ((middle.0 - dx, middle.1 - dy), (middle.0 + dx, middle.1 + dy));
+        self.clipped(|panel| panel.canvas.arrow(from, to, width, colour));
+    }
+
+    /// Bars from zero upwards, as many as there are values, over the whole of the x-axis.
+    pub fn bars(&mut self, values: &[f64], colour: Colour) {
+        let width = self.frame.width / values.len() as f64;
+        let base = self.place(self.x.low, self.y.low.max(0.0)).1;
+        for (index, &value) in values.iter().enumerate() {
+            let top = self.place(self.x.low, value).1.max(self.frame.top);
+            let left = self.frame.left + index as f64 * width;
+            let bar = Area { left: left + 0.08 * width, top, width: 0.84 * width, height: base - top };
+            self.canvas.fill_area(bar, colour);
+        }
+    }
+
+    /// A value in each cell of a grid over the whole panel, from the top left, in colours from nothing to much.
+    pub fn cells(&mut self, across: usize, shares: &[f64]) {
+        let colours: Vec<Colour> = shares.iter().map(|&share| Colour::density(share)).collect();
+        self.canvas.cells(self.frame, across, &colours);
+    }
+
+    /// The points in the middle of the cells of such a grid.
+    pub fn cell_middles(&self, across: usize, down: usize) -> Vec<[f64; 2]> {
+        let along = |(low, high): (f64, f64), share: f64| low + share * (high - low);
+        let [x, y] = self.spans();
+        (0..across * down)
+            .map(|cell| {
+                let (column, row) = (cell % across, cell / across);
+                let share = |index: usize, count: usize| (index as f64 + 0.5) / count as f64;
+                [along(x, share(column, across)), along(y, 1.0 - share(row, down))]
+            })
+            .collect()
+    }
+
+    /// What the series are called, in the top right corner.
+    pub fn legend(&mut self, entries: &[(&str, Mark, Colour)]) {
+        let widest = entries.iter().map(|(name, ..)| Canvas::text_width(name, TICK)).fold(0.0, f64::max);
+        let (width, height) = (widest + 30.0, 14.0 * entries.len() as f64 + 8.0);
+        let (left, top) = (self.frame.left + self.frame.width - width - 6.0, self.frame.top + 6.0);
+        let back = Colour { rgb: [255; 3], alpha: 225 };
+        self.canvas.fill_area(Area { left, top, width, height }, back);
+        for (index, (name, mark, colour)) in entries.iter().enumerate() {
+            let y = top + 11.0 + 14.0 * index as f64;
+            match mark {
+                Mark::Dot => self.canvas.disc((left + 13.0, y), 3.0, *colour),
+                Mark::Line => self.canvas.curve([(left + 5.0, y), (left + 20.0, y)], 1.8, *colour),
+            }
+            self.canvas.text(name, (left + 25.0, y + 3.2), TICK, Anchor::Start, INK);
+        }
+    }
+
+    /// A remark in the lower left corner, line above line.
+    pub fn note(&mut self, lines: &[&str]) {
+        let widest = lines.iter().map(|line| Canvas::text_width(line, TICK)).fold(0.0, f64::max);
+        let height = 13.0 * lines.len() as f64 + 6.0;
+        let (left, top) = (self.frame.left + 6.0, self.frame.top + self.frame.height - height - 6.0);
+        let back = Colour { rgb: [255; 3], alpha: 225 };
+        self.canvas.fill_area(Area { left, top, width: widest + 10.0, height }, back);
+        for (index, line) in lines.iter().enumerate() {
+            self.canvas.text(line, (left + 5.0, top + 12.0 + 13.0 * index as f64), TICK, Anchor::Start, INK);
+        }
+    }
+}
+
+/// What is around the frame of a panel: left, top, right, bottom.
+const BORDER: [f64; 4] = [52.0, 30.0, 14.0, 38.0];
+
+fn frame_of(cell: Area) -> Area {
+    cell.inset(BORDER)
+}
+
+/// The part in the middle of a cell whose frame is so many times as high as wide.
+fn fitted(cell: Area, ratio: f64) -> Area {
+    let frame = frame_of(cell);
+    let width = frame.width.min(frame.height / ratio);
+    let (side, end) = (0.5 * (frame.width - width), 0.5 * (frame.height - ratio * width));
+    cell.inset([side, end, side, end])
+}
+
+/// A title over a cell.
+pub fn heading(canvas: &mut Canvas, cell: Area, title: &str) {
+    let frame = frame_of(cell);
+    canvas.text(title, (frame.left + 0.5 * frame.width, cell.top + 19.0), TITLE, Anchor::Middle, INK);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::colour::BLUE;
+
+    #[test]
+    fn ticks_are_round_numbers_within_the_axis() {
+        assert_eq!(Axis::linear("", -1.2, 1.3).ticks(6.0), [-1.0, -0.5, 0.0, 0.5, 1.0]);
+        assert_eq!(Axis::linear("", 0.0, 100.0).ticks(5.0), [0.0, 20.0, 40.0, 60.0, 80.0, 100.0]);
+        let found = Axis::logarithmic("", 5e-4, 2e3).ticks(10.0);
+        assert_eq!(found.len(), 7);
+        assert!((found[0] - 1e-3).abs() < 1e-12 && (found[6] - 1e3).abs() < 1e-6, "{found:?}");
+        assert_eq!(Axis::logarithmic("", 1e-6, 1e6).ticks(5.0).len(), 5);
+    }
+
+    #[test]
+    fn numbers_have_no_needless_digits() {
+        assert_eq!(number(0.1 + 0.2, false), "0.3");
+        assert_eq!(number(-2.0, false), "−2");
+        assert_eq!(number(1e-7, true), "10⁻⁷");
+        assert_eq!(number(1e5, true), "10⁵");
+        assert_eq!(number(100.0, true), "100");
+    }
+
+    #[test]
+    fn points_lie_where_the_axes_say() {
+        let mut canvas = Canvas::new(300.0, 200.0, 1.0).unwrap();
+        let cell = canvas.area();
+        let mut panel = Panel::square(&mut canvas, cell, "", ["x", "y"], ([2.0, -1.0], 3.0));
+        let frame = panel.frame();
+        let (x, y) = panel.place(2.0, -1.0);
+        assert!((x - frame.left - 0.5 * frame.width).abs() < 1e-9 && (y - frame.top - 0.5 * frame.height).abs() < 1e-9);
+        // Equal lengths are equal.
+        let (right, up) = (panel.place(3.0, -1.0), panel.place(2.0, 0.0));
+        assert!((right.0 - x - (y - up.1)).abs() < 1e-9);
+        let [(low, high), (bottom, top)] = panel.spans();
+        assert_eq!([low, high, bottom, top], [-1.0, 5.0, -4.0, 2.0]);
+        panel.dots([[2.0, -1.0], [100.0, 100.0]], 4.0, BLUE);
+        let (width, _) = canvas.size();
+        let pixel = (y as usize * width as usize + x as usize) * 3;
+        assert_eq!(&canvas.rgb()[pixel..pixel + 3], BLUE.rgb);
+        let blue = canvas.rgb().chunks(3).filter(|p| *p == BLUE.rgb).count();
+        assert!((28..=55).contains(&blue), "one dot, and what lies outside is not drawn: {blue}");
+    }
+}
