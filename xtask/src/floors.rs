@@ -13,7 +13,7 @@ const FLOORS: &[&[&str]] = &[
     &["objective", "solver"],
     &["config", "likelihood", "lines", "restore"],
     &["model"],
-    &["import", "sample"],
+    &["import", "measure", "sample"],
     &["train"],
 ];
 

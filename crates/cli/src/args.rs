@@ -1,6 +1,7 @@
 //! The command line as it is typed: raw, not yet checked.
 
 mod field;
+pub mod latents;
 
 use std::path::PathBuf;
 
@@ -45,6 +46,22 @@ pub enum Command {
     Predict(PredictArgs),
     /// Carry latents of your own down a run's flow
     Decode(DecodeArgs),
+    /// Measure how likely data are to a run
+    Likelihood(latents::LikelihoodArgs),
+    /// Carry data up a run's flow, to its latents
+    Encode(latents::EncodeArgs),
+    /// Draw the way between two latents, of seeds or images
+    Interpolate(latents::InterpolateArgs),
+    /// Draw latents whose norms are scaled
+    Temperature(latents::TemperatureArgs),
+    /// Draw rows changed by the difference of two classes' mean latents
+    Arithmetic(latents::ArithmeticArgs),
+    /// Take noise off images
+    Denoise(latents::DenoiseArgs),
+    /// Fill holes of images
+    Inpaint(latents::InpaintArgs),
+    /// Score rows by how unusual they are to a run
+    Anomaly(latents::AnomalyArgs),
     /// Time inference and a training step, as JSON
     Bench(BenchArgs),
     /// List the presets, or print one as a configuration file to start from

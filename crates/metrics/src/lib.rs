@@ -5,7 +5,9 @@
 mod chi_square;
 mod kolmogorov_smirnov;
 mod neighbours;
+mod roc;
 
 pub use chi_square::{ChiSquare, Shares, chi_square, shares};
 pub use kolmogorov_smirnov::{KolmogorovSmirnov, kolmogorov_smirnov};
 pub use neighbours::{classify, coverage, two_sample_accuracy};
+pub use roc::{area_under_roc, roc};

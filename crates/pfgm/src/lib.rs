@@ -18,6 +18,7 @@ pub mod kernel;
 pub mod latent;
 pub mod likelihood;
 pub mod lines;
+pub mod measure;
 pub mod model;
 pub mod network;
 pub mod objective;

@@ -12,7 +12,7 @@ use statrs::function::gamma::ln_gamma;
 
 use crate::{
     augmentation::Augmentation,
-    flow::{Denoiser, Differentiable, Flow, Query},
+    flow::{Counted, Denoiser, Differentiable, Flow, Query},
     kernel,
     random::Stream,
     solver::{self, SolverConfig, SolverError},
@@ -93,6 +93,8 @@ pub struct LogDensities {
     pub values: Vec<f64>,
     /// Where each is at the highest, `[points, N]`.
     pub latents: Vec<f64>,
+    /// Evaluations of `yhat` and its divergence for each, on average.
+    pub nfe: f64,
 }
 
 impl Density<'_> {
@@ -107,7 +109,8 @@ impl Density<'_> {
         let dim = self.denoiser.dim();
         let along = WithDivergence { denoiser: self.denoiser, trace };
         let mut states: Vec<f64> = x.chunks_exact(dim).flat_map(|row| row.iter().copied().chain([0.0])).collect();
-        let flow = Flow { denoiser: &along, augmentation: self.augmentation };
+        let counted = Counted::new(&along);
+        let flow = Flow { denoiser: &counted, augmentation: self.augmentation };
         let (lowest, highest) = self.range;
         // From the data to the prior.
         solver::sample(&flow, &self.solver, (highest, lowest), &mut states)?;
@@ -119,6 +122,7 @@ impl Density<'_> {
         Ok(LogDensities {
             values: states.chunks_exact(dim + 1).map(density).collect(),
             latents: states.chunks_exact(dim + 1).flat_map(|state| &state[..dim]).copied().collect(),
+            nfe: counted.rows() as f64 / (x.len() / dim).max(1) as f64,
         })
     }
 }

@@ -100,7 +100,7 @@ fn clip(row: &mut [f64], upper: f64) -> bool {
 }
 
 /// A point of the model's space in the data's own units.
-fn to_data(record: &Record, point: &[f64]) -> Vec<f32> {
+pub fn to_data(record: &Record, point: &[f64]) -> Vec<f32> {
     let mut row: Vec<f32> = point.iter().map(|&value| value as f32).collect();
     record.data.transform.inverse(&mut row);
     if matches!(record.data.shape, Shape::Image { .. }) {

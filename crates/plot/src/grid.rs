@@ -1,6 +1,10 @@
 //! Many images in one.
 
-use crate::{PlotError, png};
+use crate::{
+    PlotError,
+    indexed::{Animation, animate_pixels},
+    png,
+};
 
 /// The size of each picture of a grid, and how its values are shown.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -54,6 +58,25 @@ impl Picture {
 /// # Errors
 /// When the values are no whole pictures, or there is none.
 pub fn grid(picture: Picture, values: &[f32], columns: usize) -> Result<Vec<u8>, PlotError> {
+    let ((width, height), rgb) = pixels(picture, values, columns)?;
+    png(width, height, &rgb)
+}
+
+/// Grids one after another, as an animation that repeats for ever.
+///
+/// # Errors
+/// As [`grid`]; and when frames differ in size.
+pub fn animated_grid(
+    format: Animation,
+    picture: Picture,
+    frames: &[Vec<f32>],
+    columns: usize,
+) -> Result<Vec<u8>, PlotError> {
+    animate_pixels(format, frames.len(), |frame| pixels(picture, &frames[frame], columns))
+}
+
+/// The size and the RGB pixels of a grid.
+fn pixels(picture: Picture, values: &[f32], columns: usize) -> Result<((u32, u32), Vec<u8>), PlotError> {
     let Picture { height, width, channels, .. } = picture;
     let size = height * width * channels;
     if size == 0 || values.is_empty() || !values.len().is_multiple_of(size) {
@@ -75,7 +98,7 @@ pub fn grid(picture: Picture, values: &[f32], columns: usize) -> Result<Vec<u8>,
             }
         }
     }
-    png(full_w as u32, full_h as u32, &rgb)
+    Ok(((full_w as u32, full_h as u32), rgb))
 }
 
 #[cfg(test)]

@@ -114,23 +114,32 @@ pub fn animate(
     frames: usize,
     draw: impl Fn(usize) -> Result<Canvas, PlotError> + Sync,
 ) -> Result<Vec<u8>, PlotError> {
+    animate_pixels(format, frames, |frame| draw(frame).map(|canvas| (canvas.size(), canvas.rgb())))
+}
+
+/// The same of frames that are sizes and RGB pixels.
+pub(crate) fn animate_pixels(
+    format: Animation,
+    frames: usize,
+    draw: impl Fn(usize) -> Result<((u32, u32), Vec<u8>), PlotError> + Sync,
+) -> Result<Vec<u8>, PlotError> {
     if frames == 0 {
         return Err(PlotError::Draw("an animation without a frame".into()));
     }
     // A few frames tell the colours of all.
     let some = [0, frames / 4, frames / 2, 3 * frames / 4, frames - 1];
-    let sample = some.par_iter().map(|&frame| Ok(draw(frame)?.rgb())).collect::<Result<Vec<_>, PlotError>>()?;
+    let sample = some.par_iter().map(|&frame| Ok(draw(frame)?.1)).collect::<Result<Vec<_>, PlotError>>()?;
     // One index stays free for "as in the frame before".
     let palette = Palette::of(&sample.concat(), 255);
-    let size = draw(0)?.size();
+    let (size, _) = draw(0)?;
     let pictures = (0..frames)
         .into_par_iter()
         .map(|frame| {
-            let canvas = draw(frame)?;
-            if canvas.size() != size {
+            let (own, rgb) = draw(frame)?;
+            if own != size {
                 return Err(PlotError::Draw(format!("frame {frame} differs in size from the first")));
             }
-            Ok(palette.indices(&canvas.rgb()))
+            Ok(palette.indices(&rgb))
         })
         .collect::<Result<Vec<_>, PlotError>>()?;
     match format {

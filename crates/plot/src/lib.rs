@@ -15,7 +15,7 @@ mod space;
 pub use canvas::{Anchor, Area, Canvas, Place};
 pub use chart::{Series, histograms, scatter};
 pub use colour::Colour;
-pub use grid::{Picture, grid};
+pub use grid::{Picture, animated_grid, grid};
 pub use indexed::{Animation, animate};
 pub use panel::{Axis, Mark, Panel, heading};
 pub use space::{Space, View};

@@ -1,5 +1,6 @@
 //! One file a command.
 
+pub mod anomaly;
 pub mod bench;
 pub mod calibrate;
 pub mod data;
@@ -8,9 +9,13 @@ pub mod exact;
 pub mod export;
 pub mod field;
 pub mod import;
+pub mod latents;
+pub mod likelihood;
 mod points;
 pub mod predict;
 pub mod presets;
+pub mod restore;
+mod rows;
 pub mod sample;
 pub mod train;
 

@@ -1,0 +1,122 @@
+//! `pfgm anomaly`
+
+use anyhow::{Context, Result, bail};
+use pfgm::{
+    flow::{Denoiser, Query},
+    kernel,
+    measure::Measurement,
+    random::{Purpose, stream},
+};
+use pfgm_metrics::area_under_roc;
+use pfgm_plot::{Series, histograms};
+
+use crate::{
+    args::{DataArgs, latents::AnomalyArgs},
+    command::{
+        likelihood::{Unit, measured, measurement},
+        rows::Given,
+        sample::Model,
+    },
+    output::{self, line, shown, within},
+    resolve,
+};
+
+/// A score of every row, of the usual ones and of those asked about: higher is more unusual.
+struct Score {
+    name: String,
+    usual: Vec<f64>,
+    asked: Vec<f64>,
+}
+
+pub fn run(args: &AnomalyArgs) -> Result<()> {
+    let model = Model::load(&args.run.run, &args.run.device)?;
+    let record = &model.record;
+    if let Some(sigma) = args.sigma.iter().find(|sigma| **sigma < record.range().0 || **sigma > record.range().1) {
+        bail!("--sigma {sigma}: the run's noise levels go from {} to {}", record.range().0, record.range().1);
+    }
+    let usual = resolve::dataset(&args.usual, &DataArgs::default())?;
+    let asked = resolve::dataset(&args.rows.data, &args.rows.table)?;
+    // Of rows that may be anything the class is not told.
+    let mut free = record.clone();
+    free.data.classes.clear();
+    let usual = Given::of(&usual, &args.usual, args.rows.count, &free)?;
+    let asked = Given::of(&asked, &args.rows.data, args.rows.count, &free)?;
+    if usual.count() < 2 {
+        bail!("{}: give at least 2 rows of what is usual", args.usual);
+    }
+    let how = measurement(&args.measure, record, &usual, args.run.batch)?;
+    let likelihood = likelihood(&model, &usual, &asked, &how)?;
+    let mut scores = vec![typicality(&likelihood), likelihood];
+    for &sigma in &args.sigma {
+        let [usual, asked] = [&usual, &asked].map(|given| smoothing(&model, given, sigma, args.run.batch));
+        scores.push(Score { name: format!("smoothing at {sigma}"), usual, asked });
+    }
+    let unit = Unit::of(record, usual.whole);
+    line(format!("{} usual rows, {} asked about; likelihood in {}", usual.count(), asked.count(), unit.name()));
+    for Score { name, usual, asked } in &scores {
+        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+        line(format!(
+            "{name:<20} usual {:>10.4}   asked {:>10.4}   area under ROC {:.4}",
+            mean(usual),
+            mean(asked),
+            area_under_roc(usual, asked)
+        ));
+    }
+    line("the area is 1/2 where a score cannot tell them apart, and 1 where it always can");
+    if let Some(path) = &args.csv {
+        let mut table = csv::Writer::from_writer(Vec::new());
+        table.write_record(["row", "usual"].into_iter().chain(scores.iter().map(|score| score.name.as_str())))?;
+        for (usual, count) in [(true, usual.count()), (false, asked.count())] {
+            for row in 0..count {
+                let of = |score: &Score| if usual { score.usual[row] } else { score.asked[row] }.to_string();
+                table.write_record([row.to_string(), usual.to_string()].into_iter().chain(scores.iter().map(of)))?;
+            }
+        }
+        output::write(path, &table.into_inner().context("the table")?)?;
+        line(format!("table      {}", shown(path)));
+    }
+    let names: Vec<String> = scores.iter().map(|score| score.name.clone()).collect();
+    let rows = |of: fn(&Score) -> &Vec<f64>, count: usize| -> Vec<f32> {
+        (0..count).flat_map(|row| scores.iter().map(move |score| of(score)[row] as f32)).collect()
+    };
+    let (first, second) = (rows(|score| &score.usual, usual.count()), rows(|score| &score.asked, asked.count()));
+    let series = [Series { name: "usual", values: &first }, Series { name: "asked about", values: &second }];
+    let path = args.out.clone().unwrap_or_else(|| within(&args.run.run, "anomaly.png"));
+    output::write(&path, &histograms(&series, &names)?)?;
+    line(format!("picture    {}", shown(&path)));
+    Ok(())
+}
+
+/// How unlikely rows are: `- ln p`, of images of bytes as bits a dimension.
+fn likelihood(model: &Model, usual: &Given, asked: &Given, how: &Measurement) -> Result<Score> {
+    let (unit, dim) = (Unit::of(&model.record, usual.whole), model.record.dim());
+    let of = |given: &Given, what| -> Result<Vec<f64>> {
+        let unlikely = |log: f64| if unit == Unit::Bits { unit.of_log(log, dim) } else { -log };
+        Ok(measured(model, given, how, what)?.of_rows().into_iter().map(unlikely).collect())
+    };
+    Ok(Score { name: "likelihood".into(), usual: of(usual, "usual")?, asked: of(asked, "asked")? })
+}
+
+/// How far from what is usual a likelihood is, in either direction: simple images may be likelier than anything that was learned from.
+fn typicality(likelihood: &Score) -> Score {
+    let middle = likelihood.usual.iter().sum::<f64>() / likelihood.usual.len() as f64;
+    let away = |values: &[f64]| values.iter().map(|value| (value - middle).abs()).collect();
+    Score { name: "typicality".into(), usual: away(&likelihood.usual), asked: away(&likelihood.asked) }
+}
+
+/// How far `yhat` of a row with noise lies from the row, as a root mean square: what the run cannot draw is smoothed away.
+fn smoothing(model: &Model, given: &Given, sigma: f64, batch: usize) -> Vec<f64> {
+    let (record, dim) = (&model.record, model.record.dim());
+    let points = given.points(record);
+    let denoiser = record.denoiser(&model.network, Vec::new(), 1.0, batch, &model.device);
+    let mut noisy = points.clone();
+    for (row, x) in noisy.chunks_exact_mut(dim).enumerate() {
+        kernel::perturb(record.augmentation(), sigma, &mut stream(0, Purpose::Perturbation, 0, row as u64), x);
+    }
+    let (levels, items): (Vec<f64>, Vec<usize>) = (vec![sigma; given.count()], (0..given.count()).collect());
+    let mut yhat = vec![0.0; noisy.len()];
+    denoiser.denoise(&Query { x: &noisy, sigma: &levels, item: &items }, &mut yhat);
+    let apart =
+        |(a, b): (&[f64], &[f64])| (a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>() / dim as f64).sqrt();
+    yhat.chunks_exact(dim).zip(points.chunks_exact(dim)).map(apart).collect()
+}

@@ -1,0 +1,277 @@
+//! `pfgm encode`, `interpolate`, `temperature` and `arithmetic`: what lies at the other end of the flow.
+
+use std::{io::Cursor, path::Path};
+
+use anyhow::{Context, Result, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use pfgm::{
+    flow::{Counted, Flow},
+    latent,
+    random::{Purpose, stream},
+    solver::{self, SolverConfig},
+};
+use pfgm_data::{
+    Shape,
+    npz::{Column, Named, write_npz},
+};
+use pfgm_plot::{Animation, Picture, animated_grid, grid};
+
+use crate::{
+    args::{
+        DataArgs, SolverArgs,
+        latents::{ArithmeticArgs, EncodeArgs, InterpolateArgs, RunArgs, TemperatureArgs},
+    },
+    command::{
+        likelihood::way_up,
+        points::channels_first,
+        rows::{Given, class, in_units},
+        sample::Model,
+    },
+    output::{self, Rows, line, shown, within},
+    resolve,
+};
+
+/// Which way points are carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// From the data to the prior.
+    Up,
+    /// From the prior to the data.
+    Down,
+}
+
+/// Carries points along the flow in batches, with progress; returns the evaluations of each.
+fn carry(
+    model: &Model,
+    solver: &SolverConfig,
+    way: Way,
+    labels: &[Option<u32>],
+    batch: usize,
+    x: &mut [f64],
+) -> Result<f64> {
+    let record = &model.record;
+    if batch == 0 {
+        bail!("--batch 0: give at least 1");
+    }
+    let (rows, dim) = (labels.len(), record.dim());
+    let words = if way == Way::Up { "encoding" } else { "decoding" };
+    let bar = ProgressBar::new(rows as u64)
+        .with_style(ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}  {eta} left")?)
+        .with_message(words);
+    let mut evaluations = 0;
+    for (index, (x, labels)) in x.chunks_mut(batch * dim).zip(labels.chunks(batch)).enumerate() {
+        let denoiser = record.denoiser(&model.network, labels.to_vec(), 1.0, batch, &model.device);
+        let counted = Counted::new(&denoiser);
+        let flow = Flow { denoiser: &counted, augmentation: record.augmentation() };
+        let solved = match way {
+            Way::Up => solver::sample(&flow, solver, (record.range().1, record.range().0), x),
+            Way::Down => solver::sample(&flow, solver, record.range(), x),
+        };
+        solved.map_err(|error| error.after(index * batch))?;
+        evaluations += counted.rows();
+        bar.inc(labels.len() as u64);
+    }
+    bar.finish_and_clear();
+    Ok(evaluations as f64 / rows.max(1) as f64)
+}
+
+/// The solver for a way up and down again.
+fn both_ways(args: &SolverArgs, model: &Model) -> Result<SolverConfig> {
+    resolve::solver(args, way_up(model.record.config.sample.solver))
+}
+
+pub fn encode(args: &EncodeArgs) -> Result<()> {
+    let model = Model::load(&args.run.run, &args.run.device)?;
+    let record = &model.record;
+    let given = Given::read(&args.rows, record)?;
+    let solver = both_ways(&args.solving, &model)?;
+    let points = given.points(record);
+    let mut x = points.clone();
+    let up = carry(&model, &solver, Way::Up, &given.labels, args.run.batch, &mut x)?;
+    let count = given.count();
+    let (shape, values) = match record.data.shape {
+        Shape::Image { height, width, channels } => {
+            let shape = [count, channels, height, width];
+            (shape.to_vec(), channels_first(&mut x.iter().copied(), shape))
+        }
+        Shape::Vector { len } => (vec![count, len], x.iter().map(|&value| value as f32).collect()),
+    };
+    let labels: Vec<i64> = given.labels.iter().flatten().map(|&class| i64::from(class)).collect();
+    let label_shape = [labels.len()];
+    let mut arrays = vec![Named { name: "x", shape: &shape, values: Column::Floats(&values) }];
+    if !labels.is_empty() {
+        arrays.push(Named { name: "labels", shape: &label_shape, values: Column::Integers(&labels) });
+    }
+    let mut file = Cursor::new(Vec::new());
+    write_npz(&mut file, &arrays).context("the arrays")?;
+    output::write(&args.out, file.get_ref())?;
+    line(format!("{count} rows, {up:.1} evaluations each: {}", shown(&args.out)));
+    let down = carry(&model, &solver, Way::Down, &given.labels, args.run.batch, &mut x)?;
+    let apart: Vec<f64> = x.iter().zip(&points).map(|(x, point)| (x - point).abs()).collect();
+    let mean = (apart.iter().map(|apart| apart * apart).sum::<f64>() / apart.len() as f64).sqrt();
+    let most = apart.iter().copied().fold(0.0, f64::max);
+    line(format!(
+        "and back   {down:.1} evaluations each, off by {mean:.1e} (root mean square), {most:.1e} at most, of [-1, 1]"
+    ));
+    Ok(())
+}
+
+/// Latents of seeds, or of an image, in the order they were asked for.
+fn latents(model: &Model, what: &str, solver: &SolverConfig, label: Option<u32>, batch: usize) -> Result<Vec<f64>> {
+    let record = &model.record;
+    if Path::new(what).exists() {
+        let dataset = resolve::dataset(what, &DataArgs::default())?;
+        // The class is the one that was asked for, not the image's.
+        let dataset = pfgm_data::Dataset { labels: None, ..dataset };
+        let mut unconditional = record.clone();
+        unconditional.data.classes.clear();
+        let given = Given::of(&dataset, what, Some(1), &unconditional)?;
+        let mut x = given.points(record);
+        carry(model, solver, Way::Up, &[label], batch, &mut x)?;
+        return Ok(x);
+    }
+    let seeds = resolve::seeds(what).with_context(|| format!("{what}: neither a file nor seeds"))?;
+    // Of latents nothing but D and the range of the flow is asked.
+    let denoiser = record.denoiser(&model.network, Vec::new(), 1.0, 1, &model.device);
+    let flow = Flow { denoiser: &denoiser, augmentation: record.augmentation() };
+    let of_seed = |seed: u64| flow.latent(record.range().1, &mut stream(seed, Purpose::Latent, 0, 0));
+    Ok(seeds.into_iter().flat_map(of_seed).collect())
+}
+
+/// How images are drawn, of a run that knows some.
+fn pixels(model: &Model) -> Result<Picture> {
+    match model.record.data.shape {
+        Shape::Image { .. } => Ok(Rows::from(&model.record.data).pixels()),
+        shape => bail!("the run's rows are {shape}; this is about images"),
+    }
+}
+
+/// The class that was asked for, if the run knows classes.
+fn wanted(model: &Model, name: Option<&str>) -> Result<Option<u32>> {
+    name.map(|name| class("--class", &model.record.data.classes, name)).transpose()
+}
+
+/// Decodes latents, and draws what comes out in rows of `across`.
+fn draw(
+    model: &Model,
+    run: &RunArgs,
+    mut x: Vec<f64>,
+    label: Option<u32>,
+    across: usize,
+    solver: &SolverConfig,
+) -> Result<(Vec<f32>, Vec<u8>)> {
+    let picture = pixels(model)?;
+    let labels = vec![label; x.len() / model.record.dim()];
+    let nfe = carry(model, solver, Way::Down, &labels, run.batch, &mut x)?;
+    let values = in_units(&model.record, &x);
+    line(format!("{} images, {nfe:.1} evaluations each", labels.len()));
+    let drawn = grid(picture, &values, across)?;
+    Ok((values, drawn))
+}
+
+pub fn interpolate(args: &InterpolateArgs) -> Result<()> {
+    let model = Model::load(&args.run.run, &args.run.device)?;
+    let picture = pixels(&model)?;
+    if args.pictures < 2 {
+        bail!("--pictures {}: give at least 2", args.pictures);
+    }
+    let format = args.animate.as_deref().map(animation).transpose()?;
+    let label = wanted(&model, args.class.as_deref())?;
+    let solver = both_ways(&args.solving, &model)?;
+    let end = |what: &str| latents(&model, what, &solver, label, args.run.batch);
+    let (from, to, dim) = (end(&args.from)?, end(&args.to)?, model.record.dim());
+    if from.len() != to.len() {
+        let (from, to) = (from.len() / dim, to.len() / dim);
+        bail!("{} and {}: {from} and {to} latents; give as many of both", args.from, args.to);
+    }
+    let share = |index: usize| index as f64 / (args.pictures - 1) as f64;
+    let row = |(a, b): (&[f64], &[f64])| -> Vec<f64> {
+        (0..args.pictures).flat_map(|index| latent::interpolate(a, b, share(index))).collect()
+    };
+    let x = from.chunks_exact(dim).zip(to.chunks_exact(dim)).flat_map(row).collect();
+    let (values, drawn) = draw(&model, &args.run, x, label, args.pictures, &solver)?;
+    let path = args.out.clone().unwrap_or_else(|| within(&args.run.run, "interpolation.png"));
+    output::write(&path, &drawn)?;
+    line(format!("picture    {}", shown(&path)));
+    if let (Some(path), Some(format)) = (&args.animate, format) {
+        // All rows side by side; there and back.
+        let column = |index: usize| -> Vec<f32> {
+            let rows = values.chunks_exact(args.pictures * dim);
+            rows.flat_map(|row| &row[index * dim..(index + 1) * dim]).copied().collect()
+        };
+        let back = (1..args.pictures - 1).rev();
+        let frames: Vec<Vec<f32>> = (0..args.pictures).chain(back).map(column).collect();
+        let across = ((from.len() / dim) as f64).sqrt().ceil() as usize;
+        output::write(path, &animated_grid(format, picture, &frames, across)?)?;
+        line(format!("animation  {}", shown(path)));
+    }
+    Ok(())
+}
+
+fn animation(path: &Path) -> Result<Animation> {
+    match path.extension().and_then(|ending| ending.to_str()) {
+        Some("gif") => Ok(Animation::Gif),
+        Some("png" | "apng") => Ok(Animation::Png),
+        _ => bail!("--animate {}: end it in .gif or .png", path.display()),
+    }
+}
+
+pub fn temperature(args: &TemperatureArgs) -> Result<()> {
+    let model = Model::load(&args.run.run, &args.run.device)?;
+    if args.scale.is_empty() || args.scale.iter().any(|scale| !(*scale > 0.0 && scale.is_finite())) {
+        bail!("--scale: give numbers above 0");
+    }
+    let label = wanted(&model, args.class.as_deref())?;
+    let solver = both_ways(&args.solving, &model)?;
+    let latents = latents(&model, &args.seeds, &solver, label, args.run.batch)?;
+    let scaled = |latent: &[f64]| -> Vec<f64> {
+        args.scale.iter().flat_map(|scale| latent.iter().map(move |value| scale * value)).collect()
+    };
+    let x = latents.chunks_exact(model.record.dim()).flat_map(scaled).collect();
+    let (_, drawn) = draw(&model, &args.run, x, label, args.scale.len(), &solver)?;
+    let path = args.out.clone().unwrap_or_else(|| within(&args.run.run, "temperature.png"));
+    output::write(&path, &drawn)?;
+    line(format!("picture    {}: a column for each scale of the norm", shown(&path)));
+    Ok(())
+}
+
+pub fn arithmetic(args: &ArithmeticArgs) -> Result<()> {
+    let model = Model::load(&args.run.run, &args.run.device)?;
+    let (record, dim) = (&model.record, model.record.dim());
+    pixels(&model)?;
+    let given = Given::read(&args.rows, record)?;
+    let Some(classes) = &given.classes else {
+        bail!("{}: these rows have no labels, by which latents could be told apart", args.rows.data);
+    };
+    let minus = class("--minus", &given.class_names, &args.minus)?;
+    let plus = class("--plus", &given.class_names, &args.plus)?;
+    let solver = both_ways(&args.solving, &model)?;
+    let wanted: Vec<usize> = (0..given.count()).filter(|&row| [minus, plus].contains(&classes[row])).collect();
+    let points = given.points(record);
+    let mut x: Vec<f64> = wanted.iter().flat_map(|&row| &points[row * dim..(row + 1) * dim]).copied().collect();
+    let labels: Vec<Option<u32>> = wanted.iter().map(|&row| given.labels[row]).collect();
+    carry(&model, &solver, Way::Up, &labels, args.run.batch, &mut x)?;
+    let of_class = |class: u32| {
+        x.chunks_exact(dim).zip(&wanted).filter(move |(_, row)| classes[**row] == class).map(|(latent, _)| latent)
+    };
+    for (flag, name, class) in [("--minus", &args.minus, minus), ("--plus", &args.plus, plus)] {
+        if of_class(class).next().is_none() {
+            bail!("{flag} {name}: no row of that class among the {} rows", given.count());
+        }
+    }
+    let (from, to) = (latent::mean(of_class(minus), dim), latent::mean(of_class(plus), dim));
+    let changed = |latent: &[f64]| -> Vec<f64> {
+        let moved =
+            |strength: f64| latent.iter().zip(&from).zip(&to).map(move |((x, from), to)| x + strength * (to - from));
+        args.strength.iter().flat_map(|&strength| moved(strength)).collect()
+    };
+    let shown_rows = args.shown.max(1);
+    let latents: Vec<f64> = of_class(minus).take(shown_rows).flat_map(changed).collect();
+    // A network that is told classes keeps the class of the rows: the latent alone is changed.
+    let label = labels.iter().zip(&wanted).find(|(_, row)| classes[**row] == minus).and_then(|(label, _)| *label);
+    let (_, drawn) = draw(&model, &args.run, latents, label, args.strength.len(), &solver)?;
+    let path = args.out.clone().unwrap_or_else(|| within(&args.run.run, "arithmetic.png"));
+    output::write(&path, &drawn)?;
+    line(format!("picture    {}: a column for each strength", shown(&path)));
+    Ok(())
+}

@@ -1,0 +1,150 @@
+//! `pfgm likelihood`
+
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use pfgm::{
+    augmentation::Augmentation,
+    likelihood::{Prior, Probe},
+    measure::{Measured, Measurement, Rows, measure},
+    model::Record,
+    solver::{Method, SolverConfig},
+};
+use pfgm_data::Shape;
+use pfgm_plot::{Series, histograms};
+
+use crate::{
+    args::latents::{LikelihoodArgs, MeasureArgs, PriorName, TraceName},
+    command::{rows::Given, sample::Model},
+    output::{self, line, shown, within},
+    resolve,
+};
+
+/// Values of a row up to which the divergence is found exactly, unless asked for otherwise.
+const EXACT_UP_TO: usize = 128;
+
+pub fn run(args: &LikelihoodArgs) -> Result<()> {
+    let model = Model::load(&args.run.run, &args.run.device)?;
+    let record = &model.record;
+    let prior = match args.prior {
+        PriorName::Exact => Prior::Exact,
+        PriorName::Released if record.augmentation() == Augmentation::Finite(1.0) => Prior::Released,
+        PriorName::Released => bail!("--prior released: PFGM's, for D = 1; the run has D = {}", record.augmentation()),
+    };
+    let given = Given::read(&args.rows, record)?;
+    let how = Measurement { prior, ..measurement(&args.measure, record, &given, args.run.batch)? };
+    let started = Instant::now();
+    let measured = measured(&model, &given, &how, "likelihood")?;
+    let summary = measured.summary();
+    let per_row = measured.of_rows();
+    line(format!(
+        "{} rows, {:.1} evaluations each, {:.2} s{}",
+        given.count(),
+        measured.nfe,
+        started.elapsed().as_secs_f64(),
+        if args.prior == PriorName::Released { ", with the released constant of the prior" } else { "" }
+    ));
+    line(format!("ln p       {:.3} +- {:.3} nats a row, in the data's own units", summary.mean, summary.error));
+    let unit = Unit::of(record, given.whole);
+    if unit == Unit::Bits {
+        let bits = |nats: f64| nats / (record.dim() as f64 * std::f64::consts::LN_2);
+        line(format!("bits/dim   {:.4} +- {:.4}", -bits(summary.mean), bits(summary.error)));
+    }
+    let part = |part: Option<f64>, flag: &str| {
+        part.map_or_else(|| format!("unknown (give {flag} 2 or more)"), |part| format!("{part:.3}"))
+    };
+    let draws = if given.whole { part(summary.of_draws, "--draws") } else { "none".into() };
+    let probes = if how.probe.is_some() { part(summary.of_probes, "--probes") } else { "none (exact)".into() };
+    line(format!("of which   rows {:.3}, dequantisation {draws}, probes {probes}", summary.of_rows));
+    if let Some(path) = &args.csv {
+        let mut table = csv::Writer::from_writer(Vec::new());
+        table.write_record(["row", "ln_p", "bits_per_dim"])?;
+        for (row, log) in per_row.iter().enumerate() {
+            let bits = -log / (record.dim() as f64 * std::f64::consts::LN_2);
+            table.write_record([row.to_string(), log.to_string(), bits.to_string()])?;
+        }
+        output::write(path, &table.into_inner().context("the table")?)?;
+        line(format!("table      {}", shown(path)));
+    }
+    let values: Vec<f32> = per_row.iter().map(|log| unit.of_log(*log, record.dim()) as f32).collect();
+    let picture = histograms(&[Series { name: "rows", values: &values }], &[unit.name().to_owned()])?;
+    let path = args.out.clone().unwrap_or_else(|| within(&args.run.run, "likelihood.png"));
+    output::write(&path, &picture)?;
+    line(format!("picture    {}", shown(&path)));
+    Ok(())
+}
+
+/// What likelihoods are told in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Images of whole numbers.
+    Bits,
+    /// Everything else.
+    Nats,
+}
+
+impl Unit {
+    pub fn of(record: &Record, whole: bool) -> Self {
+        if whole && matches!(record.data.shape, Shape::Image { .. }) { Self::Bits } else { Self::Nats }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bits => "bits a dimension",
+            Self::Nats => "ln p",
+        }
+    }
+
+    pub fn of_log(self, log: f64, dim: usize) -> f64 {
+        match self {
+            Self::Bits => -log / (dim as f64 * std::f64::consts::LN_2),
+            Self::Nats => log,
+        }
+    }
+}
+
+/// How a command line asks for likelihoods to be measured.
+pub fn measurement(args: &MeasureArgs, record: &Record, given: &Given, batch: usize) -> Result<Measurement> {
+    for (flag, value) in [("--probes", args.probes), ("--draws", args.draws), ("--batch", batch)] {
+        if value == 0 {
+            bail!("{flag} 0: give at least 1");
+        }
+    }
+    let probe = match args.trace {
+        TraceName::Auto if record.dim() <= EXACT_UP_TO => None,
+        TraceName::Exact => None,
+        TraceName::Auto | TraceName::Rademacher => Some(Probe::Rademacher),
+        TraceName::Gaussian => Some(Probe::Gaussian),
+    };
+    if probe.is_none() && args.probes > 1 {
+        bail!("--probes {}: the divergence is exact here; leave it away, or give --trace rademacher", args.probes);
+    }
+    if !given.whole && args.draws > 1 {
+        bail!("--draws {}: these values are no bytes, and nothing is added to them; leave it away", args.draws);
+    }
+    let solver = resolve::solver(&args.solving, way_up(record.config.sample.solver))?;
+    let (probes, draws, prior) = (args.probes, args.draws, Prior::Exact);
+    Ok(Measurement { solver, probe, probes, draws, prior, seed: args.seed, batch })
+}
+
+/// The solver of a run where it leads up as well as down, and RK45 otherwise.
+pub fn way_up(run: SolverConfig) -> SolverConfig {
+    match run.method {
+        Method::Rk45 => SolverConfig { denoise: false, ..run },
+        _ => SolverConfig { method: Method::Rk45, rtol: 1e-4, atol: 1e-4, ..SolverConfig::default() },
+    }
+}
+
+/// Measures with progress.
+pub fn measured(model: &Model, given: &Given, how: &Measurement, what: &'static str) -> Result<Measured> {
+    let points = (given.count() * how.draws * how.probes) as u64;
+    let bar = ProgressBar::new(points)
+        .with_style(ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}  {eta} left")?)
+        .with_message(what);
+    let rows = Rows { values: &given.values, labels: &given.labels, whole: given.whole };
+    let measured =
+        measure(&model.record, &model.network, rows, how, &model.device, &mut |done| bar.set_position(done as u64))?;
+    bar.finish_and_clear();
+    Ok(measured)
+}

@@ -1,0 +1,181 @@
+//! `pfgm denoise` and `inpaint`.
+
+use std::{io::Cursor, path::Path};
+
+use anyhow::{Context, Result, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use pfgm::{
+    flow::Flow,
+    model::Record,
+    restore::{self, Inpainting},
+};
+use pfgm_data::{
+    Shape,
+    npz::{Column, Named, write_npz},
+};
+use pfgm_plot::grid;
+
+use crate::{
+    args::{
+        DataArgs,
+        latents::{DenoiseArgs, InpaintArgs},
+    },
+    command::{
+        rows::{Given, in_units},
+        sample::Model,
+    },
+    output::{self, Rows, line, shown, within},
+    resolve,
+};
+
+/// Images of a picture at the most.
+const SHOWN: usize = 16;
+
+pub fn denoise(args: &DenoiseArgs) -> Result<()> {
+    let model = Model::load(&args.run.run, &args.run.device)?;
+    let record = &model.record;
+    let size = image_size(record)?;
+    let solver = resolve::solver(&args.solving, record.config.sample.solver)?;
+    let given = Given::read(&args.rows, record)?;
+    let (lowest, highest) = record.range();
+    let asked = match args.sigma.as_str() {
+        "auto" => None,
+        number => match number.parse::<f64>() {
+            Ok(sigma) if sigma > lowest && sigma < highest => Some(sigma),
+            _ => {
+                bail!("--sigma {number}: give a number between {lowest} and {highest}, the run's noise levels, or auto")
+            }
+        },
+    };
+    if args.run.batch == 0 {
+        bail!("--batch 0: give at least 1");
+    }
+    let dim = record.dim();
+    let mut x = given.points(record);
+    let mut levels = Vec::with_capacity(given.count());
+    let bar = ProgressBar::new(given.count() as u64)
+        .with_style(ProgressStyle::with_template("restoring {wide_bar} {pos}/{len}  {eta} left")?);
+    // Images of one level go together: each has its own where it is to be found.
+    let together = if asked.is_some() { args.run.batch } else { 1 };
+    for (x, labels) in x.chunks_mut(together * dim).zip(given.labels.chunks(together)) {
+        let found = || restore::estimate_noise(&x[..dim], size).clamp(lowest * 1.001, highest);
+        let sigma = asked.unwrap_or_else(found);
+        let denoiser = record.denoiser(&model.network, labels.to_vec(), 1.0, together, &model.device);
+        let flow = Flow { denoiser: &denoiser, augmentation: record.augmentation() };
+        if args.one_step {
+            restore::denoise_in_one_step(&flow, sigma, x);
+        } else {
+            restore::denoise(&flow, &solver, lowest, sigma, x)?;
+        }
+        levels.extend(vec![sigma; labels.len()]);
+        bar.inc(labels.len() as u64);
+    }
+    bar.finish_and_clear();
+    let mean = levels.iter().sum::<f64>() / levels.len() as f64;
+    line(format!("{} images, noise of {mean:.4}{}", given.count(), if asked.is_none() { " on average" } else { "" }));
+    let restored = in_units(record, &x);
+    write(args.npz.as_deref(), record, &restored)?;
+    let drawn = given.count().min(SHOWN);
+    let both = [&given.values[..drawn * dim], &restored[..drawn * dim]].concat();
+    picture(args.out.as_deref(), &args.run.run, "denoised.png", record, &both, drawn, "noisy above restored")
+}
+
+pub fn inpaint(args: &InpaintArgs) -> Result<()> {
+    let model = Model::load(&args.run.run, &args.run.device)?;
+    let record = &model.record;
+    let size = image_size(record)?;
+    for (flag, value) in
+        [("--fillings", args.fillings), ("--steps", args.steps), ("--rounds", args.rounds), ("--batch", args.run.batch)]
+    {
+        if value == 0 {
+            bail!("{flag} 0: give at least 1");
+        }
+    }
+    let known = mask(&args.mask, size)?;
+    let given = Given::read(&args.rows, record)?;
+    let (dim, fillings) = (record.dim(), args.fillings);
+    let points = given.points(record);
+    // Every image as often as it is filled; a filling depends on its image's place and its own number.
+    let all: Vec<usize> = (0..given.count() * fillings).collect();
+    let mut x: Vec<f64> = all.iter().flat_map(|&at| &points[at / fillings * dim..][..dim]).copied().collect();
+    let bar = ProgressBar::new(all.len() as u64)
+        .with_style(ProgressStyle::with_template("filling {wide_bar} {pos}/{len}  {eta} left")?);
+    let how = Inpainting { steps: args.steps, rounds: args.rounds };
+    for (x, part) in x.chunks_mut(args.run.batch * dim).zip(all.chunks(args.run.batch)) {
+        let labels = part.iter().map(|&at| given.labels[at / fillings]).collect();
+        let denoiser = record.denoiser(&model.network, labels, 1.0, part.len(), &model.device);
+        let flow = Flow { denoiser: &denoiser, augmentation: record.augmentation() };
+        let seeds: Vec<u64> = part.iter().map(|&at| at as u64).collect();
+        restore::inpaint(&flow, how, record.range(), &known.repeat(part.len()), &seeds, x);
+        bar.inc(part.len() as u64);
+    }
+    bar.finish_and_clear();
+    line(format!("{} images, {fillings} fillings each, {} evaluations", given.count(), args.steps * args.rounds));
+    let filled = in_units(record, &x);
+    write(args.npz.as_deref(), record, &filled)?;
+    // The image, the image with its hole, its fillings.
+    let dark = record.data.range.0;
+    let row = |at: usize| -> Vec<f32> {
+        let image = &given.values[at * dim..(at + 1) * dim];
+        let hole = image.iter().zip(&known).map(|(&value, &known)| if known { value } else { dark });
+        let fillings = &filled[at * fillings * dim..(at + 1) * fillings * dim];
+        image.iter().copied().chain(hole).chain(fillings.iter().copied()).collect()
+    };
+    let drawn: Vec<f32> = (0..given.count().min(SHOWN)).flat_map(row).collect();
+    let what = "image, hole, fillings";
+    picture(args.out.as_deref(), &args.run.run, "inpainted.png", record, &drawn, fillings + 2, what)
+}
+
+fn image_size(record: &Record) -> Result<[usize; 3]> {
+    match record.data.shape {
+        Shape::Image { height, width, channels } => Ok([height, width, channels]),
+        shape => bail!("the run's rows are {shape}; this is about images"),
+    }
+}
+
+/// Which values of an image are known: those where the mask is brighter than the middle.
+fn mask(path: &Path, [height, width, channels]: [usize; 3]) -> Result<Vec<bool>> {
+    let source = path.to_str().with_context(|| format!("{}: a name of plain characters", path.display()))?;
+    let mask = resolve::dataset(source, &DataArgs::default())?;
+    let Shape::Image { height: h, width: w, channels: c } = mask.shape else {
+        bail!("--mask {}: {} are no image", path.display(), mask.shape)
+    };
+    if (h, w) != (height, width) || mask.len() != 1 {
+        bail!("--mask {}: {} of {h}x{w}; give one image of {height}x{width}", path.display(), mask.len());
+    }
+    let mut values = vec![0.0; h * w * c];
+    mask.read(0, &mut values);
+    let middle = (mask.range.0 + mask.range.1) / 2.0;
+    let known: Vec<bool> = values.chunks_exact(c).flat_map(|pixel| vec![pixel[0] > middle; channels]).collect();
+    if known.iter().all(|&known| known) {
+        bail!("--mask {}: nothing is black, so there is nothing to draw", path.display());
+    }
+    Ok(known)
+}
+
+fn write(path: Option<&Path>, record: &Record, values: &[f32]) -> Result<()> {
+    let Some(path) = path else { return Ok(()) };
+    let [height, width, channels] = image_size(record)?;
+    let shape = [values.len() / record.dim(), height, width, channels];
+    let mut file = Cursor::new(Vec::new());
+    write_npz(&mut file, &[Named { name: "x", shape: &shape, values: Column::Floats(values) }])
+        .context("the arrays")?;
+    output::write(path, file.get_ref())?;
+    line(format!("arrays     {}", shown(path)));
+    Ok(())
+}
+
+fn picture(
+    out: Option<&Path>,
+    run: &Path,
+    name: &str,
+    record: &Record,
+    values: &[f32],
+    across: usize,
+    what: &str,
+) -> Result<()> {
+    let path = out.map_or_else(|| within(run, name), Path::to_owned);
+    output::write(&path, &grid(Rows::from(&record.data).pixels(), values, across)?)?;
+    line(format!("picture    {}: {what}", shown(&path)));
+    Ok(())
+}
