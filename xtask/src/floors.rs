@@ -10,6 +10,7 @@ const FLOORS: &[&[&str]] = &[
     &["kernel", "network"],
     &["flow", "weights"],
     &["field", "precondition"],
+    &["baseline"],
     &["objective", "solver"],
     &["config"],
     &["model"],

@@ -4,6 +4,7 @@ mod args;
 mod command;
 mod output;
 mod resolve;
+mod solving;
 
 use std::process::ExitCode;
 
@@ -47,6 +48,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Import(args) => command::import::run(&args),
         Command::Export(args) => command::export::run(&args),
         Command::Predict(args) => command::predict::run(&args),
+        Command::Schedule(args) => command::schedule::run(&args),
         Command::Decode(args) => command::decode::run(&args),
         Command::Bench(args) => command::bench::run(&args),
         Command::Presets { name } => command::presets::run(name.as_deref()),

@@ -28,6 +28,10 @@ pub enum Purpose {
     Latent = 6,
     /// Which rows are held out.
     Split = 7,
+    /// The noise that a stochastic sampler adds on its way.
+    SolverNoise = 20,
+    /// The noise of a Langevin corrector.
+    Corrector = 21,
 }
 
 /// The stream of one item of one step.

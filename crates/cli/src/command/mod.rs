@@ -10,6 +10,7 @@ mod points;
 pub mod predict;
 pub mod presets;
 pub mod sample;
+pub mod schedule;
 pub mod train;
 
 use anyhow::{Context, Result, bail};

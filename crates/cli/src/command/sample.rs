@@ -23,7 +23,7 @@ use pfgm_plot::Series;
 use crate::{
     args::{ArithmeticName, SampleArgs},
     output::{self, Rows, line, shown, within},
-    resolve,
+    resolve, solving,
 };
 
 /// Images of a picture at the most.
@@ -83,7 +83,7 @@ fn request(args: &SampleArgs, record: &Record) -> Result<SampleRequest> {
         bail!("--batch 0: give at least 1");
     }
     let defaults = &record.config.sample;
-    let solver = resolve::solver(&args.solving, defaults.solver)?;
+    let solver = solving::solver(&args.solving, record, &args.run)?;
     let solver = SolverConfig { denoise: args.denoise || solver.denoise, ..solver };
     let classes = &record.data.classes;
     if classes.is_empty() && (args.class.is_some() || args.guidance.is_some()) {

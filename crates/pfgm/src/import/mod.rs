@@ -213,7 +213,7 @@ fn record(path: &Path, request: &Request, converted: Converted, step: u64) -> Re
         Some(like) => {
             assumed.retain(|sentence| !sentence.starts_with("gamma"));
             let highest = like.flow.sigma_max.unwrap_or(range.1);
-            (like.flow.output, (like.flow.sigma_min, highest), like.sample.solver)
+            (like.flow.output, (like.flow.sigma_min, highest), like.sample.solver.clone())
         }
     };
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
