@@ -228,9 +228,9 @@ pub struct SolverArgs {
     #[arg(long, help_heading = "Solver")]
     pub afs: bool,
 
-    /// End a multistep solver with lower orders
-    #[arg(long, help_heading = "Solver")]
-    pub lower_order_final: bool,
+    /// Whether a multistep solver ends with lower orders [default: the run's; dpmpp and unipc do]
+    #[arg(long, value_name = "BOOL", help_heading = "Solver")]
+    pub lower_order_final: Option<bool>,
 
     /// Relative tolerance of rk45 [default: the run's]
     #[arg(long, value_name = "TOL", help_heading = "Solver")]

@@ -34,7 +34,7 @@ pub fn solver(args: &SolverArgs, record: &Record, run: &Path) -> Result<SolverCo
         schedule: args.schedule.map(Into::into).or(base.schedule),
         rho: args.rho.unwrap_or(base.rho),
         levels: if chosen_steps { Vec::new() } else { base.levels },
-        lower_order_final: args.lower_order_final || base.lower_order_final,
+        lower_order_final: args.lower_order_final.or(base.lower_order_final),
         rtol: args.rtol.unwrap_or(base.rtol),
         atol: args.atol.unwrap_or(base.atol),
         denoise: base.denoise,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Schedule, gits};
+use super::Schedule;
 use crate::{augmentation::Augmentation, baseline::Process, precondition::Output};
 
 /// The methods that a user can name.
@@ -88,8 +88,8 @@ impl Method {
     /// The grid that it was published with or, for multistep methods, that measured best (docs/results.md).
     pub fn usual_schedule(self) -> ScheduleName {
         match self {
-            Self::Euler | Self::ImprovedEuler => ScheduleName::LogUniform,
-            _ => ScheduleName::Edm,
+            Self::Heun | Self::Ipndm | Self::Deis => ScheduleName::Edm,
+            _ => ScheduleName::LogUniform,
         }
     }
 }
@@ -136,8 +136,9 @@ pub struct SolverConfig {
     /// The noise levels themselves, from the highest to the lowest, instead of a schedule's.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub levels: Vec<f64>,
-    /// Whether multistep methods end with lower orders, the last step with the first.
-    pub lower_order_final: bool,
+    /// Whether multistep methods end with lower orders, the last step with the first; when it is not given, DPM-Solver++ and UniPC do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lower_order_final: Option<bool>,
     /// Relative tolerance of RK45.
     pub rtol: f64,
     /// Absolute tolerance of RK45.
@@ -175,7 +176,7 @@ impl Default for SolverConfig {
             schedule: None,
             rho: 7.0,
             levels: Vec::new(),
-            lower_order_final: false,
+            lower_order_final: None,
             rtol: 1e-4,
             atol: 1e-4,
             denoise: false,
@@ -272,8 +273,10 @@ impl SolverConfig {
         if !self.levels.is_empty() && !method.has_grid() {
             return fail("levels", &"given", "rk45 and the stochastic samplers have no grid; leave them away");
         }
-        if self.lower_order_final && self.multistep_order().is_none() {
-            return fail("lower_order_final", &true, "only multistep methods have orders to lower; leave it away");
+        if let Some(lower) = self.lower_order_final
+            && self.multistep_order().is_none()
+        {
+            return fail("lower_order_final", &lower, "only multistep methods have orders to lower; leave it away");
         }
         if self.churn > 0.0 && method != Method::Heun {
             return fail("churn", &self.churn, "only heun churns; use solver heun, or 0");
@@ -333,6 +336,12 @@ impl SolverConfig {
         }
     }
 
+    /// Whether a multistep method ends with lower orders.
+    pub fn lowers(&self) -> bool {
+        let by_itself = matches!(self.method, Method::DpmPp2m | Method::DpmPp3m | Method::UniPc2 | Method::UniPc3);
+        self.lower_order_final.unwrap_or(by_itself)
+    }
+
     /// The grid from the highest level of `range` to the lowest.
     ///
     /// # Errors
@@ -350,17 +359,6 @@ impl SolverConfig {
             ScheduleName::LogUniform => Ok(Schedule::LogUniform.grid(high, low, intervals)),
             ScheduleName::Edm => Ok(Schedule::Edm { rho: self.rho }.grid(high, low, intervals)),
             ScheduleName::Gits => Err(GridError::NotFound { intervals }),
-        }
-    }
-
-    /// The rule that a step of the method is judged by when a schedule is looked for.
-    pub(super) fn judge(&self) -> gits::Judge {
-        match self.method {
-            Method::ImprovedEuler | Method::Heun => gits::Judge::Trapezoid,
-            Method::Ipndm | Method::Deis if self.multistep_order() > Some(1) => gits::Judge::NoiseHistory,
-            Method::DpmPp2m | Method::DpmPp3m => gits::Judge::DataHistory,
-            Method::UniPc2 | Method::UniPc3 => gits::Judge::DataHistory,
-            _ => gits::Judge::Euler,
         }
     }
 }

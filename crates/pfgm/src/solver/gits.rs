@@ -5,24 +5,10 @@
 //! schedule is the cheapest way of a given number of steps.
 //!
 //! Where this differs from the paper: an error is priced by what is left of it at the end. The flow of data of standard deviation s
-//! shrinks it by `sqrt((s^2 + sigma_min^2) / (s^2 + sigma^2))`, where the paper has a constant a step; and a step of a multistep
-//! method is judged with the evaluation before it, so the cheapest way is one through pairs of levels.
+//! shrinks it by `sqrt((s^2 + sigma_min^2) / (s^2 + sigma^2))`, where the paper has a constant factor a step.
 
-use super::{Formula, Schedule, SolverConfig, velocity};
+use super::{Method, Schedule, SolverConfig, velocity};
 use crate::flow::Flow;
-
-/// How a step is judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Judge {
-    /// By Euler's.
-    Euler,
-    /// By the mean of the slopes at both ends.
-    Trapezoid,
-    /// By a two-step formula of the noise.
-    NoiseHistory,
-    /// By a two-step formula of yhat.
-    DataHistory,
-}
 
 /// What the search is to find, and where.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,9 +30,11 @@ pub fn gits(flow: &Flow, search: &Search, x: &[f64]) -> Vec<f64> {
     let (low, high) = search.range;
     let levels = Schedule::Edm { rho: search.solver.rho }.grid(high, low, search.grid - 1);
     let path = Path::follow(flow, levels, x);
-    let judge = search.solver.judge();
-    let price = |before: Option<usize>, from: usize, to: usize| path.price(judge, before, from, to);
+    // The steps of methods that see both ends are judged as such, all others as Euler's: pricing what a multistep method does with
+    // its past was no better (docs/results.md).
+    let both_ends = matches!(search.solver.method, Method::ImprovedEuler | Method::Heun);
     let intervals = search.solver.method.intervals(search.solver.steps);
+    let price = |from: usize, to: usize| path.price(both_ends, from, to);
     cheapest(search.grid, intervals, price).into_iter().map(|index| path.levels[index]).collect()
 }
 
@@ -84,39 +72,19 @@ impl Path {
         Self { levels, states, slopes, spread }
     }
 
-    /// What a step from a level to a lower one does wrong, as far as it is left at the end.
-    fn price(&self, judge: Judge, before: Option<usize>, from: usize, to: usize) -> f64 {
+    /// What a step from a level to a lower one does wrong, as far as it is left at the end: the step of Euler, or with the mean of the
+    /// slopes at both ends.
+    fn price(&self, both_ends: bool, from: usize, to: usize) -> f64 {
         let (sigma, next) = (self.levels[from], self.levels[to]);
-        let (x, slope) = (&self.states[from], &self.slopes[from]);
-        let reached = match (judge, before) {
-            (Judge::Euler, _) | (Judge::NoiseHistory | Judge::DataHistory, None) => {
-                moved(x, (next - sigma) / sigma, slope)
-            }
-            (Judge::Trapezoid, _) => {
-                let half = 0.5 * (next - sigma);
-                moved(&moved(x, half / sigma, slope), half / next, &self.slopes[to])
-            }
-            (judge, Some(before)) => {
-                let formula = if judge == Judge::DataHistory { Formula::DpmPp } else { Formula::Deis };
-                self.two_steps(formula, before, from, next)
-            }
-        };
-        let wrong = reached.iter().zip(&self.states[to]).map(|(found, true_)| (found - true_).powi(2));
-        let size = (wrong.sum::<f64>() / x.len() as f64).sqrt();
+        let step = if both_ends { 0.5 * (next - sigma) } else { next - sigma };
+        let mut reached = moved(&self.states[from], step / sigma, &self.slopes[from]);
+        if both_ends {
+            reached = moved(&reached, step / next, &self.slopes[to]);
+        }
+        let squares: f64 = reached.iter().zip(&self.states[to]).map(|(found, exact)| (found - exact).powi(2)).sum();
+        let size = (squares / reached.len() as f64).sqrt();
         let end = self.levels[self.levels.len() - 1];
-        size * ((self.spread.powi(2) + end * end) / (self.spread.powi(2) + next * next)).sqrt()
-    }
-
-    /// A step to `to` with the evaluations at two levels of the path.
-    fn two_steps(&self, formula: Formula, before: usize, from: usize, to: f64) -> Vec<f64> {
-        let step = formula.step(to, &[self.levels[from], self.levels[before]]);
-        let value = |index: usize, at: usize| match formula {
-            Formula::DpmPp | Formula::UniPc => self.states[index][at] - self.slopes[index][at],
-            Formula::Deis | Formula::Ipndm => self.slopes[index][at] / self.levels[index],
-        };
-        let x = self.states[from].iter().enumerate();
-        x.map(|(at, x)| step.carry * x + step.weights[0] * value(from, at) + step.weights[1] * value(before, at))
-            .collect()
+        size * (self.spread.hypot(end) / self.spread.hypot(next))
     }
 }
 
@@ -134,45 +102,33 @@ fn spread(x: &[f64], dim: usize) -> f64 {
     (squares.sum::<f64>() / x.len() as f64).sqrt()
 }
 
-/// The cheapest way from place 0 to the last of `places` in exactly `steps` forward steps, where the price of a step depends on its two
-/// ends and on where the way was before.
+/// The cheapest way from place 0 to the last of `places` in exactly `steps` forward steps, each at a price.
 ///
 /// # Panics
 /// When there are fewer places than the way has.
-pub fn cheapest(places: usize, steps: usize, price: impl Fn(Option<usize>, usize, usize) -> f64) -> Vec<usize> {
+pub fn cheapest(places: usize, steps: usize, price: impl Fn(usize, usize) -> f64) -> Vec<usize> {
     assert!(steps >= 1 && steps < places, "a way of {steps} steps needs more than {places} places");
-    let last = places - 1;
-    // best[from][to]: the cheapest way whose last step is this one; where[..] what came before it, of each number of steps.
-    let mut best: Vec<Vec<f64>> = vec![vec![f64::INFINITY; places]; places];
-    for to in 1..places {
-        best[0][to] = price(None, 0, to);
+    let prices: Vec<Vec<f64>> = (0..places)
+        .map(|from| (0..places).map(|to| if to > from { price(from, to) } else { f64::INFINITY }).collect())
+        .collect();
+    // What the cheapest way to each place costs, and where it came from, of each number of steps.
+    let mut paid = vec![f64::INFINITY; places];
+    paid[0] = 0.0;
+    let mut came = Vec::with_capacity(steps);
+    for _ in 0..steps {
+        let last_step = |to: usize| {
+            (0..places)
+                .map(|from| (paid[from] + prices[from][to], from))
+                .min_by(|a, b| a.0.total_cmp(&b.0))
+                .expect("a place")
+        };
+        let (next, from): (Vec<f64>, Vec<usize>) = (0..places).map(last_step).unzip();
+        paid = next;
+        came.push(from);
     }
-    let mut came: Vec<Vec<Vec<usize>>> = Vec::new();
-    // Prices of a step do not depend on how many came before.
-    let mut known = std::collections::HashMap::new();
-    for _ in 1..steps {
-        let mut next = vec![vec![f64::INFINITY; places]; places];
-        let mut before_of = vec![vec![0; places]; places];
-        for (before, row) in best.iter().enumerate() {
-            for (from, paid) in row.iter().enumerate().filter(|(_, paid)| paid.is_finite()) {
-                for to in from + 1..places {
-                    let step = *known.entry((before, from, to)).or_insert_with(|| price(Some(before), from, to));
-                    if paid + step < next[from][to] {
-                        next[from][to] = paid + step;
-                        before_of[from][to] = before;
-                    }
-                }
-            }
-        }
-        best = next;
-        came.push(before_of);
-    }
-    let mut from = (0..last).min_by(|&a, &b| best[a][last].total_cmp(&best[b][last])).expect("a place before the last");
-    let mut way = vec![last, from];
-    let mut to = last;
-    for before_of in came.iter().rev() {
-        (to, from) = (from, before_of[from][to]);
-        way.push(from);
+    let mut way = vec![places - 1];
+    for from in came.iter().rev() {
+        way.push(from[way[way.len() - 1]]);
     }
     way.reverse();
     way

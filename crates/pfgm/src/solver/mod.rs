@@ -173,7 +173,7 @@ fn follow(
         }
     };
     let order = config.multistep_order().unwrap_or(1);
-    let method = Multistep { formula, order, lower_order_final: config.lower_order_final };
+    let method = Multistep { formula, order, lower_order_final: config.lowers() };
     multistep(flow, method, &grid, History::default(), x);
     Ok(())
 }
