@@ -87,10 +87,7 @@ impl Method {
 
     /// The grid that it was published with or, for multistep methods, that measured best (docs/results.md).
     pub fn usual_schedule(self) -> ScheduleName {
-        match self {
-            Self::Heun | Self::Ipndm | Self::Deis => ScheduleName::Edm,
-            _ => ScheduleName::LogUniform,
-        }
+        if self == Self::Heun { ScheduleName::Edm } else { ScheduleName::LogUniform }
     }
 }
 
@@ -293,6 +290,14 @@ impl SolverConfig {
         if !method.is_sde() && self.process.is_some() {
             let problem = "it goes with reverse-sde, reverse-diffusion and ancestral only";
             return fail("process", &"given", problem);
+        }
+        if method.is_sde()
+            && let Some(Process::Vp { beta_max, .. } | Process::SubVp { beta_max, .. }) = self.process
+            && self.steps as f64 <= beta_max
+        {
+            let problem =
+                format!("each step takes a share of up to {beta_max}/steps of the data: give more than {beta_max}");
+            return fail("steps", &self.steps, &problem);
         }
         if method == Method::Ancestral && matches!(self.process, Some(Process::SubVp { .. })) {
             return fail("process", &"sub-vp", "its chain has no ancestral sampler; use reverse-diffusion");
