@@ -90,7 +90,7 @@ fn choices() -> Vec<(Method, Option<usize>, ScheduleName, bool)> {
 fn steps(method: Method, nfe: usize) -> Option<usize> {
     match method {
         Method::Heun => (nfe % 2 == 1).then_some(nfe.div_ceil(2)),
-        Method::ImprovedEuler => (nfe % 2 == 0).then_some(nfe / 2),
+        Method::ImprovedEuler => nfe.is_multiple_of(2).then_some(nfe / 2),
         _ => Some(nfe),
     }
 }

@@ -33,7 +33,7 @@ impl Augmentation {
     pub fn climb(self, from: f64, to: f64) -> Option<f64> {
         match self {
             Self::Infinite => Some((to * to - from * from).sqrt()),
-            Self::Finite(d) if d == 1.0 => Some(to - from),
+            Self::Finite(1.0) => Some(to - from),
             Self::Finite(_) => None,
         }
     }
