@@ -93,7 +93,7 @@ fn every_solver_samples() {
         ("--solver heun --churn=-1", &["--churn -1", "0"]),
         ("--solver heun --corrector langevin", &["--corrector langevin", "reverse-sde"]),
         ("--solver heun --snr 0.2", &["--snr", "--corrector langevin"]),
-        ("--solver heun --process vp", &["--process", "reverse-sde"]),
+        ("--solver heun --process vp", &["--process vp", "reverse-sde"]),
         ("--solver ancestral", &["--solver ancestral", "D = 128"]),
         ("--solver unipc-2 --steps 0", &["--steps 0"]),
         (

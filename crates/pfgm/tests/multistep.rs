@@ -279,6 +279,10 @@ fn every_grid_leads_up_and_back_down() {
                 continue;
             }
             encode(&flow, &config, (0.3, 50.0), &mut x).unwrap();
+            // Even one step leads all the way.
+            let mut once = start.to_vec();
+            encode(&flow, &SolverConfig { steps: 1, ..config }, (0.3, 50.0), &mut once).unwrap();
+            assert!(once.iter().any(|x| x.abs() > 1.0), "{method:?}: {once:?}");
             assert!(x.iter().any(|x| x.abs() > 1.0), "{method:?}: {x:?}");
             let down = SolverConfig { method: Method::Rk45, rtol: 1e-10, atol: 1e-10, ..SolverConfig::default() };
             sample(&flow, &down, (0.3, 50.0), &mut x).unwrap();

@@ -57,6 +57,15 @@ impl Process {
         }
     }
 
+    /// As it is typed.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ve => "ve",
+            Self::Vp { .. } => "vp",
+            Self::SubVp { .. } => "sub-vp",
+        }
+    }
+
     /// What the data are multiplied by where the flow's noise level is `sigma`.
     pub fn mean_at(self, sigma: f64) -> f64 {
         match self {

@@ -11,6 +11,7 @@ mod fixed;
 mod gits;
 mod interpolation;
 pub mod ipndm;
+mod method;
 mod multistep;
 mod released;
 mod rk45;
@@ -18,9 +19,10 @@ mod schedule;
 pub mod unipc;
 
 pub use churn::{Churn, heun_with_churn};
-pub use config::{Corrector, GridError, Method, Problem, ScheduleName, SolverConfig};
+pub use config::{GridError, Problem, SolverConfig};
 pub use fixed::{euler, heun};
 pub use gits::{Search, cheapest, gits};
+pub use method::{Corrector, Method, ScheduleName};
 pub use multistep::{Formula, History, Multistep, Step, multistep};
 pub use released::released;
 pub use rk45::{Tolerance, rk45};
@@ -96,6 +98,9 @@ pub fn sample(flow: &Flow, config: &SolverConfig, range: (f64, f64), x: &mut [f6
 ///
 /// # Errors
 /// As [`sample`].
+///
+/// # Panics
+/// When there are not as many seeds as rows.
 pub fn sample_seeded(
     flow: &Flow,
     config: &SolverConfig,
@@ -103,6 +108,7 @@ pub fn sample_seeded(
     seeds: &[u64],
     x: &mut [f64],
 ) -> Result<(), SolverError> {
+    assert_eq!(seeds.len() * flow.denoiser.dim(), x.len(), "a seed for each row");
     let (low, high) = range;
     let far = FarField { inner: flow.denoiser, at: high };
     let first: &dyn Denoiser = if config.afs { &far } else { flow.denoiser };
@@ -141,6 +147,10 @@ pub fn encode(flow: &Flow, config: &SolverConfig, range: (f64, f64), x: &mut [f6
     }
     let mut grid = config.method.has_grid().then(|| config.grid(range)).transpose()?;
     if let Some(grid) = &mut grid {
+        if grid.len() == 1 {
+            // Heun's only step leads from the highest level to zero; up, it is the whole way.
+            grid.push(low);
+        }
         grid.reverse();
     }
     follow(flow, config, grid, (low, high), x)?;

@@ -1,5 +1,6 @@
 //! How far each solver and schedule ends from the exact path after a number of evaluations, as in docs/results.md:
-//! `cargo run --release -p pfgm --example compare_solvers -- RUN`, or with a D for the exact field of a checkerboard.
+//! `cargo bench -p pfgm --bench solvers -- RUN`, or with a D for the exact field of a checkerboard.
+#![allow(missing_docs)]
 
 use std::{collections::HashMap, path::Path};
 
@@ -17,7 +18,7 @@ const BUDGETS: [usize; 7] = [5, 6, 8, 10, 15, 20, 50];
 const ROWS: u64 = 128;
 
 fn main() {
-    let what = std::env::args().nth(1).unwrap_or("inf".into());
+    let what = std::env::args().skip(1).find(|argument| !argument.starts_with("--")).unwrap_or("inf".into());
     let Ok(d) = what.parse::<f64>() else {
         let checkpoint = Checkpoint::read(&find(Path::new(&what)).expect("a run")).expect("a whole checkpoint");
         let (record, device) = (&checkpoint.record, pfgm::device::open("cpu").expect("a processor"));
