@@ -192,6 +192,14 @@ fn the_reverse_sde_is_refused_for_finite_dimensions() {
         assert!(error.to_string().contains("D = 128"), "{error}");
         assert!(config.check(Infinite).is_ok());
     }
-    let config = SolverConfig { method: Method::Ancestral, process: Some(Process::SUB_VP), ..SolverConfig::default() };
+    let config = SolverConfig {
+        method: Method::Ancestral,
+        process: Some(Process::SUB_VP),
+        steps: 1000,
+        ..SolverConfig::default()
+    };
     assert_eq!(config.check(Infinite).unwrap_err().0, "process");
+    // A chain of few steps would take more than all of the data in one.
+    let few = SolverConfig { method: Method::ReverseSde, steps: 20, ..config };
+    assert_eq!(few.check(Infinite).unwrap_err().0, "steps");
 }

@@ -1,6 +1,5 @@
-//! DPM-Solver++ (arXiv 2211.01095), multistep: yhat as a polynomial of lambda = -ln sigma, with the linear part of the flow exact,
-//!
-//!     x' = (sigma'/sigma) x + integral over lambda of e^-(lambda' - lambda) yhat.
+//! DPM-Solver++ (arXiv 2211.01095), multistep: yhat as a polynomial of lambda = -ln sigma, with the linear part of the flow exact:
+//! `x' = (sigma'/sigma) x + integral over lambda of e^-(lambda' - lambda) yhat`.
 //!
 //! Of order 2 (algorithm 2) the slope counts `(1 - e^-h)/2`, as in the paper; of order 3 the polynomial is integrated exactly (eq. 10
 //! and appendix B with divided differences for derivatives).

@@ -115,7 +115,7 @@ pub enum ScheduleName {
     LogUniform,
     /// Equal steps of `sigma^(1/rho)`.
     Edm,
-    /// The levels that [`gits`](super::gits) found for the run: they are given as [`SolverConfig::levels`].
+    /// The levels that [`gits`](super::gits) found for the run: they are given as [`SolverConfig::levels`](super::SolverConfig::levels).
     Gits,
 }
 
