@@ -72,7 +72,8 @@ fn refuse_idle(args: &SolverArgs, base: &SolverConfig) -> Result<()> {
     let churns = args.churn.unwrap_or(base.churn) > 0.0;
     let corrects = args.corrector.map_or(base.corrector, Into::into) != Corrector::None;
     let idle = [
-        (args.rho.is_some() && (!method.has_grid() || edm != ScheduleName::Edm), "rho", "add --schedule edm"),
+        (args.rho.is_some() && !method.has_grid(), "rho", "name a solver that follows a grid"),
+        (args.rho.is_some() && edm != ScheduleName::Edm, "rho", "add --schedule edm"),
         (args.churn_min.is_some() && !churns, "churn-min", "add --churn"),
         (args.churn_max.is_some() && !churns, "churn-max", "add --churn"),
         (args.churn_noise.is_some() && !churns, "churn-noise", "add --churn"),

@@ -239,6 +239,10 @@ fn evaluations_are_those_of_the_table() {
             assert_eq!(count(&config, Infinite), 9 * each, "{method:?}, {corrector:?}");
         }
     }
+    // Levels of one's own, the first not quite the flow's.
+    let levels = vec![40.0 * (1.0 + 1e-9), 1.0, 1e-3];
+    let own = SolverConfig { method: Method::Euler, steps: 2, levels, afs: true, ..SolverConfig::default() };
+    assert_eq!(count(&own, Infinite), 1);
     let churned = SolverConfig { steps: 10, churn: 20.0, ..SolverConfig::default() };
     assert_eq!(count(&churned, Infinite), 19);
 }

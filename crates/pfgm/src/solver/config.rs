@@ -250,7 +250,11 @@ impl SolverConfig {
             if !near(first, high) || !near(last, low) {
                 return Err(GridError::Range { first, last, low, high });
             }
-            return Ok(self.levels.clone());
+            // The ends are the flow's own: levels that were written down may be rounded.
+            let mut levels = self.levels.clone();
+            let end = levels.len() - 1;
+            (levels[0], levels[end]) = (high, low);
+            return Ok(levels);
         }
         match self.schedule.unwrap_or_else(|| self.method.usual_schedule()) {
             ScheduleName::LogUniform => Ok(Schedule::LogUniform.grid(high, low, intervals)),
