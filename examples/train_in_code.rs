@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let request = SampleRequest {
         seeds: (0..500).collect(),
         classes: Vec::new(),
-        solver: record.config.sample.solver,
+        solver: record.config.sample.solver.clone(),
         guidance: 1.0,
         batch: 500,
         released: None,

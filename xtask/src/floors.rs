@@ -10,6 +10,7 @@ const FLOORS: &[&[&str]] = &[
     &["deformation", "hemisphere", "kernel", "network"],
     &["flow", "weights"],
     &["field", "precondition"],
+    &["baseline"],
     &["objective", "solver"],
     &["config", "likelihood", "lines", "restore"],
     &["model"],

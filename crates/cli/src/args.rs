@@ -7,7 +7,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use field::FieldArgs;
-use pfgm::solver::Method;
+mod solving;
+
+pub use solving::{ProcessArg, Solver, SolverArgs};
 
 /// Poisson flow generative models: train on your data, sample, see.
 #[derive(Debug, Parser)]
@@ -44,6 +46,8 @@ pub enum Command {
     Export(ExportArgs),
     /// Evaluate a run's network at points of your own
     Predict(PredictArgs),
+    /// Find the levels that few steps of a solver serve best, and keep them with the run
+    Schedule(ScheduleArgs),
     /// Carry latents of your own down a run's flow
     Decode(DecodeArgs),
     /// Measure how likely data are to a run
@@ -114,50 +118,6 @@ pub struct TrainArgs {
     /// Where to compute: cpu, cuda, cuda:1, wgpu (as far as built in)
     #[arg(long, default_value = "cpu")]
     pub device: String,
-}
-
-/// [`Method`] as it is typed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Solver {
-    /// Euler on a log-uniform grid: one evaluation a step
-    Euler,
-    /// Heun on a log-uniform grid: two evaluations a step
-    ImprovedEuler,
-    /// Heun on the EDM grid, the last step to zero
-    Heun,
-    /// Adaptive steps, for each sample by itself
-    Rk45,
-}
-
-impl From<Solver> for Method {
-    fn from(solver: Solver) -> Self {
-        match solver {
-            Solver::Euler => Self::Euler,
-            Solver::ImprovedEuler => Self::ImprovedEuler,
-            Solver::Heun => Self::Heun,
-            Solver::Rk45 => Self::Rk45,
-        }
-    }
-}
-
-/// How the flow is solved, where it is not as the run says.
-#[derive(Debug, Args)]
-pub struct SolverArgs {
-    /// The solver [default: the run's]
-    #[arg(long, value_enum)]
-    pub solver: Option<Solver>,
-
-    /// Steps of a solver with fixed steps [default: the run's]
-    #[arg(long, value_name = "N")]
-    pub steps: Option<usize>,
-
-    /// Relative tolerance of rk45 [default: the run's]
-    #[arg(long, value_name = "TOL")]
-    pub rtol: Option<f64>,
-
-    /// Absolute tolerance of rk45 [default: the run's]
-    #[arg(long, value_name = "TOL")]
-    pub atol: Option<f64>,
 }
 
 #[derive(Debug, Args)]
@@ -444,6 +404,32 @@ pub struct DecodeArgs {
     /// Where the released code trusts the network's component along z: from this z on
     #[arg(long, value_name = "Z", default_value_t = 5.0)]
     pub z_exp: f64,
+
+    /// Where to compute: cpu, cuda, cuda:1, wgpu (as far as built in)
+    #[arg(long, default_value = "cpu")]
+    pub device: String,
+}
+
+#[derive(Debug, Args)]
+pub struct ScheduleArgs {
+    /// The folder of a run
+    pub run: PathBuf,
+
+    /// Trajectories to find them on; all their states are kept in memory, so take fewer for large images
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 64)]
+    pub count: usize,
+
+    /// Levels to choose from
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    pub grid: usize,
+
+    /// The solver that they are for [default: the run's, or dpmpp-2m where that has no grid]
+    #[arg(long, value_enum)]
+    pub solver: Option<Solver>,
+
+    /// Steps of the solver
+    #[arg(long, value_name = "N")]
+    pub steps: usize,
 
     /// Where to compute: cpu, cuda, cuda:1, wgpu (as far as built in)
     #[arg(long, default_value = "cpu")]

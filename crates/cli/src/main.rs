@@ -4,6 +4,7 @@ mod args;
 mod command;
 mod output;
 mod resolve;
+mod solving;
 
 use std::process::ExitCode;
 
@@ -48,6 +49,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Import(args) => command::import::run(&args),
         Command::Export(args) => command::export::run(&args),
         Command::Predict(args) => command::predict::run(&args),
+        Command::Schedule(args) => command::schedule::run(&args),
         Command::Decode(args) => command::decode::run(&args),
         Command::Likelihood(args) => command::likelihood::run(&args),
         Command::Encode(args) => command::latents::encode(&args),

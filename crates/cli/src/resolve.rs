@@ -6,11 +6,11 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use pfgm::{augmentation::Augmentation, config::Config, presets, solver::SolverConfig};
+use pfgm::{augmentation::Augmentation, config::Config, presets};
 use pfgm_data::{BUILT_IN, Dataset, OpenOptions};
 use toml::{Table, Value};
 
-use crate::args::{DataArgs, SolverArgs, TrainArgs};
+use crate::args::{DataArgs, TrainArgs};
 
 /// A configuration and what a run of it is called.
 pub struct Named {
@@ -60,21 +60,6 @@ pub fn change(mut table: Table, args: &TrainArgs) -> Result<Config> {
     config.data.label.take_if(|label| label.is_empty());
     config.check()?;
     Ok(config)
-}
-
-/// A run's solver with the changes that a command line asks for.
-pub fn solver(args: &SolverArgs, run: SolverConfig) -> Result<SolverConfig> {
-    let solver = SolverConfig {
-        method: args.solver.map_or(run.method, Into::into),
-        steps: args.steps.unwrap_or(run.steps),
-        rtol: args.rtol.unwrap_or(run.rtol),
-        atol: args.atol.unwrap_or(run.atol),
-        denoise: run.denoise,
-    };
-    match solver.check() {
-        Ok(()) => Ok(solver),
-        Err((name, value, problem)) => bail!("--{name} {value}: {problem}"),
-    }
 }
 
 fn config_file(what: &str) -> Result<String> {

@@ -26,6 +26,19 @@ impl Augmentation {
         }
     }
 
+    /// The level of independent noise that, added to the distribution of the flow at noise level `from`, makes it that at `to` >=
+    /// `from`.
+    ///
+    /// Gaussians add their variances and Cauchy's distributions (D = 1) their scales, for both are stable. The other Student-t
+    /// distributions are not: their noise would have to be of another family, so there is None.
+    pub fn climb(self, from: f64, to: f64) -> Option<f64> {
+        match self {
+            Self::Infinite => Some((to * to - from * from).sqrt()),
+            Self::Finite(1.0) => Some(to - from),
+            Self::Finite(_) => None,
+        }
+    }
+
     /// The logarithm of a charge's weight in the field at noise level `sigma`, up to a constant that all charges share:
     /// `-(N+D)/2 ln(|x-y|^2 + r^2)`, or `-|x-y|^2 / (2 sigma^2)` in the limit (section 2).
     ///

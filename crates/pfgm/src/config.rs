@@ -293,10 +293,12 @@ impl Config {
             return fail("train.clip", train.clip.to_string(), "give a norm above 0, or 0 for no clipping");
         }
         check_guidance("sample.guidance", sample.guidance, self)?;
-        sample.solver.check().map_err(|(key, value, problem)| ConfigError {
-            key: format!("sample.solver.{key}"),
+        let solver = sample.solver.clone().for_output(flow.output);
+        solver.check(flow.augmentation).map_err(|(key, value, problem)| ConfigError {
+            // The key of what is called a solver on the command line.
+            key: format!("sample.solver.{}", if key == "solver" { "method" } else { key }),
             value,
-            problem: problem.into(),
+            problem,
         })
     }
 }

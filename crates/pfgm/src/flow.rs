@@ -122,3 +122,29 @@ impl<T: Denoiser> Denoiser for AtLevel<T> {
         self.inner.denoise(&Query { sigma: &vec![self.sigma; query.sigma.len()], ..*query }, out);
     }
 }
+
+/// The field at one noise level from far away, without an evaluation; elsewhere the denoiser's own. An analytical first step (AFS,
+/// arXiv 2210.05475) is a solver that starts on it.
+///
+/// At the prior's noise level the data are one point charge at the origin, the middle of the model's space: `yhat = 0`. The next
+/// term would be their mean; what the first step leaves out of it shrinks with sigma.
+pub struct FarField<'a> {
+    /// The denoiser.
+    pub inner: &'a dyn Denoiser,
+    /// The noise level at which it is not asked.
+    pub at: f64,
+}
+
+impl Denoiser for FarField<'_> {
+    fn dim(&self) -> usize {
+        self.inner.dim()
+    }
+
+    fn denoise(&self, query: &Query, out: &mut [f64]) {
+        if query.sigma.iter().all(|&sigma| sigma == self.at) {
+            out.fill(0.0);
+        } else {
+            self.inner.denoise(query, out);
+        }
+    }
+}

@@ -112,8 +112,7 @@ impl Density<'_> {
         let counted = Counted::new(&along);
         let flow = Flow { denoiser: &counted, augmentation: self.augmentation };
         let (lowest, highest) = self.range;
-        // From the data to the prior.
-        solver::sample(&flow, &self.solver, (highest, lowest), &mut states)?;
+        solver::encode(&flow, &self.solver, self.range, &mut states)?;
         let closed = dim as f64 * (highest / lowest).ln();
         let density = |state: &[f64]| {
             let (point, integral) = (&state[..dim], state[dim]);

@@ -23,7 +23,7 @@ pub struct Rows<'a> {
 }
 
 /// How to measure.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Measurement {
     /// How the flow's lines are followed.
     pub solver: SolverConfig,
@@ -90,8 +90,13 @@ pub fn measure(
         };
         let trace = if how.probe.is_some() { Trace::Probes(&drawn) } else { Trace::Exact };
         let denoiser = record.denoiser(network, labels, 1.0, batch, device);
-        let (augmentation, range) = (record.augmentation(), record.range());
-        let density = Density { denoiser: &denoiser, augmentation, range, solver: how.solver, prior: how.prior };
+        let density = Density {
+            denoiser: &denoiser,
+            augmentation: record.augmentation(),
+            range: record.range(),
+            solver: how.solver.clone(),
+            prior: how.prior,
+        };
         let found = density.log(&x, trace).map_err(|error| error.after(first))?;
         evaluations += found.nfe * part.len() as f64;
         logs.extend(found.values.iter().map(|log| log - stretched));

@@ -28,6 +28,10 @@ pub enum Purpose {
     Latent = 6,
     /// Which rows are held out.
     Split = 7,
+    /// The noise that a stochastic sampler adds on its way.
+    SolverNoise = 20,
+    /// The noise of a Langevin corrector.
+    Corrector = 21,
     /// Probes of a divergence.
     Probe = 30,
     /// What is added to whole numbers so that they have a density.

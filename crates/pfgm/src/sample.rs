@@ -61,6 +61,7 @@ pub fn sample(
     progress: &mut dyn FnMut(usize),
 ) -> Result<Samples, SolverError> {
     let (_, sigma_max) = record.range();
+    let solver = request.solver.clone().for_output(record.config.flow.output);
     let mut values = Vec::with_capacity(request.seeds.len() * record.dim());
     let (mut rows, mut clipped) = (0, 0);
     for (batch, seeds) in request.seeds.chunks(request.batch.max(1)).enumerate() {
@@ -80,7 +81,7 @@ pub fn sample(
                     x.chunks_exact_mut(record.dim()).map(|row| usize::from(clip(row, upper_norm))).sum::<usize>();
                 solver::released(&flow, &request.solver, record.range(), height * width, &mut x)
             }
-            _ => solver::sample(&flow, &request.solver, record.range(), &mut x),
+            _ => solver::sample_seeded(&flow, &solver, record.range(), seeds, &mut x),
         };
         solved.map_err(|error| error.after(first))?;
         rows += counted.rows();

@@ -120,7 +120,7 @@ fn released_samplers_of_pfgm_to_the_letter() {
         ] {
             let counted = Counted::new(&denoiser);
             let flow = Flow { denoiser: &counted, augmentation: imported.record.augmentation() };
-            let config = SolverConfig { method, steps: 10, rtol: 1e-4, atol: 1e-4, denoise: false };
+            let config = SolverConfig { method, steps: 10, rtol: 1e-4, atol: 1e-4, ..SolverConfig::default() };
             let mut x = rows(&case["prior_x"]);
             released(&flow, &config, imported.record.range(), 16 * 16, &mut x).unwrap();
             let found = difference(&x, &rows(&case[&format!("sample_{key}")]));

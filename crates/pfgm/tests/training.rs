@@ -567,7 +567,7 @@ fn trained_digits_look_like_held_out_digits() {
     let request = SampleRequest {
         seeds: (0..asked.len() as u64).collect(),
         classes: asked.iter().map(|&class| Some(class)).collect(),
-        solver: record.config.sample.solver,
+        solver: record.config.sample.solver.clone(),
         guidance: 1.0,
         batch: 64,
         released: None,

@@ -17,7 +17,7 @@ use crate::{
         sample::Model,
     },
     output::{self, line, shown},
-    resolve,
+    solving,
 };
 
 pub fn run(args: &DecodeArgs) -> Result<()> {
@@ -25,7 +25,7 @@ pub fn run(args: &DecodeArgs) -> Result<()> {
     let record = &model.record;
     let size @ [channels, height, width] = image_size(record)?;
     let points = Points::find(&args.latents, &read(&args.latents)?, size, record.data.classes.len())?;
-    let solver = resolve::solver(&args.solving, record.config.sample.solver)?;
+    let solver = solving::solver(&args.solving, record, &args.run)?;
     let mut denoiser = record.denoiser(&model.network, points.labels, 1.0, points.rows, &model.device);
     let mut x = points.x;
     if args.arithmetic == ArithmeticName::Reference {

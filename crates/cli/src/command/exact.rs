@@ -11,6 +11,7 @@ use pfgm::{
     kernel,
     lines::{self, Line},
     model::DataInfo,
+    precondition::Output,
     random::{Purpose, stream},
     solver::{self, Method, SolverConfig, Tolerance},
 };
@@ -26,12 +27,11 @@ use crate::{
     command::sample::{Drawn, Model, seeds, write_arrays, write_picture},
     output::{self, line, shown},
     resolve,
+    solving::{self, Solved},
 };
 
 /// Values of a data set at the most: every one of them is read for every evaluation.
 const MOST_VALUES: usize = 20_000_000;
-/// How the exact field is solved when nobody says.
-const SOLVER: SolverConfig = SolverConfig { method: Method::Rk45, steps: 18, rtol: 1e-5, atol: 1e-5, denoise: false };
 
 /// The exact field of a data set, in the space of a model.
 struct Exact {
@@ -53,13 +53,16 @@ pub fn run(args: &SampleArgs, source: &str) -> Result<()> {
         bail!("--batch 0: give at least 1");
     }
     let seeds = seeds(args)?;
-    let config = SolverConfig { denoise: args.denoise, ..resolve::solver(&args.solving, SOLVER)? };
     let dataset = resolve::dataset(source, &args.table)?;
     if args.images.is_some() && !matches!(dataset.shape, Shape::Image { .. }) {
         bail!("--images: the rows of {} are {}; write --csv or --npz", dataset.name, dataset.shape);
     }
     let model = args.against.as_deref().map(|run| Model::load(run, &args.device)).transpose()?;
     let exact = Exact::new(args, &dataset, model.as_ref())?;
+    // How the exact field is solved when nobody says.
+    let usual = SolverConfig { method: Method::Rk45, rtol: 1e-5, atol: 1e-5, ..SolverConfig::default() };
+    let solved = Solved { augmentation: exact.augmentation, output: Output::Edm, run: None };
+    let config = SolverConfig { denoise: args.denoise, ..solving::changed(&args.solving, &usual, solved)? };
     let kind = if model.is_some() { "against-exact" } else { "exact" };
     let picture = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}-{kind}.png", exact.data.name)));
     output::check_writable(&picture)?;

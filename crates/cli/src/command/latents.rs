@@ -18,7 +18,7 @@ use pfgm_plot::{Animation, Picture, animated_grid, grid};
 
 use crate::{
     args::{
-        DataArgs, SolverArgs,
+        DataArgs,
         latents::{ArithmeticArgs, EncodeArgs, InterpolateArgs, RunArgs, TemperatureArgs},
     },
     command::{
@@ -64,7 +64,7 @@ fn carry(
         let counted = Counted::new(&denoiser);
         let flow = Flow { denoiser: &counted, augmentation: record.augmentation() };
         let solved = match way {
-            Way::Up => solver::sample(&flow, solver, (record.range().1, record.range().0), x),
+            Way::Up => solver::encode(&flow, solver, record.range(), x),
             Way::Down => solver::sample(&flow, solver, record.range(), x),
         };
         solved.map_err(|error| error.after(index * batch))?;
@@ -75,16 +75,11 @@ fn carry(
     Ok(evaluations as f64 / rows.max(1) as f64)
 }
 
-/// The solver for a way up and down again.
-fn both_ways(args: &SolverArgs, model: &Model) -> Result<SolverConfig> {
-    resolve::solver(args, way_up(model.record.config.sample.solver))
-}
-
 pub fn encode(args: &EncodeArgs) -> Result<()> {
     let model = Model::load(&args.run.run, &args.run.device)?;
     let record = &model.record;
     let given = Given::read(&args.rows, record)?;
-    let solver = both_ways(&args.solving, &model)?;
+    let solver = way_up(&args.solving, &model.record)?;
     let points = given.points(record);
     let mut x = points.clone();
     let up = carry(&model, &solver, Way::Up, &given.labels, args.run.batch, &mut x)?;
@@ -177,7 +172,7 @@ pub fn interpolate(args: &InterpolateArgs) -> Result<()> {
     }
     let format = args.animate.as_deref().map(animation).transpose()?;
     let label = wanted(&model, args.class.as_deref())?;
-    let solver = both_ways(&args.solving, &model)?;
+    let solver = way_up(&args.solving, &model.record)?;
     let end = |what: &str| latents(&model, what, &solver, label, args.run.batch);
     let (from, to, dim) = (end(&args.from)?, end(&args.to)?, model.record.dim());
     if from.len() != to.len() {
@@ -222,7 +217,7 @@ pub fn temperature(args: &TemperatureArgs) -> Result<()> {
         bail!("--scale: give numbers above 0");
     }
     let label = wanted(&model, args.class.as_deref())?;
-    let solver = both_ways(&args.solving, &model)?;
+    let solver = way_up(&args.solving, &model.record)?;
     let latents = latents(&model, &args.seeds, &solver, label, args.run.batch)?;
     let scaled = |latent: &[f64]| -> Vec<f64> {
         args.scale.iter().flat_map(|scale| latent.iter().map(move |value| scale * value)).collect()
@@ -245,7 +240,7 @@ pub fn arithmetic(args: &ArithmeticArgs) -> Result<()> {
     };
     let minus = class("--minus", &given.class_names, &args.minus)?;
     let plus = class("--plus", &given.class_names, &args.plus)?;
-    let solver = both_ways(&args.solving, &model)?;
+    let solver = way_up(&args.solving, &model.record)?;
     let wanted: Vec<usize> = (0..given.count()).filter(|&row| [minus, plus].contains(&classes[row])).collect();
     let points = given.points(record);
     let mut x: Vec<f64> = wanted.iter().flat_map(|&row| &points[row * dim..(row + 1) * dim]).copied().collect();

@@ -15,10 +15,13 @@ use pfgm_data::Shape;
 use pfgm_plot::{Series, histograms};
 
 use crate::{
-    args::latents::{LikelihoodArgs, MeasureArgs, PriorName, TraceName},
+    args::{
+        SolverArgs,
+        latents::{LikelihoodArgs, MeasureArgs, PriorName, TraceName},
+    },
     command::{rows::Given, sample::Model},
     output::{self, line, shown, within},
-    resolve,
+    solving::{self, Solved},
 };
 
 /// Values of a row up to which the divergence is found exactly, unless asked for otherwise.
@@ -123,17 +126,27 @@ pub fn measurement(args: &MeasureArgs, record: &Record, given: &Given, batch: us
     if !given.whole && args.draws > 1 {
         bail!("--draws {}: these values are no bytes, and nothing is added to them; leave it away", args.draws);
     }
-    let solver = resolve::solver(&args.solving, way_up(record.config.sample.solver))?;
+    let solver = way_up(&args.solving, record)?;
     let (probes, draws, prior) = (args.probes, args.draws, Prior::Exact);
     Ok(Measurement { solver, probe, probes, draws, prior, seed: args.seed, batch })
 }
 
-/// The solver of a run where it leads up as well as down, and RK45 otherwise.
-pub fn way_up(run: SolverConfig) -> SolverConfig {
-    match run.method {
-        Method::Rk45 => SolverConfig { denoise: false, ..run },
+/// The solver that a command line asks for, which must lead up as well as down; RK45 where neither it nor the run names one that does.
+pub fn way_up(args: &SolverArgs, record: &Record) -> Result<SolverConfig> {
+    let kept = &record.config.sample.solver;
+    let base = match kept.method {
+        Method::Rk45 => SolverConfig { denoise: false, ..kept.clone() },
         _ => SolverConfig { method: Method::Rk45, rtol: 1e-4, atol: 1e-4, ..SolverConfig::default() },
+    };
+    let solved = Solved { augmentation: record.augmentation(), output: record.config.flow.output, run: None };
+    let solver = solving::changed(args, &base, solved)?;
+    if solver.method.is_sde() || solver.churn > 0.0 {
+        bail!(
+            "--solver {}: it adds noise on its way and has none back; name an ODE's solver, such as rk45",
+            solver.method.word()
+        );
     }
+    Ok(solver)
 }
 
 /// Measures with progress.

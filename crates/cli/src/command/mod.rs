@@ -17,6 +17,7 @@ pub mod presets;
 pub mod restore;
 mod rows;
 pub mod sample;
+pub mod schedule;
 pub mod train;
 
 use anyhow::{Context, Result, bail};

@@ -25,7 +25,7 @@ use crate::{
         sample::Model,
     },
     output::{self, Rows, line, shown, within},
-    resolve,
+    resolve, solving,
 };
 
 /// Images of a picture at the most.
@@ -35,7 +35,7 @@ pub fn denoise(args: &DenoiseArgs) -> Result<()> {
     let model = Model::load(&args.run.run, &args.run.device)?;
     let record = &model.record;
     let size = image_size(record)?;
-    let solver = resolve::solver(&args.solving, record.config.sample.solver)?;
+    let solver = solving::solver(&args.solving, record, &args.run.run)?;
     let given = Given::read(&args.rows, record)?;
     let (lowest, highest) = record.range();
     let asked = match args.sigma.as_str() {

@@ -24,7 +24,7 @@ use crate::{
     args::{ArithmeticName, SampleArgs},
     command::exact,
     output::{self, Rows, line, shown, within},
-    resolve,
+    resolve, solving,
 };
 
 /// Images of a picture at the most.
@@ -64,7 +64,7 @@ pub fn run(args: &SampleArgs) -> Result<()> {
     if args.images.is_some() && !matches!(model.record.data.shape, Shape::Image { .. }) {
         bail!("--images: the run's rows are {}; write --csv or --npz", model.record.data.shape);
     }
-    let request = request(args, &model.record)?;
+    let request = request(args, &model.record, run)?;
     let bar = ProgressBar::new(request.seeds.len() as u64)
         .with_style(ProgressStyle::with_template("sampling {wide_bar} {pos}/{len}  {eta} left")?);
     let started = Instant::now();
@@ -99,13 +99,13 @@ pub fn seeds(args: &SampleArgs) -> Result<Vec<u64>> {
 }
 
 /// Checks everything that was asked for against the run.
-fn request(args: &SampleArgs, record: &Record) -> Result<SampleRequest> {
+fn request(args: &SampleArgs, record: &Record, run: &Path) -> Result<SampleRequest> {
     let seeds = seeds(args)?;
     if args.batch == 0 {
         bail!("--batch 0: give at least 1");
     }
     let defaults = &record.config.sample;
-    let solver = resolve::solver(&args.solving, defaults.solver)?;
+    let solver = solving::solver(&args.solving, record, run)?;
     let solver = SolverConfig { denoise: args.denoise || solver.denoise, ..solver };
     let classes = &record.data.classes;
     if classes.is_empty() && (args.class.is_some() || args.guidance.is_some()) {

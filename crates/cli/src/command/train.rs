@@ -18,6 +18,7 @@ use pfgm::{
     model::Record,
     random::{Purpose, stream},
     sample::{SampleRequest, sample},
+    solver::{ScheduleName, SolverConfig},
     train::{Observer, StepReport, Trainer, checkpoint, checkpoint::Checkpoint},
     weights,
 };
@@ -243,10 +244,14 @@ fn picture(trainer: &Trainer, data: &Dataset, folder: &Path, device: &Device) ->
         (_, 2..=16) => (8 * classes as usize, classes as usize),
         _ => (SHOWN_IMAGES, 8),
     };
+    // A schedule can be looked for in a run only once there is one.
+    let kept = &record.config.sample.solver;
+    let schedule = kept.schedule.filter(|schedule| *schedule != ScheduleName::Gits || !kept.levels.is_empty());
+    let solver = SolverConfig { schedule, ..kept.clone() };
     let request = SampleRequest {
         seeds: (0..count as u64).collect(),
         classes: (0..count as u32).map(|seed| (classes > 0).then(|| seed % classes)).collect(),
-        solver: record.config.sample.solver,
+        solver,
         guidance: record.config.sample.guidance,
         batch: 64,
         released: None,

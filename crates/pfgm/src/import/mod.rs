@@ -252,7 +252,7 @@ fn record(path: &Path, request: &Request, converted: Converted, step: u64) -> Re
         Some(like) => {
             assumed.retain(|sentence| !sentence.starts_with("gamma"));
             let highest = like.flow.sigma_max.unwrap_or(range.1);
-            (like.flow.output, (like.flow.sigma_min, highest), like.sample.solver)
+            (like.flow.output, (like.flow.sigma_min, highest), like.sample.solver.clone())
         }
     };
     let deformed = weights.iter().any(|weight| weight.name.ends_with("deformation.weight"));

@@ -147,7 +147,7 @@ impl Output {
 
 /// `t` in [0, 1] at which the noise of rates `beta_min` to `beta_max` has shrunk the data to `mean`: `-ln mean = t^2 (b1 -
 /// b0)/4 + t b0/2`.
-fn time_of_mean(mean: f64, beta_min: f64, beta_max: f64) -> f64 {
+pub fn time_of_mean(mean: f64, beta_min: f64, beta_max: f64) -> f64 {
     let (slope, twice) = (beta_max - beta_min, -2.0 * mean.ln());
     (2.0 * twice) / (beta_min + (beta_min * beta_min + 2.0 * slope * twice).sqrt())
 }

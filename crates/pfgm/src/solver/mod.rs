@@ -3,78 +3,38 @@
 //! Every solver moves a batch of points from one noise level to another, in either direction, in double precision. They
 //! know nothing of networks and count nothing; [`Counted`](crate::flow::Counted) does.
 
+mod churn;
+mod config;
+pub mod deis;
+pub mod dpmpp;
 mod fixed;
+mod gits;
+mod interpolation;
+pub mod ipndm;
+mod method;
+mod multistep;
 mod path;
 mod released;
 mod rk45;
 mod schedule;
+pub mod unipc;
 
-use serde::{Deserialize, Serialize};
-
+pub use churn::{Churn, heun_with_churn};
+pub use config::{GridError, Problem, SolverConfig};
 pub use fixed::{euler, heun};
+pub use gits::{Search, cheapest, gits};
+pub use method::{Corrector, Method, ScheduleName};
+pub use multistep::{Formula, History, Multistep, Step, multistep};
 pub use path::Path;
 pub use released::released;
 pub use rk45::{Course, Tolerance, Variable, rk45, rk45_along, rk45_paths};
 pub use schedule::Schedule;
 
-use crate::flow::{Flow, Query};
-
-/// The methods that a user can name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Method {
-    /// Euler's method in r on a log-uniform grid: order 1, one evaluation a step.
-    Euler,
-    /// Heun's method in r on a log-uniform grid: order 2, two evaluations a step.
-    ImprovedEuler,
-    /// Heun's method on the EDM grid, then one Euler step to zero: order 2, `2 steps - 1` evaluations.
-    Heun,
-    /// Dormand and Prince's 5(4) pair in ln r with step control for each sample by itself.
-    Rk45,
-}
-
-/// How to solve.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct SolverConfig {
-    /// The method.
-    pub method: Method,
-    /// Steps of a method with fixed steps.
-    pub steps: usize,
-    /// Relative tolerance of RK45.
-    pub rtol: f64,
-    /// Absolute tolerance of RK45.
-    pub atol: f64,
-    /// Whether a last Euler step to r = 0 replaces the state by yhat. Heun always ends that way.
-    pub denoise: bool,
-}
-
-impl Default for SolverConfig {
-    fn default() -> Self {
-        Self { method: Method::Heun, steps: 18, rtol: 1e-4, atol: 1e-4, denoise: false }
-    }
-}
-
-/// Steps beyond which a grid is surely a slip of the pen.
-const MOST_STEPS: usize = 1_000_000;
-
-impl SolverConfig {
-    /// Checks the numbers.
-    ///
-    /// # Errors
-    /// The name of the first that cannot work, its value, and what to give instead.
-    pub fn check(&self) -> Result<(), (&'static str, String, &'static str)> {
-        if !(1..=MOST_STEPS).contains(&self.steps) {
-            return Err(("steps", self.steps.to_string(), "give a number from 1 to 1000000"));
-        }
-        for (name, value) in [("rtol", self.rtol), ("atol", self.atol)] {
-            if !(value > 0.0 && value.is_finite()) {
-                return Err((name, value.to_string(), "give a number above 0"));
-            }
-        }
-        Ok(())
-    }
-}
+use crate::{
+    augmentation::Augmentation,
+    baseline::{Langevin, Predictor, Process, ReverseSde, reverse_sde},
+    flow::{Denoiser, FarField, Flow, Query},
+};
 
 /// Why a solver gave up.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -96,8 +56,20 @@ pub enum SolverError {
         item: usize,
     },
     /// PFGM's release has no such method.
-    #[error("the released samplers are euler, improved-euler and rk45; choose one of these, or the exact arithmetic")]
+    #[error(
+        "the released samplers are euler, improved-euler and rk45 without --afs and --schedule; choose one of these, or the exact \
+         arithmetic"
+    )]
     NotReleased,
+    /// There is no grid to follow.
+    #[error(transparent)]
+    Grid(#[from] GridError),
+    /// A stochastic sampler has no way up.
+    #[error("{} only leads down; encode with an ODE's solver", .0.word())]
+    OneWay(Method),
+    /// The method does not serve this number of augmented dimensions.
+    #[error("at D = {0} there is no such stochastic sampler; use an ODE's solver")]
+    Stochastic(Augmentation),
 }
 
 impl SolverError {
@@ -106,32 +78,137 @@ impl SolverError {
         match self {
             Self::StepUnderflow { sigma, item } => Self::StepUnderflow { sigma, item: item + earlier },
             Self::NotFinite { sigma, item } => Self::NotFinite { sigma, item: item + earlier },
-            Self::NotReleased => Self::NotReleased,
+            other => other,
         }
     }
 }
 
-/// Carries every row of `x` from the prior's noise level down to the data's, in place.
+/// Carries every row of `x` from the prior's noise level down to the data's, in place. What a stochastic solver draws comes from
+/// the number of the row.
 ///
 /// # Errors
-/// When RK45 cannot meet its tolerance, or the flow is not finite.
+/// When RK45 cannot meet its tolerance, the flow is not finite, there is no grid, or D does not allow the method.
 pub fn sample(flow: &Flow, config: &SolverConfig, range: (f64, f64), x: &mut [f64]) -> Result<(), SolverError> {
+    let seeds: Vec<u64> = (0..(x.len() / flow.denoiser.dim()) as u64).collect();
+    sample_seeded(flow, config, range, &seeds, x)
+}
+
+/// The same with a seed for each row, which a stochastic solver's noise depends on alone.
+///
+/// # Shapes
+/// `x`: `[rows, dim]`, `seeds`: `[rows]`
+///
+/// # Errors
+/// As [`sample`].
+///
+/// # Panics
+/// When there are not as many seeds as rows.
+pub fn sample_seeded(
+    flow: &Flow,
+    config: &SolverConfig,
+    range: (f64, f64),
+    seeds: &[u64],
+    x: &mut [f64],
+) -> Result<(), SolverError> {
+    assert_eq!(seeds.len() * flow.denoiser.dim(), x.len(), "a seed for each row");
     let (low, high) = range;
-    match config.method {
-        Method::Euler => euler(flow, &Schedule::LogUniform.grid(high, low, config.steps), x),
-        Method::ImprovedEuler => heun(flow, &Schedule::LogUniform.grid(high, low, config.steps), x),
-        Method::Heun => {
-            let mut grid = Schedule::Edm { rho: 7.0 }.grid(high, low, config.steps - 1);
-            grid.push(0.0);
+    let far = FarField { inner: flow.denoiser, at: high };
+    let first: &dyn Denoiser = if config.afs { &far } else { flow.denoiser };
+    let flow = &Flow { denoiser: first, augmentation: flow.augmentation };
+    if config.method.is_sde() {
+        if flow.augmentation != Augmentation::Infinite {
+            return Err(SolverError::Stochastic(flow.augmentation));
+        }
+        reverse_sde(flow.denoiser, &stochastic(config), range, seeds, x);
+    } else if config.method == Method::Heun {
+        let mut grid = config.grid(range)?;
+        grid.push(0.0);
+        if config.churn > 0.0 {
+            heun_with_churn(flow, &Churn::of(config), &grid, seeds, x)?;
+        } else {
             heun(flow, &grid, x);
         }
-        Method::Rk45 => rk45(flow, high, low, Tolerance { rtol: config.rtol, atol: config.atol }, x)?,
+    } else {
+        follow(flow, config, config.method.has_grid().then(|| config.grid(range)).transpose()?, (high, low), x)?;
+        if config.denoise {
+            euler(flow, &[low, 0.0], x);
+        }
     }
-    if config.denoise && config.method != Method::Heun {
-        euler(flow, &[low, 0.0], x);
+    finite(flow, low, x)
+}
+
+/// Carries every row of `x` from the data's noise level up to the prior's, in place: the way back of [`sample`] without a last step
+/// to zero, where the flow cannot start.
+///
+/// # Errors
+/// As [`sample`]; and when the method is stochastic, which leads down only.
+pub fn encode(flow: &Flow, config: &SolverConfig, range: (f64, f64), x: &mut [f64]) -> Result<(), SolverError> {
+    let (low, high) = range;
+    if config.method.is_sde() || config.churn > 0.0 {
+        return Err(SolverError::OneWay(config.method));
     }
+    let mut grid = config.method.has_grid().then(|| config.grid(range)).transpose()?;
+    if let Some(grid) = &mut grid {
+        if grid.len() == 1 {
+            // Heun's only step leads from the highest level to zero; up, it is the whole way.
+            grid.push(low);
+        }
+        grid.reverse();
+    }
+    follow(flow, config, grid, (low, high), x)?;
+    finite(flow, high, x)
+}
+
+/// An ODE's solver along a grid, up or down, or without one between two levels.
+fn follow(
+    flow: &Flow,
+    config: &SolverConfig,
+    grid: Option<Vec<f64>>,
+    (from, to): (f64, f64),
+    x: &mut [f64],
+) -> Result<(), SolverError> {
+    let Some(grid) = grid else {
+        return rk45(flow, from, to, Tolerance { rtol: config.rtol, atol: config.atol }, x);
+    };
+    let formula = match config.method {
+        Method::Euler => {
+            euler(flow, &grid, x);
+            return Ok(());
+        }
+        Method::Ipndm => Formula::Ipndm,
+        Method::Deis => Formula::Deis,
+        Method::DpmPp2m | Method::DpmPp3m => Formula::DpmPp,
+        Method::UniPc2 | Method::UniPc3 => Formula::UniPc,
+        _ => {
+            heun(flow, &grid, x);
+            return Ok(());
+        }
+    };
+    let order = config.multistep_order().unwrap_or(1);
+    let method = Multistep { formula, order, lower_order_final: config.lowers() };
+    multistep(flow, method, &grid, History::default(), x);
+    Ok(())
+}
+
+/// The stochastic sampler that a configuration names.
+fn stochastic(config: &SolverConfig) -> ReverseSde {
+    let predictor = match config.method {
+        Method::ReverseDiffusion => Predictor::ReverseDiffusion,
+        Method::Ancestral => Predictor::Ancestral,
+        _ => Predictor::EulerMaruyama,
+    };
+    let langevin = Langevin { steps: config.corrector_steps, snr: config.snr };
+    ReverseSde {
+        process: config.process.unwrap_or(Process::Ve),
+        predictor,
+        corrector: (config.corrector == Corrector::Langevin).then_some(langevin),
+        steps: config.steps,
+    }
+}
+
+fn finite(flow: &Flow, sigma: f64, x: &[f64]) -> Result<(), SolverError> {
     match x.iter().position(|value| !value.is_finite()) {
-        Some(at) => Err(SolverError::NotFinite { sigma: low, item: at / flow.denoiser.dim() }),
+        Some(at) => Err(SolverError::NotFinite { sigma, item: at / flow.denoiser.dim() }),
         None => Ok(()),
     }
 }

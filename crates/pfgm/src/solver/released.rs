@@ -48,6 +48,9 @@ pub fn released(
     x: &mut [f64],
 ) -> Result<(), SolverError> {
     let (low, high) = range;
+    if config.afs || config.schedule.is_some() || !config.levels.is_empty() {
+        return Err(SolverError::NotReleased);
+    }
     let grid = Schedule::LogUniform.grid(high, low, config.steps);
     match config.method {
         Method::Euler => euler(flow, &grid, x),
@@ -66,7 +69,7 @@ pub fn released(
                 x.copy_from_slice(&state[..dim]);
             }
         }
-        Method::Heun => return Err(SolverError::NotReleased),
+        _ => return Err(SolverError::NotReleased),
     }
     Ok(())
 }

@@ -1,0 +1,66 @@
+//! `pfgm schedule`
+
+use anyhow::{Context, Result, bail};
+use pfgm::{
+    flow::{Counted, Flow},
+    random::{Purpose, stream},
+    solver::{Method, Search, SolverConfig, gits},
+};
+
+use crate::{
+    args::ScheduleArgs,
+    command::sample::Model,
+    output::{self, line, shown},
+    resolve, solving,
+};
+
+/// The solver where the run's has no grid.
+const USUAL: Method = Method::DpmPp2m;
+
+pub fn run(args: &ScheduleArgs) -> Result<()> {
+    let model = Model::load(&args.run, &args.device)?;
+    let record = &model.record;
+    let kept = record.config.sample.solver.method;
+    let method = args.solver.map_or(if kept.has_grid() { kept } else { USUAL }, Into::into);
+    if !method.has_grid() {
+        bail!("--solver {}: it follows no grid; name one that does, such as {}", method.word(), USUAL.word());
+    }
+    let solver = SolverConfig { method, steps: args.steps, ..SolverConfig::default() };
+    solving::check(&solver, record.augmentation())?;
+    let intervals = method.intervals(args.steps);
+    if intervals == 0 {
+        bail!("--steps {}: nothing is left to choose; give at least 2", args.steps);
+    }
+    if !(intervals + 1..=1000).contains(&args.grid) {
+        bail!("--grid {}: give a number from {} to 1000", args.grid, intervals + 1);
+    }
+    if !(1..=resolve::MOST_SAMPLES).contains(&args.count) {
+        bail!("-n {}: give a number from 1 to {}", args.count, resolve::MOST_SAMPLES);
+    }
+    let classes = record.data.classes.len();
+    let class = |item: usize| (classes > 0).then(|| (item % classes.max(1)) as u32);
+    let labels = (0..args.count).map(class).collect();
+    let guidance = record.config.sample.guidance;
+    let denoiser = record.denoiser(&model.network, labels, guidance, args.count.min(64), &model.device);
+    let counted = Counted::new(&denoiser);
+    let flow = Flow { denoiser: &counted, augmentation: record.augmentation() };
+    let range = record.range();
+    let latent = |seed: u64| flow.latent(range.1, &mut stream(seed, Purpose::Latent, 0, 0));
+    let x: Vec<f64> = (0..args.count as u64).flat_map(latent).collect();
+    let levels = gits(&flow, &Search { solver, grid: args.grid, range }, &x);
+    let found = solving::Found { solver: method.word().into(), trajectories: args.count, grid: args.grid, levels };
+    let text = toml::to_string(&found).context("the schedule cannot be written as TOML")?;
+    let path = solving::Found::path(&args.run, args.steps);
+    output::write(&path, text.as_bytes())?;
+    let shown_levels: Vec<String> = found.levels.iter().map(|level| format!("{level:.4}")).collect();
+    line(format!("levels    {}", shown_levels.join("  ")));
+    line(format!("found     on {} trajectories of {} evaluations", args.count, counted.rows() / args.count as u64));
+    line(format!("schedule  {}", shown(&path)));
+    line(format!(
+        "next      pfgm sample {} --solver {} --schedule gits --steps {}",
+        shown(&args.run),
+        method.word(),
+        args.steps
+    ));
+    Ok(())
+}

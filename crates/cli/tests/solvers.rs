@@ -1,0 +1,222 @@
+//! Solvers and schedules as a person chooses them.
+#![allow(missing_docs)]
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+fn pfgm(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_pfgm")).current_dir(folder).args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+fn succeeds(folder: &Path, arguments: &[&str]) -> String {
+    let output = pfgm(folder, arguments);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{arguments:?}: {said}{}", String::from_utf8_lossy(&output.stderr));
+    said
+}
+
+/// One line on standard error that has all these parts, exit code 2.
+fn fails(folder: &Path, arguments: &[&str], parts: &[&str]) {
+    let output = pfgm(folder, arguments);
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {error}");
+    assert!(error.starts_with("error: ") && error.trim_end().lines().count() == 1, "{arguments:?}: {error}");
+    for part in parts {
+        assert!(error.contains(part), "{arguments:?} should say {part}: {error}");
+    }
+}
+
+/// A run of a very small network.
+fn train(folder: &Path, out: &str, more: &[&str]) {
+    let mut arguments = vec!["train", "digits", "--out", out];
+    for value in ["train.steps=2", "network.width=8", "train.batch=8", "train.warmup=1", "train.cooldown=0"] {
+        arguments.extend(["--set", value]);
+    }
+    arguments.extend(more);
+    succeeds(folder, &arguments);
+}
+
+fn words(line: &str) -> Vec<&str> {
+    line.split(' ').collect()
+}
+
+#[test]
+fn every_solver_samples() {
+    let dir = tempfile::tempdir().unwrap();
+    train(dir.path(), "inf", &["--set", "flow.augmentation=inf"]);
+    train(dir.path(), "run", &[]);
+    // What is asked for, and the evaluations that it takes.
+    for (flags, nfe) in [
+        ("euler --steps 6", 6),
+        ("euler --steps 6 --afs", 5),
+        ("improved-euler --steps 3 --schedule edm --rho 3", 6),
+        ("heun --steps 4 --schedule log-uniform", 7),
+        ("ipndm --steps 6 --order 4", 6),
+        ("dpmpp-2m --steps 6 --lower-order-final false", 6),
+        ("dpmpp-3m --steps 6 --afs --denoise", 6),
+        ("unipc-2 --steps 6", 6),
+        ("unipc-3 --steps 6", 6),
+        ("deis --steps 6 --order 2 --lower-order-final true", 6),
+    ] {
+        for run in ["inf", "run"] {
+            let line = format!("sample {run} -n 3 -o x.png --solver {flags}");
+            let said = succeeds(dir.path(), &words(&line));
+            assert!(said.contains(&format!("3 samples, {nfe}.0 evaluations each")), "{line}: {said}");
+        }
+    }
+    for (flags, nfe) in [
+        ("heun --steps 4 --churn 10 --churn-min 0.1 --churn-max 40 --churn-noise 1.003", 7),
+        ("reverse-sde --steps 8", 8),
+        ("reverse-diffusion --steps 8 --corrector langevin --snr 0.1 --corrector-steps 2", 24),
+        ("reverse-diffusion --steps 21 --process sub-vp", 21),
+        ("ancestral --steps 30 --process vp --corrector none", 30),
+        ("ancestral", 1000),
+    ] {
+        let line = format!("sample inf -n 2 -o x.png --solver {flags}");
+        let said = succeeds(dir.path(), &words(&line));
+        assert!(said.contains(&format!("2 samples, {nfe}.0 evaluations each")), "{line}: {said}");
+    }
+    for (flags, parts) in [
+        ("--solver heun --order 2", &["--order 2", "ipndm and deis"][..]),
+        ("--solver deis --order 5", &["--order 5", "1 to 4"]),
+        ("--solver rk45 --schedule edm", &["--schedule edm", "rk45"]),
+        ("--solver rk45 --afs", &["--afs", "rk45"]),
+        ("--solver euler --rho 5", &["--rho", "--schedule edm"]),
+        ("--solver ipndm --schedule edm --rho 0", &["--rho 0", "above 0"]),
+        ("--solver rk45 --rho 5", &["--rho", "follows a grid"]),
+        ("--solver euler --lower-order-final true", &["--lower-order-final true", "multistep"]),
+        ("--solver euler --churn 5", &["--churn 5", "heun"]),
+        ("--solver heun --churn 5", &["--churn 5", "D = 128"]),
+        ("--solver heun --churn-max 5", &["--churn-max", "--churn"]),
+        ("--solver heun --churn=-1", &["--churn -1", "0"]),
+        ("--solver heun --corrector langevin", &["--corrector langevin", "reverse-sde"]),
+        ("--solver heun --snr 0.2", &["--snr", "--corrector langevin"]),
+        ("--solver heun --process vp", &["--process vp", "reverse-sde"]),
+        ("--solver ancestral", &["--solver ancestral", "D = 128"]),
+        ("--solver unipc-2 --steps 0", &["--steps 0"]),
+        (
+            "--solver dpmpp-2m --schedule gits --steps 6",
+            &["run/schedule-6.toml", "pfgm schedule run --steps 6 --solver dpmpp-2m"],
+        ),
+    ] {
+        fails(dir.path(), &words(&format!("sample run -o y.png {flags}")), parts);
+    }
+    for (flags, parts) in [
+        ("--solver ancestral --process sub-vp", &["--process sub-vp", "reverse-diffusion"][..]),
+        ("--solver reverse-sde --process vp --steps 20", &["--steps 20", "more than 20"]),
+        ("--solver reverse-sde --afs", &["--afs", "far field"]),
+        ("--solver heun --churn 5 --afs", &["--afs", "far field"]),
+        ("--solver reverse-sde --corrector langevin --snr 0", &["--snr 0"]),
+        ("--solver reverse-sde --corrector langevin --corrector-steps 0", &["--corrector-steps 0"]),
+    ] {
+        fails(dir.path(), &words(&format!("sample inf -o y.png {flags}")), parts);
+    }
+    assert!(!dir.path().join("y.png").exists(), "what is refused writes nothing");
+}
+
+#[test]
+fn a_schedule_is_found_and_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let here = dir.path();
+    train(here, "run", &[]);
+    let said = succeeds(here, &words("schedule run --steps 6 --solver dpmpp-2m -n 4 --grid 20"));
+    for part in ["run/schedule-6.toml", "4 trajectories of 39 evaluations", "--schedule gits --steps 6"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let file = here.join("run/schedule-6.toml");
+    let found: toml::Table = fs::read_to_string(&file).unwrap().parse().unwrap();
+    let levels: Vec<f64> = found["levels"].as_array().unwrap().iter().map(|level| level.as_float().unwrap()).collect();
+    assert!(levels.len() == 7 && levels.windows(2).all(|pair| pair[1] < pair[0]), "{levels:?}");
+    let with = |schedule: &str| {
+        succeeds(here, &words(&format!("sample run -n 1 --solver dpmpp-2m --steps 6 --npz x.npz -o x.png {schedule}")));
+        fs::read(here.join("x.npz")).unwrap()
+    };
+    let other = with("--schedule log-uniform");
+    assert!(with("--schedule gits") != other, "the schedule matters");
+    // The levels of the other schedule, put into the file, give its samples.
+    let (low, high) = (levels[6].ln(), levels[0].ln());
+    let log: Vec<f64> = (0..7).map(|i| (high + f64::from(i) / 6.0 * (low - high)).exp()).collect();
+    let text = |levels: &[f64]| format!("solver = \"euler\"\ntrajectories = 4\ngrid = 20\nlevels = {levels:?}\n");
+    fs::write(&file, text(&log)).unwrap();
+    assert!(with("--schedule gits") == other, "the file's levels are those that are used");
+
+    fails(here, &words("sample run --solver heun --steps 6 --schedule gits"), &["schedule-6.toml", "7 levels", "heun"]);
+    fs::write(&file, text(&[50.0, 9.0, 5.0, 3.0, 2.0, 1.0, 0.5])).unwrap();
+    fails(here, &words("sample run --solver euler --steps 6 --schedule gits"), &["from 50 to 0.5", "pfgm schedule"]);
+    fs::write(&file, text(&[3.0, 9.0, 5.0, 3.0, 2.0, 1.0, 0.5])).unwrap();
+    fails(here, &words("sample run --solver euler --steps 6 --schedule gits"), &["levels", "highest"]);
+    fs::write(&file, "levels = 3").unwrap();
+    fails(here, &words("sample run --solver euler --steps 6 --schedule gits"), &["schedule-6.toml", "pfgm schedule"]);
+    fails(here, &words("schedule run --steps 6 --solver rk45"), &["--solver rk45", "no grid"]);
+    fails(here, &words("schedule run --steps 1 --solver heun"), &["--steps 1"]);
+    fails(here, &words("schedule run --steps 0"), &["--steps 0"]);
+    fails(here, &words("schedule run --steps 60 --solver euler"), &["--grid 60", "61"]);
+    fails(here, &words("schedule run --steps 5 -n 0"), &["-n 0"]);
+    fails(here, &words("schedule nowhere --steps 5"), &["nowhere"]);
+}
+
+#[test]
+fn a_configuration_has_the_same_choices() {
+    let dir = tempfile::tempdir().unwrap();
+    let here = dir.path();
+    let preset = succeeds(here, &["presets", "digits"]);
+    let file =
+        |section: &str| fs::write(here.join("mine.toml"), format!("{preset}\n[sample.solver]\n{section}\n")).unwrap();
+    for section in [
+        "method = \"unipc-3\"\nsteps = 8\nschedule = \"edm\"\nrho = 5\nafs = true\nlower_order_final = false",
+        "method = \"deis\"\norder = 4\nsteps = 3\nlevels = [80, 5, 0.5, 0.002]",
+        "method = \"ipndm\"\nschedule = \"gits\"\nsteps = 6",
+    ] {
+        file(section);
+        succeeds(here, &["train", "mine.toml", "--dry-run"]);
+    }
+    for section in ["method = \"heun\"\nchurn = 40", "method = \"ancestral\"\nsteps = 50\ncorrector = \"langevin\""] {
+        file(section);
+        succeeds(here, &["train", "mine.toml", "--dry-run", "--set", "flow.augmentation=inf"]);
+        fails(here, &["train", "mine.toml", "--dry-run"], &["sample.solver.", "D = 128"]);
+    }
+    let process = "process = { kind = \"vp\", beta_min = 0.2 }";
+    file(&format!("method = \"reverse-sde\"\nsteps = 50\n{process}"));
+    let said = succeeds(here, &["train", "mine.toml", "--dry-run", "--set", "flow.augmentation=inf"]);
+    assert!(said.contains("beta_min = 0.2") && said.contains("beta_max = 20"), "{said}");
+    file("method = \"dpmpp-4m\"");
+    fails(here, &["train", "mine.toml"], &["dpmpp-4m", "did you mean"]);
+    file("method = \"euler\"\norder = 2");
+    fails(here, &["train", "mine.toml"], &["sample.solver.order = 2", "ipndm and deis"]);
+    file("levels = [80, 90]");
+    fails(here, &["train", "mine.toml"], &["sample.solver.levels"]);
+
+    // A run that is to sample by a schedule that nobody looked for yet: its first picture is by the usual one.
+    let gits = ["--set", "sample.solver.method=ipndm", "--set", "sample.solver.schedule=gits"];
+    train(here, "run", &[&gits[..], &["--set", "sample.solver.steps=5"]].concat());
+    fails(here, &words("sample run"), &["run/schedule-5.toml", "pfgm schedule run --steps 5 --solver ipndm"]);
+    succeeds(here, &words("schedule run --steps 5 -n 2 --grid 12"));
+    let said = succeeds(here, &words("sample run -n 2"));
+    assert!(said.contains("5.0 evaluations each"), "{said}");
+    // Another method has other choices.
+    let said = succeeds(here, &words("sample run -n 2 --solver heun"));
+    assert!(said.contains("9.0 evaluations each"), "{said}");
+}
+
+#[test]
+fn latents_are_decoded_by_any_solver() {
+    let dir = tempfile::tempdir().unwrap();
+    let here = dir.path();
+    let parity = |name: &str| format!("{}/../pfgm/tests/parity/{name}", env!("CARGO_MANIFEST_DIR"));
+    succeeds(here, &["import", &parity("pfgmpp.pt"), "-o", "run", "--augmentation", "128"]);
+    succeeds(here, &["import", &parity("vp_ddpmpp.pth"), "-o", "vp", "--method", "vp", "--size", "16x16"]);
+    let decode = |run: &str, flags: &str| {
+        let latents = parity(if run == "vp" { "vp_ddpmpp.npz" } else { "pfgmpp.npz" });
+        succeeds(here, &[&["decode", run, "--latents", &latents, "-o", "x.npz"], &words(flags)[..]].concat())
+    };
+    assert!(decode("run", "--solver dpmpp-3m --steps 4 --afs").contains("3.0 evaluations each"));
+    assert!(decode("vp", "--solver ancestral --steps 24").contains("24.0 evaluations each"));
+    assert!(
+        decode("vp", "--solver reverse-diffusion --steps 24 --corrector langevin").contains("48.0 evaluations each")
+    );
+    let said = succeeds(here, &words("sample vp -n 2 --solver reverse-sde --steps 25 --corrector langevin"));
+    assert!(said.contains("50.0 evaluations each"), "{said}");
+}

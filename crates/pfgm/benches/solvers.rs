@@ -1,0 +1,97 @@
+//! How far each solver and schedule ends from the exact path after a number of evaluations, as in docs/results.md:
+//! `cargo bench -p pfgm --bench solvers -- RUN`, or with a D for the exact field of a checkerboard.
+#![allow(missing_docs)]
+
+use std::{collections::HashMap, path::Path};
+
+use pfgm::{
+    augmentation::Augmentation,
+    field::ExactField,
+    flow::{Counted, Denoiser, Flow},
+    random::{Purpose, stream},
+    solver::{Method, ScheduleName, Search, SolverConfig, Tolerance, euler, gits, rk45, sample},
+    train::checkpoint::{Checkpoint, Group, find},
+    weights,
+};
+
+const BUDGETS: [usize; 7] = [5, 6, 8, 10, 15, 20, 50];
+const ROWS: u64 = 128;
+
+fn main() {
+    let what = std::env::args().skip(1).find(|argument| !argument.starts_with("--")).unwrap_or("inf".into());
+    let Ok(d) = what.parse::<f64>() else {
+        let checkpoint = Checkpoint::read(&find(Path::new(&what)).expect("a run")).expect("a whole checkpoint");
+        let (record, device) = (&checkpoint.record, pfgm::device::open("cpu").expect("a processor"));
+        let network = record.network(&device).expect("a network");
+        let network = weights::assign(network, checkpoint.group(Group::Average)).expect("its weights");
+        let classes = record.data.classes.len() as u32;
+        let labels = (0..ROWS as u32).map(|row| (classes > 0).then(|| row % classes)).collect();
+        return table(&record.denoiser(&network, labels, 1.0, 64, &device), record.augmentation(), record.range());
+    };
+    let augmentation = if d.is_finite() { Augmentation::Finite(d) } else { Augmentation::Infinite };
+    // Points of the black squares of a board of four by four; their noise at the end is as wide as they lie apart.
+    let places = (0..64).flat_map(|i| (0..64).map(move |j| (i, j))).filter(|(i, j)| (i / 16 + j / 16) % 2 == 0);
+    let side = |i: i32| (f64::from(i) + 0.5) / 16.0 - 2.0;
+    let board = places.flat_map(|(i, j)| [side(i), side(j)]).collect();
+    table(&ExactField::new(board, 2, augmentation), augmentation, (0.05, 80.0));
+}
+
+/// A line a method, schedule and first step; a column a number of evaluations.
+fn table(denoiser: &dyn Denoiser, augmentation: Augmentation, range: (f64, f64)) {
+    let counted = Counted::new(denoiser);
+    let flow = Flow { denoiser: &counted, augmentation };
+    let latent = |seed| flow.latent(range.1, &mut stream(seed, Purpose::Latent, 0, 0));
+    let start: Vec<f64> = (0..ROWS).flat_map(latent).collect();
+    // Schedules are found on other trajectories than they are tried on.
+    let others: Vec<f64> = (1000..1064).flat_map(latent).collect();
+    let mut exact = start.clone();
+    rk45(&flow, range.1, range.0, Tolerance { rtol: 1e-6, atol: 1e-6 }, &mut exact).expect("RK45");
+    // Heun's method ends with a step to zero, so it is compared with the same of the exact end.
+    let mut at_zero = exact.clone();
+    euler(&flow, &[range.0, 0.0], &mut at_zero);
+    println!("RK45 at 1e-6 and a step to zero: {:.1} evaluations", counted.rows() as f64 / ROWS as f64);
+    println!("{:<34}{}", "", BUDGETS.map(|nfe| format!("{nfe:>8}")).concat());
+    let mut found = HashMap::new();
+    for (method, order, schedule, afs) in choices() {
+        let name = format!("{} {order:?} {}{}", method.word(), schedule.word(), if afs { " afs" } else { "" });
+        let name = name.replace("Some(", "").replace(')', "").replace("None ", "");
+        let errors = BUDGETS.map(|nfe| {
+            let Some(steps) = steps(method, nfe + usize::from(afs)) else { return " ".repeat(8) };
+            let mut config =
+                SolverConfig { method, steps, order, schedule: Some(schedule), afs, ..SolverConfig::default() };
+            if schedule == ScheduleName::Gits {
+                let find = || gits(&flow, &Search { solver: config.clone(), grid: 60, range }, &others);
+                let both_ends = matches!(method, Method::Heun | Method::ImprovedEuler);
+                config.levels = found.entry((both_ends, method.intervals(steps))).or_insert_with(find).clone();
+            }
+            let mut x = start.clone();
+            sample(&flow, &config, range, &mut x).expect("finite samples");
+            let end = if method == Method::Heun { &at_zero } else { &exact };
+            let squares: f64 = x.iter().zip(end).map(|(x, end)| (x - end).powi(2)).sum();
+            format!("{:8.4}", (squares / x.len() as f64).sqrt())
+        });
+        println!("{name:<34}{}", errors.concat());
+    }
+}
+
+/// Every method on every schedule, with and without an analytical first step.
+fn choices() -> Vec<(Method, Option<usize>, ScheduleName, bool)> {
+    let mut choices = Vec::new();
+    for method in Method::ALL.into_iter().filter(|method| method.has_grid()) {
+        for order in method.highest_order().map_or(vec![None], |highest| (2..=highest).map(Some).collect()) {
+            for schedule in [ScheduleName::LogUniform, ScheduleName::Edm, ScheduleName::Gits] {
+                choices.extend([false, true].map(|afs| (method, order, schedule, afs)));
+            }
+        }
+    }
+    choices
+}
+
+/// The steps that take just so many evaluations.
+fn steps(method: Method, nfe: usize) -> Option<usize> {
+    match method {
+        Method::Heun => (nfe % 2 == 1).then_some(nfe.div_ceil(2)),
+        Method::ImprovedEuler => nfe.is_multiple_of(2).then_some(nfe / 2),
+        _ => Some(nfe),
+    }
+}

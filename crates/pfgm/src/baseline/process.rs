@@ -1,0 +1,118 @@
+//! The noising processes of score models (arXiv 2011.13456, section 3.4 and appendix B).
+
+use serde::{Deserialize, Serialize};
+
+use crate::precondition::{Output, time_of_mean};
+
+/// The rates of noise of the published models.
+const BETA_MIN: f64 = 0.1;
+const BETA_MAX: f64 = 20.0;
+
+fn beta_min() -> f64 {
+    BETA_MIN
+}
+
+fn beta_max() -> f64 {
+    BETA_MAX
+}
+
+/// A process that turns data into noise, of time t in (0, 1]: `x_t = mean(t) x`, with x at noise level sigma(t) of the flow.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Process {
+    /// The data stay where they are while noise grows geometrically.
+    Ve,
+    /// The data shrink so that the variance stays one.
+    Vp {
+        /// The first rate of the noise.
+        #[serde(default = "beta_min")]
+        beta_min: f64,
+        /// The last.
+        #[serde(default = "beta_max")]
+        beta_max: f64,
+    },
+    /// The same with less noise.
+    SubVp {
+        /// The first rate of the noise.
+        #[serde(default = "beta_min")]
+        beta_min: f64,
+        /// The last.
+        #[serde(default = "beta_max")]
+        beta_max: f64,
+    },
+}
+
+impl Process {
+    /// VP with the published rates.
+    pub const VP: Self = Self::Vp { beta_min: BETA_MIN, beta_max: BETA_MAX };
+    /// Sub-VP with the published rates.
+    pub const SUB_VP: Self = Self::SubVp { beta_min: BETA_MIN, beta_max: BETA_MAX };
+
+    /// The process that a network was trained on.
+    pub fn of(output: Output) -> Self {
+        match output {
+            Output::Edm | Output::Field { .. } | Output::Ve { .. } => Self::Ve,
+            Output::Vp { beta_min, beta_max } => Self::Vp { beta_min, beta_max },
+            Output::SubVp { beta_min, beta_max } => Self::SubVp { beta_min, beta_max },
+        }
+    }
+
+    /// As it is typed.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ve => "ve",
+            Self::Vp { .. } => "vp",
+            Self::SubVp { .. } => "sub-vp",
+        }
+    }
+
+    /// What the data are multiplied by where the flow's noise level is `sigma`.
+    pub fn mean_at(self, sigma: f64) -> f64 {
+        match self {
+            Self::Ve => 1.0,
+            // sigma = sqrt(1 - mean^2) / mean
+            Self::Vp { .. } => 1.0 / (1.0 + sigma * sigma).sqrt(),
+            // sigma = (1 - mean^2) / mean
+            Self::SubVp { .. } => 2.0 / (sigma + (sigma * sigma + 4.0).sqrt()),
+        }
+    }
+
+    /// The time at noise level `sigma`; for VE as a share of the way from `low` to `high` in ln sigma.
+    pub fn time(self, sigma: f64, (low, high): (f64, f64)) -> f64 {
+        match self {
+            Self::Ve => (sigma / low).ln() / (high / low).ln(),
+            Self::Vp { beta_min, beta_max } | Self::SubVp { beta_min, beta_max } => {
+                time_of_mean(self.mean_at(sigma), beta_min, beta_max)
+            }
+        }
+    }
+
+    /// The flow's noise level at time `t`.
+    pub fn sigma(self, t: f64, (low, high): (f64, f64)) -> f64 {
+        match self {
+            Self::Ve => low * (high / low).powf(t),
+            Self::Vp { beta_min, beta_max } => Output::Vp { beta_min, beta_max }.sigma_at(t),
+            Self::SubVp { beta_min, beta_max } => Output::SubVp { beta_min, beta_max }.sigma_at(t),
+        }
+    }
+
+    /// `beta(t) = b0 + t (b1 - b0)`, the rate at which data shrink; 0 for VE.
+    pub fn beta(self, t: f64) -> f64 {
+        match self {
+            Self::Ve => 0.0,
+            Self::Vp { beta_min, beta_max } | Self::SubVp { beta_min, beta_max } => {
+                beta_min + t * (beta_max - beta_min)
+            }
+        }
+    }
+
+    /// The squared diffusion `g(t)^2`: VE `d sigma^2/dt`, VP beta, sub-VP `beta (1 - mean^4)`.
+    pub fn diffusion(self, t: f64, range: (f64, f64)) -> f64 {
+        let sigma = self.sigma(t, range);
+        match self {
+            Self::Ve => 2.0 * sigma * sigma * (range.1 / range.0).ln(),
+            Self::Vp { .. } => self.beta(t),
+            Self::SubVp { .. } => self.beta(t) * (1.0 - self.mean_at(sigma).powi(4)),
+        }
+    }
+}

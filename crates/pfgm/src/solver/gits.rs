@@ -1,0 +1,135 @@
+//! A schedule found on a few trajectories of the model itself, by dynamic programming (GITS, arXiv 2405.11326, section 4).
+//!
+//! All trajectories of a flow have nearly one shape, so the levels that serve a few of them serve all. On a fine grid the exact path is
+//! known; what one step between any two of its levels does wrong, starting on the path, is the price of that step, and the
+//! schedule is the cheapest way of a given number of steps.
+//!
+//! Where this differs from the paper: an error is priced by what is left of it at the end. The flow of data of standard deviation s
+//! shrinks it by `sqrt((s^2 + sigma_min^2) / (s^2 + sigma^2))`, where the paper has a constant factor a step.
+
+use super::{Method, Schedule, SolverConfig, velocity};
+use crate::flow::Flow;
+
+/// What the search is to find, and where.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Search {
+    /// The solver that the schedule is for; its `steps` say how many.
+    pub solver: SolverConfig,
+    /// Levels that the schedule's are chosen from, on an EDM grid.
+    pub grid: usize,
+    /// The lowest and the highest.
+    pub range: (f64, f64),
+}
+
+/// Levels for the solver from those of a fine grid, found on the trajectories that start at the rows of `x`. Twice `grid`
+/// evaluations each.
+///
+/// # Panics
+/// When the grid has fewer levels than the schedule.
+pub fn gits(flow: &Flow, search: &Search, x: &[f64]) -> Vec<f64> {
+    let (low, high) = search.range;
+    let levels = Schedule::Edm { rho: search.solver.rho }.grid(high, low, search.grid - 1);
+    let path = Path::follow(flow, levels, x);
+    // The steps of methods that see both ends are judged as such, all others as Euler's: pricing what a multistep method does with
+    // its past was no better (docs/results.md).
+    let both_ends = matches!(search.solver.method, Method::ImprovedEuler | Method::Heun);
+    let intervals = search.solver.method.intervals(search.solver.steps);
+    let price = |from: usize, to: usize| path.price(both_ends, from, to);
+    cheapest(search.grid, intervals, price).into_iter().map(|index| path.levels[index]).collect()
+}
+
+/// States and slopes `x - yhat` along a fine grid.
+struct Path {
+    levels: Vec<f64>,
+    states: Vec<Vec<f64>>,
+    slopes: Vec<Vec<f64>>,
+    /// The standard deviation of the states at the end.
+    spread: f64,
+}
+
+impl Path {
+    /// By Heun's method, whose slopes are those at the levels.
+    fn follow(flow: &Flow, levels: Vec<f64>, x: &[f64]) -> Self {
+        let mut states = vec![x.to_vec()];
+        let mut slopes = Vec::new();
+        for pair in levels.windows(2) {
+            let x = states.last().expect("a first state");
+            let mut slope = vec![0.0; x.len()];
+            velocity(flow, x, pair[0], &mut slope);
+            let ahead = moved(x, (pair[1] - pair[0]) / pair[0], &slope);
+            let mut next = vec![0.0; x.len()];
+            velocity(flow, &ahead, pair[1], &mut next);
+            let state = x.iter().zip(&slope).zip(&next);
+            let step = 0.5 * (pair[1] - pair[0]);
+            states.push(state.map(|((x, slope), next)| x + step * (slope / pair[0] + next / pair[1])).collect());
+            slopes.push(slope);
+        }
+        let end = states.last().expect("a last state");
+        let mut slope = vec![0.0; end.len()];
+        velocity(flow, end, levels[levels.len() - 1], &mut slope);
+        slopes.push(slope);
+        let spread = spread(end, flow.denoiser.dim());
+        Self { levels, states, slopes, spread }
+    }
+
+    /// What a step from a level to a lower one does wrong, as far as it is left at the end: the step of Euler, or with the mean of the
+    /// slopes at both ends.
+    fn price(&self, both_ends: bool, from: usize, to: usize) -> f64 {
+        let (sigma, next) = (self.levels[from], self.levels[to]);
+        let step = if both_ends { 0.5 * (next - sigma) } else { next - sigma };
+        let mut reached = moved(&self.states[from], step / sigma, &self.slopes[from]);
+        if both_ends {
+            reached = moved(&reached, step / next, &self.slopes[to]);
+        }
+        let squares: f64 = reached.iter().zip(&self.states[to]).map(|(found, exact)| (found - exact).powi(2)).sum();
+        let size = (squares / reached.len() as f64).sqrt();
+        let end = self.levels[self.levels.len() - 1];
+        size * (self.spread.hypot(end) / self.spread.hypot(next))
+    }
+}
+
+/// `x + step slope`
+fn moved(x: &[f64], step: f64, slope: &[f64]) -> Vec<f64> {
+    x.iter().zip(slope).map(|(x, slope)| x + step * slope).collect()
+}
+
+/// The standard deviation of rows around their mean.
+fn spread(x: &[f64], dim: usize) -> f64 {
+    let rows = (x.len() / dim) as f64;
+    let mut mean = vec![0.0; dim];
+    x.chunks_exact(dim).for_each(|row| mean.iter_mut().zip(row).for_each(|(mean, x)| *mean += x / rows));
+    let squares = x.chunks_exact(dim).flat_map(|row| row.iter().zip(&mean)).map(|(x, mean)| (x - mean).powi(2));
+    (squares.sum::<f64>() / x.len() as f64).sqrt()
+}
+
+/// The cheapest way from place 0 to the last of `places` in exactly `steps` forward steps, each at a price.
+///
+/// # Panics
+/// When there are fewer places than the way has.
+pub fn cheapest(places: usize, steps: usize, price: impl Fn(usize, usize) -> f64) -> Vec<usize> {
+    assert!(steps >= 1 && steps < places, "a way of {steps} steps needs more than {places} places");
+    let prices: Vec<Vec<f64>> = (0..places)
+        .map(|from| (0..places).map(|to| if to > from { price(from, to) } else { f64::INFINITY }).collect())
+        .collect();
+    // What the cheapest way to each place costs, and where it came from, of each number of steps.
+    let mut paid = vec![f64::INFINITY; places];
+    paid[0] = 0.0;
+    let mut came = Vec::with_capacity(steps);
+    for _ in 0..steps {
+        let last_step = |to: usize| {
+            (0..places)
+                .map(|from| (paid[from] + prices[from][to], from))
+                .min_by(|a, b| a.0.total_cmp(&b.0))
+                .expect("a place")
+        };
+        let (next, from): (Vec<f64>, Vec<usize>) = (0..places).map(last_step).unzip();
+        paid = next;
+        came.push(from);
+    }
+    let mut way = vec![places - 1];
+    for from in came.iter().rev() {
+        way.push(from[way[way.len() - 1]]);
+    }
+    way.reverse();
+    way
+}
