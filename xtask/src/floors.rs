@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 const FLOORS: &[&[&str]] = &[
     &["augmentation", "device", "presets", "random"],
     &["kernel", "network"],
-    &["flow", "weights"],
+    &["features", "flow", "weights"],
     &["field", "precondition"],
     &["objective", "solver"],
     &["config"],

