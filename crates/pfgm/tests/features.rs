@@ -1,7 +1,6 @@
 //! The networks of `features` against the published implementations, with weights that a hash makes.
 #![allow(missing_docs)]
 
-use burn::tensor::Device;
 use pfgm::features::{EfficientNetLite0, Extractor, FeatureError, Features, Inception};
 use pfgm_data::Shape;
 
@@ -52,29 +51,26 @@ fn agrees(features: &Features, every: [usize; 2], expected: [&[f32]; 2]) {
 
 #[test]
 fn inception_agrees_with_pytorch_fid() {
-    let device = Device::flex();
-    let network = Inception::load(&mut weight, &device).unwrap();
-    agrees(&Features::Inception(network, device), [171, 84], [&INCEPTION_FEATURES, &INCEPTION_LOGITS]);
+    let network = Inception::load(&mut weight).unwrap();
+    agrees(&Features::Inception(network), [171, 84], [&INCEPTION_FEATURES, &INCEPTION_LOGITS]);
 }
 
 #[test]
 fn efficientnet_agrees_with_its_package() {
-    let device = Device::flex();
-    let network = EfficientNetLite0::load(&mut weight, &device).unwrap();
-    agrees(&Features::EfficientNetLite0(network, device), [107, 84], [&EFFICIENTNET_FEATURES, &EFFICIENTNET_LOGITS]);
+    let network = EfficientNetLite0::load(&mut weight).unwrap();
+    agrees(&Features::EfficientNetLite0(network), [107, 84], [&EFFICIENTNET_FEATURES, &EFFICIENTNET_LOGITS]);
 }
 
 #[test]
 fn pixels_are_themselves_and_networks_look_at_images() {
-    let device = Device::flex();
     let rows = [0.0, 0.5, 1.0, 0.25];
-    let pixels = Features::open(Extractor::Pixels, None, &device).unwrap();
+    let pixels = Features::open(Extractor::Pixels, None).unwrap();
     assert_eq!(pixels.extract(&rows, Shape::Vector { len: 2 }, &mut |_| ()).unwrap().features, rows);
     assert_eq!(pixels.classes(), None);
-    let error = Features::open(Extractor::Inception, None, &device).err().unwrap().to_string();
+    let error = Features::open(Extractor::Inception, None).err().unwrap().to_string();
     assert!(error.contains("--weights") && error.contains("pt_inception"), "{error}");
-    let network = EfficientNetLite0::load(&mut weight, &device).unwrap();
-    let error = Features::EfficientNetLite0(network, device).dim(Shape::Vector { len: 2 }).unwrap_err().to_string();
+    let network = EfficientNetLite0::load(&mut weight).unwrap();
+    let error = Features::EfficientNetLite0(network).dim(Shape::Vector { len: 2 }).unwrap_err().to_string();
     assert!(error.contains("--features pixels"), "{error}");
 }
 

@@ -4,16 +4,9 @@
 //! It differs from the Inception-v3 of today: averages over a pixel's neighbours leave out those beyond the border, the
 //! last block takes their maximum instead, and there are 1008 classes.
 
-use burn::tensor::{
-    Device, Tensor, TensorData,
-    activation::relu,
-    module::{avg_pool2d, max_pool2d},
-    ops::{AvgPoolOptions, MaxPoolOptions},
-};
-
 use super::{
     FeatureError,
-    layers::{Centres, Conv, Names, Source, side_by_side},
+    layers::{Activation, Centres, Conv, Form, Images, Names, Source, max_of_neighbours, mean_of_neighbours},
 };
 
 /// Features of an image.
@@ -30,8 +23,9 @@ type Step = (&'static str, [usize; 2], usize);
 struct Chain(Vec<Conv>);
 
 impl Chain {
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        self.0.iter().fold(x, |x, conv| conv.forward(x))
+    fn forward(&self, x: &Images) -> Images {
+        let [first, others @ ..] = self.0.as_slice() else { unreachable!("a chain has a link") };
+        others.iter().fold(first.forward(x), |x, conv| conv.forward(&x))
     }
 }
 
@@ -56,55 +50,49 @@ struct Block {
 }
 
 impl Block {
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let mut parts: Vec<Tensor<4>> = self.chains.iter().map(|chain| chain.forward(x.clone())).collect();
+    fn forward(&self, x: &Images) -> Images {
+        let mut parts: Vec<Images> = self.chains.iter().map(|chain| chain.forward(x)).collect();
         for (chain, fork) in &self.forks {
-            let stem = chain.forward(x.clone());
-            parts.extend(fork.iter().map(|conv| conv.forward(stem.clone())));
+            let stem = chain.forward(x);
+            parts.extend(fork.iter().map(|conv| conv.forward(&stem)));
         }
         parts.push(match (&self.pooled, self.pool) {
             // A mean and a convolution of single pixels may change places, and the latter leaves fewer channels.
-            (Some(conv), Pool::Mean) => relu(mean_of_neighbours(conv.linear(x))),
-            (Some(conv), _) => conv.forward(max_of_neighbours(x, 1)),
+            (Some(conv), Pool::Mean) => Activation::Relu.apply(mean_of_neighbours(&conv.forward(x))),
+            (Some(conv), _) => conv.forward(&max_of_neighbours(x, 1)),
             (None, _) => max_of_neighbours(x, 2),
         });
-        side_by_side(parts)
+        Images::side_by_side(&parts)
     }
-}
-
-/// Means over 3x3 pixels, of those that exist.
-fn mean_of_neighbours(x: Tensor<4>) -> Tensor<4> {
-    let options = AvgPoolOptions::new([3, 3]).with_stride([1, 1]).with_padding([1, 1]).with_count_include_pad(false);
-    avg_pool2d(x.permute([0, 3, 1, 2]), options).permute([0, 2, 3, 1])
-}
-
-/// Maxima over 3x3 pixels: around every pixel, or (stride 2) around those from which nothing lies beyond the border.
-fn max_of_neighbours(x: Tensor<4>, stride: usize) -> Tensor<4> {
-    let options = MaxPoolOptions::new([3, 3]).with_stride([stride; 2]).with_padding([2 - stride; 2]);
-    max_pool2d(x.permute([0, 3, 1, 2]), options).permute([0, 2, 3, 1])
 }
 
 /// The network.
 pub struct Inception {
     stem: [Chain; 2],
     blocks: Vec<Block>,
-    /// `[features, classes]`
-    classes: Tensor<2>,
+    classes: Conv,
 }
 
 /// Loads blocks one after another.
-struct Loader<'a, 'b> {
-    source: &'a mut Source<'b>,
-    device: &'a Device,
-}
+struct Loader<'a, 'b>(&'a mut Source<'b>);
 
 impl Loader<'_, '_> {
     fn conv(&mut self, block: &str, step: Step, inputs: usize, centres: Centres) -> Result<Conv, FeatureError> {
-        let (name, [kh, kw], outputs) = step;
+        self.followed_by(Activation::Relu, block, step, inputs, centres)
+    }
+
+    fn followed_by(
+        &mut self,
+        activation: Activation,
+        block: &str,
+        (name, [kh, kw], outputs): Step,
+        inputs: usize,
+        centres: Centres,
+    ) -> Result<Conv, FeatureError> {
         let dot = if block.is_empty() { "" } else { "." };
         let (convolution, normalisation) = (format!("{block}{dot}{name}.conv"), format!("{block}{dot}{name}.bn"));
         let names = Names { convolution: &convolution, normalisation: &normalisation };
-        Conv::load(self.source, &names, [kh, kw, inputs, outputs], centres, self.device)
+        Conv::load(self.0, &names, Form { shape: [kh, kw, inputs, outputs], centres, activation })
     }
 
     /// Steps one after another, the last of them centred like this.
@@ -120,11 +108,19 @@ impl Loader<'_, '_> {
     }
 
     /// A block that keeps the size of its images.
-    fn block(&mut self, name: &str, inputs: usize, chains: &[&[Step]], pooled: usize) -> Result<Block, FeatureError> {
+    fn block(
+        &mut self,
+        name: &str,
+        inputs: usize,
+        chains: &[&[Step]],
+        (pool, pooled): (Pool, usize),
+    ) -> Result<Block, FeatureError> {
         let chains =
             chains.iter().map(|steps| self.chain(name, steps, inputs, Centres::All)).collect::<Result<_, _>>()?;
-        let pooled = Some(self.conv(name, ("branch_pool", [1, 1], pooled), inputs, Centres::All)?);
-        Ok(Block { chains, forks: Vec::new(), pool: Pool::Mean, pooled })
+        // The activation comes behind the mean.
+        let activation = if pool == Pool::Mean { Activation::None } else { Activation::Relu };
+        let pooled = self.followed_by(activation, name, ("branch_pool", [1, 1], pooled), inputs, Centres::All)?;
+        Ok(Block { chains, forks: Vec::new(), pool, pooled: Some(pooled) })
     }
 
     /// A block that halves it.
@@ -143,7 +139,7 @@ impl Loader<'_, '_> {
             &[("branch5x5_1", [1, 1], 48), ("branch5x5_2", [5, 5], 64)],
             &[("branch3x3dbl_1", [1, 1], 64), ("branch3x3dbl_2", [3, 3], 96), ("branch3x3dbl_3", [3, 3], 96)],
         ];
-        self.block(name, inputs, &chains, pooled)
+        self.block(name, inputs, &chains, (Pool::Mean, pooled))
     }
 
     /// Blocks of 17x17 pixels, with `width` channels inside.
@@ -159,12 +155,12 @@ impl Loader<'_, '_> {
                 ("branch7x7dbl_5", [1, 7], 192),
             ],
         ];
-        self.block(name, 768, &chains, 192)
+        self.block(name, 768, &chains, (Pool::Mean, 192))
     }
 
     /// Blocks of 8x8 pixels.
     fn small(&mut self, name: &str, inputs: usize, pool: Pool) -> Result<Block, FeatureError> {
-        let block = self.block(name, inputs, &[&[("branch1x1", [1, 1], 320)]], 192)?;
+        let block = self.block(name, inputs, &[&[("branch1x1", [1, 1], 320)]], (pool, 192))?;
         let mut fork = |steps: &[Step], ends: [&'static str; 2]| -> Result<(Chain, [Conv; 2]), FeatureError> {
             let stem = self.chain(name, steps, inputs, Centres::All)?;
             let wide = self.conv(name, (ends[0], [1, 3], 384), 384, Centres::All)?;
@@ -177,7 +173,7 @@ impl Loader<'_, '_> {
                 ["branch3x3dbl_3a", "branch3x3dbl_3b"],
             )?,
         ];
-        Ok(Block { forks, pool, ..block })
+        Ok(Block { forks, ..block })
     }
 }
 
@@ -186,8 +182,8 @@ impl Inception {
     ///
     /// # Errors
     /// When the source does not have a weight.
-    pub fn load(source: &mut Source, device: &Device) -> Result<Self, FeatureError> {
-        let mut loader = Loader { source, device };
+    pub fn load(source: &mut Source) -> Result<Self, FeatureError> {
+        let mut loader = Loader(source);
         let first = Chain(vec![
             loader.conv("", ("Conv2d_1a_3x3", [3, 3], 32), 3, Centres::EverySecond)?,
             loader.conv("", ("Conv2d_2a_3x3", [3, 3], 32), 32, Centres::Inside)?,
@@ -219,7 +215,7 @@ impl Inception {
             loader.small("Mixed_7c", 2048, Pool::Max)?,
         ];
         let weight = source("fc.weight", &[CLASSES, FEATURES])?;
-        let classes = Tensor::<2>::from_data(TensorData::new(weight, [CLASSES, FEATURES]), device).transpose();
+        let classes = Conv::product(&weight, vec![0.0; CLASSES], FEATURES);
         Ok(Self { stem: [first, second], blocks, classes })
     }
 
@@ -228,11 +224,10 @@ impl Inception {
     ///
     /// # Shapes
     /// `x`: `[batch, 299, 299, 3]` in [-1, 1]; results `[batch, 2048]`, `[batch, 1008]`
-    pub fn forward(&self, x: Tensor<4>) -> (Tensor<2>, Tensor<2>) {
-        let x = self.stem.iter().fold(x, |x, chain| max_of_neighbours(chain.forward(x), 2));
-        let x = self.blocks.iter().fold(x, |x, block| block.forward(x));
-        let [batch, height, width, channels] = x.dims();
-        let features = x.reshape([batch, height * width, channels]).mean_dim(1).reshape([batch, channels]);
-        (features.clone(), features.matmul(self.classes.clone()))
+    pub(super) fn forward(&self, x: Images) -> [Images; 2] {
+        let x = self.stem.iter().fold(x, |x, chain| max_of_neighbours(&chain.forward(&x), 2));
+        let features = self.blocks.iter().fold(x, |x, block| block.forward(&x)).means();
+        let logits = self.classes.forward(&features);
+        [features, logits]
     }
 }

@@ -7,12 +7,12 @@ mod resize;
 
 use std::{collections::HashMap, path::Path};
 
-use burn::tensor::{Device, Tensor, TensorData};
 use pfgm_data::Shape;
 use pfgm_torch::TorchError;
 
 pub use efficientnet::EfficientNetLite0;
 pub use inception::Inception;
+use layers::Images;
 pub use layers::Source;
 
 /// Images that go through a network together: more do not fit into a processor's caches.
@@ -80,9 +80,9 @@ pub enum Features {
     /// The values themselves.
     Pixels,
     /// The network.
-    Inception(Inception, Device),
+    Inception(Inception),
     /// The network.
-    EfficientNetLite0(EfficientNetLite0, Device),
+    EfficientNetLite0(EfficientNetLite0),
 }
 
 /// What an extractor says about rows.
@@ -99,7 +99,7 @@ impl Features {
     ///
     /// # Errors
     /// When the file is missing, damaged, or another network's.
-    pub fn open(extractor: Extractor, weights: Option<&Path>, device: &Device) -> Result<Self, FeatureError> {
+    pub fn open(extractor: Extractor, weights: Option<&Path>) -> Result<Self, FeatureError> {
         let hint = match extractor {
             Extractor::Pixels => return Ok(Self::Pixels),
             Extractor::Inception => "pytorch-fid's pt_inception-2015-12-05-6726825d.pth",
@@ -123,10 +123,8 @@ impl Features {
             Ok(file.values(tensor)?)
         };
         match extractor {
-            Extractor::EfficientNetLite0 => {
-                Ok(Self::EfficientNetLite0(EfficientNetLite0::load(&mut source, device)?, device.clone()))
-            }
-            _ => Ok(Self::Inception(Inception::load(&mut source, device)?, device.clone())),
+            Extractor::EfficientNetLite0 => Ok(Self::EfficientNetLite0(EfficientNetLite0::load(&mut source)?)),
+            _ => Ok(Self::Inception(Inception::load(&mut source)?)),
         }
     }
 
@@ -134,8 +132,8 @@ impl Features {
     pub fn extractor(&self) -> Extractor {
         match self {
             Self::Pixels => Extractor::Pixels,
-            Self::Inception(..) => Extractor::Inception,
-            Self::EfficientNetLite0(..) => Extractor::EfficientNetLite0,
+            Self::Inception(_) => Extractor::Inception,
+            Self::EfficientNetLite0(_) => Extractor::EfficientNetLite0,
         }
     }
 
@@ -147,8 +145,8 @@ impl Features {
         match (self, shape) {
             (Self::Pixels, _) => Ok(shape.dim()),
             (_, Shape::Vector { .. }) => Err(FeatureError::NotImages { extractor: self.extractor().name(), shape }),
-            (Self::Inception(..), _) => Ok(inception::FEATURES),
-            (Self::EfficientNetLite0(..), _) => Ok(efficientnet::FEATURES),
+            (Self::Inception(_), _) => Ok(inception::FEATURES),
+            (Self::EfficientNetLite0(_), _) => Ok(efficientnet::FEATURES),
         }
     }
 
@@ -156,8 +154,8 @@ impl Features {
     pub fn classes(&self) -> Option<usize> {
         match self {
             Self::Pixels => None,
-            Self::Inception(..) => Some(inception::CLASSES),
-            Self::EfficientNetLite0(..) => Some(efficientnet::CLASSES),
+            Self::Inception(_) => Some(inception::CLASSES),
+            Self::EfficientNetLite0(_) => Some(efficientnet::CLASSES),
         }
     }
 
@@ -181,35 +179,28 @@ impl Features {
         let size = [height, width, channels];
         let mut out = Extracted::default();
         for (batch, images) in rows.chunks(BATCH * shape.dim()).enumerate() {
-            let (features, logits) = match self {
+            let [features, logits] = match self {
                 Self::Pixels => {
                     out.features.extend_from_slice(images);
                     continue;
                 }
                 // To [-1, 1].
-                Self::Inception(network, device) => {
-                    network.forward(tensor(images, size, inception::SIDE, (2.0, -1.0), device))
-                }
+                Self::Inception(network) => network.forward(resized(images, size, inception::SIDE, (2.0, -1.0))),
                 // To (byte - 127) / 128.
-                Self::EfficientNetLite0(network, device) => {
+                Self::EfficientNetLite0(network) => {
                     let scale = (255.0 / 128.0, -127.0 / 128.0);
-                    network.forward(tensor(images, size, efficientnet::SIDE, scale, device))
+                    network.forward(&resized(images, size, efficientnet::SIDE, scale))
                 }
             };
-            out.features.extend(values(features));
-            out.logits.extend(values(logits));
+            out.features.extend_from_slice(features.values());
+            out.logits.extend_from_slice(logits.values());
             progress(rows.len().min((batch + 1) * BATCH * shape.dim()) / shape.dim());
         }
         Ok(out)
     }
 }
 
-fn tensor(images: &[f32], size: [usize; 3], side: usize, scale: (f32, f32), device: &Device) -> Tensor<4> {
+fn resized(images: &[f32], size: [usize; 3], side: usize, scale: (f32, f32)) -> Images {
     let values = resize::to_square(images, size, side, scale);
-    let batch = values.len() / (side * side * 3);
-    Tensor::from_data(TensorData::new(values, [batch, side, side, 3]), device)
-}
-
-fn values(tensor: Tensor<2>) -> Vec<f32> {
-    tensor.into_data().try_to_vec().expect("features are single precision")
+    Images::of([values.len() / (side * side * 3), side, side, 3], &values)
 }
