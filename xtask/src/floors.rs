@@ -6,15 +6,15 @@ use anyhow::{Context, Result, bail};
 
 /// The modules of `crates/pfgm` from the ground up. A module may use those of lower floors, and no other.
 const FLOORS: &[&[&str]] = &[
-    &["augmentation", "device", "presets", "random"],
+    &["augmentation", "device", "features", "presets", "random"],
     &["kernel", "network"],
-    &["features", "flow", "weights"],
+    &["flow", "weights"],
     &["field", "precondition"],
     &["objective", "solver"],
     &["config"],
     &["model"],
     &["import", "sample"],
-    &["train"],
+    &["evaluate", "train"],
 ];
 
 fn floor_of(module: &str) -> Option<usize> {

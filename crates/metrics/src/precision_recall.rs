@@ -1,5 +1,7 @@
 //! Precision, recall, density and coverage: how two samples lie in each other's neighbourhoods.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use faer::{Mat, MatRef, Par};
 use rayon::prelude::*;
 
@@ -30,20 +32,29 @@ pub struct Neighbourhoods {
 }
 
 /// Measures how two samples lie in each other's neighbourhoods, exactly, in blocks: the memory does not grow with the
-/// square of the rows.
+/// square of the rows. `progress` hears which share of the work is done.
 ///
 /// # Shapes
 /// `real`, `generated`: `[rows, dim]`
 ///
 /// # Panics
 /// When a sample has not more than `k` rows or its last is cut short, or `k` is zero.
-pub fn neighbourhoods(real: &[f32], generated: &[f32], dim: usize, k: usize) -> Neighbourhoods {
+pub fn neighbourhoods(
+    real: &[f32],
+    generated: &[f32],
+    dim: usize,
+    k: usize,
+    progress: &(dyn Fn(f64) + Sync),
+) -> Neighbourhoods {
     let (reals, samples) = (rows(real, dim), rows(generated, dim));
     assert!(k >= 1 && reals > k && samples > k, "neighbourhoods: more than {k} rows of both");
     // Seen from their middle, the products that distances are computed from are small.
     let centre = mean(real, dim);
     let (real, generated) = (Rows { values: real, centre: &centre }, Rows { values: generated, centre: &centre });
-    let (real_radii, generated_radii) = (radii(real, k), radii(generated, k));
+    // Pairs of rows whose distance is known, of all whose distance is asked for.
+    let (done, all) = (AtomicUsize::new(0), reals * reals + samples * samples + reals * samples);
+    let tell = |pairs: usize| progress((done.fetch_add(pairs, Ordering::Relaxed) + pairs) as f64 / all as f64);
+    let (real_radii, generated_radii) = (radii(real, k, &tell), radii(generated, k, &tell));
 
     let parts = generated.blocks().into_par_iter().map(|first| {
         let block = generated.block(first);
@@ -61,6 +72,7 @@ pub fn neighbourhoods(real: &[f32], generated: &[f32], dim: usize, k: usize) -> 
                 }
             }
         }
+        tell(block.x.ncols() * reals);
         part
     });
     // Blocks are in order, so that the counts are, too.
@@ -141,7 +153,7 @@ fn squared_distances(a: &Block, b: &Block) -> Mat<f64> {
 }
 
 /// The squared distance of every row to its k-th nearest other.
-fn radii(rows: Rows, k: usize) -> Vec<f64> {
+fn radii(rows: Rows, k: usize, tell: &(dyn Fn(usize) + Sync)) -> Vec<f64> {
     let of_block = |first: usize| {
         let block = rows.block(first);
         // The nearest so far, the farthest of them last.
@@ -159,7 +171,8 @@ fn radii(rows: Rows, k: usize) -> Vec<f64> {
                 }
             }
         }
-        nearest.into_iter().map(|nearest| nearest[nearest.len() - 1]).collect::<Vec<_>>()
+        tell(nearest.len() * (rows.values.len() / rows.centre.len()));
+        nearest.into_iter().map(|nearest| nearest[k - 1]).collect::<Vec<_>>()
     };
     rows.blocks().into_par_iter().flat_map_iter(of_block).collect()
 }
@@ -173,7 +186,7 @@ mod tests {
     fn agrees_with_prdc() {
         // goldens/metrics.py; more than one block of both.
         let (real, generated) = (features(0, 1300, 5), features(1, 1100, 5));
-        let found = neighbourhoods(&real, &generated, 5, 3);
+        let found = neighbourhoods(&real, &generated, 5, 3, &|_| ());
         let expected = [0.1572727272727273, 0.34692307692307695, 0.11424242424242423, 0.15153846153846154];
         for (share, expected) in [found.precision, found.recall, found.density, found.coverage].iter().zip(expected) {
             close(share.value, expected);
@@ -188,13 +201,13 @@ mod tests {
     #[test]
     fn a_lost_mode_costs_recall_and_coverage_an_invented_one_precision() {
         let two: Vec<f32> = [spread(600, 0.0), spread(600, 10.0)].concat();
-        let lost = neighbourhoods(&two, &spread(600, 0.001), 1, 5);
+        let lost = neighbourhoods(&two, &spread(600, 0.001), 1, 5, &|_| ());
         assert_eq!((lost.precision.value, lost.recall.value, lost.coverage.value), (1.0, 0.5, 0.5));
-        let invented = neighbourhoods(&spread(600, 0.001), &two, 1, 5);
+        let invented = neighbourhoods(&spread(600, 0.001), &two, 1, 5, &|_| ());
         assert_eq!((invented.precision.value, invented.recall.value, invented.coverage.value), (0.5, 1.0, 1.0));
         // Half of a half and half of one: a share of 1200.
         assert!((invented.precision.standard_error - 0.5 / 1199_f64.sqrt()).abs() < 1e-12);
-        let same = neighbourhoods(&two, &two, 1, 5);
+        let same = neighbourhoods(&two, &two, 1, 5, &|_| ());
         assert_eq!((same.precision.value, same.recall.value, same.coverage.value), (1.0, 1.0, 1.0));
     }
 }

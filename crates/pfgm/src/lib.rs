@@ -9,6 +9,7 @@
 pub mod augmentation;
 pub mod config;
 pub mod device;
+pub mod evaluate;
 pub mod features;
 pub mod field;
 pub mod flow;

@@ -28,6 +28,8 @@ pub enum Purpose {
     Latent = 6,
     /// Which rows are held out.
     Split = 7,
+    /// Which samples are compared with which.
+    Evaluation = 8,
 }
 
 /// The stream of one item of one step.

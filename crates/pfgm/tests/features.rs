@@ -33,7 +33,8 @@ const SHAPE: Shape = Shape::Image { height: 40, width: 48, channels: 3 };
 fn agrees(features: &Features, every: [usize; 2], expected: [&[f32]; 2]) {
     let images: Vec<f32> = uniform("images", 2 * SHAPE.dim()).map(|u| u as f32).collect();
     let mut done = 0;
-    let found = features.extract(&images, SHAPE, &mut |rows| done = rows).unwrap();
+    let mut read = |row: usize, values: &mut [f32]| values.copy_from_slice(&images[row * SHAPE.dim()..][..SHAPE.dim()]);
+    let found = features.extract(SHAPE, 2, &mut read, &mut |rows| done = rows).unwrap();
     assert_eq!(done, 2);
     let (dim, classes) = (features.dim(SHAPE).unwrap(), features.classes().unwrap());
     for (values, width, every, expected) in
@@ -63,9 +64,10 @@ fn efficientnet_agrees_with_its_package() {
 
 #[test]
 fn pixels_are_themselves_and_networks_look_at_images() {
-    let rows = [0.0, 0.5, 1.0, 0.25];
     let pixels = Features::open(Extractor::Pixels, None).unwrap();
-    assert_eq!(pixels.extract(&rows, Shape::Vector { len: 2 }, &mut |_| ()).unwrap().features, rows);
+    let mut read = |row: usize, values: &mut [f32]| values.fill(row as f32);
+    let found = pixels.extract(Shape::Vector { len: 2 }, 11, &mut read, &mut |_| ()).unwrap();
+    assert!(found.features.len() == 22 && found.features[18..] == [9.0, 9.0, 10.0, 10.0]);
     assert_eq!(pixels.classes(), None);
     let error = Features::open(Extractor::Inception, None).err().unwrap().to_string();
     assert!(error.contains("--weights") && error.contains("pt_inception"), "{error}");

@@ -370,7 +370,7 @@ impl Quality {
         classes.dedup();
         Self {
             two_sample: two_sample_accuracy(&real, samples, 64),
-            coverage: neighbourhoods(&real, samples, 64, 5).coverage.value,
+            coverage: neighbourhoods(&real, samples, 64, 5, &|_| ()).coverage.value,
             right_class: right as f64 / asked.len() as f64,
             classes: classes.len(),
         }

@@ -98,8 +98,8 @@ impl EfficientNetLite0 {
     ///
     /// # Shapes
     /// `x`: `[batch, 224, 224, 3]` as `(byte - 127) / 128`; results `[batch, 1280]`, `[batch, 1000]`
-    pub(super) fn forward(&self, x: &Images) -> [Images; 2] {
-        let x = self.blocks.iter().fold(self.stem.forward(x), |x, block| block.forward(&x));
+    pub(super) fn forward(&self, x: Images) -> [Images; 2] {
+        let x = self.blocks.iter().fold(self.stem.forward(&x), |x, block| block.forward(&x));
         let features = self.head.forward(&x).means();
         let logits = self.classes.forward(&features);
         [features, logits]

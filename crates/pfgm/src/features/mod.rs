@@ -159,44 +159,51 @@ impl Features {
         }
     }
 
-    /// Features of rows. `progress` hears how many rows are done.
+    /// Features of `count` rows, which `read` writes one by one. `progress` hears how many rows are done.
     ///
     /// # Shapes
-    /// `rows`: `[rows, N]`, images as values from 0 (black) to 1 (white)
+    /// Rows: `[N]`, images as values from 0 (black) to 1 (white)
     ///
     /// # Errors
     /// When the extractor looks at images and these are none.
     pub fn extract(
         &self,
-        rows: &[f32],
         shape: Shape,
+        count: usize,
+        read: &mut dyn FnMut(usize, &mut [f32]),
         progress: &mut dyn FnMut(usize),
     ) -> Result<Extracted, FeatureError> {
-        self.dim(shape)?;
-        let Shape::Image { height, width, channels } = shape else {
-            return Ok(Extracted { features: rows.to_vec(), logits: Vec::new() });
-        };
-        let size = [height, width, channels];
+        let features = self.dim(shape)?;
         let mut out = Extracted::default();
-        for (batch, images) in rows.chunks(BATCH * shape.dim()).enumerate() {
-            let [features, logits] = match self {
-                Self::Pixels => {
-                    out.features.extend_from_slice(images);
-                    continue;
-                }
-                // To [-1, 1].
-                Self::Inception(network) => network.forward(resized(images, size, inception::SIDE, (2.0, -1.0))),
-                // To (byte - 127) / 128.
-                Self::EfficientNetLite0(network) => {
-                    let scale = (255.0 / 128.0, -127.0 / 128.0);
-                    network.forward(&resized(images, size, efficientnet::SIDE, scale))
-                }
-            };
-            out.features.extend_from_slice(features.values());
-            out.logits.extend_from_slice(logits.values());
-            progress(rows.len().min((batch + 1) * BATCH * shape.dim()) / shape.dim());
+        out.features.reserve_exact(count * features);
+        out.logits.reserve_exact(count * self.classes().unwrap_or(0));
+        let mut rows = vec![0.0; BATCH * shape.dim()];
+        for first in (0..count).step_by(BATCH) {
+            let batch = BATCH.min(count - first);
+            let rows = &mut rows[..batch * shape.dim()];
+            rows.chunks_exact_mut(shape.dim()).enumerate().for_each(|(row, values)| read(first + row, values));
+            self.look_at(rows, shape, &mut out);
+            progress(first + batch);
         }
         Ok(out)
+    }
+
+    fn look_at(&self, rows: &[f32], shape: Shape, out: &mut Extracted) {
+        let size = match shape {
+            Shape::Image { height, width, channels } => [height, width, channels],
+            Shape::Vector { len } => [1, len, 1],
+        };
+        let [features, logits] = match self {
+            Self::Pixels => return out.features.extend_from_slice(rows),
+            // To [-1, 1].
+            Self::Inception(network) => network.forward(resized(rows, size, inception::SIDE, (2.0, -1.0))),
+            // To (byte - 127) / 128.
+            Self::EfficientNetLite0(network) => {
+                network.forward(resized(rows, size, efficientnet::SIDE, (255.0 / 128.0, -127.0 / 128.0)))
+            }
+        };
+        out.features.extend_from_slice(features.values());
+        out.logits.extend_from_slice(logits.values());
     }
 }
 
