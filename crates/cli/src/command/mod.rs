@@ -4,6 +4,7 @@ pub mod bench;
 pub mod calibrate;
 pub mod data;
 pub mod decode;
+pub mod evaluate;
 pub mod export;
 pub mod import;
 mod points;
