@@ -250,11 +250,11 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "FILE.npz")]
     pub reference_statistics: Option<PathBuf>,
 
-    /// Rows of the reference to take, spread evenly [default: all]
+    /// Rows of the reference to take, by chance [default: all]
     #[arg(long, value_name = "N")]
     pub reference_rows: Option<usize>,
 
-    /// Samples to draw from a run, or images to take, spread evenly [default: 10000 samples, all images]
+    /// Samples to draw from a run, or images to take, by chance [default: 10000 samples, all images]
     #[arg(short = 'n', long, value_name = "N")]
     pub count: Option<usize>,
 

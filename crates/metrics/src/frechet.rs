@@ -83,7 +83,7 @@ impl FrechetReference {
     /// is what the jackknife finds. `progress` hears how many of `1 + 10` distances are known.
     ///
     /// # Shapes
-    /// `values`: `[rows, dim]`
+    /// `values`: `[rows, dim]`, in an order that has nothing to do with what they show: every tenth row makes a group
     ///
     /// # Errors
     /// As [`FrechetReference::distance`].

@@ -114,7 +114,14 @@ impl Scaling {
     }
 }
 
-/// Features of a data set's rows: of `count`, spread evenly over it.
+/// `count` of a data set's rows, chosen by chance: rows at equal distances would be of one class where classes take turns.
+pub fn choose(rows: usize, count: usize, seed: u64) -> Vec<usize> {
+    let mut chosen = index::sample(&mut stream(seed, Purpose::Evaluation, 2, 0), rows, count.min(rows)).into_vec();
+    chosen.sort_unstable();
+    chosen
+}
+
+/// Features of some of a data set's rows.
 ///
 /// # Errors
 /// When the extractor looks at images and these are none.
@@ -122,15 +129,14 @@ pub fn extract(
     features: &Features,
     dataset: &Dataset,
     scaling: &Scaling,
-    count: usize,
+    rows: &[usize],
     progress: &mut dyn FnMut(usize),
 ) -> Result<Extracted, FeatureError> {
-    let rows = dataset.len();
     let mut read = |row: usize, values: &mut [f32]| {
-        dataset.read(row * rows / count, values);
+        dataset.read(rows[row], values);
         scaling.apply(values);
     };
-    features.extract(dataset.shape, count, &mut read, progress)
+    features.extract(dataset.shape, rows.len(), &mut read, progress)
 }
 
 /// What samples are compared with.
@@ -268,16 +274,21 @@ pub fn evaluate(
     if !samples.features.iter().all(|value| value.is_finite()) {
         return Err(MetricError::NotFinite.into());
     }
+    // Groups and splits of rows must have nothing to do with classes, which may take turns, or come one after another.
+    let mut order: Vec<usize> = (0..count).collect();
+    order.shuffle(&mut stream(seed, Purpose::Evaluation, 0, 0));
+    let features = gather(&samples.features, dim, &order);
     let frechet = reference
         .moments
         .as_ref()
         .map(|moments| {
             observer("Frechet distance", 0, 11);
             let tell = |done| observer("Frechet distance", done, 11);
-            FrechetReference::new(moments)?.estimate(&samples.features, dim, &tell)
+            FrechetReference::new(moments)?.estimate(&features, dim, &tell)
         })
         .transpose()?;
-    let inception_score = classes.map(|classes| (shuffled_score(&samples.logits, classes, seed), SPLITS));
+    let inception_score =
+        classes.map(|classes| (inception_score(&gather(&samples.logits, classes, &order), classes, SPLITS), SPLITS));
     let real = reference.features.as_deref();
     Ok(Report {
         samples: count,
@@ -285,19 +296,15 @@ pub fn evaluate(
         seed,
         frechet,
         inception_score,
-        kid: real.map(|real| kernel_distance(real, &samples.features, dim, seed, observer)),
-        neighbourhoods: real.map(|real| neighbours(real, &samples.features, dim, observer)),
+        kid: real.map(|real| kernel_distance(real, &features, dim, seed, observer)),
+        neighbourhoods: real.map(|real| neighbours(real, &features, dim, seed, observer)),
         warnings: warnings(count, reference),
     })
 }
 
-/// The inception score of rows in an order of chance, so that no split has classes of its own.
-fn shuffled_score(logits: &[f32], classes: usize, seed: u64) -> InceptionScore {
-    let mut order: Vec<usize> = (0..logits.len() / classes).collect();
-    order.shuffle(&mut stream(seed, Purpose::Evaluation, 0, 0));
-    let shuffled: Vec<f32> =
-        order.iter().flat_map(|&row| &logits[row * classes..(row + 1) * classes]).copied().collect();
-    inception_score(&shuffled, classes, SPLITS)
+/// Rows in another order.
+fn gather(values: &[f32], dim: usize, rows: &[usize]) -> Vec<f32> {
+    rows.iter().flat_map(|&row| &values[row * dim..(row + 1) * dim]).copied().collect()
 }
 
 fn kernel_distance(real: &[f32], samples: &[f32], dim: usize, seed: u64, observer: &Observer) -> (Kid, Subsets) {
@@ -314,14 +321,18 @@ fn kernel_distance(real: &[f32], samples: &[f32], dim: usize, seed: u64, observe
     (found, Subsets { count: SUBSETS, rows })
 }
 
-fn neighbours(real: &[f32], samples: &[f32], dim: usize, observer: &Observer) -> (Neighbourhoods, Neighbours) {
+/// Of as many rows of both; those of the samples are in an order of chance.
+fn neighbours(
+    real: &[f32],
+    samples: &[f32],
+    dim: usize,
+    seed: u64,
+    observer: &Observer,
+) -> (Neighbourhoods, Neighbours) {
     let rows = (real.len() / dim).min(samples.len() / dim);
-    let some = |values: &[f32]| -> Vec<f32> {
-        let all = values.len() / dim;
-        (0..rows).flat_map(|row| &values[row * all / rows * dim..][..dim]).copied().collect()
-    };
+    let real = gather(real, dim, &choose(real.len() / dim, rows, seed));
     let tell = |share: f64| observer("neighbours", (1000.0 * share) as usize, 1000);
-    let found = neighbourhoods(&some(real), &some(samples), dim, NEIGHBOURS, &tell);
+    let found = neighbourhoods(&real, &samples[..rows * dim], dim, NEIGHBOURS, &tell);
     (found, Neighbours { k: NEIGHBOURS, rows })
 }
 
@@ -345,7 +356,27 @@ fn warnings(samples: usize, reference: &Reference) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use rand::RngExt;
+
     use super::*;
+
+    #[test]
+    fn classes_that_take_turns_are_no_groups() {
+        // Ten classes far apart, two thousand rows, a class after another and in turns.
+        let features = |step: u64, class: &dyn Fn(usize) -> usize| -> Vec<f32> {
+            let mut rng = stream(1, Purpose::Evaluation, step, 9);
+            (0..2000).map(|row| class(row) as f32 + rng.random_range(0.0..0.5_f32)).collect()
+        };
+        let reference = Reference::of(features(0, &|row| row % 10), 1).unwrap();
+        for class in [&(|row: usize| row % 10) as &dyn Fn(usize) -> usize, &|row| row / 200] {
+            let samples = Extracted { features: features(1, class), logits: Vec::new() };
+            let report = evaluate(&samples, None, &reference, 0, &|_, _, _| ()).unwrap();
+            let frechet = report.frechet.unwrap();
+            // Without a tenth by chance the distance is about as before; without a class it would be a hundred times it.
+            assert!(frechet.distance < 0.01 && frechet.bias < 0.05 && frechet.standard_error < 0.05, "{frechet:?}");
+            assert!(report.neighbourhoods.unwrap().0.coverage.value > 0.95);
+        }
+    }
 
     #[test]
     fn floats_take_the_reference_s_range_and_bytes_their_own() {

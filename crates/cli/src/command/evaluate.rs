@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use pfgm::{
     config::check_guidance,
-    evaluate::{Reference, Report, Scaling, evaluate, extract},
+    evaluate::{Reference, Report, Scaling, choose, evaluate, extract},
     features::{Extracted, Features},
     model::Record,
     sample::{SampleRequest, sample},
@@ -67,9 +67,9 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     let reference = match (&args.reference_statistics, &dataset) {
         (Some(path), _) => Reference::read(path, dim)?,
         (None, Some(dataset)) => {
-            let count = args.reference_rows.unwrap_or(usize::MAX).min(dataset.len());
-            let mut tell = |done| progress.tell("features of the reference", done, count);
-            Reference::of(extract(&features, dataset, &scaling, count, &mut tell)?.features, dim)?
+            let rows = choose(dataset.len(), args.reference_rows.unwrap_or(usize::MAX), args.seed);
+            let mut tell = |done| progress.tell("features of the reference", done, rows.len());
+            Reference::of(extract(&features, dataset, &scaling, &rows, &mut tell)?.features, dim)?
         }
         (None, None) => bail!("no reference; give --data or --reference-statistics"),
     };
@@ -147,10 +147,10 @@ impl Measured {
         match self {
             Self::Run(model, path) => features_of_run(model, path, args, (features, &scaling), progress),
             Self::Images(dataset) => {
-                let count = args.count.unwrap_or(usize::MAX).min(dataset.len());
-                let mut tell = |done| progress.tell("features of the images", done, count);
-                let extracted = extract(features, dataset, &scaling, count, &mut tell)?;
-                Ok((extracted, format!("{count} of {}", dataset.name)))
+                let rows = choose(dataset.len(), args.count.unwrap_or(usize::MAX), args.seed);
+                let mut tell = |done| progress.tell("features of the images", done, rows.len());
+                let extracted = extract(features, dataset, &scaling, &rows, &mut tell)?;
+                Ok((extracted, format!("{} of {}", rows.len(), dataset.name)))
             }
         }
     }
