@@ -354,10 +354,12 @@ fn samples_and_images_are_measured() {
     expect(&["heart", "--reference-statistics", "s.npz"], &["--reference-statistics", "--data"]);
     expect(&["digits", "--reference-statistics", "x.npz"], &["x.npz", "`mu`", "--save-statistics"]);
     expect(&["digits", "--reference-statistics", "gone.npz"], &["gone.npz"]);
-    let mut arguments = vec!["train", "wine", "--data", "t.csv", "--out", "table", "--set", "train.steps=2"];
+    // Of a table the columns that the run was trained on, without its label.
+    let mut arguments =
+        vec!["train", "wine", "--data", "t.csv", "--label", "c", "--out", "table", "--set", "train.steps=2"];
     arguments.extend(SMALL);
-    let rows: String = (0..64).map(|i| format!("{},{}\n", i % 10, i % 7)).collect();
-    fs::write(here.join("t.csv"), format!("a,b\n{rows}")).unwrap();
+    let rows: String = (0..64).map(|i| format!("{},{},7\n", i % 10, i % 7)).collect();
+    fs::write(here.join("t.csv"), format!("a,b,c\n{rows}")).unwrap();
     succeeds(here, &arguments[..]);
     let said = succeeds(here, &["evaluate", "table", "-n", "50"]);
     assert!(said.contains("pixels (2 features)") && said.contains("64 of t"), "{said}");

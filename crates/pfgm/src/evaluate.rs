@@ -103,10 +103,10 @@ impl Scaling {
     pub fn apply(&self, row: &mut [f32]) {
         match self {
             Self::Images { range: (low, high), bytes } => {
-                let factor = 1.0 / (high - low).max(f32::MIN_POSITIVE);
+                let range = (high - low).max(f32::MIN_POSITIVE);
                 for value in row {
                     let whole = if *bytes { value.round() } else { *value };
-                    *value = ((whole - low) * factor).clamp(0.0, 1.0);
+                    *value = ((whole - low) / range).clamp(0.0, 1.0);
                 }
             }
             Self::Columns(transform) => transform.forward(row),
