@@ -70,7 +70,7 @@ def numbers(name, values):
     """Every so many values of the features and logits, in lines of eight."""
     print(f"// {name}")
     for at in range(0, len(values), 8):
-        print(", ".join(f"{value:.5e}" for value in values[at : at + 8]) + ",")
+        print(", ".join(repr(float(f"{value:.5e}")) for value in values[at : at + 8]) + ",")
 
 
 def main():

@@ -298,8 +298,7 @@ impl Depthwise {
     #[inline(always)]
     fn line(&self, x: &Images, image: usize, row: usize, out: &mut [f32]) {
         let ([_, height, width, channels], reach) = (x.size, self.side / 2);
-        let mut column = 0;
-        for out in out.chunks_exact_mut(channels) {
+        for (column, out) in out.chunks_exact_mut(channels).enumerate() {
             out.copy_from_slice(&self.bias);
             let (centre_row, centre) = (row * self.stride + self.stride - 1, column * self.stride + self.stride - 1);
             for source in around(row, reach, self.stride, height) {
@@ -314,7 +313,6 @@ impl Depthwise {
                 }
             }
             Activation::Relu6.apply_to(out);
-            column += 1;
         }
     }
 }

@@ -75,7 +75,6 @@ pub enum FeatureError {
 }
 
 /// An extractor that is ready.
-#[expect(clippy::large_enum_variant, reason = "there is one extractor, not many")]
 pub enum Features {
     /// The values themselves.
     Pixels,
