@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use pfgm_data::npz::{Column, Named, write_npz};
 use tempfile::TempDir;
 
 /// A network small enough to train in a moment.
@@ -354,6 +355,15 @@ fn samples_and_images_are_measured() {
     expect(&["heart", "--reference-statistics", "s.npz"], &["--reference-statistics", "--data"]);
     expect(&["digits", "--reference-statistics", "x.npz"], &["x.npz", "`mu`", "--save-statistics"]);
     expect(&["digits", "--reference-statistics", "gone.npz"], &["gone.npz"]);
+    // The covariance of two columns, and one of digits whose first variance is no number.
+    succeeds(here, &["evaluate", "--data", "heart", "--save-statistics", "two.npz"]);
+    expect(&["digits", "--reference-statistics", "two.npz"], &["two.npz: statistics of 2 features", "has 64"]);
+    let arrays =
+        [(String::from("mu"), vec![64], vec![0.0; 64]), (String::from("sigma"), vec![64, 64], vec![f64::NAN; 4096])];
+    let named: Vec<_> =
+        arrays.iter().map(|(name, shape, values)| Named { name, shape, values: Column::Doubles(values) }).collect();
+    write_npz(fs::File::create(here.join("nan.npz")).unwrap(), &named).unwrap();
+    expect(&["digits", "--reference-statistics", "nan.npz"], &["nan.npz", "not finite"]);
     // Of a table the columns that the run was trained on, without its label.
     let mut arguments =
         vec!["train", "wine", "--data", "t.csv", "--label", "c", "--out", "table", "--set", "train.steps=2"];

@@ -2,11 +2,11 @@
 
 use std::{io::Cursor, path::Path, sync::Mutex};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use pfgm::{
     config::check_guidance,
-    evaluate::{Reference, Report, Scaling, choose, evaluate, extract},
+    evaluate::{EvaluateError, Reference, Report, Scaling, choose, evaluate, extract},
     features::{Extracted, Features},
     model::Record,
     sample::{SampleRequest, sample},
@@ -80,7 +80,12 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     };
     let (samples, origin) = measured.features(args, &features, &scaling, &progress)?;
     let tell = |what, done, all| progress.tell(what, done, all);
-    let report = evaluate(&samples, features.classes(), &reference, args.seed, &tell)?;
+    let found = evaluate(&samples, features.classes(), &reference, args.seed, &tell);
+    let report = match (found, &args.reference_statistics) {
+        // What is no covariance came from the file.
+        (Err(error @ EvaluateError::Metric(_)), Some(path)) => return Err(error).context(path.display().to_string()),
+        (found, _) => found?,
+    };
     progress.finish();
     let origin = Origin {
         extractor: features.extractor().name(),
