@@ -27,8 +27,9 @@ pub struct Frechet {
     pub distance: f64,
     /// Its standard error: what another sample of this size would change.
     pub standard_error: f64,
-    /// How much of it there is only because the sample is finite: samples of the reference's own distribution would have
-    /// about this distance instead of none. A distance falls with the number of samples.
+    /// How much of it there is only because the sample is finite: samples of a known reference's own distribution would
+    /// have about this distance instead of none. A distance falls with the number of samples; that of a reference which is
+    /// a sample itself adds as much again.
     pub bias: f64,
 }
 
