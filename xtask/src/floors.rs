@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 
 /// The modules of `crates/pfgm` from the ground up. A module may use those of lower floors, and no other.
 const FLOORS: &[&[&str]] = &[
-    &["augmentation", "device", "latent", "presets", "random"],
+    &["augmentation", "device", "features", "latent", "presets", "random"],
     &["deformation", "hemisphere", "kernel", "network"],
     &["flow", "weights"],
     &["field", "precondition"],
@@ -15,7 +15,7 @@ const FLOORS: &[&[&str]] = &[
     &["config", "likelihood", "lines", "restore"],
     &["model"],
     &["import", "measure", "sample"],
-    &["train"],
+    &["evaluate", "train"],
 ];
 
 fn floor_of(module: &str) -> Option<usize> {

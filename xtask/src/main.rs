@@ -134,7 +134,7 @@ fn fuzz(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Runs every program in goldens/ and looks its lines up in the tests. Needs Python with numpy and scipy.
+/// Runs every program in goldens/ and looks its lines up in the tests. Needs Python with what CONTRIBUTING.md lists.
 fn goldens(root: &Path) -> Result<()> {
     let mut tests = String::new();
     for path in files(&root.join("crates"), "rs")? {

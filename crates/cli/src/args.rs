@@ -1,5 +1,6 @@
 //! The command line as it is typed: raw, not yet checked.
 
+pub mod evaluate;
 mod field;
 pub mod latents;
 
@@ -36,6 +37,8 @@ pub enum Command {
     Sample(Box<SampleArgs>),
     /// Draw the exact field of a set of charges: its lines, its hemisphere, its story
     Field(FieldArgs),
+    /// Measure a run's samples, or images, against a reference: FD, KID, inception score, precision, recall, density, coverage
+    Evaluate(Box<evaluate::EvaluateArgs>),
     /// Say what a data set holds, and show it
     Data(DataCommand),
     /// Say how far PFGM's noise has to reach for a data set, and why

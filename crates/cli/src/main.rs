@@ -44,6 +44,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Train(args) => command::train::run(&args),
         Command::Sample(args) => command::sample::run(&args),
         Command::Field(args) => command::field::run(&args),
+        Command::Evaluate(args) => command::evaluate::run(&args),
         Command::Data(args) => command::data::run(&args),
         Command::Calibrate(args) => command::calibrate::run(&args),
         Command::Import(args) => command::import::run(&args),

@@ -61,6 +61,53 @@ pub struct Floats {
     pub values: Vec<f32>,
 }
 
+/// Shape and values of an array in double precision.
+pub type Doubles = (Vec<usize>, Vec<f64>);
+
+/// Reads arrays of a `.npz` archive in double precision, those that are there: statistics of features.
+///
+/// # Errors
+/// When the archive or an array is damaged, or holds no floats.
+pub fn read_doubles<const N: usize>(
+    path: &Path,
+    bytes: &[u8],
+    names: [&str; N],
+) -> Result<[Option<Doubles>; N], DataError> {
+    let damaged = |error: &dyn std::fmt::Display| DataError::malformed(path, format!("the npz is damaged: {error}"));
+    let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).map_err(|error| damaged(&error))?;
+    let mut arrays = [const { None }; N];
+    for (array, name) in arrays.iter_mut().zip(names) {
+        let entry = format!("{name}.npy");
+        if archive.index_for_name(&entry).is_none() {
+            continue;
+        }
+        let mut content = Vec::new();
+        let mut file = archive.by_name(&entry).map_err(|error| damaged(&error))?;
+        file.read_to_end(&mut content).map_err(|error| damaged(&error))?;
+        *array = Some(doubles(path, name, &content)?);
+    }
+    Ok(arrays)
+}
+
+fn doubles(path: &Path, name: &str, bytes: &[u8]) -> Result<Doubles, DataError> {
+    let wrong = |problem: &dyn std::fmt::Display| DataError::malformed(path, format!("array `{name}`: {problem}"));
+    let file = NpyFile::new(bytes).map_err(|error| wrong(&error))?;
+    let shape: Vec<usize> = file.shape().iter().map(|&size| size as usize).collect();
+    if file.order() != Order::C && shape.len() > 1 {
+        return Err(wrong(&"it is in Fortran order; save numpy.ascontiguousarray(x)"));
+    }
+    let size = match file.dtype() {
+        DType::Plain(kind) if kind.type_char() == TypeChar::Float => kind.size_field(),
+        other => return Err(wrong(&format!("its type {} is no float", other.descr()))),
+    };
+    let values = match size {
+        8 => file.into_vec().map_err(|error| wrong(&error))?,
+        4 => file.into_vec::<f32>().map_err(|error| wrong(&error))?.into_iter().map(f64::from).collect(),
+        _ => return Err(wrong(&"save it as float32 or float64")),
+    };
+    Ok((shape, values))
+}
+
 /// Reads every array of a `.npz` archive, by name.
 ///
 /// # Errors
@@ -184,6 +231,8 @@ pub enum Column<'a> {
     Bytes(&'a [u8]),
     /// Single precision.
     Floats(&'a [f32]),
+    /// Double precision.
+    Doubles(&'a [f64]),
     /// Whole numbers: labels.
     Integers(&'a [i64]),
     /// Seeds.
@@ -204,6 +253,7 @@ pub fn write_npz<W: Write + Seek>(out: W, arrays: &[Named]) -> io::Result<()> {
         match array.values {
             Column::Bytes(values) => write_npy(&mut archive, &shape, values)?,
             Column::Floats(values) => write_npy(&mut archive, &shape, values)?,
+            Column::Doubles(values) => write_npy(&mut archive, &shape, values)?,
             Column::Integers(values) => write_npy(&mut archive, &shape, values)?,
             Column::Seeds(values) => write_npy(&mut archive, &shape, values)?,
         }

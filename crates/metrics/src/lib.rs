@@ -3,11 +3,26 @@
 //! Rows of features are slices of `[rows, dim]`. Nothing here knows what the features are: pixels, embeddings, points.
 
 mod chi_square;
+mod error;
+mod frechet;
+mod inception_score;
+mod kid;
 mod kolmogorov_smirnov;
+mod matrix;
+mod moments;
 mod neighbours;
+mod precision_recall;
 mod roc;
+#[cfg(test)]
+mod testing;
 
 pub use chi_square::{ChiSquare, Shares, chi_square, shares};
+pub use error::MetricError;
+pub use frechet::{Frechet, FrechetReference};
+pub use inception_score::{InceptionScore, inception_score};
+pub use kid::{Draw, Kid, kid};
 pub use kolmogorov_smirnov::{KolmogorovSmirnov, kolmogorov_smirnov};
-pub use neighbours::{classify, coverage, two_sample_accuracy};
+pub use moments::Moments;
+pub use neighbours::{classify, two_sample_accuracy};
+pub use precision_recall::{Neighbourhoods, Share, neighbourhoods};
 pub use roc::{area_under_roc, roc};

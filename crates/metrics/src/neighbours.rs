@@ -33,31 +33,6 @@ pub fn two_sample_accuracy(a: &[f32], b: &[f32], dim: usize) -> f64 {
     right as f64 / (2 * rows) as f64
 }
 
-/// The share of real rows with a generated row nearer than their own `k`-th real neighbour (Naeem et al., arXiv
-/// 2002.09797): 1 when every mode is visited.
-///
-/// # Panics
-/// When a sample is empty, its rows are ragged, or there are not more than `k` real rows.
-pub fn coverage(real: &[f32], generated: &[f32], dim: usize, k: usize) -> f64 {
-    assert!(
-        real.len().is_multiple_of(dim) && generated.len().is_multiple_of(dim) && !generated.is_empty(),
-        "rows of {dim}"
-    );
-    let rows = real.len() / dim;
-    assert!(k >= 1 && rows > k, "more than {k} real rows");
-    let covered = real
-        .par_chunks_exact(dim)
-        .enumerate()
-        .filter(|(index, row)| {
-            let others = real.chunks_exact(dim).enumerate().filter(|(other, _)| other != index);
-            let mut distances: Vec<f64> = others.map(|(_, other)| squared_distance(row, other)).collect();
-            let (_, radius, _) = distances.select_nth_unstable_by(k - 1, f64::total_cmp);
-            nearest(row, generated, None).1 <= *radius
-        })
-        .count();
-    covered as f64 / rows as f64
-}
-
 /// The class of each row's nearest neighbour.
 ///
 /// # Panics
@@ -83,13 +58,6 @@ mod tests {
         assert_eq!(two_sample_accuracy(&a, &apart, 1), 1.0);
         // A copy is nearer than any other row, and of the other sample.
         assert_eq!(two_sample_accuracy(&a, &a, 1), 0.0);
-    }
-
-    #[test]
-    fn coverage_counts_visited_modes() {
-        let real: Vec<f32> = [spread(100, 0.0), spread(100, 0.3).iter().map(|x| x + 10.0).collect()].concat();
-        assert_eq!(coverage(&real, &real, 1, 5), 1.0);
-        assert_eq!(coverage(&real, &spread(100, 0.1), 1, 5), 0.5);
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub mod baseline;
 pub mod config;
 pub mod deformation;
 pub mod device;
+pub mod evaluate;
+pub mod features;
 pub mod field;
 pub mod flow;
 pub mod hemisphere;

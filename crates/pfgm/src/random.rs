@@ -28,6 +28,8 @@ pub enum Purpose {
     Latent = 6,
     /// Which rows are held out.
     Split = 7,
+    /// Which samples are compared with which.
+    Evaluation = 8,
     /// The noise that a stochastic sampler adds on its way.
     SolverNoise = 20,
     /// The noise of a Langevin corrector.

@@ -24,7 +24,7 @@ use pfgm::{
     weights,
 };
 use pfgm_data::{Dataset, OpenOptions, Shape};
-use pfgm_metrics::{classify, coverage, two_sample_accuracy};
+use pfgm_metrics::{classify, neighbourhoods, two_sample_accuracy};
 use proptest::prelude::*;
 
 fn digits() -> Dataset {
@@ -537,7 +537,7 @@ impl Quality {
         classes.dedup();
         Self {
             two_sample: two_sample_accuracy(&real, samples, 64),
-            coverage: coverage(&real, samples, 64, 5),
+            coverage: neighbourhoods(&real, samples, 64, 5, &|_| ()).coverage.value,
             right_class: right as f64 / asked.len() as f64,
             classes: classes.len(),
         }

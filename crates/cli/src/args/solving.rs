@@ -109,7 +109,7 @@ impl From<CorrectorArg> for Corrector {
 }
 
 /// How the flow is solved, where it is not as the run says.
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, PartialEq, Args)]
 pub struct SolverArgs {
     /// The solver [default: the run's]
     #[arg(long, value_enum, help_heading = "Solver")]
@@ -178,4 +178,11 @@ pub struct SolverArgs {
     /// Ratio of signal to noise of the corrector [default: the run's, or 0.16]
     #[arg(long, value_name = "R", help_heading = "Solver")]
     pub snr: Option<f64>,
+}
+
+impl SolverArgs {
+    /// Whether anything was said.
+    pub fn is_given(&self) -> bool {
+        *self != Self::default()
+    }
 }

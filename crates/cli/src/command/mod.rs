@@ -5,6 +5,7 @@ pub mod bench;
 pub mod calibrate;
 pub mod data;
 pub mod decode;
+pub mod evaluate;
 pub mod exact;
 pub mod export;
 pub mod field;

@@ -112,12 +112,7 @@ fn request(args: &SampleArgs, record: &Record, run: &Path) -> Result<SampleReque
         bail!("--class and --guidance: this run knows no classes; train with --set data.conditional=true");
     }
     let chosen = args.class.as_deref().map(|name| class(classes, name)).transpose()?;
-    let class_of = |seed: u64| match (chosen, classes.len()) {
-        (_, 0) => None,
-        (Some(class), _) => Some(class),
-        // A class that follows from the seed: the sample still depends on nothing else.
-        (None, count) => Some((seed % count as u64) as u32),
-    };
+    let class_of = |seed: u64| chosen.or_else(|| class_in_turn(seed, classes.len()));
     let guidance = args.guidance.unwrap_or(defaults.guidance);
     check_guidance("--guidance", guidance, &record.config)?;
     let is_field = matches!(record.config.flow.output, Output::Field { .. });
@@ -141,6 +136,11 @@ fn request(args: &SampleArgs, record: &Record, run: &Path) -> Result<SampleReque
         batch: args.batch,
         released,
     })
+}
+
+/// A class that follows from the seed: the sample still depends on nothing else.
+pub fn class_in_turn(seed: u64, classes: usize) -> Option<u32> {
+    (classes > 0).then(|| (seed % classes as u64) as u32)
 }
 
 fn class(classes: &[String], name: &str) -> Result<u32> {

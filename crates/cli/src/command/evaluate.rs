@@ -1,0 +1,404 @@
+//! `pfgm evaluate`
+
+use std::{io::Cursor, path::Path, sync::Mutex};
+
+use anyhow::{Context, Result, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use pfgm::{
+    config::check_guidance,
+    evaluate::{EvaluateError, Reference, Report, Scaling, choose, evaluate, extract},
+    features::{Extracted, Features},
+    model::Record,
+    sample::{SampleRequest, sample},
+    solver::SolverConfig,
+};
+use pfgm_data::{
+    Dataset, Shape,
+    npz::{Column, Named, write_npz},
+};
+use pfgm_metrics::Share;
+use serde_json::{Value, json};
+
+use crate::{
+    args::{DataArgs, evaluate::EvaluateArgs},
+    command::sample::{Model, class_in_turn},
+    output::{self, line, shown},
+    resolve, solving,
+};
+
+/// Samples that are drawn where nobody says how many.
+const SAMPLES: usize = 10_000;
+/// Samples that are in memory at once.
+const CHUNK: usize = 1024;
+/// Standard errors on either side of an interval of 95 %.
+const WIDE: f64 = 1.96;
+
+pub fn run(args: &EvaluateArgs) -> Result<()> {
+    if args.count == Some(0) || args.batch == 0 || args.reference_rows == Some(0) {
+        bail!("-n, --batch and --reference-rows: give at least 1");
+    }
+    let measured = args.what.as_deref().map(|what| Measured::open(what, args)).transpose()?;
+    let features = Features::open(args.features.into(), args.weights.as_deref())?;
+    let dataset = reference_data(args, measured.as_ref())?;
+    let progress = Progress::new();
+    let (scaling, shape) = match (&dataset, &measured) {
+        (Some(dataset), _) => (Scaling::of(dataset), dataset.shape),
+        (None, Some(measured)) if matches!(measured.shape(), Shape::Image { .. }) => {
+            (Scaling::images(measured.range()), measured.shape())
+        }
+        (None, Some(measured)) => {
+            bail!(
+                "--reference-statistics: the rows are {}, whose scale it does not tell; give --data",
+                measured.shape()
+            )
+        }
+        (None, None) => bail!("nothing to measure; name a run or images, or --data and --save-statistics"),
+    };
+    if let Some(measured) = &measured
+        && measured.shape() != shape
+    {
+        let (what, reference) = (measured.name(), args.data.as_deref().unwrap_or("the reference"));
+        bail!(
+            "{what}: rows of {}, but those of {reference} are {shape}; give a reference of that shape",
+            measured.shape()
+        );
+    }
+    let dim = features.dim(shape)?;
+    let reference = match (&args.reference_statistics, &dataset) {
+        (Some(path), _) => Reference::read(path, dim)?,
+        (None, Some(dataset)) => {
+            let rows = choose(dataset.len(), args.reference_rows.unwrap_or(usize::MAX), args.seed);
+            let mut tell = |done| progress.tell("features of the reference", done, rows.len());
+            Reference::of(extract(&features, dataset, &scaling, &rows, &mut tell)?.features, dim)?
+        }
+        (None, None) => bail!("no reference; give --data or --reference-statistics"),
+    };
+    save(args, &reference, dim)?;
+    let Some(measured) = &measured else {
+        progress.finish();
+        return Ok(());
+    };
+    let (samples, origin) = measured.features(args, &features, &scaling, &progress)?;
+    let tell = |what, done, all| progress.tell(what, done, all);
+    let found = evaluate(&samples, features.classes(), &reference, args.seed, &tell);
+    let report = match (found, &args.reference_statistics) {
+        // What is no covariance came from the file.
+        (Err(error @ EvaluateError::Metric(_)), Some(path)) => return Err(error).context(path.display().to_string()),
+        (found, _) => found?,
+    };
+    progress.finish();
+    let origin = Origin {
+        extractor: features.extractor().name(),
+        samples: origin,
+        reference: reference_name(args, dataset.as_ref()),
+        rows: reference.rows(),
+    };
+    print(&origin, &report);
+    if let Some(path) = &args.json {
+        output::write(path, format!("{:#}\n", as_json(&origin, &report)).as_bytes())?;
+        line(format!("json        {}", shown(path)));
+    }
+    Ok(())
+}
+
+/// What is measured.
+enum Measured {
+    Run(Box<Model>, String),
+    Images(Dataset),
+}
+
+impl Measured {
+    fn open(what: &str, args: &EvaluateArgs) -> Result<Self> {
+        let path = Path::new(what);
+        if path.join("checkpoints").is_dir() || path.extension().is_some_and(|ending| ending == "safetensors") {
+            return Ok(Self::Run(Box::new(Model::load(path, &args.device)?), what.to_owned()));
+        }
+        if args.solving.is_given() || args.denoise || args.guidance.is_some() {
+            bail!("{what}: is no run; --solver, --steps, --rtol, --atol, --denoise and --guidance are for runs");
+        }
+        Ok(Self::Images(resolve::dataset(what, &args.table)?))
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            Self::Run(_, path) => path,
+            Self::Images(dataset) => &dataset.name,
+        }
+    }
+
+    fn shape(&self) -> Shape {
+        match self {
+            Self::Run(model, _) => model.record.data.shape,
+            Self::Images(dataset) => dataset.shape,
+        }
+    }
+
+    fn range(&self) -> (f32, f32) {
+        match self {
+            Self::Run(model, _) => model.record.data.range,
+            Self::Images(dataset) => dataset.range,
+        }
+    }
+
+    /// Features, and where they are from in words.
+    fn features(
+        &self,
+        args: &EvaluateArgs,
+        features: &Features,
+        reference: &Scaling,
+        progress: &Progress,
+    ) -> Result<(Extracted, String)> {
+        let scaling = Scaling::against(self.range(), reference);
+        match self {
+            Self::Run(model, path) => features_of_run(model, path, args, (features, &scaling), progress),
+            Self::Images(dataset) => {
+                let rows = choose(dataset.len(), args.count.unwrap_or(usize::MAX), args.seed);
+                let mut tell = |done| progress.tell("features of the images", done, rows.len());
+                let extracted = extract(features, dataset, &scaling, &rows, &mut tell)?;
+                Ok((extracted, format!("{} of {}", rows.len(), dataset.name)))
+            }
+        }
+    }
+}
+
+/// Draws samples and looks at them, some at a time.
+fn features_of_run(
+    model: &Model,
+    path: &str,
+    args: &EvaluateArgs,
+    (features, scaling): (&Features, &Scaling),
+    progress: &Progress,
+) -> Result<(Extracted, String)> {
+    let count = args.count.unwrap_or(SAMPLES);
+    if count > resolve::MOST_SAMPLES {
+        bail!("-n {count}: give a number from 1 to {}", resolve::MOST_SAMPLES);
+    }
+    let Record { config, data } = &model.record;
+    let solver = solving::solver(&args.solving, &model.record, Path::new(path))?;
+    let solver = SolverConfig { denoise: args.denoise || solver.denoise, ..solver };
+    if data.classes.is_empty() && args.guidance.is_some() {
+        bail!("--guidance: this run knows no classes; train with --set data.conditional=true");
+    }
+    let guidance = args.guidance.unwrap_or(config.sample.guidance);
+    check_guidance("--guidance", guidance, config)?;
+    let (mut all, mut evaluations, dim) = (Extracted::default(), 0.0, model.record.dim());
+    for first in (0..count).step_by(CHUNK) {
+        let seeds: Vec<u64> = (first..count.min(first + CHUNK)).map(|at| args.seed.wrapping_add(at as u64)).collect();
+        let chunk = seeds.len();
+        let request = SampleRequest {
+            classes: seeds.iter().map(|&seed| class_in_turn(seed, data.classes.len())).collect(),
+            seeds,
+            solver: solver.clone(),
+            guidance,
+            batch: args.batch,
+            released: None,
+        };
+        // Every sample counts twice: once when it is drawn, once when it was looked at.
+        let tell = |done: usize| progress.tell("samples and their features", 2 * first + done, 2 * count);
+        let samples = sample(&model.record, &model.network, &request, &model.device, &mut |done| tell(done))?;
+        evaluations += samples.nfe * chunk as f64 / count as f64;
+        let mut read = |row: usize, values: &mut [f32]| {
+            values.copy_from_slice(&samples.values[row * dim..(row + 1) * dim]);
+            scaling.apply(values);
+        };
+        let found = features.extract(data.shape, chunk, &mut read, &mut |done| tell(chunk + done))?;
+        all.features.extend(found.features);
+        all.logits.extend(found.logits);
+    }
+    let last = args.seed.wrapping_add(count as u64 - 1);
+    let method = json!(solver.method);
+    let how = format!("{}, {evaluations:.1} evaluations each", method.as_str().unwrap_or_default());
+    Ok((all, format!("{count} of {path}, seeds {}-{last} ({how})", args.seed)))
+}
+
+/// The data set that is the reference; none where statistics are.
+fn reference_data(args: &EvaluateArgs, measured: Option<&Measured>) -> Result<Option<Dataset>> {
+    if args.reference_statistics.is_some() {
+        if args.reference_rows.is_some() {
+            bail!("--reference-rows: statistics are of all their rows; leave one of them away");
+        }
+        return Ok(None);
+    }
+    let trained_on = match measured {
+        Some(Measured::Run(model, _)) => Some(&model.record.config.data),
+        _ => None,
+    };
+    let Some(source) = args.data.as_deref().or(trained_on.map(|data| data.source.as_str())) else {
+        bail!("no reference; give --data or --reference-statistics");
+    };
+    // Columns as the run has them, unless said otherwise.
+    let columns = trained_on.map(|data| data.columns.clone()).filter(|columns| !columns.is_empty());
+    let table = DataArgs {
+        columns: args.table.columns.clone().or(columns),
+        label: args.table.label.clone().or_else(|| trained_on?.label.clone()),
+    };
+    resolve::dataset(source, &table).map(Some)
+}
+
+fn reference_name(args: &EvaluateArgs, dataset: Option<&Dataset>) -> String {
+    match (dataset, &args.reference_statistics) {
+        (Some(dataset), _) => dataset.name.clone(),
+        (None, path) => path.as_deref().map(|path| path.display().to_string()).unwrap_or_default(),
+    }
+}
+
+/// Writes the statistics that were asked for.
+fn save(args: &EvaluateArgs, reference: &Reference, dim: usize) -> Result<()> {
+    let write = |path: &Path, arrays: &[Named]| -> Result<()> {
+        let mut file = Cursor::new(Vec::new());
+        write_npz(&mut file, arrays)?;
+        output::write(path, file.get_ref())?;
+        line(format!("statistics  {}", shown(path)));
+        Ok(())
+    };
+    if let Some(path) = &args.save_statistics {
+        let Some(moments) = reference.moments() else {
+            bail!("--save-statistics: a covariance of {dim} features is too large; use --features of a network");
+        };
+        write(
+            path,
+            &[
+                Named { name: "mu", shape: &[dim], values: Column::Doubles(&moments.mean) },
+                Named { name: "sigma", shape: &[dim, dim], values: Column::Doubles(&moments.covariance) },
+            ],
+        )?;
+    }
+    if let Some(path) = &args.save_features {
+        let Some(features) = reference.features() else {
+            bail!("--save-features: statistics do not tell the features; give the reference as --data");
+        };
+        write(
+            path,
+            &[Named { name: "pool_3", shape: &[features.len() / dim, dim], values: Column::Floats(features) }],
+        )?;
+    }
+    Ok(())
+}
+
+/// One bar after another.
+struct Progress(Mutex<(&'static str, ProgressBar)>);
+
+impl Progress {
+    fn new() -> Self {
+        Self(Mutex::new(("", ProgressBar::hidden())))
+    }
+
+    fn tell(&self, what: &'static str, done: usize, all: usize) {
+        // A bar that another thread holds will be told again.
+        let Ok(mut bar) = self.0.try_lock() else { return };
+        if bar.0 != what {
+            bar.1.finish_and_clear();
+            let style = ProgressStyle::with_template("{msg} {wide_bar} {percent} %  {eta} left").expect("a template");
+            *bar = (what, ProgressBar::new(all as u64).with_style(style).with_message(what));
+        }
+        bar.1.set_position(done as u64);
+    }
+
+    fn finish(&self) {
+        if let Ok(bar) = self.0.lock() {
+            bar.1.finish_and_clear();
+        }
+    }
+}
+
+/// What the numbers are of, in words.
+struct Origin {
+    extractor: &'static str,
+    samples: String,
+    reference: String,
+    rows: Option<usize>,
+}
+
+/// A number with its interval.
+fn number(name: &str, value: f64, standard_error: f64, note: &str) {
+    let interval = match standard_error.is_finite() {
+        true => format!("{} .. {}", digits(value - WIDE * standard_error), digits(value + WIDE * standard_error)),
+        false => String::new(),
+    };
+    line(format!("{name:<12}{:<11} {interval:<22} {note}", digits(value)).trim_end());
+}
+
+/// Four digits behind the point, or more where there would be few.
+fn digits(value: f64) -> String {
+    if value.abs() < 0.1 { format!("{value:.6}") } else { format!("{value:.4}") }
+}
+
+fn print(origin: &Origin, report: &Report) {
+    line(format!("extractor   {} ({} features)", origin.extractor, report.features));
+    line(format!("samples     {}", origin.samples));
+    let rows = origin.rows.map_or_else(String::new, |rows| format!("{rows} of "));
+    line(format!("reference   {rows}{}", origin.reference));
+    line(format!("{:<12}{:<11} {:<22} seed {}", "", "", "95 % interval", report.seed));
+    if let Some(found) = &report.frechet {
+        let bias = digits(found.bias);
+        let note = format!("about {bias} of it is the bias of {} samples; jackknife of 10 groups", report.samples);
+        number("FD", found.distance, found.standard_error, &note);
+    }
+    if let Some((found, subsets)) = &report.kid {
+        let note = format!(
+            "+- {} (standard error); {} subsets of {}",
+            digits(found.standard_error),
+            subsets.count,
+            subsets.rows
+        );
+        number("KID", found.mean, found.standard_error, &note);
+    }
+    if let Some((found, splits)) = &report.inception_score {
+        let note = format!("+- {} between {splits} splits", digits(found.spread));
+        number("IS", found.mean, found.standard_error, &note);
+    }
+    if let Some((found, how)) = &report.neighbourhoods {
+        let note = format!("k = {}, {} rows of both", how.k, how.rows);
+        let shares = [found.precision, found.recall, found.density, found.coverage];
+        for (name, share) in ["precision", "recall", "density", "coverage"].iter().zip(shares) {
+            number(name, share.value, share.standard_error, &note);
+        }
+    }
+    for warning in &report.warnings {
+        line(format!("warning: {warning}"));
+    }
+}
+
+fn as_json(origin: &Origin, report: &Report) -> Value {
+    let number = |value: f64, standard_error: f64| -> Value {
+        let interval = [value - WIDE * standard_error, value + WIDE * standard_error];
+        json!({ "value": value, "standard_error": standard_error, "interval": interval })
+    };
+    let with = |mut number: Value, more: Value| -> Value {
+        if let (Value::Object(number), Value::Object(more)) = (&mut number, more) {
+            number.extend(more);
+        }
+        number
+    };
+    let share = |share: Share| number(share.value, share.standard_error);
+    let frechet =
+        report.frechet.map(|found| with(number(found.distance, found.standard_error), json!({ "bias": found.bias })));
+    let kid = report.kid.map(|(found, subsets)| {
+        let how = json!({ "spread": found.spread, "subsets": subsets.count, "subset_rows": subsets.rows });
+        with(number(found.mean, found.standard_error), how)
+    });
+    let score = report.inception_score.map(|(found, splits)| {
+        with(number(found.mean, found.standard_error), json!({ "spread": found.spread, "splits": splits }))
+    });
+    let of = |part: fn(&pfgm_metrics::Neighbourhoods) -> Share| {
+        report
+            .neighbourhoods
+            .as_ref()
+            .map(|(found, how)| with(share(part(found)), json!({ "k": how.k, "rows": how.rows })))
+    };
+    json!({
+        "extractor": origin.extractor,
+        "features": report.features,
+        "samples": { "from": origin.samples, "count": report.samples },
+        "reference": { "from": origin.reference, "rows": origin.rows },
+        "seed": report.seed,
+        "frechet_distance": frechet,
+        "kid": kid,
+        "inception_score": score,
+        "precision": of(|found| found.precision),
+        "recall": of(|found| found.recall),
+        "density": of(|found| found.density),
+        "coverage": of(|found| found.coverage),
+        "warnings": report.warnings,
+    })
+}

