@@ -11,11 +11,13 @@ use pfgm::{
     flow::{Denoiser, Differentiable, Query},
     kernel,
     likelihood::{Density, Prior, Probe, Trace},
+    measure::{Measurement, Rows, measure},
     model::Record,
     network::{MlpConfig, NetworkConfig, ScoreUnetConfig},
     precondition::{NetworkDenoiser, Output},
     random::{Purpose, stream},
     solver::{Method, SolverConfig},
+    train::Trainer,
     weights,
 };
 use pfgm_data::{Dataset, OpenOptions, Shape, Values};
@@ -251,4 +253,69 @@ fn hutchinsons_estimate_is_unbiased() {
         let error = (variance / probes as f64).sqrt();
         assert!((mean - exact[0]).abs() < 4.0 * error.max(1e-6), "{kind:?}: {mean} +- {error} against {}", exact[0]);
     }
+}
+
+/// Six Gaussians on a circle, of spread 0.25.
+fn mixture() -> (Vec<[f64; 2]>, f64) {
+    let centre = |index: usize| {
+        let angle = index as f64 / 6.0 * std::f64::consts::TAU;
+        [1.5 * angle.cos(), 1.5 * angle.sin()]
+    };
+    ((0..6).map(centre).collect(), 0.25)
+}
+
+#[test]
+fn a_trained_mixture_is_as_likely_as_it_is() {
+    let (centres, spread) = mixture();
+    let mut rng = stream(11, Purpose::Latent, 0, 0);
+    let mut draw = |count: usize| -> Vec<f64> {
+        let mut point = |index: usize| {
+            let mut point = centres[index % 6].to_vec();
+            kernel::perturb(Infinite, spread, &mut rng, &mut point);
+            point
+        };
+        (0..count).flat_map(&mut point).collect()
+    };
+    let values: Vec<f32> = draw(12_000).iter().map(|&value| value as f32).collect();
+    let shape = Shape::Vector { len: 2 };
+    let data = Dataset::new(Path::new("mixture"), shape, Values::Floats(values), None, None).unwrap();
+    let held_out = draw(600);
+    let truth = |point: &[f64]| {
+        let of = |centre: &[f64; 2]| {
+            let squared = (point[0] - centre[0]).powi(2) + (point[1] - centre[1]).powi(2);
+            kernel::log_density(Infinite, 2, spread, squared).exp()
+        };
+        (centres.iter().map(of).sum::<f64>() / 6.0).ln()
+    };
+    let expected = held_out.chunks_exact(2).map(truth).sum::<f64>() / 600.0;
+
+    let network = NetworkConfig::Mlp(MlpConfig { width: 64, blocks: 2, dropout: 0.0 });
+    let mut config = Config { network, ..Config::default() };
+    config.flow.augmentation = Finite(64.0);
+    config.flow.sigma_min = 0.01;
+    config.train.batch = 256;
+    config.train.steps = 2500;
+    config.train.cooldown = 1200;
+    config.train.lr = 2e-3;
+    config.train.ema = 0.99;
+    let record = Record::resolve(config, &data).unwrap();
+    let device = Device::flex();
+    let mut trainer = Trainer::new(record.clone(), data, None, &device).unwrap();
+    for _ in 0..2500 {
+        trainer.take_step().unwrap();
+    }
+    let held_out: Vec<f32> = held_out.iter().map(|&value| value as f32).collect();
+    let rows = Rows { values: &held_out, labels: &[], whole: false };
+    let how = Measurement {
+        solver: SolverConfig { rtol: 1e-4, atol: 1e-4, ..tight() },
+        probe: None,
+        probes: 1,
+        draws: 1,
+        prior: Prior::Exact,
+        seed: 0,
+        batch: 600,
+    };
+    let measured = measure(&record, &trainer.averaged(), rows, &how, &device, &mut |_| {}).unwrap();
+    let found = measured.summary().mean;
+    assert!((found - expected).abs() < 0.05, "{found} against {expected}");
 }
