@@ -10,7 +10,7 @@ use image::DynamicImage;
 use rayon::prelude::*;
 use serde::Deserialize;
 
-use crate::{DataError, Dataset, Labels, Shape, Values};
+use crate::{DataError, Dataset, Labels, Shape, Values, tiff};
 
 const ENDINGS: [&str; 9] = ["png", "jpg", "jpeg", "bmp", "gif", "tif", "tiff", "webp", "pgm"];
 
@@ -72,6 +72,21 @@ pub(crate) fn assemble<S: Sync>(
         return Err(DataError::empty(path, format!("no image in it ({})", ENDINGS.join(", "))));
     }
     let labels = labels(path, images, dataset_json)?;
+    let is_tiff =
+        |name: &str| name.to_ascii_lowercase().ends_with(".tif") || name.to_ascii_lowercase().ends_with(".tiff");
+    if is_tiff(&images[0].0)
+        && let Some(first) = tiff::float_image(&read(&images[0].1)?)
+    {
+        let others = images[1..].iter().map(|(name, source)| {
+            let image = tiff::float_image(&read(source)?);
+            let problem =
+                || DataError::malformed(path, format!("{name} is no TIFF of floating point values as the first is"));
+            Ok((name.clone(), image.ok_or_else(problem)?))
+        });
+        let all =
+            [Ok((images[0].0.clone(), first))].into_iter().chain(others).collect::<Result<Vec<_>, DataError>>()?;
+        return Ok(Dataset { labels, ..tiff::dataset(path, all)? });
+    }
     let decoded: Vec<DynamicImage> = images
         .par_iter()
         .map(|(name, source)| {

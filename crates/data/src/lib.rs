@@ -15,6 +15,7 @@ pub mod generated;
 pub mod idx;
 pub mod npz;
 mod open;
+mod tiff;
 mod transform;
 pub mod warp;
 

@@ -88,6 +88,8 @@ fn open_file(path: &Path, options: &OpenOptions) -> Result<Dataset, DataError> {
         archive::read_tar(path, &bytes)
     } else if ends_with(".csv") || ends_with(".tsv") {
         csv::read(path, &bytes, options)
+    } else if folder::is_image(name) {
+        folder::assemble(path, &[(name.to_owned(), ())], |()| Ok(bytes.clone()), None)
     } else {
         Err(DataError::UnknownFormat { path: path.display().to_string() })
     }

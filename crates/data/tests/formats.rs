@@ -276,3 +276,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn images_of_floats_keep_their_values() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, shift) in [("a.tif", 0.0_f32), ("b.tif", 5.0)] {
+        let values: Vec<f32> = (0..12).map(|at| at as f32 / 7.0 - 1.0 + shift).collect();
+        let file = std::fs::File::create(folder.path().join(name)).unwrap();
+        let mut encoder = tiff::encoder::TiffEncoder::new(file).unwrap();
+        encoder.write_image::<tiff::encoder::colortype::Gray32Float>(4, 3, &values).unwrap();
+    }
+    let data = pfgm_data::open(folder.path().to_str().unwrap(), &OpenOptions::default()).unwrap();
+    assert_eq!((data.len(), data.shape), (2, Shape::Image { height: 3, width: 4, channels: 1 }));
+    let mut row = vec![0.0; 12];
+    data.read(1, &mut row);
+    assert_eq!(row[3], 3.0 / 7.0 - 1.0 + 5.0);
+    assert_eq!(data.range, (-1.0, 11.0 / 7.0 - 1.0 + 5.0));
+    // One file by itself.
+    let one = pfgm_data::open(folder.path().join("a.tif").to_str().unwrap(), &OpenOptions::default()).unwrap();
+    assert_eq!(one.len(), 1);
+}

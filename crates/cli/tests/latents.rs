@@ -1,0 +1,201 @@
+//! Likelihoods, latents, restoration and anomalies as a person uses them, on a network of a few steps.
+#![allow(missing_docs)]
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+use tempfile::TempDir;
+
+fn pfgm(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_pfgm")).current_dir(folder).args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+fn succeeds(folder: &Path, arguments: &[&str]) -> String {
+    let output = pfgm(folder, arguments);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{arguments:?}: {said}{}", String::from_utf8_lossy(&output.stderr));
+    said
+}
+
+/// One line on standard error, exit code 2.
+fn fails(folder: &Path, arguments: &[&str]) -> String {
+    let output = pfgm(folder, arguments);
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {error}");
+    assert!(error.starts_with("error: ") && error.trim_end().lines().count() == 1, "{arguments:?}: {error}");
+    error
+}
+
+/// A folder with a run `run` that knows classes and a run `plain` that does not.
+fn trained() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, conditional) in [("run", "true"), ("plain", "false")] {
+        let conditional = format!("data.conditional={conditional}");
+        let sets =
+            ["network.width=8", "train.batch=8", "train.warmup=1", "train.cooldown=0", "train.steps=4", &conditional];
+        let sets = sets.iter().flat_map(|set| ["--set", set]);
+        let arguments: Vec<&str> = ["train", "digits", "--out", name].into_iter().chain(sets).collect();
+        succeeds(folder.path(), &arguments);
+    }
+    folder
+}
+
+/// A grey image as a portable graymap.
+fn graymap(path: &Path, side: usize, pixel: impl Fn(usize) -> u8) {
+    let mut bytes = format!("P5 {side} {side} 255\n").into_bytes();
+    bytes.extend((0..side * side).map(pixel));
+    fs::write(path, bytes).unwrap();
+}
+
+fn picture(path: &Path) -> (u32, u32) {
+    let image = image::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    (image.width(), image.height())
+}
+
+#[test]
+fn likelihoods_are_told_with_their_uncertainty_and_can_be_wrong_in_one_line() {
+    let folder = trained();
+    let folder = folder.path();
+    let loose = ["--rtol", "1e-2", "--atol", "1e-2"];
+    let with = |more: &[&str]| -> Vec<String> {
+        let base = ["likelihood", "run", "--data", "digits", "-n", "6"];
+        base.iter().chain(&loose).chain(more).map(ToString::to_string).collect()
+    };
+    let run = |more: &[&str]| succeeds(folder, &with(more).iter().map(String::as_str).collect::<Vec<_>>());
+    let said = run(&["--trace", "rademacher", "--probes", "2", "--csv", "logs.csv", "-o", "likelihood.png"]);
+    assert!(said.contains("nats a row") && said.contains("bits/dim") && said.contains("probes 0."), "{said}");
+    let table = fs::read_to_string(folder.join("logs.csv")).unwrap();
+    assert_eq!(table.lines().count(), 7);
+    picture(&folder.join("likelihood.png"));
+    // The same twice, and exact where a row is short.
+    assert_eq!(
+        run(&["--trace", "rademacher"]).lines().nth(1).unwrap().to_owned(),
+        run(&["--trace", "rademacher"]).lines().nth(1).unwrap()
+    );
+    assert!(run(&[]).contains("probes none (exact)"));
+
+    let refused = |more: &[&str]| fails(folder, &with(more).iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(refused(&["--prior", "released"]).contains("--prior released"));
+    assert!(refused(&["--probes", "0"]).contains("--probes 0"));
+    assert!(refused(&["--trace", "exact", "--probes", "3"]).contains("--probes 3"));
+    assert!(refused(&["--solver", "reverse-sde", "--steps", "5"]).contains("--solver"));
+    let error = fails(folder, &["likelihood", "run", "--data", "heart"]);
+    assert!(error.contains("heart") && error.contains("8x8"), "{error}");
+    // Images of another scale, of another size, with something that is no number, without the classes that the run is told.
+    fs::create_dir(folder.join("images")).unwrap();
+    graymap(&folder.join("images/a.pgm"), 9, |at| at as u8);
+    let error = fails(folder, &["likelihood", "run", "--data", "images"]);
+    assert!(error.contains("9x9") && error.contains("8x8"), "{error}");
+    graymap(&folder.join("images/a.pgm"), 8, |at| 4 * at as u8);
+    let error = fails(folder, &["likelihood", "plain", "--data", "images"]);
+    assert!(error.contains("255") && error.contains("16"), "{error}");
+    let samples = ["sample", "plain", "-n", "3", "--solver", "euler", "--steps", "2", "--npz", "rows.npz"];
+    succeeds(folder, &samples);
+    let error = fails(folder, &["likelihood", "run", "--data", "rows.npz"]);
+    assert!(error.contains("classes"), "{error}");
+}
+
+#[test]
+fn latents_lead_there_and_back() {
+    let folder = trained();
+    let folder = folder.path();
+    let tight = ["--rtol", "1e-5", "--atol", "1e-6"];
+    let said = succeeds(
+        folder,
+        &[&["encode", "run", "--data", "digits", "-n", "5", "-o", "latents.npz"], &tight[..]].concat(),
+    );
+    let off = said.split("off by ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
+    assert!(off.parse::<f64>().unwrap() < 1e-3, "{said}");
+    let said =
+        succeeds(folder, &[&["decode", "run", "--latents", "latents.npz", "-o", "back.npz"], &tight[..]].concat());
+    assert!(said.contains("5 latents"), "{said}");
+
+    let few = ["--solver", "euler", "--steps", "4"];
+    succeeds(
+        folder,
+        &[&["interpolate", "run", "0-1", "7-8", "--pictures", "5", "--animate", "way.gif"], &few[..]].concat(),
+    );
+    let (width, height) = picture(&folder.join("run/interpolation.png"));
+    assert!(width > height, "five across, two down");
+    assert!(fs::read(folder.join("way.gif")).unwrap().starts_with(b"GIF89a"));
+    graymap(&folder.join("a.pgm"), 8, |at| (at % 16) as u8);
+    let error = fails(folder, &["interpolate", "run", "a.pgm", "3"]);
+    assert!(error.contains("a.pgm") && error.contains("255"), "{error}");
+    succeeds(
+        folder,
+        &[&["temperature", "run", "--scale", "0.8,1.2", "--seeds", "0-2", "--class", "4"], &few[..]].concat(),
+    );
+    succeeds(
+        folder,
+        &[&["arithmetic", "run", "--data", "digits", "-n", "60", "--minus", "1", "--plus", "7"], &few[..]].concat(),
+    );
+    for name in ["temperature.png", "arithmetic.png"] {
+        picture(&folder.join("run").join(name));
+    }
+    assert!(fails(folder, &["interpolate", "run", "0-1", "2"]).contains("2 and 1"));
+    assert!(fails(folder, &["interpolate", "run", "0", "nothing.png"]).contains("nothing.png"));
+    assert!(fails(folder, &["interpolate", "run", "0", "1", "--animate", "way.mp4"]).contains("--animate"));
+    assert!(fails(folder, &["temperature", "run", "--scale", "0"]).contains("--scale"));
+    assert!(fails(folder, &["temperature", "run", "--class", "x"]).contains("--class x"));
+    assert!(
+        fails(folder, &["arithmetic", "run", "--data", "digits", "--minus", "1", "--plus", "12"]).contains("--plus 12")
+    );
+    let error = fails(folder, &["encode", "run", "--data", "missing", "-o", "x.npz"]);
+    assert!(error.contains("missing"), "{error}");
+}
+
+#[test]
+fn images_are_restored_and_scored() {
+    let folder = trained();
+    let folder = folder.path();
+    let few = ["--solver", "euler", "--steps", "3"];
+    for sigma in ["0.3", "auto"] {
+        let denoise = ["denoise", "run", "--data", "digits", "-n", "4", "--sigma", sigma, "--npz", "clean.npz"];
+        succeeds(folder, &[&denoise[..], &few[..]].concat());
+    }
+    succeeds(folder, &["denoise", "run", "--data", "digits", "-n", "4", "--sigma", "0.3", "--one-step"]);
+    picture(&folder.join("run/denoised.png"));
+    assert!(fails(folder, &["denoise", "run", "--data", "digits", "--sigma", "none"]).contains("--sigma none"));
+    assert!(fails(folder, &["denoise", "run", "--data", "digits", "--sigma", "1e9"]).contains("noise levels"));
+
+    graymap(&folder.join("mask.pgm"), 8, |at| if at % 8 < 4 { 255 } else { 0 });
+    let inpaint =
+        ["inpaint", "run", "--data", "digits", "-n", "3", "--fillings", "2", "--steps", "3", "--npz", "filled.npz"];
+    succeeds(folder, &[&inpaint[..], &["--mask", "mask.pgm"]].concat());
+    picture(&folder.join("run/inpainted.png"));
+    graymap(&folder.join("wide.pgm"), 9, |_| 0);
+    let error = fails(folder, &[&inpaint[..], &["--mask", "wide.pgm"]].concat());
+    assert!(error.contains("wide.pgm") && error.contains("8x8"), "{error}");
+    graymap(&folder.join("white.pgm"), 8, |_| 255);
+    assert!(fails(folder, &[&inpaint[..], &["--mask", "white.pgm"]].concat()).contains("nothing is black"));
+
+    // Noise against digits: whatever the run has learned, a table, a picture and areas come out.
+    succeeds(folder, &["sample", "plain", "-n", "6", "--solver", "euler", "--steps", "1", "--npz", "odd.npz"]);
+    let said = succeeds(
+        folder,
+        &[
+            "anomaly",
+            "plain",
+            "--data",
+            "odd.npz",
+            "--usual",
+            "digits",
+            "-n",
+            "6",
+            "--rtol",
+            "1e-2",
+            "--atol",
+            "1e-2",
+            "--csv",
+            "scores.csv",
+        ],
+    );
+    assert!(said.contains("typicality") && said.contains("area under ROC"), "{said}");
+    assert_eq!(fs::read_to_string(folder.join("scores.csv")).unwrap().lines().count(), 13);
+    picture(&folder.join("plain/anomaly.png"));
+    let error = fails(folder, &["anomaly", "plain", "--data", "digits", "--usual", "digits", "--sigma", "1e6"]);
+    assert!(error.contains("--sigma 1000000"), "{error}");
+}
