@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use std::error::Error;
 use pfgm::{
     likelihood::{Density, Prior, Probe, Trace},
     random::{Purpose, stream},
@@ -17,9 +17,9 @@ use pfgm_data::OpenOptions;
 const ROWS: usize = 50;
 const PROBES: usize = 8;
 
-fn main() -> Result<()> {
+fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let (run, data) = (arguments.next().context("a run")?, arguments.next().context("its data")?);
+    let (run, data) = (arguments.next().ok_or("give a run")?, arguments.next().ok_or("give its data")?);
     let device = pfgm::device::open("cpu")?;
     let checkpoint = Checkpoint::read(&checkpoint::find(Path::new(&run))?)?;
     let record = &checkpoint.record;
