@@ -4,7 +4,6 @@
 
 use std::path::Path;
 
-use std::error::Error;
 use pfgm::{
     likelihood::{Density, Prior, Probe, Trace},
     random::{Purpose, stream},
@@ -13,6 +12,7 @@ use pfgm::{
     weights,
 };
 use pfgm_data::OpenOptions;
+use std::error::Error;
 
 const ROWS: usize = 50;
 const PROBES: usize = 8;

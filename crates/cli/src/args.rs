@@ -389,7 +389,7 @@ pub struct DecodeArgs {
     /// The folder of a run, or a checkpoint file
     pub run: PathBuf,
 
-    /// Array `x` (batch, channels, height, width), the state at the highest noise level, and `labels` if any
+    /// Array `x` (batch, channels, height, width; of tables batch, columns), the state at the highest noise level, and `labels` if any
     #[arg(long, value_name = "FILE.npz")]
     pub latents: PathBuf,
 

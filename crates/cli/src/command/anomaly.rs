@@ -41,6 +41,8 @@ pub fn run(args: &AnomalyArgs) -> Result<()> {
     free.data.classes.clear();
     let usual = Given::of(&usual, &args.usual, args.rows.count, &free)?;
     let asked = Given::of(&asked, &args.rows.data, args.rows.count, &free)?;
+    // Both are measured alike.
+    let asked = Given { whole: usual.whole, ..asked };
     if usual.count() < 2 {
         bail!("{}: give at least 2 rows of what is usual", args.usual);
     }

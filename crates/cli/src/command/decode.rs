@@ -13,7 +13,7 @@ use pfgm_data::npz::{Column, Named, write_npz};
 use crate::{
     args::{ArithmeticName, DecodeArgs},
     command::{
-        points::{Points, channels_first, image_size, read},
+        points::{Points, array_shape, channels_first, layout, read},
         sample::Model,
     },
     output::{self, line, shown},
@@ -23,8 +23,8 @@ use crate::{
 pub fn run(args: &DecodeArgs) -> Result<()> {
     let model = Model::load(&args.run, &args.device)?;
     let record = &model.record;
-    let size @ [channels, height, width] = image_size(record)?;
-    let points = Points::find(&args.latents, &read(&args.latents)?, size, record.data.classes.len())?;
+    let [channels, height, width] = layout(record);
+    let points = Points::find(&args.latents, &read(&args.latents)?, record)?;
     let solver = solving::solver(&args.solving, record, &args.run)?;
     let mut denoiser = record.denoiser(&model.network, points.labels, 1.0, points.rows, &model.device);
     let mut x = points.x;
@@ -41,8 +41,8 @@ pub fn run(args: &DecodeArgs) -> Result<()> {
         ArithmeticName::Reference => released(&flow, &solver, record.range(), height * width, &mut x)?,
     }
     let nfe = counted.rows() as f32 / points.rows as f32;
-    let shape = [points.rows, channels, height, width];
-    let images = channels_first(&mut x.into_iter(), shape);
+    let images = channels_first(&mut x.into_iter(), [points.rows, channels, height, width]);
+    let shape = array_shape(record, points.rows);
     let named = [
         Named { name: "x", shape: &shape, values: Column::Floats(&images) },
         Named { name: "nfe", shape: &[1], values: Column::Floats(&[nfe]) },

@@ -23,7 +23,7 @@ use crate::{
     },
     command::{
         likelihood::way_up,
-        points::channels_first,
+        points::{array_shape, channels_first, layout},
         rows::{Given, class, in_units},
         sample::Model,
     },
@@ -84,13 +84,9 @@ pub fn encode(args: &EncodeArgs) -> Result<()> {
     let mut x = points.clone();
     let up = carry(&model, &solver, Way::Up, &given.labels, args.run.batch, &mut x)?;
     let count = given.count();
-    let (shape, values) = match record.data.shape {
-        Shape::Image { height, width, channels } => {
-            let shape = [count, channels, height, width];
-            (shape.to_vec(), channels_first(&mut x.iter().copied(), shape))
-        }
-        Shape::Vector { len } => (vec![count, len], x.iter().map(|&value| value as f32).collect()),
-    };
+    let [channels, height, width] = layout(record);
+    let values = channels_first(&mut x.iter().copied(), [count, channels, height, width]);
+    let shape = array_shape(record, count);
     let labels: Vec<i64> = given.labels.iter().flatten().map(|&class| i64::from(class)).collect();
     let label_shape = [labels.len()];
     let mut arrays = vec![Named { name: "x", shape: &shape, values: Column::Floats(&values) }];

@@ -15,11 +15,19 @@ pub fn read(path: &Path) -> Result<BTreeMap<String, Floats>> {
     Ok(read_arrays(path, &bytes)?)
 }
 
-/// Channels, height and width of a run's images.
-pub fn image_size(record: &Record) -> Result<[usize; 3]> {
+/// Channels, height and width of a run's rows; a vector is one pixel.
+pub fn layout(record: &Record) -> [usize; 3] {
     match record.data.shape {
-        Shape::Image { height, width, channels } => Ok([channels, height, width]),
-        shape => bail!("the run's rows are {shape}; only images can be given as arrays"),
+        Shape::Image { height, width, channels } => [channels, height, width],
+        Shape::Vector { len } => [len, 1, 1],
+    }
+}
+
+/// The shape of an array of so many of a run's rows.
+pub fn array_shape(record: &Record, rows: usize) -> Vec<usize> {
+    match record.data.shape {
+        Shape::Image { height, width, channels } => vec![rows, channels, height, width],
+        Shape::Vector { len } => vec![rows, len],
     }
 }
 
@@ -33,17 +41,17 @@ pub struct Points {
 
 impl Points {
     /// The arrays `x`, and `labels` if there are any.
-    pub fn find(
-        path: &Path,
-        arrays: &BTreeMap<String, Floats>,
-        [channels, height, width]: [usize; 3],
-        classes: usize,
-    ) -> Result<Self> {
+    pub fn find(path: &Path, arrays: &BTreeMap<String, Floats>, record: &Record) -> Result<Self> {
+        let ([channels, height, width], classes) = (layout(record), record.data.classes.len());
         let path = path.display();
         let Some(x) = arrays.get("x") else { bail!("{path}: no array `x`") };
         let rows = x.shape.first().copied().unwrap_or(0);
-        if x.shape != [rows, channels, height, width] || rows == 0 {
-            bail!("{path}: `x` is {:?}; the run wants [batch, {channels}, {height}, {width}]", x.shape);
+        if x.shape != array_shape(record, rows) || rows == 0 {
+            bail!(
+                "{path}: `x` is {:?}; the run wants {:?}, for any number of rows",
+                x.shape,
+                array_shape(record, rows)
+            );
         }
         let labels = match arrays.get("labels") {
             None => vec![None; rows],

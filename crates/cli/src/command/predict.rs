@@ -12,7 +12,7 @@ use pfgm_data::npz::{Column, Named, write_npz};
 use crate::{
     args::PredictArgs,
     command::{
-        points::{Points, channels_first, image_size, read},
+        points::{Points, array_shape, channels_first, layout, read},
         sample::Model,
     },
     output::{self, line, shown},
@@ -22,8 +22,8 @@ pub fn run(args: &PredictArgs) -> Result<()> {
     let model = Model::load(&args.run, &args.device)?;
     let record = &model.record;
     let arrays = read(&args.at)?;
-    let size @ [channels, height, width] = image_size(record)?;
-    let points = Points::find(&args.at, &arrays, size, record.data.classes.len())?;
+    let [channels, height, width] = layout(record);
+    let points = Points::find(&args.at, &arrays, record)?;
     let Some((name, level)) = ["z", "sigma", "t"].iter().find_map(|name| arrays.get_key_value(*name)) else {
         bail!("{}: no noise level; give `z`, `sigma` or `t`, one number for each image", args.at.display());
     };
@@ -51,20 +51,20 @@ pub fn run(args: &PredictArgs) -> Result<()> {
     let item: Vec<usize> = (0..rows).collect();
     denoiser.denoise(&Query { x: &x, sigma: &sigma, item: &item }, &mut yhat);
     let raw = denoiser.raw(&x, &factors, &points.labels);
-    let image = [rows, channels, height, width];
+    let (image, shape) = ([rows, channels, height, width], array_shape(record, rows));
     let planes = |values: &mut dyn Iterator<Item = f64>| channels_first(values, image);
-    let mut out: Vec<(&str, Vec<usize>, Vec<f32>)> = vec![("yhat", image.to_vec(), planes(&mut yhat.iter().copied()))];
+    let mut out: Vec<(&str, Vec<usize>, Vec<f32>)> = vec![("yhat", shape.clone(), planes(&mut yhat.iter().copied()))];
     match parametrisation.output {
         Output::Edm => {}
         Output::Field { .. } => {
             let mut field = raw.chunks_exact(dim + 1).flat_map(|row| &row[..dim]).map(|&value| f64::from(value));
-            out.push(("field_x", image.to_vec(), planes(&mut field)));
+            out.push(("field_x", shape.clone(), planes(&mut field)));
             out.push(("field_z", vec![rows], raw.chunks_exact(dim + 1).map(|row| row[dim]).collect()));
         }
         Output::Ve { .. } | Output::Vp { .. } | Output::SubVp { .. } => {
             // The score in the network's own space, where everything is `mean` times as large.
             let score = |at: usize| (yhat[at] - x[at]) / (sigma[at / dim].powi(2) * mean(at / dim));
-            out.push(("score", image.to_vec(), planes(&mut (0..x.len()).map(score))));
+            out.push(("score", shape.clone(), planes(&mut (0..x.len()).map(score))));
         }
     }
     let named: Vec<_> =
