@@ -78,6 +78,8 @@ pub struct Choice {
     /// The entry of the file that it is of.
     pub entry: usize,
     pub solver: SolverConfig,
+    /// The names of the runs that it is for; all when there is none.
+    pub runs: Vec<String>,
     /// What the file says of it but the method and the steps: keys and values.
     pub settings: Vec<(String, String)>,
 }
@@ -96,6 +98,13 @@ fn batch() -> usize {
 
 fn device() -> String {
     "cpu".into()
+}
+
+impl Choice {
+    /// Whether it is for a run.
+    pub fn is_for(&self, run: &str) -> bool {
+        self.runs.is_empty() || self.runs.iter().any(|name| name == run)
+    }
 }
 
 /// Keys that only say how long a solver computes.
@@ -179,14 +188,30 @@ impl File {
             if let Some(noise) = &self.noise {
                 table.entry("noise").or_insert_with(|| noise.clone());
             }
+            let runs = self.runs_of(table.remove("runs")).with_context(|| format!("solver[{entry}].runs"))?;
             for table in expand(&table).with_context(|| format!("solver[{entry}]"))? {
-                choices.push(choice(entry, table).with_context(|| format!("solver[{entry}]"))?);
+                choices.push(choice(entry, runs.clone(), table).with_context(|| format!("solver[{entry}]"))?);
                 if choices.len() > MOST {
                     bail!("solver: more than {MOST} of them; leave some values away");
                 }
             }
         }
         Ok(choices)
+    }
+
+    /// The names of runs that a solver is for.
+    fn runs_of(&self, value: Option<Value>) -> Result<Vec<String>> {
+        let Some(value) = value else { return Ok(Vec::new()) };
+        let known: Vec<String> = self.run.iter().map(Run::name).collect();
+        let named = axis(&value);
+        if named.is_empty() {
+            bail!("name at least one run, or leave it away");
+        }
+        let name = |value: &Value| match value.as_str() {
+            Some(name) if known.iter().any(|known| known == name) => Ok(name.to_owned()),
+            _ => bail!("{value}: is no run's name; there are {}", known.join(", ")),
+        };
+        named.iter().map(name).collect()
     }
 }
 
@@ -228,7 +253,7 @@ fn expand(table: &Table) -> Result<Vec<Table>> {
     Ok(tables)
 }
 
-fn choice(entry: usize, table: Table) -> Result<Choice> {
+fn choice(entry: usize, runs: Vec<String>, table: Table) -> Result<Choice> {
     if !table.contains_key("method") {
         bail!("method: there is none; say which solver it is, as in method = \"heun\"");
     }
@@ -244,7 +269,7 @@ fn choice(entry: usize, table: Table) -> Result<Choice> {
     if stepless {
         solver.steps = solver.method.usual_steps();
     }
-    Ok(Choice { entry, solver, settings })
+    Ok(Choice { entry, solver, runs, settings })
 }
 
 #[cfg(test)]
@@ -286,6 +311,7 @@ mod tests {
             (format!("{run}{solver}setps = 5"), &["solver[0]", "setps", "steps"]),
             (format!("{run}{solver}steps = []"), &["solver[0]", "steps = []"]),
             (format!("{run}[[solver]]\nsteps = 5"), &["solver[0]", "method"]),
+            (format!("{run}{solver}runs = [\"q\"]"), &["solver[0].runs", "q", "there are r"]),
             (format!("reference = \"a\"\nreference_statistics = \"b\"\n{run}{solver}"), &["reference_statistics"]),
         ] {
             let all = |file: File| -> Result<()> {

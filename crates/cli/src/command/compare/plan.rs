@@ -160,7 +160,7 @@ impl Plan {
         let mut cells = Vec::new();
         for (run, known) in runs.iter().enumerate() {
             for &bits in &bits[run] {
-                for choice in &choices {
+                for choice in choices.iter().filter(|choice| choice.is_for(&known.name)) {
                     let solver = solver(choice, known)?;
                     let key = json!({
                         "program": env!("CARGO_PKG_VERSION"),
