@@ -80,6 +80,8 @@ pub struct Choice {
     pub solver: SolverConfig,
     /// The names of the runs that it is for; all when there is none.
     pub runs: Vec<String>,
+    /// The bits that weights are rounded to, where they are not the run's.
+    pub bits: Option<Vec<u32>>,
     /// What the file says of it but the method and the steps: keys and values.
     pub settings: Vec<(String, String)>,
 }
@@ -162,22 +164,13 @@ impl File {
         Ok(name.into())
     }
 
-    /// The bits that a run's weights are rounded to, one after another.
+    /// The bits that a run's weights are rounded to, one after another, where a solver does not say its own.
     pub fn bits(&self, run: usize) -> Result<Vec<u32>> {
-        let (key, value) = match (&self.run[run].bits, &self.bits) {
-            (Some(own), _) => (format!("run[{run}].bits"), own),
-            (None, Some(all)) => ("bits".into(), all),
-            (None, None) => return Ok(vec![ALL_BITS]),
-        };
-        axis(value)
-            .iter()
-            .map(|value| match value.as_integer().and_then(|bits| u32::try_from(bits).ok()) {
-                Some(bits) if (1..=MOST_BITS).contains(&bits) || bits == ALL_BITS => Ok(bits),
-                _ => {
-                    bail!("{key} = {value}: give a number from 1 to {MOST_BITS}, or {ALL_BITS} for weights as they are")
-                }
-            })
-            .collect()
+        match (&self.run[run].bits, &self.bits) {
+            (Some(own), _) => bits_of(own).with_context(|| format!("run[{run}].bits")),
+            (None, Some(all)) => bits_of(all).context("bits"),
+            (None, None) => Ok(vec![ALL_BITS]),
+        }
     }
 
     /// Every solver with every value of its lists.
@@ -189,8 +182,14 @@ impl File {
                 table.entry("noise").or_insert_with(|| noise.clone());
             }
             let runs = self.runs_of(table.remove("runs")).with_context(|| format!("solver[{entry}].runs"))?;
+            let bits = table.remove("bits").as_ref().map(bits_of).transpose();
+            let bits = bits.with_context(|| format!("solver[{entry}].bits"))?;
             for table in expand(&table).with_context(|| format!("solver[{entry}]"))? {
-                choices.push(choice(entry, runs.clone(), table).with_context(|| format!("solver[{entry}]"))?);
+                choices.push(Choice {
+                    runs: runs.clone(),
+                    bits: bits.clone(),
+                    ..choice(entry, table).with_context(|| format!("solver[{entry}]"))?
+                });
                 if choices.len() > MOST {
                     bail!("solver: more than {MOST} of them; leave some values away");
                 }
@@ -213,6 +212,19 @@ impl File {
         };
         named.iter().map(name).collect()
     }
+}
+
+/// Bits as the file says them.
+fn bits_of(value: &Value) -> Result<Vec<u32>> {
+    let number = |value: &Value| match value.as_integer().and_then(|bits| u32::try_from(bits).ok()) {
+        Some(bits) if (1..=MOST_BITS).contains(&bits) || bits == ALL_BITS => Ok(bits),
+        _ => bail!("{value}: give a number from 1 to {MOST_BITS}, or {ALL_BITS} for weights as they are"),
+    };
+    let bits = axis(value).iter().map(number).collect::<Result<Vec<_>>>()?;
+    if bits.is_empty() {
+        bail!("[]: give at least one value");
+    }
+    Ok(bits)
 }
 
 /// The values of an axis: those of a list, or the one that there is.
@@ -253,7 +265,7 @@ fn expand(table: &Table) -> Result<Vec<Table>> {
     Ok(tables)
 }
 
-fn choice(entry: usize, runs: Vec<String>, table: Table) -> Result<Choice> {
+fn choice(entry: usize, table: Table) -> Result<Choice> {
     if !table.contains_key("method") {
         bail!("method: there is none; say which solver it is, as in method = \"heun\"");
     }
@@ -269,7 +281,7 @@ fn choice(entry: usize, runs: Vec<String>, table: Table) -> Result<Choice> {
     if stepless {
         solver.steps = solver.method.usual_steps();
     }
-    Ok(Choice { entry, solver, runs, settings })
+    Ok(Choice { entry, solver, runs: Vec::new(), bits: None, settings })
 }
 
 #[cfg(test)]
@@ -307,7 +319,7 @@ mod tests {
             (format!("features = \"pixel\"\n{run}{solver}"), &["features = pixel", "pixels"]),
             (format!("{run}pth = 1\n{solver}"), &["run[0]", "pth", "path"]),
             (format!("{run}{run}{solver}"), &["run[1].name", "r"]),
-            (format!("bits = 40\n{run}{solver}"), &["bits = 40", "24"]),
+            (format!("bits = 40\n{run}{solver}"), &["bits", "40", "24"]),
             (format!("{run}{solver}setps = 5"), &["solver[0]", "setps", "steps"]),
             (format!("{run}{solver}steps = []"), &["solver[0]", "steps = []"]),
             (format!("{run}[[solver]]\nsteps = 5"), &["solver[0]", "method"]),

@@ -1,6 +1,10 @@
 //! From the file to cells that can be computed: the one place where it can be wrong.
 
-use std::path::{Path, PathBuf};
+use std::{
+    cmp::Reverse,
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, bail};
 use pfgm::{
@@ -116,7 +120,7 @@ impl Plan {
         let (file, text) = File::read(path)?;
         let extractor = file.extractor()?;
         let choices = file.choices()?;
-        let bits = (0..file.run.len()).map(|run| file.bits(run)).collect::<Result<Vec<_>>>()?;
+        let bits_of_runs = (0..file.run.len()).map(|run| file.bits(run)).collect::<Result<Vec<_>>>()?;
         // All paths before the first run is opened, which takes a while.
         for (index, run) in file.run.iter().enumerate() {
             if !run.path.exists() {
@@ -157,26 +161,33 @@ impl Plan {
         let features = Features::open(extractor, file.weights.as_deref()).context("features")?;
         features.dim(shape).context("features")?;
         let weights = file.weights.as_deref().map(fingerprint::of_file).transpose()?;
-        let mut cells = Vec::new();
+        let (mut cells, mut known_cells) = (Vec::new(), HashSet::new());
         for (run, known) in runs.iter().enumerate() {
-            for &bits in &bits[run] {
-                for choice in choices.iter().filter(|choice| choice.is_for(&known.name)) {
-                    let solver = solver(choice, known)?;
-                    let key = json!({
-                        "program": env!("CARGO_PKG_VERSION"),
-                        "run": known.fingerprint,
-                        "guidance": known.guidance,
-                        "bits": bits,
-                        "solver": solver,
-                        "samples": file.samples,
-                        "seed": file.seed,
-                        "batch": file.batch,
-                        "device": file.device,
-                        "features": extractor.name(),
-                        "weights": weights,
-                        "reference": of_reference,
-                        "reference_rows": file.reference_rows,
-                    });
+            let of_run = choices.iter().filter(|choice| choice.is_for(&known.name));
+            let bits_of = |choice: &Choice| choice.bits.clone().unwrap_or_else(|| bits_of_runs[run].clone());
+            let with_bits = of_run.flat_map(|choice| bits_of(choice).into_iter().map(move |bits| (bits, choice)));
+            let mut pairs: Vec<(u32, &Choice)> = with_bits.collect();
+            // Weights are rounded once for all cells that want them so.
+            pairs.sort_by_key(|(bits, _)| Reverse(*bits));
+            for (bits, choice) in pairs {
+                let solver = solver(choice, known)?;
+                let key = json!({
+                    "program": env!("CARGO_PKG_VERSION"),
+                    "run": known.fingerprint,
+                    "guidance": known.guidance,
+                    "bits": bits,
+                    "solver": solver,
+                    "samples": file.samples,
+                    "seed": file.seed,
+                    "batch": file.batch,
+                    "device": file.device,
+                    "features": extractor.name(),
+                    "weights": weights,
+                    "reference": of_reference,
+                    "reference_rows": file.reference_rows,
+                });
+                // What two entries ask for is computed once.
+                if known_cells.insert((run, key.to_string())) {
                     cells.push(Cell { run, bits, choice: Choice { solver, ..choice.clone() }, key });
                 }
             }

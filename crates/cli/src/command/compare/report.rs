@@ -117,8 +117,9 @@ pub fn page(plan: &Plan, found: &[Result<Finished, String>], cells: &Path) -> Re
         escaped(&plan.reference_name()),
         plan.features.extractor().name(),
     );
-    for (title, axis, drawn) in overall(&rows, plan) {
-        figure(&mut page, &drawn, axis, &title)?;
+    let shared = overall(&rows, plan);
+    for (title, axis, drawn) in &shared {
+        figure(&mut page, drawn, axis, title)?;
     }
     for (index, run) in plan.runs.iter().enumerate() {
         let own: Vec<&Row> = rows.iter().filter(|row| row.cell.run == index).collect();
@@ -130,7 +131,10 @@ pub fn page(plan: &Plan, found: &[Result<Finished, String>], cells: &Path) -> Re
             run.record.data.name
         )?;
         let drawn = grouped(own.iter().copied(), |row| row.cell.curve(), |row| row.nfe());
-        figure(&mut page, &drawn, "evaluations of each sample (NFE)", &run.name)?;
+        // Where nothing changes the evaluations, figures of other axes say more.
+        if shared.is_empty() || drawn.iter().any(|curve| curve.dots.len() > 1) {
+            figure(&mut page, &drawn, "evaluations of each sample (NFE)", &run.name)?;
+        }
         if let Some(best) = best(&own) {
             let path = cells.join(format!("{}.png", best.cell.id()));
             let picture = fs::read(&path).with_context(|| format!("{}: cannot be read", path.display()))?;
@@ -169,6 +173,11 @@ fn overall(rows: &[Row], plan: &Plan) -> Vec<(String, &'static str, Vec<Curve>)>
             grouped(rounded, without, |row| f64::from(row.cell.bits)),
         ));
     }
+    // What does not change along an axis is no curve there.
+    figures
+        .iter_mut()
+        .skip(usize::from(plan.runs.len() > 1))
+        .for_each(|(.., drawn)| drawn.retain(|curve| curve.dots.len() > 1));
     figures.retain(|(.., drawn)| (1..=MOST_CURVES).contains(&drawn.len()));
     figures
 }
