@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, fmt::Write, fs, path::Path};
 
 use anyhow::{Context, Result};
+use pfgm::augmentation::Augmentation;
 use pfgm_plot::{Curve, Dot, curves};
 
 use super::{
@@ -148,36 +149,42 @@ pub fn page(plan: &Plan, found: &[Result<Finished, String>], cells: &Path) -> Re
     Ok(page)
 }
 
+/// A title, what is along the axis, and the curves.
+type Figure = (String, &'static str, Vec<Curve>);
+
 /// Figures that all runs share: over the evaluations, and over whatever else changes.
-fn overall(rows: &[Row], plan: &Plan) -> Vec<(String, &'static str, Vec<Curve>)> {
-    let several = |of: &dyn Fn(&Row) -> String| rows.iter().map(of).collect::<BTreeSet<_>>().len() > 1;
+fn overall(rows: &[Row], plan: &Plan) -> Vec<Figure> {
+    let different = |of: &dyn Fn(&Row) -> String| rows.iter().map(of).collect::<BTreeSet<_>>().len();
     let named = |row: &Row, what: String| {
         if plan.runs.len() > 1 { format!("{}: {what}", row.run.name) } else { what }
     };
-    let mut figures = Vec::new();
-    if plan.runs.len() > 1 {
-        let drawn = grouped(rows.iter(), |row| named(row, row.cell.curve()), |row| row.nfe());
-        figures.push(("all runs".to_owned(), "evaluations of each sample (NFE)", drawn));
+    let mut figures: Vec<Figure> = Vec::new();
+    if different(&|row| row.run.record.augmentation().to_string()) == plan.runs.len() {
+        let finite = |row: &&Row| matches!(row.run.record.augmentation(), Augmentation::Finite(_));
+        let d = |row: &Row| match row.run.record.augmentation() {
+            Augmentation::Finite(d) => d,
+            Augmentation::Infinite => f64::INFINITY,
+        };
+        let drawn = grouped(rows.iter().filter(finite), |row| row.cell.title(&[]), d);
+        figures.push(("finite D".to_owned(), "number of extra dimensions D", drawn));
     }
-    if several(&|row| row.cell.choice.solver.noise.to_string()) {
-        let without = |row: &Row| named(row, row.cell.title(&["noise"]));
-        let drawn = grouped(rows.iter(), without, |row| row.cell.choice.solver.noise);
+    if different(&|row| row.cell.choice.solver.noise.to_string()) > 1 {
+        let drawn =
+            grouped(rows.iter(), |row| named(row, row.cell.title(&["noise"])), |row| row.cell.choice.solver.noise);
         figures.push(("noise on the way".to_owned(), "noise of each step, as a share of its level", drawn));
     }
-    if several(&|row| row.cell.bits.to_string()) {
-        let without = |row: &Row| named(row, row.cell.title(&["bits"]));
+    if different(&|row| row.cell.bits.to_string()) > 1 {
         let rounded = rows.iter().filter(|row| row.cell.bits != ALL_BITS);
-        figures.push((
-            "rounded weights".to_owned(),
-            "bits of a weight",
-            grouped(rounded, without, |row| f64::from(row.cell.bits)),
-        ));
+        let drawn = grouped(rounded, |row| named(row, row.cell.title(&["bits"])), |row| f64::from(row.cell.bits));
+        figures.push(("rounded weights".to_owned(), "bits of a weight", drawn));
     }
     // What does not change along an axis is no curve there.
-    figures
-        .iter_mut()
-        .skip(usize::from(plan.runs.len() > 1))
-        .for_each(|(.., drawn)| drawn.retain(|curve| curve.dots.len() > 1));
+    figures.iter_mut().for_each(|(.., drawn)| drawn.retain(|curve| curve.dots.len() > 1));
+    let drawn = grouped(rows.iter(), |row| named(row, row.cell.curve()), |row| row.nfe());
+    // Where nothing changes the evaluations, figures of other axes say more.
+    if plan.runs.len() > 1 && (figures.is_empty() || drawn.iter().any(|curve| curve.dots.len() > 1)) {
+        figures.insert(0, ("all runs".to_owned(), "evaluations of each sample (NFE)", drawn));
+    }
     figures.retain(|(.., drawn)| (1..=MOST_CURVES).contains(&drawn.len()));
     figures
 }
