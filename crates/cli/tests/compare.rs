@@ -144,14 +144,14 @@ fn noise_and_rounded_weights_are_axes() {
     let dir = tempfile::tempdir().unwrap();
     let here = dir.path();
     train(here, "a", "digits", &[]);
-    let file = "samples = 20\nnoise = [0.0, 0.2]\nbits = [3, 32]\n[[run]]\npath = \"a\"\n[[solver]]\n\
+    let file = "samples = 20\nnoise = [0.0, 0.2]\nbits = [3, 6, 32]\n[[run]]\npath = \"a\"\n[[solver]]\n\
         method = [\"heun\", \"euler\"]\nsteps = 3\n[[solver]]\nmethod = \"rk45\"\nrtol = [1e-1, 1e-2]\nnoise = 0.0\n";
     fs::write(here.join("axes.toml"), file).unwrap();
     succeeds(here, &["compare", "axes.toml"]);
     let found = rows(&here.join("runs/compare-axes/results.csv"));
-    assert_eq!(found.len(), 2 * (4 + 2));
+    assert_eq!(found.len(), 3 * (4 + 2));
     let distances: std::collections::BTreeSet<&String> = found.iter().map(|row| &row["fd"]).collect();
-    assert_eq!(distances.len(), 12, "every axis changes something: {found:?}");
+    assert_eq!(distances.len(), 18, "every axis changes something: {found:?}");
     assert!(
         found.iter().any(|row| row["settings"] == "noise 0.2, bits 3" && row["noise"] == "0.2" && row["bits"] == "3")
     );
