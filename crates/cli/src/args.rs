@@ -1,5 +1,6 @@
 //! The command line as it is typed: raw, not yet checked.
 
+pub mod compare;
 pub mod evaluate;
 mod field;
 pub mod latents;
@@ -39,6 +40,10 @@ pub enum Command {
     Field(FieldArgs),
     /// Measure a run's samples, or images, against a reference: FD, KID, inception score, precision, recall, density, coverage
     Evaluate(Box<evaluate::EvaluateArgs>),
+    /// Compare runs, solvers and steps: a table of scores and a page of figures; goes on where it was stopped
+    Compare(compare::CompareArgs),
+    /// Look at how a run behaves
+    Diagnose(compare::DiagnoseCommand),
     /// Say what a data set holds, and show it
     Data(DataCommand),
     /// Say how far PFGM's noise has to reach for a data set, and why

@@ -45,6 +45,8 @@ fn run(cli: Cli) -> Result<()> {
         Command::Sample(args) => command::sample::run(&args),
         Command::Field(args) => command::field::run(&args),
         Command::Evaluate(args) => command::evaluate::run(&args),
+        Command::Compare(args) => command::compare::run(&args),
+        Command::Diagnose(args) => command::diagnose::run(&args.what),
         Command::Data(args) => command::data::run(&args),
         Command::Calibrate(args) => command::calibrate::run(&args),
         Command::Import(args) => command::import::run(&args),

@@ -109,7 +109,7 @@ fn set_key(table: &mut Table, path: &str, value: Value) -> Result<()> {
 }
 
 /// A configuration's error in one line, with the nearest right name for a wrong one.
-fn explain(error: serde_path_to_error::Error<toml::de::Error>) -> anyhow::Error {
+pub fn explain(error: serde_path_to_error::Error<toml::de::Error>) -> anyhow::Error {
     let path = error.path().to_string();
     let message = error.inner().message().trim().to_owned();
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
@@ -124,7 +124,7 @@ fn explain(error: serde_path_to_error::Error<toml::de::Error>) -> anyhow::Error 
     anyhow::anyhow!("{place}{message}{hint}")
 }
 
-fn one_line(file: &str, error: &toml::de::Error) -> anyhow::Error {
+pub fn one_line(file: &str, error: &toml::de::Error) -> anyhow::Error {
     anyhow::anyhow!("{file}: {}", error.to_string().split('\n').map(str::trim).collect::<Vec<_>>().join(" "))
 }
 

@@ -63,6 +63,7 @@ pub fn changed(args: &SolverArgs, kept: &SolverConfig, solved: Solved) -> Result
         churn_min: args.churn_min.unwrap_or(base.churn_min),
         churn_max: args.churn_max.or(base.churn_max),
         churn_noise: args.churn_noise.unwrap_or(base.churn_noise),
+        noise: base.noise,
         process: args.process.map(|name| process(name, solved.output)).or(base.process),
         corrector: args.corrector.map_or(base.corrector, Into::into),
         corrector_steps: args.corrector_steps.unwrap_or(base.corrector_steps),
@@ -70,14 +71,22 @@ pub fn changed(args: &SolverArgs, kept: &SolverConfig, solved: Solved) -> Result
     }
     .for_output(solved.output);
     check(&solver, solved.augmentation)?;
-    if solver.schedule == Some(ScheduleName::Gits) && solver.levels.is_empty() {
-        let Some(run) = solved.run else {
-            bail!("--schedule gits: schedules are found for runs; name another one");
-        };
-        solver.levels = Found::read(run, &solver)?.levels;
+    if find_levels(&mut solver, solved.run).context("--schedule gits")? {
         check(&solver, solved.augmentation)?;
     }
     Ok(solver)
+}
+
+/// Takes the levels that `pfgm schedule` found, where they are wanted; says whether they were.
+pub fn find_levels(solver: &mut SolverConfig, run: Option<&Path>) -> Result<bool> {
+    let wanted = solver.schedule == Some(ScheduleName::Gits) && solver.levels.is_empty();
+    if wanted {
+        let Some(run) = run else {
+            bail!("schedules are found for runs; name another one");
+        };
+        solver.levels = Found::read(run, solver)?.levels;
+    }
+    Ok(wanted)
 }
 
 /// Checks a solver as the flags that it is made of.
@@ -151,7 +160,7 @@ impl Found {
         let shown = path.display();
         if !path.is_file() {
             bail!(
-                "--schedule gits: there is no {shown}; find it with `pfgm schedule {} --steps {steps} --solver {}`",
+                "there is no {shown}; find it with `pfgm schedule {} --steps {steps} --solver {}`",
                 run.display(),
                 solver.method.word()
             );

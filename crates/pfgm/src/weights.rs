@@ -148,3 +148,71 @@ pub fn assign(network: Network, weights: &HashMap<String, Weight>) -> Result<Net
         None => Ok(network),
     }
 }
+
+/// Bits at the most that [`quantise`] rounds to: single precision has no more in a mantissa.
+pub const MOST_BITS: u32 = 24;
+
+/// Rounds every value of each weight to one of 2^bits equally spaced ones, which reach from the weight's smallest value to its largest
+/// and have zero among them (uniform quantisation after training, each tensor by itself).
+///
+/// # Panics
+/// Unless there are from 1 to [`MOST_BITS`] bits.
+pub fn quantise(weights: &mut [Weight], bits: u32) {
+    assert!((1..=MOST_BITS).contains(&bits), "from 1 to {MOST_BITS} bits");
+    let most = f64::from((1_u32 << bits) - 1);
+    for weight in weights {
+        let values = || weight.values.iter().map(|&value| f64::from(value));
+        let (low, high) = values().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
+        let step = (high - low) / most;
+        // Of a single value there is nothing to round.
+        if !(step > 0.0 && step.is_finite()) {
+            continue;
+        }
+        let first = (low / step).round();
+        for value in &mut weight.values {
+            let level = (f64::from(*value) / step).round().clamp(first, first + most);
+            *value = (level * step) as f32;
+        }
+    }
+}
+
+/// A network whose weights are rounded to so many bits, as [`quantise`] does.
+///
+/// # Panics
+/// As [`quantise`].
+pub fn quantised(network: Network, bits: u32) -> Network {
+    let mut weights = collect(&network);
+    quantise(&mut weights, bits);
+    let by_name = weights.into_iter().map(|weight| (weight.name.clone(), weight)).collect();
+    assign(network, &by_name).expect("they are the network's own")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_bits_leave_few_values() {
+        let of = |values: &[f32]| Weight { name: "w".into(), shape: vec![values.len()], values: values.to_vec() };
+        let ramp: Vec<f32> = (0..=1000).map(|i| 0.003 * i as f32 - 1.0).collect();
+        for bits in [1, 3, 5, 8] {
+            let mut weights = [of(&ramp), of(&[0.7; 4]), of(&[0.0, 0.0])];
+            quantise(&mut weights, bits);
+            let step = 3.0 / f64::from((1_u32 << bits) - 1);
+            let mut found = weights[0].values.clone();
+            let far = found.iter().zip(&ramp).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            // Half a step, and at the ends what zero among the values takes of it.
+            assert!(f64::from(far) <= step * 1.0001, "{bits}: {far}");
+            let inner = found.iter().zip(&ramp).filter(|(_, b)| b.abs() < 0.4).map(|(a, b)| (a - b).abs());
+            assert!(f64::from(inner.fold(0.0, f32::max)) <= 0.5001 * step, "{bits}");
+            found.dedup();
+            assert_eq!(found.len(), 1 << bits);
+            assert!(found.contains(&0.0), "zero is kept");
+            assert_eq!(weights[1], of(&[0.7; 4]));
+            assert_eq!(weights[2], of(&[0.0, 0.0]));
+        }
+        let mut weights = [of(&ramp)];
+        quantise(&mut weights, MOST_BITS);
+        assert!(weights[0].values.iter().zip(&ramp).all(|(a, b)| (a - b).abs() < 1e-6));
+    }
+}

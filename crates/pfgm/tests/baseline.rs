@@ -8,7 +8,7 @@ use pfgm::{
     flow::{Denoiser, Flow, Query},
     precondition::Output,
     random::{Purpose, stream},
-    solver::{Churn, Corrector, Method, Schedule, SolverConfig, heun_with_churn, sample},
+    solver::{Churn, Corrector, Method, Schedule, SolverConfig, encode, heun_with_churn, sample, sample_seeded},
 };
 use pfgm_metrics::kolmogorov_smirnov;
 use statrs::function::erf::erfc;
@@ -202,4 +202,54 @@ fn the_reverse_sde_is_refused_for_finite_dimensions() {
     // A chain of few steps would take more than all of the data in one.
     let few = SolverConfig { method: Method::ReverseSde, steps: 20, ..config };
     assert_eq!(few.check(Infinite).unwrap_err().0, "steps");
+}
+
+#[test]
+fn noise_on_the_way_widens_by_as_much_as_it_should() {
+    let (dim, range, steps, share) = (40, (0.01, 20.0), 12, 0.3);
+    let denoiser = Gaussian(dim);
+    let flow = Flow { denoiser: &denoiser, augmentation: Infinite };
+    let seeds: Vec<u64> = (0..1500).collect();
+    let config = SolverConfig { method: Method::Euler, steps, noise: share, ..SolverConfig::default() };
+    config.check(Finite(3.0)).unwrap();
+    let latents: Vec<f64> =
+        seeds.iter().flat_map(|&seed| flow.latent(range.1, &mut stream(seed, Purpose::Latent, 0, 0))).collect();
+    let mut x = latents.clone();
+    sample_seeded(&flow, &config, range, &seeds, &mut x).unwrap();
+    // Each step adds its noise, then maps what is left of the mean by a factor of its own.
+    let (mut mean, mut variance) = (-MEAN, range.1 * range.1);
+    for pair in Schedule::LogUniform.grid(range.1, range.0, steps).windows(2) {
+        let kept = VARIANCE / (VARIANCE + pair[0] * pair[0]);
+        let factor = kept + pair[1] / pair[0] * (1.0 - kept);
+        mean *= factor;
+        variance = factor * factor * (variance + (share * pair[0]).powi(2));
+    }
+    let count = x.len() as f64;
+    let found = x.iter().sum::<f64>() / count;
+    let spread = x.iter().map(|x| (x - found).powi(2)).sum::<f64>() / count;
+    assert!((found - MEAN - mean).abs() < 5.0 * (variance / count).sqrt(), "{found} {mean}");
+    assert!((spread / variance - 1.0).abs() < 5.0 * (2.0 / count).sqrt(), "{spread} {variance}");
+    // A sample depends on its own seed; without noise it is the method itself.
+    let mut one = latents[7 * dim..8 * dim].to_vec();
+    sample_seeded(&flow, &config, range, &seeds[7..8], &mut one).unwrap();
+    assert_eq!(one, x[7 * dim..8 * dim]);
+    for method in [Method::Heun, Method::ImprovedEuler, Method::Euler] {
+        let at = |noise: f64| {
+            let mut x = latents[..3 * dim].to_vec();
+            let config = SolverConfig { method, steps, noise, ..SolverConfig::default() };
+            sample_seeded(&flow, &config, range, &seeds[..3], &mut x).unwrap();
+            x
+        };
+        let far = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(far(&at(0.0), &at(1e-9)) < 1e-6 && far(&at(0.0), &at(0.1)) > 1e-3, "{method:?}");
+    }
+    for wrong in [
+        SolverConfig { method: Method::UniPc2, ..config.clone() },
+        SolverConfig { method: Method::Rk45, ..config.clone() },
+        SolverConfig { method: Method::Heun, churn: 4.0, ..config.clone() },
+        SolverConfig { noise: -0.1, ..config.clone() },
+    ] {
+        assert_eq!(wrong.check(Infinite).unwrap_err().0, "noise");
+    }
+    assert!(encode(&flow, &config, range, &mut latents.clone()).is_err(), "noise leads down only");
 }

@@ -28,6 +28,18 @@ pub const GREEN: Colour = opaque([0, 136, 104]);
 /// A fourth.
 pub const PURPLE: Colour = opaque([150, 86, 140]);
 
+/// The colours of series, however many.
+pub const SERIES: [Colour; 8] = [
+    BLUE,
+    RED,
+    GREEN,
+    PURPLE,
+    opaque([214, 146, 0]),
+    opaque([60, 160, 215]),
+    opaque([92, 72, 40]),
+    opaque([120, 124, 132]),
+];
+
 /// From nothing (white) to much (dark blue).
 const DENSITY: [[u8; 3]; 6] =
     [[255, 255, 255], [222, 235, 245], [158, 202, 225], [74, 144, 196], [20, 88, 158], [8, 40, 96]];

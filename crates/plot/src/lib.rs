@@ -1,12 +1,13 @@
 //! Arrays in, pictures out.
 //!
-//! Grids of images and charts of points and columns ([`grid`], [`scatter`], [`histograms`]); and, for field lines and what
+//! Grids of images, charts of points and columns, curves with error bars ([`grid`], [`scatter`], [`histograms`], [`curves`]); and, for field lines and what
 //! belongs to them, a [`Canvas`] with [`Panel`]s (axes in the plane) and [`Space`]s (views from the side), as PNG or, frame by
 //! frame, as an animation ([`animate`]).
 
 mod canvas;
 mod chart;
 pub mod colour;
+mod curves;
 mod grid;
 mod indexed;
 mod panel;
@@ -15,6 +16,7 @@ mod space;
 pub use canvas::{Anchor, Area, Canvas, Place};
 pub use chart::{Series, histograms, scatter};
 pub use colour::Colour;
+pub use curves::{Curve, Dot, curves};
 pub use grid::{Picture, animated_grid, grid};
 pub use indexed::{Animation, animate};
 pub use panel::{Axis, Mark, Panel, heading};

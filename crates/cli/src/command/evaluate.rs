@@ -1,37 +1,33 @@
 //! `pfgm evaluate`
 
-use std::{io::Cursor, path::Path, sync::Mutex};
+use std::{io::Cursor, path::Path};
 
 use anyhow::{Context, Result, bail};
-use indicatif::{ProgressBar, ProgressStyle};
 use pfgm::{
     config::check_guidance,
     evaluate::{EvaluateError, Reference, Report, Scaling, choose, evaluate, extract},
     features::{Extracted, Features},
     model::Record,
-    sample::{SampleRequest, sample},
     solver::SolverConfig,
 };
 use pfgm_data::{
     Dataset, Shape,
     npz::{Column, Named, write_npz},
 };
-use pfgm_metrics::Share;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
-    args::{DataArgs, evaluate::EvaluateArgs},
-    command::sample::{Model, class_in_turn},
+    args::evaluate::EvaluateArgs,
+    command::{
+        measure::{self, Drawing, Drawn, Origin, Progress, WIDE, as_json},
+        sample::Model,
+    },
     output::{self, line, shown},
     resolve, solving,
 };
 
 /// Samples that are drawn where nobody says how many.
 const SAMPLES: usize = 10_000;
-/// Samples that are in memory at once.
-const CHUNK: usize = 1024;
-/// Standard errors on either side of an interval of 95 %.
-const WIDE: f64 = 1.96;
 
 pub fn run(args: &EvaluateArgs) -> Result<()> {
     if args.count == Some(0) || args.batch == 0 || args.reference_rows == Some(0) {
@@ -41,18 +37,9 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     let features = Features::open(args.features.into(), args.weights.as_deref())?;
     let dataset = reference_data(args, measured.as_ref())?;
     let progress = Progress::new();
-    let (scaling, shape) = match (&dataset, &measured) {
-        (Some(dataset), _) => (Scaling::of(dataset), dataset.shape),
-        (None, Some(measured)) if matches!(measured.shape(), Shape::Image { .. }) => {
-            (Scaling::images(measured.range()), measured.shape())
-        }
-        (None, Some(measured)) => {
-            bail!(
-                "--reference-statistics: the rows are {}, whose scale it does not tell; give --data",
-                measured.shape()
-            )
-        }
-        (None, None) => bail!("nothing to measure; name a run or images, or --data and --save-statistics"),
+    let own = measured.as_ref().map(|measured| (measured.shape(), measured.range()));
+    let Some((scaling, shape)) = measure::scaling(dataset.as_ref(), own)? else {
+        bail!("nothing to measure; name a run or images, or --data and --save-statistics");
     };
     if let Some(measured) = &measured
         && measured.shape() != shape
@@ -67,9 +54,8 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     let reference = match (&args.reference_statistics, &dataset) {
         (Some(path), _) => Reference::read(path, dim)?,
         (None, Some(dataset)) => {
-            let rows = choose(dataset.len(), args.reference_rows.unwrap_or(usize::MAX), args.seed);
-            let mut tell = |done| progress.tell("features of the reference", done, rows.len());
-            Reference::of(extract(&features, dataset, &scaling, &rows, &mut tell)?.features, dim)?
+            let most = args.reference_rows.unwrap_or(usize::MAX);
+            measure::reference(&features, dataset, &scaling, (most, args.seed), &progress)?
         }
         (None, None) => bail!("no reference; give --data or --reference-statistics"),
     };
@@ -181,33 +167,11 @@ fn features_of_run(
     }
     let guidance = args.guidance.unwrap_or(config.sample.guidance);
     check_guidance("--guidance", guidance, config)?;
-    let (mut all, mut evaluations, dim) = (Extracted::default(), 0.0, model.record.dim());
-    for first in (0..count).step_by(CHUNK) {
-        let seeds: Vec<u64> = (first..count.min(first + CHUNK)).map(|at| args.seed.wrapping_add(at as u64)).collect();
-        let chunk = seeds.len();
-        let request = SampleRequest {
-            classes: seeds.iter().map(|&seed| class_in_turn(seed, data.classes.len())).collect(),
-            seeds,
-            solver: solver.clone(),
-            guidance,
-            batch: args.batch,
-            released: None,
-        };
-        // Every sample counts twice: once when it is drawn, once when it was looked at.
-        let tell = |done: usize| progress.tell("samples and their features", 2 * first + done, 2 * count);
-        let samples = sample(&model.record, &model.network, &request, &model.device, &mut |done| tell(done))?;
-        evaluations += samples.nfe * chunk as f64 / count as f64;
-        let mut read = |row: usize, values: &mut [f32]| {
-            values.copy_from_slice(&samples.values[row * dim..(row + 1) * dim]);
-            scaling.apply(values);
-        };
-        let found = features.extract(data.shape, chunk, &mut read, &mut |done| tell(chunk + done))?;
-        all.features.extend(found.features);
-        all.logits.extend(found.logits);
-    }
+    let drawing = Drawing { count, seed: args.seed, solver: &solver, guidance, batch: args.batch, kept: 0 };
+    let Drawn { features: all, nfe, .. } = measure::draw(model, &drawing, (features, scaling), progress)?;
     let last = args.seed.wrapping_add(count as u64 - 1);
     let method = json!(solver.method);
-    let how = format!("{}, {evaluations:.1} evaluations each", method.as_str().unwrap_or_default());
+    let how = format!("{}, {nfe:.1} evaluations each", method.as_str().unwrap_or_default());
     Ok((all, format!("{count} of {path}, seeds {}-{last} ({how})", args.seed)))
 }
 
@@ -226,13 +190,7 @@ fn reference_data(args: &EvaluateArgs, measured: Option<&Measured>) -> Result<Op
     let Some(source) = args.data.as_deref().or(trained_on.map(|data| data.source.as_str())) else {
         bail!("no reference; give --data or --reference-statistics");
     };
-    // Columns as the run has them, unless said otherwise.
-    let columns = trained_on.map(|data| data.columns.clone()).filter(|columns| !columns.is_empty());
-    let table = DataArgs {
-        columns: args.table.columns.clone().or(columns),
-        label: args.table.label.clone().or_else(|| trained_on?.label.clone()),
-    };
-    resolve::dataset(source, &table).map(Some)
+    measure::open_reference(source, &args.table, trained_on).map(Some)
 }
 
 fn reference_name(args: &EvaluateArgs, dataset: Option<&Dataset>) -> String {
@@ -273,40 +231,6 @@ fn save(args: &EvaluateArgs, reference: &Reference, dim: usize) -> Result<()> {
         )?;
     }
     Ok(())
-}
-
-/// One bar after another.
-struct Progress(Mutex<(&'static str, ProgressBar)>);
-
-impl Progress {
-    fn new() -> Self {
-        Self(Mutex::new(("", ProgressBar::hidden())))
-    }
-
-    fn tell(&self, what: &'static str, done: usize, all: usize) {
-        // A bar that another thread holds will be told again.
-        let Ok(mut bar) = self.0.try_lock() else { return };
-        if bar.0 != what {
-            bar.1.finish_and_clear();
-            let style = ProgressStyle::with_template("{msg} {wide_bar} {percent} %  {eta} left").expect("a template");
-            *bar = (what, ProgressBar::new(all as u64).with_style(style).with_message(what));
-        }
-        bar.1.set_position(done as u64);
-    }
-
-    fn finish(&self) {
-        if let Ok(bar) = self.0.lock() {
-            bar.1.finish_and_clear();
-        }
-    }
-}
-
-/// What the numbers are of, in words.
-struct Origin {
-    extractor: &'static str,
-    samples: String,
-    reference: String,
-    rows: Option<usize>,
 }
 
 /// A number with its interval.
@@ -357,48 +281,4 @@ fn print(origin: &Origin, report: &Report) {
     for warning in &report.warnings {
         line(format!("warning: {warning}"));
     }
-}
-
-fn as_json(origin: &Origin, report: &Report) -> Value {
-    let number = |value: f64, standard_error: f64| -> Value {
-        let interval = [value - WIDE * standard_error, value + WIDE * standard_error];
-        json!({ "value": value, "standard_error": standard_error, "interval": interval })
-    };
-    let with = |mut number: Value, more: Value| -> Value {
-        if let (Value::Object(number), Value::Object(more)) = (&mut number, more) {
-            number.extend(more);
-        }
-        number
-    };
-    let share = |share: Share| number(share.value, share.standard_error);
-    let frechet =
-        report.frechet.map(|found| with(number(found.distance, found.standard_error), json!({ "bias": found.bias })));
-    let kid = report.kid.map(|(found, subsets)| {
-        let how = json!({ "spread": found.spread, "subsets": subsets.count, "subset_rows": subsets.rows });
-        with(number(found.mean, found.standard_error), how)
-    });
-    let score = report.inception_score.map(|(found, splits)| {
-        with(number(found.mean, found.standard_error), json!({ "spread": found.spread, "splits": splits }))
-    });
-    let of = |part: fn(&pfgm_metrics::Neighbourhoods) -> Share| {
-        report
-            .neighbourhoods
-            .as_ref()
-            .map(|(found, how)| with(share(part(found)), json!({ "k": how.k, "rows": how.rows })))
-    };
-    json!({
-        "extractor": origin.extractor,
-        "features": report.features,
-        "samples": { "from": origin.samples, "count": report.samples },
-        "reference": { "from": origin.reference, "rows": origin.rows },
-        "seed": report.seed,
-        "frechet_distance": frechet,
-        "kid": kid,
-        "inception_score": score,
-        "precision": of(|found| found.precision),
-        "recall": of(|found| found.recall),
-        "density": of(|found| found.density),
-        "coverage": of(|found| found.coverage),
-        "warnings": report.warnings,
-    })
 }

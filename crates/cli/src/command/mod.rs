@@ -3,8 +3,10 @@
 pub mod anomaly;
 pub mod bench;
 pub mod calibrate;
+pub mod compare;
 pub mod data;
 pub mod decode;
+pub mod diagnose;
 pub mod evaluate;
 pub mod exact;
 pub mod export;
@@ -12,6 +14,7 @@ pub mod field;
 pub mod import;
 pub mod latents;
 pub mod likelihood;
+pub mod measure;
 mod points;
 pub mod predict;
 pub mod presets;

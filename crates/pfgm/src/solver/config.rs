@@ -44,6 +44,9 @@ pub struct SolverConfig {
     pub churn_max: Option<f64>,
     /// `S_noise`: the size of that noise, 1 as the theory has it.
     pub churn_noise: f64,
+    /// Noise that is added before each step of Euler's and Heun's methods, as a share of the noise level; 0 for none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub noise: f64,
     /// The process that a stochastic sampler reverses; VE when it is not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub process: Option<Process>,
@@ -53,6 +56,11 @@ pub struct SolverConfig {
     pub corrector_steps: usize,
     /// Its ratio of signal to noise, which sets its step.
     pub snr: f64,
+}
+
+/// Keys that are not asked for are not written.
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
 }
 
 impl Default for SolverConfig {
@@ -73,6 +81,7 @@ impl Default for SolverConfig {
             churn_min: 0.0,
             churn_max: None,
             churn_noise: 1.0,
+            noise: 0.0,
             process: None,
             corrector: Corrector::None,
             corrector_steps: 1,
@@ -111,7 +120,12 @@ impl SolverConfig {
                 return fail(key, &value, "give a number above 0");
             }
         }
-        let churned = [("churn", self.churn), ("churn_min", self.churn_min), ("churn_noise", self.churn_noise)];
+        let churned = [
+            ("noise", self.noise),
+            ("churn", self.churn),
+            ("churn_min", self.churn_min),
+            ("churn_noise", self.churn_noise),
+        ];
         for (key, value) in churned.into_iter().chain(self.churn_max.map(|value| ("churn_max", value))) {
             if !(value >= 0.0 && value.is_finite()) {
                 return fail(key, &value, "give 0 or a number above it");
@@ -168,6 +182,11 @@ impl SolverConfig {
         }
         if self.churn > 0.0 && method != Method::Heun {
             return fail("churn", &self.churn, "only heun churns; use solver heun, or 0");
+        }
+        if self.noise > 0.0
+            && (!matches!(method, Method::Euler | Method::ImprovedEuler | Method::Heun) || self.churn > 0.0)
+        {
+            return fail("noise", &self.noise, "only euler, improved-euler and heun without churn take it; use 0");
         }
         if self.afs && method == Method::Rk45 {
             return fail("afs", &true, "rk45 takes its first step's length from that evaluation; leave it away");

@@ -1,7 +1,12 @@
 //! Methods with given steps.
 
 use super::velocity;
-use crate::flow::Flow;
+use crate::{
+    augmentation::Augmentation,
+    flow::Flow,
+    kernel,
+    random::{Purpose, stream},
+};
 
 /// Euler's method in sigma along a grid: `x' = yhat + (sigma'/sigma) (x - yhat)`.
 ///
@@ -37,5 +42,24 @@ pub fn heun(flow: &Flow, grid: &[f64], x: &mut [f64]) {
             }
         }
         x.copy_from_slice(&next);
+    }
+}
+
+/// A method with given steps: [`euler`] or [`heun`].
+pub type Fixed = fn(&Flow, &[f64], &mut [f64]);
+
+/// A method along a grid whose every step starts from a state to which Gaussian noise is added, of a standard deviation that is a
+/// `share` of the noise level: how well a flow bears errors on its way (PFGM++, arXiv 2302.04265, section 6). The noise of a row
+/// comes from its seed alone.
+///
+/// # Shapes
+/// `x`: `[rows, dim]`, carried from the grid's first level to its last; `seeds`: `[rows]`
+pub fn with_noise(method: Fixed, flow: &Flow, share: f64, grid: &[f64], seeds: &[u64], x: &mut [f64]) {
+    for (index, pair) in grid.windows(2).enumerate() {
+        for (row, seed) in x.chunks_exact_mut(flow.denoiser.dim()).zip(seeds) {
+            let mut rng = stream(*seed, Purpose::SolverNoise, index as u64, 0);
+            kernel::perturb(Augmentation::Infinite, share * pair[0], &mut rng, row);
+        }
+        method(flow, pair, x);
     }
 }

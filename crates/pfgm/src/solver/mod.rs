@@ -21,7 +21,7 @@ pub mod unipc;
 
 pub use churn::{Churn, heun_with_churn};
 pub use config::{GridError, Problem, SolverConfig};
-pub use fixed::{euler, heun};
+pub use fixed::{Fixed, euler, heun, with_noise};
 pub use gits::{Search, cheapest, gits};
 pub use method::{Corrector, Method, ScheduleName};
 pub use multistep::{Formula, History, Multistep, Step, multistep};
@@ -125,11 +125,20 @@ pub fn sample_seeded(
         grid.push(0.0);
         if config.churn > 0.0 {
             heun_with_churn(flow, &Churn::of(config), &grid, seeds, x)?;
+        } else if config.noise > 0.0 {
+            with_noise(heun, flow, config.noise, &grid, seeds, x);
         } else {
             heun(flow, &grid, x);
         }
     } else {
-        follow(flow, config, config.method.has_grid().then(|| config.grid(range)).transpose()?, (high, low), x)?;
+        let grid = config.method.has_grid().then(|| config.grid(range)).transpose()?;
+        match &grid {
+            Some(grid) if config.noise > 0.0 => {
+                let method: Fixed = if config.method == Method::Euler { euler } else { heun };
+                with_noise(method, flow, config.noise, grid, seeds, x);
+            }
+            _ => follow(flow, config, grid, (high, low), x)?,
+        }
         if config.denoise {
             euler(flow, &[low, 0.0], x);
         }
@@ -144,7 +153,7 @@ pub fn sample_seeded(
 /// As [`sample`]; and when the method is stochastic, which leads down only.
 pub fn encode(flow: &Flow, config: &SolverConfig, range: (f64, f64), x: &mut [f64]) -> Result<(), SolverError> {
     let (low, high) = range;
-    if config.method.is_sde() || config.churn > 0.0 {
+    if config.method.is_sde() || config.churn > 0.0 || config.noise > 0.0 {
         return Err(SolverError::OneWay(config.method));
     }
     let mut grid = config.method.has_grid().then(|| config.grid(range)).transpose()?;

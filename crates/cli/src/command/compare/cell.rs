@@ -1,0 +1,133 @@
+//! One cell: computed, written, read again.
+
+use std::{fs, path::Path};
+
+use anyhow::{Context, Result};
+use pfgm::{
+    evaluate::{Reference, Scaling, evaluate},
+    weights,
+};
+use pfgm_data::Shape;
+use pfgm_plot::Series;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    file::ALL_BITS,
+    plan::{Cell, Plan},
+};
+use crate::{
+    command::{
+        measure::{self, Drawing, Origin, Progress, as_json},
+        sample::Model,
+    },
+    output::{self, Rows},
+};
+
+/// Samples that a cell's picture shows of images, and of tables.
+const IMAGES: usize = 60;
+const POINTS: usize = 2000;
+
+/// What was found, as it is kept.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Finished {
+    /// What it depends on.
+    key: Value,
+    /// Evaluations of each sample, on average.
+    pub nfe: f64,
+    /// Seconds that the sampling of one took.
+    pub seconds: f64,
+    /// As `pfgm evaluate --json` writes it.
+    pub report: Value,
+}
+
+impl Finished {
+    /// A number of the report.
+    pub fn number(&self, score: &str, part: &str) -> Option<f64> {
+        self.report[score][part].as_f64()
+    }
+
+    /// A cell that was computed before, if it was.
+    pub fn read(folder: &Path, cell: &Cell) -> Option<Self> {
+        let id = cell.id();
+        // The picture is written first; what cannot be read is computed again.
+        let text = fs::read_to_string(folder.join(format!("{id}.json"))).ok()?;
+        let found: Self = serde_json::from_str(&text).ok()?;
+        (found.key == cell.key && folder.join(format!("{id}.png")).is_file()).then_some(found)
+    }
+
+    fn write(&self, folder: &Path, id: &str) -> Result<()> {
+        let text = serde_json::to_string_pretty(self)?;
+        output::write(&folder.join(format!("{id}.json")), format!("{text}\n").as_bytes())
+    }
+}
+
+/// What cells are computed with. The weights of one run are in memory at a time.
+pub struct Work<'a> {
+    plan: &'a Plan,
+    reference: Reference,
+    progress: &'a Progress,
+    /// The run and the bits of the model.
+    loaded: Option<((usize, u32), Model)>,
+}
+
+impl<'a> Work<'a> {
+    pub fn new(plan: &'a Plan, progress: &'a Progress) -> Result<Self> {
+        Ok(Self { plan, reference: plan.reference(progress)?, progress, loaded: None })
+    }
+
+    /// Computes a cell and keeps it in a folder.
+    pub fn compute(&mut self, cell: &Cell, folder: &Path) -> Result<Finished> {
+        let Self { plan, progress, .. } = *self;
+        let (file, run) = (&plan.file, &plan.runs[cell.run]);
+        self.load(cell)?;
+        let model = &self.loaded.as_ref().context("a model")?.1;
+        let data = &run.record.data;
+        let most = if matches!(data.shape, Shape::Image { .. }) { IMAGES } else { POINTS };
+        let drawing = Drawing {
+            count: file.samples,
+            seed: file.seed,
+            solver: &cell.choice.solver,
+            guidance: run.guidance,
+            batch: file.batch,
+            kept: most.min(file.samples),
+        };
+        let scaling = Scaling::against(data.range, &plan.scaling);
+        let drawn = measure::draw(model, &drawing, (&plan.features, &scaling), progress)?;
+        let tell = |what, done, all| progress.tell(what, done, all);
+        let report = evaluate(&drawn.features, plan.features.classes(), &self.reference, file.seed, &tell)?;
+        let across = if (2..=16).contains(&data.classes.len()) { data.classes.len() } else { 10 };
+        let series = Series { name: "samples", values: &drawn.first };
+        let picture = Rows::from(data).picture(&[series], across, &run.name)?;
+        let origin = Origin {
+            extractor: plan.features.extractor().name(),
+            samples: format!("{} of {} by {}", file.samples, run.name, cell.title(&[])),
+            reference: plan.reference_name(),
+            rows: self.reference.rows(),
+        };
+        let found = Finished {
+            key: cell.key.clone(),
+            nfe: drawn.nfe,
+            seconds: drawn.seconds / file.samples as f64,
+            report: as_json(&origin, &report),
+        };
+        output::write(&folder.join(format!("{}.png", cell.id())), &picture)?;
+        found.write(folder, &cell.id())?;
+        Ok(found)
+    }
+
+    fn load(&mut self, cell: &Cell) -> Result<()> {
+        let wanted = (cell.run, cell.bits);
+        if self.loaded.as_ref().is_some_and(|(loaded, _)| *loaded == wanted) {
+            return Ok(());
+        }
+        self.loaded = None;
+        let mut model = Model::load(&self.plan.runs[cell.run].path, &self.plan.file.device)?;
+        if cell.bits != ALL_BITS {
+            model.network = weights::quantised(model.network, cell.bits);
+        }
+        self.loaded = Some((wanted, model));
+        Ok(())
+    }
+}

@@ -1,0 +1,360 @@
+//! The file that says what is compared.
+
+use std::{fs, path::PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use pfgm::{features::Extractor, solver::SolverConfig, weights::MOST_BITS};
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use crate::{args::evaluate::FeaturesName, resolve};
+
+/// Bits of weights that are left as they are.
+pub const ALL_BITS: u32 = 32;
+
+/// The file as it is written. A list where one value would do is an axis of the comparison.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    /// The reference, as `evaluate --data`; what the first run was trained on when it is not given.
+    pub reference: Option<String>,
+    /// The reference as statistics.
+    pub reference_statistics: Option<PathBuf>,
+    /// Rows of the reference to take, by chance.
+    pub reference_rows: Option<usize>,
+    /// Samples of each cell.
+    #[serde(default = "samples")]
+    pub samples: usize,
+    /// What images are compared by.
+    #[serde(default = "features")]
+    features: String,
+    /// The weights of the features' network.
+    pub weights: Option<PathBuf>,
+    /// The seed of the first sample.
+    #[serde(default)]
+    pub seed: u64,
+    /// Samples computed together.
+    #[serde(default = "batch")]
+    pub batch: usize,
+    /// Where to sample.
+    #[serde(default = "device")]
+    pub device: String,
+    /// Noise on the way, for every solver that does not say its own.
+    noise: Option<Value>,
+    /// Bits that weights are rounded to, for every run that does not say its own.
+    bits: Option<Value>,
+    /// What is sampled from.
+    #[serde(default)]
+    pub run: Vec<Run>,
+    /// How.
+    #[serde(default)]
+    solver: Vec<Table>,
+}
+
+/// A run to sample from.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// Its folder, or a checkpoint file.
+    pub path: PathBuf,
+    /// What it is called; the last part of its path when it is not given.
+    name: Option<String>,
+    /// The strength of classifier-free guidance; the run's own when it is not given.
+    pub guidance: Option<f64>,
+    bits: Option<Value>,
+}
+
+impl Run {
+    pub fn name(&self) -> String {
+        let last = || self.path.file_stem().unwrap_or(self.path.as_os_str()).to_string_lossy().into_owned();
+        self.name.clone().unwrap_or_else(last)
+    }
+}
+
+/// A solver with one value for each of its keys.
+#[derive(Clone, Debug)]
+pub struct Choice {
+    /// The entry of the file that it is of.
+    pub entry: usize,
+    pub solver: SolverConfig,
+    /// The names of the runs that it is for; all when there is none.
+    pub runs: Vec<String>,
+    /// The bits that weights are rounded to, where they are not the run's.
+    pub bits: Option<Vec<u32>>,
+    /// What the file says of it but the method and the steps: keys and values.
+    pub settings: Vec<(String, String)>,
+}
+
+fn samples() -> usize {
+    10_000
+}
+
+fn features() -> String {
+    "pixels".into()
+}
+
+fn batch() -> usize {
+    64
+}
+
+fn device() -> String {
+    "cpu".into()
+}
+
+impl Choice {
+    /// Whether it is for a run.
+    pub fn is_for(&self, run: &str) -> bool {
+        self.runs.is_empty() || self.runs.iter().any(|name| name == run)
+    }
+}
+
+/// Keys that only say how long a solver computes.
+pub const LENGTHS: [&str; 3] = ["steps", "rtol", "atol"];
+/// Cells beyond which a matrix is surely a slip of the pen.
+const MOST: usize = 10_000;
+
+impl File {
+    /// Reads the file's text.
+    pub fn parse(text: &str) -> Result<Self> {
+        let table: Table = text.parse().map_err(|error: toml::de::Error| resolve::one_line("not TOML", &error))?;
+        let file: Self = serde_path_to_error::deserialize(Value::Table(table)).map_err(resolve::explain)?;
+        file.check()?;
+        Ok(file)
+    }
+
+    pub fn read(path: &std::path::Path) -> Result<(Self, String)> {
+        let text = fs::read_to_string(path).context("cannot be read")?;
+        Ok((Self::parse(&text)?, text))
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.run.is_empty() {
+            bail!("run: there is none; add [[run]] with path = \"runs/digits\"");
+        }
+        if self.solver.is_empty() {
+            bail!("solver: there is none; add [[solver]] with method = \"heun\"");
+        }
+        if self.reference.is_some() && self.reference_statistics.is_some() {
+            bail!("reference_statistics: there is a reference, too; leave one of them away");
+        }
+        if self.reference_rows.is_some() && self.reference_statistics.is_some() {
+            bail!("reference_rows: statistics are of all their rows; leave one of them away");
+        }
+        let fewest = pfgm::evaluate::FEWEST;
+        if !(fewest..=resolve::MOST_SAMPLES).contains(&self.samples) {
+            bail!("samples = {}: give a number from {fewest} to {}", self.samples, resolve::MOST_SAMPLES);
+        }
+        if self.batch == 0 || self.reference_rows == Some(0) {
+            bail!("batch and reference_rows: give at least 1");
+        }
+        let names: Vec<String> = self.run.iter().map(Run::name).collect();
+        if let Some(second) = (1..names.len()).find(|&second| names[..second].contains(&names[second])) {
+            bail!("run[{second}].name: {} is another run's, too; give it a name of its own", names[second]);
+        }
+        Ok(())
+    }
+
+    pub fn extractor(&self) -> Result<Extractor> {
+        let name = FeaturesName::from_str(&self.features, false).map_err(|_| {
+            let known = FeaturesName::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+            let known: Vec<_> = known.map(|known| known.get_name().to_owned()).collect();
+            anyhow::anyhow!("features = {}: there is no such extractor; there are {}", self.features, known.join(", "))
+        })?;
+        Ok(name.into())
+    }
+
+    /// The bits that a run's weights are rounded to, one after another, where a solver does not say its own.
+    pub fn bits(&self, run: usize) -> Result<Vec<u32>> {
+        match (&self.run[run].bits, &self.bits) {
+            (Some(own), _) => bits_of(own).with_context(|| format!("run[{run}].bits")),
+            (None, Some(all)) => bits_of(all).context("bits"),
+            (None, None) => Ok(vec![ALL_BITS]),
+        }
+    }
+
+    /// Every solver with every value of its lists.
+    pub fn choices(&self) -> Result<Vec<Choice>> {
+        let mut choices = Vec::new();
+        for (entry, table) in self.solver.iter().enumerate() {
+            let mut table = table.clone();
+            if let Some(noise) = &self.noise {
+                table.entry("noise").or_insert_with(|| noise.clone());
+            }
+            let runs = self.runs_of(table.remove("runs")).with_context(|| format!("solver[{entry}].runs"))?;
+            let bits = table.remove("bits").as_ref().map(bits_of).transpose();
+            let bits = bits.with_context(|| format!("solver[{entry}].bits"))?;
+            for table in expand(&table).with_context(|| format!("solver[{entry}]"))? {
+                choices.push(Choice {
+                    runs: runs.clone(),
+                    bits: bits.clone(),
+                    ..choice(entry, table).with_context(|| format!("solver[{entry}]"))?
+                });
+                if choices.len() > MOST {
+                    bail!("solver: more than {MOST} of them; leave some values away");
+                }
+            }
+        }
+        Ok(choices)
+    }
+
+    /// The names of runs that a solver is for.
+    fn runs_of(&self, value: Option<Value>) -> Result<Vec<String>> {
+        let Some(value) = value else { return Ok(Vec::new()) };
+        let known: Vec<String> = self.run.iter().map(Run::name).collect();
+        let named = axis(&value);
+        if named.is_empty() {
+            bail!("name at least one run, or leave it away");
+        }
+        let name = |value: &Value| match value.as_str() {
+            Some(name) if known.iter().any(|known| known == name) => Ok(name.to_owned()),
+            _ => bail!("{value}: is no run's name; there are {}", known.join(", ")),
+        };
+        named.iter().map(name).collect()
+    }
+}
+
+/// Bits as the file says them.
+fn bits_of(value: &Value) -> Result<Vec<u32>> {
+    let number = |value: &Value| match value.as_integer().and_then(|bits| u32::try_from(bits).ok()) {
+        Some(bits) if (1..=MOST_BITS).contains(&bits) || bits == ALL_BITS => Ok(bits),
+        _ => bail!("{value}: give a number from 1 to {MOST_BITS}, or {ALL_BITS} for weights as they are"),
+    };
+    let bits = axis(value).iter().map(number).collect::<Result<Vec<_>>>()?;
+    if bits.is_empty() {
+        bail!("[]: give at least one value");
+    }
+    Ok(bits)
+}
+
+/// The values of an axis: those of a list, or the one that there is.
+fn axis(value: &Value) -> Vec<Value> {
+    match value {
+        Value::Array(values) => values.clone(),
+        value => vec![value.clone()],
+    }
+}
+
+/// All tables with one value for each key; lengths change fastest.
+fn expand(table: &Table) -> Result<Vec<Table>> {
+    let is_length = |key: &str| LENGTHS.contains(&key);
+    let (lengths, others): (Vec<_>, Vec<_>) = table.iter().partition(|(key, _)| is_length(key));
+    let mut tables = vec![Table::new()];
+    for (key, value) in others.into_iter().chain(lengths) {
+        let values = match value {
+            // Levels are a list themselves, a list of lists is an axis.
+            Value::Array(levels) if key == "levels" && !levels.iter().any(Value::is_array) => vec![value.clone()],
+            value => axis(value),
+        };
+        if values.is_empty() {
+            bail!("{key} = []: give at least one value");
+        }
+        let mut longer = Vec::new();
+        for table in &tables {
+            for value in &values {
+                let mut table = table.clone();
+                table.insert(key.clone(), value.clone());
+                longer.push(table);
+            }
+        }
+        tables = longer;
+        if tables.len() > MOST {
+            bail!("{key}: more than {MOST} cells; leave some values away");
+        }
+    }
+    Ok(tables)
+}
+
+fn choice(entry: usize, table: Table) -> Result<Choice> {
+    if !table.contains_key("method") {
+        bail!("method: there is none; say which solver it is, as in method = \"heun\"");
+    }
+    let in_words = |(key, value): (&String, &Value)| match value {
+        Value::String(text) => (key.clone(), text.clone()),
+        value => (key.clone(), value.to_string()),
+    };
+    let no_noise = |key: &str, value: &Value| key == "noise" && value.as_float() == Some(0.0);
+    let said = table.iter().filter(|(key, value)| *key != "method" && *key != "steps" && !no_noise(key, value));
+    let settings = said.map(in_words).collect();
+    let stepless = !table.contains_key("steps");
+    let mut solver: SolverConfig = serde_path_to_error::deserialize(Value::Table(table)).map_err(resolve::explain)?;
+    if stepless {
+        solver.steps = solver.method.usual_steps();
+    }
+    Ok(Choice { entry, solver, runs: Vec::new(), bits: None, settings })
+}
+
+#[cfg(test)]
+mod tests {
+    use pfgm::augmentation::Augmentation;
+
+    use super::*;
+
+    #[test]
+    fn lists_are_axes() {
+        let text = "noise = [0.0, 0.1]\nbits = [5, 32]\n[[run]]\npath = \"runs/a\"\n[[run]]\npath = \"b\"\nbits = 7\n\
+            [[solver]]\nmethod = [\"euler\", \"heun\"]\nsteps = [3, 4]\n[[solver]]\nmethod = \"rk45\"\nnoise = 0.0\n\
+            [[solver]]\nmethod = \"euler\"\nsteps = 2\nnoise = 0.0\nlevels = [3.0, 2, 1]\n";
+        let file = File::parse(text).unwrap();
+        let choices = file.choices().unwrap();
+        assert_eq!(choices.len(), 8 + 2);
+        let steps: Vec<usize> = choices[..4].iter().map(|choice| choice.solver.steps).collect();
+        assert_eq!(steps, [3, 4, 3, 4]);
+        let noise = vec![("noise".to_owned(), "0.1".to_owned())];
+        assert_eq!((&choices[0].settings, &choices[2].settings), (&Vec::new(), &noise));
+        assert_eq!(choices[9].solver.levels, [3.0, 2.0, 1.0]);
+        assert_eq!((file.bits(0).unwrap(), file.bits(1).unwrap()), (vec![5, 32], vec![7]));
+        assert_eq!(file.run[0].name(), "a");
+    }
+
+    #[test]
+    fn wrong_files_say_what_is_wrong() {
+        let run = "[[run]]\npath = \"r\"\n";
+        let solver = "[[solver]]\nmethod = \"heun\"\n";
+        for (text, parts) in [
+            (String::new(), &["run", "[[run]]"][..]),
+            (run.to_owned(), &["solver", "[[solver]]"]),
+            (format!("sample = 5\n{run}{solver}"), &["sample", "samples"]),
+            (format!("samples = 5\n{run}{solver}"), &["samples = 5", "20"]),
+            (format!("features = \"pixel\"\n{run}{solver}"), &["features = pixel", "pixels"]),
+            (format!("{run}pth = 1\n{solver}"), &["run[0]", "pth", "path"]),
+            (format!("{run}{run}{solver}"), &["run[1].name", "r"]),
+            (format!("bits = 40\n{run}{solver}"), &["bits", "40", "24"]),
+            (format!("{run}{solver}setps = 5"), &["solver[0]", "setps", "steps"]),
+            (format!("{run}{solver}steps = []"), &["solver[0]", "steps = []"]),
+            (format!("{run}[[solver]]\nsteps = 5"), &["solver[0]", "method"]),
+            (format!("{run}{solver}runs = [\"q\"]"), &["solver[0].runs", "q", "there are r"]),
+            (format!("reference = \"a\"\nreference_statistics = \"b\"\n{run}{solver}"), &["reference_statistics"]),
+        ] {
+            let all = |file: File| -> Result<()> {
+                file.extractor()?;
+                file.bits(0)?;
+                file.choices().map(|_| ())
+            };
+            let error = format!("{:#}", File::parse(&text).and_then(all).unwrap_err());
+            assert!(parts.iter().all(|part| error.contains(part)) && !error.contains('\n'), "{parts:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_files_that_come_along_are_right() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../compare");
+        let mut count = 0;
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let shown = path.display();
+            let (file, text) = File::read(&path).unwrap_or_else(|error| panic!("{shown}: {error:#}"));
+            assert!(text.starts_with("# "), "{shown}: begins with what it shows");
+            file.extractor().unwrap();
+            (0..file.run.len()).for_each(|run| drop(file.bits(run).unwrap()));
+            for choice in file.choices().unwrap_or_else(|error| panic!("{shown}: {error:#}")) {
+                // Stochastic samplers are for infinite D; what else there is serves every D.
+                let sde = choice.solver.method.is_sde();
+                let d = if sde { Augmentation::Infinite } else { Augmentation::Finite(128.0) };
+                choice.solver.check(d).unwrap_or_else(|problem| panic!("{shown}: {problem:?}"));
+            }
+            count += 1;
+        }
+        assert!(count >= 5);
+    }
+}

@@ -1,0 +1,76 @@
+//! Short numbers that change when what they are of changes.
+
+use std::{fs, path::Path};
+
+use anyhow::{Context, Result};
+use pfgm::weights;
+use pfgm_data::Dataset;
+
+use crate::command::sample::Model;
+
+/// FNV-1a with words of 32 bits instead of bytes: nobody is to be kept from forging it.
+#[derive(Clone, Copy)]
+pub struct Fingerprint(u64);
+
+impl Fingerprint {
+    pub fn new() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+
+    fn word(&mut self, word: u32) {
+        self.0 = (self.0 ^ u64::from(word)).wrapping_mul(0x0000_0100_0000_01b3);
+        // High bits come down, or they would only ever go up.
+        self.0 ^= self.0 >> 32;
+    }
+
+    pub fn floats(&mut self, values: &[f32]) {
+        self.word(values.len() as u32);
+        values.iter().for_each(|value| self.word(value.to_bits()));
+    }
+
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        self.word(bytes.len() as u32);
+        bytes.iter().for_each(|&byte| self.word(u32::from(byte)));
+    }
+
+    pub fn text(self) -> String {
+        format!("{:016x}", self.0)
+    }
+}
+
+/// Of everything that a run says: its weights and its record.
+pub fn of_model(model: &Model) -> Result<String> {
+    let mut found = Fingerprint::new();
+    found.bytes(&serde_json::to_vec(&model.record)?);
+    for weight in weights::collect(&model.network) {
+        found.bytes(weight.name.as_bytes());
+        found.floats(&weight.values);
+    }
+    Ok(found.text())
+}
+
+/// Of every row of a data set.
+pub fn of_dataset(dataset: &Dataset) -> String {
+    let mut found = Fingerprint::new();
+    found.bytes(dataset.shape.to_string().as_bytes());
+    let mut row = vec![0.0; dataset.shape.dim()];
+    for index in 0..dataset.len() {
+        dataset.read(index, &mut row);
+        found.floats(&row);
+    }
+    found.text()
+}
+
+/// Of a file.
+pub fn of_file(path: &Path) -> Result<String> {
+    let mut found = Fingerprint::new();
+    found.bytes(&fs::read(path).with_context(|| format!("{}: cannot be read", path.display()))?);
+    Ok(found.text())
+}
+
+/// Of a text.
+pub fn of_text(text: &str) -> String {
+    let mut found = Fingerprint::new();
+    found.bytes(text.as_bytes());
+    found.text()
+}

@@ -1,0 +1,253 @@
+//! From the file to cells that can be computed: the one place where it can be wrong.
+
+use std::{
+    cmp::Reverse,
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+use pfgm::{
+    augmentation::Augmentation,
+    config::check_guidance,
+    evaluate::{Reference, Scaling},
+    features::Features,
+    model::Record,
+    solver::{Corrector, Method, SolverConfig},
+};
+use pfgm_data::Dataset;
+use serde_json::{Value, json};
+
+use super::{
+    file::{ALL_BITS, Choice, File, LENGTHS},
+    fingerprint,
+};
+use crate::{
+    args::DataArgs,
+    command::{
+        measure::{self, Progress},
+        sample::Model,
+    },
+    solving,
+};
+
+/// Everything that is to be done.
+pub struct Plan {
+    pub file: File,
+    pub text: String,
+    pub features: Features,
+    pub scaling: Scaling,
+    pub source: Source,
+    pub runs: Vec<Known>,
+    pub cells: Vec<Cell>,
+}
+
+/// What samples are compared with.
+pub enum Source {
+    Rows(Box<Dataset>),
+    Statistics(PathBuf),
+}
+
+/// A run, without its weights: those of all runs together may be large.
+pub struct Known {
+    pub name: String,
+    pub path: PathBuf,
+    pub guidance: f64,
+    pub record: Record,
+    fingerprint: String,
+}
+
+/// One run by one solver.
+pub struct Cell {
+    /// Which of the runs.
+    pub run: usize,
+    pub bits: u32,
+    pub choice: Choice,
+    /// Everything that its result depends on.
+    pub key: Value,
+}
+
+impl Cell {
+    /// What its files are called.
+    pub fn id(&self) -> String {
+        fingerprint::of_text(&self.key.to_string())
+    }
+
+    /// What is said of it but the method and the steps, and the keys that are left away.
+    pub fn settings(&self, without: &[&str]) -> String {
+        let mut settings = self.choice.settings.clone();
+        if self.bits != ALL_BITS {
+            settings.push(("bits".into(), self.bits.to_string()));
+        }
+        let kept = settings.iter().filter(|(key, _)| !without.contains(&key.as_str()));
+        kept.map(|(key, value)| format!("{key} {value}")).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The curve that it is on: the method, and all but what only says how long it computes.
+    pub fn curve(&self) -> String {
+        joined(self.choice.solver.method.word(), &self.settings(&LENGTHS))
+    }
+
+    /// The cell in a line, without the keys that are left away.
+    pub fn title(&self, without: &[&str]) -> String {
+        let solver = &self.choice.solver;
+        let word = solver.method.word();
+        let start =
+            if solver.method == Method::Rk45 { word.to_owned() } else { format!("{word} {} steps", solver.steps) };
+        joined(&start, &self.settings(without))
+    }
+
+    /// About how much there is to compute, in evaluations of a sample.
+    pub fn effort(&self) -> f64 {
+        let solver = &self.choice.solver;
+        let corrections = if solver.corrector == Corrector::None { 0 } else { solver.corrector_steps };
+        let each = match solver.method {
+            Method::Heun | Method::ImprovedEuler => 2,
+            Method::Rk45 => return 100.0,
+            _ => 1 + corrections,
+        };
+        (solver.steps * each + 2) as f64
+    }
+}
+
+fn joined(start: &str, settings: &str) -> String {
+    if settings.is_empty() { start.to_owned() } else { format!("{start}, {settings}") }
+}
+
+impl Plan {
+    /// Reads and checks a file, and all that it names.
+    pub fn read(path: &Path) -> Result<Self> {
+        let (file, text) = File::read(path)?;
+        let extractor = file.extractor()?;
+        let choices = file.choices()?;
+        let bits_of_runs = (0..file.run.len()).map(|run| file.bits(run)).collect::<Result<Vec<_>>>()?;
+        // All paths before the first run is opened, which takes a while.
+        for (index, run) in file.run.iter().enumerate() {
+            if !run.path.exists() {
+                bail!("run[{index}].path: {}: no such run; train one with `pfgm train`", run.path.display());
+            }
+        }
+        let mut runs = Vec::new();
+        for (index, run) in file.run.iter().enumerate() {
+            let model = Model::load(&run.path, &file.device).with_context(|| format!("run[{index}].path"))?;
+            let config = &model.record.config;
+            let guidance = run.guidance.unwrap_or(config.sample.guidance);
+            if run.guidance.is_some() && model.record.data.classes.is_empty() {
+                bail!("run[{index}].guidance: {} knows no classes; leave it away", run.name());
+            }
+            check_guidance(&format!("run[{index}].guidance"), guidance, config)?;
+            let fingerprint = fingerprint::of_model(&model)?;
+            runs.push(Known { name: run.name(), path: run.path.clone(), guidance, record: model.record, fingerprint });
+        }
+        let (source, of_reference) = source(&file, &runs[0].record)?;
+        let dataset = match &source {
+            Source::Rows(dataset) => Some(&**dataset),
+            Source::Statistics(_) => None,
+        };
+        let first = &runs[0].record.data;
+        let (scaling, shape) = measure::scaling(dataset, Some((first.shape, first.range)))
+            .context("reference_statistics")?
+            .context("reference: there is none")?;
+        for (index, run) in runs.iter().enumerate() {
+            let own = run.record.data.shape;
+            if own != shape {
+                let reference = dataset.map_or("the first run", |dataset| &dataset.name);
+                bail!(
+                    "run[{index}].path: {}: rows of {own}, but those of {reference} are {shape}; compare it in a file of its own",
+                    run.path.display()
+                );
+            }
+        }
+        let features = Features::open(extractor, file.weights.as_deref()).context("features")?;
+        features.dim(shape).context("features")?;
+        let weights = file.weights.as_deref().map(fingerprint::of_file).transpose()?;
+        let (mut cells, mut known_cells) = (Vec::new(), HashSet::new());
+        for (run, known) in runs.iter().enumerate() {
+            let of_run = choices.iter().filter(|choice| choice.is_for(&known.name));
+            let bits_of = |choice: &Choice| choice.bits.clone().unwrap_or_else(|| bits_of_runs[run].clone());
+            let with_bits = of_run.flat_map(|choice| bits_of(choice).into_iter().map(move |bits| (bits, choice)));
+            let mut pairs: Vec<(u32, &Choice)> = with_bits.collect();
+            // Weights are rounded once for all cells that want them so.
+            pairs.sort_by_key(|(bits, _)| Reverse(*bits));
+            for (bits, choice) in pairs {
+                let solver = solver(choice, known)?;
+                let key = json!({
+                    "program": env!("CARGO_PKG_VERSION"),
+                    "run": known.fingerprint,
+                    "guidance": known.guidance,
+                    "bits": bits,
+                    "solver": solver,
+                    "samples": file.samples,
+                    "seed": file.seed,
+                    "batch": file.batch,
+                    "device": file.device,
+                    "features": extractor.name(),
+                    "weights": weights,
+                    "reference": of_reference,
+                    "reference_rows": file.reference_rows,
+                });
+                // What two entries ask for is computed once.
+                if known_cells.insert((run, key.to_string())) {
+                    cells.push(Cell { run, bits, choice: Choice { solver, ..choice.clone() }, key });
+                }
+            }
+        }
+        Ok(Self { file, text, features, scaling, source, runs, cells })
+    }
+
+    /// The features of the reference.
+    pub fn reference(&self, progress: &Progress) -> Result<Reference> {
+        match &self.source {
+            Source::Rows(dataset) => {
+                let most = self.file.reference_rows.unwrap_or(usize::MAX);
+                measure::reference(&self.features, dataset, &self.scaling, (most, self.file.seed), progress)
+            }
+            Source::Statistics(path) => {
+                let dim = self.features.dim(self.runs[0].record.data.shape)?;
+                Reference::read(path, dim).context("reference_statistics")
+            }
+        }
+    }
+
+    /// The reference by name.
+    pub fn reference_name(&self) -> String {
+        match &self.source {
+            Source::Rows(dataset) => dataset.name.clone(),
+            Source::Statistics(path) => path.display().to_string(),
+        }
+    }
+}
+
+/// The reference and its fingerprint.
+fn source(file: &File, first: &Record) -> Result<(Source, String)> {
+    if let Some(path) = &file.reference_statistics {
+        let found = fingerprint::of_file(path).context("reference_statistics")?;
+        return Ok((Source::Statistics(path.clone()), found));
+    }
+    let trained_on = &first.config.data;
+    let source = file.reference.as_deref().unwrap_or(&trained_on.source);
+    let dataset = measure::open_reference(source, &DataArgs::default(), Some(trained_on)).context("reference")?;
+    let found = fingerprint::of_dataset(&dataset);
+    Ok((Source::Rows(Box::new(dataset)), found))
+}
+
+/// A solver as a run takes it.
+fn solver(choice: &Choice, run: &Known) -> Result<SolverConfig> {
+    let (entry, name) = (choice.entry, &run.name);
+    let check = |solver: &SolverConfig, augmentation: Augmentation| match solver.check(augmentation) {
+        Ok(()) => Ok(()),
+        Err((key, value, problem)) => {
+            let key = if key == "solver" { "method" } else { key };
+            bail!("solver[{entry}].{key} = {value}: {problem} (run {name})")
+        }
+    };
+    let mut solver = choice.solver.clone().for_output(run.record.config.flow.output);
+    check(&solver, run.record.augmentation())?;
+    if solving::find_levels(&mut solver, Some(&run.path)).with_context(|| format!("solver[{entry}].schedule = gits"))? {
+        check(&solver, run.record.augmentation())?;
+    }
+    if solver.method.has_grid() {
+        solver.grid(run.record.range()).with_context(|| format!("solver[{entry}].levels (run {name})"))?;
+    }
+    Ok(solver)
+}

@@ -1,0 +1,314 @@
+//! A comparison as a table and as a page that needs nothing else.
+
+use std::{collections::BTreeSet, fmt::Write, fs, path::Path};
+
+use anyhow::{Context, Result};
+use pfgm::augmentation::Augmentation;
+use pfgm_plot::{Curve, Dot, curves};
+
+use super::{
+    cell::Finished,
+    file::ALL_BITS,
+    plan::{Cell, Known, Plan},
+};
+use crate::command::measure::WIDE;
+
+/// Curves that a figure of all runs has at the most.
+const MOST_CURVES: usize = 24;
+
+/// The scores of a report: their name there, in the table, and whether the page has them.
+const SCORES: [(&str, &str, bool); 7] = [
+    ("frechet_distance", "fd", true),
+    ("kid", "kid", true),
+    ("inception_score", "is", false),
+    ("precision", "precision", true),
+    ("recall", "recall", true),
+    ("density", "density", false),
+    ("coverage", "coverage", false),
+];
+
+/// A cell with what was found.
+struct Row<'a> {
+    run: &'a Known,
+    cell: &'a Cell,
+    found: &'a Result<Finished, String>,
+}
+
+impl Row<'_> {
+    fn score(&self, score: &str, part: &str) -> Option<f64> {
+        self.found.as_ref().ok()?.number(score, part)
+    }
+
+    fn distance(&self) -> Option<f64> {
+        self.score("frechet_distance", "value")
+    }
+
+    /// The distance at a place, with its interval.
+    fn dot(&self, x: f64) -> Option<Dot> {
+        let error = self.score("frechet_distance", "standard_error").unwrap_or(0.0);
+        Some(Dot { x, y: self.distance()?, error: WIDE * error })
+    }
+
+    fn nfe(&self) -> f64 {
+        self.found.as_ref().map_or(f64::NAN, |found| found.nfe)
+    }
+}
+
+fn rows<'a>(plan: &'a Plan, found: &'a [Result<Finished, String>]) -> Vec<Row<'a>> {
+    let of = |(cell, found): (&'a Cell, _)| Row { run: &plan.runs[cell.run], cell, found };
+    plan.cells.iter().zip(found).map(of).collect()
+}
+
+/// Every cell as a row of a table of comma-separated values.
+pub fn table(plan: &Plan, found: &[Result<Finished, String>]) -> Result<Vec<u8>> {
+    let mut table = csv::Writer::from_writer(Vec::new());
+    let mut header: Vec<String> =
+        ["run", "d", "method", "steps", "settings", "rtol", "noise", "bits", "samples", "nfe", "seconds_per_image"]
+            .map(String::from)
+            .to_vec();
+    for (_, name, _) in SCORES {
+        header.extend([name.to_owned(), format!("{name}_standard_error")]);
+    }
+    header.extend(["fd_bias".to_owned(), "failed".to_owned()]);
+    table.write_record(&header)?;
+    let text = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
+    for row in rows(plan, found) {
+        let (solver, finished) = (&row.cell.choice.solver, row.found.as_ref().ok());
+        let gridless = solver.method.word() == "rk45";
+        let mut record = vec![
+            row.run.name.clone(),
+            row.run.record.augmentation().to_string(),
+            solver.method.word().to_owned(),
+            if gridless { String::new() } else { solver.steps.to_string() },
+            row.cell.settings(&[]),
+            if gridless { solver.rtol.to_string() } else { String::new() },
+            solver.noise.to_string(),
+            row.cell.bits.to_string(),
+            plan.file.samples.to_string(),
+            text(finished.map(|found| found.nfe)),
+            text(finished.map(|found| found.seconds)),
+        ];
+        for (score, ..) in SCORES {
+            record.extend(["value", "standard_error"].map(|part| text(row.score(score, part))));
+        }
+        record.push(text(row.score("frechet_distance", "bias")));
+        record.push(row.found.as_ref().err().cloned().unwrap_or_default());
+        table.write_record(&record)?;
+    }
+    table.into_inner().context("the table")
+}
+
+const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;color:#26282e;max-width:1100px;margin:2em auto;padding:0 1em}\
+h1,h2{font-weight:600}img{max-width:100%;height:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:13px}\
+th,td{padding:.25em .7em;border-bottom:1px solid #e2e4e8;text-align:right}th{position:sticky;top:0;background:#fff}\
+.l{text-align:left}.best{font-weight:700;color:#005ea2}.e{color:#969aa2;font-size:11px}pre{background:#f5f6f8;padding:1em;overflow:auto}\
+.wide{overflow-x:auto}figure{margin:1em 0}figcaption{color:#6a6e76;font-size:13px}";
+
+/// The page: figures, pictures, the table, and the file that was compared by. `cells` is where the pictures are.
+pub fn page(plan: &Plan, found: &[Result<Finished, String>], cells: &Path) -> Result<String> {
+    let (rows, file) = (rows(plan, found), &plan.file);
+    let mut page = format!(
+        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>pfgm compare</title><style>{STYLE}</style></head><body>\n\
+         <h1>{} runs, {} cells</h1>\n<p>{} samples of each cell from seed {}, against {} by {}. Bars and intervals are of 95 %. \
+         Seconds are of the sampling alone.</p>\n",
+        plan.runs.len(),
+        plan.cells.len(),
+        file.samples,
+        file.seed,
+        escaped(&plan.reference_name()),
+        plan.features.extractor().name(),
+    );
+    let shared = overall(&rows, plan);
+    for (title, axis, drawn) in &shared {
+        figure(&mut page, drawn, axis, title)?;
+    }
+    for (index, run) in plan.runs.iter().enumerate() {
+        let own: Vec<&Row> = rows.iter().filter(|row| row.cell.run == index).collect();
+        write!(
+            page,
+            "<h2>{}</h2>\n<p>D = {}, {}</p>\n",
+            escaped(&run.name),
+            run.record.augmentation(),
+            run.record.data.name
+        )?;
+        let drawn = grouped(own.iter().copied(), |row| row.cell.curve(), |row| row.nfe());
+        // Where nothing changes the evaluations, figures of other axes say more.
+        if shared.is_empty() || drawn.iter().any(|curve| curve.dots.len() > 1) {
+            figure(&mut page, &drawn, "evaluations of each sample (NFE)", &run.name)?;
+        }
+        if let Some(best) = best(&own) {
+            let path = cells.join(format!("{}.png", best.cell.id()));
+            let picture = fs::read(&path).with_context(|| format!("{}: cannot be read", path.display()))?;
+            let caption = format!("its best cell: {}", best.cell.title(&[]));
+            image(&mut page, &picture, &caption)?;
+        }
+    }
+    page.push_str("<h2>All cells</h2>\n");
+    cells_table(&mut page, &rows, plan)?;
+    write!(page, "<h2>The file</h2>\n<pre>{}</pre>\n</body></html>\n", escaped(&plan.text))?;
+    Ok(page)
+}
+
+/// A title, what is along the axis, and the curves.
+type Figure = (String, &'static str, Vec<Curve>);
+
+/// Figures that all runs share: over the evaluations, and over whatever else changes.
+fn overall(rows: &[Row], plan: &Plan) -> Vec<Figure> {
+    let different = |of: &dyn Fn(&Row) -> String| rows.iter().map(of).collect::<BTreeSet<_>>().len();
+    let named = |row: &Row, what: String| {
+        if plan.runs.len() > 1 { format!("{}: {what}", row.run.name) } else { what }
+    };
+    let mut figures: Vec<Figure> = Vec::new();
+    if different(&|row| row.run.record.augmentation().to_string()) == plan.runs.len() {
+        let finite = |row: &&Row| matches!(row.run.record.augmentation(), Augmentation::Finite(_));
+        let d = |row: &Row| match row.run.record.augmentation() {
+            Augmentation::Finite(d) => d,
+            Augmentation::Infinite => f64::INFINITY,
+        };
+        let drawn = grouped(rows.iter().filter(finite), |row| row.cell.title(&[]), d);
+        figures.push(("finite D".to_owned(), "number of extra dimensions D", drawn));
+    }
+    if different(&|row| row.cell.choice.solver.noise.to_string()) > 1 {
+        let drawn =
+            grouped(rows.iter(), |row| named(row, row.cell.title(&["noise"])), |row| row.cell.choice.solver.noise);
+        figures.push(("noise on the way".to_owned(), "noise of each step, as a share of its level", drawn));
+    }
+    if different(&|row| row.cell.bits.to_string()) > 1 {
+        let rounded = rows.iter().filter(|row| row.cell.bits != ALL_BITS);
+        let drawn = grouped(rounded, |row| named(row, row.cell.title(&["bits"])), |row| f64::from(row.cell.bits));
+        figures.push(("rounded weights".to_owned(), "bits of a weight", drawn));
+    }
+    // What does not change along an axis is no curve there.
+    figures.iter_mut().for_each(|(.., drawn)| drawn.retain(|curve| curve.dots.len() > 1));
+    let drawn = grouped(rows.iter(), |row| named(row, row.cell.curve()), |row| row.nfe());
+    // Where nothing changes the evaluations, figures of other axes say more.
+    if plan.runs.len() > 1 && (figures.is_empty() || drawn.iter().any(|curve| curve.dots.len() > 1)) {
+        figures.insert(0, ("all runs".to_owned(), "evaluations of each sample (NFE)", drawn));
+    }
+    figures.retain(|(.., drawn)| (1..=MOST_CURVES).contains(&drawn.len()));
+    figures
+}
+
+/// Curves of the cells that have a name in common, each in the order of its places.
+fn grouped<'a>(
+    rows: impl Iterator<Item = &'a Row<'a>>,
+    name: impl Fn(&Row) -> String,
+    place: impl Fn(&Row) -> f64,
+) -> Vec<Curve> {
+    let mut found: Vec<Curve> = Vec::new();
+    for row in rows {
+        let Some(dot) = row.dot(place(row)) else { continue };
+        let name = name(row);
+        match found.iter_mut().find(|curve| curve.name == name) {
+            Some(curve) => curve.dots.push(dot),
+            None => found.push(Curve { name, dots: vec![dot] }),
+        }
+    }
+    found.iter_mut().for_each(|curve| curve.dots.sort_by(|a, b| a.x.total_cmp(&b.x)));
+    found
+}
+
+fn best<'a>(rows: &[&'a Row<'a>]) -> Option<&'a Row<'a>> {
+    let distance = |row: &Row| row.distance().unwrap_or(f64::INFINITY);
+    let finished = rows.iter().copied().filter(|row| row.found.is_ok());
+    finished.min_by(|a, b| distance(a).total_cmp(&distance(b)))
+}
+
+fn figure(page: &mut String, drawn: &[Curve], axis: &str, title: &str) -> Result<()> {
+    // Where no cell has a distance there is nothing to draw.
+    if drawn.is_empty() {
+        return Ok(());
+    }
+    image(page, &curves(drawn, [axis, "Frechet distance"], title)?, &format!("{title}: FD against the {axis}"))
+}
+
+fn image(page: &mut String, png: &[u8], caption: &str) -> Result<()> {
+    let caption = escaped(caption);
+    let data = base64(png);
+    writeln!(
+        page,
+        "<figure><img alt=\"{caption}\" src=\"data:image/png;base64,{data}\"><figcaption>{caption}</figcaption></figure>"
+    )?;
+    Ok(())
+}
+
+fn cells_table(page: &mut String, rows: &[Row], plan: &Plan) -> Result<()> {
+    let shown = SCORES
+        .iter()
+        .filter(|(score, _, always)| *always || rows.iter().any(|row| row.score(score, "value").is_some()));
+    let shown: Vec<_> = shown.collect();
+    page.push_str("<div class=\"wide\"><table>\n<tr><th class=\"l\">run</th><th>D</th><th class=\"l\">solver</th><th>NFE</th><th>s per image</th>");
+    for (_, name, _) in &shown {
+        let name = if name.len() < 4 { name.to_uppercase() } else { (*name).to_owned() };
+        write!(page, "<th>{name}</th>")?;
+    }
+    page.push_str("</tr>\n");
+    for row in rows {
+        let own: Vec<&Row> = rows.iter().filter(|other| other.cell.run == row.cell.run).collect();
+        let is_best = best(&own).is_some_and(|best| std::ptr::eq(best, row));
+        let (name, d) = (escaped(&plan.runs[row.cell.run].name), row.run.record.augmentation());
+        let solver = escaped(&row.cell.title(&[]));
+        write!(page, "<tr><td class=\"l\">{name}</td><td>{d}</td><td class=\"l\">{solver}</td>")?;
+        match row.found {
+            Ok(found) => {
+                write!(page, "<td>{:.1}</td><td>{:.2e}</td>", found.nfe, found.seconds)?;
+                for (score, name, _) in &shown {
+                    let class = if is_best && *name == "fd" { " class=\"best\"" } else { "" };
+                    match (row.score(score, "value"), row.score(score, "standard_error")) {
+                        (Some(value), Some(error)) => {
+                            let (value, error) = (digits(value), digits(WIDE * error));
+                            write!(page, "<td{class}>{value} <span class=\"e\">&plusmn;{error}</span></td>")?;
+                        }
+                        (Some(value), None) => write!(page, "<td{class}>{}</td>", digits(value))?,
+                        _ => page.push_str("<td></td>"),
+                    }
+                }
+            }
+            Err(error) => {
+                write!(page, "<td class=\"l\" colspan=\"{}\">failed: {}</td>", shown.len() + 2, escaped(error))?
+            }
+        }
+        page.push_str("</tr>\n");
+    }
+    page.push_str("</table></div>\n");
+    Ok(())
+}
+
+/// Three digits behind the point, or more where there would be few.
+fn digits(value: f64) -> String {
+    if value != 0.0 && value.abs() < 0.01 { format!("{value:.1e}") } else { format!("{value:.3}") }
+}
+
+/// Text within HTML.
+fn escaped(text: &str) -> String {
+    let pairs = [("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("\"", "&quot;")];
+    pairs.iter().fold(text.to_owned(), |text, (plain, safe)| text.replace(plain, safe))
+}
+
+/// Bytes as letters (RFC 4648).
+fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for part in bytes.chunks(3) {
+        let at = |index: usize| u32::from(part.get(index).copied().unwrap_or(0));
+        let word = at(0) << 16 | at(1) << 8 | at(2);
+        for letter in 0..4 {
+            let index = (word >> (18 - 6 * letter)) & 63;
+            text.push(if letter <= part.len() { char::from(LETTERS[index as usize]) } else { '=' });
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_and_bytes_go_into_a_page() {
+        for (bytes, letters) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
+            assert_eq!(base64(bytes.as_bytes()), letters);
+        }
+        assert_eq!(escaped("a<b & \"c\">"), "a&lt;b &amp; &quot;c&quot;&gt;");
+    }
+}
