@@ -12,6 +12,8 @@ use pfgm::{
     field::ExactField,
     flow::{Counted, Denoiser, Flow, Query},
     import::{Imported, Method, Request, import, released_names},
+    kernel,
+    likelihood::{Density, Prior, Trace},
     network::{Network, NetworkInput},
     precondition::{Arithmetic, NetworkDenoiser, Output, one_hot},
     solver::{self, Method as Solver, SolverConfig, released},
@@ -230,6 +232,36 @@ fn denoisers_of_edm_in_other_forms() {
         let raw: Vec<f64> = raw.into_iter().map(f64::from).collect();
         let found = difference(&raw, &rows(&case["raw_deformed"]));
         assert!(found < 1e-4, "{name}, told of deformations: {found:.1e}");
+    }
+}
+
+#[test]
+fn divergences_along_the_flow() {
+    for name in ["edm_ncsnpp", "edm_ddpmpp"] {
+        let request = Request { method: Some(Method::Edm), ..Request::default() };
+        let (_, mut denoiser) = read(&format!("{name}.pth"), &request);
+        let case = case(&format!("{name}.npz"));
+        denoiser.labels = vec![Some(2), Some(0)];
+        let (augmentation, range) = (Augmentation::Infinite, (0.1, 10.0));
+        let solver = SolverConfig { method: Solver::Euler, steps: 8, ..SolverConfig::default() };
+        let density = Density { denoiser: &denoiser, augmentation, range, solver, prior: Prior::Exact };
+        let found = density.log(&rows(&case["start"]), Trace::Probes(&rows(&case["probe"]))).unwrap();
+        let apart = difference(&found.latents, &rows(&case["up"]));
+        assert!(apart < 1e-4, "{name}, latents: {apart:.1e}");
+        // What is left of ln p without the prior and the closed part.
+        let dim = denoiser.dim;
+        let closed = dim as f64 * 100_f64.ln();
+        let integral: Vec<f64> = found
+            .values
+            .iter()
+            .zip(found.latents.chunks_exact(dim))
+            .map(|(log, latent)| {
+                log - closed - kernel::log_density(augmentation, dim, 10.0, latent.iter().map(|x| x * x).sum())
+            })
+            .collect();
+        let expected: Vec<f64> = case["integral"].values.iter().map(|&value| f64::from(value)).collect();
+        let apart = difference(&integral, &expected);
+        assert!(apart < 1e-4, "{name}, integral of the divergence: {apart:.1e}");
     }
 }
 
