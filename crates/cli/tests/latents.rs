@@ -196,6 +196,26 @@ fn images_are_restored_and_scored() {
     assert!(said.contains("typicality") && said.contains("area under ROC"), "{said}");
     assert_eq!(fs::read_to_string(folder.join("scores.csv")).unwrap().lines().count(), 13);
     picture(&folder.join("plain/anomaly.png"));
+    let labelled = [
+        "anomaly",
+        "plain",
+        "--data",
+        "digits",
+        "-n",
+        "8",
+        "--trace",
+        "rademacher",
+        "--rtol",
+        "1e-1",
+        "--atol",
+        "1e-1",
+    ];
+    let said = succeeds(folder, &[&labelled[..], &["--normal", "0,1,2", "--roc", "curve.png"]].concat());
+    assert!(said.contains("8 usual rows, 8 asked about"), "{said}");
+    picture(&folder.join("curve.png"));
+    assert!(fails(folder, &[&labelled[..], &["--normal", "cat"]].concat()).contains("--normal cat"));
+    let error = fails(folder, &["anomaly", "plain", "--data", "odd.npz", "--normal", "0"]);
+    assert!(error.contains("no labels"), "{error}");
     let error = fails(folder, &["anomaly", "plain", "--data", "digits", "--usual", "digits", "--sigma", "1e6"]);
     assert!(error.contains("--sigma 1000000"), "{error}");
 }

@@ -281,8 +281,12 @@ pub struct AnomalyArgs {
     pub rows: RowsArgs,
 
     /// What is usual: rows of the kind that the run learned from, which it has not seen
-    #[arg(long, value_name = "PATH")]
-    pub usual: String,
+    #[arg(long, value_name = "PATH", required_unless_present = "normal", conflicts_with = "normal")]
+    pub usual: Option<String>,
+
+    /// The classes of the data that are usual; the others are what is asked about
+    #[arg(long, value_name = "A,B,...", value_delimiter = ',')]
+    pub normal: Option<Vec<String>>,
 
     #[command(flatten)]
     pub measure: MeasureArgs,
@@ -298,4 +302,8 @@ pub struct AnomalyArgs {
     /// The picture to write: how scores are distributed [default: anomaly.png in the run]
     #[arg(short = 'o', long, value_name = "FILE.png")]
     pub out: Option<PathBuf>,
+
+    /// The other one: how many of those asked about are found for how many false alarms [default: roc.png in the run]
+    #[arg(long, value_name = "FILE.png")]
+    pub roc: Option<PathBuf>,
 }

@@ -7,14 +7,15 @@ use pfgm::{
     measure::Measurement,
     random::{Purpose, stream},
 };
-use pfgm_metrics::area_under_roc;
-use pfgm_plot::{Series, histograms};
+use pfgm_data::Dataset;
+use pfgm_metrics::{area_under_roc, roc};
+use pfgm_plot::{Series, histograms, scatter};
 
 use crate::{
     args::{DataArgs, latents::AnomalyArgs},
     command::{
         likelihood::{Unit, measured, measurement},
-        rows::Given,
+        rows::{Given, class},
         sample::Model,
     },
     output::{self, line, shown, within},
@@ -34,17 +35,9 @@ pub fn run(args: &AnomalyArgs) -> Result<()> {
     if let Some(sigma) = args.sigma.iter().find(|sigma| **sigma < record.range().0 || **sigma > record.range().1) {
         bail!("--sigma {sigma}: the run's noise levels go from {} to {}", record.range().0, record.range().1);
     }
-    let usual = resolve::dataset(&args.usual, &DataArgs::default())?;
-    let asked = resolve::dataset(&args.rows.data, &args.rows.table)?;
-    // Of rows that may be anything the class is not told.
-    let mut free = record.clone();
-    free.data.classes.clear();
-    let usual = Given::of(&usual, &args.usual, args.rows.count, &free)?;
-    let asked = Given::of(&asked, &args.rows.data, args.rows.count, &free)?;
-    // Both are measured alike.
-    let asked = Given { whole: usual.whole, ..asked };
-    if usual.count() < 2 {
-        bail!("{}: give at least 2 rows of what is usual", args.usual);
+    let (usual, asked) = groups(args, &model)?;
+    if usual.count() < 2 || asked.count() == 0 {
+        bail!("{} usual rows and {} asked about; give at least 2 and 1", usual.count(), asked.count());
     }
     let how = measurement(&args.measure, record, &usual, args.run.batch)?;
     let likelihood = likelihood(&model, &usual, &asked, &how)?;
@@ -85,8 +78,67 @@ pub fn run(args: &AnomalyArgs) -> Result<()> {
     let series = [Series { name: "usual", values: &first }, Series { name: "asked about", values: &second }];
     let path = args.out.clone().unwrap_or_else(|| within(&args.run.run, "anomaly.png"));
     output::write(&path, &histograms(&series, &names)?)?;
-    line(format!("picture    {}", shown(&path)));
+    let roc = args.roc.clone().unwrap_or_else(|| within(&args.run.run, "roc.png"));
+    output::write(&roc, &curves(&scores)?)?;
+    line(format!("pictures   {}, {}", shown(&path), shown(&roc)));
     Ok(())
+}
+
+/// The rows that are usual, and those asked about.
+fn groups(args: &AnomalyArgs, model: &Model) -> Result<(Given, Given)> {
+    let asked = resolve::dataset(&args.rows.data, &args.rows.table)?;
+    // Of rows that may be anything the class is not told.
+    let mut free = model.record.clone();
+    free.data.classes.clear();
+    let given = |data: &Dataset, source: &str| Given::of(data, source, args.rows.count, &free);
+    if let Some(source) = &args.usual {
+        let usual = given(&resolve::dataset(source, &DataArgs::default())?, source)?;
+        let asked = given(&asked, &args.rows.data)?;
+        // Both are measured alike.
+        return Ok((Given { whole: usual.whole, ..usual }, Given { whole: usual.whole, ..asked }));
+    }
+    let names = args.normal.as_deref().unwrap_or_default();
+    let Some(labels) = &asked.labels else {
+        bail!(
+            "--normal {}: {} has no labels to tell by; give --label, or --usual PATH",
+            names.join(","),
+            args.rows.data
+        );
+    };
+    let normal = names.iter().map(|name| class("--normal", &labels.names, name)).collect::<Result<Vec<u32>>>()?;
+    let (usual, others): (Vec<usize>, Vec<usize>) =
+        (0..asked.len()).partition(|&row| normal.contains(&labels.of_row[row]));
+    if usual.is_empty() || others.is_empty() {
+        bail!(
+            "--normal {}: {} of {} rows are of these classes; there must be others",
+            names.join(","),
+            usual.len(),
+            asked.len()
+        );
+    }
+    let of = |rows: &[usize]| given(&asked.select(rows), &args.rows.data);
+    Ok((of(&usual)?, of(&others)?))
+}
+
+/// The curves of all scores in one picture.
+fn curves(scores: &[Score]) -> Result<Vec<u8>> {
+    let curves: Vec<Vec<f32>> = scores
+        .iter()
+        .map(|score| {
+            // Straight lines between the corners, as points near enough to look like them.
+            let corners = roc(&score.usual, &score.asked);
+            let line = |pair: &[[f64; 2]]| -> Vec<f32> {
+                let [[a, b], [c, d]] = [pair[0], pair[1]];
+                let steps = (200.0 * (c - a).hypot(d - b)).ceil().max(1.0) as usize;
+                let at = |step: usize, from: f64, to: f64| (from + (to - from) * step as f64 / steps as f64) as f32;
+                (0..=steps).flat_map(|step| [at(step, a, c), at(step, b, d)]).collect()
+            };
+            corners.windows(2).flat_map(line).collect()
+        })
+        .collect();
+    let series: Vec<Series> =
+        scores.iter().zip(&curves).map(|(score, values)| Series { name: &score.name, values }).collect();
+    Ok(scatter(&series, ["false alarms", "found"], "receiver operating characteristic")?)
 }
 
 /// How unlikely rows are: `- ln p`, of images of bytes as bits a dimension.
