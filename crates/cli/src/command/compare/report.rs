@@ -129,7 +129,7 @@ pub fn page(plan: &Plan, found: &[Result<Finished, String>], cells: &Path) -> Re
             "<h2>{}</h2>\n<p>D = {}, {}</p>\n",
             escaped(&run.name),
             run.record.augmentation(),
-            run.record.data.name
+            escaped(&run.record.data.name)
         )?;
         let drawn = grouped(own.iter().copied(), |row| row.cell.curve(), |row| row.nfe());
         // Where nothing changes the evaluations, figures of other axes say more.
