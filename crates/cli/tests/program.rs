@@ -394,7 +394,7 @@ fn bad_input_is_one_clear_line() {
     expect(&["train", "digits", "--set", "train.batch=0"], &["train.batch = 0"]);
     expect(&["train", "digits", "--set", "train.batch"], &["KEY=VALUE"]);
     expect(&["train", "digits", "--set", "flow.augmentation=-1"], &["augmentation"]);
-    expect(&["train", "digits", "--set", "network.multipliers=[1,1,1,1,1]"], &["multiples of 16", "8x8x1"]);
+    expect(&["train", "digits", "--set", "network.multipliers=[1,1,1,1,1]"], &["16x16", "8x8x1", "leave levels away"]);
     expect(&["train", "digits", "--data", "nowhere"], &["nowhere", "no such file"]);
     expect(&["train", "digits", "--data", "heart"], &["data.conditional"]);
     expect(&["train", "heart", "--set", "objective.field_batch=5000"], &["objective.field_batch = 5000", "2000"]);

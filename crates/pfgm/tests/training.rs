@@ -485,14 +485,15 @@ fn what_a_network_should_say_makes_yhat() {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(12) })]
 
-    /// A U-Net keeps the shape of any image that its strides divide.
+    /// A U-Net keeps the shape of any image, whether its strides divide it or not.
     #[test]
     fn unets_keep_shapes(
         batch in 1..4_usize, rows in 1..4_usize, columns in 1..4_usize, channels in 1..5_usize, levels in 1..4_usize,
+        more in 0..4_usize,
         classes in 0..3_usize, deformation in 0..3_usize,
     ) {
         let stride = 1 << (levels - 1);
-        let (height, width) = (rows * stride, columns * stride);
+        let (height, width) = (rows * stride + more, columns * stride + more / 2);
         let config = UnetConfig { width: 8, multipliers: vec![1; levels], blocks: 1, attention: vec![height], dropout: 0.0 };
         let shape = Shape::Image { height, width, channels };
         let device = Device::flex();

@@ -51,13 +51,12 @@ pub enum NetworkError {
     SeesTheImageAlone,
     /// The image cannot be halved often enough.
     #[error(
-        "network.multipliers has {levels} levels, so the image's sides must be multiples of {stride}; the data are \
-         {shape}"
+        "network.multipliers has {levels} levels, which make one pixel of {stride}x{stride}; the data are {shape}: leave levels away"
     )]
-    Stride {
+    Levels {
         /// The number of levels.
         levels: usize,
-        /// What the sides must be multiples of.
+        /// What the sides are divided by.
         stride: usize,
         /// The shape of the data.
         shape: Shape,

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     NetworkError, NetworkInput,
     layers::{Conv, Initializer, elu},
-    unet,
+    unet::{self, Frame},
 };
 
 /// Sizes of an [`Ncsnv2`].
@@ -46,8 +46,8 @@ pub struct Ncsnv2 {
     up: Vec<Refine>,
     norm: InstanceNorm,
     output: Conv,
-    /// Height, width and channels of the image.
-    size: [usize; 3],
+    #[module(skip)]
+    frame: Frame,
     radial: bool,
 }
 
@@ -104,13 +104,13 @@ impl Ncsnv2Config {
             return Err(NetworkError::Size { key: "multipliers", value: format!("{:?}", self.multipliers), problem });
         }
         // The last two levels do not halve the image.
-        let size = unet::check(shape, self.width, &self.multipliers[..levels - 2], 1)?;
+        let frame = unet::check(shape, self.width, &self.multipliers[..levels - 2], 1)?;
         let channels: Vec<usize> = self.multipliers.iter().map(|multiplier| multiplier * self.width).collect();
         if channels.contains(&0) {
             let problem = "give one positive number a level";
             return Err(NetworkError::Size { key: "multipliers", value: format!("{:?}", self.multipliers), problem });
         }
-        let input = Conv::new(3, size[2], channels[0], 1.0, init);
+        let input = Conv::new(3, frame.channels, channels[0], 1.0, init);
         let (mut down, mut inputs) = (Vec::new(), channels[0]);
         for (level, &outputs) in channels.iter().enumerate() {
             let (first, second) = match levels - level {
@@ -132,8 +132,8 @@ impl Ncsnv2Config {
             below = Some(outputs);
         }
         let norm = InstanceNorm::new(channels[0], init);
-        let output = Conv::new(3, channels[0], size[2] + usize::from(self.radial), 1e-5, init);
-        Ok(Ncsnv2 { input, down, up, norm, output, size, radial: self.radial })
+        let output = Conv::new(3, channels[0], frame.channels + usize::from(self.radial), 1e-5, init);
+        Ok(Ncsnv2 { input, down, up, norm, output, frame, radial: self.radial })
     }
 
     pub(super) fn activations(&self, shape: Shape) -> usize {
@@ -302,15 +302,13 @@ fn bilinear(from: usize, to: usize, device: &Device) -> Tensor<2> {
 
 impl Ncsnv2 {
     pub(super) fn rows_in_cache(&self) -> usize {
-        unet::rows_in_cache(self.size, self.norm.gamma.dims()[0])
+        unet::rows_in_cache(self.frame, self.norm.gamma.dims()[0])
     }
 
     /// # Shapes
     /// `[batch, N]` to `[batch, N]`, or `[batch, N + 1]` with the component along r at the end
     pub(super) fn forward(&self, input: NetworkInput) -> Tensor<2> {
-        let [batch, _] = input.x.dims();
-        let [height, width, channels] = self.size;
-        let mut x = self.input.forward(input.x.reshape([batch, height, width, channels]));
+        let mut x = self.input.forward(self.frame.enter(input.x));
         let mut levels = Vec::new();
         for blocks in self.down.chunks_exact(2) {
             x = blocks[1].forward(blocks[0].forward(x));
@@ -323,6 +321,6 @@ impl Ncsnv2 {
         }
         let x = below.expect("at least three levels");
         let y = self.output.forward(elu(self.norm.forward(x)));
-        unet::with_radial(y, self.radial)
+        unet::with_radial(self.frame.leave(y), self.radial)
     }
 }

@@ -9,7 +9,7 @@ use pfgm_data::Shape;
 use pfgm_kernels::{Filter, Heads};
 use serde::{Deserialize, Serialize};
 
-use super::blocks::Resample;
+use super::{Frame, blocks::Resample};
 use crate::network::{
     Conditions, NetworkError, NetworkInput,
     layers::{Conv, Dropout, GroupNorm, Initializer, Linear, dropout},
@@ -60,8 +60,8 @@ pub struct AdmUnet {
     up: Vec<Block>,
     norm: GroupNorm,
     output: Conv,
-    /// Height, width and channels of the image.
-    size: [usize; 3],
+    #[module(skip)]
+    frame: Frame,
     width: usize,
     /// Whether each block on the way up takes a remembered image.
     #[module(skip)]
@@ -102,7 +102,7 @@ impl AdmUnetConfig {
         conditions: Conditions,
         init: &mut Initializer,
     ) -> Result<AdmUnet, NetworkError> {
-        let size = super::check(shape, self.width, &self.multipliers, self.blocks)?;
+        let frame = super::check(shape, self.width, &self.multipliers, self.blocks)?;
         if self.head == 0 {
             let problem = "give at least 1";
             return Err(NetworkError::Size { key: "head", value: "0".into(), problem });
@@ -115,14 +115,14 @@ impl AdmUnetConfig {
         };
         let classes = told(conditions.classes, wide, init);
         let deformation = told(conditions.deformation, self.width, init);
-        let input = Conv::new(3, size[2], self.width, 1.0, init);
+        let input = Conv::new(3, frame.channels, self.width, 1.0, init);
         let (mut down, mut remembered, mut channels) = (Vec::new(), vec![self.width], self.width);
         for (level, multiplier) in self.multipliers.iter().enumerate() {
             if level > 0 {
                 down.push(self.block(channels, channels, Resample::Down, false, init));
                 remembered.push(channels);
             }
-            let attends = self.attention.contains(&(size[0] >> level));
+            let attends = self.attention.contains(&(frame.padded[0] >> level));
             for _ in 0..self.blocks {
                 down.push(self.block(channels, multiplier * self.width, Resample::Keep, attends, init));
                 channels = multiplier * self.width;
@@ -136,7 +136,7 @@ impl AdmUnetConfig {
                 up.push(self.block(channels, channels, Resample::Up, false, init));
                 joins.push(false);
             }
-            let attends = self.attention.contains(&(size[0] >> level));
+            let attends = self.attention.contains(&(frame.padded[0] >> level));
             for _ in 0..=self.blocks {
                 let joined = channels + remembered.pop().expect("as many joins as images remembered");
                 channels = multiplier * self.width;
@@ -145,9 +145,9 @@ impl AdmUnetConfig {
             }
         }
         let norm = norm(channels, init);
-        let output = Conv::new(3, channels, size[2], 1e-5, init);
+        let output = Conv::new(3, channels, frame.channels, 1e-5, init);
         let width = self.width;
-        Ok(AdmUnet { first, second, classes, deformation, input, down, middle, up, norm, output, size, width, joins })
+        Ok(AdmUnet { first, second, classes, deformation, input, down, middle, up, norm, output, frame, width, joins })
     }
 
     fn block(&self, inputs: usize, outputs: usize, resample: Resample, attends: bool, init: &mut Initializer) -> Block {
@@ -204,7 +204,7 @@ impl Attention {
 
 impl AdmUnet {
     pub(in crate::network) fn rows_in_cache(&self) -> usize {
-        super::rows_in_cache(self.size, self.norm.channels())
+        super::rows_in_cache(self.frame, self.norm.channels())
     }
 
     /// # Shapes
@@ -228,10 +228,8 @@ impl AdmUnet {
     /// # Shapes
     /// `[batch, N]` to `[batch, N]`
     pub(in crate::network) fn forward(&self, mut input: NetworkInput) -> Tensor<2> {
-        let [batch, dim] = input.x.dims();
-        let [height, width, channels] = self.size;
         let embedding = self.embed(input.noise, input.classes, input.deformation);
-        let mut x = self.input.forward(input.x.reshape([batch, height, width, channels]));
+        let mut x = self.input.forward(self.frame.enter(input.x));
         let mut remembered = vec![x.clone()];
         for block in &self.down {
             x = block.forward(x, embedding.clone(), &mut input.dropout);
@@ -246,6 +244,6 @@ impl AdmUnet {
             }
             x = block.forward(x, embedding.clone(), &mut input.dropout);
         }
-        self.output.forward(self.norm.forward(x, true)).reshape([batch, dim])
+        super::with_radial(self.frame.leave(self.output.forward(self.norm.forward(x, true))), false)
     }
 }

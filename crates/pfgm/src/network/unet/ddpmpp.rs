@@ -5,7 +5,10 @@ use pfgm_data::Shape;
 use pfgm_kernels::Filter;
 use serde::{Deserialize, Serialize};
 
-use super::blocks::{Block, BlockConfig, Resample};
+use super::{
+    Frame,
+    blocks::{Block, BlockConfig, Resample},
+};
 use crate::network::{
     Conditions, NetworkError, NetworkInput,
     embedding::Embedding,
@@ -45,8 +48,8 @@ pub struct Unet {
     up: Vec<Block>,
     norm: GroupNorm,
     output: Conv,
-    /// Height, width and channels of the image.
-    size: [usize; 3],
+    #[module(skip)]
+    frame: Frame,
     /// Whether each block on the way up takes a remembered image.
     #[module(skip)]
     joins: Vec<bool>,
@@ -59,7 +62,7 @@ impl UnetConfig {
         conditions: Conditions,
         init: &mut Initializer,
     ) -> Result<Unet, NetworkError> {
-        let size = super::check(shape, self.width, &self.multipliers, self.blocks)?;
+        let frame = super::check(shape, self.width, &self.multipliers, self.blocks)?;
         let embedding_width = 4 * self.width;
         let embedding = Embedding::new(self.width, embedding_width, conditions, init);
         let block = |inputs, outputs, resample, attention| BlockConfig {
@@ -71,14 +74,14 @@ impl UnetConfig {
             attention,
             dropout: self.dropout,
         };
-        let input = Conv::new(3, size[2], self.width, 1.0, init);
+        let input = Conv::new(3, frame.channels, self.width, 1.0, init);
         let (mut down, mut remembered, mut channels) = (Vec::new(), vec![self.width], self.width);
         for (level, multiplier) in self.multipliers.iter().enumerate() {
             if level > 0 {
                 down.push(Block::new(block(channels, channels, Resample::Down, false), init));
                 remembered.push(channels);
             }
-            let attends = self.attention.contains(&(size[0] >> level));
+            let attends = self.attention.contains(&(frame.padded[0] >> level));
             for _ in 0..self.blocks {
                 down.push(Block::new(block(channels, multiplier * self.width, Resample::Keep, attends), init));
                 channels = multiplier * self.width;
@@ -95,7 +98,7 @@ impl UnetConfig {
             }
             for index in 0..=self.blocks {
                 // On the way up only the last block of a level attends.
-                let attends = index == self.blocks && self.attention.contains(&(size[0] >> level));
+                let attends = index == self.blocks && self.attention.contains(&(frame.padded[0] >> level));
                 let joined = channels + remembered.pop().expect("as many joins as images remembered");
                 channels = multiplier * self.width;
                 up.push(Block::new(block(joined, channels, Resample::Keep, attends), init));
@@ -103,8 +106,8 @@ impl UnetConfig {
             }
         }
         let norm = GroupNorm::new(channels, init);
-        let output = Conv::new(3, channels, size[2], 1e-5, init);
-        Ok(Unet { embedding, input, down, middle, up, norm, output, size, joins })
+        let output = Conv::new(3, channels, frame.channels, 1e-5, init);
+        Ok(Unet { embedding, input, down, middle, up, norm, output, frame, joins })
     }
 
     pub(in crate::network) fn activations(&self, shape: Shape) -> usize {
@@ -114,14 +117,12 @@ impl UnetConfig {
 
 impl Unet {
     pub(in crate::network) fn rows_in_cache(&self) -> usize {
-        super::rows_in_cache(self.size, self.norm.channels())
+        super::rows_in_cache(self.frame, self.norm.channels())
     }
 
     pub(in crate::network) fn forward(&self, mut input: NetworkInput) -> Tensor<2> {
-        let [batch, dim] = input.x.dims();
-        let [height, width, channels] = self.size;
         let embedding = self.embedding.forward(input.noise, input.far, input.classes, input.deformation);
-        let mut x = self.input.forward(input.x.reshape([batch, height, width, channels]));
+        let mut x = self.input.forward(self.frame.enter(input.x));
         let mut remembered = vec![x.clone()];
         for block in &self.down {
             x = block.forward(x, embedding.clone(), &mut input.dropout);
@@ -136,6 +137,6 @@ impl Unet {
             }
             x = block.forward(x, embedding.clone(), &mut input.dropout);
         }
-        self.output.forward(self.norm.forward(x, true)).reshape([batch, dim])
+        super::with_radial(self.frame.leave(self.output.forward(self.norm.forward(x, true))), false)
     }
 }

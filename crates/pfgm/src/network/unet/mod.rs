@@ -14,13 +14,44 @@ pub use adm::{AdmUnet, AdmUnetConfig};
 pub use ddpmpp::{Unet, UnetConfig};
 pub use score_sde::{LevelEmbedding, ScoreUnet, ScoreUnetConfig};
 
-/// Height, width and channels of an image that a U-Net of these sizes can halve often enough.
-pub(super) fn check(
-    shape: Shape,
+/// An image, and the size that zeros beside it bring it to, so that it can be halved often enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Frame {
+    height: usize,
     width: usize,
-    multipliers: &[usize],
-    blocks: usize,
-) -> Result<[usize; 3], NetworkError> {
+    /// Channels of the image.
+    pub channels: usize,
+    /// Height and width with the zeros.
+    pub padded: [usize; 2],
+}
+
+impl Frame {
+    /// The rows of a batch as images with zeros below and to the right.
+    ///
+    /// # Shapes
+    /// `[batch, N]` to `[batch, padded height, padded width, channels]`
+    pub fn enter(&self, x: Tensor<2>) -> Tensor<4> {
+        let [batch, _] = x.dims();
+        let image = x.reshape([batch, self.height, self.width, self.channels]);
+        let [height, width] = self.padded;
+        if [height, width] == [self.height, self.width] {
+            return image;
+        }
+        image.pad([(0, 0), (0, height - self.height), (0, width - self.width), (0, 0)], 0.0)
+    }
+
+    /// The part of a result that is the image's.
+    pub fn leave(&self, y: Tensor<4>) -> Tensor<4> {
+        let [batch, height, width, channels] = y.dims();
+        if [height, width] == [self.height, self.width] {
+            return y;
+        }
+        y.slice([0..batch, 0..self.height, 0..self.width, 0..channels])
+    }
+}
+
+/// The frame of images for a U-Net of these sizes.
+pub(super) fn check(shape: Shape, width: usize, multipliers: &[usize], blocks: usize) -> Result<Frame, NetworkError> {
     let Shape::Image { height, width: columns, channels } = shape else { return Err(NetworkError::NotAnImage(shape)) };
     let wrong = |key, value: String, problem| Err(NetworkError::Size { key, value, problem });
     if width < 4 || !width.is_multiple_of(4) {
@@ -34,10 +65,11 @@ pub(super) fn check(
     }
     let levels = multipliers.len();
     let stride = 1 << (levels - 1);
-    if height % stride != 0 || columns % stride != 0 {
-        return Err(NetworkError::Stride { levels, stride, shape });
+    if stride > height.min(columns) {
+        return Err(NetworkError::Levels { levels, stride, shape });
     }
-    Ok([height, columns, channels])
+    let padded = [height.next_multiple_of(stride), columns.next_multiple_of(stride)];
+    Ok(Frame { height, width: columns, channels, padded })
 }
 
 /// Floats per item that a training step keeps for the backward pass.
@@ -53,7 +85,8 @@ fn activations(shape: Shape, width: usize, multipliers: &[usize], blocks: usize)
 }
 
 /// Items whose images at full size fit into the caches together.
-pub(super) fn rows_in_cache([height, width, _]: [usize; 3], channels: usize) -> usize {
+pub(super) fn rows_in_cache(frame: Frame, channels: usize) -> usize {
+    let [height, width] = frame.padded;
     /// Bytes of one image tensor of the batch: several of them are read and written in turn.
     const BYTES: usize = 4 << 20;
     (BYTES / (size_of::<f32>() * height * width * channels)).max(4)

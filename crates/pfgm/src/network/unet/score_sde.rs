@@ -9,7 +9,10 @@ use pfgm_data::Shape;
 use pfgm_kernels::{Convolution, Filter};
 use serde::{Deserialize, Serialize};
 
-use super::blocks::{Attention, Block, BlockConfig, Resample};
+use super::{
+    Frame,
+    blocks::{Attention, Block, BlockConfig, Resample},
+};
 use crate::network::{
     Conditions, NetworkError, NetworkInput,
     layers::{Conv, GroupNorm, Initializer, Linear},
@@ -86,8 +89,8 @@ pub struct ScoreUnet {
     up: Vec<Block>,
     norm: GroupNorm,
     output: Conv,
-    /// Height, width and channels of the image.
-    size: [usize; 3],
+    #[module(skip)]
+    frame: Frame,
     width: usize,
     radial: bool,
     #[module(skip)]
@@ -110,7 +113,7 @@ impl ScoreUnetConfig {
         conditions: Conditions,
         init: &mut Initializer,
     ) -> Result<ScoreUnet, NetworkError> {
-        let size = super::check(shape, self.width, &self.multipliers, self.blocks)?;
+        let frame = super::check(shape, self.width, &self.multipliers, self.blocks)?;
         let filter = if self.fir { Filter::Binomial } else { Filter::Box };
         let wide = 4 * self.width;
         let block = |inputs, outputs, resample, attention| BlockConfig {
@@ -132,11 +135,11 @@ impl ScoreUnetConfig {
         let (classes, deformation) = (told(conditions.classes, init), told(conditions.deformation, init));
         let first = Linear::new(embedded, wide, 1.0, init);
         let second = Linear::new(wide, wide, 1.0, init);
-        let input = Conv::new(3, size[2], self.width, 1.0, init);
+        let input = Conv::new(3, frame.channels, self.width, 1.0, init);
         let (mut down, mut pyramid, mut joins_pyramid) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut remembered, mut channels, mut pyramid_channels) = (vec![self.width], self.width, size[2]);
+        let (mut remembered, mut channels, mut pyramid_channels) = (vec![self.width], self.width, frame.channels);
         for (level, multiplier) in self.multipliers.iter().enumerate() {
-            let attends = self.attention.contains(&(size[0] >> level));
+            let attends = self.attention.contains(&(frame.padded[0] >> level));
             if level > 0 {
                 down.push(Block::new(block(channels, channels, Resample::Down, false), init));
                 joins_pyramid.push(self.pyramid);
@@ -159,7 +162,7 @@ impl ScoreUnetConfig {
         for (level, multiplier) in self.multipliers.iter().enumerate().rev() {
             for index in 0..=self.blocks {
                 // On the way up only the last block of a level attends.
-                let attends = index == self.blocks && self.attention.contains(&(size[0] >> level));
+                let attends = index == self.blocks && self.attention.contains(&(frame.padded[0] >> level));
                 let joined = channels + remembered.pop().expect("as many joins as images remembered");
                 channels = multiplier * self.width;
                 up.push(Block::new(block(joined, channels, Resample::Keep, attends), init));
@@ -171,7 +174,7 @@ impl ScoreUnetConfig {
             }
         }
         let norm = GroupNorm::new(channels, init);
-        let outputs = size[2] + usize::from(self.radial);
+        let outputs = frame.channels + usize::from(self.radial);
         let output = Conv::new(3, channels, outputs, 1e-5, init);
         Ok(ScoreUnet {
             frequencies,
@@ -187,7 +190,7 @@ impl ScoreUnetConfig {
             up,
             norm,
             output,
-            size,
+            frame,
             width: self.width,
             radial: self.radial,
             steps: Steps { pyramid: joins_pyramid, joins },
@@ -201,7 +204,7 @@ impl ScoreUnetConfig {
 
 impl ScoreUnet {
     pub(in crate::network) fn rows_in_cache(&self) -> usize {
-        super::rows_in_cache(self.size, self.norm.channels())
+        super::rows_in_cache(self.frame, self.norm.channels())
     }
 
     /// # Shapes
@@ -238,10 +241,8 @@ impl ScoreUnet {
     /// # Shapes
     /// `[batch, N]` to `[batch, N]`, or `[batch, N + 1]` with the component along r at the end
     pub(in crate::network) fn forward(&self, mut input: NetworkInput) -> Tensor<2> {
-        let [batch, _] = input.x.dims();
-        let [height, width, channels] = self.size;
         let embedding = self.embed(input.noise, input.classes, input.deformation);
-        let image = input.x.reshape([batch, height, width, channels]);
+        let image = self.frame.enter(input.x);
         let mut x = self.input.forward(image.clone());
         let mut remembered = vec![x.clone()];
         let (mut rungs, mut pyramid) = (self.pyramid.iter(), image);
@@ -263,7 +264,7 @@ impl ScoreUnet {
             x = block.forward(x, embedding.clone(), &mut input.dropout);
         }
         let y = self.output.forward(self.norm.forward(x, true));
-        super::with_radial(y, self.radial)
+        super::with_radial(self.frame.leave(y), self.radial)
     }
 }
 
