@@ -22,7 +22,7 @@ use pfgm_plot::Series;
 
 use crate::{
     args::{ArithmeticName, SampleArgs},
-    command::exact,
+    command::{exact, rows::class},
     output::{self, Rows, line, shown, within},
     resolve, solving,
 };
@@ -111,7 +111,7 @@ fn request(args: &SampleArgs, record: &Record, run: &Path) -> Result<SampleReque
     if classes.is_empty() && (args.class.is_some() || args.guidance.is_some()) {
         bail!("--class and --guidance: this run knows no classes; train with --set data.conditional=true");
     }
-    let chosen = args.class.as_deref().map(|name| class(classes, name)).transpose()?;
+    let chosen = args.class.as_deref().map(|name| class("--class", classes, name)).transpose()?;
     let class_of = |seed: u64| chosen.or_else(|| class_in_turn(seed, classes.len()));
     let guidance = args.guidance.unwrap_or(defaults.guidance);
     check_guidance("--guidance", guidance, &record.config)?;
@@ -141,16 +141,6 @@ fn request(args: &SampleArgs, record: &Record, run: &Path) -> Result<SampleReque
 /// A class that follows from the seed: the sample still depends on nothing else.
 pub fn class_in_turn(seed: u64, classes: usize) -> Option<u32> {
     (classes > 0).then(|| (seed % classes as u64) as u32)
-}
-
-fn class(classes: &[String], name: &str) -> Result<u32> {
-    let number = || name.parse::<usize>().ok().filter(|&number| number < classes.len());
-    classes
-        .iter()
-        .position(|class| class == name)
-        .or_else(number)
-        .map(|class| class as u32)
-        .with_context(|| format!("--class {name}: no such class; there are {}", classes.join(", ")))
 }
 
 /// The arrays, images and table that were asked for.
