@@ -6,11 +6,11 @@ use anyhow::{Context, Result, bail};
 
 /// The modules of `crates/pfgm` from the ground up. A module may use those of lower floors, and no other.
 const FLOORS: &[&[&str]] = &[
-    &["augmentation", "device", "features", "latent", "presets", "random"],
+    &["augmentation", "device", "features", "latent", "presets", "process", "random"],
     &["deformation", "hemisphere", "kernel", "network"],
     &["flow", "weights"],
     &["field", "precondition"],
-    &["baseline"],
+    &["reverse_sde"],
     &["objective", "solver"],
     &["config", "likelihood", "lines", "restore"],
     &["model"],

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use pfgm::{
     augmentation::Augmentation,
-    baseline::Process,
     model::Record,
     precondition::Output,
+    process::Process,
     solver::{Corrector, Method, ScheduleName, SolverConfig},
 };
 use serde::{Deserialize, Serialize};

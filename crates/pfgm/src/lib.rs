@@ -7,7 +7,6 @@
 //! the mathematics, `docs/architecture.md` says where what is.
 
 pub mod augmentation;
-pub mod baseline;
 pub mod config;
 pub mod deformation;
 pub mod device;
@@ -27,8 +26,10 @@ pub mod network;
 pub mod objective;
 pub mod precondition;
 pub mod presets;
+pub mod process;
 pub mod random;
 pub mod restore;
+pub mod reverse_sde;
 pub mod sample;
 pub mod solver;
 pub mod train;

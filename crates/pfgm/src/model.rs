@@ -156,7 +156,7 @@ impl Record {
 
     /// The noise that the network is trained on.
     pub fn noise(&self) -> Noise {
-        Noise { augmentation: self.augmentation(), output: self.config.flow.output, range: self.range() }
+        Noise { augmentation: self.augmentation(), process: self.config.flow.output.process(), range: self.range() }
     }
 
     /// D.

@@ -17,6 +17,7 @@ use pfgm::{
     },
     objective::{Charges, DenoisingObjective, FieldObjective, Levels, Noise, Objective},
     precondition::{Output, Parametrisation},
+    process::Process,
     random::{Purpose, stream},
     sample::{SampleRequest, sample},
     solver::{Method, SolverConfig},
@@ -278,7 +279,7 @@ fn every_published_network_and_output_learns() {
 }
 
 fn noise(augmentation: Augmentation) -> Noise {
-    Noise { augmentation, output: Output::Edm, range: (2e-3, 80.0) }
+    Noise { augmentation, process: Process::Ve, range: (2e-3, 80.0) }
 }
 
 #[test]
@@ -386,7 +387,7 @@ fn score_models_are_trained_at_uniform_times() {
             deformations: &[],
         };
         let objective = DenoisingObjective { levels: Levels::Uniform, ..DenoisingObjective::default() };
-        let noise = Noise { augmentation: Infinite, output, range: (0.01, 50.0) };
+        let noise = Noise { augmentation: Infinite, process: output.process(), range: (0.01, 50.0) };
         let mut drawn: Vec<f64> = (0..2000)
             .map(|item| {
                 let mut streams = [stream(3, Purpose::Perturbation, 0, item)];
@@ -471,7 +472,11 @@ fn what_a_network_should_say_makes_yhat() {
         // Levels in the network's own terms and back.
         for t in [0.01, 0.4, 1.0] {
             let parametrisation = Parametrisation { output, ..record.parametrisation() };
-            let level = parametrisation.of_rows(&x, &[output.sigma_at(t)])[0].noise;
+            let level_at = |t: f64| match output {
+                Output::Vp { .. } | Output::SubVp { .. } => output.process().sigma(t, (0.0, 0.0)),
+                Output::Edm | Output::Field { .. } | Output::Ve { .. } => t,
+            };
+            let level = parametrisation.of_rows(&x, &[level_at(t)])[0].noise;
             let scale = match output {
                 Output::Vp { .. } | Output::SubVp { .. } => 999.0,
                 Output::Ve { unit, .. } => 1.0 / unit,

@@ -32,13 +32,12 @@ pub fn run(args: &PredictArgs) -> Result<()> {
         bail!("{}: the noise levels must be {rows} numbers above 0", args.at.display());
     }
     let parametrisation = record.parametrisation();
-    let (lowest, highest) = record.range();
-    let sigma_at = |level: f64| match (parametrisation.output, name == "t") {
-        // VE's noise grows geometrically with time.
-        (Output::Ve { .. }, true) => lowest * (highest / lowest).powf(level),
-        (output, true) => output.sigma_at(level),
-        // z is r, which is sigma for D = 1.
-        (_, false) => level,
+    let sigma_at = |level: f64| match parametrisation.output {
+        output @ (Output::Ve { .. } | Output::Vp { .. } | Output::SubVp { .. }) if name == "t" => {
+            output.process().sigma(level, record.range())
+        }
+        // z is r, which is sigma for D = 1; EDM's and PFGM's time is the level itself.
+        _ => level,
     };
     let sigma: Vec<f64> = level.values.iter().map(|&level| sigma_at(f64::from(level))).collect();
     let denoiser = record.denoiser(&model.network, points.labels.clone(), 1.0, rows, &model.device);

@@ -229,7 +229,8 @@ fn record(path: &Path, request: &Request, converted: Converted, step: u64) -> Re
             } else {
                 Output::SubVp { beta_min, beta_max }
             };
-            (output, infinite, (output.sigma_at(1e-3), output.sigma_at(1.0)))
+            let at = |t: f64| output.process().sigma(t, (0.0, 0.0));
+            (output, infinite, (at(1e-3), at(1.0)))
         }
         Method::Edm => (Output::Edm, infinite, (2e-3, 80.0)),
         Method::PfgmPp => {

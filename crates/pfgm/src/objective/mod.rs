@@ -20,7 +20,8 @@ use crate::{
     augmentation::Augmentation,
     deformation::{self, Deformation},
     field,
-    precondition::{Factors, Output},
+    precondition::Factors,
+    process::Process,
     random::Stream,
 };
 
@@ -41,8 +42,8 @@ pub enum Objective {
 pub struct Noise {
     /// D.
     pub augmentation: Augmentation,
-    /// What the network says, which for score models also says how noise grows with time.
-    pub output: Output,
+    /// How noise grows with time, where levels are drawn by it.
+    pub process: Process,
     /// The lowest and the highest noise level of the flow.
     pub range: (f64, f64),
 }

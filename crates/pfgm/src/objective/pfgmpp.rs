@@ -65,7 +65,7 @@ impl DenoisingObjective {
                     let gauss: f64 = StandardNormal.sample(rng);
                     (self.mean + self.std * gauss).exp()
                 }
-                Levels::Uniform => noise.output.level_at(rng.random(), noise.range),
+                Levels::Uniform => noise.process.trained_at(rng.random(), noise.range),
             };
             let mut x: Vec<f64> = y.iter().map(|&value| f64::from(value)).collect();
             kernel::perturb(noise.augmentation, sigma, rng, &mut x);

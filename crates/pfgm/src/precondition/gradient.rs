@@ -3,7 +3,7 @@
 //! A cotangent on `yhat` is pulled back in two parts: through the formula from the network's output to `yhat`, in closed form here, and
 //! through the network, by its backward pass.
 
-use super::{Factors, Output, Parametrisation, Precondition};
+use super::{Factors, Output, Parametrisation, Precondition, RadialComponent};
 
 /// What a cotangent on `yhat` is on the point itself and on the network's raw output.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,7 +64,8 @@ impl Parametrisation {
             Output::Field { gamma } => {
                 // yhat = x - z v_x / v_z, where v_z follows from |v_x|^2.
                 let field: Vec<f64> = raw.iter().take(x.len()).map(|&value| f64::from(value)).collect();
-                let (radial, slope) = radial_component(dot(&field, &field), x.len(), sigma, gamma);
+                let RadialComponent { value: radial, slope } =
+                    RadialComponent::of(dot(&field, &field), x.len(), sigma, gamma);
                 let along = sigma * dot(&field, cotangent) / (radial * radial) * 2.0 * slope;
                 let on_field = field.iter().zip(cotangent).map(|(v, c)| -sigma * c / radial + along * v);
                 // The network's own component along z is not looked at.
@@ -93,17 +94,4 @@ fn add_radial(point: &mut [f64], x: &[f64], times: f64) {
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
-}
-
-/// PFGM's `v_z` from the squared norm of `v_x`, and its derivative with respect to that.
-fn radial_component(squares: f64, dim: usize, z: f64, gamma: f64) -> (f64, f64) {
-    let radial = super::radial_component(squares, dim, z, gamma);
-    let n = dim as f64;
-    let share = (squares / n).min(1.0 - 1e-9);
-    let rest = 1.0 - share;
-    let root = (share * gamma * gamma + rest * z * z).sqrt();
-    // |E| = (share gamma + root) / rest
-    let field = (share * gamma + root) / rest;
-    let slope = (gamma + (gamma * gamma - z * z) / (2.0 * root) + field) / rest;
-    (radial, n.sqrt() * z / (field + gamma).powi(2) * slope / n)
 }

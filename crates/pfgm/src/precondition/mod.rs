@@ -9,6 +9,7 @@ use crate::{
     device::is_cpu,
     flow::{Denoiser, Differentiable, Query},
     network::{Network, NetworkInput},
+    process::Process,
 };
 
 /// `yhat = c_skip x + c_out F(c_in x, c_noise)`, with factors that keep the network's input and target at unit variance
@@ -120,36 +121,14 @@ fn is_one(value: &f64) -> bool {
 }
 
 impl Output {
-    /// The noise level at a share `time` in [0, 1] of the way from data to noise: log-uniform over the range of the flow, and for
-    /// VP and sub-VP at `t` between 1e-5 and 1 (docs/equations.md, section 10).
-    pub fn level_at(self, time: f64, range: (f64, f64)) -> f64 {
-        /// The time that score models are trained down to.
-        const FIRST: f64 = 1e-5;
+    /// The process that a network with such an output was trained on: that of the flow itself where it is no score model of another.
+    pub fn process(self) -> Process {
         match self {
-            Self::Edm | Self::Field { .. } | Self::Ve { .. } => range.0 * (range.1 / range.0).powf(time),
-            Self::Vp { .. } | Self::SubVp { .. } => self.sigma_at(FIRST + time * (1.0 - FIRST)),
+            Self::Edm | Self::Field { .. } | Self::Ve { .. } => Process::Ve,
+            Self::Vp { beta_min, beta_max } => Process::Vp { beta_min, beta_max },
+            Self::SubVp { beta_min, beta_max } => Process::SubVp { beta_min, beta_max },
         }
     }
-
-    /// sigma at time `t` of a score model; `t` itself for the others.
-    pub fn sigma_at(self, t: f64) -> f64 {
-        let mean = |low: f64, high: f64| (-t * t * (high - low) / 4.0 - t * low / 2.0).exp();
-        match self {
-            Self::Edm | Self::Field { .. } | Self::Ve { .. } => t,
-            Self::Vp { beta_min, beta_max } => (mean(beta_min, beta_max).powi(-2) - 1.0).sqrt(),
-            Self::SubVp { beta_min, beta_max } => {
-                let mean = mean(beta_min, beta_max);
-                (1.0 - mean * mean) / mean
-            }
-        }
-    }
-}
-
-/// `t` in [0, 1] at which the noise of rates `beta_min` to `beta_max` has shrunk the data to `mean`: `-ln mean = t^2 (b1 -
-/// b0)/4 + t b0/2`.
-pub fn time_of_mean(mean: f64, beta_min: f64, beta_max: f64) -> f64 {
-    let (slope, twice) = (beta_max - beta_min, -2.0 * mean.ln());
-    (2.0 * twice) / (beta_min + (beta_min * beta_min + 2.0 * slope * twice).sqrt())
 }
 
 /// How `yhat` follows from PFGM's field.
@@ -198,14 +177,10 @@ impl Parametrisation {
         match self.output {
             Output::Edm | Output::Field { .. } => (1.0, sigma),
             Output::Ve { unit, .. } => (1.0, sigma / unit),
-            Output::Vp { beta_min, beta_max } => {
-                let mean = 1.0 / (1.0 + sigma * sigma).sqrt();
-                (mean, 999.0 * time_of_mean(mean, beta_min, beta_max))
-            }
-            Output::SubVp { beta_min, beta_max } => {
-                // sigma = (1 - mean^2) / mean
-                let mean = 2.0 / (sigma + (sigma * sigma + 4.0).sqrt());
-                (mean, 999.0 * time_of_mean(mean, beta_min, beta_max))
+            Output::Vp { .. } | Output::SubVp { .. } => {
+                let process = self.output.process();
+                // Their times depend on no range.
+                (process.mean_at(sigma), 999.0 * process.time(sigma, (0.0, 0.0)))
             }
         }
     }
@@ -254,7 +229,7 @@ impl Parametrisation {
             Output::Field { gamma } => {
                 let squares: f64 = raw.clone().take(x.len()).map(|v| v * v).sum();
                 let radial = match self.arithmetic {
-                    Arithmetic::Exact => radial_component(squares, x.len(), sigma, gamma),
+                    Arithmetic::Exact => RadialComponent::of(squares, x.len(), sigma, gamma).value,
                     Arithmetic::Reference { z_exp } if sigma >= z_exp => {
                         raw.clone().next_back().expect("a field has a component along z") + RELEASED_SHIFT
                     }
@@ -287,15 +262,28 @@ fn normalised_field(x: &[f32], yhat: &[f32], z: f64, gamma: f64) -> impl Iterato
     toward.into_iter().map(move |value| factor * value)
 }
 
-/// PFGM's `v_z` at height `z` from the squared norm of `v_x` (docs/equations.md, section 3): with `n = |v_x| / sqrt(N)`,
+/// PFGM's `v_z` at height `z` as it follows from the squared norm of `v_x` (docs/equations.md, section 3): with `n = |v_x| / sqrt(N)`,
 /// `|E| = (n^2 gamma + sqrt(n^2 gamma^2 + (1 - n^2) z^2)) / (1 - n^2)` and `v_z = -sqrt(N) z / (|E| + gamma)`.
-fn radial_component(squares: f64, dim: usize, z: f64, gamma: f64) -> f64 {
-    /// The share of its limit that the field of a network may reach.
-    const MOST: f64 = 1.0 - 1e-9;
-    let share = (squares / dim as f64).min(MOST);
-    let rest = 1.0 - share;
-    let field = (share * gamma + (share * gamma * gamma + rest * z * z).sqrt()) / rest;
-    -(dim as f64).sqrt() * z / (field + gamma)
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct RadialComponent {
+    value: f64,
+    /// How it grows with the squared norm.
+    slope: f64,
+}
+
+impl RadialComponent {
+    fn of(squares: f64, dim: usize, z: f64, gamma: f64) -> Self {
+        /// The share of its limit that the field of a network may reach.
+        const MOST: f64 = 1.0 - 1e-9;
+        let n = dim as f64;
+        let share = (squares / n).min(MOST);
+        let rest = 1.0 - share;
+        let root = (share * gamma * gamma + rest * z * z).sqrt();
+        let field = (share * gamma + root) / rest;
+        let of_share = (gamma + (gamma * gamma - z * z) / (2.0 * root) + field) / rest;
+        let factor = n.sqrt() * z / (field + gamma);
+        Self { value: -factor, slope: factor / (field + gamma) * of_share / n }
+    }
 }
 
 /// A trained network as a denoiser.
@@ -325,6 +313,11 @@ impl NetworkDenoiser {
         let most = if is_cpu(&self.device) { self.network.rows_in_cache() } else { usize::MAX };
         let rows = rows.max(1);
         rows.div_ceil(rows.div_ceil(self.rows_at_once.min(most).clamp(1, rows)))
+    }
+
+    /// What guidance makes of values with the class and without.
+    fn guide(&self, with: &mut [f64], without: &[f64]) {
+        with.iter_mut().zip(without).for_each(|(with, without)| *with = without + self.guidance * (*with - without));
     }
 
     /// The classes of some items.
@@ -432,11 +425,8 @@ impl Differentiable for NetworkDenoiser {
             if self.guidance != 1.0 && labels.iter().any(Option::is_some) {
                 let (mut free, mut free_pulled) = (vec![0.0; out.len()], vec![0.0; out.len()]);
                 self.evaluate_and_pull(part, &vec![None; labels.len()], &mut free, &mut free_pulled);
-                let guided = |with: &mut [f64], without: &[f64]| {
-                    with.iter_mut().zip(without).for_each(|(with, w)| *with = w + self.guidance * (*with - w));
-                };
-                guided(out, &free);
-                guided(pulled, &free_pulled);
+                self.guide(out, &free);
+                self.guide(pulled, &free_pulled);
             }
         }
     }
@@ -456,7 +446,7 @@ impl Denoiser for NetworkDenoiser {
             if self.guidance != 1.0 && labels.iter().any(Option::is_some) {
                 let mut free = vec![0.0; out.len()];
                 self.evaluate(x, sigma, &vec![None; labels.len()], &mut free);
-                out.iter_mut().zip(&free).for_each(|(out, free)| *out = free + self.guidance * (*out - free));
+                self.guide(out, &free);
             }
         }
     }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Corrector, Method, Schedule, ScheduleName};
-use crate::{augmentation::Augmentation, baseline::Process, precondition::Output};
+use crate::{augmentation::Augmentation, precondition::Output, process::Process};
 
 /// How to solve.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -237,7 +237,7 @@ impl SolverConfig {
     /// another is named.
     pub fn for_output(mut self, output: Output) -> Self {
         if self.method.is_sde() {
-            self.process.get_or_insert(Process::of(output));
+            self.process.get_or_insert(output.process());
         }
         self
     }

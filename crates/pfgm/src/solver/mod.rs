@@ -32,8 +32,9 @@ pub use schedule::Schedule;
 
 use crate::{
     augmentation::Augmentation,
-    baseline::{Langevin, Predictor, Process, ReverseSde, reverse_sde},
     flow::{Denoiser, FarField, Flow, Query},
+    process::Process,
+    reverse_sde::{Langevin, Predictor, ReverseSde, reverse_sde},
 };
 
 /// Why a solver gave up.

@@ -7,7 +7,7 @@ use pfgm::{
     augmentation::Augmentation,
     hemisphere,
     objective::{Charges, FieldObjective, Noise, Objective},
-    precondition::Output,
+    process::Process,
     random::{Purpose, Stream, stream},
 };
 use pfgm_data::Shape;
@@ -41,7 +41,8 @@ pub fn training_points(scene: &Scene) -> Result<Vec<u8>> {
     let mut streams: Vec<Stream> =
         (0..POINTS as u64).map(|item| stream(scene.seed, Purpose::Perturbation, 0, item)).collect();
     let labels = vec![None; POINTS];
-    let noise = Noise { augmentation: Augmentation::Finite(1.0), output: Output::Edm, range: (0.0, calibration.z_max) };
+    let noise =
+        Noise { augmentation: Augmentation::Finite(1.0), process: Process::Ve, range: (0.0, calibration.z_max) };
     let drawn = Objective::Field(objective).draw(
         noise,
         Charges {

@@ -1,43 +1,8 @@
 //! Solvers and schedules as a person chooses them.
-#![allow(missing_docs)]
 
-use std::{
-    fs,
-    path::Path,
-    process::{Command, Output, Stdio},
-};
+use std::fs;
 
-fn pfgm(folder: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_pfgm")).current_dir(folder).args(arguments).stdin(Stdio::null()).output().unwrap()
-}
-
-fn succeeds(folder: &Path, arguments: &[&str]) -> String {
-    let output = pfgm(folder, arguments);
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{arguments:?}: {said}{}", String::from_utf8_lossy(&output.stderr));
-    said
-}
-
-/// One line on standard error that has all these parts, exit code 2.
-fn fails(folder: &Path, arguments: &[&str], parts: &[&str]) {
-    let output = pfgm(folder, arguments);
-    let error = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {error}");
-    assert!(error.starts_with("error: ") && error.trim_end().lines().count() == 1, "{arguments:?}: {error}");
-    for part in parts {
-        assert!(error.contains(part), "{arguments:?} should say {part}: {error}");
-    }
-}
-
-/// A run of a very small network.
-fn train(folder: &Path, out: &str, more: &[&str]) {
-    let mut arguments = vec!["train", "digits", "--out", out];
-    for value in ["train.steps=2", "network.width=8", "train.batch=8", "train.warmup=1", "train.cooldown=0"] {
-        arguments.extend(["--set", value]);
-    }
-    arguments.extend(more);
-    succeeds(folder, &arguments);
-}
+use crate::support::{refuses, succeeds, temporary, train};
 
 fn words(line: &str) -> Vec<&str> {
     line.split(' ').collect()
@@ -45,9 +10,9 @@ fn words(line: &str) -> Vec<&str> {
 
 #[test]
 fn every_solver_samples() {
-    let dir = tempfile::tempdir().unwrap();
-    train(dir.path(), "inf", &["--set", "flow.augmentation=inf"]);
-    train(dir.path(), "run", &[]);
+    let dir = temporary();
+    train(dir.path(), "digits", 2, "inf", &["--set", "flow.augmentation=inf"]);
+    train(dir.path(), "digits", 2, "run", &[]);
     // What is asked for, and the evaluations that it takes.
     for (flags, nfe) in [
         ("euler --steps 6", 6),
@@ -102,7 +67,7 @@ fn every_solver_samples() {
             &["run/schedule-6.toml", "pfgm schedule run --steps 6 --solver dpmpp-2m"],
         ),
     ] {
-        fails(dir.path(), &words(&format!("sample run -o y.png {flags}")), parts);
+        refuses(dir.path(), &words(&format!("sample run -o y.png {flags}")), parts);
     }
     for (flags, parts) in [
         ("--solver ancestral --process sub-vp", &["--process sub-vp", "reverse-diffusion"][..]),
@@ -112,16 +77,16 @@ fn every_solver_samples() {
         ("--solver reverse-sde --corrector langevin --snr 0", &["--snr 0"]),
         ("--solver reverse-sde --corrector langevin --corrector-steps 0", &["--corrector-steps 0"]),
     ] {
-        fails(dir.path(), &words(&format!("sample inf -o y.png {flags}")), parts);
+        refuses(dir.path(), &words(&format!("sample inf -o y.png {flags}")), parts);
     }
     assert!(!dir.path().join("y.png").exists(), "what is refused writes nothing");
 }
 
 #[test]
 fn a_schedule_is_found_and_used() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = temporary();
     let here = dir.path();
-    train(here, "run", &[]);
+    train(here, "digits", 2, "run", &[]);
     let said = succeeds(here, &words("schedule run --steps 6 --solver dpmpp-2m -n 4 --grid 20"));
     for part in ["run/schedule-6.toml", "4 trajectories of 39 evaluations", "--schedule gits --steps 6"] {
         assert!(said.contains(part), "{part}: {said}");
@@ -143,24 +108,28 @@ fn a_schedule_is_found_and_used() {
     fs::write(&file, text(&log)).unwrap();
     assert!(with("--schedule gits") == other, "the file's levels are those that are used");
 
-    fails(here, &words("sample run --solver heun --steps 6 --schedule gits"), &["schedule-6.toml", "7 levels", "heun"]);
+    refuses(
+        here,
+        &words("sample run --solver heun --steps 6 --schedule gits"),
+        &["schedule-6.toml", "7 levels", "heun"],
+    );
     fs::write(&file, text(&[50.0, 9.0, 5.0, 3.0, 2.0, 1.0, 0.5])).unwrap();
-    fails(here, &words("sample run --solver euler --steps 6 --schedule gits"), &["from 50 to 0.5", "pfgm schedule"]);
+    refuses(here, &words("sample run --solver euler --steps 6 --schedule gits"), &["from 50 to 0.5", "pfgm schedule"]);
     fs::write(&file, text(&[3.0, 9.0, 5.0, 3.0, 2.0, 1.0, 0.5])).unwrap();
-    fails(here, &words("sample run --solver euler --steps 6 --schedule gits"), &["levels", "highest"]);
+    refuses(here, &words("sample run --solver euler --steps 6 --schedule gits"), &["levels", "highest"]);
     fs::write(&file, "levels = 3").unwrap();
-    fails(here, &words("sample run --solver euler --steps 6 --schedule gits"), &["schedule-6.toml", "pfgm schedule"]);
-    fails(here, &words("schedule run --steps 6 --solver rk45"), &["--solver rk45", "no grid"]);
-    fails(here, &words("schedule run --steps 1 --solver heun"), &["--steps 1"]);
-    fails(here, &words("schedule run --steps 0"), &["--steps 0"]);
-    fails(here, &words("schedule run --steps 60 --solver euler"), &["--grid 60", "61"]);
-    fails(here, &words("schedule run --steps 5 -n 0"), &["-n 0"]);
-    fails(here, &words("schedule nowhere --steps 5"), &["nowhere"]);
+    refuses(here, &words("sample run --solver euler --steps 6 --schedule gits"), &["schedule-6.toml", "pfgm schedule"]);
+    refuses(here, &words("schedule run --steps 6 --solver rk45"), &["--solver rk45", "no grid"]);
+    refuses(here, &words("schedule run --steps 1 --solver heun"), &["--steps 1"]);
+    refuses(here, &words("schedule run --steps 0"), &["--steps 0"]);
+    refuses(here, &words("schedule run --steps 60 --solver euler"), &["--grid 60", "61"]);
+    refuses(here, &words("schedule run --steps 5 -n 0"), &["-n 0"]);
+    refuses(here, &words("schedule nowhere --steps 5"), &["nowhere"]);
 }
 
 #[test]
 fn a_configuration_has_the_same_choices() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = temporary();
     let here = dir.path();
     let preset = succeeds(here, &["presets", "digits"]);
     let file =
@@ -176,23 +145,23 @@ fn a_configuration_has_the_same_choices() {
     for section in ["method = \"heun\"\nchurn = 40", "method = \"ancestral\"\nsteps = 50\ncorrector = \"langevin\""] {
         file(section);
         succeeds(here, &["train", "mine.toml", "--dry-run", "--set", "flow.augmentation=inf"]);
-        fails(here, &["train", "mine.toml", "--dry-run"], &["sample.solver.", "D = 128"]);
+        refuses(here, &["train", "mine.toml", "--dry-run"], &["sample.solver.", "D = 128"]);
     }
     let process = "process = { kind = \"vp\", beta_min = 0.2 }";
     file(&format!("method = \"reverse-sde\"\nsteps = 50\n{process}"));
     let said = succeeds(here, &["train", "mine.toml", "--dry-run", "--set", "flow.augmentation=inf"]);
     assert!(said.contains("beta_min = 0.2") && said.contains("beta_max = 20"), "{said}");
     file("method = \"dpmpp-4m\"");
-    fails(here, &["train", "mine.toml"], &["dpmpp-4m", "did you mean"]);
+    refuses(here, &["train", "mine.toml"], &["dpmpp-4m", "did you mean"]);
     file("method = \"euler\"\norder = 2");
-    fails(here, &["train", "mine.toml"], &["sample.solver.order = 2", "ipndm and deis"]);
+    refuses(here, &["train", "mine.toml"], &["sample.solver.order = 2", "ipndm and deis"]);
     file("levels = [80, 90]");
-    fails(here, &["train", "mine.toml"], &["sample.solver.levels"]);
+    refuses(here, &["train", "mine.toml"], &["sample.solver.levels"]);
 
     // A run that is to sample by a schedule that nobody looked for yet: its first picture is by the usual one.
     let gits = ["--set", "sample.solver.method=ipndm", "--set", "sample.solver.schedule=gits"];
-    train(here, "run", &[&gits[..], &["--set", "sample.solver.steps=5"]].concat());
-    fails(here, &words("sample run"), &["run/schedule-5.toml", "pfgm schedule run --steps 5 --solver ipndm"]);
+    train(here, "digits", 2, "run", &[&gits[..], &["--set", "sample.solver.steps=5"]].concat());
+    refuses(here, &words("sample run"), &["run/schedule-5.toml", "pfgm schedule run --steps 5 --solver ipndm"]);
     succeeds(here, &words("schedule run --steps 5 -n 2 --grid 12"));
     let said = succeeds(here, &words("sample run -n 2"));
     assert!(said.contains("5.0 evaluations each"), "{said}");
@@ -203,7 +172,7 @@ fn a_configuration_has_the_same_choices() {
 
 #[test]
 fn latents_are_decoded_by_any_solver() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = temporary();
     let here = dir.path();
     let parity = |name: &str| format!("{}/../pfgm/tests/parity/{name}", env!("CARGO_MANIFEST_DIR"));
     succeeds(here, &["import", &parity("pfgmpp.pt"), "-o", "run", "--augmentation", "128"]);

@@ -3,11 +3,11 @@
 
 use pfgm::{
     augmentation::Augmentation::{self, Finite, Infinite},
-    baseline::{Langevin, Predictor, Process, ReverseSde, reverse_sde},
     field::ExactField,
     flow::{Denoiser, Flow, Query},
-    precondition::Output,
+    process::Process,
     random::{Purpose, stream},
+    reverse_sde::{Langevin, Predictor, ReverseSde, reverse_sde},
     solver::{Churn, Corrector, Method, Schedule, SolverConfig, encode, heun_with_churn, sample, sample_seeded},
 };
 use pfgm_metrics::kolmogorov_smirnov;
@@ -37,14 +37,8 @@ impl Denoiser for Gaussian {
 fn range(process: Process) -> (f64, f64) {
     match process {
         Process::Ve => (0.01, 50.0),
-        Process::Vp { beta_min, beta_max } => {
-            let output = Output::Vp { beta_min, beta_max };
-            (output.sigma_at(1e-3), output.sigma_at(1.0))
-        }
-        Process::SubVp { beta_min, beta_max } => {
-            let output = Output::SubVp { beta_min, beta_max };
-            (output.sigma_at(1e-3), output.sigma_at(1.0))
-        }
+        // Times of VP and sub-VP depend on no range.
+        Process::Vp { .. } | Process::SubVp { .. } => (process.sigma(1e-3, (0.0, 0.0)), process.sigma(1.0, (0.0, 0.0))),
     }
 }
 

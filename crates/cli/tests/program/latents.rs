@@ -1,44 +1,16 @@
 //! Likelihoods, latents, restoration and anomalies as a person uses them, on a network of a few steps.
-#![allow(missing_docs)]
 
-use std::{
-    fs,
-    path::Path,
-    process::{Command, Output, Stdio},
-};
+use std::{fs, path::Path};
 
 use tempfile::TempDir;
 
-fn pfgm(folder: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_pfgm")).current_dir(folder).args(arguments).stdin(Stdio::null()).output().unwrap()
-}
-
-fn succeeds(folder: &Path, arguments: &[&str]) -> String {
-    let output = pfgm(folder, arguments);
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{arguments:?}: {said}{}", String::from_utf8_lossy(&output.stderr));
-    said
-}
-
-/// One line on standard error, exit code 2.
-fn fails(folder: &Path, arguments: &[&str]) -> String {
-    let output = pfgm(folder, arguments);
-    let error = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {error}");
-    assert!(error.starts_with("error: ") && error.trim_end().lines().count() == 1, "{arguments:?}: {error}");
-    error
-}
+use crate::support::{fails, succeeds, temporary, train};
 
 /// A folder with a run `run` that knows classes and a run `plain` that does not.
 fn trained() -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = temporary();
     for (name, conditional) in [("run", "true"), ("plain", "false")] {
-        let conditional = format!("data.conditional={conditional}");
-        let sets =
-            ["network.width=8", "train.batch=8", "train.warmup=1", "train.cooldown=0", "train.steps=4", &conditional];
-        let sets = sets.iter().flat_map(|set| ["--set", set]);
-        let arguments: Vec<&str> = ["train", "digits", "--out", name].into_iter().chain(sets).collect();
-        succeeds(folder.path(), &arguments);
+        train(folder.path(), "digits", 4, name, &["--set", &format!("data.conditional={conditional}")]);
     }
     folder
 }

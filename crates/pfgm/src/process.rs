@@ -1,8 +1,6 @@
-//! The noising processes of score models (arXiv 2011.13456, section 3.4 and appendix B).
+//! The noising processes of score models (arXiv 2011.13456, section 3.4 and appendix B; docs/equations.md, section 10).
 
 use serde::{Deserialize, Serialize};
-
-use crate::precondition::{Output, time_of_mean};
 
 /// The rates of noise of the published models.
 const BETA_MIN: f64 = 0.1;
@@ -48,15 +46,6 @@ impl Process {
     /// Sub-VP with the published rates.
     pub const SUB_VP: Self = Self::SubVp { beta_min: BETA_MIN, beta_max: BETA_MAX };
 
-    /// The process that a network was trained on.
-    pub fn of(output: Output) -> Self {
-        match output {
-            Output::Edm | Output::Field { .. } | Output::Ve { .. } => Self::Ve,
-            Output::Vp { beta_min, beta_max } => Self::Vp { beta_min, beta_max },
-            Output::SubVp { beta_min, beta_max } => Self::SubVp { beta_min, beta_max },
-        }
-    }
-
     /// As it is typed.
     pub fn word(self) -> &'static str {
         match self {
@@ -82,17 +71,32 @@ impl Process {
         match self {
             Self::Ve => (sigma / low).ln() / (high / low).ln(),
             Self::Vp { beta_min, beta_max } | Self::SubVp { beta_min, beta_max } => {
-                time_of_mean(self.mean_at(sigma), beta_min, beta_max)
+                // The root of -ln mean = t^2 (b1 - b0)/4 + t b0/2.
+                let (slope, twice) = (beta_max - beta_min, -2.0 * self.mean_at(sigma).ln());
+                (2.0 * twice) / (beta_min + (beta_min * beta_min + 2.0 * slope * twice).sqrt())
             }
         }
     }
 
-    /// The flow's noise level at time `t`.
+    /// The flow's noise level at time `t`; for VE the level at that share of the way from `low` to `high` in ln sigma.
     pub fn sigma(self, t: f64, (low, high): (f64, f64)) -> f64 {
+        let mean = |low: f64, high: f64| (-t * t * (high - low) / 4.0 - t * low / 2.0).exp();
         match self {
             Self::Ve => low * (high / low).powf(t),
-            Self::Vp { beta_min, beta_max } => Output::Vp { beta_min, beta_max }.sigma_at(t),
-            Self::SubVp { beta_min, beta_max } => Output::SubVp { beta_min, beta_max }.sigma_at(t),
+            Self::Vp { beta_min, beta_max } => (mean(beta_min, beta_max).powi(-2) - 1.0).sqrt(),
+            Self::SubVp { beta_min, beta_max } => {
+                let mean = mean(beta_min, beta_max);
+                (1.0 - mean * mean) / mean
+            }
+        }
+    }
+
+    /// The noise level at a share of the times that score models are trained at: VP and sub-VP from 1e-5 to 1, VE all of the range.
+    pub fn trained_at(self, share: f64, range: (f64, f64)) -> f64 {
+        const FIRST: f64 = 1e-5;
+        match self {
+            Self::Ve => self.sigma(share, range),
+            Self::Vp { .. } | Self::SubVp { .. } => self.sigma(FIRST + share * (1.0 - FIRST), range),
         }
     }
 

@@ -1,45 +1,13 @@
 //! Runs and solvers held against each other, as a person does it.
-#![allow(missing_docs)]
 
 use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
     time::SystemTime,
 };
 
-fn pfgm(folder: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_pfgm")).current_dir(folder).args(arguments).stdin(Stdio::null()).output().unwrap()
-}
-
-fn succeeds(folder: &Path, arguments: &[&str]) -> String {
-    let output = pfgm(folder, arguments);
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{arguments:?}: {said}{}", String::from_utf8_lossy(&output.stderr));
-    said
-}
-
-/// One line on standard error that has all these parts, exit code 2.
-fn fails(folder: &Path, arguments: &[&str], parts: &[&str]) {
-    let output = pfgm(folder, arguments);
-    let error = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {error}");
-    assert!(error.starts_with("error: ") && error.trim_end().lines().count() == 1, "{arguments:?}: {error}");
-    for part in parts {
-        assert!(error.contains(part), "{arguments:?} should say {part}: {error}");
-    }
-}
-
-/// A run of a very small network.
-fn train(folder: &Path, out: &str, what: &str, more: &[&str]) {
-    let mut arguments = vec!["train", what, "--out", out];
-    for value in ["train.steps=4", "network.width=8", "train.batch=8", "train.warmup=1", "train.cooldown=0"] {
-        arguments.extend(["--set", value]);
-    }
-    arguments.extend(more);
-    succeeds(folder, &arguments);
-}
+use crate::support::{refuses, succeeds, temporary, train};
 
 /// The rows of a table by the names of its columns.
 fn rows(path: &Path) -> Vec<BTreeMap<String, String>> {
@@ -72,10 +40,10 @@ fn times(folder: &Path) -> BTreeMap<PathBuf, SystemTime> {
 
 #[test]
 fn a_matrix_is_compared_and_goes_on() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = temporary();
     let here = dir.path();
-    train(here, "a", "digits", &[]);
-    train(here, "b", "digits", &["--set", "flow.augmentation=inf"]);
+    train(here, "digits", 4, "a", &[]);
+    train(here, "digits", 4, "b", &["--set", "flow.augmentation=inf"]);
     let file = "reference = \"digits\"\nsamples = 20\n[[run]]\npath = \"a\"\n[[run]]\npath = \"b\"\nname = \"no <D>\"\n\
         [[solver]]\nmethod = \"unipc-2\"\nsteps = [3, 4]\n";
     fs::write(here.join("two.toml"), file).unwrap();
@@ -135,15 +103,15 @@ fn a_matrix_is_compared_and_goes_on() {
     fs::write(here.join("one.toml"), file.replace("[[run]]\npath = \"a\"\n", "")).unwrap();
     assert!(succeeds(here, &["compare", "one.toml", "-o", "out"]).contains("2, 2 of them finished before"));
     fs::remove_dir_all(here.join("b")).unwrap();
-    train(here, "b", "digits", &["--set", "flow.augmentation=inf", "--set", "train.seed=5"]);
+    train(here, "digits", 4, "b", &["--set", "flow.augmentation=inf", "--set", "train.seed=5"]);
     assert!(succeeds(here, &["compare", "one.toml", "-o", "out"]).contains("2, 0 of them finished before"));
 }
 
 #[test]
 fn noise_and_rounded_weights_are_axes() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = temporary();
     let here = dir.path();
-    train(here, "a", "digits", &[]);
+    train(here, "digits", 4, "a", &[]);
     let file = "samples = 20\nnoise = [0.0, 0.2]\nbits = [3, 6, 32]\n[[run]]\npath = \"a\"\n[[solver]]\n\
         method = [\"heun\", \"euler\"]\nsteps = 3\n[[solver]]\nmethod = \"rk45\"\nrtol = [1e-1, 1e-2]\nnoise = 0.0\n";
     fs::write(here.join("axes.toml"), file).unwrap();
@@ -163,16 +131,16 @@ fn noise_and_rounded_weights_are_axes() {
     assert!(fs::read(here.join("a/norms.png")).unwrap().starts_with(b"\x89PNG"));
     let said = succeeds(here, &["diagnose", "norms", "a", "-n", "8", "--steps", "5", "-o", "n.png"]);
     assert!(said.contains("8 of 5 steps, correlation") && here.join("n.png").is_file(), "{said}");
-    fails(here, &["diagnose", "norms", "a", "-n", "1"], &["-n 1"]);
-    fails(here, &["diagnose", "norms", "nowhere"], &["nowhere"]);
+    refuses(here, &["diagnose", "norms", "a", "-n", "1"], &["-n 1"]);
+    refuses(here, &["diagnose", "norms", "nowhere"], &["nowhere"]);
 }
 
 #[test]
 fn what_cannot_be_compared_is_refused_at_once() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = temporary();
     let here = dir.path();
-    train(here, "a", "digits", &[]);
-    train(here, "h", "heart", &[]);
+    train(here, "digits", 4, "a", &[]);
+    train(here, "heart", 4, "h", &["--set", "data.hold_out=0"]);
     let solver = "[[solver]]\nmethod = \"heun\"\nsteps = 3\n";
     let a = "[[run]]\npath = \"a\"\n";
     for (text, parts) in [
@@ -199,10 +167,10 @@ fn what_cannot_be_compared_is_refused_at_once() {
         ("samples = [".to_owned(), &["c.toml"]),
     ] {
         fs::write(here.join("c.toml"), text).unwrap();
-        fails(here, &["compare", "c.toml", "-o", "out"], parts);
+        refuses(here, &["compare", "c.toml", "-o", "out"], parts);
     }
-    fails(here, &["compare", "missing.toml"], &["missing.toml"]);
+    refuses(here, &["compare", "missing.toml"], &["missing.toml"]);
     assert!(!here.join("out").exists() && !here.join("runs").exists(), "what is refused writes nothing");
     fs::write(here.join("c.toml"), format!("{a}{solver}")).unwrap();
-    fails(here, &["compare", "c.toml", "-o", "c.toml"], &["--out c.toml", "folder"]);
+    refuses(here, &["compare", "c.toml", "-o", "c.toml"], &["--out c.toml", "folder"]);
 }

@@ -3,9 +3,9 @@
 use rand::RngExt;
 use rand_distr::StandardNormal;
 
-use super::Process;
 use crate::{
     flow::{Denoiser, Query},
+    process::Process,
     random::{Purpose, stream},
 };
 

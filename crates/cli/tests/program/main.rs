@@ -1,0 +1,10 @@
+//! The program as a person runs it: what it says, what it writes, and how it fails.
+#![allow(missing_docs)]
+
+mod compare;
+mod evaluate;
+mod field;
+mod latents;
+mod solvers;
+mod support;
+mod training;

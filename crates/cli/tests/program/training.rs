@@ -1,0 +1,303 @@
+//! Training, sampling, importing, and what goes wrong with them.
+
+use std::{
+    fs,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use crate::support::{SMALL, fails, pfgm, png_size, succeeds, temporary, train};
+
+#[test]
+fn trains_samples_and_resumes() {
+    let dir = temporary();
+    let at = |name: &str| dir.path().join(name);
+    let said = train(dir.path(), "digits", 4, "run", &[]);
+    assert!(said.contains("trained after 4 of 4 steps") && said.contains("sample run"), "{said}");
+    // Eight rounds of ten classes, six times enlarged, two pixels apart.
+    assert_eq!(png_size(&at("run/samples.png")), (10 * 50 + 2, 8 * 50 + 2));
+    let checkpoints: Vec<_> = fs::read_dir(at("run/checkpoints")).unwrap().collect();
+    assert_eq!(checkpoints.len(), 2);
+    let log = fs::read_to_string(at("run/log.jsonl")).unwrap();
+    assert!(log.lines().last().unwrap().contains("held_out_loss"), "{log}");
+
+    let said = succeeds(
+        dir.path(),
+        &[
+            "sample",
+            "run",
+            "--seeds",
+            "3,7-8",
+            "--steps",
+            "3",
+            "--npz",
+            "out/x.npz",
+            "--images",
+            "out/images",
+            "-o",
+            "out/x.png",
+        ],
+    );
+    assert!(said.contains("3 samples, 5.0 evaluations each"), "{said}");
+    assert!(at("out/images/000007.png").exists() && at("out/x.npz").exists());
+    let said = succeeds(dir.path(), &["data", "out/x.npz", "-o", "out/sheet.png"]);
+    assert!(said.contains("rows       3") && said.contains("8 high, 8 wide"), "{said}");
+
+    // One seed gives one picture, whatever else is drawn.
+    let image = |arguments: &[&str]| {
+        succeeds(
+            dir.path(),
+            &[&["sample", "run", "--class", "4", "--images", "one", "-o", "one.png"], arguments].concat(),
+        );
+        let bytes = fs::read(at("one/000005.png")).unwrap();
+        fs::remove_dir_all(at("one")).unwrap();
+        bytes
+    };
+    assert_eq!(image(&["--seeds", "5"]), image(&["-n", "9", "--batch", "4", "--threads", "1"]));
+
+    // A run that was stopped and resumed ends where an uninterrupted one does.
+    train(dir.path(), "digits", 2, "parts", &[]);
+    let said = succeeds(dir.path(), &["train", "parts", "--resume", "--set", "train.steps=4"]);
+    assert!(said.contains("resuming parts at step 2"), "{said}");
+    let last = |run: &str| fs::read(at(run).join("checkpoints/step-00000004.safetensors")).unwrap();
+    assert!(last("run") == last("parts"), "the checkpoints differ");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_stopped_training_saves_first() {
+    let dir = temporary();
+    for signal in ["TERM", "INT"] {
+        let run = format!("run-{signal}");
+        let mut arguments = vec!["train", "digits", "--out", &run, "--set", "train.steps=100000"];
+        arguments.extend(SMALL);
+        arguments.extend(["--set", "train.checkpoint_every=100000"]);
+        let child = Command::new(env!("CARGO_BIN_EXE_pfgm"))
+            .current_dir(dir.path())
+            .args(&arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let log = dir.path().join(&run).join("log.jsonl");
+        let started = std::time::Instant::now();
+        while fs::read_to_string(&log).unwrap_or_default().is_empty() {
+            assert!(started.elapsed() < Duration::from_secs(120), "training never started");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let id = child.id().to_string();
+        assert!(Command::new("kill").args(["-s", signal, &id]).status().unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains("stopped after") && said.contains("--resume"), "{said}");
+        assert_eq!(fs::read_dir(dir.path().join(&run).join("checkpoints")).unwrap().count(), 1);
+    }
+}
+
+#[test]
+fn a_table_is_learned_and_written_in_its_own_units() {
+    let dir = temporary();
+    let rows: String = (0..64).map(|i| format!("{},{},7\n", 100 + i % 10, f64::from(i % 7) * 0.01)).collect();
+    fs::write(dir.path().join("t.csv"), format!("a,b,c\n{rows}")).unwrap();
+    let said = succeeds(dir.path(), &["data", "t.csv", "-o", "t.png"]);
+    assert!(said.contains("a: mean 104.3"), "{said}");
+    let mut arguments =
+        vec!["train", "wine", "--data", "t.csv", "--label", "c", "--out", "r", "--set", "train.steps=3"];
+    arguments.extend(SMALL);
+    succeeds(dir.path(), &arguments);
+    succeeds(dir.path(), &["sample", "r", "-n", "20", "--csv", "s.csv"]);
+    let table = fs::read_to_string(dir.path().join("s.csv")).unwrap();
+    assert_eq!(table.lines().next(), Some("a,b"));
+    let first: Vec<f64> = table.lines().skip(1).map(|line| line.split(',').next().unwrap().parse().unwrap()).collect();
+    assert_eq!(first.len(), 20);
+    assert!(first.iter().all(|value| (50.0..150.0).contains(value)), "{first:?}");
+}
+
+#[test]
+fn says_what_it_would_do() {
+    let dir = temporary();
+    let said = succeeds(dir.path(), &["train", "digits", "--dry-run", "--set", "flow.augmentation=inf"]);
+    for part in ["augmentation = \"inf\"", "sigma_data = ", "weights", "MB"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "a dry run writes nothing");
+    let said = succeeds(dir.path(), &["calibrate", "--data", "digits"]);
+    assert!(said.contains("z_max") && said.contains("upper_norm"), "{said}");
+    let preset = succeeds(dir.path(), &["presets", "heart"]);
+    fs::write(dir.path().join("mine.toml"), preset).unwrap();
+    succeeds(dir.path(), &["train", "mine.toml", "--dry-run"]);
+}
+
+#[test]
+fn every_preset_is_a_valid_configuration() {
+    let dir = temporary();
+    for line in succeeds(dir.path(), &["presets"]).lines().take_while(|line| !line.is_empty()) {
+        let name = line.split_whitespace().next().unwrap();
+        let pfgm = pfgm(dir.path(), &["train", name, "--dry-run"]);
+        let error = String::from_utf8_lossy(&pfgm.stderr).into_owned();
+        // Those whose data come with the program run; the others say which file is missing, and nothing else.
+        let runs = pfgm.status.success();
+        assert!(runs || error.contains("no such file or folder"), "{name}: {error}");
+    }
+}
+
+#[test]
+fn bench_reports_what_it_measured() {
+    let dir = temporary();
+    let report = |arguments: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&succeeds(dir.path(), &[&["bench", "--rounds", "2"], arguments].concat())).unwrap()
+    };
+    // 35.5 GFLOP for a batch of 32.
+    let resunet = report(&["--network", "resunet", "--batch", "1", "--task", "inference"]);
+    assert_eq!(resunet["tasks"]["inference"]["gflop"], 1.11);
+    assert!(resunet["tasks"]["training"].is_null());
+    let flow = report(&["digits", "--batch", "4", "--set", "network.width=8", "--shape", "8x12x3"]);
+    for task in ["inference", "training"] {
+        let task = &flow["tasks"][task];
+        let number = |key: &str| task[key].as_f64().unwrap();
+        assert!(number("min_ms") > 0.0 && number("min_ms") <= number("median_ms"), "{task}");
+        assert!(number("median_ms") <= number("max_ms") && number("gflops") > 0.0, "{task}");
+        assert_eq!(task["samples_ms"].as_array().unwrap().len(), 2);
+    }
+    train(dir.path(), "digits", 2, "run", &[]);
+    assert_eq!(report(&["run", "--batch", "2"])["network"], "run");
+    let probe: serde_json::Value = serde_json::from_str(&succeeds(dir.path(), &["bench", "--probe"])).unwrap();
+    assert!(probe["peak_gflops"].as_f64() > Some(0.0) && probe["bandwidth_gbs"].as_f64() > Some(0.0), "{probe}");
+}
+
+#[test]
+fn every_kind_of_vector_instructions_trains_alike() {
+    let dir = temporary();
+    let losses = |vectors: &[&str], out: &str| -> Vec<f64> {
+        train(dir.path(), "digits", 6, out, &[&["--set", "train.log_every=1"], vectors].concat());
+        let log = fs::read_to_string(dir.path().join(out).join("log.jsonl")).unwrap();
+        let line = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["loss"].as_f64().unwrap();
+        log.lines().map(line).collect()
+    };
+    let portable = losses(&["--vectors", "portable"], "portable");
+    let best = losses(&[], "best");
+    assert_eq!(portable.len(), 6);
+    for (a, b) in portable.iter().zip(&best) {
+        assert!((a - b).abs() < 1e-3 * a, "{portable:?} and {best:?}");
+    }
+}
+
+#[test]
+fn a_published_checkpoint_becomes_a_run() {
+    let dir = temporary();
+    let here = dir.path();
+    let parity = |name: &str| format!("{}/../pfgm/tests/parity/{name}", env!("CARGO_MANIFEST_DIR"));
+    let said = succeeds(here, &["import", &parity("pfgmpp.pt"), "-o", "run", "--augmentation", "128"]);
+    for part in ["images of 16x16x3", "D = 128", "step-00000777", "attention = [8]"] {
+        assert!(said.contains(part), "{said}");
+    }
+    succeeds(here, &["sample", "run", "-n", "4", "--steps", "3", "--class", "2"]);
+    assert!(png_size(&here.join("run/samples.png")).0 > 16);
+    let said = succeeds(here, &["predict", "run", "--at", &parity("pfgmpp.npz"), "-o", "out.npz"]);
+    assert!(said.contains("yhat of 3 points"), "{said}");
+    // Any images will do as latents.
+    let said = succeeds(here, &["decode", "run", "--latents", &parity("pfgmpp.npz"), "-o", "x.npz", "--steps", "3"]);
+    assert!(said.contains("5.0 evaluations each"), "{said}");
+    let said = succeeds(here, &["export", "run", "-o", "weights.safetensors"]);
+    assert!(said.contains("averaged weights"), "{said}");
+    let bytes = fs::read(here.join("weights.safetensors")).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    assert_eq!(tensors.tensor("input.weight").unwrap().shape(), [3, 3, 3, 16]);
+
+    let field = parity("pfgm_ddpmpp.pth");
+    succeeds(here, &["import", &field, "-o", "field", "--size", "16x16"]);
+    let said = succeeds(here, &["import", &field, "-o", "celeba", "--size", "16x16", "--like", "celeba64"]);
+    assert!(said.contains("sigma_max = 60") && !said.contains("z from"), "{said}");
+    let error = fails(here, &["import", &field, "-o", "other", "--size", "16x16", "--like", "digits"]);
+    assert!(error.contains("--like"), "{error}");
+    let released = ["sample", "field", "-n", "3", "--arithmetic", "reference", "--solver", "euler", "--steps", "4"];
+    let said = succeeds(here, &released);
+    assert!(said.contains("4.0 evaluations each") && said.contains("clipped to a norm of 3000"), "{said}");
+    let error = fails(here, &["sample", "field", "--arithmetic", "reference", "--solver", "heun"]);
+    assert!(error.contains("released samplers"), "{error}");
+    let error = fails(here, &["sample", "run", "--arithmetic", "reference"]);
+    assert!(error.contains("--arithmetic reference"), "{error}");
+
+    let error = fails(here, &["export", "run", "-o", "x.safetensors", "--names", "pfgm"]);
+    assert!(error.contains("score-unet"), "{error}");
+    let error = fails(here, &["import", "nowhere.pth", "-o", "other"]);
+    assert!(error.contains("nowhere.pth"), "{error}");
+    let error = fails(here, &["import", &parity("pfgmpp.pt"), "-o", "run"]);
+    assert!(error.contains("run") && error.contains("not empty"), "{error}");
+    let error = fails(here, &["import", &parity("vp_ddpmpp.pth"), "-o", "other", "--size", "sixteen"]);
+    assert!(error.contains("--size sixteen"), "{error}");
+    let error = fails(here, &["import", &parity("pfgmpp.npz"), "-o", "other"]);
+    assert!(error.contains("pfgmpp.npz"), "{error}");
+    let error = fails(here, &["decode", "run", "--latents", "out.npz", "-o", "x.npz"]);
+    assert!(error.contains("out.npz") && error.contains("`x`"), "{error}");
+    let with_reference = ["decode", "run", "--latents", "out.npz", "-o", "x.npz", "--arithmetic", "reference"];
+    assert!(fails(here, &with_reference).contains("out.npz"));
+    assert!(!here.join("other").exists(), "failures leave nothing behind");
+}
+
+#[test]
+fn bad_input_is_one_clear_line() {
+    let dir = temporary();
+    let here = dir.path();
+    let at = |name: &str| here.join(name);
+    let expect = |arguments: &[&str], parts: &[&str]| {
+        let error = fails(here, arguments);
+        for part in parts {
+            assert!(error.contains(part), "{arguments:?} should say {part}: {error}");
+        }
+    };
+    expect(&["train", "digts"], &["digts", "did you mean `digits`"]);
+    expect(&["train", "digits", "--set", "train.bach=3"], &["bach", "did you mean `batch`"]);
+    expect(&["train", "digits", "--set", "network.widht=3"], &["widht", "did you mean `width`"]);
+    expect(&["train", "digits", "--set", "network.kind=resnet"], &["resnet", "unet"]);
+    expect(&["train", "digits", "--set", "train.batch=many"], &["train.batch"]);
+    expect(&["train", "digits", "--set", "train.batch=0"], &["train.batch = 0"]);
+    expect(&["train", "digits", "--set", "train.batch"], &["KEY=VALUE"]);
+    expect(&["train", "digits", "--set", "flow.augmentation=-1"], &["augmentation"]);
+    expect(&["train", "digits", "--set", "network.multipliers=[1,1,1,1,1]"], &["16x16", "8x8x1", "leave levels away"]);
+    expect(&["train", "digits", "--data", "nowhere"], &["nowhere", "no such file"]);
+    expect(&["train", "digits", "--data", "heart"], &["data.conditional"]);
+    expect(&["train", "heart", "--set", "objective.field_batch=5000"], &["objective.field_batch = 5000", "2000"]);
+    expect(&["train", "heart", "--set", "objective.field_batch=10"], &["objective.field_batch = 10", "256"]);
+    expect(&["train", "digits", "--set", "objective.reference=5000"], &["objective.reference = 5000", "1500"]);
+    expect(&["train", "digits", "--set", "objective.reference=5"], &["objective.reference = 5", "128"]);
+    expect(&["train", "digits", "--set", "data.hold_out=2000"], &["data.hold_out = 2000", "1797"]);
+    expect(&["train", "digits", "--device", "tpu"], &["tpu", "cpu"]);
+    expect(&["train", "digits", "--device", "cuda"], &["cuda"]);
+    expect(&["sample", "nowhere"], &["nowhere", "pfgm train"]);
+    expect(&["calibrate", "--data", "digits", "--s", "0"], &["--s 0"]);
+    expect(&["presets", "digits", "--vectors", "mmx"], &["--vectors mmx", "portable"]);
+    expect(&["bench"], &["--network resunet"]);
+    expect(&["bench", "digits", "--network", "resunet"], &["--network"]);
+    expect(&["bench", "digits", "--rounds", "0"], &["--rounds 0"]);
+    expect(&["bench", "digits", "--shape", "8x8"], &["--shape 8x8", "28x28x1"]);
+    expect(&["bench", "nowhere"], &["nowhere"]);
+    expect(&["presets", "herat"], &["did you mean `heart`"]);
+    assert_eq!(fs::read_dir(here).unwrap().count(), 0, "failures leave nothing behind");
+
+    fs::write(at("broken.toml"), "[train\nbatch = 3").unwrap();
+    expect(&["train", "broken.toml"], &["broken.toml"]);
+    train(here, "digits", 2, "run", &[]);
+    expect(&["train", "digits", "--out", "run"], &["run", "not empty", "--resume"]);
+    expect(&["train", "run"], &["--resume"]);
+    expect(&["train", "run", "--resume", "--set", "network.width=16"], &["another configuration", "network.width"]);
+    expect(&["sample", "run", "--class", "ten"], &["--class ten", "0, 1, 2"]);
+    expect(&["sample", "run", "--seeds", "9-3"], &["--seeds 9-3"]);
+    expect(&["sample", "run", "--steps", "0"], &["--steps 0"]);
+
+    // A checkpoint that is cut short, one that is something else, one of another network.
+    let whole = at("run/checkpoints/step-00000002.safetensors");
+    let bytes = fs::read(&whole).unwrap();
+    fs::write(at("cut.safetensors"), &bytes[..bytes.len() / 2]).unwrap();
+    expect(&["sample", "cut.safetensors"], &["cut.safetensors", "cut short"]);
+    fs::write(at("junk.safetensors"), b"not a checkpoint").unwrap();
+    expect(&["sample", "junk.safetensors"], &["junk.safetensors"]);
+    let text = String::from_utf8_lossy(&bytes[8..]).into_owned();
+    assert!(text.contains("\\\"width\\\":8"));
+    let mut other = bytes.clone();
+    let place = bytes.windows(11).position(|window| window == b"\\\"width\\\":8").unwrap();
+    other[place + 10] = b'4';
+    fs::write(at("other.safetensors"), other).unwrap();
+    expect(&["sample", "other.safetensors"], &["other.safetensors", "another configuration"]);
+    assert_eq!(fs::read(&whole).unwrap(), bytes, "nothing was overwritten");
+}
