@@ -76,16 +76,20 @@ fn lanczos(x: f64) -> f64 {
 
 /// Which of `len` pixels stands at a place beyond the border, where the image goes on as its mirror image around the last pixel.
 fn mirrored(at: i64, len: usize) -> usize {
-    let period = 2 * (len as i64 - 1).max(1);
-    let at = at.rem_euclid(period).min(period);
-    if at < len as i64 { at as usize } else { (period - at) as usize }
+    let last = len as i64 - 1;
+    if last == 0 {
+        return 0;
+    }
+    let at = at.rem_euclid(2 * last);
+    at.min(2 * last - at) as usize
 }
 
-/// The pixels around a place on an axis, and what each counts; `spread` is 1, or more where the image shrinks.
-fn taps(place: f64, spread: f64, len: usize) -> Vec<(usize, f64)> {
+/// Replaces `taps` by the pixels around a place on an axis, and what each counts; `spread` is 1, or more where the image shrinks.
+fn find_taps(taps: &mut Vec<(usize, f64)>, place: f64, spread: f64, len: usize) {
     let (first, last) = ((place - LOBES * spread).ceil() as i64, (place + LOBES * spread).floor() as i64);
     let weights = (first..=last).map(|at| (mirrored(at, len), lanczos((at as f64 - place) / spread)));
-    weights.filter(|&(_, weight)| weight != 0.0).collect()
+    taps.clear();
+    taps.extend(weights.filter(|&(_, weight)| weight != 0.0));
 }
 
 /// An image mapped by `map`, as a new image: sampled with a windowed sinc, mirrored at its borders.
@@ -103,10 +107,11 @@ pub fn warp(shape: Shape, image: &[f32], map: Affine) -> Vec<f32> {
     let spread = (a * d - b * c).abs().sqrt().max(1.0);
     let mut result = vec![0.0_f32; image.len()];
     let mut sum = vec![0.0_f64; channels];
+    let (mut columns, mut rows) = (Vec::new(), Vec::new());
     for (pixel, out) in result.chunks_exact_mut(channels).enumerate() {
         let [x, y] = back.linear([(pixel % width) as f64 - centre[0], (pixel / width) as f64 - centre[1]]);
-        let columns = taps(x + back.shift[0] + centre[0], spread, width);
-        let rows = taps(y + back.shift[1] + centre[1], spread, height);
+        find_taps(&mut columns, x + back.shift[0] + centre[0], spread, width);
+        find_taps(&mut rows, y + back.shift[1] + centre[1], spread, height);
         let mut total = 0.0;
         sum.fill(0.0);
         for &(row, of_row) in &rows {
@@ -147,6 +152,18 @@ mod tests {
         let moved = warp(SHAPE, &image(), Affine::shift(1.0, 2.0));
         for row in 2..6 {
             assert_close(&moved[(row * 5 + 1) * 2..(row + 1) * 10], &image()[(row - 2) * 10..(row - 2) * 10 + 8]);
+        }
+    }
+
+    #[test]
+    fn lines_of_pixels_are_images_too() {
+        for shape in
+            [Shape::Image { height: 1, width: 6, channels: 1 }, Shape::Image { height: 6, width: 1, channels: 1 }]
+        {
+            let line = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+            let turned = warp(shape, &line, Affine::turn(std::f64::consts::PI));
+            assert_close(&turned, &[6.0, 5.0, 4.0, 3.0, 2.0, 1.0]);
+            assert!(warp(shape, &line, Affine::turn(0.3).then(Affine::shift(0.4, 2.3))).iter().all(|v| v.is_finite()));
         }
     }
 

@@ -232,6 +232,14 @@ impl Config {
         if let Some(sigma_data) = flow.sigma_data {
             positive("flow.sigma_data", sigma_data)?;
         }
+        match flow.output {
+            Output::Ve { unit, .. } => positive("flow.output.unit", unit)?,
+            Output::Field { gamma } => positive("flow.output.gamma", gamma)?,
+            Output::Edm | Output::Vp { .. } | Output::SubVp { .. } => {}
+        }
+        if let Err((rate, value, problem)) = flow.output.process().check() {
+            return fail(&format!("flow.output.{rate}"), value.to_string(), problem);
+        }
         match objective {
             Objective::Field(field) => {
                 positive("objective.s", field.s)?;

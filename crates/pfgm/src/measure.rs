@@ -123,10 +123,10 @@ fn point_of(record: &Record, rows: Rows, how: &Measurement, point: usize, each: 
 pub struct Summary {
     /// The mean of `ln p` over rows.
     pub mean: f64,
-    /// Its standard error.
-    pub error: f64,
+    /// Its standard error; none of a single row.
+    pub error: Option<f64>,
     /// The part of it that more rows would make smaller.
-    pub of_rows: f64,
+    pub of_rows: Option<f64>,
     /// The part that more draws would; none where a row has one.
     pub of_draws: Option<f64>,
     /// The part that more probes would; none where a draw has one.
@@ -147,13 +147,14 @@ impl Measured {
         let of_probe = (self.probes > 1).then(|| inner_variance(&self.logs, self.probes));
         let of_draw = (self.draws > 1)
             .then(|| (inner_variance(&by_draw, self.draws) - of_probe.unwrap_or(0.0) / probes).max(0.0));
-        let square = if by_row.len() > 1 { inner_variance(&by_row, by_row.len()) / rows } else { f64::NAN };
+        let square = (by_row.len() > 1).then(|| inner_variance(&by_row, by_row.len()) / rows);
         let probe_square = of_probe.map(|variance| variance / (rows * draws * probes));
         let draw_square = of_draw.map(|variance| variance / (rows * draws));
+        let others = probe_square.unwrap_or(0.0) + draw_square.unwrap_or(0.0);
         Summary {
             mean: by_row.iter().sum::<f64>() / rows,
-            error: square.sqrt(),
-            of_rows: (square - probe_square.unwrap_or(0.0) - draw_square.unwrap_or(0.0)).max(0.0).sqrt(),
+            error: square.map(f64::sqrt),
+            of_rows: square.map(|square| (square - others).max(0.0).sqrt()),
             of_draws: draw_square.map(f64::sqrt),
             of_probes: probe_square.map(f64::sqrt),
         }
@@ -199,10 +200,12 @@ mod tests {
         let summary = Measured { logs, draws, probes, nfe: 0.0 }.summary();
         let n = f64::from(rows);
         let close = |found: f64, variance: f64| (found / (variance / n).sqrt() - 1.0).abs() < 0.06;
-        assert!(close(summary.of_rows, 9.0), "{summary:?}");
+        assert!(close(summary.of_rows.unwrap(), 9.0), "{summary:?}");
         assert!(close(summary.of_draws.unwrap(), 4.0 / 3.0), "{summary:?}");
         assert!(close(summary.of_probes.unwrap(), 1.0 / 6.0), "{summary:?}");
-        assert!(close(summary.error, 9.0 + 4.0 / 3.0 + 1.0 / 6.0), "{summary:?}");
-        assert!(summary.mean.abs() < 5.0 * summary.error);
+        assert!(close(summary.error.unwrap(), 9.0 + 4.0 / 3.0 + 1.0 / 6.0), "{summary:?}");
+        let one = Measured { logs: vec![1.0; 6], draws, probes, nfe: 0.0 }.summary();
+        assert_eq!((one.error, one.of_rows), (None, None));
+        assert!(summary.mean.abs() < 5.0 * summary.error.unwrap());
     }
 }

@@ -46,6 +46,24 @@ impl Process {
     /// Sub-VP with the published rates.
     pub const SUB_VP: Self = Self::SubVp { beta_min: BETA_MIN, beta_max: BETA_MAX };
 
+    /// Whether its rates can be.
+    ///
+    /// # Errors
+    /// The name of the one that cannot, its value, and what to give.
+    pub fn check(self) -> Result<(), (&'static str, f64, &'static str)> {
+        match self {
+            Self::Vp { beta_min, .. } | Self::SubVp { beta_min, .. } if !(beta_min > 0.0 && beta_min.is_finite()) => {
+                Err(("beta_min", beta_min, "give a number above 0"))
+            }
+            Self::Vp { beta_min, beta_max } | Self::SubVp { beta_min, beta_max }
+                if !(beta_max > beta_min && beta_max.is_finite()) =>
+            {
+                Err(("beta_max", beta_max, "give a number above beta_min"))
+            }
+            Self::Ve | Self::Vp { .. } | Self::SubVp { .. } => Ok(()),
+        }
+    }
+
     /// As it is typed.
     pub fn word(self) -> &'static str {
         match self {

@@ -43,11 +43,15 @@ pub fn denoise_in_one_step(flow: &Flow, sigma: f64, x: &mut [f64]) {
 }
 
 /// The standard deviation of white noise in an image: the median size of the diagonal details of its finest Haar wavelets, divided by
-/// that of a standard normal variable (Donoho and Johnstone, Biometrika 81 (1994) 425-455). The smallest over the channels.
+/// that of a standard normal variable (Donoho and Johnstone, Biometrika 81 (1994) 425-455). The smallest over the channels; none of
+/// images below 2x2 pixels.
 ///
 /// # Shapes
-/// `image`: `[height, width, channels]`; at least 2x2 pixels
-pub fn estimate_noise(image: &[f64], [height, width, channels]: [usize; 3]) -> f64 {
+/// `image`: `[height, width, channels]`
+pub fn estimate_noise(image: &[f64], [height, width, channels]: [usize; 3]) -> Option<f64> {
+    if height < 2 || width < 2 {
+        return None;
+    }
     const MEDIAN: f64 = 0.674_489_750_196_081_7;
     let of_channel = |channel: usize| {
         let at = |row: usize, column: usize| image[(row * width + column) * channels + channel];
@@ -59,7 +63,7 @@ pub fn estimate_noise(image: &[f64], [height, width, channels]: [usize; 3]) -> f
         let (_, median, _) = details.select_nth_unstable_by(middle, f64::total_cmp);
         *median / MEDIAN
     };
-    (0..channels).map(of_channel).fold(f64::INFINITY, f64::min)
+    Some((0..channels).map(of_channel).fold(f64::INFINITY, f64::min))
 }
 
 /// How holes are filled.
@@ -143,28 +147,31 @@ mod tests {
             let noisy: Vec<f64> = (0..64 * 64 * 2)
                 .map(|at| value(at) + sigma * <StandardNormal as Distribution<f64>>::sample(&StandardNormal, &mut rng))
                 .collect();
-            let found = estimate_noise(&noisy, [64, 64, 2]);
+            let found = estimate_noise(&noisy, [64, 64, 2]).unwrap();
             assert!((found / sigma - 1.0).abs() < 0.12, "{found} for {sigma}");
         }
     }
 
     #[test]
     fn a_hole_is_filled_with_what_belongs_there() {
-        // Four charges; the first coordinate says which two are left, the second of these is drawn by its share.
-        let charges = vec![-1.0, -1.0, -1.0, 1.0, 1.0, -0.3, 1.0, 0.3];
+        // Of two charges at -1 either is as likely as the other, but eight others draw towards one of them: gone through once, levels
+        // are passed before what is known can tell; gone through often, the two come near their shares.
+        let charges = [vec![-1.0, -0.8, -1.0, 0.8], [1.0, 0.8].repeat(8)].concat();
         for augmentation in [Augmentation::Finite(16.0), Augmentation::Infinite] {
             let field = ExactField::new(charges.clone(), 2, augmentation);
             let flow = Flow { denoiser: &field, augmentation };
-            let seeds: Vec<u64> = (0..200).collect();
-            let mut x = [-1.0, 0.0].repeat(200);
-            let known = [true, false].repeat(200);
-            inpaint(&flow, Inpainting { steps: 40, rounds: 5 }, (1e-3, 40.0), &known, &seeds, &mut x);
-            let near = |target: f64| x.chunks_exact(2).filter(|row| (row[1] - target).abs() < 0.05).count();
-            assert!(x.chunks_exact(2).all(|row| row[0] == -1.0));
-            let (low, high) = (near(-1.0), near(1.0));
-            assert!(low + high >= 190, "{augmentation}: {low} and {high}");
-            // Five standard deviations of a fair share.
-            assert!(low.abs_diff(high) < 71, "{augmentation}: {low} and {high}");
+            let (seeds, known): (Vec<u64>, _) = ((0..600).collect(), [true, false].repeat(600));
+            let shares = |rounds: usize| {
+                let mut x = [-1.0, 0.0].repeat(600);
+                inpaint(&flow, Inpainting { steps: 40, rounds }, (1e-3, 40.0), &known, &seeds, &mut x);
+                let near = |target: f64| x.chunks_exact(2).filter(|row| (row[1] - target).abs() < 0.05).count();
+                let (low, high) = (near(-0.8), near(0.8));
+                assert_eq!(low + high, 600, "{augmentation}: {low} and {high}");
+                low as f64 / 600.0
+            };
+            // 0.252 and 0.39 to 0.43 of 2000 in another program; five standard deviations of 600 are 0.09 and 0.10.
+            let (once, often) = (shares(1), shares(10));
+            assert!(once < 0.32 && often > 0.345, "{augmentation}: {once} and {often} of the one, half would be right");
         }
     }
 

@@ -252,6 +252,7 @@ fn every_published_network_and_output_learns() {
     for (network, output, augmentation, objective) in [
         (score(radial), Output::Field { gamma: 5.0 }, Finite(1.0), field.clone()),
         (score(ncsnpp.clone()), Output::Ve { scaled: true, unit: 1.0 }, Infinite, Objective::default()),
+        (score(ncsnpp.clone()), Output::Ve { scaled: false, unit: 2.0 }, Infinite, Objective::default()),
         (score(ScoreUnetConfig::default()), Output::Vp { beta_min, beta_max }, Infinite, Objective::default()),
         (score(ScoreUnetConfig::default()), Output::SubVp { beta_min, beta_max }, Infinite, Objective::default()),
         (score(ncsnpp), Output::Edm, Finite(128.0), Objective::default()),

@@ -48,18 +48,25 @@ pub fn run(args: &LikelihoodArgs) -> Result<()> {
         started.elapsed().as_secs_f64(),
         if args.prior == PriorName::Released { ", with the released constant of the prior" } else { "" }
     ));
-    line(format!("ln p       {:.3} +- {:.3} nats a row, in the data's own units", summary.mean, summary.error));
+    let give_or_take =
+        |error: Option<f64>, digits: usize| error.map_or_else(String::new, |error| format!(" +- {error:.digits$}"));
+    line(format!(
+        "ln p       {:.3}{} nats a row, in the data's own units",
+        summary.mean,
+        give_or_take(summary.error, 3)
+    ));
     let unit = Unit::of(record, given.whole);
     if unit == Unit::Bits {
         let bits = |nats: f64| nats / (record.dim() as f64 * std::f64::consts::LN_2);
-        line(format!("bits/dim   {:.4} +- {:.4}", -bits(summary.mean), bits(summary.error)));
+        line(format!("bits/dim   {:.4}{}", -bits(summary.mean), give_or_take(summary.error.map(bits), 4)));
     }
     let part = |part: Option<f64>, flag: &str| {
         part.map_or_else(|| format!("unknown (give {flag} 2 or more)"), |part| format!("{part:.3}"))
     };
     let draws = if given.whole { part(summary.of_draws, "--draws") } else { "none".into() };
     let probes = if how.probe.is_some() { part(summary.of_probes, "--probes") } else { "none (exact)".into() };
-    line(format!("of which   rows {:.3}, dequantisation {draws}, probes {probes}", summary.of_rows));
+    let rows = part(summary.of_rows, "-n");
+    line(format!("of which   rows {rows}, dequantisation {draws}, probes {probes}"));
     if let Some(path) = &args.csv {
         let mut table = csv::Writer::from_writer(Vec::new());
         table.write_record(["row", "ln_p", "bits_per_dim"])?;

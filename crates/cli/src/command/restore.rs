@@ -39,6 +39,7 @@ pub fn denoise(args: &DenoiseArgs) -> Result<()> {
     let given = Given::read(&args.rows, record)?;
     let (lowest, highest) = record.range();
     let asked = match args.sigma.as_str() {
+        "auto" if size[0] < 2 || size[1] < 2 => bail!("--sigma auto: noise shows in 2x2 pixels or more; give a number"),
         "auto" => None,
         number => match number.parse::<f64>() {
             Ok(sigma) if sigma > lowest && sigma < highest => Some(sigma),
@@ -58,7 +59,7 @@ pub fn denoise(args: &DenoiseArgs) -> Result<()> {
     // Images of one level go together: each has its own where it is to be found.
     let together = if asked.is_some() { args.run.batch } else { 1 };
     for (x, labels) in x.chunks_mut(together * dim).zip(given.labels.chunks(together)) {
-        let found = || restore::estimate_noise(&x[..dim], size).clamp(lowest * 1.001, highest);
+        let found = || restore::estimate_noise(&x[..dim], size).unwrap_or(lowest).clamp(lowest * 1.001, highest);
         let sigma = asked.unwrap_or_else(found);
         let denoiser = record.denoiser(&model.network, labels.to_vec(), 1.0, together, &model.device);
         let flow = Flow { denoiser: &denoiser, augmentation: record.augmentation() };

@@ -213,6 +213,16 @@ impl Parametrisation {
         })
     }
 
+    /// What an error of the output is multiplied by before it is squared: outputs whose targets grow without bound near the data would
+    /// else be judged there alone.
+    pub fn judged(self, sigma: f64) -> f64 {
+        match self.output {
+            // |score std + noise|^2
+            Output::Ve { scaled: false, unit } => sigma / unit,
+            Output::Edm | Output::Field { .. } | Output::Ve { .. } | Output::Vp { .. } | Output::SubVp { .. } => 1.0,
+        }
+    }
+
     /// `yhat` of one row from the network's raw output for it.
     pub fn estimate(self, factors: &Factors, sigma: f64, x: &[f64], raw: &[f32], out: &mut [f64]) {
         let raw = raw.iter().map(|&value| f64::from(value));

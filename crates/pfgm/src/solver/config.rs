@@ -134,10 +134,8 @@ impl SolverConfig {
         if !(1..=1000).contains(&self.corrector_steps) {
             return fail("corrector_steps", &self.corrector_steps, "give a number from 1 to 1000");
         }
-        if let Some(Process::Vp { beta_min, beta_max } | Process::SubVp { beta_min, beta_max }) = self.process
-            && !(beta_min > 0.0 && beta_max > beta_min && beta_max.is_finite())
-        {
-            return fail("process", &format!("{beta_min} to {beta_max}"), "give rates 0 < beta_min < beta_max");
+        if let Some(Err((rate, value, problem))) = self.process.map(Process::check) {
+            return fail("process", &format!("{rate} {value}"), problem);
         }
         if self.levels.len() == 1 || self.levels.windows(2).any(|pair| pair[1] >= pair[0]) {
             return fail("levels", &format!("{:?}", self.levels), "give at least two, from the highest to the lowest");

@@ -397,7 +397,8 @@ impl Trainer {
             // What the network says is compared with what it should say.
             let [rows, width] = raw.dims();
             let wanted = Tensor::from_data(TensorData::new(wanted, [rows, width]), device);
-            return (raw - wanted).square().sum().div_scalar(width as f64);
+            let judged = targets.column(|sigma| parametrisation.judged(sigma), device);
+            return ((raw - wanted) * judged).square().sum().div_scalar(width as f64);
         }
         let estimate = x * factor(|f| f.skip) + raw * factor(|f| f.out);
         self.record.config.objective.loss(targets, estimate, &factors)
