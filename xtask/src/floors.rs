@@ -16,6 +16,7 @@ const FLOORS: &[&[&str]] = &[
     &["model"],
     &["import", "measure", "sample"],
     &["evaluate", "train"],
+    &["bundled"],
 ];
 
 fn floor_of(module: &str) -> Option<usize> {

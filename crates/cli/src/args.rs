@@ -130,7 +130,7 @@ pub struct TrainArgs {
 
 #[derive(Debug, Args)]
 pub struct SampleArgs {
-    /// The folder of a run, or a checkpoint file
+    /// The folder of a run, a checkpoint file, or a run that comes along: fashion-mnist
     #[arg(required_unless_present = "exact", conflicts_with = "exact")]
     pub run: Option<PathBuf>,
 
@@ -169,7 +169,7 @@ pub struct SampleArgs {
     pub class: Option<String>,
 
     /// How much more than its share the class counts (classifier-free guidance; 1 is plain) [default: the run's]
-    #[arg(long, value_name = "W")]
+    #[arg(long, value_name = "W", allow_negative_numbers = true)]
     pub guidance: Option<f64>,
 
     #[command(flatten)]
@@ -183,13 +183,13 @@ pub struct SampleArgs {
     #[arg(long, value_enum, default_value = "exact")]
     pub arithmetic: ArithmeticName,
 
-    /// As released: where the network's component along z is trusted, from this z on
-    #[arg(long, value_name = "Z", default_value_t = 5.0)]
-    pub z_exp: f64,
+    /// As released: where the network's component along z is trusted, from this z on [default: 5]
+    #[arg(long, value_name = "Z", allow_negative_numbers = true)]
+    pub z_exp: Option<f64>,
 
-    /// As released: the norm that latents are clipped to
-    #[arg(long, value_name = "NORM", default_value_t = 3000.0)]
-    pub upper_norm: f64,
+    /// As released: the norm that latents are clipped to [default: 3000]
+    #[arg(long, value_name = "NORM", allow_negative_numbers = true)]
+    pub upper_norm: Option<f64>,
 
     /// The picture to write [default: samples.png in the run's folder; with --exact NAME-exact.png here]
     #[arg(short = 'o', long, value_name = "FILE.png")]
@@ -409,9 +409,9 @@ pub struct DecodeArgs {
     #[arg(long, value_enum, default_value = "exact")]
     pub arithmetic: ArithmeticName,
 
-    /// Where the released code trusts the network's component along z: from this z on
-    #[arg(long, value_name = "Z", default_value_t = 5.0)]
-    pub z_exp: f64,
+    /// As released: where the network's component along z is trusted, from this z on [default: 5]
+    #[arg(long, value_name = "Z", allow_negative_numbers = true)]
+    pub z_exp: Option<f64>,
 
     /// Where to compute: cpu, cuda, cuda:1, wgpu (as far as built in)
     #[arg(long, default_value = "cpu")]
@@ -451,11 +451,13 @@ pub enum ExportNames {
     Own,
     /// As in PFGM's and the score models' releases, in their layouts
     Pfgm,
+    /// As in a checkpoint, without what only training needs: every command takes the file for a run
+    Run,
 }
 
 #[derive(Debug, Args)]
 pub struct ExportArgs {
-    /// The folder of a run, or a checkpoint file
+    /// The folder of a run, a checkpoint file, or a run that comes along
     pub run: PathBuf,
 
     /// The file to write

@@ -1,14 +1,19 @@
 //! What a person sees: lines on standard output, pictures of samples.
 
 use std::{
+    borrow::Cow,
     fmt, fs,
-    io::Write,
+    io::{Cursor, Write},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, bail};
+use indicatif::{ProgressBar, ProgressStyle};
 use pfgm::{model::DataInfo, train::checkpoint::write_atomically};
-use pfgm_data::{Dataset, Shape};
+use pfgm_data::{
+    Dataset, Shape,
+    npz::{Named, write_npz},
+};
 use pfgm_plot::{Picture, Series, grid, histograms, scatter};
 
 /// Rows of a data set that a picture shows at the most.
@@ -36,6 +41,40 @@ pub fn check_writable(path: &Path) -> Result<()> {
     fs::write(&probe, [])
         .and_then(|()| fs::remove_file(&probe))
         .with_context(|| format!("{}: cannot be written", path.display()))
+}
+
+/// The same of several files, of those that are wanted.
+pub fn check_all<'a>(paths: impl IntoIterator<Item = Option<&'a Path>>) -> Result<()> {
+    paths.into_iter().flatten().try_for_each(check_writable)
+}
+
+/// Writes arrays as an archive, and says so.
+pub fn arrays(name: &str, path: &Path, arrays: &[Named]) -> Result<()> {
+    let mut file = Cursor::new(Vec::new());
+    write_npz(&mut file, arrays).context("the arrays")?;
+    write(path, file.get_ref())?;
+    line(format!("{name:<10} {}", shown(path)));
+    Ok(())
+}
+
+/// Writes a table, and says so; without a heading where there are no names.
+pub fn table(path: &Path, names: &[Cow<str>], rows: impl IntoIterator<Item = Vec<String>>) -> Result<()> {
+    let mut table = csv::Writer::from_writer(Vec::new());
+    if !names.is_empty() {
+        table.write_record(names.iter().map(|name| name.as_bytes()))?;
+    }
+    for row in rows {
+        table.write_record(row)?;
+    }
+    write(path, &table.into_inner().context("the table")?)?;
+    line(format!("{:<10} {}", "table", shown(path)));
+    Ok(())
+}
+
+/// A bar of what is done, and of how long the rest takes.
+pub fn progress(what: &'static str, count: usize) -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}  {eta} left").expect("a template");
+    ProgressBar::new(count as u64).with_style(style).with_message(what)
 }
 
 /// Makes the folder that a file is to be in.

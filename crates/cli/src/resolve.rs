@@ -1,13 +1,16 @@
 //! From what was typed to what can run: the one place where a command line can be wrong.
 
 use std::{
+    fmt::Display,
     fs,
+    ops::RangeInclusive,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, bail};
 use pfgm::{augmentation::Augmentation, config::Config, presets};
 use pfgm_data::{BUILT_IN, Dataset, OpenOptions};
+use pfgm_plot::Animation;
 use toml::{Table, Value};
 
 use crate::args::{DataArgs, TrainArgs};
@@ -154,10 +157,38 @@ pub fn augmentation(flag: &str, text: &str) -> Result<Augmentation> {
 
 /// Samples of one call at the most.
 pub const MOST_SAMPLES: usize = 10_000_000;
+/// Levels that a person may ask for.
+pub const MOST_LEVELS: usize = 10_000;
 
-/// Seeds as they are typed: `0-63`, `3,7,12-15`.
-pub fn seeds(text: &str) -> Result<Vec<u64>> {
-    let wrong = || format!("--seeds {text}: write numbers and ranges, as in 0-63 or 3,7,12-15");
+/// Refuses a number outside of what can work.
+pub fn within<T: PartialOrd + Display>(flag: &str, value: T, range: RangeInclusive<T>) -> Result<()> {
+    // What is no number is in no range.
+    if range.contains(&value) {
+        return Ok(());
+    }
+    bail!("{flag} {value}: give a number from {} to {}", range.start(), range.end())
+}
+
+/// Refuses more to be computed at once than [`MOST_SAMPLES`].
+pub fn together(flags: &str, count: usize, each: usize) -> Result<()> {
+    match count.checked_mul(each) {
+        Some(all) if all <= MOST_SAMPLES => Ok(()),
+        _ => bail!("{flags}: {count} times {each} is more than {MOST_SAMPLES}; ask for it in parts"),
+    }
+}
+
+/// The format of an animation, by its file's name.
+pub fn animation(flag: &str, path: &Path) -> Result<Animation> {
+    match path.extension().and_then(|ending| ending.to_str()) {
+        Some("gif") => Ok(Animation::Gif),
+        Some("png" | "apng") => Ok(Animation::Png),
+        _ => bail!("{flag} {}: end its name in .gif, .png or .apng", path.display()),
+    }
+}
+
+/// Seeds as they are typed: `0-63`, `3,7,12-15`; `flag` is what to call them.
+pub fn seeds(flag: &str, text: &str) -> Result<Vec<u64>> {
+    let wrong = || format!("{flag} {text}: write numbers and ranges, as in 0-63 or 3,7,12-15");
     let mut seeds = Vec::new();
     for part in text.split(',') {
         let part = part.trim();
@@ -169,7 +200,7 @@ pub fn seeds(text: &str) -> Result<Vec<u64>> {
         }
         seeds.extend(first..=last);
         if seeds.len() > MOST_SAMPLES {
-            bail!("--seeds {text}: more than {MOST_SAMPLES} samples; draw them in parts");
+            bail!("{flag} {text}: more than {MOST_SAMPLES} samples; draw them in parts");
         }
     }
     Ok(seeds)
@@ -200,10 +231,10 @@ mod tests {
 
     #[test]
     fn seeds_are_numbers_and_ranges() {
-        assert_eq!(seeds("3,7,12-15").unwrap(), [3, 7, 12, 13, 14, 15]);
-        assert_eq!(seeds("0-2").unwrap(), [0, 1, 2]);
+        assert_eq!(seeds("--seeds", "3,7,12-15").unwrap(), [3, 7, 12, 13, 14, 15]);
+        assert_eq!(seeds("--seeds", "0-2").unwrap(), [0, 1, 2]);
         for wrong in ["", "a", "5-3", "1-", "-1", "0-99999999999"] {
-            assert!(seeds(wrong).is_err(), "{wrong}");
+            assert!(seeds("--seeds", wrong).is_err(), "{wrong}");
         }
     }
 

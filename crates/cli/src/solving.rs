@@ -7,7 +7,7 @@ use pfgm::{
     augmentation::Augmentation,
     model::Record,
     precondition::Output,
-    process::Process,
+    process::{BETA_MAX, BETA_MIN, Process},
     solver::{Corrector, Method, ScheduleName, SolverConfig},
 };
 use serde::{Deserialize, Serialize};
@@ -103,7 +103,12 @@ fn refuse_idle(args: &SolverArgs, base: &SolverConfig) -> Result<()> {
     let edm = args.schedule.map(Into::into).or(base.schedule).unwrap_or(method.usual_schedule());
     let churns = args.churn.unwrap_or(base.churn) > 0.0;
     let corrects = args.corrector.map_or(base.corrector, Into::into) != Corrector::None;
+    let (adaptive, remedy) =
+        (method == Method::Rk45, "rk45 chooses its steps by --rtol and --atol; name another solver");
     let idle = [
+        (args.steps.is_some() && adaptive, "steps", remedy),
+        (args.rtol.is_some() && !adaptive, "rtol", "add --solver rk45"),
+        (args.atol.is_some() && !adaptive, "atol", "add --solver rk45"),
         (args.rho.is_some() && !method.has_grid(), "rho", "name a solver that follows a grid"),
         (args.rho.is_some() && edm != ScheduleName::Edm, "rho", "add --schedule edm"),
         (args.churn_min.is_some() && !churns, "churn-min", "add --churn"),
@@ -122,10 +127,7 @@ fn refuse_idle(args: &SolverArgs, base: &SolverConfig) -> Result<()> {
 fn process(name: ProcessArg, output: Output) -> Process {
     let (beta_min, beta_max) = match output {
         Output::Vp { beta_min, beta_max } | Output::SubVp { beta_min, beta_max } => (beta_min, beta_max),
-        _ => match Process::VP {
-            Process::Vp { beta_min, beta_max } => (beta_min, beta_max),
-            _ => unreachable!("VP is VP"),
-        },
+        _ => (BETA_MIN, BETA_MAX),
     };
     match name {
         ProcessArg::Ve => Process::Ve,

@@ -8,7 +8,6 @@ use pfgm::{
     augmentation::Augmentation,
     field::ExactField,
     flow::{Counted, Denoiser, Flow},
-    random::{Purpose, stream},
     solver::{Method, ScheduleName, Search, SolverConfig, Tolerance, euler, gits, rk45, sample},
     train::checkpoint::{Checkpoint, Group, find},
     weights,
@@ -40,10 +39,9 @@ fn main() {
 fn table(denoiser: &dyn Denoiser, augmentation: Augmentation, range: (f64, f64)) {
     let counted = Counted::new(denoiser);
     let flow = Flow { denoiser: &counted, augmentation };
-    let latent = |seed| flow.latent(range.1, &mut stream(seed, Purpose::Latent, 0, 0));
-    let start: Vec<f64> = (0..ROWS).flat_map(latent).collect();
+    let start = flow.latents(range.1, 0..ROWS);
     // Schedules are found on other trajectories than they are tried on.
-    let others: Vec<f64> = (1000..1064).flat_map(latent).collect();
+    let others = flow.latents(range.1, 1000..1064);
     let mut exact = start.clone();
     rk45(&flow, range.1, range.0, Tolerance { rtol: 1e-6, atol: 1e-6 }, &mut exact).expect("RK45");
     // Heun's method ends with a step to zero, so it is compared with the same of the exact end.

@@ -8,7 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rand::Rng;
 
-use crate::{augmentation::Augmentation, kernel};
+use crate::{
+    augmentation::Augmentation,
+    kernel,
+    random::{Purpose, stream},
+};
 
 /// Points at which `yhat` is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +77,12 @@ impl Flow<'_> {
         let mut x = vec![0.0; self.denoiser.dim()];
         kernel::perturb(self.augmentation, sigma, rng, &mut x);
         x
+    }
+
+    /// The latents of samples: a point of the prior at noise level `sigma` for each seed, which depends on nothing else.
+    pub fn latents(&self, sigma: f64, seeds: impl IntoIterator<Item = u64>) -> Vec<f64> {
+        let of_seed = |seed| self.latent(sigma, &mut stream(seed, Purpose::Latent, 0, 0));
+        seeds.into_iter().flat_map(of_seed).collect()
     }
 }
 

@@ -7,6 +7,7 @@
 //! the mathematics, `docs/architecture.md` says where what is.
 
 pub mod augmentation;
+pub mod bundled;
 pub mod config;
 pub mod deformation;
 pub mod device;

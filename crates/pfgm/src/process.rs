@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The rates of noise of the published models.
-const BETA_MIN: f64 = 0.1;
-const BETA_MAX: f64 = 20.0;
+/// The lowest rate of noise of the published VP and sub-VP models.
+pub const BETA_MIN: f64 = 0.1;
+/// And the highest.
+pub const BETA_MAX: f64 = 20.0;
 
 fn beta_min() -> f64 {
     BETA_MIN

@@ -8,7 +8,6 @@ use crate::{
     model::Record,
     network::Network,
     precondition::Arithmetic,
-    random::{Purpose, stream},
     solver::{self, SolverConfig, SolverError},
 };
 
@@ -73,8 +72,7 @@ pub fn sample(
         }
         let counted = Counted::new(&denoiser);
         let flow = Flow { denoiser: &counted, augmentation: record.augmentation() };
-        let mut x: Vec<f64> =
-            seeds.iter().flat_map(|&seed| flow.latent(sigma_max, &mut stream(seed, Purpose::Latent, 0, 0))).collect();
+        let mut x: Vec<f64> = flow.latents(sigma_max, seeds.iter().copied());
         let solved = match (request.released, record.data.shape) {
             (Some(Released { upper_norm, .. }), Shape::Image { height, width, .. }) => {
                 clipped +=

@@ -2,7 +2,7 @@
 //!
 //! A name is the path of fields to a weight, `down.0.conv0.weight`; the order is that of the network's definition.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param},
@@ -28,6 +28,9 @@ pub enum WeightError {
     /// A weight of the network is not among them.
     #[error("weight `{0}` is missing")]
     Missing(String),
+    /// A weight belongs to no part of the network.
+    #[error("weight `{0}` is not the network's; the file is of another network")]
+    Surplus(String),
     /// A weight has another shape.
     #[error("weight `{name}` has shape {found:?}, the network wants {wanted:?}")]
     Shape {
@@ -104,11 +107,12 @@ pub(crate) fn map(network: Network, mapper: &mut impl ModuleMapper) -> Network {
 /// Replaces every weight of a network by the one of its name.
 ///
 /// # Errors
-/// When one is missing or has another shape.
+/// When one is missing, has another shape, or is none of the network's.
 pub fn assign(network: Network, weights: &HashMap<String, Weight>) -> Result<Network, WeightError> {
     struct Writer<'a> {
         path: Vec<String>,
         weights: &'a HashMap<String, Weight>,
+        used: HashSet<String>,
         error: Option<WeightError>,
     }
     impl Writer<'_> {
@@ -130,10 +134,13 @@ pub fn assign(network: Network, weights: &HashMap<String, Weight>) -> Result<Net
         }
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
             match self.find(&param.dims()) {
-                Ok(data) => param.map(|old| {
-                    let gradient = old.is_require_grad();
-                    Tensor::from_data(data, &old.device()).set_require_grad(gradient)
-                }),
+                Ok(data) => {
+                    self.used.insert(self.path.join("."));
+                    param.map(|old| {
+                        let gradient = old.is_require_grad();
+                        Tensor::from_data(data, &old.device()).set_require_grad(gradient)
+                    })
+                }
                 Err(error) => {
                     self.error.get_or_insert(error);
                     param
@@ -141,9 +148,10 @@ pub fn assign(network: Network, weights: &HashMap<String, Weight>) -> Result<Net
             }
         }
     }
-    let mut writer = Writer { path: Vec::new(), weights, error: None };
+    let mut writer = Writer { path: Vec::new(), weights, used: HashSet::new(), error: None };
     let network = map(network, &mut writer);
-    match writer.error {
+    let surplus = || weights.keys().filter(|name| !writer.used.contains(*name)).min().cloned();
+    match writer.error.or_else(|| surplus().map(WeightError::Surplus)) {
         Some(error) => Err(error),
         None => Ok(network),
     }
@@ -153,7 +161,7 @@ pub fn assign(network: Network, weights: &HashMap<String, Weight>) -> Result<Net
 pub const MOST_BITS: u32 = 24;
 
 /// Rounds every value of each weight to one of 2^bits equally spaced ones, which reach from the weight's smallest value to its largest
-/// and have zero among them (uniform quantisation after training, each tensor by itself).
+/// (uniform quantisation after training, each tensor by itself).
 ///
 /// # Panics
 /// Unless there are from 1 to [`MOST_BITS`] bits.

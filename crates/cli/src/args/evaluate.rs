@@ -66,7 +66,7 @@ pub struct EvaluateArgs {
     pub weights: Option<PathBuf>,
 
     /// How much more than its share the class counts (classifier-free guidance; 1 is plain) [default: the run's]
-    #[arg(long, value_name = "W")]
+    #[arg(long, value_name = "W", allow_negative_numbers = true)]
     pub guidance: Option<f64>,
 
     #[command(flatten)]

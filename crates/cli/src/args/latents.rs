@@ -9,7 +9,7 @@ use super::{DataArgs, SolverArgs};
 /// A run, and where it is computed.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// The folder of a run, or a checkpoint file
+    /// The folder of a run, a checkpoint file, or a run that comes along: fashion-mnist
     pub run: PathBuf,
 
     /// Rows computed together
@@ -160,7 +160,13 @@ pub struct TemperatureArgs {
     pub run: RunArgs,
 
     /// What the norms of latents are multiplied by, a column each
-    #[arg(long, value_name = "A,B,...", value_delimiter = ',', default_values_t = [0.7, 0.85, 1.0, 1.15, 1.3])]
+    #[arg(
+        long,
+        value_name = "A,B,...",
+        value_delimiter = ',',
+        allow_hyphen_values = true,
+        default_values_t = [0.7, 0.85, 1.0, 1.15, 1.3]
+    )]
     pub scale: Vec<f64>,
 
     /// Seeds, a row each
@@ -196,7 +202,13 @@ pub struct ArithmeticArgs {
     pub plus: String,
 
     /// How much of the difference is added, a column each
-    #[arg(long, value_name = "A,B,...", value_delimiter = ',', default_values_t = [0.0, 0.5, 1.0, 1.5, 2.0])]
+    #[arg(
+        long,
+        value_name = "A,B,...",
+        value_delimiter = ',',
+        allow_hyphen_values = true,
+        default_values_t = [0.0, 0.5, 1.0, 1.5, 2.0]
+    )]
     pub strength: Vec<f64>,
 
     /// Rows that are changed

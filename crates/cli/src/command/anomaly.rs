@@ -1,6 +1,8 @@
 //! `pfgm anomaly`
 
-use anyhow::{Context, Result, bail};
+use std::borrow::Cow;
+
+use anyhow::{Result, bail};
 use pfgm::{
     flow::{Denoiser, Query},
     kernel,
@@ -32,14 +34,16 @@ struct Score {
 pub fn run(args: &AnomalyArgs) -> Result<()> {
     let model = Model::load(&args.run.run, &args.run.device)?;
     let record = &model.record;
-    if let Some(sigma) = args.sigma.iter().find(|sigma| **sigma < record.range().0 || **sigma > record.range().1) {
-        bail!("--sigma {sigma}: the run's noise levels go from {} to {}", record.range().0, record.range().1);
-    }
+    let (low, high) = record.range();
+    args.sigma.iter().try_for_each(|&sigma| resolve::within("--sigma", sigma, low..=high))?;
+    let path = args.out.clone().unwrap_or_else(|| within(&args.run.run, "anomaly.png"));
+    let roc = args.roc.clone().unwrap_or_else(|| within(&args.run.run, "roc.png"));
+    output::check_all([Some(&*path), Some(&*roc), args.csv.as_deref()])?;
     let (usual, asked) = groups(args, &model)?;
     if usual.count() < 2 || asked.count() == 0 {
         bail!("{} usual rows and {} asked about; give at least 2 and 1", usual.count(), asked.count());
     }
-    let how = measurement(&args.measure, record, &usual, args.run.batch)?;
+    let how = measurement(&args.measure, record, &usual, &args.run)?;
     let likelihood = likelihood(&model, &usual, &asked, &how)?;
     let mut scores = vec![typicality(&likelihood), likelihood];
     for &sigma in &args.sigma {
@@ -59,16 +63,15 @@ pub fn run(args: &AnomalyArgs) -> Result<()> {
     }
     line("the area is 1/2 where a score cannot tell them apart, and 1 where it always can");
     if let Some(path) = &args.csv {
-        let mut table = csv::Writer::from_writer(Vec::new());
-        table.write_record(["row", "usual"].into_iter().chain(scores.iter().map(|score| score.name.as_str())))?;
-        for (usual, count) in [(true, usual.count()), (false, asked.count())] {
-            for row in 0..count {
-                let of = |score: &Score| if usual { score.usual[row] } else { score.asked[row] }.to_string();
-                table.write_record([row.to_string(), usual.to_string()].into_iter().chain(scores.iter().map(of)))?;
-            }
-        }
-        output::write(path, &table.into_inner().context("the table")?)?;
-        line(format!("table      {}", shown(path)));
+        let scored = scores.iter().map(|score| Cow::from(&score.name));
+        let names: Vec<Cow<str>> = ["row", "usual"].map(Cow::from).into_iter().chain(scored).collect();
+        let of_row = |(usual, row): (bool, usize)| {
+            let of = |score: &Score| if usual { score.usual[row] } else { score.asked[row] }.to_string();
+            [row.to_string(), usual.to_string()].into_iter().chain(scores.iter().map(of)).collect()
+        };
+        let of_group = |(usual, count): (bool, usize)| (0..count).map(move |row| (usual, row));
+        let rows = [(true, usual.count()), (false, asked.count())].into_iter().flat_map(of_group);
+        output::table(path, &names, rows.map(of_row))?;
     }
     let names: Vec<String> = scores.iter().map(|score| score.name.clone()).collect();
     let rows = |of: fn(&Score) -> &Vec<f64>, count: usize| -> Vec<f32> {
@@ -76,9 +79,7 @@ pub fn run(args: &AnomalyArgs) -> Result<()> {
     };
     let (first, second) = (rows(|score| &score.usual, usual.count()), rows(|score| &score.asked, asked.count()));
     let series = [Series { name: "usual", values: &first }, Series { name: "asked about", values: &second }];
-    let path = args.out.clone().unwrap_or_else(|| within(&args.run.run, "anomaly.png"));
     output::write(&path, &histograms(&series, &names)?)?;
-    let roc = args.roc.clone().unwrap_or_else(|| within(&args.run.run, "roc.png"));
     output::write(&roc, &curves(&scores)?)?;
     line(format!("pictures   {}, {}", shown(&path), shown(&roc)));
     Ok(())

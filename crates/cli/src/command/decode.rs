@@ -1,38 +1,34 @@
 //! `pfgm decode`
 
-use std::io::Cursor;
-
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use pfgm::{
     flow::{Counted, Flow},
-    precondition::{Arithmetic, Output},
+    precondition::Arithmetic,
     solver::{released, sample},
 };
-use pfgm_data::npz::{Column, Named, write_npz};
+use pfgm_data::npz::{Column, Named};
 
 use crate::{
     args::{ArithmeticName, DecodeArgs},
     command::{
         points::{Points, array_shape, channels_first, layout, read},
-        sample::Model,
+        sample::{Model, trusted_from},
     },
-    output::{self, line, shown},
+    output::{self, line},
     solving,
 };
 
 pub fn run(args: &DecodeArgs) -> Result<()> {
     let model = Model::load(&args.run, &args.device)?;
     let record = &model.record;
+    output::check_writable(&args.out)?;
     let [channels, height, width] = layout(record);
     let points = Points::find(&args.latents, &read(&args.latents)?, record)?;
     let solver = solving::solver(&args.solving, record, &args.run)?;
     let mut denoiser = record.denoiser(&model.network, points.labels, 1.0, points.rows, &model.device);
     let mut x = points.x;
-    if args.arithmetic == ArithmeticName::Reference {
-        if !matches!(record.config.flow.output, Output::Field { .. }) {
-            bail!("--arithmetic reference: the run's network does not tell PFGM's field; leave it away");
-        }
-        denoiser.parametrisation.arithmetic = Arithmetic::Reference { z_exp: args.z_exp };
+    if let Some(z_exp) = trusted_from(args.arithmetic, args.z_exp, record)? {
+        denoiser.parametrisation.arithmetic = Arithmetic::Reference { z_exp };
     }
     let counted = Counted::new(&denoiser);
     let flow = Flow { denoiser: &counted, augmentation: record.augmentation() };
@@ -47,9 +43,6 @@ pub fn run(args: &DecodeArgs) -> Result<()> {
         Named { name: "x", shape: &shape, values: Column::Floats(&images) },
         Named { name: "nfe", shape: &[1], values: Column::Floats(&[nfe]) },
     ];
-    let mut file = Cursor::new(Vec::new());
-    write_npz(&mut file, &named).context("the arrays")?;
-    output::write(&args.out, file.get_ref())?;
-    line(format!("{} latents, {nfe:.1} evaluations each: {}", points.rows, shown(&args.out)));
-    Ok(())
+    line(format!("{} latents, {nfe:.1} evaluations each", points.rows));
+    output::arrays("arrays", &args.out, &named)
 }

@@ -40,12 +40,9 @@ struct Level {
 }
 
 fn norms(args: &NormsArgs) -> Result<()> {
-    if !(2..=resolve::MOST_SAMPLES).contains(&args.count) {
-        bail!("-n {}: give a number from 2 to {}", args.count, resolve::MOST_SAMPLES);
-    }
-    if !(2..=10_000).contains(&args.steps) {
-        bail!("--steps {}: give a number from 2 to 10000", args.steps);
-    }
+    resolve::within("-n", args.count, 2..=resolve::MOST_SAMPLES)?;
+    resolve::within("--steps", args.steps, 2..=resolve::MOST_LEVELS)?;
+    resolve::together("-n and --steps", args.count, args.steps)?;
     let model = Model::load(&args.run, &args.device)?;
     let path = args.out.clone().unwrap_or_else(|| within(&args.run, "norms.png"));
     output::check_writable(&path)?;
@@ -117,8 +114,7 @@ fn trajectories(model: &Model, args: &NormsArgs, grid: &[f64]) -> Vec<Level> {
     let guidance = record.config.sample.guidance;
     let denoiser = record.denoiser(&model.network, labels, guidance, args.count.min(64), &model.device);
     let flow = Flow { denoiser: &denoiser, augmentation: record.augmentation() };
-    let mut x: Vec<f64> =
-        seeds.flat_map(|seed| flow.latent(grid[0], &mut stream(seed, Purpose::Latent, 0, 0))).collect();
+    let mut x = flow.latents(grid[0], seeds);
     let mut levels = vec![level(grid[0], &x, record.dim())];
     let progress = Progress::new();
     for (step, pair) in grid.windows(2).enumerate() {

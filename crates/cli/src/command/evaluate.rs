@@ -1,9 +1,10 @@
 //! `pfgm evaluate`
 
-use std::{io::Cursor, path::Path};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use pfgm::{
+    bundled,
     config::check_guidance,
     evaluate::{EvaluateError, Reference, Report, Scaling, choose, evaluate, extract},
     features::{Extracted, Features},
@@ -12,14 +13,14 @@ use pfgm::{
 };
 use pfgm_data::{
     Dataset, Shape,
-    npz::{Column, Named, write_npz},
+    npz::{Column, Named},
 };
 use serde_json::json;
 
 use crate::{
-    args::evaluate::EvaluateArgs,
+    args::evaluate::{EvaluateArgs, FeaturesName},
     command::{
-        measure::{self, Drawing, Drawn, Origin, Progress, WIDE, as_json},
+        measure::{self, Drawing, Drawn, Origin, Progress, as_json, interval, share_interval},
         sample::Model,
     },
     output::{self, line, shown},
@@ -28,11 +29,11 @@ use crate::{
 
 /// Samples that are drawn where nobody says how many.
 const SAMPLES: usize = 10_000;
+/// What is measured of neighbourhoods.
+const NEIGHBOURHOODS: [&str; 4] = ["precision", "recall", "density", "coverage"];
 
 pub fn run(args: &EvaluateArgs) -> Result<()> {
-    if args.count == Some(0) || args.batch == 0 || args.reference_rows == Some(0) {
-        bail!("-n, --batch and --reference-rows: give at least 1");
-    }
+    check(args)?;
     let measured = args.what.as_deref().map(|what| Measured::open(what, args)).transpose()?;
     let features = Features::open(args.features.into(), args.weights.as_deref())?;
     let dataset = reference_data(args, measured.as_ref())?;
@@ -87,6 +88,24 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     Ok(())
 }
 
+/// Refuses what cannot be measured, or written.
+fn check(args: &EvaluateArgs) -> Result<()> {
+    for (flag, value) in [("-n", args.count), ("--batch", Some(args.batch)), ("--reference-rows", args.reference_rows)]
+    {
+        value.map_or(Ok(()), |value| resolve::within(flag, value, 1..=resolve::MOST_SAMPLES))?;
+    }
+    if args.what.is_none() && args.save_statistics.is_none() && args.save_features.is_none() {
+        bail!("nothing to measure; name a run or images, or --data and --save-statistics");
+    }
+    if args.what.is_none() && args.json.is_some() {
+        bail!("--json: nothing is measured; name a run or images, or leave it away");
+    }
+    if args.features == FeaturesName::Pixels && args.weights.is_some() {
+        bail!("--weights: pixels are seen by no network; add --features, or leave it away");
+    }
+    output::check_all([&args.json, &args.save_statistics, &args.save_features].map(Option::as_deref))
+}
+
 /// What is measured.
 enum Measured {
     Run(Box<Model>, String),
@@ -96,7 +115,11 @@ enum Measured {
 impl Measured {
     fn open(what: &str, args: &EvaluateArgs) -> Result<Self> {
         let path = Path::new(what);
-        if path.join("checkpoints").is_dir() || path.extension().is_some_and(|ending| ending == "safetensors") {
+        let comes_along = !path.exists() && bundled::exists(path);
+        if comes_along
+            || path.join("checkpoints").is_dir()
+            || path.extension().is_some_and(|ending| ending == "safetensors")
+        {
             return Ok(Self::Run(Box::new(Model::load(path, &args.device)?), what.to_owned()));
         }
         if args.solving.is_given() || args.denoise || args.guidance.is_some() {
@@ -156,9 +179,6 @@ fn features_of_run(
     progress: &Progress,
 ) -> Result<(Extracted, String)> {
     let count = args.count.unwrap_or(SAMPLES);
-    if count > resolve::MOST_SAMPLES {
-        bail!("-n {count}: give a number from 1 to {}", resolve::MOST_SAMPLES);
-    }
     let Record { config, data } = &model.record;
     let solver = solving::solver(&args.solving, &model.record, Path::new(path))?;
     let solver = SolverConfig { denoise: args.denoise || solver.denoise, ..solver };
@@ -202,13 +222,7 @@ fn reference_name(args: &EvaluateArgs, dataset: Option<&Dataset>) -> String {
 
 /// Writes the statistics that were asked for.
 fn save(args: &EvaluateArgs, reference: &Reference, dim: usize) -> Result<()> {
-    let write = |path: &Path, arrays: &[Named]| -> Result<()> {
-        let mut file = Cursor::new(Vec::new());
-        write_npz(&mut file, arrays)?;
-        output::write(path, file.get_ref())?;
-        line(format!("statistics  {}", shown(path)));
-        Ok(())
-    };
+    let write = |path: &Path, arrays: &[Named]| output::arrays("statistics", path, arrays);
     if let Some(path) = &args.save_statistics {
         let Some(moments) = reference.moments() else {
             bail!("--save-statistics: a covariance of {dim} features is too large; use --features of a network");
@@ -234,9 +248,9 @@ fn save(args: &EvaluateArgs, reference: &Reference, dim: usize) -> Result<()> {
 }
 
 /// A number with its interval.
-fn number(name: &str, value: f64, standard_error: f64, note: &str) {
-    let interval = match standard_error.is_finite() {
-        true => format!("{} .. {}", digits(value - WIDE * standard_error), digits(value + WIDE * standard_error)),
+fn number(name: &str, value: f64, [low, high]: [f64; 2], note: &str) {
+    let interval = match (high - low).is_finite() {
+        true => format!("{} .. {}", digits(low), digits(high)),
         false => String::new(),
     };
     line(format!("{name:<12}{:<11} {interval:<22} {note}", digits(value)).trim_end());
@@ -256,7 +270,7 @@ fn print(origin: &Origin, report: &Report) {
     if let Some(found) = &report.frechet {
         let bias = digits(found.bias);
         let note = format!("about {bias} of it is the bias of {} samples; jackknife of 10 groups", report.samples);
-        number("FD", found.distance, found.standard_error, &note);
+        number("FD", found.distance, interval(found.distance, found.standard_error), &note);
     }
     if let Some((found, subsets)) = &report.kid {
         let note = format!(
@@ -265,17 +279,18 @@ fn print(origin: &Origin, report: &Report) {
             subsets.count,
             subsets.rows
         );
-        number("KID", found.mean, found.standard_error, &note);
+        number("KID", found.mean, interval(found.mean, found.standard_error), &note);
     }
     if let Some((found, splits)) = &report.inception_score {
         let note = format!("+- {} between {splits} splits", digits(found.spread));
-        number("IS", found.mean, found.standard_error, &note);
+        number("IS", found.mean, interval(found.mean, found.standard_error), &note);
     }
     if let Some((found, how)) = &report.neighbourhoods {
         let note = format!("k = {}, {} rows of both", how.k, how.rows);
+        // Of these, density may be above 1.
         let shares = [found.precision, found.recall, found.density, found.coverage];
-        for (name, share) in ["precision", "recall", "density", "coverage"].iter().zip(shares) {
-            number(name, share.value, share.standard_error, &note);
+        for ((name, share), most) in NEIGHBOURHOODS.iter().zip(shares).zip([1.0, 1.0, f64::INFINITY, 1.0]) {
+            number(name, share.value, share_interval(share, most), &note);
         }
     }
     for warning in &report.warnings {

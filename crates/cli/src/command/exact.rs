@@ -3,7 +3,6 @@
 use std::{path::PathBuf, time::Instant};
 
 use anyhow::{Result, bail};
-use indicatif::{ProgressBar, ProgressStyle};
 use pfgm::{
     augmentation::Augmentation,
     field::ExactField,
@@ -46,12 +45,10 @@ pub fn run(args: &SampleArgs, source: &str) -> Result<()> {
     if args.class.is_some() || args.guidance.is_some() {
         bail!("--class and --guidance: the exact field knows no classes; leave them away");
     }
-    if args.arithmetic != ArithmeticName::Exact {
-        bail!("--arithmetic reference: the exact field is no network's; leave it away");
+    if args.arithmetic != ArithmeticName::Exact || args.z_exp.is_some() || args.upper_norm.is_some() {
+        bail!("--arithmetic, --z-exp and --upper-norm: the exact field is no network's; leave them away");
     }
-    if args.batch == 0 {
-        bail!("--batch 0: give at least 1");
-    }
+    resolve::within("--batch", args.batch, 1..=resolve::MOST_SAMPLES)?;
     let seeds = seeds(args)?;
     let dataset = resolve::dataset(source, &args.table)?;
     if args.images.is_some() && !matches!(dataset.shape, Shape::Image { .. }) {
@@ -65,7 +62,7 @@ pub fn run(args: &SampleArgs, source: &str) -> Result<()> {
     let config = SolverConfig { denoise: args.denoise, ..solving::changed(&args.solving, &usual, solved)? };
     let kind = if model.is_some() { "against-exact" } else { "exact" };
     let picture = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}-{kind}.png", exact.data.name)));
-    output::check_writable(&picture)?;
+    output::check_all([Some(&*picture), args.npz.as_deref(), args.csv.as_deref()])?;
 
     let x = exact.sample(args, &seeds, &config)?;
     exact.report(&x);
@@ -77,7 +74,7 @@ pub fn run(args: &SampleArgs, source: &str) -> Result<()> {
         None => write_picture(args, &exact.data, &drawn, &picture),
         Some(model) => {
             output::write(&picture, &exact.compare(&model, &seeds, &x)?)?;
-            line(format!("picture  {}", shown(&picture)));
+            line(format!("picture    {}", shown(&picture)));
             Ok(())
         }
     }
@@ -126,14 +123,13 @@ impl Exact {
     /// One point of the prior for each seed.
     fn latents(&self, seeds: &[u64]) -> Vec<f64> {
         let flow = Flow { denoiser: &self.field, augmentation: self.augmentation };
-        seeds.iter().flat_map(|&seed| flow.latent(self.range.1, &mut stream(seed, Purpose::Latent, 0, 0))).collect()
+        flow.latents(self.range.1, seeds.iter().copied())
     }
 
     fn sample(&self, args: &SampleArgs, seeds: &[u64], config: &SolverConfig) -> Result<Vec<f64>> {
         let counted = Counted::new(&self.field);
         let flow = Flow { denoiser: &counted, augmentation: self.augmentation };
-        let bar = ProgressBar::new(seeds.len() as u64)
-            .with_style(ProgressStyle::with_template("sampling {wide_bar} {pos}/{len}  {eta} left")?);
+        let bar = output::progress("sampling", seeds.len());
         let started = Instant::now();
         let mut all = Vec::with_capacity(seeds.len() * self.dim());
         for batch in seeds.chunks(args.batch) {

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use anyhow::{Context, Result, anyhow};
 use pfgm::{
+    bundled,
     import::released_names,
-    train::checkpoint::{self, Checkpoint, Group},
+    train::checkpoint::{Checkpoint, Group},
     weights::{self, Weight},
 };
 use safetensors::{Dtype, tensor::TensorView};
@@ -15,11 +16,21 @@ use crate::{
     output::{self, line, shown},
 };
 
+/// Writes a checkpoint of averaged weights alone.
+fn write_run(args: &ExportArgs, checkpoint: &Checkpoint) -> Result<()> {
+    let average: Vec<Weight> = checkpoint.group(Group::Average).values().cloned().collect();
+    let count = average.len();
+    Checkpoint::new(checkpoint.step, checkpoint.record.clone(), [(Group::Average, average)]).write(&args.out)?;
+    line(format!("{count} averaged weights: {}", shown(&args.out)));
+    Ok(())
+}
+
 pub fn run(args: &ExportArgs) -> Result<()> {
-    let path = checkpoint::find(&args.run)?;
-    let checkpoint = Checkpoint::read(&path)?;
+    output::check_writable(&args.out)?;
+    let checkpoint = bundled::open(&args.run)?;
     let average = checkpoint.group(Group::Average);
     let weights: Vec<Weight> = match args.names {
+        ExportNames::Run => return write_run(args, &checkpoint),
         ExportNames::Own => {
             let device = pfgm::device::open("cpu")?;
             let names = weights::names_and_shapes(&checkpoint.record.network(&device)?);
@@ -28,7 +39,7 @@ pub fn run(args: &ExportArgs) -> Result<()> {
             names.iter().map(find).collect::<Result<_>>()?
         }
         ExportNames::Pfgm => released_names(&checkpoint.record.config.network, average)
-            .map_err(|problem| anyhow!("{}: {problem}", path.display()))?,
+            .map_err(|problem| anyhow!("{}: {problem}", args.run.display()))?,
     };
     let bytes: Vec<Vec<u8>> =
         weights.iter().map(|weight| weight.values.iter().flat_map(|value| value.to_le_bytes()).collect()).collect();

@@ -1,20 +1,15 @@
 //! `pfgm encode`, `interpolate`, `temperature` and `arithmetic`: what lies at the other end of the flow.
 
-use std::{io::Cursor, path::Path};
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
-use indicatif::{ProgressBar, ProgressStyle};
+use anyhow::{Result, bail};
 use pfgm::{
     flow::{Counted, Flow},
     latent,
-    random::{Purpose, stream},
     solver::{self, SolverConfig},
 };
-use pfgm_data::{
-    Shape,
-    npz::{Column, Named, write_npz},
-};
-use pfgm_plot::{Animation, Picture, animated_grid, grid};
+use pfgm_data::npz::{Column, Named};
+use pfgm_plot::{Picture, animated_grid, grid};
 
 use crate::{
     args::{
@@ -24,12 +19,15 @@ use crate::{
     command::{
         likelihood::way_up,
         points::{array_shape, channels_first, layout},
-        rows::{Given, class, in_units},
+        rows::{Given, class, image_size, in_units},
         sample::Model,
     },
     output::{self, Rows, line, shown, within},
     resolve,
 };
+
+/// Pictures in a row at the most.
+const MOST_ACROSS: usize = 1000;
 
 /// Which way points are carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,14 +48,9 @@ fn carry(
     x: &mut [f64],
 ) -> Result<f64> {
     let record = &model.record;
-    if batch == 0 {
-        bail!("--batch 0: give at least 1");
-    }
+    resolve::within("--batch", batch, 1..=resolve::MOST_SAMPLES)?;
     let (rows, dim) = (labels.len(), record.dim());
-    let words = if way == Way::Up { "encoding" } else { "decoding" };
-    let bar = ProgressBar::new(rows as u64)
-        .with_style(ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}  {eta} left")?)
-        .with_message(words);
+    let bar = output::progress(if way == Way::Up { "encoding" } else { "decoding" }, rows);
     let mut evaluations = 0;
     for (index, (x, labels)) in x.chunks_mut(batch * dim).zip(labels.chunks(batch)).enumerate() {
         let denoiser = record.denoiser(&model.network, labels.to_vec(), 1.0, batch, &model.device);
@@ -78,8 +71,9 @@ fn carry(
 pub fn encode(args: &EncodeArgs) -> Result<()> {
     let model = Model::load(&args.run.run, &args.run.device)?;
     let record = &model.record;
+    output::check_writable(&args.out)?;
     let given = Given::read(&args.rows, record)?;
-    let solver = way_up(&args.solving, &model.record)?;
+    let solver = way_up(&args.solving, record, &args.run.run)?;
     let points = given.points(record);
     let mut x = points.clone();
     let up = carry(&model, &solver, Way::Up, &given.labels, args.run.batch, &mut x)?;
@@ -93,10 +87,8 @@ pub fn encode(args: &EncodeArgs) -> Result<()> {
     if !labels.is_empty() {
         arrays.push(Named { name: "labels", shape: &label_shape, values: Column::Integers(&labels) });
     }
-    let mut file = Cursor::new(Vec::new());
-    write_npz(&mut file, &arrays).context("the arrays")?;
-    output::write(&args.out, file.get_ref())?;
-    line(format!("{count} rows, {up:.1} evaluations each: {}", shown(&args.out)));
+    line(format!("{count} rows, {up:.1} evaluations each"));
+    output::arrays("arrays", &args.out, &arrays)?;
     let down = carry(&model, &solver, Way::Down, &given.labels, args.run.batch, &mut x)?;
     let apart: Vec<f64> = x.iter().zip(&points).map(|(x, point)| (x - point).abs()).collect();
     let mean = (apart.iter().map(|apart| apart * apart).sum::<f64>() / apart.len() as f64).sqrt();
@@ -112,6 +104,9 @@ fn latents(model: &Model, what: &str, solver: &SolverConfig, label: Option<u32>,
     let record = &model.record;
     if Path::new(what).exists() {
         let dataset = resolve::dataset(what, &DataArgs::default())?;
+        if dataset.len() != 1 {
+            bail!("{what}: has {} images; give a file of one, or seeds", dataset.len());
+        }
         // The class is the one that was asked for, not the image's.
         let dataset = pfgm_data::Dataset { labels: None, ..dataset };
         let mut unconditional = record.clone();
@@ -121,25 +116,26 @@ fn latents(model: &Model, what: &str, solver: &SolverConfig, label: Option<u32>,
         carry(model, solver, Way::Up, &[label], batch, &mut x)?;
         return Ok(x);
     }
-    let seeds = resolve::seeds(what).with_context(|| format!("{what}: neither a file nor seeds"))?;
+    let seeds = resolve::seeds("no such file, and as seeds", what)?;
     // Of latents nothing but D and the range of the flow is asked.
     let denoiser = record.denoiser(&model.network, Vec::new(), 1.0, 1, &model.device);
     let flow = Flow { denoiser: &denoiser, augmentation: record.augmentation() };
-    let of_seed = |seed: u64| flow.latent(record.range().1, &mut stream(seed, Purpose::Latent, 0, 0));
-    Ok(seeds.into_iter().flat_map(of_seed).collect())
+    Ok(flow.latents(record.range().1, seeds))
 }
 
 /// How images are drawn, of a run that knows some.
 fn pixels(model: &Model) -> Result<Picture> {
-    match model.record.data.shape {
-        Shape::Image { .. } => Ok(Rows::from(&model.record.data).pixels()),
-        shape => bail!("the run's rows are {shape}; this is about images"),
-    }
+    image_size(&model.record).map(|_| Rows::from(&model.record.data).pixels())
 }
 
 /// The class that was asked for, if the run knows classes.
 fn wanted(model: &Model, name: Option<&str>) -> Result<Option<u32>> {
     name.map(|name| class("--class", &model.record.data.classes, name)).transpose()
+}
+
+/// The picture that was asked for, or one in the run.
+fn out(asked: Option<&Path>, run: &RunArgs, name: &str) -> PathBuf {
+    asked.map_or_else(|| within(&run.run, name), Path::to_owned)
 }
 
 /// Decodes latents, and draws what comes out in rows of `across`.
@@ -163,12 +159,12 @@ fn draw(
 pub fn interpolate(args: &InterpolateArgs) -> Result<()> {
     let model = Model::load(&args.run.run, &args.run.device)?;
     let picture = pixels(&model)?;
-    if args.pictures < 2 {
-        bail!("--pictures {}: give at least 2", args.pictures);
-    }
-    let format = args.animate.as_deref().map(animation).transpose()?;
+    resolve::within("--pictures", args.pictures, 2..=MOST_ACROSS)?;
+    let format = args.animate.as_deref().map(|path| resolve::animation("--animate", path)).transpose()?;
+    let path = out(args.out.as_deref(), &args.run, "interpolation.png");
+    output::check_all([Some(&*path), args.animate.as_deref()])?;
     let label = wanted(&model, args.class.as_deref())?;
-    let solver = way_up(&args.solving, &model.record)?;
+    let solver = way_up(&args.solving, &model.record, &args.run.run)?;
     let end = |what: &str| latents(&model, what, &solver, label, args.run.batch);
     let (from, to, dim) = (end(&args.from)?, end(&args.to)?, model.record.dim());
     if from.len() != to.len() {
@@ -181,7 +177,6 @@ pub fn interpolate(args: &InterpolateArgs) -> Result<()> {
     };
     let x = from.chunks_exact(dim).zip(to.chunks_exact(dim)).flat_map(row).collect();
     let (values, drawn) = draw(&model, &args.run, x, label, args.pictures, &solver)?;
-    let path = args.out.clone().unwrap_or_else(|| within(&args.run.run, "interpolation.png"));
     output::write(&path, &drawn)?;
     line(format!("picture    {}", shown(&path)));
     if let (Some(path), Some(format)) = (&args.animate, format) {
@@ -199,28 +194,20 @@ pub fn interpolate(args: &InterpolateArgs) -> Result<()> {
     Ok(())
 }
 
-fn animation(path: &Path) -> Result<Animation> {
-    match path.extension().and_then(|ending| ending.to_str()) {
-        Some("gif") => Ok(Animation::Gif),
-        Some("png" | "apng") => Ok(Animation::Png),
-        _ => bail!("--animate {}: end it in .gif or .png", path.display()),
-    }
-}
-
 pub fn temperature(args: &TemperatureArgs) -> Result<()> {
     let model = Model::load(&args.run.run, &args.run.device)?;
-    if args.scale.is_empty() || args.scale.iter().any(|scale| !(*scale > 0.0 && scale.is_finite())) {
-        bail!("--scale: give numbers above 0");
-    }
+    // A hundred times its norm a latent is beyond anything that a network has seen.
+    args.scale.iter().try_for_each(|&scale| resolve::within("--scale", scale, 0.01..=100.0))?;
+    let path = out(args.out.as_deref(), &args.run, "temperature.png");
+    output::check_writable(&path)?;
     let label = wanted(&model, args.class.as_deref())?;
-    let solver = way_up(&args.solving, &model.record)?;
+    let solver = way_up(&args.solving, &model.record, &args.run.run)?;
     let latents = latents(&model, &args.seeds, &solver, label, args.run.batch)?;
     let scaled = |latent: &[f64]| -> Vec<f64> {
         args.scale.iter().flat_map(|scale| latent.iter().map(move |value| scale * value)).collect()
     };
     let x = latents.chunks_exact(model.record.dim()).flat_map(scaled).collect();
     let (_, drawn) = draw(&model, &args.run, x, label, args.scale.len(), &solver)?;
-    let path = args.out.clone().unwrap_or_else(|| within(&args.run.run, "temperature.png"));
     output::write(&path, &drawn)?;
     line(format!("picture    {}: a column for each scale of the norm", shown(&path)));
     Ok(())
@@ -230,13 +217,17 @@ pub fn arithmetic(args: &ArithmeticArgs) -> Result<()> {
     let model = Model::load(&args.run.run, &args.run.device)?;
     let (record, dim) = (&model.record, model.record.dim());
     pixels(&model)?;
+    args.strength.iter().try_for_each(|&strength| resolve::within("--strength", strength, -100.0..=100.0))?;
+    resolve::within("--shown", args.shown, 1..=resolve::MOST_LEVELS)?;
+    let path = out(args.out.as_deref(), &args.run, "arithmetic.png");
+    output::check_writable(&path)?;
     let given = Given::read(&args.rows, record)?;
     let Some(classes) = &given.classes else {
         bail!("{}: these rows have no labels, by which latents could be told apart", args.rows.data);
     };
     let minus = class("--minus", &given.class_names, &args.minus)?;
     let plus = class("--plus", &given.class_names, &args.plus)?;
-    let solver = way_up(&args.solving, &model.record)?;
+    let solver = way_up(&args.solving, record, &args.run.run)?;
     let wanted: Vec<usize> = (0..given.count()).filter(|&row| [minus, plus].contains(&classes[row])).collect();
     let points = given.points(record);
     let mut x: Vec<f64> = wanted.iter().flat_map(|&row| &points[row * dim..(row + 1) * dim]).copied().collect();
@@ -256,12 +247,10 @@ pub fn arithmetic(args: &ArithmeticArgs) -> Result<()> {
             |strength: f64| latent.iter().zip(&from).zip(&to).map(move |((x, from), to)| x + strength * (to - from));
         args.strength.iter().flat_map(|&strength| moved(strength)).collect()
     };
-    let shown_rows = args.shown.max(1);
-    let latents: Vec<f64> = of_class(minus).take(shown_rows).flat_map(changed).collect();
+    let latents: Vec<f64> = of_class(minus).take(args.shown).flat_map(changed).collect();
     // A network that is told classes keeps the class of the rows: the latent alone is changed.
     let label = labels.iter().zip(&wanted).find(|(_, row)| classes[**row] == minus).and_then(|(label, _)| *label);
     let (_, drawn) = draw(&model, &args.run, latents, label, args.strength.len(), &solver)?;
-    let path = args.out.clone().unwrap_or_else(|| within(&args.run.run, "arithmetic.png"));
     output::write(&path, &drawn)?;
     line(format!("picture    {}: a column for each strength", shown(&path)));
     Ok(())

@@ -1,9 +1,8 @@
 //! `pfgm likelihood`
 
-use std::time::Instant;
+use std::{path::Path, time::Instant};
 
-use anyhow::{Context, Result, bail};
-use indicatif::{ProgressBar, ProgressStyle};
+use anyhow::{Result, bail};
 use pfgm::{
     augmentation::Augmentation,
     likelihood::{Prior, Probe},
@@ -17,10 +16,11 @@ use pfgm_plot::{Series, histograms};
 use crate::{
     args::{
         SolverArgs,
-        latents::{LikelihoodArgs, MeasureArgs, PriorName, TraceName},
+        latents::{LikelihoodArgs, MeasureArgs, PriorName, RunArgs, TraceName},
     },
     command::{rows::Given, sample::Model},
     output::{self, line, shown, within},
+    resolve,
     solving::{self, Solved},
 };
 
@@ -35,8 +35,10 @@ pub fn run(args: &LikelihoodArgs) -> Result<()> {
         PriorName::Released if record.augmentation() == Augmentation::Finite(1.0) => Prior::Released,
         PriorName::Released => bail!("--prior released: PFGM's, for D = 1; the run has D = {}", record.augmentation()),
     };
+    let path = args.out.clone().unwrap_or_else(|| within(&args.run.run, "likelihood.png"));
+    output::check_all([Some(&*path), args.csv.as_deref()])?;
     let given = Given::read(&args.rows, record)?;
-    let how = Measurement { prior, ..measurement(&args.measure, record, &given, args.run.batch)? };
+    let how = Measurement { prior, ..measurement(&args.measure, record, &given, &args.run)? };
     let started = Instant::now();
     let measured = measured(&model, &given, &how, "likelihood")?;
     let summary = measured.summary();
@@ -68,18 +70,14 @@ pub fn run(args: &LikelihoodArgs) -> Result<()> {
     let rows = part(summary.of_rows, "-n");
     line(format!("of which   rows {rows}, dequantisation {draws}, probes {probes}"));
     if let Some(path) = &args.csv {
-        let mut table = csv::Writer::from_writer(Vec::new());
-        table.write_record(["row", "ln_p", "bits_per_dim"])?;
-        for (row, log) in per_row.iter().enumerate() {
-            let bits = -log / (record.dim() as f64 * std::f64::consts::LN_2);
-            table.write_record([row.to_string(), log.to_string(), bits.to_string()])?;
-        }
-        output::write(path, &table.into_inner().context("the table")?)?;
-        line(format!("table      {}", shown(path)));
+        let of_row = |(row, log): (usize, &f64)| {
+            vec![row.to_string(), log.to_string(), Unit::Bits.of_log(*log, record.dim()).to_string()]
+        };
+        let names = ["row", "ln_p", "bits_per_dim"].map(Into::into);
+        output::table(path, &names, per_row.iter().enumerate().map(of_row))?;
     }
     let values: Vec<f32> = per_row.iter().map(|log| unit.of_log(*log, record.dim()) as f32).collect();
     let picture = histograms(&[Series { name: "rows", values: &values }], &[unit.name().to_owned()])?;
-    let path = args.out.clone().unwrap_or_else(|| within(&args.run.run, "likelihood.png"));
     output::write(&path, &picture)?;
     line(format!("picture    {}", shown(&path)));
     Ok(())
@@ -115,12 +113,12 @@ impl Unit {
 }
 
 /// How a command line asks for likelihoods to be measured.
-pub fn measurement(args: &MeasureArgs, record: &Record, given: &Given, batch: usize) -> Result<Measurement> {
-    for (flag, value) in [("--probes", args.probes), ("--draws", args.draws), ("--batch", batch)] {
-        if value == 0 {
-            bail!("{flag} 0: give at least 1");
-        }
+pub fn measurement(args: &MeasureArgs, record: &Record, given: &Given, run: &RunArgs) -> Result<Measurement> {
+    for (flag, value) in [("--probes", args.probes), ("--draws", args.draws), ("--batch", run.batch)] {
+        resolve::within(flag, value, 1..=resolve::MOST_SAMPLES)?;
     }
+    resolve::together("--probes and --draws", args.probes, args.draws)?;
+    resolve::together("the rows, --probes and --draws", given.count(), args.probes * args.draws)?;
     let probe = match args.trace {
         TraceName::Auto if record.dim() <= EXACT_UP_TO => None,
         TraceName::Exact => None,
@@ -133,20 +131,20 @@ pub fn measurement(args: &MeasureArgs, record: &Record, given: &Given, batch: us
     if !given.whole && args.draws > 1 {
         bail!("--draws {}: these values are no bytes, and nothing is added to them; leave it away", args.draws);
     }
-    let solver = way_up(&args.solving, record)?;
+    let (solver, batch) = (way_up(&args.solving, record, &run.run)?, run.batch);
     let (probes, draws, prior) = (args.probes, args.draws, Prior::Exact);
     Ok(Measurement { solver, probe, probes, draws, prior, seed: args.seed, batch })
 }
 
-/// The solver that a command line asks for, which must lead up as well as down; RK45 where neither it nor the run names one that does.
-pub fn way_up(args: &SolverArgs, record: &Record) -> Result<SolverConfig> {
+/// The solver that a command line asks for, which must lead up as well as down. Unless it names one, RK45: with the run's tolerances if the
+/// run is sampled by it, else at 1e-4, since what is carried up is to come back where it was.
+pub fn way_up(args: &SolverArgs, record: &Record, run: &Path) -> Result<SolverConfig> {
     let kept = &record.config.sample.solver;
     let base = match kept.method {
         Method::Rk45 => SolverConfig { denoise: false, ..kept.clone() },
         _ => SolverConfig { method: Method::Rk45, rtol: 1e-4, atol: 1e-4, ..SolverConfig::default() },
     };
-    let solved = Solved { augmentation: record.augmentation(), output: record.config.flow.output, run: None };
-    let solver = solving::changed(args, &base, solved)?;
+    let solver = solving::changed(args, &base, Solved::of(record, run))?;
     if solver.method.is_sde() || solver.churn > 0.0 {
         bail!(
             "--solver {}: it adds noise on its way and has none back; name an ODE's solver, such as rk45",
@@ -158,10 +156,7 @@ pub fn way_up(args: &SolverArgs, record: &Record) -> Result<SolverConfig> {
 
 /// Measures with progress.
 pub fn measured(model: &Model, given: &Given, how: &Measurement, what: &'static str) -> Result<Measured> {
-    let points = (given.count() * how.draws * how.probes) as u64;
-    let bar = ProgressBar::new(points)
-        .with_style(ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}  {eta} left")?)
-        .with_message(what);
+    let bar = output::progress(what, given.count() * how.draws * how.probes);
     let rows = Rows { values: &given.values, labels: &given.labels, whole: given.whole };
     let measured =
         measure(&model.record, &model.network, rows, how, &model.device, &mut |done| bar.set_position(done as u64))?;

@@ -160,10 +160,20 @@ pub struct Origin {
     pub rows: Option<usize>,
 }
 
+/// Where a number lies with 95 %.
+pub fn interval(value: f64, standard_error: f64) -> [f64; 2] {
+    [value - WIDE * standard_error, value + WIDE * standard_error]
+}
+
+/// The same of a share, which is nowhere below 0 or above `most`: 1, but of density.
+pub fn share_interval(share: Share, most: f64) -> [f64; 2] {
+    interval(share.value, share.standard_error).map(|end| end.clamp(0.0, most))
+}
+
 /// Everything that was found.
 pub fn as_json(origin: &Origin, report: &Report) -> Value {
     let number = |value: f64, standard_error: f64| -> Value {
-        let interval = [value - WIDE * standard_error, value + WIDE * standard_error];
+        let interval = interval(value, standard_error);
         json!({ "value": value, "standard_error": standard_error, "interval": interval })
     };
     let with = |mut number: Value, more: Value| -> Value {
@@ -172,7 +182,10 @@ pub fn as_json(origin: &Origin, report: &Report) -> Value {
         }
         number
     };
-    let share = |share: Share| number(share.value, share.standard_error);
+    let share = |share: Share, most: f64| {
+        let interval = share_interval(share, most);
+        json!({ "value": share.value, "standard_error": share.standard_error, "interval": interval })
+    };
     let frechet =
         report.frechet.map(|found| with(number(found.distance, found.standard_error), json!({ "bias": found.bias })));
     let kid = report.kid.map(|(found, subsets)| {
@@ -182,11 +195,11 @@ pub fn as_json(origin: &Origin, report: &Report) -> Value {
     let score = report.inception_score.map(|(found, splits)| {
         with(number(found.mean, found.standard_error), json!({ "spread": found.spread, "splits": splits }))
     });
-    let of = |part: fn(&pfgm_metrics::Neighbourhoods) -> Share| {
+    let of = |part: fn(&pfgm_metrics::Neighbourhoods) -> Share, most: f64| {
         report
             .neighbourhoods
             .as_ref()
-            .map(|(found, how)| with(share(part(found)), json!({ "k": how.k, "rows": how.rows })))
+            .map(|(found, how)| with(share(part(found), most), json!({ "k": how.k, "rows": how.rows })))
     };
     json!({
         "extractor": origin.extractor,
@@ -197,10 +210,10 @@ pub fn as_json(origin: &Origin, report: &Report) -> Value {
         "frechet_distance": frechet,
         "kid": kid,
         "inception_score": score,
-        "precision": of(|found| found.precision),
-        "recall": of(|found| found.recall),
-        "density": of(|found| found.density),
-        "coverage": of(|found| found.coverage),
+        "precision": of(|found| found.precision, 1.0),
+        "recall": of(|found| found.recall, 1.0),
+        "density": of(|found| found.density, f64::INFINITY),
+        "coverage": of(|found| found.coverage, 1.0),
         "warnings": report.warnings,
     })
 }

@@ -46,7 +46,13 @@ impl Points {
         let path = path.display();
         let Some(x) = arrays.get("x") else { bail!("{path}: no array `x`") };
         let rows = x.shape.first().copied().unwrap_or(0);
-        if x.shape != array_shape(record, rows) || rows == 0 {
+        if rows == 0 {
+            bail!("{path}: `x` has no rows; give at least one");
+        }
+        if x.values.iter().any(|value| !value.is_finite()) {
+            bail!("{path}: `x` has values that are not finite; give numbers");
+        }
+        if x.shape != array_shape(record, rows) {
             bail!(
                 "{path}: `x` is {:?}; the run wants {:?}, for any number of rows",
                 x.shape,
@@ -57,9 +63,13 @@ impl Points {
             None => vec![None; rows],
             Some(labels) if classes == 0 => bail!("{path}: `labels` {:?}, but the run knows no classes", labels.shape),
             Some(labels) if labels.shape == [rows] => {
-                let label = |&value: &f32| (value >= 0.0 && (value as usize) < classes).then_some(value as u32);
+                let label = |&value: &f32| {
+                    (value >= 0.0 && value.fract() == 0.0 && (value as usize) < classes).then_some(value as u32)
+                };
                 let found: Option<Vec<_>> = labels.values.iter().map(label).collect();
-                let Some(found) = found else { bail!("{path}: `labels` must lie between 0 and {}", classes - 1) };
+                let Some(found) = found else {
+                    bail!("{path}: `labels` must be whole numbers from 0 to {}", classes - 1)
+                };
                 found.into_iter().map(Some).collect()
             }
             Some(labels) if labels.shape == [rows, classes] => {

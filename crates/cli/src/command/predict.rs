@@ -1,13 +1,11 @@
 //! `pfgm predict`
 
-use std::io::Cursor;
-
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use pfgm::{
     flow::{Denoiser, Query},
     precondition::Output,
 };
-use pfgm_data::npz::{Column, Named, write_npz};
+use pfgm_data::npz::{Column, Named};
 
 use crate::{
     args::PredictArgs,
@@ -15,12 +13,13 @@ use crate::{
         points::{Points, array_shape, channels_first, layout, read},
         sample::Model,
     },
-    output::{self, line, shown},
+    output::{self, line},
 };
 
 pub fn run(args: &PredictArgs) -> Result<()> {
     let model = Model::load(&args.run, &args.device)?;
     let record = &model.record;
+    output::check_writable(&args.out)?;
     let arrays = read(&args.at)?;
     let [channels, height, width] = layout(record);
     let points = Points::find(&args.at, &arrays, record)?;
@@ -68,10 +67,7 @@ pub fn run(args: &PredictArgs) -> Result<()> {
     }
     let named: Vec<_> =
         out.iter().map(|(name, shape, values)| Named { name, shape, values: Column::Floats(values) }).collect();
-    let mut file = Cursor::new(Vec::new());
-    write_npz(&mut file, &named).context("the arrays")?;
-    output::write(&args.out, file.get_ref())?;
     let names: Vec<_> = out.iter().map(|(name, ..)| *name).collect();
-    line(format!("{} of {rows} points: {}", names.join(", "), shown(&args.out)));
-    Ok(())
+    line(format!("{} of {rows} points", names.join(", ")));
+    output::arrays("arrays", &args.out, &named)
 }

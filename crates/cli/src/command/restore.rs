@@ -1,17 +1,17 @@
 //! `pfgm denoise` and `inpaint`.
 
-use std::{io::Cursor, path::Path};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use indicatif::{ProgressBar, ProgressStyle};
 use pfgm::{
     flow::Flow,
     model::Record,
     restore::{self, Inpainting},
+    solver::{ScheduleName, SolverConfig},
 };
 use pfgm_data::{
     Shape,
-    npz::{Column, Named, write_npz},
+    npz::{Column, Named},
 };
 use pfgm_plot::grid;
 
@@ -21,11 +21,12 @@ use crate::{
         latents::{DenoiseArgs, InpaintArgs},
     },
     command::{
-        rows::{Given, in_units},
+        rows::{Given, image_size, in_units},
         sample::Model,
     },
     output::{self, Rows, line, shown, within},
-    resolve, solving,
+    resolve,
+    solving::{self, Solved},
 };
 
 /// Images of a picture at the most.
@@ -35,7 +36,10 @@ pub fn denoise(args: &DenoiseArgs) -> Result<()> {
     let model = Model::load(&args.run.run, &args.run.device)?;
     let record = &model.record;
     let size = image_size(record)?;
-    let solver = solving::solver(&args.solving, record, &args.run.run)?;
+    let solver = solver(args, record)?;
+    resolve::within("--batch", args.run.batch, 1..=resolve::MOST_SAMPLES)?;
+    let out = out(args.out.as_deref(), &args.run.run, "denoised.png");
+    output::check_all([Some(&*out), args.npz.as_deref()])?;
     let given = Given::read(&args.rows, record)?;
     let (lowest, highest) = record.range();
     let asked = match args.sigma.as_str() {
@@ -48,14 +52,10 @@ pub fn denoise(args: &DenoiseArgs) -> Result<()> {
             }
         },
     };
-    if args.run.batch == 0 {
-        bail!("--batch 0: give at least 1");
-    }
     let dim = record.dim();
     let mut x = given.points(record);
     let mut levels = Vec::with_capacity(given.count());
-    let bar = ProgressBar::new(given.count() as u64)
-        .with_style(ProgressStyle::with_template("restoring {wide_bar} {pos}/{len}  {eta} left")?);
+    let bar = output::progress("restoring", given.count());
     // Images of one level go together: each has its own where it is to be found.
     let together = if asked.is_some() { args.run.batch } else { 1 };
     for (x, labels) in x.chunks_mut(together * dim).zip(given.labels.chunks(together)) {
@@ -78,29 +78,48 @@ pub fn denoise(args: &DenoiseArgs) -> Result<()> {
     write(args.npz.as_deref(), record, &restored)?;
     let drawn = given.count().min(SHOWN);
     let both = [&given.values[..drawn * dim], &restored[..drawn * dim]].concat();
-    picture(args.out.as_deref(), &args.run.run, "denoised.png", record, &both, drawn, "noisy above restored")
+    picture(&out, record, &both, drawn, "noisy above restored")
+}
+
+/// What leads from the noise of an image to the data. Found levels are of the whole way, of which this is the end.
+fn solver(args: &DenoiseArgs, record: &Record) -> Result<SolverConfig> {
+    if args.one_step && args.solving.is_given() {
+        bail!("--one-step: is one evaluation, by no solver; leave the solver's flags away");
+    }
+    let kept = SolverConfig { levels: Vec::new(), ..record.config.sample.solver.clone() };
+    let kept = match kept.schedule {
+        Some(ScheduleName::Gits) => SolverConfig { schedule: None, ..kept },
+        _ => kept,
+    };
+    if args.solving.schedule.map(ScheduleName::from) == Some(ScheduleName::Gits) {
+        bail!("--schedule gits: is found for the whole way, and this starts at the noise of an image; name another");
+    }
+    solving::changed(&args.solving, &kept, Solved::of(record, &args.run.run))
 }
 
 pub fn inpaint(args: &InpaintArgs) -> Result<()> {
     let model = Model::load(&args.run.run, &args.run.device)?;
     let record = &model.record;
     let size = image_size(record)?;
-    for (flag, value) in
-        [("--fillings", args.fillings), ("--steps", args.steps), ("--rounds", args.rounds), ("--batch", args.run.batch)]
-    {
-        if value == 0 {
-            bail!("{flag} 0: give at least 1");
-        }
+    for (flag, value, most) in [
+        ("--fillings", args.fillings, resolve::MOST_SAMPLES),
+        ("--steps", args.steps, resolve::MOST_LEVELS),
+        ("--rounds", args.rounds, resolve::MOST_LEVELS),
+        ("--batch", args.run.batch, resolve::MOST_SAMPLES),
+    ] {
+        resolve::within(flag, value, 1..=most)?;
     }
+    let out = out(args.out.as_deref(), &args.run.run, "inpainted.png");
+    output::check_all([Some(&*out), args.npz.as_deref()])?;
     let known = mask(&args.mask, size)?;
     let given = Given::read(&args.rows, record)?;
+    resolve::together("-n and --fillings", given.count(), args.fillings)?;
     let (dim, fillings) = (record.dim(), args.fillings);
     let points = given.points(record);
     // Every image as often as it is filled; a filling depends on its image's place and its own number.
     let all: Vec<usize> = (0..given.count() * fillings).collect();
     let mut x: Vec<f64> = all.iter().flat_map(|&at| &points[at / fillings * dim..][..dim]).copied().collect();
-    let bar = ProgressBar::new(all.len() as u64)
-        .with_style(ProgressStyle::with_template("filling {wide_bar} {pos}/{len}  {eta} left")?);
+    let bar = output::progress("filling", all.len());
     let how = Inpainting { steps: args.steps, rounds: args.rounds };
     for (x, part) in x.chunks_mut(args.run.batch * dim).zip(all.chunks(args.run.batch)) {
         let labels = part.iter().map(|&at| given.labels[at / fillings]).collect();
@@ -123,26 +142,21 @@ pub fn inpaint(args: &InpaintArgs) -> Result<()> {
         image.iter().copied().chain(hole).chain(fillings.iter().copied()).collect()
     };
     let drawn: Vec<f32> = (0..given.count().min(SHOWN)).flat_map(row).collect();
-    let what = "image, hole, fillings";
-    picture(args.out.as_deref(), &args.run.run, "inpainted.png", record, &drawn, fillings + 2, what)
-}
-
-fn image_size(record: &Record) -> Result<[usize; 3]> {
-    match record.data.shape {
-        Shape::Image { height, width, channels } => Ok([height, width, channels]),
-        shape => bail!("the run's rows are {shape}; this is about images"),
-    }
+    picture(&out, record, &drawn, fillings + 2, "image, hole, fillings")
 }
 
 /// Which values of an image are known: those where the mask is brighter than the middle.
 fn mask(path: &Path, [height, width, channels]: [usize; 3]) -> Result<Vec<bool>> {
     let source = path.to_str().with_context(|| format!("{}: a name of plain characters", path.display()))?;
-    let mask = resolve::dataset(source, &DataArgs::default())?;
+    let mask = resolve::dataset(source, &DataArgs::default()).context("--mask")?;
     let Shape::Image { height: h, width: w, channels: c } = mask.shape else {
         bail!("--mask {}: {} are no image", path.display(), mask.shape)
     };
-    if (h, w) != (height, width) || mask.len() != 1 {
-        bail!("--mask {}: {} of {h}x{w}; give one image of {height}x{width}", path.display(), mask.len());
+    if mask.len() != 1 {
+        bail!("--mask {}: has {} images; give one", path.display(), mask.len());
+    }
+    if (h, w) != (height, width) {
+        bail!("--mask {}: is {h} high and {w} wide; the run's images are {height} and {width}", path.display());
     }
     let mut values = vec![0.0; h * w * c];
     mask.read(0, &mut values);
@@ -158,25 +172,15 @@ fn write(path: Option<&Path>, record: &Record, values: &[f32]) -> Result<()> {
     let Some(path) = path else { return Ok(()) };
     let [height, width, channels] = image_size(record)?;
     let shape = [values.len() / record.dim(), height, width, channels];
-    let mut file = Cursor::new(Vec::new());
-    write_npz(&mut file, &[Named { name: "x", shape: &shape, values: Column::Floats(values) }])
-        .context("the arrays")?;
-    output::write(path, file.get_ref())?;
-    line(format!("arrays     {}", shown(path)));
-    Ok(())
+    output::arrays("arrays", path, &[Named { name: "x", shape: &shape, values: Column::Floats(values) }])
 }
 
-fn picture(
-    out: Option<&Path>,
-    run: &Path,
-    name: &str,
-    record: &Record,
-    values: &[f32],
-    across: usize,
-    what: &str,
-) -> Result<()> {
-    let path = out.map_or_else(|| within(run, name), Path::to_owned);
-    output::write(&path, &grid(Rows::from(&record.data).pixels(), values, across)?)?;
-    line(format!("picture    {}: {what}", shown(&path)));
+fn out(asked: Option<&Path>, run: &Path, name: &str) -> PathBuf {
+    asked.map_or_else(|| within(run, name), Path::to_owned)
+}
+
+fn picture(path: &Path, record: &Record, values: &[f32], across: usize, what: &str) -> Result<()> {
+    output::write(path, &grid(Rows::from(&record.data).pixels(), values, across)?)?;
+    line(format!("picture    {}: {what}", shown(path)));
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use pfgm::model::Record;
-use pfgm_data::{Dataset, Shape, Values};
+use pfgm_data::{BUILT_IN, Dataset, Shape, Values};
 
 use crate::{args::latents::RowsArgs, resolve};
 
@@ -24,6 +24,10 @@ impl Given {
         let dataset = resolve::dataset(&args.data, &args.table)?;
         if args.count == Some(0) {
             bail!("-n 0: give at least 1");
+        }
+        let built_in = BUILT_IN.contains(&args.data.as_str());
+        if built_in && (args.table.columns.is_some() || args.table.label.is_some()) {
+            bail!("--columns and --label: `{}` is no table; leave them away", args.data);
         }
         Self::of(&dataset, &args.data, args.count, record)
     }
@@ -77,6 +81,14 @@ impl Given {
 /// Points of the model's space in the data's own units, images within their range.
 pub fn in_units(record: &Record, points: &[f64]) -> Vec<f32> {
     points.chunks_exact(record.dim()).flat_map(|point| pfgm::sample::to_data(record, point)).collect()
+}
+
+/// Height, width and channels of the images that a run learned from.
+pub fn image_size(record: &Record) -> Result<[usize; 3]> {
+    match record.data.shape {
+        Shape::Image { height, width, channels } => Ok([height, width, channels]),
+        shape => bail!("the run's rows are {shape}; this is about images"),
+    }
 }
 
 /// Whether rows are what the run learned from.

@@ -1,22 +1,22 @@
 //! `pfgm sample`
 
-use std::{io::Cursor, path::Path, time::Instant};
+use std::{borrow::Cow, path::Path, time::Instant};
 
 use anyhow::{Context, Result, bail};
-use indicatif::{ProgressBar, ProgressStyle};
 use pfgm::{
+    bundled,
     config::check_guidance,
     model::{DataInfo, Record},
     network::Network,
     precondition::Output,
     sample::{Released, SampleRequest, sample},
     solver::SolverConfig,
-    train::checkpoint::{self, Checkpoint, CheckpointError, Group},
+    train::checkpoint::{CheckpointError, Group},
     weights,
 };
 use pfgm_data::{
     Shape,
-    npz::{Column, Named, write_npz},
+    npz::{Column, Named},
 };
 use pfgm_plot::Series;
 
@@ -38,17 +38,21 @@ pub struct Model {
 }
 
 impl Model {
-    /// The averaged weights of a run's latest checkpoint, or of a checkpoint file.
+    /// The averaged weights of a run's latest checkpoint, of a checkpoint file, or of a run that comes along.
     pub fn load(run: &Path, device: &str) -> Result<Self> {
-        if !run.exists() {
-            bail!("{}: no such run; train one with `pfgm train digits`", run.display());
+        if !bundled::exists(run) {
+            let known: Vec<&str> = bundled::BUNDLED.iter().map(|bundled| bundled.name).collect();
+            let known = known.join(", ");
+            bail!(
+                "{}: no such run; train one with `pfgm train digits`, or use one that comes along: {known}",
+                run.display()
+            );
         }
         let device = pfgm::device::open(device)?;
-        let path = checkpoint::find(run)?;
-        let checkpoint = Checkpoint::read(&path)?;
+        let checkpoint = bundled::open(run)?;
         let network = checkpoint.record.network(&device)?;
         let network = weights::assign(network, checkpoint.group(Group::Average))
-            .map_err(|source| CheckpointError::Weights { path, source })?;
+            .map_err(|source| CheckpointError::Weights { path: run.to_owned(), source })?;
         Ok(Self { record: checkpoint.record, network, device })
     }
 }
@@ -60,24 +64,30 @@ pub fn run(args: &SampleArgs) -> Result<()> {
     if args.table.columns.is_some() || args.table.label.is_some() {
         bail!("--columns and --label: the run knows its columns; they are for --exact");
     }
+    if args.augmentation.is_some() {
+        bail!("-D: the run has a D of its own; it is for --exact");
+    }
+    if args.against.is_some() {
+        bail!("--run: holds a run against the exact field; add --exact DATA, or leave it away");
+    }
     let model = Model::load(run, &args.device)?;
     if args.images.is_some() && !matches!(model.record.data.shape, Shape::Image { .. }) {
         bail!("--images: the run's rows are {}; write --csv or --npz", model.record.data.shape);
     }
     let request = request(args, &model.record, run)?;
-    let bar = ProgressBar::new(request.seeds.len() as u64)
-        .with_style(ProgressStyle::with_template("sampling {wide_bar} {pos}/{len}  {eta} left")?);
+    let picture = args.out.clone().unwrap_or_else(|| within(run, "samples.png"));
+    output::check_all([Some(&*picture), args.npz.as_deref(), args.csv.as_deref()])?;
+    let bar = output::progress("sampling", request.seeds.len());
     let started = Instant::now();
     let samples =
         sample(&model.record, &model.network, &request, &model.device, &mut |done| bar.set_position(done as u64))?;
     bar.finish_and_clear();
     let seconds = started.elapsed().as_secs_f64();
     line(format!("{} samples, {:.1} evaluations each, {seconds:.2} s", request.seeds.len(), samples.nfe));
-    if request.released.is_some() {
-        line(format!("{:.1} % of the latents were clipped to a norm of {}", 100.0 * samples.clipped, args.upper_norm));
+    if let Some(Released { upper_norm, .. }) = request.released {
+        line(format!("{:.1} % of the latents were clipped to a norm of {upper_norm}", 100.0 * samples.clipped));
     }
     let drawn = Drawn { seeds: &request.seeds, classes: &request.classes, values: &samples.values };
-    let picture = args.out.clone().unwrap_or_else(|| within(run, "samples.png"));
     write_arrays(args, &model.record.data, &drawn)?;
     write_picture(args, &model.record.data, &drawn, &picture)
 }
@@ -92,18 +102,18 @@ pub struct Drawn<'a> {
 /// The seeds that were asked for.
 pub fn seeds(args: &SampleArgs) -> Result<Vec<u64>> {
     match &args.seeds {
-        Some(text) => resolve::seeds(text),
-        None if (1..=resolve::MOST_SAMPLES).contains(&args.count) => Ok((0..args.count as u64).collect()),
-        None => bail!("-n {}: give a number from 1 to {}", args.count, resolve::MOST_SAMPLES),
+        Some(text) => resolve::seeds("--seeds", text),
+        None => {
+            resolve::within("-n", args.count, 1..=resolve::MOST_SAMPLES)?;
+            Ok((0..args.count as u64).collect())
+        }
     }
 }
 
 /// Checks everything that was asked for against the run.
 fn request(args: &SampleArgs, record: &Record, run: &Path) -> Result<SampleRequest> {
     let seeds = seeds(args)?;
-    if args.batch == 0 {
-        bail!("--batch 0: give at least 1");
-    }
+    resolve::within("--batch", args.batch, 1..=resolve::MOST_SAMPLES)?;
     let defaults = &record.config.sample;
     let solver = solving::solver(&args.solving, record, run)?;
     let solver = SolverConfig { denoise: args.denoise || solver.denoise, ..solver };
@@ -115,19 +125,13 @@ fn request(args: &SampleArgs, record: &Record, run: &Path) -> Result<SampleReque
     let class_of = |seed: u64| chosen.or_else(|| class_in_turn(seed, classes.len()));
     let guidance = args.guidance.unwrap_or(defaults.guidance);
     check_guidance("--guidance", guidance, &record.config)?;
-    let is_field = matches!(record.config.flow.output, Output::Field { .. });
-    let released = match args.arithmetic {
-        ArithmeticName::Exact => None,
-        ArithmeticName::Reference if is_field => {
-            if args.upper_norm.is_nan() || args.upper_norm <= 1.0 {
-                bail!("--upper-norm {}: give a number above 1", args.upper_norm);
-            }
-            Some(Released { z_exp: args.z_exp, upper_norm: args.upper_norm })
-        }
-        ArithmeticName::Reference => {
-            bail!("--arithmetic reference: the run's network does not tell PFGM's field; leave it away")
-        }
-    };
+    let z_exp = trusted_from(args.arithmetic, args.z_exp, record)?;
+    let upper_norm = args.upper_norm.unwrap_or(3000.0);
+    resolve::within("--upper-norm", upper_norm, 1.0..=f64::MAX)?;
+    if z_exp.is_none() && args.upper_norm.is_some() {
+        bail!("--upper-norm: goes with --arithmetic reference; leave it away");
+    }
+    let released = z_exp.map(|z_exp| Released { z_exp, upper_norm });
     Ok(SampleRequest {
         classes: seeds.iter().map(|&seed| class_of(seed)).collect(),
         seeds,
@@ -136,6 +140,23 @@ fn request(args: &SampleArgs, record: &Record, run: &Path) -> Result<SampleReque
         batch: args.batch,
         released,
     })
+}
+
+/// The z from which on the released code trusts the network's component along z; none where arithmetic is exact.
+pub fn trusted_from(arithmetic: ArithmeticName, z_exp: Option<f64>, record: &Record) -> Result<Option<f64>> {
+    let is_field = matches!(record.config.flow.output, Output::Field { .. });
+    match (arithmetic, z_exp) {
+        (ArithmeticName::Exact, None) => Ok(None),
+        (ArithmeticName::Exact, Some(_)) => bail!("--z-exp: goes with --arithmetic reference; leave it away"),
+        (ArithmeticName::Reference, _) if !is_field => {
+            bail!("--arithmetic reference: the run's network does not tell PFGM's field; leave it away")
+        }
+        (ArithmeticName::Reference, z_exp) => {
+            let z_exp = z_exp.unwrap_or(5.0);
+            resolve::within("--z-exp", z_exp, 0.0..=f64::MAX)?;
+            Ok(Some(z_exp))
+        }
+    }
 }
 
 /// A class that follows from the seed: the sample still depends on nothing else.
@@ -148,25 +169,18 @@ pub fn write_arrays(args: &SampleArgs, data: &DataInfo, drawn: &Drawn) -> Result
     let dim = data.shape.dim();
     if let Some(path) = &args.npz {
         npz(path, data, drawn)?;
-        line(format!("arrays   {}", shown(path)));
     }
     if let Some(folder) = &args.images {
         output::make_folder(folder)?;
         for (seed, image) in drawn.seeds.iter().zip(drawn.values.chunks_exact(dim)) {
             output::write(&folder.join(format!("{seed:06}.png")), &Rows::from(data).pixels().png(image)?)?;
         }
-        line(format!("images   {}/{:06}.png ...", shown(folder), drawn.seeds[0]));
+        line(format!("images     {}/{:06}.png ...", shown(folder), drawn.seeds[0]));
     }
     if let Some(path) = &args.csv {
-        let mut table = csv::Writer::from_writer(Vec::new());
-        if !data.columns.is_empty() {
-            table.write_record(&data.columns)?;
-        }
-        for row in drawn.values.chunks_exact(dim) {
-            table.write_record(row.iter().map(ToString::to_string))?;
-        }
-        output::write(path, &table.into_inner().context("the table")?)?;
-        line(format!("table    {}", shown(path)));
+        let names: Vec<Cow<str>> = data.columns.iter().map(Cow::from).collect();
+        let rows = drawn.values.chunks_exact(dim);
+        output::table(path, &names, rows.map(|row| row.iter().map(ToString::to_string).collect()))?;
     }
     Ok(())
 }
@@ -188,7 +202,7 @@ pub fn write_picture(args: &SampleArgs, data: &DataInfo, drawn: &Drawn, path: &P
     let picture = Rows::from(data).picture(&[series], across, &data.name)?;
     output::write(path, &picture)?;
     let part = if shown_rows < count { format!(" (the first {shown_rows})") } else { String::new() };
-    line(format!("picture  {}{part}", shown(path)));
+    line(format!("picture    {}{part}", shown(path)));
     Ok(())
 }
 
@@ -213,7 +227,5 @@ fn npz(path: &Path, data: &DataInfo, drawn: &Drawn) -> Result<()> {
     if !labels.is_empty() {
         arrays.push(Named { name: "labels", shape: &label_shape, values: Column::Integers(&labels) });
     }
-    let mut file = Cursor::new(Vec::new());
-    write_npz(&mut file, &arrays).context("the arrays")?;
-    output::write(path, file.get_ref())
+    output::arrays("arrays", path, &arrays)
 }

@@ -3,7 +3,6 @@
 use anyhow::{Context, Result, bail};
 use pfgm::{
     flow::{Counted, Flow},
-    random::{Purpose, stream},
     solver::{Method, Search, SolverConfig, gits},
 };
 
@@ -31,12 +30,11 @@ pub fn run(args: &ScheduleArgs) -> Result<()> {
     if intervals == 0 {
         bail!("--steps {}: nothing is left to choose; give at least 2", args.steps);
     }
-    if !(intervals + 1..=1000).contains(&args.grid) {
-        bail!("--grid {}: give a number from {} to 1000", args.grid, intervals + 1);
-    }
-    if !(1..=resolve::MOST_SAMPLES).contains(&args.count) {
-        bail!("-n {}: give a number from 1 to {}", args.count, resolve::MOST_SAMPLES);
-    }
+    resolve::within("--grid", args.grid, intervals + 1..=1000)?;
+    resolve::within("-n", args.count, 1..=resolve::MOST_SAMPLES)?;
+    resolve::together("-n and --grid", args.count, args.grid)?;
+    let path = solving::Found::path(&args.run, args.steps);
+    output::check_writable(&path)?;
     let classes = record.data.classes.len();
     let class = |item: usize| (classes > 0).then(|| (item % classes.max(1)) as u32);
     let labels = (0..args.count).map(class).collect();
@@ -45,12 +43,10 @@ pub fn run(args: &ScheduleArgs) -> Result<()> {
     let counted = Counted::new(&denoiser);
     let flow = Flow { denoiser: &counted, augmentation: record.augmentation() };
     let range = record.range();
-    let latent = |seed: u64| flow.latent(range.1, &mut stream(seed, Purpose::Latent, 0, 0));
-    let x: Vec<f64> = (0..args.count as u64).flat_map(latent).collect();
+    let x = flow.latents(range.1, 0..args.count as u64);
     let levels = gits(&flow, &Search { solver, grid: args.grid, range }, &x);
     let found = solving::Found { solver: method.word().into(), trajectories: args.count, grid: args.grid, levels };
     let text = toml::to_string(&found).context("the schedule cannot be written as TOML")?;
-    let path = solving::Found::path(&args.run, args.steps);
     output::write(&path, text.as_bytes())?;
     let shown_levels: Vec<String> = found.levels.iter().map(|level| format!("{level:.4}")).collect();
     line(format!("levels    {}", shown_levels.join("  ")));

@@ -1,10 +1,11 @@
 //! Likelihoods, latents, restoration and anomalies as a person uses them, on a network of a few steps.
 
-use std::{fs, path::Path};
+use std::{fs, io::Cursor, path::Path};
 
+use image::AnimationDecoder;
 use tempfile::TempDir;
 
-use crate::support::{fails, succeeds, temporary, train};
+use crate::support::{fails, refuses, succeeds, temporary, train};
 
 /// A folder with a run `run` that knows classes and a run `plain` that does not.
 fn trained() -> TempDir {
@@ -25,6 +26,11 @@ fn graymap(path: &Path, side: usize, pixel: impl Fn(usize) -> u8) {
 fn picture(path: &Path) -> (u32, u32) {
     let image = image::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     (image.width(), image.height())
+}
+
+/// The shape of the array `x` of an archive.
+fn rows(path: &Path) -> Vec<usize> {
+    pfgm_data::npz::read_arrays(path, &fs::read(path).unwrap()).unwrap()["x"].shape.clone()
 }
 
 #[test]
@@ -81,8 +87,10 @@ fn latents_lead_there_and_back() {
     );
     let off = said.split("off by ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
     assert!(off.parse::<f64>().unwrap() < 1e-3, "{said}");
-    let said =
-        succeeds(folder, &[&["decode", "run", "--latents", "latents.npz", "-o", "back.npz"], &tight[..]].concat());
+    let said = succeeds(
+        folder,
+        &[&["decode", "run", "--latents", "latents.npz", "-o", "back.npz", "--solver", "rk45"], &tight[..]].concat(),
+    );
     assert!(said.contains("5 latents"), "{said}");
 
     let few = ["--solver", "euler", "--steps", "4"];
@@ -91,8 +99,10 @@ fn latents_lead_there_and_back() {
         &[&["interpolate", "run", "0-1", "7-8", "--pictures", "5", "--animate", "way.gif"], &few[..]].concat(),
     );
     let (width, height) = picture(&folder.join("run/interpolation.png"));
-    assert!(width > height, "five across, two down");
-    assert!(fs::read(folder.join("way.gif")).unwrap().starts_with(b"GIF89a"));
+    assert!(width > 2 * height && width < 3 * height, "five across, two down: {width}x{height}");
+    // Five pictures there, three back.
+    let frames = image::codecs::gif::GifDecoder::new(Cursor::new(fs::read(folder.join("way.gif")).unwrap())).unwrap();
+    assert_eq!(frames.into_frames().count(), 8);
     graymap(&folder.join("a.pgm"), 8, |at| (at % 16) as u8);
     let error = fails(folder, &["interpolate", "run", "a.pgm", "3"]);
     assert!(error.contains("a.pgm") && error.contains("255"), "{error}");
@@ -104,9 +114,29 @@ fn latents_lead_there_and_back() {
         folder,
         &[&["arithmetic", "run", "--data", "digits", "-n", "60", "--minus", "1", "--plus", "7"], &few[..]].concat(),
     );
-    for name in ["temperature.png", "arithmetic.png"] {
-        picture(&folder.join("run").join(name));
-    }
+    // Two scales by three seeds; five strengths by six rows of that class.
+    let (width, height) = picture(&folder.join("run/temperature.png"));
+    assert!(height > width, "{width}x{height}");
+    let (width, height) = picture(&folder.join("run/arithmetic.png"));
+    assert!(height > width, "{width}x{height}");
+    let back = ["arithmetic", "run", "--data", "digits", "-n", "60", "--minus", "1", "--plus", "7"];
+    succeeds(folder, &[&back[..], &["--shown", "2", "--strength", "-1,0,1", "-o", "back.png"], &few[..]].concat());
+    let (width, height) = picture(&folder.join("back.png"));
+    assert!(width > height, "three across, two down: {width}x{height}");
+    refuses(folder, &[&back[..], &["--strength", "nan"]].concat(), &["--strength NaN"]);
+    refuses(folder, &[&back[..], &["--shown", "0"]].concat(), &["--shown 0"]);
+    refuses(folder, &["interpolate", "run", "back.npz", "3"], &["back.npz", "5 images"]);
+    refuses(folder, &["interpolate", "run", "0", "1", "--pictures", "100000000000"], &["--pictures"]);
+    refuses(folder, &["temperature", "run", "--scale", "1e300"], &["--scale"]);
+    refuses(folder, &["temperature", "run", "--seeds", "3-1"], &["3-1"]);
+    // What cannot be written is found before anything is computed: these levels would take an hour.
+    let long = ["--solver", "euler", "--steps", "1000000"];
+    let nowhere = ["encode", "run", "--data", "digits", "-o", "a.pgm/latents.npz"];
+    refuses(folder, &[&nowhere[..], &long[..]].concat(), &["a.pgm"]);
+    let nowhere = ["interpolate", "run", "0", "1", "--animate", "a.pgm/way.gif"];
+    refuses(folder, &[&nowhere[..], &long[..]].concat(), &["a.pgm"]);
+    let nowhere = ["denoise", "run", "--data", "digits", "--sigma", "0.3", "--npz", "a.pgm/x.npz"];
+    refuses(folder, &[&nowhere[..], &long[..]].concat(), &["a.pgm"]);
     assert!(fails(folder, &["interpolate", "run", "0-1", "2"]).contains("2 and 1"));
     assert!(fails(folder, &["interpolate", "run", "0", "nothing.png"]).contains("nothing.png"));
     assert!(fails(folder, &["interpolate", "run", "0", "1", "--animate", "way.mp4"]).contains("--animate"));
@@ -129,7 +159,14 @@ fn images_are_restored_and_scored() {
         succeeds(folder, &[&denoise[..], &few[..]].concat());
     }
     succeeds(folder, &["denoise", "run", "--data", "digits", "-n", "4", "--sigma", "0.3", "--one-step"]);
-    picture(&folder.join("run/denoised.png"));
+    let (width, height) = picture(&folder.join("run/denoised.png"));
+    assert!(width > height, "four across, two down: {width}x{height}");
+    assert_eq!(rows(&folder.join("clean.npz")), [4, 8, 8, 1]);
+    let one_step = ["denoise", "run", "--data", "digits", "--sigma", "0.3", "--one-step", "--steps", "3"];
+    refuses(folder, &one_step, &["--one-step"]);
+    let found = ["denoise", "run", "--data", "digits", "--sigma", "0.3", "--solver", "ipndm", "--schedule", "gits"];
+    refuses(folder, &found, &["--schedule gits"]);
+    refuses(folder, &["denoise", "run", "--data", "digits", "--sigma", "0.3", "--label", "a"], &["--label"]);
     assert!(fails(folder, &["denoise", "run", "--data", "digits", "--sigma", "none"]).contains("--sigma none"));
     assert!(fails(folder, &["denoise", "run", "--data", "digits", "--sigma", "1e9"]).contains("noise levels"));
 
@@ -137,10 +174,23 @@ fn images_are_restored_and_scored() {
     let inpaint =
         ["inpaint", "run", "--data", "digits", "-n", "3", "--fillings", "2", "--steps", "3", "--npz", "filled.npz"];
     succeeds(folder, &[&inpaint[..], &["--mask", "mask.pgm"]].concat());
-    picture(&folder.join("run/inpainted.png"));
+    let (width, height) = picture(&folder.join("run/inpainted.png"));
+    assert!(width > height, "four across, three down: {width}x{height}");
+    assert_eq!(rows(&folder.join("filled.npz")), [6, 8, 8, 1]);
+    // What is known stays.
+    let filled = pfgm_data::open(folder.join("filled.npz").to_str().unwrap(), &Default::default()).unwrap();
+    let digits = pfgm_data::open("digits", &Default::default()).unwrap();
+    let (mut image, mut digit) = (vec![0.0; 64], vec![0.0; 64]);
+    filled.read(0, &mut image);
+    digits.read(0, &mut digit);
+    assert!((0..64).filter(|at| at % 8 < 4).all(|at| (image[at] - digit[at]).abs() < 1e-3));
+    for (flag, value) in [("--fillings", "100000000000000"), ("--steps", "0"), ("--rounds", "99999999")] {
+        let many = ["inpaint", "run", "--data", "digits", "-n", "3", "--mask", "mask.pgm", flag, value];
+        refuses(folder, &many, &[flag, value]);
+    }
     graymap(&folder.join("wide.pgm"), 9, |_| 0);
     let error = fails(folder, &[&inpaint[..], &["--mask", "wide.pgm"]].concat());
-    assert!(error.contains("wide.pgm") && error.contains("8x8"), "{error}");
+    assert!(error.contains("wide.pgm") && error.contains("9 high"), "{error}");
     graymap(&folder.join("white.pgm"), 8, |_| 255);
     assert!(fails(folder, &[&inpaint[..], &["--mask", "white.pgm"]].concat()).contains("nothing is black"));
 
@@ -190,4 +240,8 @@ fn images_are_restored_and_scored() {
     assert!(error.contains("no labels"), "{error}");
     let error = fails(folder, &["anomaly", "plain", "--data", "digits", "--usual", "digits", "--sigma", "1e6"]);
     assert!(error.contains("--sigma 1000000"), "{error}");
+    let nowhere = ["anomaly", "plain", "--data", "digits", "--usual", "digits"];
+    refuses(folder, &[&nowhere[..], &["--sigma", "nan"]].concat(), &["--sigma NaN"]);
+    refuses(folder, &[&nowhere[..], &["--roc", "mask.pgm/roc.png"]].concat(), &["mask.pgm"]);
+    refuses(folder, &[&nowhere[..], &["--draws", "10000000", "--probes", "10000000"]].concat(), &["--probes"]);
 }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use crate::support::{SMALL, fails, pfgm, png_size, succeeds, temporary, train};
+use crate::support::{SMALL, fails, pfgm, png_size, refuses, succeeds, temporary, train};
 
 #[test]
 fn trains_samples_and_resumes() {
@@ -217,6 +217,19 @@ fn a_published_checkpoint_becomes_a_run() {
     assert!(error.contains("released samplers"), "{error}");
     let error = fails(here, &["sample", "run", "--arithmetic", "reference"]);
     assert!(error.contains("--arithmetic reference"), "{error}");
+
+    // Averaged weights alone are a run as well, which cannot be trained further.
+    succeeds(here, &["export", "run", "-o", "small.safetensors", "--names", "run"]);
+    let size = |path: &str| fs::metadata(here.join(path)).unwrap().len();
+    assert!(size("small.safetensors") < size("weights.safetensors") + 4096);
+    for (run, to) in [("run", "a.npz"), ("small.safetensors", "b.npz")] {
+        succeeds(here, &["sample", run, "-n", "2", "--steps", "2", "--npz", to, "-o", "x.png"]);
+    }
+    assert!(fs::read(here.join("a.npz")).unwrap() == fs::read(here.join("b.npz")).unwrap());
+    // A run that comes along needs no training, and no file.
+    let said = succeeds(here, &["sample", "fashion-mnist", "-n", "2", "--steps", "2", "-o", "fashion.png"]);
+    assert!(said.contains("fashion.png"), "{said}");
+    refuses(here, &["sample", "fashion", "-n", "2"], &["fashion: no such run", "fashion-mnist"]);
 
     let error = fails(here, &["export", "run", "-o", "x.safetensors", "--names", "pfgm"]);
     assert!(error.contains("score-unet"), "{error}");

@@ -34,16 +34,15 @@ fn levels(tensors: &Tensors, side: &str) -> Vec<(usize, Vec<String>)> {
 
 /// A network of EDM or PFGM++.
 pub fn convert(mut tensors: Tensors) -> Result<Converted, String> {
-    for other in ["map_layer0.weight", "map_layer1.weight"] {
-        if tensors.shape(other).is_none() {
-            return Err(format!("the tensor `{other}` is missing"));
-        }
-    }
     let encoder = levels(&tensors, "enc.");
     let Some(&(top, _)) = encoder.first() else { return Err("it has no encoder".into()) };
     let input = format!("enc.{top}x{top}_conv.weight");
-    let Some(&[width, channels, _, _]) = tensors.shape(&input) else { return Err(format!("`{input}` is missing")) };
-    let embedded = tensors.shape("map_layer0.weight").map_or(0, |shape| shape[1]);
+    let Some(&[width, channels, _, _]) = tensors.shape(&input) else {
+        return Err(format!("`{input}` is missing, or no convolution"));
+    };
+    let Some(&[_, embedded]) = tensors.shape("map_layer0.weight") else {
+        return Err("`map_layer0.weight` is missing, or no matrix".into());
+    };
     let pyramid = encoder.iter().flat_map(|(_, modules)| modules).any(|module| module == "aux_residual");
     let fourier = tensors.has("map_noise.");
     // ADM's norms at the end have names of their own.
@@ -51,14 +50,18 @@ pub fn convert(mut tensors: Tensors) -> Result<Converted, String> {
     if fourier != pyramid || embedded != if fourier { 2 * width } else { width } || !tensors.has("enc.") {
         return Err("EDM's network can be imported in its DDPM++, NCSN++ and ADM forms, not in others".into());
     }
-    let classes = tensors.shape("map_label.weight").map_or(0, |shape| shape[1]);
+    let classes = match tensors.shape("map_label.weight") {
+        None => 0,
+        Some(&[_, classes]) => classes,
+        Some(other) => return Err(format!("`map_label.weight` is {other:?}, no matrix")),
+    };
     let is_block = |module: &&String| module.starts_with("block");
     let blocks = encoder[0].1.iter().filter(is_block).count();
     let (mut multipliers, mut attention) = (Vec::new(), Vec::new());
     for (resolution, modules) in &encoder {
         let Some(last) = modules.iter().rfind(is_block) else { return Err(format!("no block at {resolution}")) };
         let block = format!("enc.{resolution}x{resolution}_{last}");
-        let outputs = tensors.shape(&format!("{block}.conv1.weight")).map_or(0, |shape| shape[0]);
+        let outputs = tensors.outputs(&format!("{block}.conv1.weight"))?;
         multipliers.push(outputs / width);
         if tensors.has(&format!("{block}.qkv.")) {
             attention.push(*resolution);
@@ -89,19 +92,19 @@ pub fn convert(mut tensors: Tensors) -> Result<Converted, String> {
     if adm {
         tensors.linear("map_layer0", "first")?;
         tensors.linear("map_layer1", "second")?;
-        deformation(&mut tensors, "deformation.weight", |at| at, &mut assumed)?;
+        deformation(&mut tensors, "deformation.weight", width, |at| at, &mut assumed)?;
         if classes > 0 {
-            let (shape, label) = tensors.take("map_label.weight")?;
-            tensors.put("classes.weight".into(), vec![classes, shape[0]], transposed(&label, shape[0]));
+            let ([outputs, _], label) = tensors.matrix("map_label.weight")?;
+            tensors.put("classes.weight".into(), vec![classes, outputs], transposed(&label, outputs));
         }
         tensors.norm("out_norm", "norm")?;
         tensors.conv("out_conv", "output")?;
     } else if fourier {
         fourier_embedding(&mut tensors, embedded, classes)?;
-        deformation(&mut tensors, "deformation.weight", |at| at, &mut assumed)?;
+        deformation(&mut tensors, "deformation.weight", embedded, |at| at, &mut assumed)?;
     } else {
         embedding(&mut tensors, width, classes)?;
-        deformation(&mut tensors, "embedding.deformation.weight", |at| (at + width / 2) % width, &mut assumed)?;
+        deformation(&mut tensors, "embedding.deformation.weight", width, |at| (at + width / 2) % width, &mut assumed)?;
     }
     // Attention at the bottom belongs to a block there, and stands by itself here.
     let bottom = |to: &str| if fourier { "middle_attention".into() } else { format!("{to}.attention") };
@@ -176,13 +179,11 @@ fn in_order(levels: Vec<(usize, Vec<String>)>) -> BTreeMap<usize, Vec<String>> {
 /// The embedding of the DDPM++ form. There the sines come first, here the cosines.
 fn embedding(tensors: &mut Tensors, width: usize, classes: usize) -> Result<(), String> {
     let swapped = |row: usize| (row + width / 2) % width;
-    let (shape, weight) = tensors.take("map_layer0.weight")?;
-    let outputs = shape[0];
-    let (_, mut bias) = tensors.take("map_layer0.bias")?;
+    let ([outputs, _], weight) = tensors.matrix("map_layer0.weight")?;
+    let mut bias = tensors.vector("map_layer0.bias", outputs)?;
     if classes > 0 {
         add_label_bias(tensors, &weight, width, &mut bias)?;
-        let (_, label) = tensors.take("map_label.weight")?;
-        let label = transposed(&label, width);
+        let label = label(tensors, width)?;
         let rows = label.chunks_exact(width).flat_map(|row| (0..width).map(|at| row[swapped(at)])).collect();
         tensors.put("embedding.classes.weight".into(), vec![classes, width], rows);
     }
@@ -197,30 +198,38 @@ fn embedding(tensors: &mut Tensors, width: usize, classes: usize) -> Result<(), 
 /// The embedding of the NCSN++ form, where sines come first here as well.
 fn fourier_embedding(tensors: &mut Tensors, embedded: usize, classes: usize) -> Result<(), String> {
     tensors.same("map_noise.freqs", "frequencies".into())?;
-    let (shape, weight) = tensors.take("map_layer0.weight")?;
-    let outputs = shape[0];
-    let (_, mut bias) = tensors.take("map_layer0.bias")?;
+    let ([outputs, _], weight) = tensors.matrix("map_layer0.weight")?;
+    let mut bias = tensors.vector("map_layer0.bias", outputs)?;
     if classes > 0 {
         add_label_bias(tensors, &weight, embedded, &mut bias)?;
-        let (_, label) = tensors.take("map_label.weight")?;
-        tensors.put("classes.weight".into(), vec![classes, embedded], transposed(&label, embedded));
+        let label = label(tensors, embedded)?;
+        tensors.put("classes.weight".into(), vec![classes, embedded], label);
     }
     tensors.put("first.weight".into(), vec![embedded, outputs], transposed(&weight, outputs));
     tensors.put("first.bias".into(), vec![outputs], bias);
     tensors.linear("map_layer1", "second")
 }
 
+/// The layer that tells the class, a row for each, whose outputs are added to the embedding.
+fn label(tensors: &mut Tensors, embedded: usize) -> Result<Vec<f32>, String> {
+    match tensors.matrix("map_label.weight")? {
+        ([outputs, _], values) if outputs == embedded => Ok(transposed(&values, outputs)),
+        ([outputs, _], _) => Err(format!("`map_label.weight` has {outputs} outputs for an embedding of {embedded}")),
+    }
+}
+
 /// The layer that tells how images were deformed; `place` says where an output of it stands there.
 fn deformation(
     tensors: &mut Tensors,
     to: &str,
+    embedded: usize,
     place: impl Fn(usize) -> usize,
     assumed: &mut Vec<String>,
 ) -> Result<(), String> {
     const FROM: &str = "map_augment.weight";
     match tensors.shape(FROM) {
         None => Ok(()),
-        Some(&[outputs, LABELS]) => {
+        Some(&[outputs, LABELS]) if outputs == embedded => {
             let (_, weight) = tensors.take(FROM)?;
             let rows = transposed(&weight, outputs);
             let rows = rows.chunks_exact(outputs).flat_map(|row| (0..outputs).map(|at| row[place(at)])).collect();
@@ -237,7 +246,7 @@ fn deformation(
 
 /// The label's layer has a bias there, which reaches the next layer whatever the label is: it is added to that layer's bias.
 fn add_label_bias(tensors: &mut Tensors, weight: &[f32], embedded: usize, bias: &mut [f32]) -> Result<(), String> {
-    let (_, label_bias) = tensors.take("map_label.bias")?;
+    let label_bias = tensors.vector("map_label.bias", embedded)?;
     for (bias, row) in bias.iter_mut().zip(weight.chunks_exact(embedded)) {
         *bias += row.iter().zip(&label_bias).map(|(weight, value)| weight * value).sum::<f32>();
     }
@@ -267,9 +276,15 @@ fn block(tensors: &mut Tensors, from: &str, to: &str, attention: &str, adm: bool
 /// Queries, keys and values: there they take turns for each channel of a head, here they stand one after another.
 fn qkv(tensors: &mut Tensors, from: &str, to: &str, adm: bool) -> Result<(), String> {
     let (shape, weight) = tensors.take(&format!("{from}.qkv.weight"))?;
-    let [outputs, inputs, 1, 1] = shape[..] else { return Err(format!("`{from}.qkv.weight` is {shape:?}")) };
+    let (outputs, inputs) = match shape[..] {
+        [outputs, inputs, 1, 1] if outputs % 3 == 0 => (outputs, inputs),
+        _ => return Err(format!("`{from}.qkv.weight` is {shape:?}")),
+    };
     let channels = outputs / 3;
-    let head = channels / (channels / if adm { HEAD } else { channels }).max(1);
+    if adm && channels % HEAD != 0 {
+        return Err(format!("`{from}.qkv.weight`: {channels} channels are no whole number of heads of {HEAD}"));
+    }
+    let head = if adm { HEAD } else { channels };
     let place = |output: usize| {
         let (which, channel) = (output / channels, output % channels);
         3 * head * (channel / head) + 3 * (channel % head) + which
@@ -277,7 +292,7 @@ fn qkv(tensors: &mut Tensors, from: &str, to: &str, adm: bool) -> Result<(), Str
     let weight = transposed(&weight, outputs);
     let rows = weight.chunks_exact(outputs).flat_map(|row| (0..outputs).map(|output| row[place(output)])).collect();
     tensors.put(format!("{to}.qkv.weight"), vec![1, 1, inputs, outputs], rows);
-    let (_, bias) = tensors.take(&format!("{from}.qkv.bias"))?;
+    let bias = tensors.vector(&format!("{from}.qkv.bias"), outputs)?;
     let bias = (0..outputs).map(|output| bias[place(output)]).collect();
     tensors.put(format!("{to}.qkv.bias"), vec![outputs], bias);
     Ok(())

@@ -23,6 +23,7 @@ use crate::{
     model::{DataInfo, Record},
     network::{NetworkConfig, NetworkError},
     precondition::Output,
+    process::{BETA_MAX, BETA_MIN},
     solver::{Method as Solver, SolverConfig},
     weights::{Weight, WeightError},
 };
@@ -143,6 +144,9 @@ pub fn import(path: &Path, request: &Request) -> Result<Imported, ImportError> {
         return Err(unknown("a list without a network in it".into()));
     };
     let mut tensors = Tensors::read(&file, last)?;
+    if let Some(name) = tensors.empty() {
+        return Err(unknown(format!("the tensor `{name}` has no values")));
+    }
     if let Some(shadow) = root.get("ema").and_then(|ema| ema.get("shadow_params")) {
         tensors.replace_learned(&file, shadow).map_err(&unknown)?;
     }
@@ -191,8 +195,9 @@ fn record(path: &Path, request: &Request, converted: Converted, step: u64) -> Re
         }
     };
     if let (NetworkConfig::ScoreUnet(unet), false) = (&mut network, preconditioned) {
-        // The names tell the levels that attend.
-        unet.attention.iter_mut().for_each(|level| *level = height >> *level);
+        // The names tell the levels that attend; their heights are of the image with the zeros beside it.
+        let padded = height.next_multiple_of(1 << unet.multipliers.len().saturating_sub(1));
+        unet.attention.iter_mut().for_each(|level| *level = padded >> *level);
     }
     let method = method(request, &network, preconditioned, &mut assumed).map_err(&unknown)?;
     if request.images.is_some() && method != Method::Ve {
@@ -201,7 +206,7 @@ fn record(path: &Path, request: &Request, converted: Converted, step: u64) -> Re
     if request.augmentation.is_some() && method != Method::PfgmPp {
         return Err(unknown("--augmentation: only PFGM++ has a D to choose".into()));
     }
-    let (beta_min, beta_max) = (0.1, 20.0);
+    let (beta_min, beta_max) = (BETA_MIN, BETA_MAX);
     let infinite = Augmentation::Infinite;
     let (output, augmentation, range) = match method {
         Method::Pfgm => {

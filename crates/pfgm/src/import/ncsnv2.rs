@@ -11,16 +11,19 @@ pub fn convert(mut tensors: Tensors) -> Result<Converted, String> {
     let Some(&[width, channels, _, _]) = tensors.shape("begin_conv.weight") else {
         return Err("`begin_conv.weight` is no convolution".into());
     };
-    let outputs = tensors.shape("end_conv.weight").map_or(0, |shape| shape[0]);
-    let radial = match outputs {
+    let radial = match tensors.outputs("end_conv.weight")? {
         outputs if outputs == channels => false,
         outputs if outputs == channels + 1 => true,
         outputs => return Err(format!("{outputs} channels come out where {channels} go in")),
     };
     let levels: Vec<&str> = LEVELS.into_iter().filter(|level| tensors.has(&format!("res{level}."))).collect();
-    let of_level =
-        |level: &&str| tensors.shape(&format!("res{level}.1.conv1.weight")).map_or(0, |shape| shape[0] / width);
-    let multipliers: Vec<usize> = levels.iter().map(of_level).collect();
+    let multiplier = |level: &&str| {
+        // The second convolution of a block is one name deeper where images become smaller.
+        let inner = ["", ".conv", ".conv.1"].map(|inner| format!("res{level}.1.conv1{inner}.weight"));
+        let found = inner.iter().find_map(|name| tensors.outputs(name).ok());
+        found.map(|outputs| outputs / width).ok_or_else(|| format!("`{}` is missing, or no layer", inner[0]))
+    };
+    let multipliers = levels.iter().map(multiplier).collect::<Result<Vec<usize>, _>>()?;
     tensors.drop("sigmas");
     tensors.conv("begin_conv", "input")?;
     for (index, level) in levels.iter().enumerate() {

@@ -76,6 +76,20 @@ impl Tensors {
         self.shapes.get(name).map(Vec::as_slice)
     }
 
+    /// A tensor without values, if there is one: no layer is like that.
+    pub fn empty(&self) -> Option<&str> {
+        self.shapes.iter().find(|(_, shape)| shape.contains(&0)).map(|(name, _)| name.as_str())
+    }
+
+    /// The outputs of a layer.
+    pub fn outputs(&self, name: &str) -> Result<usize, String> {
+        match self.shape(name) {
+            None => Err(format!("the tensor `{name}` is missing")),
+            Some(&[outputs, ..]) => Ok(outputs),
+            Some(other) => Err(format!("`{name}` is {other:?}, no layer")),
+        }
+    }
+
     /// The values of a tensor.
     pub fn values(&self, name: &str) -> Option<&[f32]> {
         self.values.get(name).map(Vec::as_slice)
@@ -85,6 +99,21 @@ impl Tensors {
     pub fn take(&mut self, name: &str) -> Result<(Vec<usize>, Vec<f32>), String> {
         let values = self.values.remove(name).ok_or_else(|| format!("the tensor `{name}` is missing"))?;
         Ok((self.shapes[name].clone(), values))
+    }
+
+    /// Takes a matrix.
+    pub fn matrix(&mut self, name: &str) -> Result<([usize; 2], Vec<f32>), String> {
+        let (shape, values) = self.take(name)?;
+        match shape[..] {
+            [rows, columns] => Ok(([rows, columns], values)),
+            _ => Err(format!("`{name}` is {shape:?}, no matrix")),
+        }
+    }
+
+    /// Takes a vector of a length.
+    pub fn vector(&mut self, name: &str, length: usize) -> Result<Vec<f32>, String> {
+        let (shape, values) = self.take(name)?;
+        if shape == [length] { Ok(values) } else { Err(format!("`{name}` is {shape:?}, not [{length}]")) }
     }
 
     /// Leaves a tensor away.
@@ -106,8 +135,7 @@ impl Tensors {
 
     /// Takes a linear layer: `[out, in]` becomes `[in, out]`.
     pub fn linear(&mut self, from: &str, to: &str) -> Result<(), String> {
-        let (shape, values) = self.take(&format!("{from}.weight"))?;
-        let [outputs, inputs] = shape[..] else { return Err(format!("`{from}.weight` is {shape:?}, no matrix")) };
+        let ([outputs, inputs], values) = self.matrix(&format!("{from}.weight"))?;
         self.put(format!("{to}.weight"), vec![inputs, outputs], transposed(&values, outputs));
         self.same(&format!("{from}.bias"), format!("{to}.bias"))
     }

@@ -147,9 +147,17 @@ impl Checkpoint {
     pub fn read(path: &Path) -> Result<Self, CheckpointError> {
         let bytes =
             fs::read(path).map_err(|source| CheckpointError::Io { path: path.to_owned(), action: "read", source })?;
+        Self::parse(path, &bytes)
+    }
+
+    /// Reads a checkpoint that is in memory already; `path` is what to call it.
+    ///
+    /// # Errors
+    /// When it is damaged.
+    pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, CheckpointError> {
         let damaged = |problem: String| CheckpointError::Damaged { path: path.to_owned(), problem };
-        let tensors = SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
-        let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|error| damaged(error.to_string()))?;
+        let tensors = SafeTensors::deserialize(bytes).map_err(|error| damaged(error.to_string()))?;
+        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| damaged(error.to_string()))?;
         let header = metadata.metadata().as_ref().and_then(|entries| entries.get("pfgm"));
         let header = header.ok_or_else(|| damaged("no record of a run in it".into()))?;
         let header: Header = serde_json::from_str(header).map_err(|error| damaged(error.to_string()))?;

@@ -145,8 +145,13 @@ impl File {
         if !(fewest..=resolve::MOST_SAMPLES).contains(&self.samples) {
             bail!("samples = {}: give a number from {fewest} to {}", self.samples, resolve::MOST_SAMPLES);
         }
-        if self.batch == 0 || self.reference_rows == Some(0) {
-            bail!("batch and reference_rows: give at least 1");
+        if !(1..=resolve::MOST_SAMPLES).contains(&self.batch) {
+            bail!("batch = {}: give a number from 1 to {}", self.batch, resolve::MOST_SAMPLES);
+        }
+        if let Some(rows) = self.reference_rows
+            && rows < fewest
+        {
+            bail!("reference_rows = {rows}: give at least {fewest}");
         }
         let names: Vec<String> = self.run.iter().map(Run::name).collect();
         if let Some(second) = (1..names.len()).find(|&second| names[..second].contains(&names[second])) {

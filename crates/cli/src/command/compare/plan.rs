@@ -9,13 +9,14 @@ use std::{
 use anyhow::{Context, Result, bail};
 use pfgm::{
     augmentation::Augmentation,
+    bundled,
     config::check_guidance,
     evaluate::{Reference, Scaling},
     features::Features,
     model::Record,
     solver::{Corrector, Method, SolverConfig},
 };
-use pfgm_data::Dataset;
+use pfgm_data::{Dataset, Shape};
 use serde_json::{Value, json};
 
 use super::{
@@ -121,24 +122,7 @@ impl Plan {
         let extractor = file.extractor()?;
         let choices = file.choices()?;
         let bits_of_runs = (0..file.run.len()).map(|run| file.bits(run)).collect::<Result<Vec<_>>>()?;
-        // All paths before the first run is opened, which takes a while.
-        for (index, run) in file.run.iter().enumerate() {
-            if !run.path.exists() {
-                bail!("run[{index}].path: {}: no such run; train one with `pfgm train`", run.path.display());
-            }
-        }
-        let mut runs = Vec::new();
-        for (index, run) in file.run.iter().enumerate() {
-            let model = Model::load(&run.path, &file.device).with_context(|| format!("run[{index}].path"))?;
-            let config = &model.record.config;
-            let guidance = run.guidance.unwrap_or(config.sample.guidance);
-            if run.guidance.is_some() && model.record.data.classes.is_empty() {
-                bail!("run[{index}].guidance: {} knows no classes; leave it away", run.name());
-            }
-            check_guidance(&format!("run[{index}].guidance"), guidance, config)?;
-            let fingerprint = fingerprint::of_model(&model)?;
-            runs.push(Known { name: run.name(), path: run.path.clone(), guidance, record: model.record, fingerprint });
-        }
+        let runs = open_runs(&file)?;
         let (source, of_reference) = source(&file, &runs[0].record)?;
         let dataset = match &source {
             Source::Rows(dataset) => Some(&**dataset),
@@ -148,50 +132,25 @@ impl Plan {
         let (scaling, shape) = measure::scaling(dataset, Some((first.shape, first.range)))
             .context("reference_statistics")?
             .context("reference: there is none")?;
-        for (index, run) in runs.iter().enumerate() {
-            let own = run.record.data.shape;
-            if own != shape {
-                let reference = dataset.map_or("the first run", |dataset| &dataset.name);
-                bail!(
-                    "run[{index}].path: {}: rows of {own}, but those of {reference} are {shape}; compare it in a file of its own",
-                    run.path.display()
-                );
-            }
-        }
+        check_shapes(&runs, shape, dataset.map_or("the first run", |dataset| &dataset.name))?;
         let features = Features::open(extractor, file.weights.as_deref()).context("features")?;
-        features.dim(shape).context("features")?;
-        let weights = file.weights.as_deref().map(fingerprint::of_file).transpose()?;
-        let (mut cells, mut known_cells) = (Vec::new(), HashSet::new());
-        for (run, known) in runs.iter().enumerate() {
-            let of_run = choices.iter().filter(|choice| choice.is_for(&known.name));
-            let bits_of = |choice: &Choice| choice.bits.clone().unwrap_or_else(|| bits_of_runs[run].clone());
-            let with_bits = of_run.flat_map(|choice| bits_of(choice).into_iter().map(move |bits| (bits, choice)));
-            let mut pairs: Vec<(u32, &Choice)> = with_bits.collect();
-            // Weights are rounded once for all cells that want them so.
-            pairs.sort_by_key(|(bits, _)| Reverse(*bits));
-            for (bits, choice) in pairs {
-                let solver = solver(choice, known)?;
-                let key = json!({
-                    "program": env!("CARGO_PKG_VERSION"),
-                    "run": known.fingerprint,
-                    "guidance": known.guidance,
-                    "bits": bits,
-                    "solver": solver,
-                    "samples": file.samples,
-                    "seed": file.seed,
-                    "batch": file.batch,
-                    "device": file.device,
-                    "features": extractor.name(),
-                    "weights": weights,
-                    "reference": of_reference,
-                    "reference_rows": file.reference_rows,
-                });
-                // What two entries ask for is computed once.
-                if known_cells.insert((run, key.to_string())) {
-                    cells.push(Cell { run, bits, choice: Choice { solver, ..choice.clone() }, key });
-                }
-            }
+        let dim = features.dim(shape).context("features")?;
+        if let Source::Statistics(path) = &source {
+            Reference::read(path, dim).context("reference_statistics")?;
         }
+        let weights = file.weights.as_deref().map(fingerprint::of_file).transpose()?;
+        let common = json!({
+            "program": env!("CARGO_PKG_VERSION"),
+            "samples": file.samples,
+            "seed": file.seed,
+            "batch": file.batch,
+            "device": file.device,
+            "features": extractor.name(),
+            "weights": weights,
+            "reference": of_reference,
+            "reference_rows": file.reference_rows,
+        });
+        let cells = cells(&runs, &choices, &bits_of_runs, &common)?;
         Ok(Self { file, text, features, scaling, source, runs, cells })
     }
 
@@ -216,6 +175,66 @@ impl Plan {
             Source::Statistics(path) => path.display().to_string(),
         }
     }
+}
+
+/// The runs that a file names. All paths are looked at before the first is opened, which takes a while.
+fn open_runs(file: &File) -> Result<Vec<Known>> {
+    for (index, run) in file.run.iter().enumerate() {
+        if !bundled::exists(&run.path) {
+            bail!("run[{index}].path: {}: no such run; train one with `pfgm train`", run.path.display());
+        }
+    }
+    let open = |(index, run): (usize, &super::file::Run)| {
+        let model = Model::load(&run.path, &file.device).with_context(|| format!("run[{index}].path"))?;
+        let config = &model.record.config;
+        let guidance = run.guidance.unwrap_or(config.sample.guidance);
+        if run.guidance.is_some() && model.record.data.classes.is_empty() {
+            bail!("run[{index}].guidance: {} knows no classes; leave it away", run.name());
+        }
+        check_guidance(&format!("run[{index}].guidance"), guidance, config)?;
+        let fingerprint = fingerprint::of_model(&model)?;
+        Ok(Known { name: run.name(), path: run.path.clone(), guidance, record: model.record, fingerprint })
+    };
+    file.run.iter().enumerate().map(open).collect()
+}
+
+/// Whether all runs draw rows of the reference's shape.
+fn check_shapes(runs: &[Known], shape: Shape, reference: &str) -> Result<()> {
+    for (index, run) in runs.iter().enumerate() {
+        let own = run.record.data.shape;
+        if own != shape {
+            bail!(
+                "run[{index}].path: {}: rows of {own}, but those of {reference} are {shape}; compare it in a file of its own",
+                run.path.display()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// All runs by all solvers that are for them; what two entries ask for is computed once.
+fn cells(runs: &[Known], choices: &[Choice], bits_of_runs: &[Vec<u32>], common: &Value) -> Result<Vec<Cell>> {
+    let (mut cells, mut known_cells) = (Vec::new(), HashSet::new());
+    for (run, known) in runs.iter().enumerate() {
+        let of_run = choices.iter().filter(|choice| choice.is_for(&known.name));
+        let bits_of = |choice: &Choice| choice.bits.clone().unwrap_or_else(|| bits_of_runs[run].clone());
+        let with_bits = of_run.flat_map(|choice| bits_of(choice).into_iter().map(move |bits| (bits, choice)));
+        let mut pairs: Vec<(u32, &Choice)> = with_bits.collect();
+        // Weights are rounded once for all cells that want them so.
+        pairs.sort_by_key(|(bits, _)| Reverse(*bits));
+        for (bits, choice) in pairs {
+            let solver = solver(choice, known)?;
+            let mut key = common.clone();
+            key["run"] = json!(known.fingerprint);
+            key["guidance"] = json!(known.guidance);
+            key["bits"] = json!(bits);
+            key["solver"] = json!(solver);
+            if known_cells.insert((run, key.to_string())) {
+                cells.push(Cell { run, bits, choice: Choice { solver, ..choice.clone() }, key });
+            }
+        }
+    }
+    Ok(cells)
 }
 
 /// The reference and its fingerprint.

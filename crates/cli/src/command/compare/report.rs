@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fmt::Write, fs, path::Path};
 
 use anyhow::{Context, Result};
-use pfgm::augmentation::Augmentation;
+use pfgm::{augmentation::Augmentation, solver::Method};
 use pfgm_plot::{Curve, Dot, curves};
 
 use super::{
@@ -74,7 +74,7 @@ pub fn table(plan: &Plan, found: &[Result<Finished, String>]) -> Result<Vec<u8>>
     let text = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
     for row in rows(plan, found) {
         let (solver, finished) = (&row.cell.choice.solver, row.found.as_ref().ok());
-        let gridless = solver.method.word() == "rk45";
+        let gridless = solver.method == Method::Rk45;
         let mut record = vec![
             row.run.name.clone(),
             row.run.record.augmentation().to_string(),

@@ -10,11 +10,10 @@ mod shapes;
 mod story;
 mod training;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use pfgm::augmentation::Augmentation;
-use pfgm_plot::Animation;
 
 pub use self::story::Story;
 use self::{overview::Counts, scene::Scene};
@@ -34,18 +33,14 @@ pub fn run(args: &FieldArgs) -> Result<()> {
         ("--particles", args.particles, 1),
         ("--frames", args.frames, 2),
     ] {
-        if !(least..=MOST).contains(&value) {
-            bail!("{flag} {value}: give a number from {least} to {MOST}");
-        }
+        resolve::within(flag, value, least..=MOST)?;
     }
-    if !(0.5..=8.0).contains(&args.scale) {
-        bail!("--scale {}: give a number from 0.5 to 8", args.scale);
-    }
+    resolve::within("--scale", args.scale, 0.5..=8.0)?;
     let augmentation = resolve::augmentation("-D", &args.augmentation)?;
     if let Some(story) = args.story {
         return tell(args, story, augmentation);
     }
-    let format = args.animate.as_deref().map(animation_format).transpose()?;
+    let format = args.animate.as_deref().map(|path| resolve::animation("--animate", path)).transpose()?;
     let scene = scene(args, "heart", augmentation)?;
     if args.density {
         plane_only(&scene, "--density")?;
@@ -114,12 +109,4 @@ fn plane_only(scene: &Scene, flag: &str) -> Result<()> {
         );
     }
     Ok(())
-}
-
-fn animation_format(path: &Path) -> Result<Animation> {
-    match path.extension().map(|extension| extension.to_string_lossy().to_lowercase()).as_deref() {
-        Some("gif") => Ok(Animation::Gif),
-        Some("png" | "apng") => Ok(Animation::Png),
-        _ => bail!("--animate {}: end its name in .gif, .png or .apng", path.display()),
-    }
 }
