@@ -5,9 +5,10 @@ use std::{io::Cursor, path::Path};
 use anyhow::{Context, Result, bail};
 use pfgm::{
     config::check_guidance,
-    evaluate::{EvaluateError, Reference, Report, Scaling, choose, evaluate, extract},
+    evaluate::{EvaluateError, Reference, Report, Scaling, choose, evaluate, extract_distributed},
     features::{Extracted, Features},
     model::Record,
+    parallel::Communicator,
     solver::SolverConfig,
 };
 use pfgm_data::{
@@ -22,6 +23,7 @@ use crate::{
         measure::{self, Drawing, Drawn, Origin, Progress, WIDE, as_json},
         sample::Model,
     },
+    distributed,
     output::{self, line, shown},
     resolve, solving,
 };
@@ -29,11 +31,11 @@ use crate::{
 /// Samples that are drawn where nobody says how many.
 const SAMPLES: usize = 10_000;
 
-pub fn run(args: &EvaluateArgs) -> Result<()> {
+pub fn run(args: &EvaluateArgs, ranks: &dyn Communicator) -> Result<()> {
     if args.count == Some(0) || args.batch == 0 || args.reference_rows == Some(0) {
         bail!("-n, --batch and --reference-rows: give at least 1");
     }
-    let measured = args.what.as_deref().map(|what| Measured::open(what, args)).transpose()?;
+    let measured = args.what.as_deref().map(|what| Measured::open(what, args, ranks)).transpose()?;
     let features = Features::open(args.features.into(), args.weights.as_deref())?;
     let dataset = reference_data(args, measured.as_ref())?;
     let progress = Progress::new();
@@ -52,19 +54,22 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     }
     let dim = features.dim(shape)?;
     let reference = match (&args.reference_statistics, &dataset) {
-        (Some(path), _) => Reference::read(path, dim)?,
+        (Some(path), _) => ranks.is_root().then(|| Reference::read(path, dim)).transpose()?,
         (None, Some(dataset)) => {
             let most = args.reference_rows.unwrap_or(usize::MAX);
-            measure::reference(&features, dataset, &scaling, (most, args.seed), &progress)?
+            measure::reference(&features, dataset, &scaling, (most, args.seed), ranks, &progress)?
         }
         (None, None) => bail!("no reference; give --data or --reference-statistics"),
     };
-    save(args, &reference, dim)?;
+    if let Some(reference) = &reference {
+        save(args, reference, dim)?;
+    }
     let Some(measured) = &measured else {
         progress.finish();
         return Ok(());
     };
-    let (samples, origin) = measured.features(args, &features, &scaling, &progress)?;
+    let samples = measured.features(args, &features, &scaling, ranks, &progress)?;
+    let (Some((samples, origin)), Some(reference)) = (samples, reference) else { return Ok(()) };
     let tell = |what, done, all| progress.tell(what, done, all);
     let found = evaluate(&samples, features.classes(), &reference, args.seed, &tell);
     let report = match (found, &args.reference_statistics) {
@@ -94,10 +99,13 @@ enum Measured {
 }
 
 impl Measured {
-    fn open(what: &str, args: &EvaluateArgs) -> Result<Self> {
+    fn open(what: &str, args: &EvaluateArgs, ranks: &dyn Communicator) -> Result<Self> {
         let path = Path::new(what);
         if path.join("checkpoints").is_dir() || path.extension().is_some_and(|ending| ending == "safetensors") {
-            return Ok(Self::Run(Box::new(Model::load(path, &args.device)?), what.to_owned()));
+            return Ok(Self::Run(
+                Box::new(Model::load(path, &distributed::device(&args.device, ranks))?),
+                what.to_owned(),
+            ));
         }
         if args.solving.is_given() || args.denoise || args.guidance.is_some() {
             bail!("{what}: is no run; --solver, --steps, --rtol, --atol, --denoise and --guidance are for runs");
@@ -132,16 +140,18 @@ impl Measured {
         args: &EvaluateArgs,
         features: &Features,
         reference: &Scaling,
+        ranks: &dyn Communicator,
         progress: &Progress,
-    ) -> Result<(Extracted, String)> {
+    ) -> Result<Option<(Extracted, String)>> {
         let scaling = Scaling::against(self.range(), reference);
         match self {
-            Self::Run(model, path) => features_of_run(model, path, args, (features, &scaling), progress),
+            Self::Run(model, path) => features_of_run(model, path, args, (features, &scaling), ranks, progress),
             Self::Images(dataset) => {
                 let rows = choose(dataset.len(), args.count.unwrap_or(usize::MAX), args.seed);
-                let mut tell = |done| progress.tell("features of the images", done, rows.len());
-                let extracted = extract(features, dataset, &scaling, &rows, &mut tell)?;
-                Ok((extracted, format!("{} of {}", rows.len(), dataset.name)))
+                let share = ranks.share(rows.len()).len();
+                let mut tell = |done| progress.tell("features of the images", done, share);
+                let extracted = extract_distributed(features, dataset, &scaling, &rows, ranks, &mut tell)?;
+                Ok(extracted.map(|extracted| (extracted, format!("{} of {}", rows.len(), dataset.name))))
             }
         }
     }
@@ -153,8 +163,9 @@ fn features_of_run(
     path: &str,
     args: &EvaluateArgs,
     (features, scaling): (&Features, &Scaling),
+    ranks: &dyn Communicator,
     progress: &Progress,
-) -> Result<(Extracted, String)> {
+) -> Result<Option<(Extracted, String)>> {
     let count = args.count.unwrap_or(SAMPLES);
     if count > resolve::MOST_SAMPLES {
         bail!("-n {count}: give a number from 1 to {}", resolve::MOST_SAMPLES);
@@ -167,12 +178,13 @@ fn features_of_run(
     }
     let guidance = args.guidance.unwrap_or(config.sample.guidance);
     check_guidance("--guidance", guidance, config)?;
-    let drawing = Drawing { count, seed: args.seed, solver: &solver, guidance, batch: args.batch, kept: 0 };
-    let Drawn { features: all, nfe, .. } = measure::draw(model, &drawing, (features, scaling), progress)?;
+    let drawing = Drawing { count, seed: args.seed, solver: &solver, guidance, batch: args.batch, kept: 0, ranks };
+    let drawn = measure::draw(model, &drawing, (features, scaling), progress)?;
+    let Some(Drawn { features: all, nfe, .. }) = drawn else { return Ok(None) };
     let last = args.seed.wrapping_add(count as u64 - 1);
     let method = json!(solver.method);
     let how = format!("{}, {nfe:.1} evaluations each", method.as_str().unwrap_or_default());
-    Ok((all, format!("{count} of {path}, seeds {}-{last} ({how})", args.seed)))
+    Ok(Some((all, format!("{count} of {path}, seeds {}-{last} ({how})", args.seed))))
 }
 
 /// The data set that is the reference; none where statistics are.

@@ -3,13 +3,13 @@
 use std::{io::Cursor, path::Path, time::Instant};
 
 use anyhow::{Context, Result, bail};
-use indicatif::{ProgressBar, ProgressStyle};
 use pfgm::{
     config::check_guidance,
     model::{DataInfo, Record},
     network::Network,
+    parallel::Communicator,
     precondition::Output,
-    sample::{Released, SampleRequest, sample},
+    sample::{Released, SampleRequest, sample_distributed},
     solver::SolverConfig,
     train::checkpoint::{self, Checkpoint, CheckpointError, Group},
     weights,
@@ -23,6 +23,7 @@ use pfgm_plot::Series;
 use crate::{
     args::{ArithmeticName, SampleArgs},
     command::{exact, rows::class},
+    distributed,
     output::{self, Rows, line, shown, within},
     resolve, solving,
 };
@@ -53,24 +54,25 @@ impl Model {
     }
 }
 
-pub fn run(args: &SampleArgs) -> Result<()> {
+pub fn run(args: &SampleArgs, ranks: &dyn Communicator) -> Result<()> {
     let Some(run) = &args.run else {
         return exact::run(args, args.exact.as_deref().context("a run, or --exact DATA")?);
     };
     if args.table.columns.is_some() || args.table.label.is_some() {
         bail!("--columns and --label: the run knows its columns; they are for --exact");
     }
-    let model = Model::load(run, &args.device)?;
+    let model = Model::load(run, &distributed::device(&args.device, ranks))?;
     if args.images.is_some() && !matches!(model.record.data.shape, Shape::Image { .. }) {
         bail!("--images: the run's rows are {}; write --csv or --npz", model.record.data.shape);
     }
     let request = request(args, &model.record, run)?;
-    let bar = ProgressBar::new(request.seeds.len() as u64)
-        .with_style(ProgressStyle::with_template("sampling {wide_bar} {pos}/{len}  {eta} left")?);
+    let share = ranks.share(request.seeds.len()).len() as u64;
+    let bar = output::bar(share, "sampling {wide_bar} {pos}/{len}  {eta} left")?;
     let started = Instant::now();
-    let samples =
-        sample(&model.record, &model.network, &request, &model.device, &mut |done| bar.set_position(done as u64))?;
+    let mut tell = |done| bar.set_position(done as u64);
+    let samples = sample_distributed(&model.record, &model.network, &request, &model.device, ranks, &mut tell)?;
     bar.finish_and_clear();
+    let Some(samples) = samples else { return Ok(()) };
     let seconds = started.elapsed().as_secs_f64();
     line(format!("{} samples, {:.1} evaluations each, {seconds:.2} s", request.seeds.len(), samples.nfe));
     if request.released.is_some() {
