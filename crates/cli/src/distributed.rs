@@ -25,11 +25,13 @@ fn start() -> Result<Ranks> {
     if ranks.rank() > 0 {
         crate::output::be_silent();
     }
-    // The others would wait forever for one that has panicked.
-    let (report, all) = (std::panic::take_hook(), Arc::clone(&ranks));
+    // The others would wait forever for one that has panicked. MPI ends with the last owner, which the hook must not be.
+    let (report, all) = (std::panic::take_hook(), Arc::downgrade(&ranks));
     std::panic::set_hook(Box::new(move |panic| {
         report(panic);
-        all.abort(101);
+        if let Some(all) = all.upgrade() {
+            all.abort(101);
+        }
     }));
     Ok(ranks)
 }

@@ -5,8 +5,11 @@
 
 mod pending;
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
-use std::time::Duration;
+use std::{
+    sync::mpsc::{Receiver, RecvTimeoutError},
+    thread,
+    time::Duration,
+};
 
 use mpi::{
     Threading,
@@ -20,8 +23,8 @@ use pfgm::parallel::Communicator;
 
 /// Bytes of one message at the most: MPI counts in 32 bits.
 const PIECE: usize = 1 << 30;
-/// How long a rank waits for its own next bucket before it looks after those that are on their way.
-const GLANCE: Duration = Duration::from_micros(200);
+/// How long a rank that has something else to do waits before it looks after the buckets that are on their way.
+const GLANCE: Duration = Duration::from_micros(100);
 
 /// The ranks of one job. MPI ends with it, once every rank has come so far.
 pub struct Mpi {
@@ -73,20 +76,26 @@ impl Communicator for Mpi {
 
     fn sum_as_they_come(&self, buckets: &Receiver<Vec<f32>>) -> Vec<Vec<f32>> {
         let mut sums: Vec<Pending> = Vec::new();
-        // Most MPIs move data only while they are called: those on their way are asked after while this rank waits for its own.
+        let mut all_are_here = false;
+        // Most MPIs move data only while they are called, and wait by asking without a pause; this rank's only processor may have
+        // the next bucket, or the next batch, to make meanwhile.
         loop {
             let on_their_way = sums.iter_mut().fold(false, |any, sum| !sum.is_done() | any);
-            let next = match on_their_way {
-                true => buckets.recv_timeout(GLANCE),
-                false => buckets.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            let next = match (all_are_here, on_their_way) {
+                (true, false) => break,
+                (true, true) => {
+                    thread::sleep(GLANCE);
+                    continue;
+                }
+                (false, true) => buckets.recv_timeout(GLANCE),
+                (false, false) => buckets.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             match next {
                 Ok(bucket) => sums.push(Pending::start(bucket)),
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Disconnected) => all_are_here = true,
             }
         }
-        debug_assert_eq!(buckets.try_recv(), Err(TryRecvError::Disconnected));
         sums.into_iter().map(Pending::wait).collect()
     }
 
