@@ -1,11 +1,13 @@
 //! The loop.
 
 use std::{
+    cell::RefCell,
     collections::HashSet,
     hash::Hash,
     io,
     ops::Range,
     path::{Path, PathBuf},
+    rc::Rc,
     sync::{Arc, mpsc},
     thread,
     time::Instant,
@@ -13,6 +15,7 @@ use std::{
 
 use burn::tensor::{Device, Tensor, TensorData};
 use pfgm_data::{Dataset, flip_horizontally};
+use pfgm_kernels::announce;
 use rand::RngExt;
 use rayon::prelude::*;
 
@@ -20,7 +23,7 @@ use super::{
     checkpoint::{self, Checkpoint, CheckpointError, Group},
     log::{Log, LogLine},
     optimizer::{FlatGradients, Optimizer, learning_rate},
-    ranks::{Common, add_values, fingerprint},
+    ranks::{Common, Outbox, add_values, fingerprint, gradients_of},
     training_set::{TrainingSet, epoch_row},
 };
 use crate::{
@@ -360,7 +363,7 @@ impl Trainer {
             _ => self.draw_batch(self.step, &mut order),
         };
         let (loss, gradients) = if self.ranks.size() == 1 {
-            self.gradients(&batch)
+            self.gradients(&batch, None)
         } else {
             let (loss, gradients, next) = self.summed_gradients(&batch, &mut order);
             self.next = Some(next);
@@ -376,16 +379,25 @@ impl Trainer {
         Ok((loss, norm))
     }
 
-    /// The loss of a batch's items, and its gradients.
-    fn gradients(&self, batch: &Batch) -> (f64, FlatGradients) {
+    /// The loss of a batch's items, and its gradients; what the outbox can send early, it sends.
+    fn gradients(&self, batch: &Batch, outbox: Option<&Rc<RefCell<Outbox>>>) -> (f64, FlatGradients) {
         let train = &self.record.config.train;
         let part = train.batch.div_ceil(train.accumulate);
         let (mut loss, mut gradients) = (0.0, None);
-        for first in (0..batch.items.len()).step_by(part) {
-            let items = first..(first + part).min(batch.items.len());
+        let count = batch.items.len();
+        for first in (0..count).step_by(part) {
+            let items = first..(first + part).min(count);
             let masks = Dropout::new(train.seed, batch.step, batch.items.start + items.start, items.len());
             let part_loss = self.loss(batch, items, Some(masks)).div_scalar(train.batch as f64);
-            let mut graph = part_loss.backward();
+            let mut graph = match outbox.filter(|_| first + part >= count) {
+                Some(outbox) => {
+                    outbox.borrow_mut().expect_last_part(gradients.as_ref());
+                    let outbox = Rc::clone(outbox);
+                    let hear = move |node, gradient| outbox.borrow_mut().hear(node, gradient);
+                    announce::listen(hear, || part_loss.backward())
+                }
+                None => part_loss.backward(),
+            };
             loss += f64::from(part_loss.into_scalar::<f32>());
             let part_gradients = FlatGradients::take(&self.network, &mut graph);
             gradients = Some(match gradients {
@@ -399,18 +411,19 @@ impl Trainer {
     /// The loss and the gradients of all ranks together, and the next batch, which is drawn while gradients are on their way.
     fn summed_gradients(&self, batch: &Batch, order: &mut Order) -> (f64, FlatGradients, Batch) {
         let (sender, buckets) = mpsc::channel();
-        let (sums, (mut loss, next)) = thread::scope(|scope| {
+        let (sums, (mut loss, places, next)) = thread::scope(|scope| {
             let work = scope.spawn(move || {
-                let (loss, gradients) = self.gradients(batch);
-                gradients.send(&sender);
-                drop(sender);
-                ([loss], self.draw_batch(batch.step + 1, order))
+                let outbox = Outbox::new(&self.network, sender);
+                let (loss, gradients) = self.gradients(batch, Some(&outbox));
+                let places = outbox.borrow_mut().finish(&gradients);
+                drop(outbox);
+                ([loss], places, self.draw_batch(batch.step + 1, order))
             });
             let sums = self.ranks.sum_as_they_come(&buckets);
             (sums, work.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });
         self.ranks.sum(&mut loss);
-        (loss[0], FlatGradients::from_sums(sums, &self.device.clone().inner()), next)
+        (loss[0], gradients_of(sums, &places, &self.device.clone().inner()), next)
     }
 
     /// This rank's part of a step's batch: a function of the seed and the step alone.
