@@ -44,7 +44,6 @@ pub(crate) fn announce<B: Backend>(weight: NodeId, gradient: &FloatTensor<B>) {
 /// What [`listen`] calls these weights; none where they have no gradients, or not on the CPU.
 pub fn node<const D: usize>(weights: &Tensor<D>) -> Option<u64> {
     let DispatchTensorKind::Autodiff(inner) = weights.clone().into_dispatch().kind else { return None };
-    #[expect(clippy::match_wildcard_for_single_variants, reason = "other backends may be built in")]
     match *inner {
         DispatchTensorKind::Flex(BackendTensor::Autodiff(tensor)) => Some(tensor.id().value),
         _ => None,

@@ -279,7 +279,7 @@ fn picture(trainer: &Trainer, data: &Dataset, folder: &Path, device: &Device) ->
     Ok(path)
 }
 
-/// Shows progress, and passes Ctrl-C and SIGTERM on.
+/// Shows progress, and passes Ctrl-C, SIGTERM and SIGUSR1 on.
 struct Watcher {
     bar: ProgressBar,
     stop: Arc<AtomicBool>,
@@ -312,6 +312,10 @@ impl Watcher {
             eprintln!("\nsaving after this step; once more to stop at once");
         })
         .context("signals cannot be handled")?;
+        // What schedulers send ahead of a limit, and what mpirun passes on at once.
+        #[cfg(unix)]
+        signal_hook::flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&stop))
+            .context("signals cannot be handled")?;
         Ok(Self { bar, stop, over, loss: f64::NAN, printed: Instant::now() })
     }
 
