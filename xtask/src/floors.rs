@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 
 /// The modules of `crates/pfgm` from the ground up. A module may use those of lower floors, and no other.
 const FLOORS: &[&[&str]] = &[
-    &["augmentation", "device", "features", "latent", "presets", "process", "random"],
+    &["augmentation", "device", "features", "latent", "parallel", "presets", "process", "random"],
     &["deformation", "hemisphere", "kernel", "network"],
     &["flow", "weights"],
     &["field", "precondition"],

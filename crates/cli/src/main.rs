@@ -2,6 +2,7 @@
 
 mod args;
 mod command;
+mod distributed;
 mod output;
 mod resolve;
 mod solving;
@@ -11,40 +12,47 @@ use std::process::ExitCode;
 use anyhow::Result;
 use args::{Cli, Command};
 use clap::Parser;
+use distributed::Ranks;
+use pfgm::parallel::Solo;
 
 /// Exit code for everything that a user can mend.
 const BAD_INPUT: u8 = 2;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    match run(cli) {
+    let ranks = match distributed::join(cli.command.is_distributed()) {
+        Ok(ranks) => ranks,
+        Err(error) => distributed::fail(&Solo, &one_line(&error), BAD_INPUT),
+    };
+    match run(cli, &ranks) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // One line: the causes behind the message, each once.
-            let mut text = String::new();
-            for cause in error.chain().map(ToString::to_string) {
-                if !text.contains(&cause) {
-                    text = if text.is_empty() { cause } else { format!("{text}: {cause}") };
-                }
-            }
-            eprintln!("error: {text}");
-            ExitCode::from(BAD_INPUT)
-        }
+        Err(error) => distributed::fail(&*ranks, &one_line(&error), BAD_INPUT),
     }
 }
 
-fn run(cli: Cli) -> Result<()> {
-    if let Some(threads) = cli.threads {
+/// The causes behind an error, each once.
+fn one_line(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = if text.is_empty() { cause } else { format!("{text}: {cause}") };
+        }
+    }
+    text
+}
+
+fn run(cli: Cli, ranks: &Ranks) -> Result<()> {
+    if let Some(threads) = cli.threads.or_else(|| distributed::threads(&**ranks)) {
         command::use_threads(threads)?;
     }
     if let Some(vectors) = &cli.vectors {
         command::use_vectors(vectors)?;
     }
     match cli.command {
-        Command::Train(args) => command::train::run(&args),
-        Command::Sample(args) => command::sample::run(&args),
+        Command::Train(args) => command::train::run(&args, ranks),
+        Command::Sample(args) => command::sample::run(&args, &**ranks),
         Command::Field(args) => command::field::run(&args),
-        Command::Evaluate(args) => command::evaluate::run(&args),
+        Command::Evaluate(args) => command::evaluate::run(&args, &**ranks),
         Command::Compare(args) => command::compare::run(&args),
         Command::Diagnose(args) => command::diagnose::run(&args.what),
         Command::Data(args) => command::data::run(&args),
@@ -54,7 +62,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Predict(args) => command::predict::run(&args),
         Command::Schedule(args) => command::schedule::run(&args),
         Command::Decode(args) => command::decode::run(&args),
-        Command::Likelihood(args) => command::likelihood::run(&args),
+        Command::Likelihood(args) => command::likelihood::run(&args, &**ranks),
         Command::Encode(args) => command::latents::encode(&args),
         Command::Interpolate(args) => command::latents::interpolate(&args),
         Command::Temperature(args) => command::latents::temperature(&args),

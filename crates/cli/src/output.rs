@@ -5,6 +5,7 @@ use std::{
     fmt, fs,
     io::{Cursor, Write},
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use anyhow::{Context, Result, bail};
@@ -19,9 +20,30 @@ use pfgm_plot::{Picture, Series, grid, histograms, scatter};
 /// Rows of a data set that a picture shows at the most.
 const SHOWN: usize = 5000;
 
+/// Whether this process keeps quiet, because another one speaks for it.
+static SILENT: AtomicBool = AtomicBool::new(false);
+
+/// Says nothing from now on.
+#[cfg(feature = "mpi")]
+pub fn be_silent() {
+    SILENT.store(true, Ordering::Relaxed);
+}
+
+pub fn is_silent() -> bool {
+    SILENT.load(Ordering::Relaxed)
+}
+
+/// A bar of progress, which nobody sees where there is no terminal.
+pub fn bar(steps: u64, template: &str) -> Result<ProgressBar> {
+    let bar = if is_silent() { ProgressBar::hidden() } else { ProgressBar::new(steps) };
+    Ok(bar.with_style(ProgressStyle::with_template(template)?))
+}
+
 /// Prints a line; a reader that has gone away (`pfgm ... | head`) is no error.
 pub fn line(text: impl fmt::Display) {
-    let _ = writeln!(std::io::stdout(), "{text}");
+    if !is_silent() {
+        let _ = writeln!(std::io::stdout(), "{text}");
+    }
 }
 
 /// Writes a file whole or not at all, making its folder.
@@ -73,8 +95,7 @@ pub fn table(path: &Path, names: &[Cow<str>], rows: impl IntoIterator<Item = Vec
 
 /// A bar of what is done, and of how long the rest takes.
 pub fn progress(what: &'static str, count: usize) -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}  {eta} left").expect("a template");
-    ProgressBar::new(count as u64).with_style(style).with_message(what)
+    bar(count as u64, "{msg} {wide_bar} {pos}/{len}  {eta} left").expect("a template").with_message(what)
 }
 
 /// Makes the folder that a file is to be in.

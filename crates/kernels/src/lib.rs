@@ -11,6 +11,7 @@
 //! field and by the training targets.
 
 pub mod adam;
+pub mod announce;
 pub mod attention;
 mod backend;
 pub mod conv2d;

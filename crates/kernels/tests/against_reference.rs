@@ -158,6 +158,31 @@ fn boxes_are_means_and_copies() {
 }
 
 #[test]
+fn gradients_of_weights_are_announced_when_they_are_made() {
+    use std::{cell::RefCell, rc::Rc};
+    let mut source = Source::new(20);
+    let weights = [source.tensor([3, 3, 16, 16]), source.tensor([1, 1, 16, 4])];
+    let (x, bias) = (source.tensor([2, 8, 8, 16]), [source.tensor([1, 16]), source.tensor([1, 4])]);
+    let y = conv2d(x, weights[0].clone(), bias[0].clone(), None, Convolution::PLAIN);
+    let y = conv2d(y, weights[1].clone(), bias[1].clone(), None, Convolution::PLAIN);
+    let heard = Rc::new(RefCell::new(Vec::new()));
+    let ears = Rc::clone(&heard);
+    let loss = y.square().sum();
+    let grads =
+        pfgm_kernels::announce::listen(move |node, grad| ears.borrow_mut().push((node, grad)), || loss.backward());
+    let wanted: Vec<_> = weights
+        .iter()
+        .rev()
+        .map(|weight| {
+            let node = pfgm_kernels::announce::node(weight).unwrap();
+            (node, values(weight.grad(&grads).unwrap()))
+        })
+        .collect();
+    assert_eq!(*heard.borrow(), wanted, "the last layer's come first");
+    assert_eq!(pfgm_kernels::announce::node(&weights[0].clone().inner()), None);
+}
+
+#[test]
 fn joins() {
     let mut source = Source::new(5);
     for (b, h, w, left, right) in [(1, 1, 1, 1, 1), (2, 3, 5, 4, 3), (3, 16, 16, 20, 7)] {

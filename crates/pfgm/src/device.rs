@@ -48,6 +48,15 @@ pub fn open(name: &str) -> Result<Device, DeviceError> {
     }
 }
 
+/// The name of the device of a rank: where several ranks are on a host, each takes one of `devices` in turn (as many as there are
+/// ranks if that is not known), unless the name says which.
+pub fn of_rank(name: &str, (rank, ranks): (usize, usize), devices: Option<usize>) -> String {
+    match name {
+        "cuda" | "wgpu" if ranks > 1 => format!("{name}:{}", rank % devices.unwrap_or(ranks).max(1)),
+        name => name.to_owned(),
+    }
+}
+
 #[cfg(feature = "cuda")]
 fn cuda(_name: &str, index: Option<usize>) -> Result<Device, DeviceError> {
     Ok(Device::cuda(index.unwrap_or(0)))
@@ -67,4 +76,19 @@ fn wgpu(_name: &str, index: Option<usize>) -> Result<Device, DeviceError> {
 #[cfg(not(feature = "wgpu"))]
 fn wgpu(name: &str, _index: Option<usize>) -> Result<Device, DeviceError> {
     Err(DeviceError::NotBuilt(name.to_owned(), "wgpu", available().join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rank_of_a_host_has_a_device() {
+        let named = |name, devices| (0..4).map(|rank| of_rank(name, (rank, 4), devices)).collect::<Vec<_>>();
+        assert_eq!(named("cuda", None), ["cuda:0", "cuda:1", "cuda:2", "cuda:3"]);
+        assert_eq!(named("cuda", Some(2)), ["cuda:0", "cuda:1", "cuda:0", "cuda:1"]);
+        assert_eq!(named("cuda:1", None), ["cuda:1"; 4]);
+        assert_eq!(named("cpu", None), ["cpu"; 4]);
+        assert_eq!(of_rank("cuda", (0, 1), None), "cuda");
+    }
 }

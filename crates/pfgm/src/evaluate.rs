@@ -11,6 +11,7 @@ use rand::seq::{SliceRandom, index};
 
 use crate::{
     features::{Extracted, FeatureError, Features},
+    parallel::{self, Communicator},
     random::{Purpose, stream},
 };
 
@@ -137,6 +138,28 @@ pub fn extract(
         scaling.apply(values);
     };
     features.extract(dataset.shape, rows.len(), &mut read, progress)
+}
+
+/// [`extract`] on many ranks: each looks at its share of the rows. Rank 0 gets all, the others none.
+///
+/// # Errors
+/// When the extractor looks at images and these are none.
+pub fn extract_distributed(
+    features: &Features,
+    dataset: &Dataset,
+    scaling: &Scaling,
+    rows: &[usize],
+    ranks: &dyn Communicator,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Option<Extracted>, FeatureError> {
+    let own = extract(features, dataset, scaling, &rows[ranks.share(rows.len())], progress)?;
+    Ok(gather(own, ranks))
+}
+
+/// Gives rank 0 what all ranks found, in their order; the others get none.
+pub fn gather(own: Extracted, ranks: &dyn Communicator) -> Option<Extracted> {
+    let (features, logits) = (parallel::gather(ranks, own.features), parallel::gather(ranks, own.logits));
+    features.zip(logits).map(|(features, logits)| Extracted { features, logits })
 }
 
 /// What samples are compared with.
@@ -277,7 +300,7 @@ pub fn evaluate(
     // Groups and splits of rows must have nothing to do with classes, which may take turns, or come one after another.
     let mut order: Vec<usize> = (0..count).collect();
     order.shuffle(&mut stream(seed, Purpose::Evaluation, 0, 0));
-    let features = gather(&samples.features, dim, &order);
+    let features = reorder(&samples.features, dim, &order);
     let frechet = reference
         .moments
         .as_ref()
@@ -288,7 +311,7 @@ pub fn evaluate(
         })
         .transpose()?;
     let inception_score =
-        classes.map(|classes| (inception_score(&gather(&samples.logits, classes, &order), classes, SPLITS), SPLITS));
+        classes.map(|classes| (inception_score(&reorder(&samples.logits, classes, &order), classes, SPLITS), SPLITS));
     let real = reference.features.as_deref();
     Ok(Report {
         samples: count,
@@ -303,7 +326,7 @@ pub fn evaluate(
 }
 
 /// Rows in another order.
-fn gather(values: &[f32], dim: usize, rows: &[usize]) -> Vec<f32> {
+fn reorder(values: &[f32], dim: usize, rows: &[usize]) -> Vec<f32> {
     rows.iter().flat_map(|&row| &values[row * dim..(row + 1) * dim]).copied().collect()
 }
 
@@ -330,7 +353,7 @@ fn neighbours(
     observer: &Observer,
 ) -> (Neighbourhoods, Neighbours) {
     let rows = (real.len() / dim).min(samples.len() / dim);
-    let real = gather(real, dim, &choose(real.len() / dim, rows, seed));
+    let real = reorder(real, dim, &choose(real.len() / dim, rows, seed));
     let tell = |share: f64| observer("neighbours", (1000.0 * share) as usize, 1000);
     let found = neighbourhoods(&real, &samples[..rows * dim], dim, NEIGHBOURS, &tell);
     (found, Neighbours { k: NEIGHBOURS, rows })

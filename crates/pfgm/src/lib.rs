@@ -25,6 +25,7 @@ pub mod measure;
 pub mod model;
 pub mod network;
 pub mod objective;
+pub mod parallel;
 pub mod precondition;
 pub mod presets;
 pub mod process;

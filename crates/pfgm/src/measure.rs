@@ -1,5 +1,7 @@
 //! How likely data are to a trained flow.
 
+use std::ops::Range;
+
 use burn::tensor::Device;
 use rand::RngExt;
 
@@ -7,6 +9,7 @@ use crate::{
     likelihood::{Density, Prior, Probe, Trace},
     model::Record,
     network::Network,
+    parallel::{Communicator, Solo, gather},
     random::{Purpose, stream},
     solver::{SolverConfig, SolverError},
 };
@@ -65,17 +68,51 @@ pub fn measure(
     device: &Device,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Measured, SolverError> {
+    Ok(measure_distributed(record, network, rows, how, device, &Solo, progress)?.expect("one process has everything"))
+}
+
+/// [`measure`] on many ranks: each measures its share of the points. Rank 0 gets all, as one process would; the others get none.
+///
+/// # Errors
+/// When the solver gives up.
+pub fn measure_distributed(
+    record: &Record,
+    network: &Network,
+    rows: Rows,
+    how: &Measurement,
+    device: &Device,
+    ranks: &dyn Communicator,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Option<Measured>, SolverError> {
+    let (draws, probes) = (how.draws.max(1), how.probes.max(1));
+    let points = rows.values.len() / record.dim() * draws * probes;
+    let (logs, evaluations) = measure_points(record, network, rows, how, ranks.share(points), device, progress)?;
+    let mut sum = [evaluations];
+    ranks.sum(&mut sum);
+    let nfe = sum[0] / points.max(1) as f64;
+    Ok(gather(ranks, logs).map(|logs| Measured { logs, draws, probes, nfe }))
+}
+
+/// `ln p` of some points, and evaluations of all of them.
+fn measure_points(
+    record: &Record,
+    network: &Network,
+    rows: Rows,
+    how: &Measurement,
+    points: Range<usize>,
+    device: &Device,
+    progress: &mut dyn FnMut(usize),
+) -> Result<(Vec<f64>, f64), SolverError> {
     let dim = record.dim();
     let (draws, probes) = (how.draws.max(1), how.probes.max(1));
     let each = draws * probes;
-    let points = rows.values.len() / dim * each;
     // From the model's space to the data's units.
     let scales = &record.data.transform.scale;
     let stretched: f64 = (0..dim).map(|at| f64::from(scales[at % scales.len()]).ln()).sum();
-    let (mut logs, mut evaluations) = (Vec::with_capacity(points), 0.0);
+    let (mut logs, mut evaluations) = (Vec::with_capacity(points.len()), 0.0);
     let batch = how.batch.max(1);
-    for first in (0..points).step_by(batch) {
-        let part: Vec<usize> = (first..(first + batch).min(points)).collect();
+    for first in points.clone().step_by(batch) {
+        let part: Vec<usize> = (first..(first + batch).min(points.end)).collect();
         let x: Vec<f64> = part.iter().flat_map(|&point| point_of(record, rows, how, point, each, probes)).collect();
         let labels = part.iter().map(|&point| rows.labels.get(point / each).copied().flatten()).collect();
         let drawn: Vec<f64> = match how.probe {
@@ -100,9 +137,9 @@ pub fn measure(
         let found = density.log(&x, trace).map_err(|error| error.after(first))?;
         evaluations += found.nfe * part.len() as f64;
         logs.extend(found.values.iter().map(|log| log - stretched));
-        progress(first + part.len());
+        progress(first + part.len() - points.start);
     }
-    Ok(Measured { logs, draws, probes, nfe: evaluations / points.max(1) as f64 })
+    Ok((logs, evaluations))
 }
 
 /// A row as a point of the model's space, with what is added to whole numbers.

@@ -7,6 +7,7 @@ use crate::{
     flow::{Counted, Flow},
     model::Record,
     network::Network,
+    parallel::{Communicator, gather},
     precondition::Arithmetic,
     solver::{self, SolverConfig, SolverError},
 };
@@ -88,6 +89,33 @@ pub fn sample(
     }
     let count = request.seeds.len().max(1) as f64;
     Ok(Samples { values, nfe: rows as f64 / count, clipped: clipped as f64 / count })
+}
+
+/// Draws samples on many ranks: each draws its share of the seeds. Rank 0 gets all of them in the order of the request, as one process
+/// would; the others get none.
+///
+/// # Errors
+/// When the solver gives up.
+pub fn sample_distributed(
+    record: &Record,
+    network: &Network,
+    request: &SampleRequest,
+    device: &Device,
+    ranks: &dyn Communicator,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Option<Samples>, SolverError> {
+    // The released code's steps depend on the whole batch; else a sample depends on its seed alone.
+    let unit = if request.released.is_some() { request.batch.max(1) } else { 1 };
+    let count = request.seeds.len();
+    let units = ranks.share(count.div_ceil(unit));
+    let own = (units.start * unit).min(count)..(units.end * unit).min(count);
+    let classes = request.classes.get(own.clone()).unwrap_or_default().to_vec();
+    let part = SampleRequest { seeds: request.seeds[own.clone()].to_vec(), classes, ..request.clone() };
+    let drawn = sample(record, network, &part, device, progress).map_err(|error| error.after(own.start))?;
+    let mut sums = [drawn.nfe, drawn.clipped].map(|mean| mean * own.len() as f64);
+    ranks.sum(&mut sums);
+    let [nfe, clipped] = sums.map(|sum| sum / count.max(1) as f64);
+    Ok(gather(ranks, drawn.values).map(|values| Samples { values, nfe, clipped }))
 }
 
 /// Scales a latent whose norm lies beyond `[1, upper]` back to it; returns whether it did.

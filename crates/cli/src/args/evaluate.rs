@@ -95,4 +95,8 @@ pub struct EvaluateArgs {
     /// Where to sample: cpu, cuda, cuda:1, wgpu (as far as built in); features are computed on the CPU
     #[arg(long, default_value = "cpu")]
     pub device: String,
+
+    /// Share the work out over the processes that MPI started (`mpirun -n 4 pfgm ...`; built with --features mpi)
+    #[arg(long)]
+    pub distributed: bool,
 }

@@ -103,6 +103,10 @@ pub struct LikelihoodArgs {
     /// The picture to write: how the rows are distributed [default: likelihood.png in the run]
     #[arg(short = 'o', long, value_name = "FILE.png")]
     pub out: Option<PathBuf>,
+
+    /// Share the work out over the processes that MPI started (`mpirun -n 4 pfgm ...`; built with --features mpi)
+    #[arg(long)]
+    pub distributed: bool,
 }
 
 #[derive(Debug, Args)]

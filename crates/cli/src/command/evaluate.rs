@@ -6,9 +6,10 @@ use anyhow::{Context, Result, bail};
 use pfgm::{
     bundled,
     config::check_guidance,
-    evaluate::{EvaluateError, Reference, Report, Scaling, choose, evaluate, extract},
+    evaluate::{EvaluateError, Reference, Report, Scaling, choose, evaluate, extract_distributed},
     features::{Extracted, Features},
     model::Record,
+    parallel::Communicator,
     solver::SolverConfig,
 };
 use pfgm_data::{
@@ -23,6 +24,7 @@ use crate::{
         measure::{self, Drawing, Drawn, Origin, Progress, as_json, interval, share_interval},
         sample::Model,
     },
+    distributed,
     output::{self, line, shown},
     resolve, solving,
 };
@@ -32,9 +34,9 @@ const SAMPLES: usize = 10_000;
 /// What is measured of neighbourhoods.
 const NEIGHBOURHOODS: [&str; 4] = ["precision", "recall", "density", "coverage"];
 
-pub fn run(args: &EvaluateArgs) -> Result<()> {
+pub fn run(args: &EvaluateArgs, ranks: &dyn Communicator) -> Result<()> {
     check(args)?;
-    let measured = args.what.as_deref().map(|what| Measured::open(what, args)).transpose()?;
+    let measured = args.what.as_deref().map(|what| Measured::open(what, args, ranks)).transpose()?;
     let features = Features::open(args.features.into(), args.weights.as_deref())?;
     let dataset = reference_data(args, measured.as_ref())?;
     let progress = Progress::new();
@@ -53,19 +55,22 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     }
     let dim = features.dim(shape)?;
     let reference = match (&args.reference_statistics, &dataset) {
-        (Some(path), _) => Reference::read(path, dim)?,
+        (Some(path), _) => ranks.is_root().then(|| Reference::read(path, dim)).transpose()?,
         (None, Some(dataset)) => {
             let most = args.reference_rows.unwrap_or(usize::MAX);
-            measure::reference(&features, dataset, &scaling, (most, args.seed), &progress)?
+            measure::reference(&features, dataset, &scaling, (most, args.seed), ranks, &progress)?
         }
         (None, None) => bail!("no reference; give --data or --reference-statistics"),
     };
-    save(args, &reference, dim)?;
+    if let Some(reference) = &reference {
+        save(args, reference, dim)?;
+    }
     let Some(measured) = &measured else {
         progress.finish();
         return Ok(());
     };
-    let (samples, origin) = measured.features(args, &features, &scaling, &progress)?;
+    let samples = measured.features(args, &features, &scaling, ranks, &progress)?;
+    let (Some((samples, origin)), Some(reference)) = (samples, reference) else { return Ok(()) };
     let tell = |what, done, all| progress.tell(what, done, all);
     let found = evaluate(&samples, features.classes(), &reference, args.seed, &tell);
     let report = match (found, &args.reference_statistics) {
@@ -113,14 +118,15 @@ enum Measured {
 }
 
 impl Measured {
-    fn open(what: &str, args: &EvaluateArgs) -> Result<Self> {
+    fn open(what: &str, args: &EvaluateArgs, ranks: &dyn Communicator) -> Result<Self> {
         let path = Path::new(what);
         let comes_along = !path.exists() && bundled::exists(path);
         if comes_along
             || path.join("checkpoints").is_dir()
             || path.extension().is_some_and(|ending| ending == "safetensors")
         {
-            return Ok(Self::Run(Box::new(Model::load(path, &args.device)?), what.to_owned()));
+            let model = Model::load(path, &distributed::device(&args.device, ranks))?;
+            return Ok(Self::Run(Box::new(model), what.to_owned()));
         }
         if args.solving.is_given() || args.denoise || args.guidance.is_some() {
             bail!("{what}: is no run; --solver, --steps, --rtol, --atol, --denoise and --guidance are for runs");
@@ -155,16 +161,18 @@ impl Measured {
         args: &EvaluateArgs,
         features: &Features,
         reference: &Scaling,
+        ranks: &dyn Communicator,
         progress: &Progress,
-    ) -> Result<(Extracted, String)> {
+    ) -> Result<Option<(Extracted, String)>> {
         let scaling = Scaling::against(self.range(), reference);
         match self {
-            Self::Run(model, path) => features_of_run(model, path, args, (features, &scaling), progress),
+            Self::Run(model, path) => features_of_run(model, path, args, (features, &scaling), ranks, progress),
             Self::Images(dataset) => {
                 let rows = choose(dataset.len(), args.count.unwrap_or(usize::MAX), args.seed);
-                let mut tell = |done| progress.tell("features of the images", done, rows.len());
-                let extracted = extract(features, dataset, &scaling, &rows, &mut tell)?;
-                Ok((extracted, format!("{} of {}", rows.len(), dataset.name)))
+                let share = ranks.share(rows.len()).len();
+                let mut tell = |done| progress.tell("features of the images", done, share);
+                let extracted = extract_distributed(features, dataset, &scaling, &rows, ranks, &mut tell)?;
+                Ok(extracted.map(|extracted| (extracted, format!("{} of {}", rows.len(), dataset.name))))
             }
         }
     }
@@ -176,8 +184,9 @@ fn features_of_run(
     path: &str,
     args: &EvaluateArgs,
     (features, scaling): (&Features, &Scaling),
+    ranks: &dyn Communicator,
     progress: &Progress,
-) -> Result<(Extracted, String)> {
+) -> Result<Option<(Extracted, String)>> {
     let count = args.count.unwrap_or(SAMPLES);
     let Record { config, data } = &model.record;
     let solver = solving::solver(&args.solving, &model.record, Path::new(path))?;
@@ -187,12 +196,13 @@ fn features_of_run(
     }
     let guidance = args.guidance.unwrap_or(config.sample.guidance);
     check_guidance("--guidance", guidance, config)?;
-    let drawing = Drawing { count, seed: args.seed, solver: &solver, guidance, batch: args.batch, kept: 0 };
-    let Drawn { features: all, nfe, .. } = measure::draw(model, &drawing, (features, scaling), progress)?;
+    let drawing = Drawing { count, seed: args.seed, solver: &solver, guidance, batch: args.batch, kept: 0, ranks };
+    let drawn = measure::draw(model, &drawing, (features, scaling), progress)?;
+    let Some(Drawn { features: all, nfe, .. }) = drawn else { return Ok(None) };
     let last = args.seed.wrapping_add(count as u64 - 1);
     let method = json!(solver.method);
     let how = format!("{}, {nfe:.1} evaluations each", method.as_str().unwrap_or_default());
-    Ok((all, format!("{count} of {path}, seeds {}-{last} ({how})", args.seed)))
+    Ok(Some((all, format!("{count} of {path}, seeds {}-{last} ({how})", args.seed))))
 }
 
 /// The data set that is the reference; none where statistics are.

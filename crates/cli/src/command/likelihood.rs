@@ -6,8 +6,9 @@ use anyhow::{Result, bail};
 use pfgm::{
     augmentation::Augmentation,
     likelihood::{Prior, Probe},
-    measure::{Measured, Measurement, Rows, measure},
+    measure::{Measured, Measurement, Rows, measure_distributed},
     model::Record,
+    parallel::{Communicator, Solo},
     solver::{Method, SolverConfig},
 };
 use pfgm_data::Shape;
@@ -19,6 +20,7 @@ use crate::{
         latents::{LikelihoodArgs, MeasureArgs, PriorName, RunArgs, TraceName},
     },
     command::{rows::Given, sample::Model},
+    distributed,
     output::{self, line, shown, within},
     resolve,
     solving::{self, Solved},
@@ -27,8 +29,8 @@ use crate::{
 /// Values of a row up to which the divergence is found exactly, unless asked for otherwise.
 const EXACT_UP_TO: usize = 128;
 
-pub fn run(args: &LikelihoodArgs) -> Result<()> {
-    let model = Model::load(&args.run.run, &args.run.device)?;
+pub fn run(args: &LikelihoodArgs, ranks: &dyn Communicator) -> Result<()> {
+    let model = Model::load(&args.run.run, &distributed::device(&args.run.device, ranks))?;
     let record = &model.record;
     let prior = match args.prior {
         PriorName::Exact => Prior::Exact,
@@ -40,7 +42,7 @@ pub fn run(args: &LikelihoodArgs) -> Result<()> {
     let given = Given::read(&args.rows, record)?;
     let how = Measurement { prior, ..measurement(&args.measure, record, &given, &args.run)? };
     let started = Instant::now();
-    let measured = measured(&model, &given, &how, "likelihood")?;
+    let Some(measured) = measured_distributed(&model, &given, &how, "likelihood", ranks)? else { return Ok(()) };
     let summary = measured.summary();
     let per_row = measured.of_rows();
     line(format!(
@@ -156,10 +158,21 @@ pub fn way_up(args: &SolverArgs, record: &Record, run: &Path) -> Result<SolverCo
 
 /// Measures with progress.
 pub fn measured(model: &Model, given: &Given, how: &Measurement, what: &'static str) -> Result<Measured> {
-    let bar = output::progress(what, given.count() * how.draws * how.probes);
+    Ok(measured_distributed(model, given, how, what, &Solo)?.expect("one process has everything"))
+}
+
+/// Measures on many ranks; rank 0 gets what was found.
+fn measured_distributed(
+    model: &Model,
+    given: &Given,
+    how: &Measurement,
+    what: &'static str,
+    ranks: &dyn Communicator,
+) -> Result<Option<Measured>> {
+    let bar = output::progress(what, ranks.share(given.count() * how.draws * how.probes).len());
     let rows = Rows { values: &given.values, labels: &given.labels, whole: given.whole };
-    let measured =
-        measure(&model.record, &model.network, rows, how, &model.device, &mut |done| bar.set_position(done as u64))?;
+    let mut tell = |done| bar.set_position(done as u64);
+    let measured = measure_distributed(&model.record, &model.network, rows, how, &model.device, ranks, &mut tell)?;
     bar.finish_and_clear();
     Ok(measured)
 }

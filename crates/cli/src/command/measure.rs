@@ -3,11 +3,12 @@
 use std::{sync::Mutex, time::Instant};
 
 use anyhow::{Result, bail};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use pfgm::{
     config::DataConfig,
-    evaluate::{Reference, Report, Scaling, choose, extract},
+    evaluate::{Reference, Report, Scaling, choose, extract_distributed, gather},
     features::{Extracted, Features},
+    parallel::Communicator,
     sample::{SampleRequest, sample},
     solver::SolverConfig,
 };
@@ -18,7 +19,7 @@ use serde_json::{Value, json};
 use crate::{
     args::DataArgs,
     command::sample::{Model, class_in_turn},
-    resolve,
+    output, resolve,
 };
 
 /// Samples that are in memory at once.
@@ -35,8 +36,10 @@ pub struct Drawing<'a> {
     pub guidance: f64,
     /// Samples computed together.
     pub batch: usize,
-    /// Of the first samples, how many are kept.
+    /// Of the first samples, how many are kept; only by one process.
     pub kept: usize,
+    /// Who draws.
+    pub ranks: &'a dyn Communicator,
 }
 
 /// What was drawn.
@@ -50,17 +53,19 @@ pub struct Drawn {
     pub first: Vec<f32>,
 }
 
-/// Draws samples and looks at them, some at a time.
+/// Draws samples and looks at them, some at a time; each rank its share. Rank 0 gets what was found, the others none.
 pub fn draw(
     model: &Model,
     drawing: &Drawing,
     (features, scaling): (&Features, &Scaling),
     progress: &Progress,
-) -> Result<Drawn> {
-    let (data, dim, count) = (&model.record.data, model.record.dim(), drawing.count);
+) -> Result<Option<Drawn>> {
+    let (data, dim) = (&model.record.data, model.record.dim());
+    let own = drawing.ranks.share(drawing.count);
+    let count = own.len();
     let mut drawn = Drawn { features: Extracted::default(), nfe: 0.0, seconds: 0.0, first: Vec::new() };
     for first in (0..count).step_by(CHUNK) {
-        let seed = |at: usize| drawing.seed.wrapping_add(at as u64);
+        let seed = |at: usize| drawing.seed.wrapping_add((own.start + at) as u64);
         let seeds: Vec<u64> = (first..count.min(first + CHUNK)).map(seed).collect();
         let chunk = seeds.len();
         let request = SampleRequest {
@@ -76,7 +81,7 @@ pub fn draw(
         let started = Instant::now();
         let samples = sample(&model.record, &model.network, &request, &model.device, &mut |done| tell(done))?;
         drawn.seconds += started.elapsed().as_secs_f64();
-        drawn.nfe += samples.nfe * chunk as f64 / count as f64;
+        drawn.nfe += samples.nfe * chunk as f64;
         let kept = drawing.kept.saturating_sub(first).min(chunk);
         drawn.first.extend(&samples.values[..kept * dim]);
         let mut read = |row: usize, values: &mut [f32]| {
@@ -87,7 +92,11 @@ pub fn draw(
         drawn.features.features.extend(found.features);
         drawn.features.logits.extend(found.logits);
     }
-    Ok(drawn)
+    let mut sum = [drawn.nfe];
+    drawing.ranks.sum(&mut sum);
+    drawn.nfe = sum[0] / drawing.count as f64;
+    let Drawn { features, nfe, seconds, first } = drawn;
+    Ok(gather(features, drawing.ranks).map(|features| Drawn { features, nfe, seconds, first }))
 }
 
 /// The reference's scaling and shape, where it is a data set; else those of the images that are measured.
@@ -102,18 +111,22 @@ pub fn scaling(dataset: Option<&Dataset>, measured: Option<(Shape, (f32, f32))>)
     })
 }
 
-/// The features of a data set, of so many rows at the most, which are chosen by a seed.
+/// The features of a data set, of so many rows at the most, which are chosen by a seed; rank 0 gets them.
 pub fn reference(
     features: &Features,
     dataset: &Dataset,
     scaling: &Scaling,
     (most, seed): (usize, u64),
+    ranks: &dyn Communicator,
     progress: &Progress,
-) -> Result<Reference> {
+) -> Result<Option<Reference>> {
     let rows = choose(dataset.len(), most, seed);
-    let mut tell = |done| progress.tell("features of the reference", done, rows.len());
-    let found = extract(features, dataset, scaling, &rows, &mut tell)?;
-    Ok(Reference::of(found.features, features.dim(dataset.shape)?)?)
+    let share = ranks.share(rows.len()).len();
+    let mut tell = |done| progress.tell("features of the reference", done, share);
+    let Some(found) = extract_distributed(features, dataset, scaling, &rows, ranks, &mut tell)? else {
+        return Ok(None);
+    };
+    Ok(Some(Reference::of(found.features, features.dim(dataset.shape)?)?))
 }
 
 /// Opens a reference, with the columns that a run was trained on unless others are named.
@@ -139,8 +152,8 @@ impl Progress {
         let Ok(mut bar) = self.0.try_lock() else { return };
         if bar.0 != what {
             bar.1.finish_and_clear();
-            let style = ProgressStyle::with_template("{msg} {wide_bar} {percent} %  {eta} left").expect("a template");
-            *bar = (what, ProgressBar::new(all as u64).with_style(style).with_message(what));
+            let new = output::bar(all as u64, "{msg} {wide_bar} {percent} %  {eta} left").expect("a template");
+            *bar = (what, new.with_message(what));
         }
         bar.1.set_position(done as u64);
     }

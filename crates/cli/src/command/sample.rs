@@ -8,8 +8,9 @@ use pfgm::{
     config::check_guidance,
     model::{DataInfo, Record},
     network::Network,
+    parallel::Communicator,
     precondition::Output,
-    sample::{Released, SampleRequest, sample},
+    sample::{Released, SampleRequest, sample_distributed},
     solver::SolverConfig,
     train::checkpoint::{CheckpointError, Group},
     weights,
@@ -23,6 +24,7 @@ use pfgm_plot::Series;
 use crate::{
     args::{ArithmeticName, SampleArgs},
     command::{exact, rows::class},
+    distributed,
     output::{self, Rows, line, shown, within},
     resolve, solving,
 };
@@ -57,7 +59,7 @@ impl Model {
     }
 }
 
-pub fn run(args: &SampleArgs) -> Result<()> {
+pub fn run(args: &SampleArgs, ranks: &dyn Communicator) -> Result<()> {
     let Some(run) = &args.run else {
         return exact::run(args, args.exact.as_deref().context("a run, or --exact DATA")?);
     };
@@ -70,18 +72,19 @@ pub fn run(args: &SampleArgs) -> Result<()> {
     if args.against.is_some() {
         bail!("--run: holds a run against the exact field; add --exact DATA, or leave it away");
     }
-    let model = Model::load(run, &args.device)?;
+    let model = Model::load(run, &distributed::device(&args.device, ranks))?;
     if args.images.is_some() && !matches!(model.record.data.shape, Shape::Image { .. }) {
         bail!("--images: the run's rows are {}; write --csv or --npz", model.record.data.shape);
     }
     let request = request(args, &model.record, run)?;
     let picture = args.out.clone().unwrap_or_else(|| within(run, "samples.png"));
     output::check_all([Some(&*picture), args.npz.as_deref(), args.csv.as_deref()])?;
-    let bar = output::progress("sampling", request.seeds.len());
+    let bar = output::progress("sampling", ranks.share(request.seeds.len()).len());
     let started = Instant::now();
-    let samples =
-        sample(&model.record, &model.network, &request, &model.device, &mut |done| bar.set_position(done as u64))?;
+    let mut tell = |done| bar.set_position(done as u64);
+    let samples = sample_distributed(&model.record, &model.network, &request, &model.device, ranks, &mut tell)?;
     bar.finish_and_clear();
+    let Some(samples) = samples else { return Ok(()) };
     let seconds = started.elapsed().as_secs_f64();
     line(format!("{} samples, {:.1} evaluations each, {seconds:.2} s", request.seeds.len(), samples.nfe));
     if let Some(Released { upper_norm, .. }) = request.released {

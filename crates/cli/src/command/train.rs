@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use pfgm::{
     config::Config,
     model::Record,
@@ -28,6 +28,7 @@ use rand::seq::SliceRandom;
 
 use crate::{
     args::TrainArgs,
+    distributed::{self, Ranks},
     output::{self, Rows, line, rows_for_chart, shown},
     resolve,
 };
@@ -36,9 +37,10 @@ use crate::{
 const SHOWN_IMAGES: usize = 64;
 const SHOWN_ROWS: usize = 2000;
 
-pub fn run(args: &TrainArgs) -> Result<()> {
-    let device = pfgm::device::open(&args.device)?;
-    let (folder, mut trainer, data) = if args.resume { resume(args, &device)? } else { begin(args, &device)? };
+pub fn run(args: &TrainArgs, ranks: &Ranks) -> Result<()> {
+    let device = pfgm::device::open(&distributed::device(&args.device, &**ranks))?;
+    let (folder, mut trainer, data) =
+        if args.resume { resume(args, &device, ranks)? } else { begin(args, &device, ranks)? };
     if args.dry_run {
         return Ok(());
     }
@@ -47,9 +49,12 @@ pub fn run(args: &TrainArgs) -> Result<()> {
         line(format!("{}: {first} of {steps} steps are taken; raise them with --set train.steps=N", shown(&folder)));
         return Ok(());
     }
-    let mut watcher = Watcher::new(first, steps)?;
+    let mut watcher = Watcher::new(first, steps, ranks.size() > 1)?;
     trainer.run(&folder, &mut watcher)?;
     watcher.finish();
+    if !ranks.is_root() {
+        return Ok(());
+    }
     let stopped = trainer.steps_taken() < steps;
     line(format!(
         "{} after {} of {steps} steps, loss {:.4}: {}",
@@ -75,14 +80,16 @@ fn program() -> String {
 }
 
 /// A new run: its folder, its trainer, the data.
-fn begin(args: &TrainArgs, device: &Device) -> Result<(PathBuf, Trainer, Dataset)> {
+fn begin(args: &TrainArgs, device: &Device, ranks: &Ranks) -> Result<(PathBuf, Trainer, Dataset)> {
     let resolve::Named { name, config } = resolve::config(args)?;
     let (data, held_out) = load(&config)?;
     let record = Record::resolve(config, &data)?;
     // The network is made before anything is written: sizes that do not fit leave nothing behind.
-    let trainer = Trainer::new(record, data.clone(), held_out, device)?;
+    let trainer = Trainer::new(record, data.clone(), held_out, device)?.distributed(Arc::clone(ranks))?;
     if args.dry_run {
         describe(&trainer, &data)?;
+    }
+    if args.dry_run || !ranks.is_root() {
         return Ok((PathBuf::new(), trainer, data));
     }
     let folder = resolve::run_folder(args.out.as_deref(), &name)?;
@@ -91,8 +98,11 @@ fn begin(args: &TrainArgs, device: &Device) -> Result<(PathBuf, Trainer, Dataset
     output::write(&folder.join("config.toml"), text.as_bytes())?;
     let weights = weights::count(&trainer.averaged());
     line(format!(
-        "training {} on {} rows of {} ({weights} weights, D = {}) in {}",
-        name,
+        "training {name}{} on {} rows of {} ({weights} weights, D = {}) in {}",
+        match ranks.size() {
+            1 => String::new(),
+            ranks => format!(" with {ranks} ranks"),
+        },
         data.len(),
         data.shape,
         trainer.record().augmentation(),
@@ -102,7 +112,7 @@ fn begin(args: &TrainArgs, device: &Device) -> Result<(PathBuf, Trainer, Dataset
 }
 
 /// A run that was stopped: its folder, its trainer at the last checkpoint, the data.
-fn resume(args: &TrainArgs, device: &Device) -> Result<(PathBuf, Trainer, Dataset)> {
+fn resume(args: &TrainArgs, device: &Device, ranks: &Ranks) -> Result<(PathBuf, Trainer, Dataset)> {
     let is_run = Path::new(&args.what).is_dir();
     let folder = match (&args.out, is_run) {
         (Some(out), false) => out.clone(),
@@ -133,7 +143,8 @@ fn resume(args: &TrainArgs, device: &Device) -> Result<(PathBuf, Trainer, Datase
             path.display()
         );
     }
-    let mut trainer = Trainer::resume(&checkpoint, &path, data.clone(), held_out, device)?;
+    let trainer = Trainer::resume(&checkpoint, &path, data.clone(), held_out, device)?;
+    let mut trainer = trainer.distributed(Arc::clone(ranks))?;
     trainer.reschedule(&wanted);
     if args.dry_run {
         describe(&trainer, &data)?;
@@ -268,7 +279,7 @@ fn picture(trainer: &Trainer, data: &Dataset, folder: &Path, device: &Device) ->
     Ok(path)
 }
 
-/// Shows progress, and passes Ctrl-C and SIGTERM on.
+/// Shows progress, and passes Ctrl-C, SIGTERM and SIGUSR1 on.
 struct Watcher {
     bar: ProgressBar,
     stop: Arc<AtomicBool>,
@@ -280,20 +291,31 @@ struct Watcher {
 }
 
 impl Watcher {
-    fn new(first: u64, steps: u64) -> Result<Self> {
-        let style = ProgressStyle::with_template("{wide_bar} {pos}/{len}  {msg}  {eta} left")?;
-        let bar = ProgressBar::new(steps).with_style(style).with_position(first);
+    /// Of several ranks none ends by itself: what starts them ends all.
+    fn new(first: u64, steps: u64, many: bool) -> Result<Self> {
+        let bar = output::bar(steps, "{wide_bar} {pos}/{len}  {msg}  {eta} left")?.with_position(first);
         bar.reset_eta();
         let (stop, over) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let (asked, done) = (Arc::clone(&stop), Arc::clone(&over));
         ctrlc::set_handler(move || {
-            if asked.swap(true, Ordering::SeqCst) || done.load(Ordering::SeqCst) {
+            let again = asked.swap(true, Ordering::SeqCst);
+            if many {
+                if !again && !output::is_silent() {
+                    eprintln!("\nsaving after this step");
+                }
+                return;
+            }
+            if again || done.load(Ordering::SeqCst) {
                 // Asked twice, or nothing to save: now.
                 std::process::exit(130);
             }
             eprintln!("\nsaving after this step; once more to stop at once");
         })
         .context("signals cannot be handled")?;
+        // What schedulers send ahead of a limit, and what mpirun passes on at once.
+        #[cfg(unix)]
+        signal_hook::flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&stop))
+            .context("signals cannot be handled")?;
         Ok(Self { bar, stop, over, loss: f64::NAN, printed: Instant::now() })
     }
 

@@ -19,7 +19,10 @@ use burn::backend::{
 };
 
 use super::{KernelGradients, KernelOps, Weights};
-use crate::{attention::Heads, conv2d::Convolution, dropout::Dropped, group_norm::Normalisation, resample::Resampling};
+use crate::{
+    announce::announce, attention::Heads, conv2d::Convolution, dropout::Dropped, group_norm::Normalisation,
+    resample::Resampling,
+};
 
 /// What the gradients of a convolution are computed from.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +54,9 @@ fn conv2d_backward<B: KernelGradients>(
     }
     let weights = if for_weight.is_some() { Weights::Learn } else { Weights::Stay };
     if let Some(id) = for_weight {
-        grads.register::<B>(id, B::fused_conv2d_weight(x, grad.clone(), [kernel_h, kernel_w], how.stride));
+        let gradient = B::fused_conv2d_weight(x, grad.clone(), [kernel_h, kernel_w], how.stride);
+        announce::<B>(id, &gradient);
+        grads.register::<B>(id, gradient);
     }
     if let Some(id) = for_x {
         grads.register::<B>(id, B::fused_conv2d_input(grad.clone(), weight, [height, width], how.stride, weights));

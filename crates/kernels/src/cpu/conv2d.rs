@@ -283,7 +283,7 @@ fn forward_by_patches(arch: Arch, geometry: Geometry, x: &[f32], weight: &[f32],
     geometry.check(x, y, epilogue);
     let (block, patch, outputs) = (geometry.block(), geometry.patch(), geometry.outputs);
     let image = geometry.out()[0] * geometry.out()[1];
-    let weight = Matrix::new(weight, patch, outputs);
+    let columns = Matrix::new(weight, patch, outputs);
     y.par_chunks_mut(block * outputs).enumerate().for_each(|(index, y)| {
         let (first, count) = (index * block, y.len() / outputs);
         for (at, row) in y.chunks_exact_mut(outputs).enumerate() {
@@ -293,7 +293,12 @@ fn forward_by_patches(arch: Arch, geometry: Geometry, x: &[f32], weight: &[f32],
             }
         }
         with_patches(geometry, x, first, count, |patches| {
-            multiply_add(Matrix::new(patches, count, patch), weight, y);
+            if outputs == 1 {
+                // Products with one column sum the last rows in another order, and an image would depend on its place in the batch.
+                elementwise::dot_rows(arch, patches, weight, y);
+            } else {
+                multiply_add(Matrix::new(patches, count, patch), columns, y);
+            }
         });
         epilogue.finish(arch, first, outputs, y);
     });

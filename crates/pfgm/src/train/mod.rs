@@ -4,6 +4,7 @@ pub mod checkpoint;
 mod log;
 mod memory;
 mod optimizer;
+mod ranks;
 mod trainer;
 mod training_set;
 

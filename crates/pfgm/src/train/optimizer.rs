@@ -44,6 +44,21 @@ impl FlatGradients {
         Self(self.0 + other.0)
     }
 
+    /// Gradients that lie one after another.
+    pub(super) fn from_flat(flat: Tensor<1>) -> Self {
+        Self(flat)
+    }
+
+    /// How many values there are.
+    pub(super) fn len(&self) -> usize {
+        self.0.dims()[0]
+    }
+
+    /// `count` of the values.
+    pub(super) fn narrow(&self, start: usize, count: usize) -> Tensor<1> {
+        self.0.clone().narrow(0, start, count)
+    }
+
     /// The Euclidean norm of all gradients together.
     pub fn norm(&self) -> f64 {
         pfgm_kernels::adam::norm(&self.0)

@@ -1,14 +1,21 @@
 //! The loop.
 
 use std::{
+    cell::RefCell,
     collections::HashSet,
+    hash::Hash,
     io,
+    ops::Range,
     path::{Path, PathBuf},
+    rc::Rc,
+    sync::{Arc, mpsc},
+    thread,
     time::Instant,
 };
 
 use burn::tensor::{Device, Tensor, TensorData};
 use pfgm_data::{Dataset, flip_horizontally};
+use pfgm_kernels::announce;
 use rand::RngExt;
 use rayon::prelude::*;
 
@@ -16,6 +23,7 @@ use super::{
     checkpoint::{self, Checkpoint, CheckpointError, Group},
     log::{Log, LogLine},
     optimizer::{FlatGradients, Optimizer, learning_rate},
+    ranks::{Common, Outbox, add_values, fingerprint, gradients_of},
     training_set::{TrainingSet, epoch_row},
 };
 use crate::{
@@ -24,6 +32,7 @@ use crate::{
     model::{ModelError, Record},
     network::{Dropout, Network, NetworkInput},
     objective::{Charges, Targets},
+    parallel::{Communicator, Solo},
     precondition::{Factors, column, one_hot},
     random::{Purpose, Stream, stream},
     weights::{self, Weight},
@@ -79,7 +88,26 @@ pub enum TrainError {
         /// Its loss.
         loss: f64,
     },
+    /// The ranks of a training do not do the same.
+    #[error("rank {rank} has {what} than rank 0; start every rank with the same program, arguments, data and run")]
+    Apart {
+        /// The first that differs from rank 0.
+        rank: usize,
+        /// In what.
+        what: &'static str,
+    },
+    /// There is nothing to do for some ranks.
+    #[error("train.batch = {batch} for {ranks} ranks: start at most as many ranks, or raise train.batch")]
+    Ranks {
+        /// Items of a batch.
+        batch: usize,
+        /// Ranks.
+        ranks: usize,
+    },
 }
+
+/// Rows that two data sets are told apart by.
+const FINGERPRINT_ROWS: usize = 64;
 
 /// A training in progress.
 pub struct Trainer {
@@ -91,11 +119,21 @@ pub struct Trainer {
     step: u64,
     device: Device,
     /// The order of the epoch that the last batch came from.
-    order: (u64, Vec<usize>),
+    order: Order,
+    ranks: Arc<dyn Communicator>,
+    /// The next batch, where it was drawn while gradients were summed.
+    next: Option<Batch>,
 }
 
-/// A batch in memory.
+/// An epoch and its permutation of the rows.
+type Order = (u64, Vec<usize>);
+
+/// What a rank computes of a batch.
 struct Batch {
+    /// The step that it is for.
+    step: u64,
+    /// Which items of the whole batch they are.
+    items: Range<usize>,
     targets: Targets,
     labels: Vec<Option<u32>>,
     /// Empty where images are not deformed.
@@ -116,7 +154,48 @@ impl Trainer {
         let optimizer = Optimizer::new(&network);
         let data = TrainingSet::new(data, &record);
         let held_out = held_out.map(|rows| TrainingSet::new(rows, &record));
-        Ok(Self { record, data, held_out, network, optimizer, step: 0, device, order: (u64::MAX, Vec::new()) })
+        let order = (u64::MAX, Vec::new());
+        let ranks = Arc::new(Solo);
+        Ok(Self { record, data, held_out, network, optimizer, step: 0, device, order, ranks, next: None })
+    }
+
+    /// The same training on many ranks: each computes its share of every batch, and all take the same steps. Rank 0 writes.
+    ///
+    /// # Errors
+    /// When the ranks do not have the same configuration, data and weights, or are more than a batch has items.
+    pub fn distributed(mut self, ranks: Arc<dyn Communicator>) -> Result<Self, TrainError> {
+        let batch = self.record.config.train.batch;
+        if ranks.size() > batch {
+            return Err(TrainError::Ranks { batch, ranks: ranks.size() });
+        }
+        self.ranks = ranks;
+        self.check_ranks()?;
+        Ok(self)
+    }
+
+    /// Checks that all ranks are in the same state.
+    fn check_ranks(&self) -> Result<(), TrainError> {
+        if self.ranks.size() == 1 {
+            return Ok(());
+        }
+        let record = serde_json::to_string(&self.record).expect("a record is plain data");
+        let configuration = fingerprint(|hasher| record.hash(hasher));
+        // Rows far apart tell data sets apart.
+        let rows: Vec<usize> = (0..FINGERPRINT_ROWS).map(|at| at * self.data.len() / FINGERPRINT_ROWS).collect();
+        let mut values = Vec::new();
+        self.data.read(&rows, &mut values);
+        let data = fingerprint(|hasher| {
+            self.data.len().hash(hasher);
+            add_values(hasher, &values);
+        });
+        let weights = fingerprint(|hasher| {
+            self.step.hash(hasher);
+            weights::collect(&self.network).iter().for_each(|weight| add_values(hasher, &weight.values));
+            for state in self.optimizer.state() {
+                add_values(hasher, &state.to_data().try_to_vec::<f32>().expect("single precision"));
+            }
+        });
+        Common { configuration, data, weights }.check(&*self.ranks)
     }
 
     /// A training that goes on where a checkpoint was written.
@@ -209,7 +288,7 @@ impl Trainer {
     pub fn run(&mut self, run: &Path, observer: &mut dyn Observer) -> Result<(), TrainError> {
         let log_path = run.join("log.jsonl");
         let log_error = |source| TrainError::Log { path: log_path.clone(), source };
-        let mut log = Log::open(&log_path, self.step).map_err(log_error)?;
+        let mut log = self.ranks.is_root().then(|| Log::open(&log_path, self.step)).transpose().map_err(log_error)?;
         let started = Instant::now();
         let (mut since, mut losses, mut rate) = (Instant::now(), Vec::new(), 0.0);
         let mut saved = None;
@@ -239,14 +318,19 @@ impl Trainer {
                     seconds: started.elapsed().as_secs_f64(),
                     held_out_loss: if save { self.held_out_loss() } else { None },
                 };
-                log.add(&line).map_err(log_error)?;
+                if let Some(log) = &mut log {
+                    log.add(&line).map_err(log_error)?;
+                }
                 (since, losses) = (Instant::now(), Vec::new());
             }
             if save {
                 self.save(run)?;
                 saved = Some(self.step);
             }
-            if observer.stop_requested() {
+            // One that is asked to stop stops all, after the same step.
+            let mut stop = [f64::from(u8::from(observer.stop_requested()))];
+            self.ranks.sum(&mut stop);
+            if stop[0] > 0.0 {
                 break;
             }
         }
@@ -257,6 +341,10 @@ impl Trainer {
     }
 
     fn save(&self, run: &Path) -> Result<(), TrainError> {
+        self.check_ranks()?;
+        if !self.ranks.is_root() {
+            return Ok(());
+        }
         let path = checkpoint::path_of(run, self.step);
         self.checkpoint().write(&path)?;
         checkpoint::prune(run, self.record.config.train.keep);
@@ -269,22 +357,19 @@ impl Trainer {
     /// When the loss diverges.
     pub fn take_step(&mut self) -> Result<(f64, f64), TrainError> {
         let train = self.record.config.train.clone();
-        let batch = self.draw_batch();
-        let part = train.batch.div_ceil(train.accumulate);
-        let (mut loss, mut gradients) = (0.0, None);
-        for first in (0..train.batch).step_by(part) {
-            let items = first..(first + part).min(train.batch);
-            let masks = Dropout::new(train.seed, self.step, items.start, items.len());
-            let part_loss = self.loss(&batch, items, Some(masks)).div_scalar(train.batch as f64);
-            let mut graph = part_loss.backward();
-            loss += f64::from(part_loss.into_scalar::<f32>());
-            let part_gradients = FlatGradients::take(&self.network, &mut graph);
-            gradients = Some(match gradients {
-                Some(gradients) => part_gradients.plus(gradients),
-                None => part_gradients,
-            });
-        }
-        let gradients = gradients.expect("a batch has at least one part");
+        let mut order = std::mem::take(&mut self.order);
+        let batch = match self.next.take() {
+            Some(batch) if batch.step == self.step => batch,
+            _ => self.draw_batch(self.step, &mut order),
+        };
+        let (loss, gradients) = if self.ranks.size() == 1 {
+            self.gradients(&batch, None)
+        } else {
+            let (loss, gradients, next) = self.summed_gradients(&batch, &mut order);
+            self.next = Some(next);
+            (loss, gradients)
+        };
+        self.order = order;
         let norm = gradients.norm();
         self.step += 1;
         if !loss.is_finite() || !norm.is_finite() {
@@ -294,15 +379,65 @@ impl Trainer {
         Ok((loss, norm))
     }
 
-    /// The batch of the next step: a function of the seed and the step alone.
-    fn draw_batch(&mut self) -> Batch {
+    /// The loss of a batch's items, and its gradients; what the outbox can send early, it sends.
+    fn gradients(&self, batch: &Batch, outbox: Option<&Rc<RefCell<Outbox>>>) -> (f64, FlatGradients) {
         let train = &self.record.config.train;
-        let first = self.step * train.batch as u64;
-        let rows: Vec<usize> = (first..first + train.batch as u64)
-            .map(|at| epoch_row(&mut self.order, train.seed, self.data.len(), at))
-            .collect();
+        let part = train.batch.div_ceil(train.accumulate);
+        let (mut loss, mut gradients) = (0.0, None);
+        let count = batch.items.len();
+        for first in (0..count).step_by(part) {
+            let items = first..(first + part).min(count);
+            let masks = Dropout::new(train.seed, batch.step, batch.items.start + items.start, items.len());
+            let part_loss = self.loss(batch, items, Some(masks)).div_scalar(train.batch as f64);
+            let mut graph = match outbox.filter(|_| first + part >= count) {
+                Some(outbox) => {
+                    outbox.borrow_mut().expect_last_part(gradients.as_ref());
+                    let outbox = Rc::clone(outbox);
+                    let hear = move |node, gradient| outbox.borrow_mut().hear(node, gradient);
+                    announce::listen(hear, || part_loss.backward())
+                }
+                None => part_loss.backward(),
+            };
+            loss += f64::from(part_loss.into_scalar::<f32>());
+            let part_gradients = FlatGradients::take(&self.network, &mut graph);
+            gradients = Some(match gradients {
+                Some(gradients) => part_gradients.plus(gradients),
+                None => part_gradients,
+            });
+        }
+        (loss, gradients.expect("a batch has at least one part"))
+    }
+
+    /// The loss and the gradients of all ranks together, and the next batch, which is drawn while gradients are on their way.
+    fn summed_gradients(&self, batch: &Batch, order: &mut Order) -> (f64, FlatGradients, Batch) {
+        let (sender, buckets) = mpsc::channel();
+        let (sums, (mut loss, places, next)) = thread::scope(|scope| {
+            let work = scope.spawn(move || {
+                let outbox = Outbox::new(&self.network, sender);
+                let (loss, gradients) = self.gradients(batch, Some(&outbox));
+                let places = outbox.borrow_mut().finish(&gradients);
+                drop(outbox);
+                ([loss], places, self.draw_batch(batch.step + 1, order))
+            });
+            let sums = self.ranks.sum_as_they_come(&buckets);
+            (sums, work.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        });
+        self.ranks.sum(&mut loss);
+        (loss[0], gradients_of(sums, &places, &self.device.clone().inner()), next)
+    }
+
+    /// This rank's part of a step's batch: a function of the seed and the step alone.
+    fn draw_batch(&self, step: u64, order: &mut Order) -> Batch {
+        let train = &self.record.config.train;
+        let items = self.ranks.share(train.batch);
+        // A field is made of the whole batch, whoever computes which of its items.
+        let drawn = if self.record.config.objective.field_batch().is_some() { 0..train.batch } else { items.clone() };
+        let own = items.start - drawn.start..items.end - drawn.start;
+        let first = step * train.batch as u64;
+        let rows: Vec<usize> =
+            drawn.clone().map(|item| epoch_row(order, train.seed, self.data.len(), first + item as u64)).collect();
         let mut streams: Vec<Stream> =
-            (0..train.batch).map(|item| stream(train.seed, Purpose::Perturbation, self.step, item as u64)).collect();
+            drawn.map(|item| stream(train.seed, Purpose::Perturbation, step, item as u64)).collect();
         let mut field = Vec::new();
         self.data.read(&rows, &mut field);
         let mut labels: Vec<Option<u32>> = rows.iter().map(|&row| self.data.label(row)).collect();
@@ -316,16 +451,17 @@ impl Trainer {
                 labels[item] = None;
             }
         }
+        let (labels, streams) = (labels[own.clone()].to_vec(), &mut streams[own.clone()]);
         let (shape, probability) = (self.record.data.shape, train.augment);
         let deformations: Vec<Deformation> = match probability > 0.0 {
             true => streams.iter_mut().map(|rng| Deformation::draw(shape, probability, rng)).collect(),
             false => Vec::new(),
         };
-        let mut batch = field.clone();
+        let mut batch = field[own.start * dim..own.end * dim].to_vec();
         let deformed = batch.par_chunks_exact_mut(dim).zip(&deformations);
         deformed.for_each(|(row, deformation)| row.copy_from_slice(&deformation.apply(shape, row)));
         if let Some(count) = self.record.config.objective.field_batch() {
-            field_labels.extend(self.add_other_charges(self.step, &rows, count, &mut field));
+            field_labels.extend(self.add_other_charges(step, &rows, count, &mut field));
         }
         let charges = Charges {
             shape,
@@ -335,8 +471,8 @@ impl Trainer {
             field_labels: &field_labels,
             deformations: &deformations,
         };
-        let targets = self.record.config.objective.draw(self.record.noise(), charges, &mut streams);
-        Batch { targets, labels, deformations }
+        let targets = self.record.config.objective.draw(self.record.noise(), charges, streams);
+        Batch { step, items, targets, labels, deformations }
     }
 
     /// Reads the rows that fill a field batch of `count` up beside the loss batch, mirrored as often as that one is; returns
@@ -365,7 +501,7 @@ impl Trainer {
         rows.into_iter().map(|row| self.data.label(row))
     }
 
-    /// The summed loss of some items of a batch, with the network as it is.
+    /// The summed loss of some of a batch's items, with the network as it is.
     fn loss(&self, batch: &Batch, items: std::ops::Range<usize>, masks: Option<Dropout>) -> Tensor<1> {
         let targets = batch.targets.slice(items.clone());
         let deformations = batch.deformations.get(items.clone()).unwrap_or_default();
@@ -410,10 +546,11 @@ impl Trainer {
         let (network, device) = (self.averaged(), self.device.clone().inner());
         let objective = &self.record.config.objective;
         let rows: Vec<usize> = (0..data.len()).collect();
+        let (rank, ranks) = (self.ranks.rank(), self.ranks.size());
         // Steps of training end long before this one.
         let step = u64::MAX;
-        let mut total = 0.0;
-        for part in rows.chunks(self.record.config.train.batch) {
+        let mut total = [0.0];
+        for part in rows.chunks(self.record.config.train.batch).skip(rank).step_by(ranks) {
             let mut batch = Vec::new();
             data.read(part, &mut batch);
             let mut field = batch.clone();
@@ -436,9 +573,10 @@ impl Trainer {
             };
             let targets = objective.draw(self.record.noise(), charges, &mut streams);
             let loss = self.loss_at(&network, &targets, (&labels, &[]), None, &device);
-            total += f64::from(loss.into_scalar::<f32>());
+            total[0] += f64::from(loss.into_scalar::<f32>());
         }
-        Some(total / data.len() as f64)
+        self.ranks.sum(&mut total);
+        Some(total[0] / data.len() as f64)
     }
 }
 

@@ -5,6 +5,7 @@ use std::{fs, path::Path};
 use anyhow::{Context, Result};
 use pfgm::{
     evaluate::{Reference, Scaling, evaluate},
+    parallel::Solo,
     weights,
 };
 use pfgm_data::Shape;
@@ -92,9 +93,10 @@ impl<'a> Work<'a> {
             guidance: run.guidance,
             batch: file.batch,
             kept: most.min(file.samples),
+            ranks: &Solo,
         };
         let scaling = Scaling::against(data.range, &plan.scaling);
-        let drawn = measure::draw(model, &drawing, (&plan.features, &scaling), progress)?;
+        let drawn = measure::draw(model, &drawing, (&plan.features, &scaling), progress)?.context("what was drawn")?;
         let tell = |what, done, all| progress.tell(what, done, all);
         let report = evaluate(&drawn.features, plan.features.classes(), &self.reference, file.seed, &tell)?;
         let across = if (2..=16).contains(&data.classes.len()) { data.classes.len() } else { 10 };

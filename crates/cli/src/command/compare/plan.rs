@@ -14,6 +14,7 @@ use pfgm::{
     evaluate::{Reference, Scaling},
     features::Features,
     model::Record,
+    parallel::Solo,
     solver::{Corrector, Method, SolverConfig},
 };
 use pfgm_data::{Dataset, Shape};
@@ -159,7 +160,8 @@ impl Plan {
         match &self.source {
             Source::Rows(dataset) => {
                 let most = self.file.reference_rows.unwrap_or(usize::MAX);
-                measure::reference(&self.features, dataset, &self.scaling, (most, self.file.seed), progress)
+                measure::reference(&self.features, dataset, &self.scaling, (most, self.file.seed), &Solo, progress)?
+                    .context("the reference")
             }
             Source::Statistics(path) => {
                 let dim = self.features.dim(self.runs[0].record.data.shape)?;

@@ -1,0 +1,74 @@
+//! The processes that a command works with: this one, or all that MPI started.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use pfgm::parallel::{Communicator, Solo};
+
+/// All processes of a command, as this one sees them.
+pub type Ranks = Arc<dyn Communicator>;
+
+/// Joins the processes that MPI started, where the command line says so.
+pub fn join(distributed: bool) -> Result<Ranks> {
+    if distributed { start() } else { Ok(Arc::new(Solo)) }
+}
+
+#[cfg(not(feature = "mpi"))]
+fn start() -> Result<Ranks> {
+    anyhow::bail!("--distributed: this program was built without MPI; build with `--features mpi`")
+}
+
+#[cfg(feature = "mpi")]
+fn start() -> Result<Ranks> {
+    let ranks = pfgm_mpi::Mpi::start().map_err(|_| anyhow::anyhow!("--distributed: MPI was started before"))?;
+    let ranks: Ranks = Arc::new(ranks);
+    if ranks.rank() > 0 {
+        crate::output::be_silent();
+    }
+    // The others would wait forever for one that has panicked. MPI ends with the last owner, which the hook must not be.
+    let (report, all) = (std::panic::take_hook(), Arc::downgrade(&ranks));
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        if let Some(all) = all.upgrade() {
+            all.abort(101);
+        }
+    }));
+    Ok(ranks)
+}
+
+/// Says what went wrong, and ends this process and all others of the command.
+pub fn fail(ranks: &dyn Communicator, problem: &str, code: u8) -> ! {
+    if ranks.size() == 1 {
+        eprintln!("error: {problem}");
+    } else {
+        if !ranks.is_root() {
+            // What all find out, rank 0 says for all of them.
+            std::thread::sleep(std::time::Duration::from_millis(500));
+        }
+        eprintln!("error: rank {}: {problem}", ranks.rank());
+    }
+    ranks.abort(code)
+}
+
+/// How many threads a rank computes with: those of the processors that it may run on, divided by the ranks of its host that may run on
+/// the same. `None` leaves one process all of them.
+pub fn threads(ranks: &dyn Communicator) -> Option<usize> {
+    if ranks.size() == 1 {
+        return None;
+    }
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+    let status = read("/proc/self/status");
+    let allowed = status.lines().find(|line| line.starts_with("Cpus_allowed:")).unwrap_or_default();
+    let place = format!("{} {allowed}", read("/proc/sys/kernel/hostname").trim());
+    let places = pfgm::parallel::exchange(ranks, place.clone().into_bytes());
+    let sharing = places.iter().filter(|other| other.as_slice() == place.as_bytes()).count();
+    Some((processors / sharing).max(1))
+}
+
+/// The device that this rank computes on: of several on a host each takes its own, unless the name says which.
+pub fn device(name: &str, ranks: &dyn Communicator) -> String {
+    // Schedulers give a job some of a host's devices, or each rank one: those count from 0 for it.
+    let visible = std::env::var("CUDA_VISIBLE_DEVICES").ok().map(|list| list.split(',').count());
+    pfgm::device::of_rank(name, ranks.on_host(), visible.filter(|_| name == "cuda"))
+}

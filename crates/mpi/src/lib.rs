@@ -1,0 +1,143 @@
+//! The processes that `mpirun` or `srun` started, as a [`pfgm::parallel::Communicator`].
+//!
+//! Everything is behind the feature `mpi`; without it the crate is empty, and needs no MPI to build.
+#![cfg(feature = "mpi")]
+
+mod pending;
+
+use std::{
+    sync::mpsc::{Receiver, RecvTimeoutError},
+    thread,
+    time::Duration,
+};
+
+use mpi::{
+    Threading,
+    collective::SystemOperation,
+    environment::Universe,
+    topology::SimpleCommunicator,
+    traits::{Communicator as _, CommunicatorCollectives as _, Destination as _, Root as _, Source as _},
+};
+use pending::Pending;
+use pfgm::parallel::Communicator;
+
+/// Bytes of one message at the most: MPI counts in 32 bits.
+const PIECE: usize = 1 << 30;
+/// How long a rank that has something else to do waits before it looks after the buckets that are on their way.
+const GLANCE: Duration = Duration::from_micros(100);
+
+/// The ranks of one job. MPI ends with it, once every rank has come so far.
+pub struct Mpi {
+    rank: usize,
+    size: usize,
+    on_host: (usize, usize),
+    _universe: Universe,
+}
+
+/// Why there are no ranks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AlreadyStarted;
+
+impl Mpi {
+    /// Joins the job that this process was started in; alone, it is a job of one.
+    ///
+    /// # Errors
+    /// When MPI was started before: a process has one job.
+    pub fn start() -> Result<Self, AlreadyStarted> {
+        let (universe, _) = mpi::initialize_with_threading(Threading::Serialized).ok_or(AlreadyStarted)?;
+        let world = universe.world();
+        let host = world.split_shared(world.rank());
+        Ok(Self {
+            rank: world.rank() as usize,
+            size: world.size() as usize,
+            on_host: (host.rank() as usize, host.size() as usize),
+            _universe: universe,
+        })
+    }
+}
+
+/// All ranks. Made anew at every call: it is a constant of MPI's, and its type may not go to other threads.
+fn world() -> SimpleCommunicator {
+    SimpleCommunicator::world()
+}
+
+impl Communicator for Mpi {
+    fn rank(&self) -> usize {
+        self.rank
+    }
+
+    fn size(&self) -> usize {
+        self.size
+    }
+
+    fn on_host(&self) -> (usize, usize) {
+        self.on_host
+    }
+
+    fn sum_as_they_come(&self, buckets: &Receiver<Vec<f32>>) -> Vec<Vec<f32>> {
+        let mut sums: Vec<Pending> = Vec::new();
+        let mut all_are_here = false;
+        // Most MPIs move data only while they are called, and wait by asking without a pause; this rank's only processor may have
+        // the next bucket, or the next batch, to make meanwhile.
+        loop {
+            let on_their_way = sums.iter_mut().fold(false, |any, sum| !sum.is_done() | any);
+            let next = match (all_are_here, on_their_way) {
+                (true, false) => break,
+                (true, true) => {
+                    thread::sleep(GLANCE);
+                    continue;
+                }
+                (false, true) => buckets.recv_timeout(GLANCE),
+                (false, false) => buckets.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match next {
+                Ok(bucket) => sums.push(Pending::start(bucket)),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => all_are_here = true,
+            }
+        }
+        sums.into_iter().map(Pending::wait).collect()
+    }
+
+    fn sum(&self, values: &mut [f64]) {
+        let own = values.to_vec();
+        world().all_reduce_into(&own[..], values, SystemOperation::sum());
+    }
+
+    fn broadcast(&self, mut bytes: Vec<u8>) -> Vec<u8> {
+        let (world, mut length) = (world(), bytes.len() as u64);
+        let root = world.process_at_rank(0);
+        root.broadcast_into(&mut length);
+        bytes.resize(length as usize, 0);
+        bytes.chunks_mut(PIECE).for_each(|piece| root.broadcast_into(piece));
+        bytes
+    }
+
+    fn gather(&self, bytes: Vec<u8>) -> Option<Vec<Vec<u8>>> {
+        let world = world();
+        let root = world.process_at_rank(0);
+        if self.rank > 0 {
+            root.send(&(bytes.len() as u64));
+            bytes.chunks(PIECE).for_each(|piece| root.send(piece));
+            return None;
+        }
+        let others = (1..self.size).map(|rank| {
+            let process = world.process_at_rank(rank as i32);
+            let (length, _) = process.receive::<u64>();
+            let mut bytes = vec![0; length as usize];
+            bytes.chunks_mut(PIECE).for_each(|piece| {
+                process.receive_into(piece);
+            });
+            bytes
+        });
+        Some(std::iter::once(bytes).chain(others.collect::<Vec<_>>()).collect())
+    }
+
+    fn barrier(&self) {
+        world().barrier();
+    }
+
+    fn abort(&self, code: u8) -> ! {
+        world().abort(code.into())
+    }
+}

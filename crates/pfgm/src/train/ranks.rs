@@ -1,0 +1,162 @@
+//! One training on many ranks: what they must have in common, and the sum of their gradients.
+
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+    ops::Range,
+    rc::Rc,
+    sync::mpsc::Sender,
+};
+
+use burn::{
+    module::{Module, ModuleVisitor, Param},
+    tensor::{Device, Tensor, TensorData},
+};
+use pfgm_kernels::announce;
+
+use super::{optimizer::FlatGradients, trainer::TrainError};
+use crate::parallel::{Communicator, exchange};
+
+/// Values of a bucket, or a little more: 1 MB, long enough that a message's latency is nothing, short enough that the first is on its
+/// way long before the last is made.
+const BUCKET: usize = 1 << 18;
+
+/// What has to be the same on every rank, each as a number that tells differences.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Common {
+    /// Of the record.
+    pub(super) configuration: u64,
+    /// Of some of the rows.
+    pub(super) data: u64,
+    /// Of weights, average and moments, and the step.
+    pub(super) weights: u64,
+}
+
+impl Common {
+    /// Checks that all ranks have the same.
+    ///
+    /// # Errors
+    /// The same on every rank: the first that differs from rank 0, and in what.
+    pub(super) fn check(self, ranks: &dyn Communicator) -> Result<(), TrainError> {
+        let parts = [self.configuration, self.data, self.weights];
+        let all = exchange(ranks, parts.into_iter().flat_map(u64::to_le_bytes).collect());
+        let differing = |part: usize| {
+            let bytes = |rank: &Vec<u8>| rank[8 * part..8 * part + 8].to_vec();
+            all.iter().position(|rank| bytes(rank) != bytes(&all[0]))
+        };
+        // Another configuration has other weights and other data, too.
+        for (part, what) in ["another configuration", "other data", "other weights"].into_iter().enumerate() {
+            if let Some(rank) = differing(part) {
+                return Err(TrainError::Apart { rank, what });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A number that tells differences.
+pub(super) fn fingerprint(write: impl FnOnce(&mut DefaultHasher)) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    write(&mut hasher);
+    hasher.finish()
+}
+
+/// Adds values to a fingerprint, to the bit.
+pub(super) fn add_values(hasher: &mut DefaultHasher, values: &[f32]) {
+    bytemuck::cast_slice::<f32, u8>(values).hash(hasher);
+}
+
+/// The gradients of a backward pass on their way to the other ranks, those of convolutions from when they are made.
+pub(super) struct Outbox {
+    buckets: Sender<Vec<f32>>,
+    /// Where the weights of each convolution lie among all.
+    places: HashMap<u64, Range<usize>>,
+    /// The gradients of the parts of the batch that came before; empty if there were none.
+    earlier: Vec<f32>,
+    /// What the next bucket holds so far.
+    bucket: Vec<f32>,
+    /// Where everything that was sent belongs, in the order in which it was.
+    sent: Vec<Range<usize>>,
+}
+
+impl Outbox {
+    /// An outbox for the gradients of a network.
+    pub(super) fn new(network: &impl Module, buckets: Sender<Vec<f32>>) -> Rc<RefCell<Self>> {
+        struct Reader(usize, HashMap<u64, Range<usize>>);
+        impl ModuleVisitor for Reader {
+            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+                let weight = param.val();
+                let place = self.0..self.0 + weight.shape().num_elements();
+                self.0 = place.end;
+                self.1.extend(announce::node(&weight).map(|node| (node, place)));
+            }
+        }
+        let mut reader = Reader(0, HashMap::new());
+        network.visit(&mut reader);
+        let (earlier, bucket, sent) = (Vec::new(), Vec::new(), Vec::new());
+        Rc::new(RefCell::new(Self { buckets, places: reader.1, earlier, bucket, sent }))
+    }
+
+    /// Takes the gradients of the parts of a batch before the last, whose backward pass is about to begin.
+    pub(super) fn expect_last_part(&mut self, earlier: Option<&FlatGradients>) {
+        self.earlier = earlier.map_or_else(Vec::new, |earlier| values(earlier.narrow(0, earlier.len())));
+    }
+
+    /// A convolution's gradient.
+    pub(super) fn hear(&mut self, node: u64, mut gradient: Vec<f32>) {
+        let place = self.places.remove(&node).expect("every convolution has weights of its own");
+        if let Some(earlier) = self.earlier.get(place.clone()) {
+            gradient.iter_mut().zip(earlier).for_each(|(value, earlier)| *value += earlier);
+        }
+        self.bucket.extend(gradient);
+        self.sent.push(place);
+        if self.bucket.len() >= BUCKET {
+            self.send();
+        }
+    }
+
+    fn send(&mut self) {
+        // Whoever sums the buckets is there until the last has come.
+        let _ = self.buckets.send(std::mem::take(&mut self.bucket));
+    }
+
+    /// Sends what was not heard of, each bucket as soon as it has left the device. Returns where the sums belong.
+    pub(super) fn finish(&mut self, gradients: &FlatGradients) -> Vec<Range<usize>> {
+        if !self.bucket.is_empty() {
+            self.send();
+        }
+        let mut heard = self.sent.clone();
+        heard.sort_unstable_by_key(|place| place.start);
+        heard.push(gradients.len()..gradients.len());
+        let mut end = 0;
+        for place in heard {
+            for start in (end..place.start).step_by(BUCKET) {
+                let rest = start..(start + BUCKET).min(place.start);
+                self.bucket = values(gradients.narrow(rest.start, rest.len()));
+                self.sent.push(rest);
+                self.send();
+            }
+            end = place.end;
+        }
+        std::mem::take(&mut self.sent)
+    }
+}
+
+/// The values of a tensor, on the host.
+fn values(tensor: Tensor<1>) -> Vec<f32> {
+    tensor.into_data().try_into_vec().expect("single precision")
+}
+
+/// The sums of all ranks' buckets as gradients; `places` say where their values belong, one after another.
+pub(super) fn gradients_of(sums: Vec<Vec<f32>>, places: &[Range<usize>], device: &Device) -> FlatGradients {
+    let sums = sums.concat();
+    let (mut flat, mut rest) = (vec![0.0; sums.len()], sums.as_slice());
+    for place in places {
+        let (values, others) = rest.split_at(place.len());
+        flat[place.clone()].copy_from_slice(values);
+        rest = others;
+    }
+    let count = flat.len();
+    FlatGradients::from_flat(Tensor::from_data(TensorData::new(flat, [count]), device))
+}

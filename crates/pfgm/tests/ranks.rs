@@ -1,0 +1,279 @@
+//! One training, one sampling, on several ranks: here threads of one process; crates/cli/tests/mpi.rs does it with MPI.
+#![allow(missing_docs)]
+
+use std::{
+    sync::{Arc, Barrier, Mutex, mpsc::Receiver},
+    thread,
+};
+
+use burn::tensor::Device;
+use pfgm::{
+    augmentation::Augmentation::Finite,
+    config::Config,
+    likelihood::{Prior, Probe},
+    measure::{Measurement, Rows, measure, measure_distributed},
+    model::Record,
+    network::{NetworkConfig, UnetConfig},
+    objective::{FieldObjective, Objective},
+    parallel::Communicator,
+    random::{Purpose, stream},
+    sample::{SampleRequest, sample, sample_distributed},
+    solver::{Method, SolverConfig},
+    train::{TrainError, Trainer},
+    weights::{self, Weight},
+};
+use pfgm_data::{Dataset, OpenOptions};
+use rand::RngExt;
+
+/// A rank that is a thread: everything goes through one table.
+struct Rank {
+    rank: usize,
+    table: Arc<(Barrier, Mutex<Vec<Vec<u8>>>)>,
+    size: usize,
+}
+
+impl Rank {
+    /// What every rank has brought.
+    fn meet(&self, bytes: Vec<u8>) -> Vec<Vec<u8>> {
+        let (barrier, table) = &*self.table;
+        table.lock().unwrap()[self.rank] = bytes;
+        barrier.wait();
+        let all = table.lock().unwrap().clone();
+        barrier.wait();
+        all
+    }
+}
+
+impl Communicator for Rank {
+    fn rank(&self) -> usize {
+        self.rank
+    }
+
+    fn size(&self) -> usize {
+        self.size
+    }
+
+    fn on_host(&self) -> (usize, usize) {
+        (self.rank, self.size)
+    }
+
+    fn sum_as_they_come(&self, buckets: &Receiver<Vec<f32>>) -> Vec<Vec<f32>> {
+        let buckets: Vec<Vec<f32>> = buckets.iter().collect();
+        let lengths: Vec<u8> = buckets.iter().flat_map(|bucket| bucket.len().to_le_bytes()).collect();
+        let all = self.meet(lengths.clone());
+        assert!(all.iter().all(|other| *other == lengths), "all ranks send buckets of the same lengths");
+        let sum = |bucket: Vec<f32>| {
+            let all = self.meet(bytemuck::cast_slice(&bucket).to_vec());
+            let mut sum = vec![0.0; bucket.len()];
+            for other in all {
+                sum.iter_mut().zip(bytemuck::pod_collect_to_vec::<u8, f32>(&other)).for_each(|(sum, x)| *sum += x);
+            }
+            sum
+        };
+        buckets.into_iter().map(sum).collect()
+    }
+
+    fn sum(&self, values: &mut [f64]) {
+        let all = self.meet(bytemuck::cast_slice(values).to_vec());
+        values.fill(0.0);
+        for other in all {
+            values.iter_mut().zip(bytemuck::pod_collect_to_vec::<u8, f64>(&other)).for_each(|(sum, x)| *sum += x);
+        }
+    }
+
+    fn broadcast(&self, bytes: Vec<u8>) -> Vec<u8> {
+        self.meet(bytes).swap_remove(0)
+    }
+
+    fn gather(&self, bytes: Vec<u8>) -> Option<Vec<Vec<u8>>> {
+        let all = self.meet(bytes);
+        (self.rank == 0).then_some(all)
+    }
+
+    fn abort(&self, code: u8) -> ! {
+        panic!("rank {} gives up with {code}", self.rank)
+    }
+}
+
+/// What so many ranks make of the same work, by rank.
+fn with_ranks<T: Send>(size: usize, work: impl Fn(Arc<dyn Communicator>) -> T + Sync) -> Vec<T> {
+    let table = Arc::new((Barrier::new(size), Mutex::new(vec![Vec::new(); size])));
+    thread::scope(|scope| {
+        let start = |rank| {
+            let (table, work) = (Arc::clone(&table), &work);
+            scope.spawn(move || work(Arc::new(Rank { rank, table, size })))
+        };
+        let threads: Vec<_> = (0..size).map(start).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+fn digits() -> Dataset {
+    pfgm_data::open("digits", &OpenOptions::default()).unwrap()
+}
+
+/// Everything that draws: classes and their dropout, mirroring, dropout in the network, deformations.
+fn config() -> Config {
+    let mut config = Config::default();
+    config.data.source = "digits".into();
+    config.data.conditional = true;
+    let unet = UnetConfig { width: 8, multipliers: vec![1, 2], blocks: 1, attention: vec![4], dropout: 0.1 };
+    config.network = NetworkConfig::Unet(unet);
+    config.train.batch = 16;
+    config.train.steps = 20;
+    config.train.warmup = 2;
+    config.train.flip = true;
+    config.train.label_dropout = 0.2;
+    config
+}
+
+fn field_config() -> Config {
+    let mut config = config();
+    config.flow.augmentation = Finite(1.0);
+    config.objective = Objective::Field(FieldObjective { field_batch: 64, ..FieldObjective::default() });
+    config
+}
+
+fn trainer(config: Config) -> Trainer {
+    let data = digits();
+    Trainer::new(Record::resolve(config, &data).unwrap(), data, None, &Device::flex()).unwrap()
+}
+
+/// Losses of twenty steps, and the weights after them.
+type Outcome = (Vec<f64>, Vec<Weight>);
+
+fn train(mut trainer: Trainer) -> Outcome {
+    let losses = (0..20).map(|_| trainer.take_step().unwrap().0).collect();
+    (losses, weights::collect(trainer.network()))
+}
+
+/// The largest difference of weights, relative to how far the largest has moved in these steps.
+fn apart(a: &[Weight], b: &[Weight], fresh: &[Weight]) -> f32 {
+    let most = |a: &[Weight], b: &[Weight]| {
+        let pairs = a.iter().zip(b).flat_map(|(a, b)| a.values.iter().zip(&b.values));
+        pairs.fold(0.0_f32, |most, (a, b)| most.max((a - b).abs()))
+    };
+    most(a, b) / most(a, fresh)
+}
+
+#[test]
+fn many_ranks_train_as_one_process_does() {
+    let mut deformed = config();
+    deformed.train.flip = false;
+    deformed.train.augment = 0.5;
+    deformed.train.accumulate = 2;
+    let mut reference = config();
+    if let Objective::Denoising(objective) = &mut reference.objective {
+        objective.reference = 48;
+    }
+    for config in [config(), field_config(), deformed, reference] {
+        let fresh = weights::collect(trainer(config.clone()).network());
+        let (losses, alone) = train(trainer(config.clone()));
+        for ranks in [2, 3, 4] {
+            let outcomes: Vec<Outcome> =
+                with_ranks(ranks, |rank| train(trainer(config.clone()).distributed(rank).unwrap()));
+            for other in &outcomes[1..] {
+                assert!(*other == outcomes[0], "every rank has the same weights, to the bit");
+            }
+            for (step, (a, b)) in losses.iter().zip(&outcomes[0].0).enumerate() {
+                assert!((a - b).abs() < 2e-5 * a, "step {step} with {ranks} ranks: {b} against {a}");
+            }
+            let apart = apart(&outcomes[0].1, &alone, &fresh);
+            println!("{ranks} ranks: weights {apart:.1e} of their way apart");
+            assert!(apart < 2e-4, "{ranks} ranks: weights are {apart} of their way apart");
+        }
+    }
+}
+
+#[test]
+fn ranks_that_differ_say_in_what() {
+    let differ = |change: fn(&mut Config)| {
+        let outcomes = with_ranks(3, |rank| {
+            let mut config = config();
+            if rank.rank() == 2 {
+                change(&mut config);
+            }
+            trainer(config).distributed(rank).map(|_| ()).map_err(|error| error.to_string())
+        });
+        assert!(outcomes.iter().all(|outcome| *outcome == outcomes[0]), "all say the same: {outcomes:?}");
+        outcomes[0].clone().unwrap_err()
+    };
+    let said = differ(|config| config.train.lr = 0.1);
+    assert!(said.starts_with("rank 2 has another configuration than rank 0"), "{said}");
+    let outcomes = with_ranks(2, |rank| {
+        let mut trainer = trainer(config());
+        // A step that the others have not taken.
+        if rank.rank() == 1 {
+            trainer.take_step().unwrap();
+        }
+        trainer.distributed(rank).map(|_| ()).map_err(|error| error.to_string())
+    });
+    assert!(outcomes[0].as_ref().unwrap_err().starts_with("rank 1 has other weights than rank 0"), "{outcomes:?}");
+    let outcomes = with_ranks(2, |rank| {
+        let rows: Vec<usize> = (rank.rank()..100).collect();
+        let data = digits();
+        let record = Record::resolve(config(), &data).unwrap();
+        let trainer = Trainer::new(record, data.select(&rows), None, &Device::flex()).unwrap();
+        trainer.distributed(rank).map(|_| ()).map_err(|error| error.to_string())
+    });
+    assert!(outcomes[1].as_ref().unwrap_err().starts_with("rank 1 has other data than rank 0"), "{outcomes:?}");
+}
+
+#[test]
+fn more_ranks_than_items_are_refused() {
+    let mut config = config();
+    config.train.batch = 2;
+    let refused = with_ranks(3, |rank| {
+        matches!(trainer(config.clone()).distributed(rank), Err(TrainError::Ranks { batch: 2, ranks: 3 }))
+    });
+    assert_eq!(refused, [true; 3]);
+}
+
+#[test]
+fn many_ranks_sample_and_measure_as_one_process_does() {
+    // A network in which every layer takes part.
+    let record = Record::resolve(config(), &digits()).unwrap();
+    let network = record.network(&Device::flex()).unwrap();
+    let mut rng = stream(9, Purpose::Weights, 1, 0);
+    let named = weights::collect(&network).into_iter().map(|mut weight| {
+        weight.values.iter_mut().for_each(|value| *value += rng.random_range(-0.05..0.05));
+        (weight.name.clone(), weight)
+    });
+    let network = weights::assign(network, &named.collect()).unwrap();
+    let device = Device::flex();
+    for method in [Method::Heun, Method::Rk45] {
+        let request = SampleRequest {
+            seeds: (5..28).collect(),
+            classes: (5..28).map(|seed| (seed % 3 > 0).then_some(seed % 10)).collect(),
+            solver: SolverConfig { method, steps: 4, ..SolverConfig::default() },
+            guidance: 1.0,
+            batch: 8,
+            released: None,
+        };
+        let alone = sample(&record, &network, &request, &device, &mut |_| ()).unwrap();
+        let shared = with_ranks(3, |rank| {
+            sample_distributed(&record, &network.clone(), &request, &device, &*rank, &mut |_| ()).unwrap()
+        });
+        let together = shared[0].as_ref().unwrap();
+        assert!(together.values == alone.values, "{method:?}: the samples differ");
+        assert!((together.nfe - alone.nfe).abs() < 1e-9, "{} against {}", together.nfe, alone.nfe);
+        assert_eq!(shared[1..], [None, None]);
+    }
+    let (mut values, data) = (vec![0.0; 5 * 64], digits());
+    values.chunks_exact_mut(64).enumerate().for_each(|(index, row)| data.read(7 * index, row));
+    let rows = Rows { values: &values, labels: &[Some(1), None, Some(3), Some(9), None], whole: true };
+    let how = Measurement {
+        solver: SolverConfig { method: Method::Rk45, rtol: 1e-2, atol: 1e-2, ..SolverConfig::default() },
+        probe: Some(Probe::Rademacher),
+        probes: 2,
+        draws: 2,
+        prior: Prior::Exact,
+        seed: 4,
+        batch: 6,
+    };
+    let alone = measure(&record, &network, rows, &how, &device, &mut |_| ()).unwrap();
+    let shared =
+        with_ranks(3, |rank| measure_distributed(&record, &network, rows, &how, &device, &*rank, &mut |_| ()).unwrap());
+    assert!(shared[0].as_ref().unwrap().logs == alone.logs, "{:?} against {:?}", shared[0], alone);
+    assert_eq!(shared[1..], [None, None]);
+}
