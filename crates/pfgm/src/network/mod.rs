@@ -1,8 +1,8 @@
 //! Networks: from a scaled point and its noise level to a raw output of the point's shape.
 //!
 //! A network knows nothing of noise levels' meaning, of D, or of objectives: [`precondition`](crate::precondition) turns
-//! it into an estimate of `yhat`. Image networks are channels-last from end to end and made of the operations of
-//! `pfgm-kernels`.
+//! it into an estimate of `yhat`. Image networks are channels-last from end to end; the U-Nets are made of the operations
+//! of `pfgm-kernels`, NCSNv2 of Burn's.
 
 mod embedding;
 mod layers;
@@ -43,8 +43,8 @@ pub enum NetworkConfig {
 /// Why a network does not fit its data.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NetworkError {
-    /// A U-Net was asked to work on vectors.
-    #[error("network.kind = \"unet\" works on images, but the data are {0}; use \"mlp\"")]
+    /// A network for images was asked to work on vectors.
+    #[error("network.kind: this network works on images, but the data are {0}; use \"mlp\"")]
     NotAnImage(Shape),
     /// The network is told nothing but the image.
     #[error("network.kind = \"ncsnv2\" sees nothing but the image: set data.conditional = false and train.augment = 0")]

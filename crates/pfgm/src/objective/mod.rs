@@ -1,7 +1,8 @@
 //! Objectives: from a batch of data to a loss on the estimate of `yhat`.
 //!
-//! An objective says where to look (points and noise levels), what `yhat` is there, and how a wrong estimate is
-//! charged. It only ever sees the estimate, never the network.
+//! An objective says where to look (points and noise levels), what `yhat` is there, and how much a wrong estimate counts. It only ever sees the
+//! estimate, never the network. Outputs with a target of their own (PFGM's field, scores) are compared with that target instead
+//! (`precondition`).
 
 mod pfgm;
 mod pfgmpp;

@@ -3,7 +3,7 @@
 use std::f64::consts::PI;
 
 use anyhow::Result;
-use pfgm::{augmentation::Augmentation, field::ExactField};
+use pfgm::{augmentation::Augmentation, field::ExactField, latent::norm};
 use pfgm_plot::{
     Area, Axis, Canvas, Mark, Panel,
     colour::{BLUE, INK, RED},
@@ -145,8 +145,4 @@ fn superposition(scene: &Scene, charges: &[f64], height: f64) -> f64 {
             norm(&missed) / norm(&sum)
         })
         .fold(0.0, f64::max)
-}
-
-fn norm(vector: &[f64]) -> f64 {
-    vector.iter().map(|value| value * value).sum::<f64>().sqrt()
 }

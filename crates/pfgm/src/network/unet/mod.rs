@@ -1,4 +1,5 @@
-//! U-Nets for images of any size that their strides divide.
+//! U-Nets for images of any size: zeros beside an image bring it to one that can be halved often enough. The heights at which a network attends
+//! are those of the image with its zeros.
 
 mod adm;
 mod blocks;
@@ -77,6 +78,8 @@ fn activations(shape: Shape, width: usize, multipliers: &[usize], blocks: usize)
     let Shape::Image { height, width: columns, .. } = shape else { return 0 };
     // A block keeps about 7 images of its channels, measured on the digits preset: the inputs of two norms and two
     // convolutions, dropout, the sum; blocks on the way up have twice the inputs.
+    let stride = 1 << multipliers.len().saturating_sub(1);
+    let [height, columns] = [height, columns].map(|side| side.next_multiple_of(stride));
     let level = |(level, multiplier): (usize, &usize)| {
         let pixels = (height >> level) * (columns >> level);
         7 * pixels * multiplier * width * (2 * blocks + 3)
