@@ -6,10 +6,12 @@ use anyhow::{Context, Result, bail};
 
 /// The modules of `crates/pfgm` from the ground up. A module may use those of lower floors, and no other.
 const FLOORS: &[&[&str]] = &[
-    &["augmentation", "device", "features", "latent", "parallel", "presets", "process", "random"],
-    &["deformation", "hemisphere", "kernel", "network"],
-    &["flow", "weights"],
-    &["field", "precondition"],
+    // Given on from crates/field.
+    &["augmentation", "field", "flow", "hemisphere", "kernel", "random"],
+    &["device", "features", "latent", "parallel", "presets", "process"],
+    &["deformation", "network"],
+    &["weights"],
+    &["precondition"],
     &["reverse_sde"],
     &["objective", "solver"],
     &["config", "likelihood", "lines", "restore"],

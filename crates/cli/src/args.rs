@@ -4,6 +4,7 @@ pub mod compare;
 pub mod evaluate;
 mod field;
 pub mod latents;
+pub mod studio;
 
 use std::path::PathBuf;
 
@@ -74,6 +75,8 @@ pub enum Command {
     Inpaint(latents::InpaintArgs),
     /// Score rows by how unusual they are to a run
     Anomaly(latents::AnomalyArgs),
+    /// Open the studio: fields, samples and trainings in the browser, and an HTTP API
+    Studio(studio::StudioArgs),
     /// Time inference and a training step, as JSON
     Bench(BenchArgs),
     /// List the presets, or print one as a configuration file to start from
@@ -131,6 +134,10 @@ pub struct TrainArgs {
     /// Go on with a run that was stopped
     #[arg(long)]
     pub resume: bool,
+
+    /// Also write the log as TensorBoard reads it, to the run's folder
+    #[arg(long)]
+    pub tensorboard: bool,
 
     /// Print the resolved configuration, the number of weights and an estimate of memory, and stop
     #[arg(long)]

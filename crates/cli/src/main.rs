@@ -70,6 +70,7 @@ fn run(cli: Cli, ranks: &Ranks) -> Result<()> {
         Command::Denoise(args) => command::restore::denoise(&args),
         Command::Inpaint(args) => command::restore::inpaint(&args),
         Command::Anomaly(args) => command::anomaly::run(&args),
+        Command::Studio(args) => command::studio::run(&args),
         Command::Bench(args) => command::bench::run(&args),
         Command::Presets { name } => command::presets::run(name.as_deref()),
     }

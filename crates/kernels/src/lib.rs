@@ -8,26 +8,43 @@
 //! that stands beside each in Burn's own operations.
 //!
 //! [`pairwise`] is the other half: the softmax-weighted mean of a set of charges, on plain slices, used by the exact
-//! field and by the training targets.
+//! field and by the training targets. Without the feature `networks` it is all there is, and needs no tensor framework.
 
+#[cfg(feature = "networks")]
 pub mod adam;
+#[cfg(feature = "networks")]
 pub mod announce;
+#[cfg(feature = "networks")]
 pub mod attention;
+#[cfg(feature = "networks")]
 mod backend;
+#[cfg(feature = "networks")]
 pub mod conv2d;
 pub mod cpu;
 pub mod double;
+#[cfg(feature = "networks")]
 pub mod dropout;
+#[cfg(feature = "networks")]
 pub mod group_norm;
+#[cfg(feature = "networks")]
 pub mod join;
+#[cfg(feature = "networks")]
 pub mod operations;
 pub mod pairwise;
+#[cfg(feature = "networks")]
 pub mod resample;
 
+#[cfg(feature = "networks")]
 pub use adam::{AdamState, AdamStep, adam};
+#[cfg(feature = "networks")]
 pub use attention::{Heads, attention};
+#[cfg(feature = "networks")]
 pub use conv2d::{Convolution, conv2d};
+#[cfg(feature = "networks")]
 pub use dropout::{Dropped, dropout};
+#[cfg(feature = "networks")]
 pub use group_norm::{Normalisation, group_norm};
+#[cfg(feature = "networks")]
 pub use join::join;
+#[cfg(feature = "networks")]
 pub use resample::{Filter, double, halve};

@@ -7,7 +7,6 @@
 //! ever exists; beyond its inputs a call holds one row of f64 logits per query in flight.
 
 use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
 
 use crate::double;
 
@@ -126,12 +125,25 @@ pub fn weighted_mean_on<T: Scalar>(
     );
     assert_eq!(queries.len(), mean.len(), "weighted_mean: as many results as queries");
     // Enough tiles for every thread, but never more queries in one than share a pass over the charges well.
-    let tile = (queries.len() / dim).div_ceil(rayon::current_num_threads()).clamp(1, TILE);
-    queries.par_chunks(tile * dim).zip(mean.par_chunks_mut(tile * dim)).enumerate().for_each(
-        |(index, (queries, mean))| {
-            arch.dispatch(Tile { first: index * tile, queries, charges, dim, logit: &logit, mean });
-        },
-    );
+    let tile = (queries.len() / dim).div_ceil(threads()).clamp(1, TILE);
+    let of_tile = |(index, (queries, mean)): (usize, (&[T], &mut [T]))| {
+        arch.dispatch(Tile { first: index * tile, queries, charges, dim, logit: &logit, mean });
+    };
+    #[cfg(feature = "threads")]
+    {
+        use rayon::prelude::*;
+        queries.par_chunks(tile * dim).zip(mean.par_chunks_mut(tile * dim)).enumerate().for_each(of_tile);
+    }
+    #[cfg(not(feature = "threads"))]
+    queries.chunks(tile * dim).zip(mean.chunks_mut(tile * dim)).enumerate().for_each(of_tile);
+}
+
+/// How many threads share the queries.
+fn threads() -> usize {
+    #[cfg(feature = "threads")]
+    return rayon::current_num_threads();
+    #[cfg(not(feature = "threads"))]
+    return 1;
 }
 
 /// [`weighted_mean`] of a few queries on one thread.

@@ -6,18 +6,15 @@
 //! [`Flow`](flow::Flow) `dx / d ln sigma = x - yhat` turns data into a uniform hemisphere and back. `docs/equations.md` has
 //! the mathematics, `docs/architecture.md` says where what is.
 
-pub mod augmentation;
+pub use pfgm_field::{augmentation, field, flow, hemisphere, kernel, random};
+
 pub mod bundled;
 pub mod config;
 pub mod deformation;
 pub mod device;
 pub mod evaluate;
 pub mod features;
-pub mod field;
-pub mod flow;
-pub mod hemisphere;
 pub mod import;
-pub mod kernel;
 pub mod latent;
 pub mod likelihood;
 pub mod lines;
@@ -29,7 +26,6 @@ pub mod parallel;
 pub mod precondition;
 pub mod presets;
 pub mod process;
-pub mod random;
 pub mod restore;
 pub mod reverse_sde;
 pub mod sample;

@@ -22,6 +22,7 @@ pub mod restore;
 mod rows;
 pub mod sample;
 pub mod schedule;
+pub mod studio;
 pub mod train;
 
 use anyhow::{Context, Result, bail};

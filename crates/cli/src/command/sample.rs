@@ -12,8 +12,6 @@ use pfgm::{
     precondition::Output,
     sample::{Released, SampleRequest, sample_distributed},
     solver::SolverConfig,
-    train::checkpoint::{CheckpointError, Group},
-    weights,
 };
 use pfgm_data::{
     Shape,
@@ -52,9 +50,7 @@ impl Model {
         }
         let device = pfgm::device::open(device)?;
         let checkpoint = bundled::open(run)?;
-        let network = checkpoint.record.network(&device)?;
-        let network = weights::assign(network, checkpoint.group(Group::Average))
-            .map_err(|source| CheckpointError::Weights { path: run.to_owned(), source })?;
+        let network = checkpoint.averaged(run, &device)?;
         Ok(Self { record: checkpoint.record, network, device })
     }
 }

@@ -19,7 +19,7 @@ use pfgm::{
     random::{Purpose, stream},
     sample::{SampleRequest, sample},
     solver::{ScheduleName, SolverConfig},
-    train::{Observer, StepReport, Trainer, checkpoint, checkpoint::Checkpoint},
+    train::{Events, LogLine, Observer, StepReport, Trainer, checkpoint, checkpoint::Checkpoint},
     weights,
 };
 use pfgm_data::{Dataset, OpenOptions, Shape};
@@ -50,6 +50,11 @@ pub fn run(args: &TrainArgs, ranks: &Ranks) -> Result<()> {
         return Ok(());
     }
     let mut watcher = Watcher::new(first, steps, ranks.size() > 1)?;
+    if args.tensorboard && ranks.is_root() {
+        let events =
+            Events::create(&folder).with_context(|| format!("{}: no event file can be written", folder.display()))?;
+        watcher.events = Some(events);
+    }
     trainer.run(&folder, &mut watcher)?;
     watcher.finish();
     if !ranks.is_root() {
@@ -288,6 +293,8 @@ struct Watcher {
     loss: f64,
     /// Where there is no terminal: when the last line was printed.
     printed: Instant,
+    /// For TensorBoard, if it was asked for.
+    events: Option<Events>,
 }
 
 impl Watcher {
@@ -316,7 +323,7 @@ impl Watcher {
         #[cfg(unix)]
         signal_hook::flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&stop))
             .context("signals cannot be handled")?;
-        Ok(Self { bar, stop, over, loss: f64::NAN, printed: Instant::now() })
+        Ok(Self { bar, stop, over, loss: f64::NAN, printed: Instant::now(), events: None })
     }
 
     fn finish(&self) {
@@ -335,6 +342,16 @@ impl Observer for Watcher {
         }
         self.bar.set_position(report.step);
         self.bar.set_message(message);
+    }
+
+    fn logged(&mut self, line: &LogLine) {
+        // A full disk stops the training where its own log is written.
+        if let Some(events) = &mut self.events
+            && let Err(error) = events.add(line)
+        {
+            eprintln!("--tensorboard: {error}; the training goes on without it");
+            self.events = None;
+        }
     }
 
     fn stop_requested(&mut self) -> bool {

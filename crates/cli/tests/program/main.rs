@@ -6,5 +6,6 @@ mod evaluate;
 mod field;
 mod latents;
 mod solvers;
+mod studio;
 mod support;
 mod training;

@@ -3,23 +3,38 @@
 //! Every operation takes the processor's features as an [`Arch`], found at run time, and is written once for
 //! all of them: `Arch::Scalar`, which every processor has, is what the others are tested against.
 
+#[cfg(feature = "networks")]
 pub mod adam;
+#[cfg(feature = "networks")]
 pub mod attention;
+#[cfg(feature = "networks")]
 mod buffer;
+#[cfg(feature = "networks")]
 pub mod conv2d;
+#[cfg(feature = "networks")]
 pub mod dropout;
+#[cfg(feature = "networks")]
 pub mod elementwise;
+#[cfg(feature = "networks")]
 pub mod group_norm;
+#[cfg(feature = "networks")]
 pub mod join;
+#[cfg(feature = "networks")]
 mod math;
+#[cfg(feature = "networks")]
 mod matrix;
+#[cfg(feature = "networks")]
 pub mod probe;
+#[cfg(feature = "networks")]
 mod product;
+#[cfg(feature = "networks")]
 pub mod resample;
+#[cfg(feature = "networks")]
 mod winograd;
 
 use std::sync::OnceLock;
 
+#[cfg(feature = "networks")]
 pub use buffer::Buffer;
 pub use pulp::Arch;
 
@@ -37,6 +52,7 @@ pub fn choose(arch: Arch) -> bool {
 
 /// Every kind of vector instructions that this processor has, the portable one first.
 pub fn available() -> Vec<Arch> {
+    #[cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), allow(unused_mut))]
     let mut all = vec![Arch::Scalar];
     #[cfg(target_arch = "x86_64")]
     {

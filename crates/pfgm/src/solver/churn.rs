@@ -4,7 +4,7 @@
 //! What makes it right is that the noise takes the distribution of one level to that of another. Gaussian noise does so where D is
 //! infinite, Cauchy's at D = 1 ([`Augmentation::climb`](crate::augmentation::Augmentation::climb)); other D have no such sampler here.
 
-use super::{SolverConfig, SolverError, fixed::heun};
+use super::{SolverConfig, SolverError, heun};
 use crate::{
     flow::Flow,
     kernel,

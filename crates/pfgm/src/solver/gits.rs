@@ -7,7 +7,7 @@
 //! Where this differs from the paper: an error is priced by what is left of it at the end. The flow of data of standard deviation s
 //! shrinks it by `sqrt((s^2 + sigma_min^2) / (s^2 + sigma^2))`, where the paper has a constant factor a step.
 
-use super::{Method, Schedule, SolverConfig, velocity};
+use super::{Method, Schedule, SolverConfig};
 use crate::flow::Flow;
 
 /// What the search is to find, and where.
@@ -55,10 +55,10 @@ impl Path {
         for pair in levels.windows(2) {
             let x = states.last().expect("a first state");
             let mut slope = vec![0.0; x.len()];
-            velocity(flow, x, pair[0], &mut slope);
+            flow.velocity_at(x, pair[0], &mut slope);
             let ahead = moved(x, (pair[1] - pair[0]) / pair[0], &slope);
             let mut next = vec![0.0; x.len()];
-            velocity(flow, &ahead, pair[1], &mut next);
+            flow.velocity_at(&ahead, pair[1], &mut next);
             let state = x.iter().zip(&slope).zip(&next);
             let step = 0.5 * (pair[1] - pair[0]);
             states.push(state.map(|((x, slope), next)| x + step * (slope / pair[0] + next / pair[1])).collect());
@@ -66,7 +66,7 @@ impl Path {
         }
         let end = states.last().expect("a last state");
         let mut slope = vec![0.0; end.len()];
-        velocity(flow, end, levels[levels.len() - 1], &mut slope);
+        flow.velocity_at(end, levels[levels.len() - 1], &mut slope);
         slopes.push(slope);
         let spread = spread(end, flow.denoiser.dim());
         Self { levels, states, slopes, spread }

@@ -7,7 +7,6 @@ mod churn;
 mod config;
 pub mod deis;
 pub mod dpmpp;
-mod fixed;
 mod gits;
 mod interpolation;
 pub mod ipndm;
@@ -21,18 +20,18 @@ pub mod unipc;
 
 pub use churn::{Churn, heun_with_churn};
 pub use config::{GridError, Problem, SolverConfig};
-pub use fixed::{Fixed, euler, heun, with_noise};
 pub use gits::{Search, cheapest, gits};
 pub use method::{Corrector, Method, ScheduleName};
 pub use multistep::{Formula, History, Multistep, Step, multistep};
 pub use path::Path;
+pub use pfgm_field::fixed::{Fixed, euler, heun, with_noise};
 pub use released::released;
 pub use rk45::{Course, Tolerance, Variable, rk45, rk45_along, rk45_paths};
 pub use schedule::Schedule;
 
 use crate::{
     augmentation::Augmentation,
-    flow::{Denoiser, FarField, Flow, Query},
+    flow::{Denoiser, FarField, Flow},
     process::Process,
     reverse_sde::{Langevin, Predictor, ReverseSde, reverse_sde},
 };
@@ -221,11 +220,4 @@ fn finite(flow: &Flow, sigma: f64, x: &[f64]) -> Result<(), SolverError> {
         Some(at) => Err(SolverError::NotFinite { sigma, item: at / flow.denoiser.dim() }),
         None => Ok(()),
     }
-}
-
-/// The velocity of all rows of a batch at one noise level.
-fn velocity(flow: &Flow, x: &[f64], sigma: f64, out: &mut [f64]) {
-    let rows = x.len() / flow.denoiser.dim();
-    let item: Vec<usize> = (0..rows).collect();
-    flow.velocity(&Query { x, sigma: &vec![sigma; rows], item: &item }, out);
 }

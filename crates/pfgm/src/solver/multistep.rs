@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{deis, dpmpp, ipndm, unipc, velocity};
+use super::{deis, dpmpp, ipndm, unipc};
 use crate::flow::Flow;
 
 /// A step as a combination: `x' = carry x + sum_j weights[j] values[j]`, the newest value first.
@@ -102,7 +102,7 @@ impl History {
 /// yhat, or the noise, at one noise level.
 fn evaluate(flow: &Flow, formula: Formula, sigma: f64, x: &[f64]) -> Vec<f64> {
     let mut value = vec![0.0; x.len()];
-    velocity(flow, x, sigma, &mut value);
+    flow.velocity_at(x, sigma, &mut value);
     if formula.of_data() {
         value.iter_mut().zip(x).for_each(|(value, x)| *value = x - *value);
     } else {

@@ -11,12 +11,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use burn::tensor::Device;
 use safetensors::{Dtype, SafeTensorError, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     model::Record,
-    weights::{Weight, WeightError},
+    network::Network,
+    weights::{self, Weight, WeightError},
 };
 
 /// The version of the layout.
@@ -177,6 +179,19 @@ impl Checkpoint {
             groups.entry(group.prefix()).or_default().insert(name, weight);
         }
         Ok(Self { step: header.step, record: header.record, groups })
+    }
+
+    /// The network with its averaged weights; `path` is what errors call the checkpoint.
+    ///
+    /// # Errors
+    /// When the weights are those of another network.
+    pub fn averaged(&self, path: &Path, device: &Device) -> Result<Network, CheckpointError> {
+        let wrong = |source| CheckpointError::Weights { path: path.to_owned(), source };
+        let network = self
+            .record
+            .network(device)
+            .map_err(|source| CheckpointError::Damaged { path: path.to_owned(), problem: source.to_string() })?;
+        weights::assign(network, self.group(Group::Average)).map_err(wrong)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Training: steps, checkpoints, the log.
 
 pub mod checkpoint;
+mod events;
 mod log;
 mod memory;
 mod optimizer;
@@ -8,6 +9,7 @@ mod ranks;
 mod trainer;
 mod training_set;
 
+pub use events::Events;
 pub use log::{Log, LogLine};
 pub use memory::{Memory, memory_estimate};
 pub use optimizer::{FlatGradients, Optimizer, learning_rate};

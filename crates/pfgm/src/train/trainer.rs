@@ -42,6 +42,8 @@ use crate::{
 pub trait Observer {
     /// A step was taken.
     fn step(&mut self, report: &StepReport);
+    /// A line was written to the log.
+    fn logged(&mut self, _line: &LogLine) {}
     /// Whether training should save and stop now.
     fn stop_requested(&mut self) -> bool {
         false
@@ -320,6 +322,7 @@ impl Trainer {
                 };
                 if let Some(log) = &mut log {
                     log.add(&line).map_err(log_error)?;
+                    observer.logged(&line);
                 }
                 (since, losses) = (Instant::now(), Vec::new());
             }

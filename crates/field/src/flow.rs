@@ -72,6 +72,13 @@ impl Flow<'_> {
         out.iter_mut().zip(query.x).for_each(|(out, x)| *out = x - *out);
     }
 
+    /// The right-hand side of all rows of a batch at one noise level, `[rows, dim]`.
+    pub fn velocity_at(&self, x: &[f64], sigma: f64, out: &mut [f64]) {
+        let rows = x.len() / self.denoiser.dim();
+        let item: Vec<usize> = (0..rows).collect();
+        self.velocity(&Query { x, sigma: &vec![sigma; rows], item: &item }, out);
+    }
+
     /// A point of the prior at noise level `sigma`: what the uniform hemisphere is at r = sigma sqrt(D).
     pub fn latent(&self, sigma: f64, rng: &mut impl Rng) -> Vec<f64> {
         let mut x = vec![0.0; self.denoiser.dim()];

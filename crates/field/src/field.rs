@@ -1,6 +1,6 @@
 //! The exact field of a set of charges (docs/equations.md, section 2): `yhat` without a network.
 
-use pfgm_kernels::pairwise;
+use pfgm_kernels::{double, pairwise};
 
 use crate::{
     augmentation::Augmentation,
@@ -63,6 +63,54 @@ impl ExactField {
         let r = self.augmentation.r(sigma);
         let kernel = kernel::log_density(self.augmentation, self.dim, sigma, 0.0) + self.dim as f64 * r.ln();
         self.log_density(x, sigma) - kernel - d * r.ln() + length.ln()
+    }
+
+    /// The logarithm of the potential `sum_i |(x - y_i, r)|^-(N+D-2)` at each point, up to a constant of its own at each noise level;
+    /// where D is infinite, its limit, the sum of Gaussians. The field is minus the potential's gradient, up to a factor.
+    ///
+    /// # Shapes
+    /// `x`: `[points, N]`, `out`: `[points]`
+    ///
+    /// # Panics
+    /// When N is one: there the exponent may change its sign.
+    pub fn log_potentials(&self, x: &[f64], sigma: f64, out: &mut [f64]) {
+        assert!(self.dim > 1, "log_potentials: N must be at least 2");
+        let scales = vec![self.augmentation.scale(sigma); self.charges.len() / self.dim];
+        let mut logs = vec![0.0; scales.len()];
+        for (x, out) in x.chunks_exact(self.dim).zip(out) {
+            self.squared_distances(x, &mut logs);
+            self.augmentation.log_weights(self.dim - 2, &scales, &mut logs);
+            let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            logs.iter_mut().for_each(|log| *log = double::exp(*log - largest));
+            let sum: f64 = logs.iter().sum();
+            *out = largest + (sum / logs.len() as f64).ln();
+        }
+    }
+
+    /// The potential of [`ExactField::without_height`] in the plane, `-sum_i ln |(x - y_i, softening)| / n`, up to a constant.
+    ///
+    /// # Shapes
+    /// `x`: `[points, 2]`, `out`: `[points]`
+    pub fn plane_potentials(charges: &[f64], softening: f64, x: &[f64], out: &mut [f64]) {
+        let scale = 1.0 / (softening * softening);
+        for (x, out) in x.chunks_exact(2).zip(out) {
+            let of_charge = |y: &[f64]| double::ln_1p(((x[0] - y[0]).powi(2) + (x[1] - y[1]).powi(2)) * scale);
+            let sum: f64 = charges.chunks_exact(2).map(of_charge).sum();
+            *out = -0.5 * sum / (charges.len() / 2) as f64;
+        }
+    }
+
+    /// `|x - y_i|^2` of every charge.
+    fn squared_distances(&self, x: &[f64], out: &mut [f64]) {
+        if let [a, b] = *x {
+            for (y, out) in self.charges.chunks_exact(2).zip(out) {
+                *out = (a - y[0]) * (a - y[0]) + (b - y[1]) * (b - y[1]);
+            }
+            return;
+        }
+        for (y, out) in self.charges.chunks_exact(self.dim).zip(out) {
+            *out = x.iter().zip(y).map(|(x, y)| (x - y) * (x - y)).sum();
+        }
     }
 
     /// By how much the density misses the continuity equation at `x`: `d ln p / d ln sigma` along the flow plus the
@@ -190,5 +238,36 @@ impl pairwise::Logits for LogWeights {
     #[inline(always)]
     fn logits(&self, first: usize, squared: &mut [f64]) {
         self.augmentation.log_weights(self.dim, &self.scales[first..first + squared.len()], squared);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_field_is_the_gradient_of_the_potential() {
+        let charges = vec![0.3, -0.2, 1.1, 0.4, -0.7, 0.9];
+        let (x, h, sigma) = ([0.2, 0.1], 1e-5, 0.4);
+        let gradient = |potentials: &dyn Fn(&[f64], &mut [f64])| -> [f64; 2] {
+            let mut values = [0.0; 4];
+            potentials(&[x[0] + h, x[1], x[0] - h, x[1], x[0], x[1] + h, x[0], x[1] - h], &mut values);
+            [(values[0] - values[1]) / (2.0 * h), (values[2] - values[3]) / (2.0 * h)]
+        };
+        let parallel =
+            |a: [f64; 2], b: &[f64]| (a[0] * b[1] - a[1] * b[0]).abs() / (a[0].hypot(a[1]) * b[0].hypot(b[1]));
+        for augmentation in [0.5, 1.0, 128.0].map(Augmentation::Finite).into_iter().chain([Augmentation::Infinite]) {
+            let field = ExactField::new(charges.clone(), 2, augmentation);
+            let slope = gradient(&|x, out| field.log_potentials(x, sigma, out));
+            let e = field.field(&x, sigma);
+            assert!(parallel(slope, &e) < 1e-8, "{augmentation}");
+            assert!(slope[0] * e[0] < 0.0, "{augmentation}: the field points away from charges");
+        }
+        let slope = gradient(&|x, out| ExactField::plane_potentials(&charges, sigma, x, out));
+        let flat = ExactField::without_height(charges.clone(), 2, sigma);
+        let flow = Flow { denoiser: &flat, augmentation: Augmentation::Infinite };
+        let mut e = [0.0; 2];
+        flow.velocity_at(&x, 1.0, &mut e);
+        assert!(parallel(slope, &e) < 1e-8);
     }
 }

@@ -1,6 +1,5 @@
 //! Methods with given steps.
 
-use super::velocity;
 use crate::{
     augmentation::Augmentation,
     flow::Flow,
@@ -15,7 +14,7 @@ use crate::{
 pub fn euler(flow: &Flow, grid: &[f64], x: &mut [f64]) {
     let mut slope = vec![0.0; x.len()];
     for pair in grid.windows(2) {
-        velocity(flow, x, pair[0], &mut slope);
+        flow.velocity_at(x, pair[0], &mut slope);
         let step = (pair[1] - pair[0]) / pair[0];
         x.iter_mut().zip(&slope).for_each(|(x, slope)| *x += step * slope);
     }
@@ -31,12 +30,12 @@ pub fn heun(flow: &Flow, grid: &[f64], x: &mut [f64]) {
     let mut next = vec![0.0; x.len()];
     for pair in grid.windows(2) {
         let (sigma, to) = (pair[0], pair[1]);
-        velocity(flow, x, sigma, &mut slope);
+        flow.velocity_at(x, sigma, &mut slope);
         for ((next, x), slope) in next.iter_mut().zip(x.iter()).zip(&slope) {
             *next = x + (to - sigma) / sigma * slope;
         }
         if to > 0.0 {
-            velocity(flow, &next, to, &mut next_slope);
+            flow.velocity_at(&next, to, &mut next_slope);
             for (((next, x), slope), next_slope) in next.iter_mut().zip(x.iter()).zip(&slope).zip(&next_slope) {
                 *next = x + (to - sigma) * 0.5 * (slope / sigma + next_slope / to);
             }

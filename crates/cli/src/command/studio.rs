@@ -1,0 +1,21 @@
+//! `pfgm studio`
+
+use anyhow::Result;
+use pfgm_studio::Options;
+
+use crate::{args::studio::StudioArgs, output::line};
+
+pub fn run(args: &StudioArgs) -> Result<()> {
+    let device = pfgm::device::open(&args.device)?;
+    let StudioArgs { host, port, token, runs, .. } = args;
+    let options = Options { host: *host, port: *port, token: token.clone(), runs: runs.clone(), device };
+    pfgm_studio::run(options, |address| {
+        line(format!("studio     {address}  (Ctrl-C ends it)"));
+        // Where no browser can be opened, the address is on the screen.
+        if !args.no_open {
+            let _ = open::that_detached(address);
+        }
+    })?;
+    line("studio ended");
+    Ok(())
+}

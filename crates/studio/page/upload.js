@@ -1,0 +1,113 @@
+// An image of one's own: to latents and back, cleaned, scored.
+
+import { post } from "./api.js";
+import { cut } from "./png.js";
+
+const $ = (id) => document.getElementById(id);
+const LARGEST = 3_000_000;
+let image = null; // As base64.
+let latents = null;
+let host;
+
+export function begin(given) {
+  host = given;
+  $("file").addEventListener("change", () => take($("file").files[0]));
+  const drop = $("drop");
+  for (const name of ["dragenter", "dragover"]) {
+    drop.addEventListener(name, (event) => {
+      event.preventDefault();
+      drop.classList.add("over");
+    });
+  }
+  for (const name of ["dragleave", "drop"]) drop.addEventListener(name, () => drop.classList.remove("over"));
+  drop.addEventListener("drop", (event) => {
+    event.preventDefault();
+    take(event.dataTransfer.files[0]);
+  });
+  for (const button of buttons()) button.addEventListener("click", () => act(button.dataset.do));
+}
+
+const buttons = () => [...document.querySelectorAll("[data-do]")];
+
+async function take(file) {
+  if (!file) return;
+  if (file.size > LARGEST) return host.say(`${file.name}: larger than 3 MB; make it smaller first.`, true);
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  let text = "";
+  for (let at = 0; at < bytes.length; at += 32768) text += String.fromCharCode(...bytes.subarray(at, at + 32768));
+  image = btoa(text);
+  latents = null;
+  const bitmap = await createImageBitmap(file).catch(() => null);
+  if (bitmap) preview(bitmap);
+  for (const button of buttons()) button.disabled = button.dataset.do === "decode";
+  host.say(`${file.name}: ready.`);
+}
+
+// As the server will see it: scaled as a whole, cut in the middle.
+function preview(bitmap) {
+  const [height, width] = host.run().shape;
+  const canvas = $("given");
+  [canvas.width, canvas.height] = [width, height ?? width];
+  const scale = Math.max(canvas.width / bitmap.width, canvas.height / bitmap.height);
+  const [w, h] = [bitmap.width * scale, bitmap.height * scale];
+  const pen = canvas.getContext("2d");
+  pen.imageSmoothingQuality = "high";
+  pen.drawImage(bitmap, (canvas.width - w) / 2, (canvas.height - h) / 2, w, h);
+  canvas.hidden = false;
+}
+
+const requests = {
+  encode: async () => {
+    const answer = await post("/api/v1/encode", up());
+    latents = answer.latents;
+    document.querySelector('[data-do="decode"]').disabled = false;
+    const [norm, usual] = [answer.norms[0], answer.usual_norm].map((value) => Number(value.toPrecision(4)));
+    return { text: `Its latent has norm ${norm}; half of the prior's are longer than ${usual}. ${cost(answer)}` };
+  },
+  decode: async () => {
+    const { given, ...rest } = up();
+    const answer = await post("/api/v1/decode", { ...rest, latents });
+    return { title: "Decoded from its latent", picture: await one(answer), text: cost(answer) };
+  },
+  denoise: async () => {
+    const answer = await post("/api/v1/denoise", { ...host.asked(), given: { images: [image] } });
+    return { title: "Denoised", picture: await one(answer), text: `from noise level ${answer.sigma.toFixed(3)}, as estimated. ${cost(answer)}` };
+  },
+  score: async () => {
+    const answer = await post("/api/v1/likelihood", up());
+    const bits = answer.bits_per_dim ? `, ${answer.bits_per_dim[0].toFixed(3)} bits a value` : "";
+    return { text: `ln p = ${answer.log_densities[0].toFixed(1)} nats${bits}. ${cost(answer)}` };
+  },
+};
+
+// The way up is rk45's unless the choice is another solver of an ODE.
+function up() {
+  const { run, class: label } = host.asked();
+  return { run, given: { images: [image] }, ...(label ? { class: label } : {}) };
+}
+
+const one = async (answer) => (await cut(answer.png, answer.shape, answer.count))[0];
+const cost = ({ nfe, seconds }) => `${Math.round(nfe)} evaluations, ${seconds.toFixed(2)} s.`;
+
+async function act(what) {
+  host.say("Asking…");
+  try {
+    const { title, picture, text } = await requests[what]();
+    host.say(text);
+    $("restored").hidden = false;
+    const figure = document.createElement("figure");
+    const caption = document.createElement("figcaption");
+    if (picture) {
+      picture.setAttribute("role", "img");
+      picture.setAttribute("aria-label", title);
+      figure.append(picture);
+    }
+    caption.textContent = `${title ?? { encode: "Encoded", score: "Scored" }[what]}: ${text}`;
+    figure.append(caption);
+    $("restored-list").prepend(figure);
+    document.body.dataset.restored = what;
+  } catch (problem) {
+    host.say(problem.message, true);
+  }
+}
+

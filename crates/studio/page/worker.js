@@ -1,0 +1,68 @@
+// Field lines and maps, away from the thread that draws. Only the latest question is answered: first roughly, then well.
+
+import { Playground } from "./wasm.js";
+
+const field = Playground.load();
+const LOWEST = 0.02;
+let asked = null;
+let working = false;
+
+self.onmessage = ({ data }) => {
+  asked = data;
+  if (!working) work();
+};
+
+const breathe = () => new Promise((done) => setTimeout(done));
+
+async function work() {
+  working = true;
+  const playground = await field;
+  while (asked) {
+    const question = asked;
+    asked = null;
+    if (!playground.set(question.charges, question.d, question.softening)) {
+      self.postMessage({ version: question.version, map: null, lines: null, fine: true });
+      continue;
+    }
+    for (const fine of [false, true]) {
+      const answer = { version: question.version, fine, ...lines(playground, question, fine) };
+      if (question.wantMap) answer.map = map(playground, question, fine);
+      self.postMessage(answer);
+      await breathe();
+      if (asked) break;
+    }
+  }
+  working = false;
+}
+
+function map(playground, { view, sigma, charges }, fine) {
+  // As many cells as this many charges leave time for.
+  const budget = (fine ? 2.4e6 : 3e5) / Math.max(charges.length / 2, 20);
+  const columns = Math.round(Math.min(Math.max(Math.sqrt((budget * view.width) / view.height), 24), 220));
+  const rows = Math.round((columns * view.height) / view.width);
+  const [stepX, stepY] = [view.width / columns, view.height / rows];
+  const grid = { x: view.left + stepX / 2, y: view.top + stepY / 2, stepX, stepY, columns, rows };
+  return { columns, rows, values: playground.potential(grid, sigma) };
+}
+
+function lines(playground, { charges, softening, top, circle }, fine) {
+  const count = charges.length / 2;
+  const wanted = Math.min(fine ? 96 : 48, Math.max(24, Math.round((fine ? 24000 : 9000) / count)));
+  const steps = fine ? 56 : 28;
+  let levels;
+  if (softening > 0) {
+    // Without a height the noise level is nothing but time: inwards from a circle.
+    playground.points(
+      Float64Array.from({ length: 2 * wanted }, (_, i) => {
+        const angle = (Math.PI * 2 * (i >> 1)) / wanted;
+        return circle * (i & 1 ? Math.sin(angle) : Math.cos(angle));
+      }),
+    );
+    levels = [1e6, 1];
+  } else {
+    playground.onCharges(wanted, LOWEST, 1);
+    levels = [LOWEST, top * 1.5];
+  }
+  const paths = playground.carry(levels[0], levels[1], steps);
+  return { lines: { paths, count: wanted, steps, levels } };
+}

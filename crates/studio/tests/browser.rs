@@ -1,0 +1,239 @@
+//! The page as a person uses it, in a real browser: by mouse, touch and keyboard, on a desk and on a phone.
+#![allow(missing_docs)]
+
+mod support;
+
+use std::{fs, thread, time::Duration};
+
+use serde_json::{Value, json};
+use support::{
+    Studio,
+    browser::{self, Browser},
+};
+
+const FIELD: &str = "window.studioField?.().answered === window.studioField?.().version && window.studioField().lines";
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or(f64::NAN)
+}
+
+/// Some points of the lines that the page shows.
+fn lines(browser: &Browser) -> Vec<f64> {
+    browser.wait(FIELD);
+    let found = browser.run("return [...window.studioField().lines]");
+    found.as_array().unwrap().iter().map(number).collect()
+}
+
+fn moved(before: &[f64], after: &[f64]) -> f64 {
+    before.iter().zip(after).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+}
+
+fn charges(browser: &Browser) -> f64 {
+    number(&browser.run("return window.studioField().charges"))
+}
+
+#[test]
+fn charges_are_placed_dragged_and_removed_and_lines_follow() {
+    if !browser::is_there() {
+        return;
+    }
+    let studio = Studio::plain();
+    for (name, size, phone) in [("desk", (1366, 850), false), ("phone", (390, 844), true)] {
+        let browser = Browser::open(name, size, phone);
+        browser.go(&format!("http://{}/", studio.address));
+        browser.wait(FIELD);
+        let seen = number(&browser.run("return window.studioField().first"));
+        println!(
+            "{name}: first picture after {seen:.0} ms, {:.1} ms a frame",
+            number(&browser.run("return window.studioField().frame"))
+        );
+        assert!(seen < 5000.0, "the first picture took {seen} ms");
+        browser.shot("field");
+        let pointer = if phone { "touch" } else { "mouse" };
+        let (before, count) = (lines(&browser), charges(&browser));
+        // Where there is no charge yet.
+        browser.drag("#plane", &[(0.08, 0.1)], pointer);
+        assert_eq!(charges(&browser), count + 1.0);
+        let placed = lines(&browser);
+        assert!(moved(&before, &placed) > 1e-3, "a new charge bends no line");
+        browser.drag("#plane", &[(0.08, 0.1), (0.2, 0.2), (0.45, 0.5)], pointer);
+        assert_eq!(charges(&browser), count + 1.0);
+        assert!(moved(&placed, &lines(&browser)) > 1e-3, "a dragged charge bends no line");
+        keyboard(&browser);
+        drawing(&browser, pointer);
+        choices(&browser);
+        everyone_can_use_it(&browser);
+        browser.run("document.querySelector('[role=tabpanel]:not([hidden]) figure').scrollIntoView()");
+        assert_eq!(browser.log(), "");
+    }
+}
+
+fn keyboard(browser: &Browser) {
+    let count = charges(browser);
+    browser.run("document.getElementById('plane').focus()");
+    // Up twice, a charge, choose it, move it, remove it.
+    browser.keys("#plane", "\u{e013}\u{e013}\u{e007}");
+    assert_eq!(charges(browser), count + 1.0);
+    browser.keys("#plane", "[");
+    let before = lines(browser);
+    browser.keys("#plane", "\u{e014}\u{e014}\u{e014}\u{e013}\u{e013}");
+    assert!(moved(&before, &lines(browser)) > 1e-4, "a charge moved by keys bends no line");
+    browser.keys("#plane", "\u{e017}");
+    assert_eq!(charges(browser), count);
+}
+
+fn drawing(browser: &Browser, pointer: &str) {
+    browser.click("#clear");
+    assert_eq!(charges(browser), 0.0);
+    browser.run("document.querySelector('[name=tool][value=draw]').click()");
+    browser.drag("#plane", &[(0.3, 0.3), (0.5, 0.25), (0.7, 0.3), (0.6, 0.6), (0.5, 0.75)], pointer);
+    assert!(charges(browser) >= 4.0, "{}", charges(browser));
+    lines(browser);
+    browser.shot("drawn");
+    browser.run("document.querySelector('[name=tool][value=place]').click()");
+}
+
+fn choices(browser: &Browser) {
+    browser.run("const s = document.getElementById('shape'); s.value = 'spiral'; s.dispatchEvent(new Event('change'))");
+    browser.wait("window.studioField().charges > 20");
+    let at_one = lines(browser);
+    // The End key takes a slider to its end: D becomes infinite.
+    browser.keys("#d", "\u{e010}");
+    browser.wait("document.getElementById('d-value').textContent === '\u{221e}'");
+    assert!(moved(&at_one, &lines(browser)) > 1e-2);
+    browser.shot("diffusion");
+    browser.keys("#d", "\u{e011}");
+    browser.click("#flat");
+    browser.wait("document.getElementById('plane-caption').textContent.includes('collapses')");
+    lines(browser);
+    thread::sleep(Duration::from_secs(3));
+    browser.shot("flat");
+    browser.click("#flat");
+}
+
+#[test]
+fn samples_are_drawn_interpolated_and_own_images_carried() {
+    if !browser::is_there() {
+        return;
+    }
+    let studio = Studio::plain();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("one.png");
+    let stroke = |x: u32, y: u32| image::Luma([if (14..22).contains(&x) && (4..32).contains(&y) { 240 } else { 6 }]);
+    image::GrayImage::from_fn(36, 36, stroke).save(&file).unwrap();
+    for (name, size, phone) in [("desk", (1366, 850), false), ("phone", (390, 844), true)] {
+        let browser = Browser::open(name, size, phone);
+        browser.go(&format!("http://{}/#generate", studio.address));
+        browser.wait("document.body.dataset.drawn > 0");
+        let spread = "const c = document.querySelector('.sample canvas');
+            const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data.filter((_, i) => i % 4 === 0);
+            return [c.width, Math.max(...d) - Math.min(...d), document.querySelectorAll('.sample').length]";
+        let found = browser.run(spread);
+        assert_eq!((&found[0], &found[2]), (&json!(8), &json!(20)));
+        assert!(number(&found[1]) > 100.0, "the first digit is blank: {found}");
+        assert!(number(&browser.run("return Number(document.getElementById('nfe').textContent)")) >= 30.0);
+        browser.shot("generate");
+        browser.click(".sample:nth-child(2)");
+        browser.click(".sample:nth-child(6)");
+        browser.wait("document.body.dataset.between === '1-5'");
+        assert_eq!(browser.run("return document.querySelectorAll('#strip canvas').length"), json!(9));
+        let command = browser.run("return document.getElementById('command').textContent");
+        assert!(command.as_str().unwrap().starts_with("pfgm interpolate digits 1 5 --pictures 9"), "{command}");
+        browser.keys("#share", "\u{e014}");
+        browser.run("document.getElementById('between').scrollIntoView({ block: 'center' })");
+        browser.shot("between");
+        browser.keys("#file", file.to_str().unwrap());
+        browser.wait("!document.querySelector('[data-do=encode]').disabled");
+        for what in ["encode", "decode", "denoise", "score"] {
+            browser.click(&format!("[data-do={what}]"));
+            browser.wait(&format!("document.body.dataset.restored === '{what}'"));
+        }
+        browser.run("document.getElementById('restored').scrollIntoView({ block: 'center' })");
+        browser.shot("uploaded");
+        everyone_can_use_it(&browser);
+        assert_eq!(browser.log(), "");
+    }
+}
+
+#[test]
+fn trainings_are_followed() {
+    if !browser::is_there() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let line = |step: u64, scale: f64| {
+        let loss = scale * (0.3 + 3.0 / (step as f64).sqrt());
+        let held = if step.is_multiple_of(100) { format!(",\"held_out_loss\":{}", 1.1 * loss) } else { String::new() };
+        format!(
+            "{{\"step\":{step},\"loss\":{loss},\"gradient_norm\":{},\"lr\":0.001,\"images_per_second\":{},\"seconds\":{step}{held}}}\n",
+            2.0 * loss,
+            700 + step % 90
+        )
+    };
+    for (name, scale) in [("first", 1.0), ("second", 0.8)] {
+        fs::create_dir_all(folder.path().join(name)).unwrap();
+        let log: String = (1..40).map(|index| line(25 * index, scale)).collect();
+        fs::write(folder.path().join(name).join("log.jsonl"), log).unwrap();
+    }
+    let studio = Studio::start(None, vec![folder.path().into()]);
+    for (name, size, phone) in [("desk", (1366, 850), false), ("phone", (390, 844), true)] {
+        let browser = Browser::open(name, size, phone);
+        browser.go(&format!("http://{}/#training", studio.address));
+        browser.wait("document.body.dataset.logged >= 78");
+        let before = browser.run("return document.body.dataset.logged");
+        let path = folder.path().join("second/log.jsonl");
+        let log = fs::read_to_string(&path).unwrap();
+        let next = 25 * (log.lines().count() as u64 + 1);
+        fs::write(&path, log + &line(next, 0.8)).unwrap();
+        browser.wait(&format!("Number(document.body.dataset.logged) > {}", before.as_str().unwrap()));
+        browser.shot("training");
+        everyone_can_use_it(&browser);
+        assert_eq!(browser.log(), "");
+    }
+}
+
+/// What of WCAG 2.2 AA a program can check: names, contrast, sizes of targets, nothing that hangs over the edge.
+fn everyone_can_use_it(browser: &Browser) {
+    let problems = browser.run(
+        r#"
+        const problems = [];
+        const seen = (e) => e.offsetParent !== null && getComputedStyle(e).visibility !== "hidden" && !e.closest(".hidden, .skip");
+        if (document.documentElement.scrollWidth > innerWidth + 1) problems.push(`the page is ${document.documentElement.scrollWidth} wide in ${innerWidth}`);
+        for (const e of document.querySelectorAll("input, select, button, a, canvas[tabindex], [role=img]")) {
+            if (!seen(e)) continue;
+            const name = e.getAttribute("aria-label") || e.textContent.trim() || e.labels?.[0]?.textContent.trim() || e.title;
+            if (!name) problems.push(`no name: ${e.outerHTML.slice(0, 80)}`);
+            const b = (e.labels?.[0]?.className === "check" || e.closest(".segments")) ? (e.closest("label") ?? e).getBoundingClientRect() : e.getBoundingClientRect();
+            if (e.matches("button, input, select, a.quiet") && (b.width < 24 || b.height < 24)) problems.push(`small: ${e.id || e.outerHTML.slice(0, 60)} ${b.width}x${b.height}`);
+        }
+        const light = (c) => { const f = c.map((v) => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4)); return 0.2126 * f[0] + 0.7152 * f[1] + 0.0722 * f[2]; };
+        const parse = (text) => text.match(/[\d.]+/g).map(Number);
+        for (const e of document.querySelectorAll("p, span, label, button, legend, dt, dd, figcaption, code, h2, output, a, option, select")) {
+            if (!seen(e) || e.disabled || ![...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim())) continue;
+            let ground = e;
+            while (ground && (parse(getComputedStyle(ground).backgroundColor)[3] ?? 1) === 0) ground = ground.parentElement;
+            const [a, b] = [light(parse(getComputedStyle(e).color)), light(ground ? parse(getComputedStyle(ground).backgroundColor) : [0, 0, 0])];
+            const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+            if (contrast < 4.5) problems.push(`contrast ${contrast.toFixed(1)}: ${e.textContent.trim().slice(0, 40)}`);
+        }
+        const ids = [...document.querySelectorAll("[id]")].map((e) => e.id);
+        ids.filter((id, at) => ids.indexOf(id) !== at).forEach((id) => problems.push(`twice: ${id}`));
+        return problems;
+        "#,
+    );
+    assert_eq!(problems, json!([]));
+}
+
+#[test]
+fn who_wants_no_motion_gets_none() {
+    if !browser::is_there() {
+        return;
+    }
+    let studio = Studio::plain();
+    let browser = Browser::open("still", (1366, 850), false);
+    browser.go("about:blank");
+    browser.reduce_motion();
+    browser.go(&format!("http://{}/", studio.address));
+    browser.wait(FIELD);
+    assert_eq!(browser.run("return document.getElementById('play').textContent"), json!("Play"));
+}

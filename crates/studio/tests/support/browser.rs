@@ -1,0 +1,179 @@
+//! A real browser, driven through the WebDriver protocol: JSON over HTTP to Debian's chromedriver.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde_json::{Value, json};
+
+/// How long anything on a page may take before a test gives up; CI's machines are slow.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// What elements are called in answers.
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
+pub struct Browser {
+    driver: Child,
+    port: u16,
+    session: String,
+    shots: String,
+}
+
+/// Whether a browser is there. Where it must be, that is no question.
+pub fn is_there() -> bool {
+    let found = Command::new("chromedriver").arg("--version").output().is_ok();
+    let needed = std::env::var_os("CI").is_some();
+    assert!(found || !needed, "chromedriver is missing: apt-get install chromium chromium-driver");
+    if !found {
+        eprintln!("SKIPPED: no chromedriver here; `apt-get install chromium chromium-driver` brings it");
+    }
+    found
+}
+
+impl Browser {
+    /// A window of this size in CSS pixels; a phone has touch and a narrow layout.
+    pub fn open(name: &str, (width, height): (u32, u32), phone: bool) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let driver = Command::new("chromedriver")
+            .arg(format!("--port={port}"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut browser = Self { driver, port, session: String::new(), shots: name.to_owned() };
+        let started = Instant::now();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(started.elapsed() < PATIENCE, "chromedriver does not listen");
+            thread::sleep(Duration::from_millis(50));
+        }
+        let mut options = json!({
+            "args": [
+                "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+                "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars",
+                "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
+                format!("--window-size={width},{height}"),
+            ],
+        });
+        if phone {
+            let metrics = json!({ "width": width, "height": height, "pixelRatio": 2.0, "touch": true });
+            options["mobileEmulation"] = json!({ "deviceMetrics": metrics });
+        }
+        let logs = json!({ "browser": "ALL" });
+        let wanted = json!({ "browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": logs });
+        let answer = browser.call("POST", "/session", &json!({ "capabilities": { "alwaysMatch": wanted } }));
+        browser.session = answer["sessionId"].as_str().expect("a session").to_owned();
+        browser
+    }
+
+    fn call(&self, method: &str, path: &str, body: &Value) -> Value {
+        let path = path.replace("{session}", &format!("/session/{}", self.session));
+        let body = if method == "GET" { String::new() } else { body.to_string() };
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            self.port,
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(body.as_bytes()).unwrap();
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).unwrap();
+        let answer = super::parse(&bytes).json()["value"].clone();
+        assert!(answer.get("error").is_none(), "{method} {path}: {}", answer["message"]);
+        answer
+    }
+
+    pub fn go(&self, address: &str) {
+        self.call("POST", "{session}/url", &json!({ "url": address }));
+    }
+
+    /// What a piece of JavaScript returns.
+    pub fn run(&self, script: &str) -> Value {
+        self.call("POST", "{session}/execute/sync", &json!({ "script": script, "args": [] }))
+    }
+
+    /// Waits until an expression is true.
+    pub fn wait(&self, expression: &str) {
+        let started = Instant::now();
+        while self.run(&format!("return Boolean({expression})")) != json!(true) {
+            let status =
+                self.run("return [...document.querySelectorAll('.status')].map((s) => s.textContent).join(' | ')");
+            assert!(started.elapsed() < PATIENCE, "never true: {expression}; the page says {status}; {}", self.log());
+            thread::sleep(Duration::from_millis(30));
+        }
+    }
+
+    fn find(&self, selector: &str) -> String {
+        let found = self.call("POST", "{session}/element", &json!({ "using": "css selector", "value": selector }));
+        found[ELEMENT].as_str().expect("an element").to_owned()
+    }
+
+    pub fn click(&self, selector: &str) {
+        let element = self.find(selector);
+        self.call("POST", &format!("{{session}}/element/{element}/click"), &json!({}));
+    }
+
+    pub fn keys(&self, selector: &str, text: &str) {
+        let element = self.find(selector);
+        self.call("POST", &format!("{{session}}/element/{element}/value"), &json!({ "text": text }));
+    }
+
+    /// Presses at the first point, given as shares of an element's size, moves through the others, and lets go.
+    pub fn drag(&self, selector: &str, points: &[(f64, f64)], kind: &str) {
+        let script = format!("document.querySelector('{selector}').scrollIntoView({{ block: 'center' }});
+            const b = document.querySelector('{selector}').getBoundingClientRect(); return [b.left, b.top, b.width, b.height]");
+        let area = self.run(&script);
+        let of = |at: usize| area[at].as_f64().unwrap();
+        let moved = |&(x, y): &(f64, f64)| {
+            let (x, y) = ((of(0) + x * of(2)).round(), (of(1) + y * of(3)).round());
+            json!({ "type": "pointerMove", "duration": 30, "x": x, "y": y })
+        };
+        let mut actions = vec![moved(&points[0]), json!({ "type": "pointerDown", "button": 0 })];
+        actions.extend(points[1..].iter().map(moved));
+        actions.push(json!({ "type": "pointerUp", "button": 0 }));
+        let pointer =
+            json!({ "type": "pointer", "id": kind, "parameters": { "pointerType": kind }, "actions": actions });
+        self.call("POST", "{session}/actions", &json!({ "actions": [pointer] }));
+    }
+
+    /// Keeps a picture of the window under target/studio-screenshots.
+    pub fn shot(&self, name: &str) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/studio-screenshots");
+        fs::create_dir_all(&folder).unwrap();
+        let picture = self.call("GET", "{session}/screenshot", &Value::Null);
+        let bytes = BASE64_STANDARD.decode(picture.as_str().expect("a picture")).unwrap();
+        fs::write(folder.join(format!("{}-{name}.png", self.shots)), bytes).unwrap();
+    }
+
+    /// Has the browser ask for less motion.
+    pub fn reduce_motion(&self) {
+        let features = json!([{ "name": "prefers-reduced-motion", "value": "reduce" }]);
+        let command = json!({ "cmd": "Emulation.setEmulatedMedia", "params": { "features": features } });
+        self.call("POST", "{session}/goog/cdp/execute", &command);
+    }
+
+    /// Errors and warnings of the page.
+    pub fn log(&self) -> String {
+        let entries = self.call("POST", "{session}/se/log", &json!({ "type": "browser" }));
+        let severe = |entry: &&Value| ["SEVERE", "WARNING"].iter().any(|level| entry["level"] == *level);
+        let entries = entries.as_array().cloned().unwrap_or_default();
+        entries.iter().filter(severe).map(|entry| entry["message"].to_string()).collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        if !self.session.is_empty() && !thread::panicking() {
+            self.call("DELETE", "{session}", &json!({}));
+        }
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+}

@@ -1,0 +1,68 @@
+//! The field as WebAssembly: compiled, put where the studio embeds it, and known by its sources.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail};
+
+const TARGET: &str = "wasm32-unknown-unknown";
+const PAGE: &str = "crates/studio/page";
+
+/// Compiles `crates/web` and keeps the module with a number of its sources. Needs `rustup target add wasm32-unknown-unknown`.
+pub fn build(root: &Path) -> Result<()> {
+    let home = std::env::var("CARGO_HOME").or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.cargo")))?;
+    // Paths of this machine have no place in the module.
+    let flags = format!(
+        "-C target-feature=+simd128 --remap-path-prefix={}=/pfgm --remap-path-prefix={home}=/cargo",
+        root.display()
+    );
+    let status = Command::new("cargo")
+        .args(["build", "--locked", "--profile", "wasm", "--target", TARGET, "-p", "pfgm-web"])
+        .current_dir(root)
+        .env("RUSTFLAGS", flags)
+        .status()
+        .context("cargo cannot be started")?;
+    if !status.success() {
+        bail!("the module cannot be built; `rustup target add {TARGET}` installs what may be missing");
+    }
+    let page = root.join(PAGE);
+    let size = fs::copy(root.join("target").join(TARGET).join("wasm/pfgm_web.wasm"), page.join("field.wasm"))?;
+    fs::write(page.join("field.wasm.sources"), sources(root)?)?;
+    println!("{PAGE}/field.wasm: {size} bytes");
+    Ok(())
+}
+
+/// Whether the module that is kept was made of the sources as they are.
+pub fn check(root: &Path) -> Result<()> {
+    let kept = fs::read_to_string(root.join(PAGE).join("field.wasm.sources")).context("field.wasm.sources")?;
+    if kept != sources(root)? {
+        bail!("{PAGE}/field.wasm is older than its sources: run `cargo xtask wasm`");
+    }
+    println!("wasm: made of the sources as they are");
+    Ok(())
+}
+
+/// A number of everything that the module is made of (FNV-1a).
+fn sources(root: &Path) -> Result<String> {
+    let mut paths: Vec<PathBuf> = ["crates/web", "crates/field"]
+        .into_iter()
+        .map(|folder| super::files(&root.join(folder).join("src"), "rs"))
+        .collect::<Result<Vec<_>>>()?
+        .concat();
+    let others =
+        ["pairwise.rs", "double.rs", "lib.rs", "cpu/mod.rs"].map(|name| root.join("crates/kernels/src").join(name));
+    paths.extend(others);
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for path in &paths {
+        let name = path.strip_prefix(root)?.to_string_lossy().replace('\\', "/");
+        let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        // Where files are checked out with other line ends, they are the same all the same.
+        for byte in name.bytes().chain(text.bytes().filter(|byte| *byte != b'\r')) {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+    Ok(format!("{hash:016x}\n"))
+}
