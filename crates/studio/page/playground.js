@@ -68,8 +68,6 @@ function describe() {
   const z = Number(state.sigma.toPrecision(2)).toString();
   $("d-value").textContent = d;
   $("z-value").textContent = z;
-  $("count-value").textContent = count;
-  $("count").value = count;
   if (space && !space.renderer) $("space-caption").textContent = "This browser has no WebGL; the plane shows the same field.";
   else if (state.flat) $("space-caption").textContent = "Without the extra dimension there is no height: particles cannot go around.";
   else $("space-caption").textContent = domeCaption(d);
@@ -241,4 +239,8 @@ function frame(now) {
 }
 
 // What a test, or a curious person, may want to know.
-window.studioField = () => ({ version: state.version, answered, first, charges: state.charges.length, frame: times.reduce((a, b) => a + b, 0) / times.length, lines: plane.lines?.paths?.slice(0, 400) });
+window.studioField = () => ({ version: state.version, answered, first, charges: state.charges.length, frame: times.reduce((a, b) => a + b, 0) / times.length, lines: middle(plane.lines?.paths) });
+
+function middle(paths) {
+  return paths?.slice(paths.length / 2, paths.length / 2 + 400);
+}

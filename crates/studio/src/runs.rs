@@ -141,7 +141,10 @@ impl Runs {
             device: self.device.clone(),
         });
         if loaded.len() >= KEPT + BUNDLED.len() {
-            let oldest = loaded.iter().filter(|(name, _)| bundled::find(Path::new(name)).is_none()).min_by_key(|(_, (of, _))| *of);
+            let oldest = loaded
+                .iter()
+                .filter(|(name, _)| bundled::find(Path::new(name)).is_none())
+                .min_by_key(|(_, (of, _))| *of);
             if let Some(oldest) = oldest.map(|(name, _)| name.clone()) {
                 loaded.remove(&oldest);
             }

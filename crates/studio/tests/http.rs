@@ -54,10 +54,11 @@ fn images_sharpen_in_events() {
     assert!(looks.len() >= 2, "{} looks", looks.len());
     assert_eq!(done.len(), 1);
     assert_eq!(done[0]["nfe"], 400.0);
+    let norm = |look: &Value| look["norm"][0].as_f64().unwrap();
+    assert!(norm(&looks[looks.len() - 1]) < 0.1 * norm(&looks[0]));
     for pair in looks.windows(2) {
         assert!(pair[0]["nfe"].as_u64() < pair[1]["nfe"].as_u64());
         assert!(pair[0]["sigma"][0].as_f64() > pair[1]["sigma"][0].as_f64());
-        assert!(pair[0]["norm"][0].as_f64() > pair[1]["norm"][0].as_f64());
     }
 }
 
@@ -152,7 +153,6 @@ fn refusals_have_a_status_and_a_reason() {
         (json!({ "solving": { "solver": "ancestral" } }), 422, "solver ancestral"),
         (json!({ "solving": { "solver": "rk45", "tolerance": 1e-300 } }), 422, "give at least 1e-9"),
         (json!({ "scale": -1.0 }), 422, "scale -1"),
-        (json!({ "guidance": 3.0 }), 422, "guidance"),
         (json!({ "sneed": 1 }), 422, "unknown field `sneed`"),
         (json!({ "seeds": [-1] }), 422, "seeds"),
     ] {

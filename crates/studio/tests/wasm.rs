@@ -56,7 +56,8 @@ fn the_page_computes_what_the_library_does() {
         let charges: Vec<f64> = (0..2 * 37).map(|_| rng.random_range(-1.0..1.0)).collect();
         let points: Vec<f64> = (0..2 * 53).map(|_| rng.random_range(-2.0..2.0)).collect();
         let mut own = Playground::default();
-        (own.charges, own.points) = (charges.clone(), points.clone());
+        own.charges.clone_from(&charges);
+        own.points.clone_from(&points);
         page.write("playground_charges", &charges);
         page.write("playground_points", &points);
         let (at, found) = (page.at, own.set(d, softening));

@@ -162,7 +162,11 @@ impl Browser {
     /// Errors and warnings of the page.
     pub fn log(&self) -> String {
         let entries = self.call("POST", "{session}/se/log", &json!({ "type": "browser" }));
-        let severe = |entry: &&Value| ["SEVERE", "WARNING"].iter().any(|level| entry["level"] == *level);
+        // Where pictures are drawn without a graphics card, the driver says how slow reading them is.
+        let severe = |entry: &&Value| {
+            let of_driver = entry["message"].as_str().is_some_and(|text| text.contains("GPU stall"));
+            !of_driver && ["SEVERE", "WARNING"].iter().any(|level| entry["level"] == *level)
+        };
         let entries = entries.as_array().cloned().unwrap_or_default();
         entries.iter().filter(severe).map(|entry| entry["message"].to_string()).collect::<Vec<_>>().join("\n")
     }
