@@ -1,5 +1,6 @@
 //! The command line as it is typed: raw, not yet checked.
 
+pub mod cascade;
 pub mod compare;
 pub mod evaluate;
 mod field;
@@ -36,6 +37,8 @@ pub enum Command {
     Train(TrainArgs),
     /// Draw samples from a trained flow
     Sample(Box<SampleArgs>),
+    /// Train or sample a cascade: a flow of small images and flows that upscale them
+    Cascade(cascade::CascadeCommand),
     /// Draw the exact field of a set of charges: its lines, its hemisphere, its story
     Field(FieldArgs),
     /// Measure a run's samples, or images, against a reference: FD, KID, inception score, precision, recall, density, coverage
@@ -195,6 +198,21 @@ pub struct SampleArgs {
     #[arg(short = 'o', long, value_name = "FILE.png")]
     pub out: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub files: FilesArgs,
+
+    /// Samples computed together
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub batch: usize,
+
+    /// Where to compute: cpu, cuda, cuda:1, wgpu (as far as built in)
+    #[arg(long, default_value = "cpu")]
+    pub device: String,
+}
+
+/// What samples are written to beside a picture.
+#[derive(Debug, Default, Args)]
+pub struct FilesArgs {
     /// Also write the samples, seeds and classes as arrays
     #[arg(long, value_name = "FILE.npz")]
     pub npz: Option<PathBuf>,
@@ -206,14 +224,6 @@ pub struct SampleArgs {
     /// Also write the samples as a table
     #[arg(long, value_name = "FILE.csv")]
     pub csv: Option<PathBuf>,
-
-    /// Samples computed together
-    #[arg(long, value_name = "N", default_value_t = 64)]
-    pub batch: usize,
-
-    /// Where to compute: cpu, cuda, cuda:1, wgpu (as far as built in)
-    #[arg(long, default_value = "cpu")]
-    pub device: String,
 }
 
 #[derive(Debug, Args)]

@@ -43,6 +43,7 @@ fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Train(args) => command::train::run(&args),
         Command::Sample(args) => command::sample::run(&args),
+        Command::Cascade(args) => command::cascade::run(&args.what),
         Command::Field(args) => command::field::run(&args),
         Command::Evaluate(args) => command::evaluate::run(&args),
         Command::Compare(args) => command::compare::run(&args),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::DataError;
+use crate::{DataError, resize};
 
 /// The shape of one row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -170,6 +170,27 @@ impl Dataset {
             }
             Values::Floats(values) => out.copy_from_slice(&values[row]),
         }
+    }
+
+    /// The data set with each pixel the mean of `factor` times `factor` of its pixels. The range stays that of the originals.
+    ///
+    /// # Errors
+    /// When the rows are no images, or `factor` does not divide their sides.
+    pub fn shrunk(&self, factor: usize) -> Result<Self, DataError> {
+        if factor == 1 {
+            return Ok(self.clone());
+        }
+        let Some(shape) = resize::shrunk(self.shape, factor) else {
+            let problem = format!("{} cannot be made {factor} times smaller; give a number that divides both sides", self.shape);
+            return Err(DataError::malformed(Path::new(&self.name), problem));
+        };
+        let mut row = vec![0.0; self.shape.dim()];
+        let mut values = Vec::with_capacity(self.len() * shape.dim());
+        for index in 0..self.len() {
+            self.read(index, &mut row);
+            values.extend(resize::shrink(self.shape, &row, factor));
+        }
+        Ok(Self { shape, values: Values::Floats(values), ..self.clone() })
     }
 
     /// The rows with these indices as a data set of its own.

@@ -15,6 +15,7 @@ pub mod generated;
 pub mod idx;
 pub mod npz;
 mod open;
+pub mod resize;
 mod tiff;
 mod transform;
 pub mod warp;

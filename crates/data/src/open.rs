@@ -22,6 +22,8 @@ pub struct OpenOptions {
     pub columns: Vec<String>,
     /// Of a table, the column that holds the class.
     pub label: Option<String>,
+    /// How many times smaller images are made, each pixel the mean of a square of theirs; 0 and 1 leave them.
+    pub shrink: usize,
 }
 
 /// Opens a built-in data set by name, or whatever lies at a path.
@@ -29,6 +31,10 @@ pub struct OpenOptions {
 /// # Errors
 /// When nothing lies there, no reader knows it, or it is damaged.
 pub fn open(source: &str, options: &OpenOptions) -> Result<Dataset, DataError> {
+    open_whole(source, options)?.shrunk(options.shrink.max(1))
+}
+
+fn open_whole(source: &str, options: &OpenOptions) -> Result<Dataset, DataError> {
     if source == "digits" {
         return Ok(digits::load());
     }

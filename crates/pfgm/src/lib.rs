@@ -7,6 +7,7 @@
 //! the mathematics, `docs/architecture.md` says where what is.
 
 pub mod augmentation;
+pub mod cascade;
 pub mod config;
 pub mod deformation;
 pub mod device;
@@ -20,6 +21,7 @@ pub mod kernel;
 pub mod latent;
 pub mod likelihood;
 pub mod lines;
+pub mod maps;
 pub mod measure;
 pub mod model;
 pub mod network;

@@ -5,6 +5,7 @@ use pfgm_data::Shape;
 
 use crate::{
     flow::{Counted, Flow},
+    maps::{Low, noised},
     model::Record,
     network::Network,
     precondition::Arithmetic,
@@ -49,6 +50,17 @@ pub struct Samples {
     pub clipped: f64,
 }
 
+/// Low-resolution images to be upscaled.
+#[derive(Clone, Copy, Debug)]
+pub struct Guides<'a> {
+    /// One for each sample, in the data's own units, rows of the low shape.
+    pub images: &'a [f32],
+    /// The noise that they get, of which the network is told.
+    pub noise: f64,
+    /// Which flow of a cascade this is, from 1: its latents are others than those of the flows before it.
+    pub stage: u64,
+}
+
 /// Draws samples. `progress` hears how many are done after each batch.
 ///
 /// # Errors
@@ -60,6 +72,33 @@ pub fn sample(
     device: &Device,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Samples, SolverError> {
+    draw(record, network, request, None, device, progress)
+}
+
+/// Draws samples that look like the given images when they are made smaller.
+///
+/// # Errors
+/// When the solver gives up.
+pub fn upscale(
+    record: &Record,
+    network: &Network,
+    request: &SampleRequest,
+    guides: Guides,
+    device: &Device,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Samples, SolverError> {
+    draw(record, network, request, Some(guides), device, progress)
+}
+
+fn draw(
+    record: &Record,
+    network: &Network,
+    request: &SampleRequest,
+    guides: Option<Guides>,
+    device: &Device,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Samples, SolverError> {
+    let stage = guides.map_or(0, |guides| guides.stage);
     let (_, sigma_max) = record.range();
     let solver = request.solver.clone().for_output(record.config.flow.output);
     let mut values = Vec::with_capacity(request.seeds.len() * record.dim());
@@ -71,10 +110,13 @@ pub fn sample(
         if let Some(Released { z_exp, .. }) = request.released {
             denoiser.parametrisation.arithmetic = Arithmetic::Reference { z_exp };
         }
+        if let Some(guides) = guides {
+            denoiser.maps = maps(record, guides, seeds, first);
+        }
         let counted = Counted::new(&denoiser);
         let flow = Flow { denoiser: &counted, augmentation: record.augmentation() };
         let mut x: Vec<f64> =
-            seeds.iter().flat_map(|&seed| flow.latent(sigma_max, &mut stream(seed, Purpose::Latent, 0, 0))).collect();
+            seeds.iter().flat_map(|&seed| flow.latent(sigma_max, &mut stream(seed, Purpose::Latent, stage, 0))).collect();
         let solved = match (request.released, record.data.shape) {
             (Some(Released { upper_norm, .. }), Shape::Image { height, width, .. }) => {
                 clipped +=
@@ -90,6 +132,20 @@ pub fn sample(
     }
     let count = request.seeds.len().max(1) as f64;
     Ok(Samples { values, nfe: rows as f64 / count, clipped: clipped as f64 / count })
+}
+
+/// What the network sees beside the images of some seeds, the first of which is sample number `first`.
+fn maps(record: &Record, guides: Guides, seeds: &[u64], first: usize) -> Vec<Vec<f32>> {
+    let maps = record.maps();
+    let dim = maps.low_shape().expect("a super-resolution flow, as it was checked").dim();
+    let rows = guides.images.chunks_exact(dim).skip(first);
+    let of = |(row, &seed): (&[f32], &u64)| {
+        let mut low = row.to_vec();
+        record.data.transform.forward(&mut low);
+        let low = noised(&low, guides.noise, &mut stream(seed, Purpose::Guide, guides.stage, 0));
+        maps.of(Some(Low { image: &low, noise: guides.noise }))
+    };
+    rows.zip(seeds).map(of).collect()
 }
 
 /// Scales a latent whose norm lies beyond `[1, upper]` back to it; returns whether it did.

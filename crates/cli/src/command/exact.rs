@@ -52,9 +52,9 @@ pub fn run(args: &SampleArgs, source: &str) -> Result<()> {
     if args.batch == 0 {
         bail!("--batch 0: give at least 1");
     }
-    let seeds = seeds(args)?;
+    let seeds = seeds(args.count, args.seeds.as_deref())?;
     let dataset = resolve::dataset(source, &args.table)?;
-    if args.images.is_some() && !matches!(dataset.shape, Shape::Image { .. }) {
+    if args.files.images.is_some() && !matches!(dataset.shape, Shape::Image { .. }) {
         bail!("--images: the rows of {} are {}; write --csv or --npz", dataset.name, dataset.shape);
     }
     let model = args.against.as_deref().map(|run| Model::load(run, &args.device)).transpose()?;
@@ -72,9 +72,9 @@ pub fn run(args: &SampleArgs, source: &str) -> Result<()> {
     let mut values: Vec<f32> = x.iter().map(|&value| value as f32).collect();
     values.chunks_exact_mut(exact.dim()).for_each(|row| exact.data.transform.inverse(row));
     let drawn = Drawn { seeds: &seeds, classes: &vec![None; seeds.len()], values: &values };
-    write_arrays(args, &exact.data, &drawn)?;
+    write_arrays(&args.files, &exact.data, &drawn)?;
     match model {
-        None => write_picture(args, &exact.data, &drawn, &picture),
+        None => write_picture(args.class.is_none(), &exact.data, &drawn, &picture),
         Some(model) => {
             output::write(&picture, &exact.compare(&model, &seeds, &x)?)?;
             line(format!("picture  {}", shown(&picture)));

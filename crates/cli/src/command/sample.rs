@@ -21,7 +21,7 @@ use pfgm_data::{
 use pfgm_plot::Series;
 
 use crate::{
-    args::{ArithmeticName, SampleArgs},
+    args::{ArithmeticName, FilesArgs, SampleArgs},
     command::{exact, rows::class},
     output::{self, Rows, line, shown, within},
     resolve, solving,
@@ -38,8 +38,20 @@ pub struct Model {
 }
 
 impl Model {
-    /// The averaged weights of a run's latest checkpoint, or of a checkpoint file.
+    /// The averaged weights of a run's latest checkpoint, or of a checkpoint file: of a flow that needs no images to begin with.
     pub fn load(run: &Path, device: &str) -> Result<Self> {
+        let model = Self::load_any(run, device)?;
+        if model.record.config.upscale.is_some() {
+            bail!(
+                "{}: this run upscales images, it makes none by itself; use `pfgm cascade sample` on the cascade's folder",
+                run.display()
+            );
+        }
+        Ok(model)
+    }
+
+    /// The same, of any flow.
+    pub fn load_any(run: &Path, device: &str) -> Result<Self> {
         if !run.exists() {
             bail!("{}: no such run; train one with `pfgm train digits`", run.display());
         }
@@ -61,7 +73,7 @@ pub fn run(args: &SampleArgs) -> Result<()> {
         bail!("--columns and --label: the run knows its columns; they are for --exact");
     }
     let model = Model::load(run, &args.device)?;
-    if args.images.is_some() && !matches!(model.record.data.shape, Shape::Image { .. }) {
+    if args.files.images.is_some() && !matches!(model.record.data.shape, Shape::Image { .. }) {
         bail!("--images: the run's rows are {}; write --csv or --npz", model.record.data.shape);
     }
     let request = request(args, &model.record, run)?;
@@ -78,8 +90,8 @@ pub fn run(args: &SampleArgs) -> Result<()> {
     }
     let drawn = Drawn { seeds: &request.seeds, classes: &request.classes, values: &samples.values };
     let picture = args.out.clone().unwrap_or_else(|| within(run, "samples.png"));
-    write_arrays(args, &model.record.data, &drawn)?;
-    write_picture(args, &model.record.data, &drawn, &picture)
+    write_arrays(&args.files, &model.record.data, &drawn)?;
+    write_picture(args.class.is_none(), &model.record.data, &drawn, &picture)
 }
 
 /// Samples as they are written.
@@ -90,17 +102,17 @@ pub struct Drawn<'a> {
 }
 
 /// The seeds that were asked for.
-pub fn seeds(args: &SampleArgs) -> Result<Vec<u64>> {
-    match &args.seeds {
+pub fn seeds(count: usize, seeds: Option<&str>) -> Result<Vec<u64>> {
+    match seeds {
         Some(text) => resolve::seeds(text),
-        None if (1..=resolve::MOST_SAMPLES).contains(&args.count) => Ok((0..args.count as u64).collect()),
-        None => bail!("-n {}: give a number from 1 to {}", args.count, resolve::MOST_SAMPLES),
+        None if (1..=resolve::MOST_SAMPLES).contains(&count) => Ok((0..count as u64).collect()),
+        None => bail!("-n {count}: give a number from 1 to {}", resolve::MOST_SAMPLES),
     }
 }
 
 /// Checks everything that was asked for against the run.
 fn request(args: &SampleArgs, record: &Record, run: &Path) -> Result<SampleRequest> {
-    let seeds = seeds(args)?;
+    let seeds = seeds(args.count, args.seeds.as_deref())?;
     if args.batch == 0 {
         bail!("--batch 0: give at least 1");
     }
@@ -144,20 +156,20 @@ pub fn class_in_turn(seed: u64, classes: usize) -> Option<u32> {
 }
 
 /// The arrays, images and table that were asked for.
-pub fn write_arrays(args: &SampleArgs, data: &DataInfo, drawn: &Drawn) -> Result<()> {
+pub fn write_arrays(files: &FilesArgs, data: &DataInfo, drawn: &Drawn) -> Result<()> {
     let dim = data.shape.dim();
-    if let Some(path) = &args.npz {
+    if let Some(path) = &files.npz {
         npz(path, data, drawn)?;
         line(format!("arrays   {}", shown(path)));
     }
-    if let Some(folder) = &args.images {
+    if let Some(folder) = &files.images {
         output::make_folder(folder)?;
         for (seed, image) in drawn.seeds.iter().zip(drawn.values.chunks_exact(dim)) {
             output::write(&folder.join(format!("{seed:06}.png")), &Rows::from(data).pixels().png(image)?)?;
         }
         line(format!("images   {}/{:06}.png ...", shown(folder), drawn.seeds[0]));
     }
-    if let Some(path) = &args.csv {
+    if let Some(path) = &files.csv {
         let mut table = csv::Writer::from_writer(Vec::new());
         if !data.columns.is_empty() {
             table.write_record(&data.columns)?;
@@ -171,12 +183,11 @@ pub fn write_arrays(args: &SampleArgs, data: &DataInfo, drawn: &Drawn) -> Result
     Ok(())
 }
 
-/// A picture of the samples.
-pub fn write_picture(args: &SampleArgs, data: &DataInfo, drawn: &Drawn, path: &Path) -> Result<()> {
+/// A picture of the samples; with a row for each round of the classes where they take turns.
+pub fn write_picture(in_turn: bool, data: &DataInfo, drawn: &Drawn, path: &Path) -> Result<()> {
     let count = drawn.seeds.len();
     let across = match data.classes.len() {
-        // A row for each round of the classes.
-        2..=16 if args.class.is_none() => data.classes.len(),
+        2..=16 if in_turn => data.classes.len(),
         _ => (count.min(MOST_DRAWN) as f64).sqrt().ceil() as usize,
     };
     // What was sampled is on disk by now; a picture of very many would be too large to make, and to look at.

@@ -3,10 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
@@ -22,12 +19,13 @@ use pfgm::{
     train::{Observer, StepReport, Trainer, checkpoint, checkpoint::Checkpoint},
     weights,
 };
-use pfgm_data::{Dataset, OpenOptions, Shape};
+use pfgm_data::{Dataset, Shape};
 use pfgm_plot::Series;
 use rand::seq::SliceRandom;
 
 use crate::{
     args::TrainArgs,
+    command::cascade,
     output::{self, Rows, line, rows_for_chart, shown},
     resolve,
 };
@@ -38,14 +36,42 @@ const SHOWN_ROWS: usize = 2000;
 
 pub fn run(args: &TrainArgs) -> Result<()> {
     let device = pfgm::device::open(&args.device)?;
-    let (folder, mut trainer, data) = if args.resume { resume(args, &device)? } else { begin(args, &device)? };
+    let begun = if args.resume {
+        resume(args, &device)?
+    } else {
+        let folder = |name: &str| resolve::run_folder(args.out.as_deref(), name);
+        begin(resolve::config(args)?, args.dry_run, folder, &device)?
+    };
     if args.dry_run {
         return Ok(());
     }
+    let folder = begun.0.clone();
+    if go_on(begun, &device)? == Ended::Finished {
+        line(format!("next         {} sample {} -n 100 --solver rk45", program(), shown(&folder)));
+    }
+    Ok(())
+}
+
+/// A training: its folder, its trainer, the data.
+pub type Begun = (PathBuf, Trainer, Dataset);
+
+/// How a training ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Its last step is taken.
+    Finished,
+    /// It had been before.
+    Before,
+    /// It was asked to stop.
+    Stopped,
+}
+
+/// Trains until the last step, or until it is asked to stop.
+pub fn go_on((folder, mut trainer, data): Begun, device: &Device) -> Result<Ended> {
     let (first, steps) = (trainer.steps_taken(), trainer.record().config.train.steps);
     if first >= steps {
         line(format!("{}: {first} of {steps} steps are taken; raise them with --set train.steps=N", shown(&folder)));
-        return Ok(());
+        return Ok(Ended::Before);
     }
     let mut watcher = Watcher::new(first, steps)?;
     trainer.run(&folder, &mut watcher)?;
@@ -60,32 +86,35 @@ pub fn run(args: &TrainArgs) -> Result<()> {
     ));
     if stopped {
         line(format!("go on with   {} train {} --resume", program(), shown(&folder)));
-        return Ok(());
+        return Ok(Ended::Stopped);
     }
-    let picture = picture(&trainer, &data, &folder, &device)?;
+    let picture = picture(&trainer, &data, &folder, device)?;
     line(format!("samples      {}", shown(&picture)));
-    line(format!("next         {} sample {} -n 100 --solver rk45", program(), shown(&folder)));
-    Ok(())
+    Ok(Ended::Finished)
 }
 
 /// How the program was called.
-fn program() -> String {
+pub fn program() -> String {
     let called = std::env::args().next().unwrap_or_default();
     if called.contains("target") { "cargo run --release --".into() } else { "pfgm".into() }
 }
 
-/// A new run: its folder, its trainer, the data.
-fn begin(args: &TrainArgs, device: &Device) -> Result<(PathBuf, Trainer, Dataset)> {
-    let resolve::Named { name, config } = resolve::config(args)?;
+/// A new run in the folder that is found for its name.
+pub fn begin(
+    resolve::Named { name, config }: resolve::Named,
+    dry_run: bool,
+    folder: impl FnOnce(&str) -> Result<PathBuf>,
+    device: &Device,
+) -> Result<Begun> {
     let (data, held_out) = load(&config)?;
     let record = Record::resolve(config, &data)?;
     // The network is made before anything is written: sizes that do not fit leave nothing behind.
     let trainer = Trainer::new(record, data.clone(), held_out, device)?;
-    if args.dry_run {
+    if dry_run {
         describe(&trainer, &data)?;
         return Ok((PathBuf::new(), trainer, data));
     }
-    let folder = resolve::run_folder(args.out.as_deref(), &name)?;
+    let folder = folder(&name)?;
     output::make_folder(&folder.join("checkpoints"))?;
     let text = toml::to_string(&trainer.record().config).context("the configuration cannot be written as TOML")?;
     output::write(&folder.join("config.toml"), text.as_bytes())?;
@@ -101,8 +130,8 @@ fn begin(args: &TrainArgs, device: &Device) -> Result<(PathBuf, Trainer, Dataset
     Ok((folder, trainer, data))
 }
 
-/// A run that was stopped: its folder, its trainer at the last checkpoint, the data.
-fn resume(args: &TrainArgs, device: &Device) -> Result<(PathBuf, Trainer, Dataset)> {
+/// A run that was stopped, at its last checkpoint.
+pub fn resume(args: &TrainArgs, device: &Device) -> Result<Begun> {
     let is_run = Path::new(&args.what).is_dir();
     let folder = match (&args.out, is_run) {
         (Some(out), false) => out.clone(),
@@ -193,8 +222,7 @@ fn flatten(path: &str, value: &serde_json::Value, leaves: &mut Vec<(String, Stri
 
 /// The rows to train on, and those held out.
 pub fn load(config: &Config) -> Result<(Dataset, Option<Dataset>)> {
-    let options = OpenOptions { columns: config.data.columns.clone(), label: config.data.label.clone() };
-    let dataset = pfgm_data::open(&config.data.source, &options)?;
+    let dataset = pfgm_data::open(&config.data.source, &config.data.options())?;
     let held = config.data.hold_out;
     if held == 0 {
         return Ok((dataset, None));
@@ -238,6 +266,9 @@ fn describe(trainer: &Trainer, data: &Dataset) -> Result<()> {
 /// A picture of samples: images by class, or points and columns beside the data's.
 fn picture(trainer: &Trainer, data: &Dataset, folder: &Path, device: &Device) -> Result<PathBuf> {
     let record = trainer.record();
+    if record.config.upscale.is_some() {
+        return cascade::upscaled_picture(trainer, data, folder, device);
+    }
     let classes = record.data.classes.len() as u32;
     let (count, across) = match (record.data.shape, classes) {
         (Shape::Vector { .. }, _) => (SHOWN_ROWS, 1),
@@ -268,12 +299,30 @@ fn picture(trainer: &Trainer, data: &Dataset, folder: &Path, device: &Device) ->
     Ok(path)
 }
 
+/// Whether somebody asked to stop.
+static STOP: AtomicBool = AtomicBool::new(false);
+/// Whether there is a training that has to save first.
+static SAVES: AtomicBool = AtomicBool::new(false);
+
+/// Listens to Ctrl-C and SIGTERM from the first training of this process on.
+fn listen() -> Result<()> {
+    static LISTENING: AtomicBool = AtomicBool::new(false);
+    if LISTENING.swap(true, Ordering::SeqCst) {
+        return Ok(());
+    }
+    ctrlc::set_handler(|| {
+        if STOP.swap(true, Ordering::SeqCst) || !SAVES.load(Ordering::SeqCst) {
+            // Asked twice, or nothing to save: now.
+            std::process::exit(130);
+        }
+        eprintln!("\nsaving after this step; once more to stop at once");
+    })
+    .context("signals cannot be handled")
+}
+
 /// Shows progress, and passes Ctrl-C and SIGTERM on.
 struct Watcher {
     bar: ProgressBar,
-    stop: Arc<AtomicBool>,
-    /// Whether training is over, so that there is nothing left to save.
-    over: Arc<AtomicBool>,
     loss: f64,
     /// Where there is no terminal: when the last line was printed.
     printed: Instant,
@@ -284,22 +333,14 @@ impl Watcher {
         let style = ProgressStyle::with_template("{wide_bar} {pos}/{len}  {msg}  {eta} left")?;
         let bar = ProgressBar::new(steps).with_style(style).with_position(first);
         bar.reset_eta();
-        let (stop, over) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-        let (asked, done) = (Arc::clone(&stop), Arc::clone(&over));
-        ctrlc::set_handler(move || {
-            if asked.swap(true, Ordering::SeqCst) || done.load(Ordering::SeqCst) {
-                // Asked twice, or nothing to save: now.
-                std::process::exit(130);
-            }
-            eprintln!("\nsaving after this step; once more to stop at once");
-        })
-        .context("signals cannot be handled")?;
-        Ok(Self { bar, stop, over, loss: f64::NAN, printed: Instant::now() })
+        listen()?;
+        SAVES.store(true, Ordering::SeqCst);
+        Ok(Self { bar, loss: f64::NAN, printed: Instant::now() })
     }
 
     fn finish(&self) {
         self.bar.finish_and_clear();
-        self.over.store(true, Ordering::SeqCst);
+        SAVES.store(false, Ordering::SeqCst);
     }
 }
 
@@ -316,6 +357,6 @@ impl Observer for Watcher {
     }
 
     fn stop_requested(&mut self) -> bool {
-        self.stop.load(Ordering::SeqCst)
+        STOP.load(Ordering::SeqCst)
     }
 }

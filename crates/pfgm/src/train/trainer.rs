@@ -13,6 +13,7 @@ use rand::RngExt;
 use rayon::prelude::*;
 
 use super::{
+    beside::Beside,
     checkpoint::{self, Checkpoint, CheckpointError, Group},
     log::{Log, LogLine},
     optimizer::{FlatGradients, Optimizer, learning_rate},
@@ -100,6 +101,16 @@ struct Batch {
     labels: Vec<Option<u32>>,
     /// Empty where images are not deformed.
     deformations: Vec<Deformation>,
+    /// What is seen beside each item; empty where nothing is.
+    maps: Vec<f32>,
+}
+
+/// What a network is told of some items.
+#[derive(Clone, Copy)]
+struct Told<'a> {
+    labels: &'a [Option<u32>],
+    deformations: &'a [Deformation],
+    maps: &'a [f32],
 }
 
 impl Trainer {
@@ -327,16 +338,18 @@ impl Trainer {
         if let Some(count) = self.record.config.objective.field_batch() {
             field_labels.extend(self.add_other_charges(self.step, &rows, count, &mut field));
         }
+        let items = 0..train.batch as u64;
+        let Beside { shape, images, maps } = Beside::cut(&self.record, self.step, items, batch);
         let charges = Charges {
             shape,
-            batch: &batch,
+            batch: &images,
             field: &field,
             labels: &labels,
             field_labels: &field_labels,
             deformations: &deformations,
         };
         let targets = self.record.config.objective.draw(self.record.noise(), charges, &mut streams);
-        Batch { targets, labels, deformations }
+        Batch { targets, labels, deformations, maps }
     }
 
     /// Reads the rows that fill a field batch of `count` up beside the loss batch, mirrored as often as that one is; returns
@@ -368,16 +381,21 @@ impl Trainer {
     /// The summed loss of some items of a batch, with the network as it is.
     fn loss(&self, batch: &Batch, items: std::ops::Range<usize>, masks: Option<Dropout>) -> Tensor<1> {
         let targets = batch.targets.slice(items.clone());
-        let deformations = batch.deformations.get(items.clone()).unwrap_or_default();
-        self.loss_at(&self.network, &targets, (&batch.labels[items], deformations), masks, &self.device)
+        let width = batch.maps.len() / batch.labels.len();
+        let told = Told {
+            labels: &batch.labels[items.clone()],
+            deformations: batch.deformations.get(items.clone()).unwrap_or_default(),
+            maps: &batch.maps[items.start * width..items.end * width],
+        };
+        self.loss_at(&self.network, &targets, told, masks, &self.device)
     }
 
-    /// The summed loss of a network's estimate of `yhat` at training points, when told of each item's class and deformation.
+    /// The summed loss of a network's estimate of `yhat` at training points, when told of each item what it is told.
     fn loss_at(
         &self,
         network: &Network,
         targets: &Targets,
-        (labels, deformations): (&[Option<u32>], &[Deformation]),
+        told: Told,
         mut masks: Option<Dropout>,
         device: &Device,
     ) -> Tensor<1> {
@@ -387,10 +405,11 @@ impl Trainer {
         let x = targets.rows(&targets.x, device);
         let raw = network.forward(NetworkInput {
             x: x.clone() * factor(|f| f.input),
+            maps: maps_of(told, device),
             noise: factor(|f| f.noise),
             far: factor(|f| f.far),
-            classes: one_hot(labels, self.record.data.classes.len(), device),
-            deformation: told(deformations, device),
+            classes: one_hot(told.labels, self.record.data.classes.len(), device),
+            deformation: deformation_of(told, device),
             dropout: masks.as_mut(),
         });
         if let Some(wanted) = parametrisation.targets(&targets.x, &targets.sigma, &targets.yhat) {
@@ -426,16 +445,19 @@ impl Trainer {
                 .iter()
                 .map(|&row| stream(self.record.config.train.seed, Purpose::Perturbation, step, row as u64))
                 .collect();
+            let items = part.iter().map(|&row| row as u64);
+            let Beside { shape, images, maps } = Beside::whole(&self.record, step, items, batch);
             let charges = Charges {
-                shape: self.record.data.shape,
-                batch: &batch,
+                shape,
+                batch: &images,
                 field: &field,
                 labels: &labels,
                 field_labels: &field_labels,
                 deformations: &[],
             };
             let targets = objective.draw(self.record.noise(), charges, &mut streams);
-            let loss = self.loss_at(&network, &targets, (&labels, &[]), None, &device);
+            let told = Told { labels: &labels, deformations: &[], maps: &maps };
+            let loss = self.loss_at(&network, &targets, told, None, &device);
             total += f64::from(loss.into_scalar::<f32>());
         }
         Some(total / data.len() as f64)
@@ -443,8 +465,14 @@ impl Trainer {
 }
 
 /// What a network is told of how images were deformed, `[batch, values]`.
-fn told(deformations: &[Deformation], device: &Device) -> Option<Tensor<2>> {
+fn deformation_of(Told { deformations, .. }: Told, device: &Device) -> Option<Tensor<2>> {
     let values: Vec<f32> = deformations.iter().flat_map(|deformation| deformation.labels).collect();
     let shape = [deformations.len(), deformation::LABELS];
     (!deformations.is_empty()).then(|| Tensor::from_data(TensorData::new(values, shape), device))
+}
+
+/// What a network sees beside images, `[batch, pixels * maps]`.
+fn maps_of(Told { maps, labels, .. }: Told, device: &Device) -> Option<Tensor<2>> {
+    let shape = [labels.len(), maps.len() / labels.len().max(1)];
+    (!maps.is_empty()).then(|| Tensor::from_data(TensorData::new(maps.to_vec(), shape), device))
 }
