@@ -33,8 +33,9 @@ pub fn shrink(shape: Shape, image: &[f32], factor: usize) -> Vec<f32> {
         for column in 0..width {
             for channel in 0..channels {
                 let line = |down: usize| ((row * factor + down) * across + column * factor) * channels + channel;
-                let sum: f32 =
-                    (0..factor).flat_map(|down| (0..factor).map(move |right| image[line(down) + right * channels])).sum();
+                let sum: f32 = (0..factor)
+                    .flat_map(|down| (0..factor).map(move |right| image[line(down) + right * channels]))
+                    .sum();
                 small.push(sum / area);
             }
         }

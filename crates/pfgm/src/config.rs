@@ -1,6 +1,6 @@
 //! What a run is made of: the TOML file that a user writes, resolved to numbers before training starts.
 
-use pfgm_data::OpenOptions;
+use pfgm_data::{Load, OpenOptions};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -50,20 +50,31 @@ pub struct DataConfig {
     /// How many times smaller images are made before anything else: each pixel the mean of a square of theirs.
     #[serde(skip_serializing_if = "is_unit")]
     pub shrink: usize,
+    /// Of images in files of their own, the side of the square that their middle is scaled to; 0 leaves them.
+    #[serde(skip_serializing_if = "is_none")]
+    pub side: usize,
+    /// Whether rows are loaded, or read from their files when they are asked for.
+    #[serde(skip_serializing_if = "is_auto")]
+    pub load: Load,
 }
 
 impl Default for DataConfig {
     fn default() -> Self {
         let (source, columns, label) = Default::default();
-        Self { source, columns, label, conditional: false, hold_out: 0, shrink: 1 }
+        Self { source, columns, label, conditional: false, hold_out: 0, shrink: 1, side: 0, load: Load::Auto }
     }
 }
 
 impl DataConfig {
     /// How the data are opened.
     pub fn options(&self) -> OpenOptions {
-        OpenOptions { columns: self.columns.clone(), label: self.label.clone(), shrink: self.shrink }
+        let Self { shrink, side, load, .. } = *self;
+        OpenOptions { columns: self.columns.clone(), label: self.label.clone(), shrink, side, load }
     }
+}
+
+fn is_auto(load: &Load) -> bool {
+    *load == Load::Auto
 }
 
 fn is_unit(factor: &usize) -> bool {
@@ -374,7 +385,11 @@ impl Config {
             return fail("objective", "a field batch".into(), &problem);
         }
         if self.train.patch > 0 && self.network.is_radial() {
-            return fail("network.radial", "true".into(), "patches have a radial component of their own: use another network");
+            return fail(
+                "network.radial",
+                "true".into(),
+                "patches have a radial component of their own: use another network",
+            );
         }
         Ok(())
     }

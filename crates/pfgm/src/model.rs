@@ -1,7 +1,7 @@
 //! A model: a network with everything that is needed to use it.
 
 use burn::{module::Module, tensor::Device};
-use pfgm_data::{Dataset, Shape, Transform, resize::shrunk};
+use pfgm_data::{DataError, Dataset, Shape, Transform, resize::shrunk};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -53,6 +53,9 @@ pub enum ModelError {
     /// The network does not.
     #[error(transparent)]
     Network(#[from] NetworkError),
+    /// A row of the data cannot be read.
+    #[error("{0}")]
+    Data(String),
     /// Classes are wanted but there are none.
     #[error("data.conditional = true, but {0} has no labels; set it to false, or give labels")]
     NoLabels(String),
@@ -131,7 +134,7 @@ impl Record {
         }
         check_sides(&config, dataset.shape)?;
         let transform = Transform::fit(dataset);
-        let spread = Spread::measure(dataset, &transform);
+        let spread = Spread::measure(dataset, &transform).map_err(|error| ModelError::Data(error.to_string()))?;
         let calibrated = match &mut config.objective {
             Objective::Field(field) => {
                 let calibration = field.calibrate(dataset.shape.dim(), spread.norm);
@@ -222,8 +225,7 @@ impl Record {
     /// When it does not fit the data.
     pub fn network(&self, device: &Device) -> Result<Network, NetworkError> {
         let deformation = if self.config.train.augment > 0.0 { deformation::LABELS } else { 0 };
-        let conditions =
-            Conditions { classes: self.data.classes.len(), deformation, maps: self.maps().channels() };
+        let conditions = Conditions { classes: self.data.classes.len(), deformation, maps: self.maps().channels() };
         self.config.network.init(self.data.shape, conditions, self.config.train.seed, device)
     }
 
@@ -243,7 +245,11 @@ impl Record {
             dim: self.dim(),
             classes: self.data.classes.len(),
             labels,
-            maps: if self.maps().places && self.config.upscale.is_none() { vec![self.maps().of(None)] } else { Vec::new() },
+            maps: if self.maps().places && self.config.upscale.is_none() {
+                vec![self.maps().of(None)]
+            } else {
+                Vec::new()
+            },
             guidance,
             rows_at_once,
             device: device.clone().inner(),
@@ -280,18 +286,19 @@ pub struct Spread {
 
 impl Spread {
     /// Measures all rows of a data set.
-    pub fn measure(dataset: &Dataset, transform: &Transform) -> Self {
+    ///
+    /// # Errors
+    /// When a row lies in a file that cannot be read.
+    pub fn measure(dataset: &Dataset, transform: &Transform) -> Result<Self, DataError> {
         let (rows, dim) = (dataset.len(), dataset.shape.dim());
-        let mut row = vec![0.0; dim];
         let mut mean = vec![0.0; dim];
-        let mut each = |visit: &mut dyn FnMut(&[f32])| {
-            for index in 0..rows {
-                dataset.read(index, &mut row);
-                transform.forward(&mut row);
-                visit(&row);
-            }
+        let each = |visit: &mut dyn FnMut(&[f32])| {
+            dataset.each(&mut |row| {
+                transform.forward(row);
+                visit(row);
+            })
         };
-        each(&mut |row| mean.iter_mut().zip(row).for_each(|(mean, &value)| *mean += f64::from(value) / rows as f64));
+        each(&mut |row| mean.iter_mut().zip(row).for_each(|(mean, &value)| *mean += f64::from(value) / rows as f64))?;
         let (mut norm, mut square, mut reach) = (0.0, 0.0, 0.0_f64);
         each(&mut |row| {
             let own: f64 = row.iter().map(|&value| f64::from(value).powi(2)).sum();
@@ -299,8 +306,8 @@ impl Spread {
             let squares: f64 = row.iter().zip(&mean).map(|(&value, mean)| (f64::from(value) - mean).powi(2)).sum();
             norm += squares.sqrt() / rows as f64;
             square += squares / (rows * dim) as f64;
-        });
+        })?;
         // Data without any spread are one point; any scale serves them.
-        Self { norm, std: if square > 0.0 { square.sqrt() } else { 1.0 }, reach }
+        Ok(Self { norm, std: if square > 0.0 { square.sqrt() } else { 1.0 }, reach })
     }
 }

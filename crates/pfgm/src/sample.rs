@@ -115,8 +115,10 @@ fn draw(
         }
         let counted = Counted::new(&denoiser);
         let flow = Flow { denoiser: &counted, augmentation: record.augmentation() };
-        let mut x: Vec<f64> =
-            seeds.iter().flat_map(|&seed| flow.latent(sigma_max, &mut stream(seed, Purpose::Latent, stage, 0))).collect();
+        let mut x: Vec<f64> = seeds
+            .iter()
+            .flat_map(|&seed| flow.latent(sigma_max, &mut stream(seed, Purpose::Latent, stage, 0)))
+            .collect();
         let solved = match (request.released, record.data.shape) {
             (Some(Released { upper_norm, .. }), Shape::Image { height, width, .. }) => {
                 clipped +=

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use pfgm::model::Record;
-use pfgm_data::{Dataset, Shape, Values};
+use pfgm_data::{Dataset, Shape};
 
 use crate::{args::latents::RowsArgs, resolve};
 
@@ -57,7 +57,7 @@ impl Given {
                 found
             }
         };
-        let whole = matches!(dataset.values, Values::Bytes(_));
+        let whole = dataset.values.are_bytes();
         Ok(Self { values, labels, classes, class_names, whole })
     }
 

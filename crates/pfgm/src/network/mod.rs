@@ -47,7 +47,9 @@ pub enum NetworkError {
     #[error("network.kind = \"unet\" works on images, but the data are {0}; use \"mlp\"")]
     NotAnImage(Shape),
     /// The network is told nothing but the image.
-    #[error("network.kind = \"ncsnv2\" sees nothing but the image: set data.conditional = false, train.augment = 0, train.patch = 0 and no upscale")]
+    #[error(
+        "network.kind = \"ncsnv2\" sees nothing but the image: set data.conditional = false, train.augment = 0, train.patch = 0 and no upscale"
+    )]
     SeesTheImageAlone,
     /// A network of vectors was to see an image's pixels.
     #[error("network.kind = \"mlp\" knows no pixels, which upscale and train.patch need: use \"unet\"")]

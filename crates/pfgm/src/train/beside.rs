@@ -27,7 +27,8 @@ impl Beside {
             return Self { shape, images, maps: Vec::new() };
         }
         let items: Vec<u64> = items.collect();
-        let of = |(item, image): (&u64, &[f32])| maps.of_training(image, &mut stream(seed, Purpose::Guide, step, *item));
+        let of =
+            |(item, image): (&u64, &[f32])| maps.of_training(image, &mut stream(seed, Purpose::Guide, step, *item));
         let maps = items.par_iter().zip(images.par_chunks_exact(shape.dim())).flat_map_iter(of).collect();
         Self { shape, images, maps }
     }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use burn::tensor::{Device, Tensor, TensorData};
-use pfgm_data::{Dataset, flip_horizontally};
+use pfgm_data::{DataError, Dataset, flip_horizontally};
 use rand::RngExt;
 use rayon::prelude::*;
 
@@ -64,6 +64,9 @@ pub enum TrainError {
     /// A checkpoint could not be read or written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// A row could not be read.
+    #[error(transparent)]
+    Data(#[from] DataError),
     /// The log could not be written.
     #[error("{path}: cannot be written: {source}")]
     Log {
@@ -92,7 +95,7 @@ pub struct Trainer {
     step: u64,
     device: Device,
     /// The order of the epoch that the last batch came from.
-    order: (u64, Vec<usize>),
+    order: (u64, Vec<u32>),
 }
 
 /// A batch in memory.
@@ -248,7 +251,7 @@ impl Trainer {
                     lr: learning_rate(self.step, &train),
                     images_per_second: (losses.len() * train.batch) as f64 / since.elapsed().as_secs_f64(),
                     seconds: started.elapsed().as_secs_f64(),
-                    held_out_loss: if save { self.held_out_loss() } else { None },
+                    held_out_loss: if save { self.held_out_loss()? } else { None },
                 };
                 log.add(&line).map_err(log_error)?;
                 (since, losses) = (Instant::now(), Vec::new());
@@ -280,7 +283,7 @@ impl Trainer {
     /// When the loss diverges.
     pub fn take_step(&mut self) -> Result<(f64, f64), TrainError> {
         let train = self.record.config.train.clone();
-        let batch = self.draw_batch();
+        let batch = self.draw_batch()?;
         let part = train.batch.div_ceil(train.accumulate);
         let (mut loss, mut gradients) = (0.0, None);
         for first in (0..train.batch).step_by(part) {
@@ -306,16 +309,13 @@ impl Trainer {
     }
 
     /// The batch of the next step: a function of the seed and the step alone.
-    fn draw_batch(&mut self) -> Batch {
+    fn draw_batch(&mut self) -> Result<Batch, DataError> {
+        let rows = self.rows_of(self.step);
         let train = &self.record.config.train;
-        let first = self.step * train.batch as u64;
-        let rows: Vec<usize> = (first..first + train.batch as u64)
-            .map(|at| epoch_row(&mut self.order, train.seed, self.data.len(), at))
-            .collect();
         let mut streams: Vec<Stream> =
             (0..train.batch).map(|item| stream(train.seed, Purpose::Perturbation, self.step, item as u64)).collect();
         let mut field = Vec::new();
-        self.data.read(&rows, &mut field);
+        self.data.read(&rows, &mut field)?;
         let mut labels: Vec<Option<u32>> = rows.iter().map(|&row| self.data.label(row)).collect();
         let mut field_labels = labels.clone();
         let dim = self.record.dim();
@@ -336,7 +336,7 @@ impl Trainer {
         let deformed = batch.par_chunks_exact_mut(dim).zip(&deformations);
         deformed.for_each(|(row, deformation)| row.copy_from_slice(&deformation.apply(shape, row)));
         if let Some(count) = self.record.config.objective.field_batch() {
-            field_labels.extend(self.add_other_charges(self.step, &rows, count, &mut field));
+            field_labels.extend(self.add_other_charges(self.step, &rows, count, &mut field)?);
         }
         let items = 0..train.batch as u64;
         let Beside { shape, images, maps } = Beside::cut(&self.record, self.step, items, batch);
@@ -349,7 +349,38 @@ impl Trainer {
             deformations: &deformations,
         };
         let targets = self.record.config.objective.draw(self.record.noise(), charges, &mut streams);
-        Batch { targets, labels, deformations, maps }
+        self.read_ahead();
+        Ok(Batch { targets, labels, deformations, maps })
+    }
+
+    /// The rows of a step's batch.
+    fn rows_of(&mut self, step: u64) -> Vec<usize> {
+        let train = &self.record.config.train;
+        let first = step * train.batch as u64;
+        let places = first..first + train.batch as u64;
+        places.map(|at| epoch_row(&mut self.order, train.seed, self.data.len(), at)).collect()
+    }
+
+    /// Has the rows of the next step read while this one is computed.
+    fn read_ahead(&mut self) {
+        // An epoch's last step does not look into the next epoch's order: both would have to be kept.
+        let (step, batch) = (self.step + 1, self.record.config.train.batch as u64);
+        let same_epoch = (step + 1) * batch / self.data.len() as u64 == self.step * batch / self.data.len() as u64;
+        if !self.data.reads_ahead() || !same_epoch || step >= self.record.config.train.steps {
+            return;
+        }
+        let rows = self.rows_of(step);
+        let others = self.record.config.objective.field_batch().map(|count| self.other_rows(step, &rows, count).0);
+        self.data.read_ahead([Some(rows), others].into_iter().flatten());
+    }
+
+    /// The rows that fill a step's field batch of `count` up, and the stream that they were drawn from.
+    fn other_rows(&self, step: u64, batch: &[usize], count: usize) -> (Vec<usize>, Stream) {
+        let taken: HashSet<usize> = batch.iter().copied().collect();
+        let mut rng = stream(self.record.config.train.seed, Purpose::FieldBatch, step, 0);
+        let candidates = rand::seq::index::sample(&mut rng, self.data.len(), count);
+        let wanted = count.saturating_sub(batch.len());
+        (candidates.into_iter().filter(|row| !taken.contains(row)).take(wanted).collect(), rng)
     }
 
     /// Reads the rows that fill a field batch of `count` up beside the loss batch, mirrored as often as that one is; returns
@@ -360,14 +391,10 @@ impl Trainer {
         batch: &[usize],
         count: usize,
         field: &mut Vec<f32>,
-    ) -> impl Iterator<Item = Option<u32>> {
-        let taken: HashSet<usize> = batch.iter().copied().collect();
-        let mut rng = stream(self.record.config.train.seed, Purpose::FieldBatch, step, 0);
-        let candidates = rand::seq::index::sample(&mut rng, self.data.len(), count);
-        let wanted = count.saturating_sub(batch.len());
-        let rows: Vec<usize> = candidates.into_iter().filter(|row| !taken.contains(row)).take(wanted).collect();
+    ) -> Result<impl Iterator<Item = Option<u32>>, DataError> {
+        let (rows, mut rng) = self.other_rows(step, batch, count);
         let start = field.len();
-        self.data.read(&rows, field);
+        self.data.read(&rows, field)?;
         if self.record.config.train.flip {
             for row in field[start..].chunks_exact_mut(self.record.dim()) {
                 if rng.random_bool(0.5) {
@@ -375,7 +402,7 @@ impl Trainer {
                 }
             }
         }
-        rows.into_iter().map(|row| self.data.label(row))
+        Ok(rows.into_iter().map(|row| self.data.label(row)))
     }
 
     /// The summed loss of some items of a batch, with the network as it is.
@@ -424,8 +451,8 @@ impl Trainer {
     }
 
     /// The loss per item of the averaged weights on held-out rows, with noise that is the same at every step.
-    fn held_out_loss(&self) -> Option<f64> {
-        let data = self.held_out.as_ref()?;
+    fn held_out_loss(&self) -> Result<Option<f64>, DataError> {
+        let Some(data) = self.held_out.as_ref() else { return Ok(None) };
         let (network, device) = (self.averaged(), self.device.clone().inner());
         let objective = &self.record.config.objective;
         let rows: Vec<usize> = (0..data.len()).collect();
@@ -434,12 +461,12 @@ impl Trainer {
         let mut total = 0.0;
         for part in rows.chunks(self.record.config.train.batch) {
             let mut batch = Vec::new();
-            data.read(part, &mut batch);
+            data.read(part, &mut batch)?;
             let mut field = batch.clone();
             let labels: Vec<Option<u32>> = part.iter().map(|&row| data.label(row)).collect();
             let mut field_labels = labels.clone();
             if let Some(count) = objective.field_batch() {
-                field_labels.extend(self.add_other_charges(step, &[], count, &mut field));
+                field_labels.extend(self.add_other_charges(step, &[], count, &mut field)?);
             }
             let mut streams: Vec<Stream> = part
                 .iter()
@@ -460,7 +487,7 @@ impl Trainer {
             let loss = self.loss_at(&network, &targets, told, None, &device);
             total += f64::from(loss.into_scalar::<f32>());
         }
-        Some(total / data.len() as f64)
+        Ok(Some(total / data.len() as f64))
     }
 }
 

@@ -43,7 +43,11 @@ impl File {
                 let hint = resolve::nearest(&args.what, names.clone());
                 let hint = hint.map_or_else(String::new, |name| format!(" did you mean `{name}`?"));
                 let names: Vec<_> = names.collect();
-                bail!("{}: no cascade and no file of that name;{hint} the cascades are {}", args.what, names.join(", "));
+                bail!(
+                    "{}: no cascade and no file of that name;{hint} the cascades are {}",
+                    args.what,
+                    names.join(", ")
+                );
             }
         };
         Self::parse(name, &text, args)
@@ -72,7 +76,9 @@ impl File {
 
     fn own(&mut self) -> Result<&mut Vec<Value>> {
         let stages = self.table.get_mut("stage").and_then(Value::as_array_mut);
-        stages.filter(|stages| stages.len() > 1).context("a cascade has a [[stage]] for its base and one for each upscaling")
+        stages
+            .filter(|stages| stages.len() > 1)
+            .context("a cascade has a [[stage]] for its base and one for each upscaling")
     }
 
     fn set(&mut self, assignment: &str) -> Result<()> {
@@ -81,7 +87,8 @@ impl File {
         };
         let (path, value) = (path.trim(), resolve::value_of(value.trim()));
         let stages = self.own()?.len();
-        let named = path.split_once('.').and_then(|(head, rest)| Some(((0..stages).find(|&n| name_of(n) == head)?, rest)));
+        let named =
+            path.split_once('.').and_then(|(head, rest)| Some(((0..stages).find(|&n| name_of(n) == head)?, rest)));
         match named {
             Some((number, rest)) => set_in(&mut self.own()?[number], rest, value),
             None if path.starts_with("base.") || path.starts_with("upscale-") => {
@@ -99,7 +106,8 @@ impl File {
     /// The configuration of each flow: what is common, what is its own, and how much smaller its images are.
     pub fn stages(&self) -> Result<Vec<Stage>> {
         let mut common = self.table.clone();
-        let Some(Value::Array(own)) = common.remove("stage").filter(|stage| stage.as_array().is_some_and(|s| s.len() > 1))
+        let Some(Value::Array(own)) =
+            common.remove("stage").filter(|stage| stage.as_array().is_some_and(|s| s.len() > 1))
         else {
             bail!("a cascade has a [[stage]] for its base and one for each upscaling");
         };

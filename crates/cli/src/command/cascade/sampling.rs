@@ -54,7 +54,8 @@ pub fn run(args: &CascadeSampleArgs) -> Result<()> {
     write_arrays(&args.files, data, &drawn)?;
     let picture = args.out.clone().unwrap_or_else(|| args.cascade.join("samples.png"));
     write_picture(args.class.is_none() && args.from.is_none(), data, &drawn, &picture)?;
-    let all = picture.with_file_name(format!("{}-stages.png", picture.file_stem().unwrap_or_default().to_string_lossy()));
+    let all =
+        picture.with_file_name(format!("{}-stages.png", picture.file_stem().unwrap_or_default().to_string_lossy()));
     output::write(&all, &stages_picture(&records, &made)?)?;
     line(format!("stages   {}", shown(&all)));
     Ok(())
