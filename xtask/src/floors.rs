@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 /// The modules of `crates/pfgm` from the ground up. A module may use those of lower floors, and no other.
 const FLOORS: &[&[&str]] = &[
     &["augmentation", "device", "features", "latent", "parallel", "presets", "process", "random"],
-    &["deformation", "hemisphere", "kernel", "network"],
+    &["deformation", "hemisphere", "kernel", "maps", "network"],
     &["flow", "weights"],
     &["field", "precondition"],
     &["reverse_sde"],
@@ -15,7 +15,7 @@ const FLOORS: &[&[&str]] = &[
     &["config", "likelihood", "lines", "restore"],
     &["model"],
     &["import", "measure", "sample"],
-    &["evaluate", "train"],
+    &["cascade", "evaluate", "train"],
     &["bundled"],
 ];
 

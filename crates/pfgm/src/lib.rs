@@ -8,6 +8,7 @@
 
 pub mod augmentation;
 pub mod bundled;
+pub mod cascade;
 pub mod config;
 pub mod deformation;
 pub mod device;
@@ -21,6 +22,7 @@ pub mod kernel;
 pub mod latent;
 pub mod likelihood;
 pub mod lines;
+pub mod maps;
 pub mod measure;
 pub mod model;
 pub mod network;

@@ -136,7 +136,11 @@ pub fn open_reference(source: &str, table: &DataArgs, trained_on: Option<&DataCo
         columns: table.columns.clone().or(columns),
         label: table.label.clone().or_else(|| trained_on?.label.clone()),
     };
-    resolve::dataset(source, &table)
+    let dataset = resolve::dataset(source, &table)?;
+    match trained_on {
+        Some(data) if data.source == source => Ok(dataset.shrunk(data.shrink)?),
+        _ => Ok(dataset),
+    }
 }
 
 /// One bar after another.
