@@ -81,6 +81,8 @@ fn trains_resumes_and_samples_every_flow() {
         refuses(dir.path(), &[&[command, "whole/upscale-1"], more].concat(), &["upscales images", "cascade sample"]);
     }
     refuses(dir.path(), &["cascade", "sample", "whole", "--noise", "0.9"], &["--noise 0.9", "from 0 to 0.2"]);
+    refuses(dir.path(), &["cascade", "sample", "whole", "--batch", "0"], &["--batch 0", "from 1 to"]);
+    refuses(dir.path(), &["cascade", "sample", "whole", "--npz", "whole"], &["whole: is a folder; name a file"]);
     refuses(dir.path(), &["cascade", "sample", "whole", "--from", "heart"], &["--from heart", "2x2x1 or 8x8x1"]);
     fs::remove_dir_all(at("whole/upscale-2")).unwrap();
     refuses(dir.path(), &["cascade", "sample", "whole"], &["no upscale-2", "--resume"]);
@@ -97,6 +99,7 @@ fn what_cannot_be_a_cascade_is_refused() {
     refused(&["--set", "upscale-1.upscale.factor=3"], &["digits", "6 times smaller"]);
     refused(&["--set", "objective.kind=pfgm"], &["objective", "pfgm++"]);
     refused(&["--set", "upscale-2.upscale.sample_noise=1"], &["upscale-2", "from 0 to upscale.noise"]);
+    refused(&["--distributed"], &["--distributed", "works in one process"]);
     refused(&["--data", "heart"], &["heart", "times smaller"]);
     refuses(dir.path(), &["cascade", "sample", "nowhere"], &["nowhere", "no base"]);
     refuses(dir.path(), &["cascade", "train", "nowhere", "--resume"], &["nowhere", "no cascade in it"]);
