@@ -19,7 +19,7 @@ use std::{
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::{DataError, Dataset, OpenOptions, Shape, Values, cifar, idx, resize};
+use crate::{DataError, Dataset, OpenOptions, Shape, Values, cifar, folder, idx, resize};
 
 /// Sets that would take more bytes than this in memory are not loaded unless it is asked for.
 const LARGE: u64 = 512 << 20;
@@ -164,7 +164,8 @@ fn open_folder(path: &Path, options: &OpenOptions) -> Result<Option<Dataset>, Da
         return open_file(&path.join(images), options);
     }
     let parts: Vec<&String> = names.iter().filter(|name| shards::is_shard(name)).collect();
-    if !parts.is_empty() {
+    // Arrays beside images are no part of them.
+    if !parts.is_empty() && !names.iter().any(|name| folder::is_image(name) || path.join(name).is_dir()) {
         // Shards are one set only together: none of them is loaded by itself.
         let inner = OpenOptions { load: Load::Stream, ..options.clone() };
         let parts = parts.into_iter().map(|name| open_file(&path.join(name), &inner)).collect::<Result<_, _>>()?;

@@ -8,7 +8,12 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
-use pfgm::{parallel::Solo, train::checkpoint};
+use pfgm::{
+    config::TrainConfig,
+    objective::Objective,
+    parallel::Solo,
+    train::checkpoint::{self, Checkpoint},
+};
 
 use super::file::{File, Stage};
 use crate::{
@@ -34,6 +39,7 @@ pub fn run(args: &CascadeTrainArgs) -> Result<()> {
         return Ok(());
     }
     let folder = if args.resume { folder } else { resolve::run_folder(args.out.as_deref(), &file.name)? };
+    stages.iter().try_for_each(|stage| check_begun(stage, &folder))?;
     output::write(&folder.join(FILE), file.text()?.as_bytes())?;
     for stage in stages {
         if train_stage(stage, &folder, &device, &ranks)? == Ended::Stopped {
@@ -65,6 +71,26 @@ fn named(stage: Stage) -> resolve::Named {
     resolve::Named { name: stage.name, config: stage.config }
 }
 
+/// Whether a flow that has begun is still to be what it was: only how far it goes and when it saves and logs may change.
+fn check_begun(stage: &Stage, cascade: &Path) -> Result<()> {
+    let Some(path) = checkpoint::list(&cascade.join(&stage.name)).pop() else { return Ok(()) };
+    let (wanted, mut kept) = (&stage.config, Checkpoint::read(&path)?.record.config);
+    kept.data.source.clone_from(&wanted.data.source);
+    let TrainConfig { steps, checkpoint_every, keep, log_every, .. } = wanted.train;
+    kept.train = TrainConfig { steps, checkpoint_every, keep, log_every, ..kept.train };
+    // What was measured is nobody's wish.
+    kept.flow.sigma_max = wanted.flow.sigma_max.and(kept.flow.sigma_max);
+    kept.flow.sigma_data = wanted.flow.sigma_data.and(kept.flow.sigma_data);
+    kept.flow.reach = wanted.flow.reach.and(kept.flow.reach);
+    if let (Objective::Field(kept), Objective::Field(wanted)) = (&mut kept.objective, &wanted.objective) {
+        kept.m = wanted.m.and(kept.m);
+    }
+    if kept != *wanted {
+        bail!("{}: has begun with another configuration; resume it as it was, or start a new cascade", stage.name);
+    }
+    Ok(())
+}
+
 /// Begins the run of a flow, or goes on with it.
 fn train_stage(stage: Stage, cascade: &Path, device: &Device, ranks: &Ranks) -> Result<Ended> {
     let folder = cascade.join(&stage.name);
@@ -72,7 +98,6 @@ fn train_stage(stage: Stage, cascade: &Path, device: &Device, ranks: &Ranks) -> 
         let begun = train::begin(named(stage), false, |_| Ok(folder), device, ranks)?;
         return train::go_on(begun, device, ranks);
     }
-    // What may change in a run that goes on is changed; what may not is found out there.
     let wanted = &stage.config.train;
     let set = [
         ("steps", wanted.steps),
