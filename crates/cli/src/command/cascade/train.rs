@@ -40,9 +40,12 @@ pub fn run(args: &CascadeTrainArgs) -> Result<()> {
     }
     let folder = if args.resume { folder } else { resolve::run_folder(args.out.as_deref(), &file.name)? };
     stages.iter().try_for_each(|stage| check_begun(stage, &folder))?;
-    output::write(&folder.join(FILE), file.text()?.as_bytes())?;
+    let text = file.text()?;
+    if args.resume {
+        output::write(&folder.join(FILE), text.as_bytes())?;
+    }
     for stage in stages {
-        if train_stage(stage, &folder, &device, &ranks)? == Ended::Stopped {
+        if train_stage(stage, &folder, &text, &device, &ranks)? == Ended::Stopped {
             line(format!("go on with   {} cascade train {} --resume", program(), shown(&folder)));
             return Ok(());
         }
@@ -91,11 +94,13 @@ fn check_begun(stage: &Stage, cascade: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Begins the run of a flow, or goes on with it.
-fn train_stage(stage: Stage, cascade: &Path, device: &Device, ranks: &Ranks) -> Result<Ended> {
+/// Begins the run of a flow, or goes on with it. The cascade's file is written once the flow is known to fit its data: what does not
+/// leaves nothing behind.
+fn train_stage(stage: Stage, cascade: &Path, text: &str, device: &Device, ranks: &Ranks) -> Result<Ended> {
     let folder = cascade.join(&stage.name);
     if checkpoint::list(&folder).is_empty() {
-        let begun = train::begin(named(stage), false, |_| Ok(folder), device, ranks)?;
+        let write = |_: &str| output::write(&cascade.join(FILE), text.as_bytes()).map(|()| folder);
+        let begun = train::begin(named(stage), false, write, device, ranks)?;
         return train::go_on(begun, device, ranks);
     }
     let wanted = &stage.config.train;
