@@ -9,7 +9,7 @@ const FLOORS: &[&[&str]] = &[
     // Given on from crates/field.
     &["augmentation", "field", "flow", "hemisphere", "kernel", "random"],
     &["device", "features", "latent", "parallel", "presets", "process"],
-    &["deformation", "network"],
+    &["deformation", "maps", "network"],
     &["weights"],
     &["precondition"],
     &["reverse_sde"],
@@ -17,7 +17,7 @@ const FLOORS: &[&[&str]] = &[
     &["config", "likelihood", "lines", "restore"],
     &["model"],
     &["import", "measure", "sample"],
-    &["evaluate", "train"],
+    &["cascade", "evaluate", "train"],
     &["bundled"],
 ];
 

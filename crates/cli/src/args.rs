@@ -1,5 +1,6 @@
 //! The command line as it is typed: raw, not yet checked.
 
+pub mod cascade;
 pub mod compare;
 pub mod evaluate;
 mod field;
@@ -37,6 +38,8 @@ pub enum Command {
     Train(TrainArgs),
     /// Draw samples from a trained flow
     Sample(Box<SampleArgs>),
+    /// Train or sample a cascade: a flow of small images and flows that upscale them
+    Cascade(cascade::CascadeCommand),
     /// Draw the exact field of a set of charges: its lines, its hemisphere, its story
     Field(FieldArgs),
     /// Measure a run's samples, or images, against a reference: FD, KID, inception score, precision, recall, density, coverage
@@ -219,17 +222,8 @@ pub struct SampleArgs {
     #[arg(short = 'o', long, value_name = "FILE.png")]
     pub out: Option<PathBuf>,
 
-    /// Also write the samples, seeds and classes as arrays
-    #[arg(long, value_name = "FILE.npz")]
-    pub npz: Option<PathBuf>,
-
-    /// Also write every sample as an image of its own, called by its seed
-    #[arg(long, value_name = "DIR")]
-    pub images: Option<PathBuf>,
-
-    /// Also write the samples as a table
-    #[arg(long, value_name = "FILE.csv")]
-    pub csv: Option<PathBuf>,
+    #[command(flatten)]
+    pub files: FilesArgs,
 
     /// Samples computed together
     #[arg(long, value_name = "N", default_value_t = 64)]
@@ -242,6 +236,22 @@ pub struct SampleArgs {
     /// Share the work out over the processes that MPI started (`mpirun -n 4 pfgm ...`; built with --features mpi)
     #[arg(long, conflicts_with = "exact")]
     pub distributed: bool,
+}
+
+/// What samples are written to beside a picture.
+#[derive(Debug, Default, Args)]
+pub struct FilesArgs {
+    /// Also write the samples, seeds and classes as arrays
+    #[arg(long, value_name = "FILE.npz")]
+    pub npz: Option<PathBuf>,
+
+    /// Also write every sample as an image of its own, called by its seed
+    #[arg(long, value_name = "DIR")]
+    pub images: Option<PathBuf>,
+
+    /// Also write the samples as a table
+    #[arg(long, value_name = "FILE.csv")]
+    pub csv: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

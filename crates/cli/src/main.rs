@@ -51,6 +51,7 @@ fn run(cli: Cli, ranks: &Ranks) -> Result<()> {
     match cli.command {
         Command::Train(args) => command::train::run(&args, ranks),
         Command::Sample(args) => command::sample::run(&args, &**ranks),
+        Command::Cascade(args) => command::cascade::run(&args),
         Command::Field(args) => command::field::run(&args),
         Command::Evaluate(args) => command::evaluate::run(&args, &**ranks),
         Command::Compare(args) => command::compare::run(&args),

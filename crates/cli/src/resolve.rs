@@ -65,7 +65,7 @@ pub fn change(mut table: Table, args: &TrainArgs) -> Result<Config> {
     Ok(config)
 }
 
-fn config_file(what: &str) -> Result<String> {
+pub fn config_file(what: &str) -> Result<String> {
     let path = Path::new(what);
     if path.is_dir() {
         bail!("{what}: is a folder; to go on with a run add --resume");
@@ -79,19 +79,19 @@ fn config_file(what: &str) -> Result<String> {
     fs::read_to_string(path).with_context(|| format!("{what}: cannot be read"))
 }
 
-fn stem(path: &str) -> String {
+pub fn stem(path: &str) -> String {
     Path::new(path).file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// A value as TOML reads it; a bare word is a string.
-fn value_of(text: &str) -> Value {
+pub fn value_of(text: &str) -> Value {
     match format!("value = {text}").parse::<Table>() {
         Ok(mut table) => table.remove("value").unwrap_or_else(|| Value::String(text.to_owned())),
         Err(_) => Value::String(text.to_owned()),
     }
 }
 
-fn set_key(table: &mut Table, path: &str, value: Value) -> Result<()> {
+pub fn set_key(table: &mut Table, path: &str, value: Value) -> Result<()> {
     match path.split_once('.') {
         None => {
             // Another kind of network or objective has keys of its own.
@@ -142,7 +142,8 @@ pub fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<
 
 /// The data set of a path, with the choices that tables have.
 pub fn dataset(source: &str, table: &DataArgs) -> Result<Dataset> {
-    let options = OpenOptions { columns: table.columns.clone().unwrap_or_default(), label: table.label.clone() };
+    let (columns, label) = (table.columns.clone().unwrap_or_default(), table.label.clone());
+    let options = OpenOptions { columns, label, ..OpenOptions::default() };
     Ok(pfgm_data::open(source, &options)?)
 }
 

@@ -7,11 +7,12 @@ use std::{
 
 use crate::{DataError, Dataset, cifar, folder};
 
-/// Reads the images of a zip, in the order of their names, labelled as [`folder`] labels them.
+/// Reads the images of a zip, in the order of their names, labelled as [`folder`] labels them, cropped and
+/// scaled to squares of `side` pixels unless that is 0.
 ///
 /// # Errors
 /// When the archive is damaged, an image cannot be decoded, or the images differ in size.
-pub fn read_zip(path: &Path, bytes: &[u8]) -> Result<Dataset, DataError> {
+pub fn read_zip(path: &Path, bytes: &[u8], side: usize) -> Result<Dataset, DataError> {
     let damaged = |error: &dyn std::fmt::Display| {
         DataError::malformed(path, format!("the zip is damaged ({error}); fetch or make it again"))
     };
@@ -35,7 +36,7 @@ pub fn read_zip(path: &Path, bytes: &[u8]) -> Result<Dataset, DataError> {
         Some(_) => Some(entry("dataset.json")?),
         None => None,
     };
-    folder::assemble(path, &images, |name| entry(name), json.as_deref())
+    folder::assemble(path, &images, |name| entry(name), json.as_deref(), side)
 }
 
 /// Reads the training batches of a CIFAR tar.

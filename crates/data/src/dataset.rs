@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::DataError;
+use crate::{DataError, Stored, resize};
 
 /// The shape of one row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +52,8 @@ pub enum Values {
     Bytes(Vec<u8>),
     /// Everything else.
     Floats(Vec<f32>),
+    /// Values that stay in files and are read when they are asked for.
+    Stored(Stored),
 }
 
 impl Values {
@@ -60,12 +62,27 @@ impl Values {
         match self {
             Self::Bytes(values) => values.len(),
             Self::Floats(values) => values.len(),
+            Self::Stored(stored) => stored.values(),
         }
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether all are 8-bit.
+    pub fn are_bytes(&self) -> bool {
+        match self {
+            Self::Bytes(_) => true,
+            Self::Floats(_) => false,
+            Self::Stored(stored) => stored.are_bytes(),
+        }
+    }
+
+    /// How many bytes they take in memory, or would take.
+    pub fn bytes(&self) -> usize {
+        if self.are_bytes() { self.len() } else { size_of::<f32>() * self.len() }
     }
 }
 
@@ -94,7 +111,7 @@ impl Labels {
     }
 }
 
-/// A data set in memory.
+/// A data set, in memory or in files.
 #[derive(Clone, Debug)]
 pub struct Dataset {
     /// What it is called.
@@ -141,7 +158,19 @@ impl Dataset {
         }
         let observed = match &values {
             Values::Bytes(_) => (0.0, 255.0),
-            Values::Floats(floats) => finite_range(path, floats, dim)?,
+            Values::Floats(floats) => finite_range(path, floats, dim, 0)?,
+            Values::Stored(stored) if stored.are_bytes() => (0.0, 255.0),
+            Values::Stored(stored) => {
+                let (mut low, mut high, mut index, mut wrong) = (f32::INFINITY, f32::NEG_INFINITY, 0, None);
+                stored.each(&mut |row| {
+                    match finite_range(path, row, dim, index) {
+                        Ok((least, most)) => (low, high) = (low.min(least), high.max(most)),
+                        Err(error) => wrong = wrong.take().or(Some(error)),
+                    }
+                    index += 1;
+                })?;
+                wrong.map_or(Ok((low, high)), Err)?
+            }
         };
         let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         Ok(Self { name, shape, values, range: range.unwrap_or(observed), labels, columns: Vec::new() })
@@ -160,8 +189,20 @@ impl Dataset {
     /// Copies row `index` to `out`.
     ///
     /// # Panics
-    /// When there is no such row, or `out` is not one row long.
+    /// When there is no such row, `out` is not one row long, or a file that could be read before cannot be any more:
+    /// [`Dataset::try_read`] reports that.
     pub fn read(&self, index: usize, out: &mut [f32]) {
+        self.try_read(index, out).unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// Copies row `index` to `out`.
+    ///
+    /// # Errors
+    /// When the row lies in a file that cannot be read, or is damaged.
+    ///
+    /// # Panics
+    /// When there is no such row, or `out` is not one row long.
+    pub fn try_read(&self, index: usize, out: &mut [f32]) -> Result<(), DataError> {
         let dim = self.shape.dim();
         let row = index * dim..(index + 1) * dim;
         match &self.values {
@@ -169,7 +210,51 @@ impl Dataset {
                 out.iter_mut().zip(&values[row]).for_each(|(out, &value)| *out = f32::from(value));
             }
             Values::Floats(values) => out.copy_from_slice(&values[row]),
+            Values::Stored(stored) => stored.read(index, out)?,
         }
+        Ok(())
+    }
+
+    /// Hands every row to a visitor, who may change what it is given, in order.
+    ///
+    /// # Errors
+    /// When a row lies in a file that cannot be read.
+    pub fn each(&self, visit: &mut dyn FnMut(&mut [f32])) -> Result<(), DataError> {
+        if let Values::Stored(stored) = &self.values {
+            return stored.each(visit);
+        }
+        let mut row = vec![0.0; self.shape.dim()];
+        for index in 0..self.len() {
+            self.read(index, &mut row);
+            visit(&mut row);
+        }
+        Ok(())
+    }
+
+    /// The data set with each pixel the mean of `factor` times `factor` of its pixels. The range stays that of the originals.
+    ///
+    /// # Errors
+    /// When the rows are no images, or `factor` does not divide their sides.
+    pub fn shrunk(&self, factor: usize) -> Result<Self, DataError> {
+        if factor == 1 {
+            return Ok(self.clone());
+        }
+        let Some(shape) = resize::shrunk(self.shape, factor) else {
+            let problem =
+                format!("{} cannot be made {factor} times smaller; give a number that divides both sides", self.shape);
+            return Err(DataError::malformed(Path::new(&self.name), problem));
+        };
+        if let Values::Stored(stored) = &self.values {
+            let values = Values::Stored(stored.shrunk(self.shape, factor));
+            return Ok(Self { shape, values, ..self.clone() });
+        }
+        let mut row = vec![0.0; self.shape.dim()];
+        let mut values = Vec::with_capacity(self.len() * shape.dim());
+        for index in 0..self.len() {
+            self.read(index, &mut row);
+            values.extend(resize::shrink(self.shape, &row, factor));
+        }
+        Ok(Self { shape, values: Values::Floats(values), ..self.clone() })
     }
 
     /// The rows with these indices as a data set of its own.
@@ -178,6 +263,7 @@ impl Dataset {
         let values = match &self.values {
             Values::Bytes(all) => Values::Bytes(gather(all, rows, dim)),
             Values::Floats(all) => Values::Floats(gather(all, rows, dim)),
+            Values::Stored(stored) => Values::Stored(stored.select(rows)),
         };
         let labels = self.labels.as_ref().map(|labels| Labels {
             of_row: rows.iter().map(|&row| labels.of_row[row]).collect(),
@@ -191,13 +277,13 @@ fn gather<T: Copy>(all: &[T], rows: &[usize], dim: usize) -> Vec<T> {
     rows.iter().flat_map(|&row| &all[row * dim..(row + 1) * dim]).copied().collect()
 }
 
-fn finite_range(path: &Path, values: &[f32], dim: usize) -> Result<(f32, f32), DataError> {
+fn finite_range(path: &Path, values: &[f32], dim: usize, first: usize) -> Result<(f32, f32), DataError> {
     let (mut low, mut high) = (f32::INFINITY, f32::NEG_INFINITY);
     for (index, &value) in values.iter().enumerate() {
         if !value.is_finite() {
             let problem = format!(
                 "row {}, value {} is {value}; replace values that are not finite before training",
-                index / dim,
+                first + index / dim,
                 index % dim
             );
             return Err(DataError::malformed(path, problem));

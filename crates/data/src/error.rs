@@ -23,7 +23,7 @@ pub enum DataError {
     },
     /// No reader knows the file.
     #[error(
-        "{path}: not a format known here (IDX, CIFAR batches, images in a folder or zip, .npy, .npz, .csv, .tsv, .tar, each also .gz)"
+        "{path}: not a format known here (IDX, CIFAR batches, images in a folder or zip, LMDB of images, .npy, .npz, .csv, .tsv, .tar, each also .gz)"
     )]
     UnknownFormat {
         /// The file.

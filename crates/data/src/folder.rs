@@ -19,27 +19,38 @@ pub fn is_image(name: &str) -> bool {
     name.rsplit_once('.').is_some_and(|(_, ending)| ENDINGS.contains(&ending.to_ascii_lowercase().as_str()))
 }
 
-/// Reads every image below a folder, in the order of their names.
+/// Reads every image below a folder, in the order of their names, cropped and scaled to squares of `side` pixels unless that is 0.
 ///
 /// # Errors
 /// When a file cannot be read or decoded, or the images differ in size.
-pub fn read(path: &Path) -> Result<Dataset, DataError> {
+pub fn read(path: &Path, side: usize) -> Result<Dataset, DataError> {
+    let images = list(path)?;
+    let json = dataset_json(path)?;
+    let read = |file: &PathBuf| fs::read(file).map_err(|error| DataError::read(file, error));
+    assemble(path, &images, read, json.as_deref(), side)
+}
+
+/// The images below a folder with their names, in the order of those.
+pub(crate) fn list(path: &Path) -> Result<Vec<(String, PathBuf)>, DataError> {
     let mut files = Vec::new();
     walk(path, &mut files)?;
     let name = |file: &PathBuf| {
         file.strip_prefix(path).unwrap_or(file).to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/")
     };
     let mut images: Vec<(String, PathBuf)> =
-        files.iter().map(|file| (name(file), file.clone())).filter(|(name, _)| is_image(name)).collect();
+        files.into_iter().map(|file| (name(&file), file)).filter(|(name, _)| is_image(name)).collect();
     images.sort();
+    Ok(images)
+}
+
+/// The labels that EDM's `dataset_tool` writes beside its images, if they are there.
+pub(crate) fn dataset_json(path: &Path) -> Result<Option<Vec<u8>>, DataError> {
     let json = path.join("dataset.json");
-    let json = match fs::read(&json) {
-        Ok(bytes) => Some(bytes),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(DataError::read(&json, error)),
-    };
-    let read = |file: &PathBuf| fs::read(file).map_err(|error| DataError::read(file, error));
-    assemble(path, &images, read, json.as_deref())
+    match fs::read(&json) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(DataError::read(&json, error)),
+    }
 }
 
 fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), DataError> {
@@ -67,6 +78,7 @@ pub(crate) fn assemble<S: Sync>(
     images: &[(String, S)],
     read: impl Fn(&S) -> Result<Vec<u8>, DataError> + Sync,
     dataset_json: Option<&[u8]>,
+    side: usize,
 ) -> Result<Dataset, DataError> {
     if images.is_empty() {
         return Err(DataError::empty(path, format!("no image in it ({})", ENDINGS.join(", "))));
@@ -91,6 +103,7 @@ pub(crate) fn assemble<S: Sync>(
         .par_iter()
         .map(|(name, source)| {
             image::load_from_memory(&read(source)?)
+                .map(|image| fit(image, side))
                 .map_err(|error| DataError::malformed(path, format!("{name} cannot be decoded: {error}")))
         })
         .collect::<Result<_, DataError>>()?;
@@ -108,17 +121,33 @@ pub(crate) fn assemble<S: Sync>(
     let deep = decoded.iter().any(|image| image.color().bytes_per_pixel() / image.color().channel_count() > 1);
     let shape = Shape::Image { height: height as usize, width: width as usize, channels: if colour { 3 } else { 1 } };
     let (values, range) = if deep {
-        let floats = decoded
-            .into_iter()
-            .flat_map(|image| if colour { image.into_rgb32f().into_raw() } else { grey_floats(&image) });
-        (Values::Floats(floats.collect()), Some((0.0, 1.0)))
+        (Values::Floats(decoded.into_iter().flat_map(|image| floats(image, colour)).collect()), Some((0.0, 1.0)))
     } else {
-        let bytes = decoded
-            .into_iter()
-            .flat_map(|image| if colour { image.into_rgb8().into_raw() } else { image.into_luma8().into_raw() });
-        (Values::Bytes(bytes.collect()), None)
+        (Values::Bytes(decoded.into_iter().flat_map(|image| bytes(image, colour)).collect()), None)
     };
     Dataset::new(path, shape, values, range, labels)
+}
+
+/// The middle square of an image, scaled to `side` pixels; the image itself where that is 0.
+pub(crate) fn fit(image: DynamicImage, side: usize) -> DynamicImage {
+    if side == 0 {
+        return image;
+    }
+    let (width, height) = (image.width(), image.height());
+    let square = width.min(height);
+    let middle = image.crop_imm((width - square) / 2, (height - square) / 2, square, square);
+    // Triangle filters as wide as the step: means where images shrink, straight lines where they grow.
+    middle.resize_exact(side as u32, side as u32, image::imageops::FilterType::Triangle)
+}
+
+/// The values of an image of more than 8 bits.
+pub(crate) fn floats(image: DynamicImage, colour: bool) -> Vec<f32> {
+    if colour { image.into_rgb32f().into_raw() } else { grey_floats(&image) }
+}
+
+/// The values of an image of 8 bits.
+pub(crate) fn bytes(image: DynamicImage, colour: bool) -> Vec<u8> {
+    if colour { image.into_rgb8().into_raw() } else { image.into_luma8().into_raw() }
 }
 
 fn grey_floats(image: &DynamicImage) -> Vec<f32> {
@@ -126,7 +155,11 @@ fn grey_floats(image: &DynamicImage) -> Vec<f32> {
 }
 
 /// From `dataset.json` where there is one, else from the names of the first folders, else none.
-fn labels<S>(path: &Path, images: &[(String, S)], dataset_json: Option<&[u8]>) -> Result<Option<Labels>, DataError> {
+pub(crate) fn labels<S>(
+    path: &Path,
+    images: &[(String, S)],
+    dataset_json: Option<&[u8]>,
+) -> Result<Option<Labels>, DataError> {
     if let Some(json) = dataset_json {
         let json: DatasetJson = serde_json::from_slice(json)
             .map_err(|error| DataError::malformed(path, format!("dataset.json: {error}")))?;

@@ -122,10 +122,7 @@ pub fn read_arrays(path: &Path, bytes: &[u8]) -> Result<BTreeMap<String, Floats>
         let mut content = Vec::new();
         file.read_to_end(&mut content).map_err(|error| damaged(&error))?;
         let array = parse(path, &content)?;
-        let values = match array.values {
-            Values::Bytes(values) => values.into_iter().map(f32::from).collect(),
-            Values::Floats(values) => values,
-        };
+        let values = in_single_precision(array.values);
         arrays.insert(name, Floats { shape: array.shape, values });
     }
     Ok(arrays)
@@ -169,39 +166,71 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Array, DataError> {
 }
 
 fn dataset(path: &Path, data: Array, labels: Option<Array>) -> Result<Dataset, DataError> {
-    if data.shape.contains(&0) {
-        return Err(DataError::empty(path, format!("an array of shape {:?}", data.shape)));
-    }
-    let (shape, values) = match *data.shape.as_slice() {
-        [_, len] => (Shape::Vector { len }, data.values),
-        [_, height, width] => (Shape::Image { height, width, channels: 1 }, data.values),
-        [_, height, width, channels @ 1..=4] => (Shape::Image { height, width, channels }, data.values),
-        [_, channels @ 1..=4, height, width] => {
-            let plane = height * width;
-            let values = match data.values {
-                Values::Bytes(values) => Values::Bytes(channels_last(&values, channels, plane)),
-                Values::Floats(values) => Values::Floats(channels_last(&values, channels, plane)),
-            };
-            (Shape::Image { height, width, channels }, values)
+    let (shape, planes) = row_shape(path, &data.shape)?;
+    let values = match (planes, shape, data.values) {
+        (true, Shape::Image { height, width, channels }, Values::Bytes(values)) => {
+            Values::Bytes(channels_last(&values, channels, height * width))
         }
-        _ => {
-            let problem = format!(
-                "an array of shape {:?}; a data set is [rows, columns], [images, height, width], \
-                 [images, height, width, channels] or [images, channels, height, width]",
-                data.shape
-            );
-            return Err(DataError::malformed(path, problem));
+        (true, Shape::Image { height, width, channels }, Values::Floats(values)) => {
+            Values::Floats(channels_last(&values, channels, height * width))
         }
+        (_, _, values) => values,
     };
     let labels = labels.map(|labels| class_numbers(path, labels)).transpose()?;
     Dataset::new(path, shape, values, None, labels)
 }
 
+/// The shape of the rows of an array, and whether the channels of its images are planes.
+pub(crate) fn row_shape(path: &Path, sizes: &[usize]) -> Result<(Shape, bool), DataError> {
+    if sizes.contains(&0) {
+        return Err(DataError::empty(path, format!("an array of shape {sizes:?}")));
+    }
+    Ok(match *sizes {
+        [_, len] => (Shape::Vector { len }, false),
+        [_, height, width] => (Shape::Image { height, width, channels: 1 }, false),
+        [_, height, width, channels @ 1..=4] => (Shape::Image { height, width, channels }, false),
+        [_, channels @ 1..=4, height, width] => (Shape::Image { height, width, channels }, true),
+        _ => {
+            let problem = format!(
+                "an array of shape {sizes:?}; a data set is [rows, columns], [images, height, width], \
+                 [images, height, width, channels] or [images, channels, height, width]"
+            );
+            return Err(DataError::malformed(path, problem));
+        }
+    })
+}
+
+/// Where the data of a `.npz` archive begin, and its labels; none where they are compressed.
+pub(crate) fn uncompressed(path: &Path) -> Result<Option<(u64, Option<Labels>)>, DataError> {
+    let damaged = |error: &dyn std::fmt::Display| DataError::malformed(path, format!("the npz is damaged: {error}"));
+    let file = std::fs::File::open(path).map_err(|error| DataError::read(path, error))?;
+    let mut archive = zip::ZipArchive::new(file).map_err(|error| damaged(&error))?;
+    let index = |names: &[&str]| names.iter().find_map(|name| archive.index_for_name(&format!("{name}.npy")));
+    let (Some(data), labels) = (index(&DATA), index(&LABELS)) else { return Ok(None) };
+    let entry = archive.by_index(data).map_err(|error| damaged(&error))?;
+    if entry.compression() != zip::CompressionMethod::Stored {
+        return Ok(None);
+    }
+    let Some(start) = entry.data_start() else { return Ok(None) };
+    drop(entry);
+    let Some(labels) = labels else { return Ok(Some((start, None))) };
+    let mut content = Vec::new();
+    let mut entry = archive.by_index(labels).map_err(|error| damaged(&error))?;
+    entry.read_to_end(&mut content).map_err(|error| damaged(&error))?;
+    let labels = class_numbers(path, parse(path, &content)?)?;
+    Ok(Some((start, Some(labels))))
+}
+
+fn in_single_precision(values: Values) -> Vec<f32> {
+    match values {
+        Values::Bytes(values) => values.into_iter().map(f32::from).collect(),
+        Values::Floats(values) => values,
+        Values::Stored(_) => unreachable!("an array is parsed to memory"),
+    }
+}
+
 fn class_numbers(path: &Path, labels: Array) -> Result<Labels, DataError> {
-    let of_row: Vec<f32> = match labels.values {
-        Values::Bytes(classes) => classes.into_iter().map(f32::from).collect(),
-        Values::Floats(classes) => classes,
-    };
+    let of_row = in_single_precision(labels.values);
     if let Some(class) = of_row.iter().find(|class| !(**class >= 0.0 && class.fract() == 0.0 && **class < 4e9)) {
         return Err(DataError::malformed(path, format!("label {class} is no class number 0, 1, 2, ...")));
     }

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use crate::{DataError, Dataset, archive, cifar, csv, digits, folder, generated, idx, npz};
+use crate::{DataError, Dataset, Load, archive, cifar, csv, digits, folder, generated, idx, npz, stored};
 
 /// The data sets that need no file.
 pub const BUILT_IN: [&str; 9] =
@@ -22,6 +22,12 @@ pub struct OpenOptions {
     pub columns: Vec<String>,
     /// Of a table, the column that holds the class.
     pub label: Option<String>,
+    /// How many times smaller images are made, each pixel the mean of a square of theirs; 0 and 1 leave them.
+    pub shrink: usize,
+    /// Of images in files of their own, the side of the square that their middle is scaled to; 0 leaves them.
+    pub side: usize,
+    /// Whether the rows are loaded.
+    pub load: Load,
 }
 
 /// Opens a built-in data set by name, or whatever lies at a path.
@@ -29,6 +35,16 @@ pub struct OpenOptions {
 /// # Errors
 /// When nothing lies there, no reader knows it, or it is damaged.
 pub fn open(source: &str, options: &OpenOptions) -> Result<Dataset, DataError> {
+    let built_in = BUILT_IN.contains(&source);
+    let stored = if built_in { None } else { stored::open(Path::new(source), options)? };
+    let set = match stored {
+        Some(set) => set,
+        None => open_whole(source, options)?,
+    };
+    set.shrunk(options.shrink.max(1))
+}
+
+fn open_whole(source: &str, options: &OpenOptions) -> Result<Dataset, DataError> {
     if source == "digits" {
         return Ok(digits::load());
     }
@@ -40,11 +56,11 @@ pub fn open(source: &str, options: &OpenOptions) -> Result<Dataset, DataError> {
         io::ErrorKind::NotFound => DataError::NotFound { path: source.to_owned(), built_in: BUILT_IN.join(", ") },
         _ => DataError::read(path, error),
     })?;
-    if metadata.is_dir() { open_folder(path) } else { open_file(path, options) }
+    if metadata.is_dir() { open_folder(path, options) } else { open_file(path, options) }
 }
 
 /// A folder of images, of CIFAR's batches or of MNIST's four files (of which the training pair is taken).
-fn open_folder(path: &Path) -> Result<Dataset, DataError> {
+fn open_folder(path: &Path, options: &OpenOptions) -> Result<Dataset, DataError> {
     let entries = fs::read_dir(path).map_err(|error| DataError::read(path, error))?;
     let mut names: Vec<String> =
         entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
@@ -56,9 +72,9 @@ fn open_folder(path: &Path) -> Result<Dataset, DataError> {
     }
     let idx_images = |name: &&String| name.starts_with("train") && name.contains("images") && name.contains("idx3");
     if let Some(name) = names.iter().find(idx_images) {
-        return open_file(&path.join(name), &OpenOptions::default());
+        return open_file(&path.join(name), options);
     }
-    folder::read(path)
+    folder::read(path, options.side)
 }
 
 fn open_file(path: &Path, options: &OpenOptions) -> Result<Dataset, DataError> {
@@ -83,20 +99,20 @@ fn open_file(path: &Path, options: &OpenOptions) -> Result<Dataset, DataError> {
     } else if ends_with(".npz") {
         npz::read_npz(path, &bytes)
     } else if bytes.starts_with(b"PK") || ends_with(".zip") {
-        archive::read_zip(path, &bytes)
+        archive::read_zip(path, &bytes, options.side)
     } else if ends_with(".tar") || full_name.ends_with(".tgz") {
         archive::read_tar(path, &bytes)
     } else if ends_with(".csv") || ends_with(".tsv") {
         csv::read(path, &bytes, options)
     } else if folder::is_image(name) {
-        folder::assemble(path, &[(name.to_owned(), ())], |()| Ok(bytes.clone()), None)
+        folder::assemble(path, &[(name.to_owned(), ())], |()| Ok(bytes.clone()), None, options.side)
     } else {
         Err(DataError::UnknownFormat { path: path.display().to_string() })
     }
 }
 
 /// The bytes of a file, inflated if they are gzip's.
-fn load(path: &Path) -> Result<Vec<u8>, DataError> {
+pub(crate) fn load(path: &Path) -> Result<Vec<u8>, DataError> {
     let bytes = fs::read(path).map_err(|error| DataError::read(path, error))?;
     if bytes.starts_with(&[0x1f, 0x8b]) { gunzip(path, &bytes) } else { Ok(bytes) }
 }

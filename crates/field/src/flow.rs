@@ -86,9 +86,10 @@ impl Flow<'_> {
         x
     }
 
-    /// The latents of samples: a point of the prior at noise level `sigma` for each seed, which depends on nothing else.
-    pub fn latents(&self, sigma: f64, seeds: impl IntoIterator<Item = u64>) -> Vec<f64> {
-        let of_seed = |seed| self.latent(sigma, &mut stream(seed, Purpose::Latent, 0, 0));
+    /// The latents of samples: a point of the prior at noise level `sigma` for each seed, which depends on it and the stage alone. The
+    /// flows of a cascade are its stages, from 0 on; a flow by itself is stage 0.
+    pub fn latents(&self, sigma: f64, stage: u64, seeds: impl IntoIterator<Item = u64>) -> Vec<f64> {
+        let of_seed = |seed| self.latent(sigma, &mut stream(seed, Purpose::Latent, stage, 0));
         seeds.into_iter().flat_map(of_seed).collect()
     }
 }

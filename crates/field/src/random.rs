@@ -40,6 +40,10 @@ pub enum Purpose {
     Dequantisation = 31,
     /// The noise of what fills a hole.
     Filling = 32,
+    /// The noise of low-resolution images, and how much of it there is.
+    Guide = 40,
+    /// Where patches are cut.
+    Patch = 41,
 }
 
 /// The stream of one item of one step.

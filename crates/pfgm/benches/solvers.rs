@@ -39,9 +39,9 @@ fn main() {
 fn table(denoiser: &dyn Denoiser, augmentation: Augmentation, range: (f64, f64)) {
     let counted = Counted::new(denoiser);
     let flow = Flow { denoiser: &counted, augmentation };
-    let start = flow.latents(range.1, 0..ROWS);
+    let start = flow.latents(range.1, 0, 0..ROWS);
     // Schedules are found on other trajectories than they are tried on.
-    let others = flow.latents(range.1, 1000..1064);
+    let others = flow.latents(range.1, 0, 1000..1064);
     let mut exact = start.clone();
     rk45(&flow, range.1, range.0, Tolerance { rtol: 1e-6, atol: 1e-6 }, &mut exact).expect("RK45");
     // Heun's method ends with a step to zero, so it is compared with the same of the exact end.

@@ -1,9 +1,11 @@
 //! What a run is made of: the TOML file that a user writes, resolved to numbers before training starts.
 
+use pfgm_data::{Load, OpenOptions};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     augmentation::Augmentation,
+    maps::UpscaleConfig,
     network::{NetworkConfig, UnetConfig},
     objective::{DenoisingObjective, Objective},
     precondition::Output,
@@ -22,6 +24,9 @@ pub struct Config {
     pub objective: Objective,
     /// What makes them.
     pub network: NetworkConfig,
+    /// Where the run upscales images: from which.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upscale: Option<UpscaleConfig>,
     /// How they get better.
     pub train: TrainConfig,
     /// How samples are drawn when nothing else is asked for.
@@ -29,7 +34,7 @@ pub struct Config {
 }
 
 /// The data of a run.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataConfig {
     /// A built-in data set or a path.
@@ -42,6 +47,38 @@ pub struct DataConfig {
     pub conditional: bool,
     /// Rows kept out of training, to measure on.
     pub hold_out: usize,
+    /// How many times smaller images are made before anything else: each pixel the mean of a square of theirs.
+    #[serde(skip_serializing_if = "is_unit")]
+    pub shrink: usize,
+    /// Of images in files of their own, the side of the square that their middle is scaled to; 0 leaves them.
+    #[serde(skip_serializing_if = "is_none")]
+    pub side: usize,
+    /// Whether rows are loaded, or read from their files when they are asked for.
+    #[serde(skip_serializing_if = "is_auto")]
+    pub load: Load,
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        let (source, columns, label) = Default::default();
+        Self { source, columns, label, conditional: false, hold_out: 0, shrink: 1, side: 0, load: Load::Auto }
+    }
+}
+
+impl DataConfig {
+    /// How the data are opened.
+    pub fn options(&self) -> OpenOptions {
+        let Self { shrink, side, load, .. } = *self;
+        OpenOptions { columns: self.columns.clone(), label: self.label.clone(), shrink, side, load }
+    }
+}
+
+fn is_auto(load: &Load) -> bool {
+    *load == Load::Auto
+}
+
+fn is_unit(factor: &usize) -> bool {
+    *factor == 1
 }
 
 /// The space and the range of the flow.
@@ -70,6 +107,10 @@ pub struct FlowConfig {
 
 fn is_zero(value: &f64) -> bool {
     *value == 0.0
+}
+
+fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 fn is_edm(output: &Output) -> bool {
@@ -133,6 +174,9 @@ pub struct TrainConfig {
     pub ema: f64,
     /// Whether images are mirrored half of the time.
     pub flip: bool,
+    /// The side of the square patches that the network learns from, told of their place; 0 where it learns from whole images.
+    #[serde(skip_serializing_if = "is_none")]
+    pub patch: usize,
     /// The probability of each kind of EDM's non-leaking augmentation, of which the network is told; 0 for none.
     #[serde(skip_serializing_if = "is_zero")]
     pub augment: f64,
@@ -162,6 +206,7 @@ impl Default for TrainConfig {
             clip: 1.0,
             ema: 0.999,
             flip: false,
+            patch: 0,
             augment: 0.0,
             label_dropout: 0.1,
             checkpoint_every: 1000,
@@ -300,6 +345,8 @@ impl Config {
         if train.clip < 0.0 || !train.clip.is_finite() {
             return fail("train.clip", train.clip.to_string(), "give a norm above 0, or 0 for no clipping");
         }
+        counted("data.shrink", self.data.shrink as u64)?;
+        self.check_maps()?;
         check_guidance("sample.guidance", sample.guidance, self)?;
         let solver = sample.solver.clone().for_output(flow.output);
         solver.check(flow.augmentation).map_err(|(key, value, problem)| ConfigError {
@@ -308,6 +355,43 @@ impl Config {
             value,
             problem,
         })
+    }
+}
+
+impl Config {
+    /// What networks that see more than the image ask for.
+    fn check_maps(&self) -> Result<(), ConfigError> {
+        let fail = |key: &str, value: String, problem: &str| {
+            Err(ConfigError { key: key.into(), value, problem: problem.into() })
+        };
+        if let Some(UpscaleConfig { factor, noise, sample_noise }) = self.upscale {
+            if factor < 2 {
+                return fail("upscale.factor", factor.to_string(), "give at least 2");
+            }
+            if !(noise >= 0.0 && noise.is_finite()) {
+                return fail("upscale.noise", noise.to_string(), "give a number of at least 0");
+            }
+            if !(0.0..=noise).contains(&sample_noise) {
+                let problem = format!("the network learns levels from 0 to upscale.noise = {noise}: give one of them");
+                return fail("upscale.sample_noise", sample_noise.to_string(), &problem);
+            }
+        }
+        let asks = if self.upscale.is_some() { "upscale" } else { "train.patch" };
+        if (self.upscale.is_some() || self.train.patch > 0) && self.objective.field_batch().is_some() {
+            let problem = format!(
+                "the field of other charges is not that of images with the same low-resolution image or place: with {asks} use \
+                 objective.kind = \"pfgm++\" and objective.reference = 0"
+            );
+            return fail("objective", "a field batch".into(), &problem);
+        }
+        if self.train.patch > 0 && self.network.is_radial() {
+            return fail(
+                "network.radial",
+                "true".into(),
+                "patches have a radial component of their own: use another network",
+            );
+        }
+        Ok(())
     }
 }
 

@@ -9,6 +9,7 @@
 pub use pfgm_field::{augmentation, field, flow, hemisphere, kernel, random};
 
 pub mod bundled;
+pub mod cascade;
 pub mod config;
 pub mod deformation;
 pub mod device;
@@ -18,6 +19,7 @@ pub mod import;
 pub mod latent;
 pub mod likelihood;
 pub mod lines;
+pub mod maps;
 pub mod measure;
 pub mod model;
 pub mod network;

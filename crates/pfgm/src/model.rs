@@ -1,13 +1,14 @@
 //! A model: a network with everything that is needed to use it.
 
 use burn::{module::Module, tensor::Device};
-use pfgm_data::{Dataset, Shape, Transform};
+use pfgm_data::{DataError, Dataset, Shape, Transform, resize::shrunk};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     augmentation::Augmentation,
     config::{Config, FlowConfig},
     deformation,
+    maps::Maps,
     network::{Conditions, LevelEmbedding, Network, NetworkConfig, NetworkError},
     objective::{Noise, Objective},
     precondition::{Arithmetic, NetworkDenoiser, Parametrisation, Precondition},
@@ -52,6 +53,9 @@ pub enum ModelError {
     /// The network does not.
     #[error(transparent)]
     Network(#[from] NetworkError),
+    /// A row of the data cannot be read.
+    #[error("{0}")]
+    Data(String),
     /// Classes are wanted but there are none.
     #[error("data.conditional = true, but {0} has no labels; set it to false, or give labels")]
     NoLabels(String),
@@ -78,8 +82,20 @@ pub enum ModelError {
         /// The highest level.
         sigma_max: f64,
     },
-    /// Mirroring and deforming need images.
-    #[error("train.{key} changes images, but the data are {shape}; leave it away")]
+    /// The sides of the images do not fit what is asked for.
+    #[error("{key} = {value}: the images are {shape}; give {remedy}")]
+    Sides {
+        /// The key.
+        key: &'static str,
+        /// Its value.
+        value: usize,
+        /// The shape of the data.
+        shape: Shape,
+        /// What would do.
+        remedy: &'static str,
+    },
+    /// Mirroring, deforming, cutting and upscaling need images.
+    #[error("{key} is for images, but the data are {shape}; leave it away")]
     NoImages {
         /// The key.
         key: &'static str,
@@ -105,14 +121,20 @@ impl Record {
         if config.data.conditional && dataset.labels.is_none() {
             return Err(ModelError::NoLabels(dataset.name.clone()));
         }
-        let asked = [("flip", config.train.flip), ("augment", config.train.augment > 0.0)];
+        let asked = [
+            ("train.flip", config.train.flip),
+            ("train.augment", config.train.augment > 0.0),
+            ("train.patch", config.train.patch > 0),
+            ("upscale", config.upscale.is_some()),
+        ];
         if let Some((key, _)) = asked.into_iter().find(|&(_, asked)| asked)
             && let shape @ Shape::Vector { .. } = dataset.shape
         {
             return Err(ModelError::NoImages { key, shape });
         }
+        check_sides(&config, dataset.shape)?;
         let transform = Transform::fit(dataset);
-        let spread = Spread::measure(dataset, &transform);
+        let spread = Spread::measure(dataset, &transform).map_err(|error| ModelError::Data(error.to_string()))?;
         let calibrated = match &mut config.objective {
             Objective::Field(field) => {
                 let calibration = field.calibrate(dataset.shape.dim(), spread.norm);
@@ -184,17 +206,31 @@ impl Record {
         Parametrisation { output, precondition: self.precondition(), logarithmic, arithmetic }
     }
 
+    /// What the network sees beside each pixel.
+    pub fn maps(&self) -> Maps {
+        Maps { shape: self.data.shape, upscale: self.config.upscale, places: self.config.train.patch > 0 }
+    }
+
+    /// The shape of what the network is trained on: the data's, or a patch's.
+    pub fn trained_shape(&self) -> Shape {
+        match (self.data.shape, self.config.train.patch) {
+            (Shape::Image { channels, .. }, side @ 1..) => Shape::Image { height: side, width: side, channels },
+            (shape, _) => shape,
+        }
+    }
+
     /// A network with fresh weights.
     ///
     /// # Errors
     /// When it does not fit the data.
     pub fn network(&self, device: &Device) -> Result<Network, NetworkError> {
         let deformation = if self.config.train.augment > 0.0 { deformation::LABELS } else { 0 };
-        let conditions = Conditions { classes: self.data.classes.len(), deformation };
+        let conditions = Conditions { classes: self.data.classes.len(), deformation, maps: self.maps().channels() };
         self.config.network.init(self.data.shape, conditions, self.config.train.seed, device)
     }
 
-    /// The network as an estimate of `yhat` for a batch whose items have the given classes.
+    /// The network as an estimate of `yhat` for a batch whose items have the given classes. That of a super-resolution flow is yet to
+    /// be told the low-resolution images: its `maps`.
     pub fn denoiser(
         &self,
         network: &Network,
@@ -209,10 +245,31 @@ impl Record {
             dim: self.dim(),
             classes: self.data.classes.len(),
             labels,
+            maps: if self.maps().places && self.config.upscale.is_none() {
+                vec![self.maps().of(None)]
+            } else {
+                Vec::new()
+            },
             guidance,
             rows_at_once,
             device: device.clone().inner(),
         }
+    }
+}
+
+/// Whether images of this shape can be made smaller and cut as a configuration asks.
+fn check_sides(config: &Config, shape: Shape) -> Result<(), ModelError> {
+    let fail = |key, value, remedy| Err(ModelError::Sides { key, value, shape, remedy });
+    if let Some(upscale) = config.upscale
+        && shrunk(shape, upscale.factor).is_none()
+    {
+        return fail("upscale.factor", upscale.factor, "a number that divides both sides");
+    }
+    match shape {
+        Shape::Image { height, width, .. } if config.train.patch > height.min(width) => {
+            fail("train.patch", config.train.patch, "a side that lies within them, or 0 for whole images")
+        }
+        _ => Ok(()),
     }
 }
 
@@ -229,18 +286,19 @@ pub struct Spread {
 
 impl Spread {
     /// Measures all rows of a data set.
-    pub fn measure(dataset: &Dataset, transform: &Transform) -> Self {
+    ///
+    /// # Errors
+    /// When a row lies in a file that cannot be read.
+    pub fn measure(dataset: &Dataset, transform: &Transform) -> Result<Self, DataError> {
         let (rows, dim) = (dataset.len(), dataset.shape.dim());
-        let mut row = vec![0.0; dim];
         let mut mean = vec![0.0; dim];
-        let mut each = |visit: &mut dyn FnMut(&[f32])| {
-            for index in 0..rows {
-                dataset.read(index, &mut row);
-                transform.forward(&mut row);
-                visit(&row);
-            }
+        let each = |visit: &mut dyn FnMut(&[f32])| {
+            dataset.each(&mut |row| {
+                transform.forward(row);
+                visit(row);
+            })
         };
-        each(&mut |row| mean.iter_mut().zip(row).for_each(|(mean, &value)| *mean += f64::from(value) / rows as f64));
+        each(&mut |row| mean.iter_mut().zip(row).for_each(|(mean, &value)| *mean += f64::from(value) / rows as f64))?;
         let (mut norm, mut square, mut reach) = (0.0, 0.0, 0.0_f64);
         each(&mut |row| {
             let own: f64 = row.iter().map(|&value| f64::from(value).powi(2)).sum();
@@ -248,8 +306,8 @@ impl Spread {
             let squares: f64 = row.iter().zip(&mean).map(|(&value, mean)| (f64::from(value) - mean).powi(2)).sum();
             norm += squares.sqrt() / rows as f64;
             square += squares / (rows * dim) as f64;
-        });
+        })?;
         // Data without any spread are one point; any scale serves them.
-        Self { norm, std: if square > 0.0 { square.sqrt() } else { 1.0 }, reach }
+        Ok(Self { norm, std: if square > 0.0 { square.sqrt() } else { 1.0 }, reach })
     }
 }

@@ -37,6 +37,21 @@ presets![
     "ffhq64-pfgmpp",
 ];
 
+macro_rules! cascades {
+    ($($name:literal),* $(,)?) => {
+        /// All cascades: files with a `[[stage]]` for each flow.
+        pub const CASCADES: &[Preset] =
+            &[$(Preset { name: $name, text: include_str!(concat!("../../../presets/cascades/", $name, ".toml")) }),*];
+    };
+}
+
+cascades!["digits-4-8", "fashion-mnist-7-28", "cifar10-16-32"];
+
+/// The cascade of a name.
+pub fn find_cascade(name: &str) -> Option<Preset> {
+    CASCADES.iter().copied().find(|preset| preset.name == name)
+}
+
 /// The preset of a name.
 pub fn find(name: &str) -> Option<Preset> {
     PRESETS.iter().copied().find(|preset| preset.name == name)

@@ -5,10 +5,12 @@ use pfgm_data::Shape;
 
 use crate::{
     flow::{Counted, Flow},
+    maps::{Low, noised},
     model::Record,
     network::Network,
     parallel::{Communicator, gather},
     precondition::Arithmetic,
+    random::{Purpose, stream},
     solver::{self, SolverConfig, SolverError},
 };
 
@@ -49,6 +51,17 @@ pub struct Samples {
     pub clipped: f64,
 }
 
+/// Low-resolution images to be upscaled.
+#[derive(Clone, Copy, Debug)]
+pub struct Guides<'a> {
+    /// One for each sample, in the data's own units, rows of the low shape.
+    pub images: &'a [f32],
+    /// The noise that they get, of which the network is told.
+    pub noise: f64,
+    /// Which flow of a cascade this is, from 1: its latents are others than those of the flows before it.
+    pub stage: u64,
+}
+
 /// Draws samples. `progress` hears how many are done after each batch.
 ///
 /// # Errors
@@ -60,35 +73,22 @@ pub fn sample(
     device: &Device,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Samples, SolverError> {
-    let (_, sigma_max) = record.range();
-    let solver = request.solver.clone().for_output(record.config.flow.output);
-    let mut values = Vec::with_capacity(request.seeds.len() * record.dim());
-    let (mut rows, mut clipped) = (0, 0);
-    for (batch, seeds) in request.seeds.chunks(request.batch.max(1)).enumerate() {
-        let first = batch * request.batch.max(1);
-        let classes = request.classes.iter().skip(first).take(seeds.len()).copied().collect();
-        let mut denoiser = record.denoiser(network, classes, request.guidance, request.batch, device);
-        if let Some(Released { z_exp, .. }) = request.released {
-            denoiser.parametrisation.arithmetic = Arithmetic::Reference { z_exp };
-        }
-        let counted = Counted::new(&denoiser);
-        let flow = Flow { denoiser: &counted, augmentation: record.augmentation() };
-        let mut x: Vec<f64> = flow.latents(sigma_max, seeds.iter().copied());
-        let solved = match (request.released, record.data.shape) {
-            (Some(Released { upper_norm, .. }), Shape::Image { height, width, .. }) => {
-                clipped +=
-                    x.chunks_exact_mut(record.dim()).map(|row| usize::from(clip(row, upper_norm))).sum::<usize>();
-                solver::released(&flow, &request.solver, record.range(), height * width, &mut x)
-            }
-            _ => solver::sample_seeded(&flow, &solver, record.range(), seeds, &mut x),
-        };
-        solved.map_err(|error| error.after(first))?;
-        rows += counted.rows();
-        values.extend(x.chunks_exact(record.dim()).flat_map(|row| to_data(record, row)));
-        progress(first + seeds.len());
-    }
-    let count = request.seeds.len().max(1) as f64;
-    Ok(Samples { values, nfe: rows as f64 / count, clipped: clipped as f64 / count })
+    draw(record, network, request, None, device, progress)
+}
+
+/// Draws samples that look like the given images when they are made smaller.
+///
+/// # Errors
+/// When the solver gives up.
+pub fn upscale(
+    record: &Record,
+    network: &Network,
+    request: &SampleRequest,
+    guides: Guides,
+    device: &Device,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Samples, SolverError> {
+    draw(record, network, request, Some(guides), device, progress)
 }
 
 /// Draws samples on many ranks: each draws its share of the seeds. Rank 0 gets all of them in the order of the request, as one process
@@ -116,6 +116,63 @@ pub fn sample_distributed(
     ranks.sum(&mut sums);
     let [nfe, clipped] = sums.map(|sum| sum / count.max(1) as f64);
     Ok(gather(ranks, drawn.values).map(|values| Samples { values, nfe, clipped }))
+}
+
+fn draw(
+    record: &Record,
+    network: &Network,
+    request: &SampleRequest,
+    guides: Option<Guides>,
+    device: &Device,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Samples, SolverError> {
+    let stage = guides.map_or(0, |guides| guides.stage);
+    let (_, sigma_max) = record.range();
+    let solver = request.solver.clone().for_output(record.config.flow.output);
+    let mut values = Vec::with_capacity(request.seeds.len() * record.dim());
+    let (mut rows, mut clipped) = (0, 0);
+    for (batch, seeds) in request.seeds.chunks(request.batch.max(1)).enumerate() {
+        let first = batch * request.batch.max(1);
+        let classes = request.classes.iter().skip(first).take(seeds.len()).copied().collect();
+        let mut denoiser = record.denoiser(network, classes, request.guidance, request.batch, device);
+        if let Some(Released { z_exp, .. }) = request.released {
+            denoiser.parametrisation.arithmetic = Arithmetic::Reference { z_exp };
+        }
+        if let Some(guides) = guides {
+            denoiser.maps = maps(record, guides, seeds, first);
+        }
+        let counted = Counted::new(&denoiser);
+        let flow = Flow { denoiser: &counted, augmentation: record.augmentation() };
+        let mut x: Vec<f64> = flow.latents(sigma_max, stage, seeds.iter().copied());
+        let solved = match (request.released, record.data.shape) {
+            (Some(Released { upper_norm, .. }), Shape::Image { height, width, .. }) => {
+                clipped +=
+                    x.chunks_exact_mut(record.dim()).map(|row| usize::from(clip(row, upper_norm))).sum::<usize>();
+                solver::released(&flow, &request.solver, record.range(), height * width, &mut x)
+            }
+            _ => solver::sample_seeded(&flow, &solver, record.range(), seeds, &mut x),
+        };
+        solved.map_err(|error| error.after(first))?;
+        rows += counted.rows();
+        values.extend(x.chunks_exact(record.dim()).flat_map(|row| to_data(record, row)));
+        progress(first + seeds.len());
+    }
+    let count = request.seeds.len().max(1) as f64;
+    Ok(Samples { values, nfe: rows as f64 / count, clipped: clipped as f64 / count })
+}
+
+/// What the network sees beside the images of some seeds, the first of which is sample number `first`.
+fn maps(record: &Record, guides: Guides, seeds: &[u64], first: usize) -> Vec<Vec<f32>> {
+    let maps = record.maps();
+    let dim = maps.low_shape().expect("a super-resolution flow, as it was checked").dim();
+    let rows = guides.images.chunks_exact(dim).skip(first);
+    let of = |(row, &seed): (&[f32], &u64)| {
+        let mut low = row.to_vec();
+        record.data.transform.forward(&mut low);
+        let low = noised(&low, guides.noise, &mut stream(seed, Purpose::Guide, guides.stage, 0));
+        maps.of(Some(Low { image: &low, noise: guides.noise }))
+    };
+    rows.zip(seeds).map(of).collect()
 }
 
 /// Scales a latent whose norm lies beyond `[1, upper]` back to it; returns whether it did.

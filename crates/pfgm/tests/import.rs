@@ -221,6 +221,7 @@ fn denoisers_of_edm_in_other_forms() {
         let x: Vec<f32> = x.flatten().collect();
         let (device, labels) = (denoiser.device.clone(), one_hot(&[Some(2), Some(0)], 3, &denoiser.device));
         let input = NetworkInput {
+            maps: None,
             x: Tensor::from_data(TensorData::new(x, [2, denoiser.dim]), &device),
             noise: Tensor::from_data([[sigma[0].ln() as f32 / 4.0], [sigma[1].ln() as f32 / 4.0]], &device),
             far: Tensor::zeros([2, 1], &device),

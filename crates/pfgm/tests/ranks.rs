@@ -2,6 +2,7 @@
 #![allow(missing_docs)]
 
 use std::{
+    fs,
     sync::{Arc, Barrier, Mutex, mpsc::Receiver},
     thread,
 };
@@ -11,6 +12,7 @@ use pfgm::{
     augmentation::Augmentation::Finite,
     config::Config,
     likelihood::{Prior, Probe},
+    maps::UpscaleConfig,
     measure::{Measurement, Rows, measure, measure_distributed},
     model::Record,
     network::{NetworkConfig, UnetConfig},
@@ -22,7 +24,7 @@ use pfgm::{
     train::{TrainError, Trainer},
     weights::{self, Weight},
 };
-use pfgm_data::{Dataset, OpenOptions};
+use pfgm_data::{Dataset, Load, OpenOptions};
 use rand::RngExt;
 
 /// A rank that is a thread: everything goes through one table.
@@ -166,7 +168,10 @@ fn many_ranks_train_as_one_process_does() {
     if let Objective::Denoising(objective) = &mut reference.objective {
         objective.reference = 48;
     }
-    for config in [config(), field_config(), deformed, reference] {
+    let mut upscaling = config();
+    upscaling.upscale = Some(UpscaleConfig::default());
+    upscaling.train.patch = 4;
+    for config in [config(), field_config(), deformed, reference, upscaling] {
         let fresh = weights::collect(trainer(config.clone()).network());
         let (losses, alone) = train(trainer(config.clone()));
         for ranks in [2, 3, 4] {
@@ -182,6 +187,33 @@ fn many_ranks_train_as_one_process_does() {
             println!("{ranks} ranks: weights {apart:.1e} of their way apart");
             assert!(apart < 2e-4, "{ranks} ranks: weights are {apart} of their way apart");
         }
+    }
+}
+
+#[test]
+fn many_ranks_learn_from_files_what_they_learn_from_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, data) = (folder.path().join("images-idx3-ubyte"), digits());
+    let mut bytes: Vec<u8> = [0x803, data.len() as u32, 8, 8].into_iter().flat_map(u32::to_be_bytes).collect();
+    let mut row = [0.0; 64];
+    for index in 0..data.len() {
+        data.read(index, &mut row);
+        bytes.extend(row.map(|value| value as u8));
+    }
+    fs::write(&path, bytes).unwrap();
+    for mut config in [config(), field_config()] {
+        config.data.conditional = false;
+        let trained = |load: Load| {
+            let options = OpenOptions { load, ..OpenOptions::default() };
+            let data = pfgm_data::open(path.to_str().unwrap(), &options).unwrap();
+            // Epochs that end within a batch.
+            let data = data.select(&(0..100).collect::<Vec<_>>());
+            with_ranks(3, |rank| {
+                let record = Record::resolve(config.clone(), &data).unwrap();
+                train(Trainer::new(record, data.clone(), None, &Device::flex()).unwrap().distributed(rank).unwrap())
+            })
+        };
+        assert!(trained(Load::Whole) == trained(Load::Stream), "the weights differ");
     }
 }
 

@@ -46,7 +46,7 @@ fn moments(sampler: &ReverseSde, dim: usize, rows: u64) -> (f64, f64) {
     let (denoiser, range) = (Gaussian(dim), range(sampler.process));
     let flow = Flow { denoiser: &denoiser, augmentation: Infinite };
     let seeds: Vec<u64> = (0..rows).collect();
-    let mut x: Vec<f64> = flow.latents(range.1, seeds.iter().copied());
+    let mut x: Vec<f64> = flow.latents(range.1, 0, seeds.iter().copied());
     reverse_sde(&denoiser, sampler, range, &seeds, &mut x);
     let count = x.len() as f64;
     let mean = x.iter().sum::<f64>() / count;
@@ -137,7 +137,7 @@ fn chance(augmentation: Augmentation, amount: f64, noise: f64) -> f64 {
     let flow = Flow { denoiser: &field, augmentation };
     let (low, high) = (0.5, 2000.0);
     let seeds: Vec<u64> = (0..4000).collect();
-    let mut x: Vec<f64> = flow.latents(high, seeds.iter().copied());
+    let mut x: Vec<f64> = flow.latents(high, 0, seeds.iter().copied());
     let churn = Churn { amount, levels: (0.0, f64::INFINITY), noise };
     heun_with_churn(&flow, &churn, &Schedule::LogUniform.grid(high, low, 80), &seeds, &mut x).unwrap();
     let first: Vec<f64> = x.chunks_exact(2).map(|x| x[0]).collect();
@@ -203,7 +203,7 @@ fn noise_on_the_way_widens_by_as_much_as_it_should() {
     let seeds: Vec<u64> = (0..1500).collect();
     let config = SolverConfig { method: Method::Euler, steps, noise: share, ..SolverConfig::default() };
     config.check(Finite(3.0)).unwrap();
-    let latents: Vec<f64> = flow.latents(range.1, seeds.iter().copied());
+    let latents: Vec<f64> = flow.latents(range.1, 0, seeds.iter().copied());
     let mut x = latents.clone();
     sample_seeded(&flow, &config, range, &seeds, &mut x).unwrap();
     // Each step adds its noise, then maps what is left of the mean by a factor of its own.

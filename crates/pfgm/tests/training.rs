@@ -303,6 +303,7 @@ fn a_network_that_is_told_of_deformations_learns_and_uses_what_it_is_told() {
         let device = Device::flex();
         let answer = |deformation: Option<[f32; deformation::LABELS]>| {
             let input = NetworkInput {
+                maps: None,
                 x: Tensor::ones([1, 64], &device),
                 noise: Tensor::zeros([1, 1], &device),
                 far: Tensor::zeros([1, 1], &device),
@@ -335,8 +336,9 @@ proptest! {
         let config = UnetConfig { width: 8, multipliers: vec![1; levels], blocks: 1, attention: vec![height], dropout: 0.0 };
         let shape = Shape::Image { height, width, channels };
         let device = Device::flex();
-        let network = NetworkConfig::Unet(config).init(shape, Conditions { classes, deformation }, 1, &device).unwrap();
+        let network = NetworkConfig::Unet(config).init(shape, Conditions { classes, deformation, maps: 0 }, 1, &device).unwrap();
         let input = NetworkInput {
+            maps: None,
             x: Tensor::ones([batch, shape.dim()], &device),
             noise: Tensor::zeros([batch, 1], &device),
             far: Tensor::zeros([batch, 1], &device),

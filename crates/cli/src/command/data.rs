@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use pfgm_data::{Dataset, Shape, Transform, Values};
+use pfgm_data::{Dataset, Shape, Transform};
 use pfgm_plot::Series;
 
 use crate::{
@@ -32,10 +32,7 @@ pub fn run(args: &DataCommand) -> Result<()> {
 }
 
 fn describe(dataset: &Dataset) {
-    let kind = match dataset.values {
-        Values::Bytes(_) => "8-bit",
-        Values::Floats(_) => "floats",
-    };
+    let kind = if dataset.values.are_bytes() { "8-bit" } else { "floats" };
     let shape = match dataset.shape {
         Shape::Image { height, width, channels } => {
             let colour = match channels {

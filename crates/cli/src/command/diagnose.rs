@@ -114,7 +114,7 @@ fn trajectories(model: &Model, args: &NormsArgs, grid: &[f64]) -> Vec<Level> {
     let guidance = record.config.sample.guidance;
     let denoiser = record.denoiser(&model.network, labels, guidance, args.count.min(64), &model.device);
     let flow = Flow { denoiser: &denoiser, augmentation: record.augmentation() };
-    let mut x = flow.latents(grid[0], seeds);
+    let mut x = flow.latents(grid[0], 0, seeds);
     let mut levels = vec![level(grid[0], &x, record.dim())];
     let progress = Progress::new();
     for (step, pair) in grid.windows(2).enumerate() {

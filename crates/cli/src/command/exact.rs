@@ -23,7 +23,7 @@ use pfgm_plot::{
 
 use crate::{
     args::{ArithmeticName, SampleArgs},
-    command::sample::{Drawn, Model, seeds, write_arrays, write_picture},
+    command::sample::{Drawn, Model, check_files, seeds, write_arrays, write_picture},
     output::{self, line, shown},
     resolve,
     solving::{self, Solved},
@@ -49,9 +49,9 @@ pub fn run(args: &SampleArgs, source: &str) -> Result<()> {
         bail!("--arithmetic, --z-exp and --upper-norm: the exact field is no network's; leave them away");
     }
     resolve::within("--batch", args.batch, 1..=resolve::MOST_SAMPLES)?;
-    let seeds = seeds(args)?;
+    let seeds = seeds(args.count, args.seeds.as_deref())?;
     let dataset = resolve::dataset(source, &args.table)?;
-    if args.images.is_some() && !matches!(dataset.shape, Shape::Image { .. }) {
+    if args.files.images.is_some() && !matches!(dataset.shape, Shape::Image { .. }) {
         bail!("--images: the rows of {} are {}; write --csv or --npz", dataset.name, dataset.shape);
     }
     let model = args.against.as_deref().map(|run| Model::load(run, &args.device)).transpose()?;
@@ -62,16 +62,16 @@ pub fn run(args: &SampleArgs, source: &str) -> Result<()> {
     let config = SolverConfig { denoise: args.denoise, ..solving::changed(&args.solving, &usual, solved)? };
     let kind = if model.is_some() { "against-exact" } else { "exact" };
     let picture = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}-{kind}.png", exact.data.name)));
-    output::check_all([Some(&*picture), args.npz.as_deref(), args.csv.as_deref()])?;
+    check_files(&args.files, &picture)?;
 
     let x = exact.sample(args, &seeds, &config)?;
     exact.report(&x);
     let mut values: Vec<f32> = x.iter().map(|&value| value as f32).collect();
     values.chunks_exact_mut(exact.dim()).for_each(|row| exact.data.transform.inverse(row));
     let drawn = Drawn { seeds: &seeds, classes: &vec![None; seeds.len()], values: &values };
-    write_arrays(args, &exact.data, &drawn)?;
+    write_arrays(&args.files, &exact.data, &drawn)?;
     match model {
-        None => write_picture(args, &exact.data, &drawn, &picture),
+        None => write_picture(args.class.is_none(), &exact.data, &drawn, &picture),
         Some(model) => {
             output::write(&picture, &exact.compare(&model, &seeds, &x)?)?;
             line(format!("picture    {}", shown(&picture)));
@@ -123,7 +123,7 @@ impl Exact {
     /// One point of the prior for each seed.
     fn latents(&self, seeds: &[u64]) -> Vec<f64> {
         let flow = Flow { denoiser: &self.field, augmentation: self.augmentation };
-        flow.latents(self.range.1, seeds.iter().copied())
+        flow.latents(self.range.1, 0, seeds.iter().copied())
     }
 
     fn sample(&self, args: &SampleArgs, seeds: &[u64], config: &SolverConfig) -> Result<Vec<f64>> {

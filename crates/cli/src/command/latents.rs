@@ -120,7 +120,7 @@ fn latents(model: &Model, what: &str, solver: &SolverConfig, label: Option<u32>,
     // Of latents nothing but D and the range of the flow is asked.
     let denoiser = record.denoiser(&model.network, Vec::new(), 1.0, 1, &model.device);
     let flow = Flow { denoiser: &denoiser, augmentation: record.augmentation() };
-    Ok(flow.latents(record.range().1, seeds))
+    Ok(flow.latents(record.range().1, 0, seeds))
 }
 
 /// How images are drawn, of a run that knows some.

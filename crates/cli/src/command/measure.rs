@@ -12,7 +12,7 @@ use pfgm::{
     sample::{SampleRequest, sample},
     solver::SolverConfig,
 };
-use pfgm_data::{Dataset, Shape};
+use pfgm_data::{Dataset, OpenOptions, Shape};
 use pfgm_metrics::Share;
 use serde_json::{Value, json};
 
@@ -136,7 +136,14 @@ pub fn open_reference(source: &str, table: &DataArgs, trained_on: Option<&DataCo
         columns: table.columns.clone().or(columns),
         label: table.label.clone().or_else(|| trained_on?.label.clone()),
     };
-    resolve::dataset(source, &table)
+    match trained_on {
+        // The run's own data, made smaller and cropped as they were for it.
+        Some(data) if data.source == source => {
+            let (columns, label) = (table.columns.unwrap_or_default(), table.label);
+            Ok(pfgm_data::open(source, &OpenOptions { columns, label, ..data.options() })?)
+        }
+        _ => resolve::dataset(source, &table),
+    }
 }
 
 /// One bar after another.

@@ -3,6 +3,7 @@
 pub mod anomaly;
 pub mod bench;
 pub mod calibrate;
+pub mod cascade;
 pub mod compare;
 pub mod data;
 pub mod decode;

@@ -1,7 +1,7 @@
 //! `pfgm presets`
 
 use anyhow::{Result, bail};
-use pfgm::presets::{PRESETS, find};
+use pfgm::presets::{CASCADES, PRESETS, find, find_cascade};
 
 use crate::{output, resolve::nearest};
 
@@ -10,11 +10,15 @@ pub fn run(name: Option<&str>) -> Result<()> {
         for preset in PRESETS {
             output::line(format!("{:<14} {}", preset.name, preset.description()));
         }
+        output::line("\nCascades, for `pfgm cascade train NAME`:");
+        for preset in CASCADES {
+            output::line(format!("{:<18} {}", preset.name, preset.description()));
+        }
         output::line("\nPrint one with `pfgm presets NAME`; change it with `pfgm train NAME --set KEY=VALUE`.");
         return Ok(());
     };
-    let Some(preset) = find(name) else {
-        let hint = nearest(name, PRESETS.iter().map(|preset| preset.name));
+    let Some(preset) = find(name).or_else(|| find_cascade(name)) else {
+        let hint = nearest(name, PRESETS.iter().chain(CASCADES).map(|preset| preset.name));
         let hint = hint.map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
         bail!("{name}: no preset of that name{hint}");
     };

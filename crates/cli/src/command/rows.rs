@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use pfgm::model::Record;
-use pfgm_data::{BUILT_IN, Dataset, Shape, Values};
+use pfgm_data::{BUILT_IN, Dataset, Shape};
 
 use crate::{args::latents::RowsArgs, resolve};
 
@@ -61,7 +61,7 @@ impl Given {
                 found
             }
         };
-        let whole = matches!(dataset.values, Values::Bytes(_));
+        let whole = dataset.values.are_bytes();
         Ok(Self { values, labels, classes, class_names, whole })
     }
 

@@ -20,7 +20,7 @@ use pfgm_data::{
 use pfgm_plot::Series;
 
 use crate::{
-    args::{ArithmeticName, SampleArgs},
+    args::{ArithmeticName, FilesArgs, SampleArgs},
     command::{exact, rows::class},
     distributed,
     output::{self, Rows, line, shown, within},
@@ -38,8 +38,21 @@ pub struct Model {
 }
 
 impl Model {
-    /// The averaged weights of a run's latest checkpoint, of a checkpoint file, or of a run that comes along.
+    /// The averaged weights of a run's latest checkpoint, of a checkpoint file, or of a run that comes along: of a flow that needs no
+    /// images to begin with.
     pub fn load(run: &Path, device: &str) -> Result<Self> {
+        let model = Self::load_any(run, device)?;
+        if model.record.config.upscale.is_some() {
+            bail!(
+                "{}: this run upscales images, it makes none by itself; use `pfgm cascade sample` on the cascade's folder",
+                run.display()
+            );
+        }
+        Ok(model)
+    }
+
+    /// The same, of any flow.
+    pub fn load_any(run: &Path, device: &str) -> Result<Self> {
         if !bundled::exists(run) {
             let known: Vec<&str> = bundled::BUNDLED.iter().map(|bundled| bundled.name).collect();
             let known = known.join(", ");
@@ -69,12 +82,12 @@ pub fn run(args: &SampleArgs, ranks: &dyn Communicator) -> Result<()> {
         bail!("--run: holds a run against the exact field; add --exact DATA, or leave it away");
     }
     let model = Model::load(run, &distributed::device(&args.device, ranks))?;
-    if args.images.is_some() && !matches!(model.record.data.shape, Shape::Image { .. }) {
+    if args.files.images.is_some() && !matches!(model.record.data.shape, Shape::Image { .. }) {
         bail!("--images: the run's rows are {}; write --csv or --npz", model.record.data.shape);
     }
     let request = request(args, &model.record, run)?;
     let picture = args.out.clone().unwrap_or_else(|| within(run, "samples.png"));
-    output::check_all([Some(&*picture), args.npz.as_deref(), args.csv.as_deref()])?;
+    check_files(&args.files, &picture)?;
     let bar = output::progress("sampling", ranks.share(request.seeds.len()).len());
     let started = Instant::now();
     let mut tell = |done| bar.set_position(done as u64);
@@ -87,8 +100,8 @@ pub fn run(args: &SampleArgs, ranks: &dyn Communicator) -> Result<()> {
         line(format!("{:.1} % of the latents were clipped to a norm of {upper_norm}", 100.0 * samples.clipped));
     }
     let drawn = Drawn { seeds: &request.seeds, classes: &request.classes, values: &samples.values };
-    write_arrays(args, &model.record.data, &drawn)?;
-    write_picture(args, &model.record.data, &drawn, &picture)
+    write_arrays(&args.files, &model.record.data, &drawn)?;
+    write_picture(args.class.is_none(), &model.record.data, &drawn, &picture)
 }
 
 /// Samples as they are written.
@@ -99,19 +112,19 @@ pub struct Drawn<'a> {
 }
 
 /// The seeds that were asked for.
-pub fn seeds(args: &SampleArgs) -> Result<Vec<u64>> {
-    match &args.seeds {
+pub fn seeds(count: usize, seeds: Option<&str>) -> Result<Vec<u64>> {
+    match seeds {
         Some(text) => resolve::seeds("--seeds", text),
         None => {
-            resolve::within("-n", args.count, 1..=resolve::MOST_SAMPLES)?;
-            Ok((0..args.count as u64).collect())
+            resolve::within("-n", count, 1..=resolve::MOST_SAMPLES)?;
+            Ok((0..count as u64).collect())
         }
     }
 }
 
 /// Checks everything that was asked for against the run.
 fn request(args: &SampleArgs, record: &Record, run: &Path) -> Result<SampleRequest> {
-    let seeds = seeds(args)?;
+    let seeds = seeds(args.count, args.seeds.as_deref())?;
     resolve::within("--batch", args.batch, 1..=resolve::MOST_SAMPLES)?;
     let defaults = &record.config.sample;
     let solver = solving::solver(&args.solving, record, run)?;
@@ -163,20 +176,25 @@ pub fn class_in_turn(seed: u64, classes: usize) -> Option<u32> {
     (classes > 0).then(|| (seed % classes as u64) as u32)
 }
 
+/// Finds out, before anything is drawn, whether the picture and the files that were asked for can be written.
+pub fn check_files(files: &FilesArgs, picture: &Path) -> Result<()> {
+    output::check_all([Some(picture), files.npz.as_deref(), files.csv.as_deref()])
+}
+
 /// The arrays, images and table that were asked for.
-pub fn write_arrays(args: &SampleArgs, data: &DataInfo, drawn: &Drawn) -> Result<()> {
+pub fn write_arrays(files: &FilesArgs, data: &DataInfo, drawn: &Drawn) -> Result<()> {
     let dim = data.shape.dim();
-    if let Some(path) = &args.npz {
+    if let Some(path) = &files.npz {
         npz(path, data, drawn)?;
     }
-    if let Some(folder) = &args.images {
+    if let Some(folder) = &files.images {
         output::make_folder(folder)?;
         for (seed, image) in drawn.seeds.iter().zip(drawn.values.chunks_exact(dim)) {
             output::write(&folder.join(format!("{seed:06}.png")), &Rows::from(data).pixels().png(image)?)?;
         }
         line(format!("images     {}/{:06}.png ...", shown(folder), drawn.seeds[0]));
     }
-    if let Some(path) = &args.csv {
+    if let Some(path) = &files.csv {
         let names: Vec<Cow<str>> = data.columns.iter().map(Cow::from).collect();
         let rows = drawn.values.chunks_exact(dim);
         output::table(path, &names, rows.map(|row| row.iter().map(ToString::to_string).collect()))?;
@@ -184,12 +202,11 @@ pub fn write_arrays(args: &SampleArgs, data: &DataInfo, drawn: &Drawn) -> Result
     Ok(())
 }
 
-/// A picture of the samples.
-pub fn write_picture(args: &SampleArgs, data: &DataInfo, drawn: &Drawn, path: &Path) -> Result<()> {
+/// A picture of the samples; with a row for each round of the classes where they take turns.
+pub fn write_picture(in_turn: bool, data: &DataInfo, drawn: &Drawn, path: &Path) -> Result<()> {
     let count = drawn.seeds.len();
     let across = match data.classes.len() {
-        // A row for each round of the classes.
-        2..=16 if args.class.is_none() => data.classes.len(),
+        2..=16 if in_turn => data.classes.len(),
         _ => (count.min(MOST_DRAWN) as f64).sqrt().ceil() as usize,
     };
     // What was sampled is on disk by now; a picture of very many would be too large to make, and to look at.

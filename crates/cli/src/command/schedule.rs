@@ -43,7 +43,7 @@ pub fn run(args: &ScheduleArgs) -> Result<()> {
     let counted = Counted::new(&denoiser);
     let flow = Flow { denoiser: &counted, augmentation: record.augmentation() };
     let range = record.range();
-    let x = flow.latents(range.1, 0..args.count as u64);
+    let x = flow.latents(range.1, 0, 0..args.count as u64);
     let levels = gits(&flow, &Search { solver, grid: args.grid, range }, &x);
     let found = solving::Found { solver: method.word().into(), trajectories: args.count, grid: args.grid, levels };
     let text = toml::to_string(&found).context("the schedule cannot be written as TOML")?;

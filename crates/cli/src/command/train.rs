@@ -4,7 +4,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -22,12 +22,13 @@ use pfgm::{
     train::{Events, LogLine, Observer, StepReport, Trainer, checkpoint, checkpoint::Checkpoint},
     weights,
 };
-use pfgm_data::{Dataset, OpenOptions, Shape};
+use pfgm_data::{Dataset, Shape};
 use pfgm_plot::Series;
 use rand::seq::SliceRandom;
 
 use crate::{
     args::TrainArgs,
+    command::cascade,
     distributed::{self, Ranks},
     output::{self, Rows, line, rows_for_chart, shown},
     resolve,
@@ -39,27 +40,53 @@ const SHOWN_ROWS: usize = 2000;
 
 pub fn run(args: &TrainArgs, ranks: &Ranks) -> Result<()> {
     let device = pfgm::device::open(&distributed::device(&args.device, &**ranks))?;
-    let (folder, mut trainer, data) =
-        if args.resume { resume(args, &device, ranks)? } else { begin(args, &device, ranks)? };
+    let begun = if args.resume {
+        resume(args, &device, ranks)?
+    } else {
+        let folder = |name: &str| resolve::run_folder(args.out.as_deref(), name);
+        begin(resolve::config(args)?, args.dry_run, folder, &device, ranks)?
+    };
     if args.dry_run {
         return Ok(());
     }
+    let folder = begun.0.clone();
+    match go_on(begun, args.tensorboard, &device, ranks)? {
+        Ended::Finished => line(format!("next         {} sample {} -n 100 --solver rk45", program(), shown(&folder))),
+        Ended::Stopped => line(format!("go on with   {} train {} --resume", program(), shown(&folder))),
+        Ended::Before => {}
+    }
+    Ok(())
+}
+
+/// A training: its folder, its trainer, the data.
+pub type Begun = (PathBuf, Trainer, Dataset);
+
+/// How a training ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Its last step is taken.
+    Finished,
+    /// It had been before.
+    Before,
+    /// It was asked to stop.
+    Stopped,
+}
+
+/// Trains until the last step, or until it is asked to stop; with `tensorboard` event files are written as well.
+pub fn go_on((folder, mut trainer, data): Begun, tensorboard: bool, device: &Device, ranks: &Ranks) -> Result<Ended> {
     let (first, steps) = (trainer.steps_taken(), trainer.record().config.train.steps);
     if first >= steps {
         line(format!("{}: {first} of {steps} steps are taken; raise them with --set train.steps=N", shown(&folder)));
-        return Ok(());
+        return Ok(Ended::Before);
     }
     let mut watcher = Watcher::new(first, steps, ranks.size() > 1)?;
-    if args.tensorboard && ranks.is_root() {
+    if tensorboard && ranks.is_root() {
         let events =
             Events::create(&folder).with_context(|| format!("{}: no event file can be written", folder.display()))?;
         watcher.events = Some(events);
     }
     trainer.run(&folder, &mut watcher)?;
     watcher.finish();
-    if !ranks.is_root() {
-        return Ok(());
-    }
     let stopped = trainer.steps_taken() < steps;
     line(format!(
         "{} after {} of {steps} steps, loss {:.4}: {}",
@@ -69,35 +96,40 @@ pub fn run(args: &TrainArgs, ranks: &Ranks) -> Result<()> {
         shown(&checkpoint::path_of(&folder, trainer.steps_taken()))
     ));
     if stopped {
-        line(format!("go on with   {} train {} --resume", program(), shown(&folder)));
-        return Ok(());
+        return Ok(Ended::Stopped);
     }
-    let picture = picture(&trainer, &data, &folder, &device)?;
-    line(format!("samples      {}", shown(&picture)));
-    line(format!("next         {} sample {} -n 100 --solver rk45", program(), shown(&folder)));
-    Ok(())
+    if ranks.is_root() {
+        let picture = picture(&trainer, &data, &folder, device)?;
+        line(format!("samples      {}", shown(&picture)));
+    }
+    Ok(Ended::Finished)
 }
 
 /// How the program was called.
-fn program() -> String {
+pub fn program() -> String {
     let called = std::env::args().next().unwrap_or_default();
     if called.contains("target") { "cargo run --release --".into() } else { "pfgm".into() }
 }
 
-/// A new run: its folder, its trainer, the data.
-fn begin(args: &TrainArgs, device: &Device, ranks: &Ranks) -> Result<(PathBuf, Trainer, Dataset)> {
-    let resolve::Named { name, config } = resolve::config(args)?;
+/// A new run in the folder that is found for its name.
+pub fn begin(
+    resolve::Named { name, config }: resolve::Named,
+    dry_run: bool,
+    folder: impl FnOnce(&str) -> Result<PathBuf>,
+    device: &Device,
+    ranks: &Ranks,
+) -> Result<Begun> {
     let (data, held_out) = load(&config)?;
     let record = Record::resolve(config, &data)?;
     // The network is made before anything is written: sizes that do not fit leave nothing behind.
     let trainer = Trainer::new(record, data.clone(), held_out, device)?.distributed(Arc::clone(ranks))?;
-    if args.dry_run {
+    if dry_run {
         describe(&trainer, &data)?;
     }
-    if args.dry_run || !ranks.is_root() {
+    if dry_run || !ranks.is_root() {
         return Ok((PathBuf::new(), trainer, data));
     }
-    let folder = resolve::run_folder(args.out.as_deref(), &name)?;
+    let folder = folder(&name)?;
     output::make_folder(&folder.join("checkpoints"))?;
     let text = toml::to_string(&trainer.record().config).context("the configuration cannot be written as TOML")?;
     output::write(&folder.join("config.toml"), text.as_bytes())?;
@@ -116,8 +148,8 @@ fn begin(args: &TrainArgs, device: &Device, ranks: &Ranks) -> Result<(PathBuf, T
     Ok((folder, trainer, data))
 }
 
-/// A run that was stopped: its folder, its trainer at the last checkpoint, the data.
-fn resume(args: &TrainArgs, device: &Device, ranks: &Ranks) -> Result<(PathBuf, Trainer, Dataset)> {
+/// A run that was stopped, at its last checkpoint.
+pub fn resume(args: &TrainArgs, device: &Device, ranks: &Ranks) -> Result<Begun> {
     let is_run = Path::new(&args.what).is_dir();
     let folder = match (&args.out, is_run) {
         (Some(out), false) => out.clone(),
@@ -209,8 +241,7 @@ fn flatten(path: &str, value: &serde_json::Value, leaves: &mut Vec<(String, Stri
 
 /// The rows to train on, and those held out.
 pub fn load(config: &Config) -> Result<(Dataset, Option<Dataset>)> {
-    let options = OpenOptions { columns: config.data.columns.clone(), label: config.data.label.clone() };
-    let dataset = pfgm_data::open(&config.data.source, &options)?;
+    let dataset = pfgm_data::open(&config.data.source, &config.data.options())?;
     let held = config.data.hold_out;
     if held == 0 {
         return Ok((dataset, None));
@@ -254,6 +285,9 @@ fn describe(trainer: &Trainer, data: &Dataset) -> Result<()> {
 /// A picture of samples: images by class, or points and columns beside the data's.
 fn picture(trainer: &Trainer, data: &Dataset, folder: &Path, device: &Device) -> Result<PathBuf> {
     let record = trainer.record();
+    if record.config.upscale.is_some() {
+        return cascade::upscaled_picture(trainer, data, folder, device);
+    }
     let classes = record.data.classes.len() as u32;
     let (count, across) = match (record.data.shape, classes) {
         (Shape::Vector { .. }, _) => (SHOWN_ROWS, 1),
@@ -284,12 +318,43 @@ fn picture(trainer: &Trainer, data: &Dataset, folder: &Path, device: &Device) ->
     Ok(path)
 }
 
+/// Whether somebody asked to stop.
+static STOP: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+/// Whether there is a training that has to save first.
+static SAVES: AtomicBool = AtomicBool::new(false);
+
+/// Listens to Ctrl-C, SIGTERM and SIGUSR1 from the first training of this process on. Of `many` ranks none ends by itself: what
+/// starts them ends all.
+fn listen(many: bool) -> Result<()> {
+    static LISTENING: AtomicBool = AtomicBool::new(false);
+    if LISTENING.swap(true, Ordering::SeqCst) {
+        return Ok(());
+    }
+    ctrlc::set_handler(move || {
+        let again = STOP.swap(true, Ordering::SeqCst);
+        if many {
+            if !again && !output::is_silent() {
+                eprintln!("\nsaving after this step");
+            }
+            return;
+        }
+        if again || !SAVES.load(Ordering::SeqCst) {
+            // Asked twice, or nothing to save: now.
+            std::process::exit(130);
+        }
+        eprintln!("\nsaving after this step; once more to stop at once");
+    })
+    .context("signals cannot be handled")?;
+    // What schedulers send ahead of a limit, and what mpirun passes on at once.
+    #[cfg(unix)]
+    signal_hook::flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&STOP))
+        .context("signals cannot be handled")?;
+    Ok(())
+}
+
 /// Shows progress, and passes Ctrl-C, SIGTERM and SIGUSR1 on.
 struct Watcher {
     bar: ProgressBar,
-    stop: Arc<AtomicBool>,
-    /// Whether training is over, so that there is nothing left to save.
-    over: Arc<AtomicBool>,
     loss: f64,
     /// Where there is no terminal: when the last line was printed.
     printed: Instant,
@@ -298,37 +363,17 @@ struct Watcher {
 }
 
 impl Watcher {
-    /// Of several ranks none ends by itself: what starts them ends all.
     fn new(first: u64, steps: u64, many: bool) -> Result<Self> {
         let bar = output::bar(steps, "{wide_bar} {pos}/{len}  {msg}  {eta} left")?.with_position(first);
         bar.reset_eta();
-        let (stop, over) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-        let (asked, done) = (Arc::clone(&stop), Arc::clone(&over));
-        ctrlc::set_handler(move || {
-            let again = asked.swap(true, Ordering::SeqCst);
-            if many {
-                if !again && !output::is_silent() {
-                    eprintln!("\nsaving after this step");
-                }
-                return;
-            }
-            if again || done.load(Ordering::SeqCst) {
-                // Asked twice, or nothing to save: now.
-                std::process::exit(130);
-            }
-            eprintln!("\nsaving after this step; once more to stop at once");
-        })
-        .context("signals cannot be handled")?;
-        // What schedulers send ahead of a limit, and what mpirun passes on at once.
-        #[cfg(unix)]
-        signal_hook::flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&stop))
-            .context("signals cannot be handled")?;
-        Ok(Self { bar, stop, over, loss: f64::NAN, printed: Instant::now(), events: None })
+        listen(many)?;
+        SAVES.store(true, Ordering::SeqCst);
+        Ok(Self { bar, loss: f64::NAN, printed: Instant::now(), events: None })
     }
 
     fn finish(&self) {
         self.bar.finish_and_clear();
-        self.over.store(true, Ordering::SeqCst);
+        SAVES.store(false, Ordering::SeqCst);
     }
 }
 
@@ -355,6 +400,6 @@ impl Observer for Watcher {
     }
 
     fn stop_requested(&mut self) -> bool {
-        self.stop.load(Ordering::SeqCst)
+        STOP.load(Ordering::SeqCst)
     }
 }

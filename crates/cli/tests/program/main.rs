@@ -1,6 +1,7 @@
 //! The program as a person runs it: what it says, what it writes, and how it fails.
 #![allow(missing_docs)]
 
+mod cascade;
 mod compare;
 mod evaluate;
 mod field;

@@ -47,8 +47,13 @@ pub enum NetworkError {
     #[error("network.kind: this network works on images, but the data are {0}; use \"mlp\"")]
     NotAnImage(Shape),
     /// The network is told nothing but the image.
-    #[error("network.kind = \"ncsnv2\" sees nothing but the image: set data.conditional = false and train.augment = 0")]
+    #[error(
+        "network.kind = \"ncsnv2\" sees nothing but the image: set data.conditional = false, train.augment = 0, train.patch = 0 and no upscale"
+    )]
     SeesTheImageAlone,
+    /// A network of vectors was to see an image's pixels.
+    #[error("network.kind = \"mlp\" knows no pixels, which upscale and train.patch need: use \"unet\"")]
+    NoPixels,
     /// The image cannot be halved often enough.
     #[error(
         "network.multipliers has {levels} levels, which make one pixel of {stride}x{stride}; the data are {shape}: leave levels away"
@@ -80,6 +85,8 @@ pub struct Conditions {
     pub classes: usize,
     /// Values that tell how an image was deformed; 0 where it never is.
     pub deformation: usize,
+    /// Values that it sees beside each pixel; 0 where it sees the image alone.
+    pub maps: usize,
 }
 
 /// One of the networks.
@@ -112,6 +119,7 @@ impl NetworkConfig {
     ) -> Result<Network, NetworkError> {
         let mut initializer = Initializer::new(seed, device.clone());
         match self {
+            Self::Mlp(_) if conditions.maps > 0 => Err(NetworkError::NoPixels),
             Self::Mlp(config) => Ok(Network::Mlp(config.init(shape.dim(), conditions, &mut initializer)?)),
             Self::Unet(config) => Ok(Network::Unet(config.init(shape, conditions, &mut initializer)?)),
             Self::AdmUnet(config) => Ok(Network::AdmUnet(config.init(shape, conditions, &mut initializer)?)),
@@ -144,8 +152,10 @@ impl NetworkConfig {
 
 /// What a network is evaluated on.
 pub struct NetworkInput<'a> {
-    /// The scaled points, `[batch, N]`.
+    /// The scaled points, `[batch, N]`; of images that are patches of the network's, square ones.
     pub x: Tensor<2>,
+    /// What it sees beside each pixel, `[batch, pixels * maps]`; none where it sees the image alone.
+    pub maps: Option<Tensor<2>>,
     /// What the network is told of the noise level of each, `[batch, 1]`.
     pub noise: Tensor<2>,
     /// What the network is told of points that are far out, `[batch, 1]`.

@@ -308,7 +308,7 @@ impl Ncsnv2 {
     /// # Shapes
     /// `[batch, N]` to `[batch, N]`, or `[batch, N + 1]` with the component along r at the end
     pub(super) fn forward(&self, input: NetworkInput) -> Tensor<2> {
-        let mut x = self.input.forward(self.frame.enter(input.x));
+        let mut x = self.input.forward(self.frame.enter(input.x, None));
         let mut levels = Vec::new();
         for blocks in self.down.chunks_exact(2) {
             x = blocks[1].forward(blocks[0].forward(x));

@@ -308,6 +308,8 @@ pub struct NetworkDenoiser {
     pub classes: usize,
     /// The class of each item of the batch; an item beyond the end has none.
     pub labels: Vec<Option<u32>>,
+    /// What the network sees beside each pixel, of every item, or once for all; empty where it sees the image alone.
+    pub maps: Vec<Vec<f32>>,
     /// Classifier-free guidance (arXiv 2207.12598): `yhat = u + guidance (c - u)` of the estimates with (c) and without
     /// (u) the class. 1 is the plain conditional estimate.
     pub guidance: f64,
@@ -330,15 +332,32 @@ impl NetworkDenoiser {
         with.iter_mut().zip(without).for_each(|(with, without)| *with = without + self.guidance * (*with - without));
     }
 
+    /// Whether the estimate of some items needs the one without their classes as well.
+    fn is_guided(&self, item: &[usize]) -> bool {
+        self.guidance != 1.0 && self.labels_of(item).iter().any(Option::is_some)
+    }
+
     /// The classes of some items.
     fn labels_of(&self, item: &[usize]) -> Vec<Option<u32>> {
         item.iter().map(|&item| self.labels.get(item).copied().flatten()).collect()
     }
 
+    /// What the network is told of some items: with their classes, or without.
+    fn told(&self, item: &[usize], with_classes: bool) -> Told {
+        let labels = if with_classes { self.labels_of(item) } else { vec![None; item.len()] };
+        let maps: Vec<f32> = match self.maps.as_slice() {
+            [] => return Told { labels, maps: None },
+            [same] => same.repeat(item.len()),
+            maps => item.iter().flat_map(|&item| &maps[item]).copied().collect(),
+        };
+        let width = maps.len() / item.len().max(1);
+        Told { labels, maps: Some(Tensor::from_data(TensorData::new(maps, [item.len(), width]), &self.device)) }
+    }
+
     /// `yhat` of a few rows with the given classes.
-    fn evaluate(&self, x: &[f64], sigma: &[f64], labels: &[Option<u32>], out: &mut [f64]) {
+    fn evaluate(&self, x: &[f64], sigma: &[f64], told: Told, out: &mut [f64]) {
         let factors = self.parametrisation.of_rows(x, sigma);
-        let raw = self.raw(x, &factors, labels);
+        let raw = self.raw_of(x, &factors, told);
         let width = raw.len() / sigma.len().max(1);
         let rows = out.chunks_exact_mut(self.dim).zip(x.chunks_exact(self.dim)).zip(raw.chunks_exact(width));
         for (((out, x), raw), (factors, &sigma)) in rows.zip(factors.iter().zip(sigma)) {
@@ -348,8 +367,13 @@ impl NetworkDenoiser {
 
     /// The network's own output, as many values a row as it has: N, or N + 1 for a field.
     pub fn raw(&self, x: &[f64], factors: &[Factors], labels: &[Option<u32>]) -> Vec<f32> {
+        let items: Vec<usize> = (0..labels.len()).collect();
+        self.raw_of(x, factors, Told { labels: labels.to_vec(), ..self.told(&items, false) })
+    }
+
+    fn raw_of(&self, x: &[f64], factors: &[Factors], told: Told) -> Vec<f32> {
         let [x, far] = [self.scaled(x, factors), column(factors, |factors| factors.far, &self.device)];
-        let output = self.network.forward(self.input(x, far, factors, labels));
+        let output = self.network.forward(self.input(x, far, factors, told));
         output.into_data().try_to_vec().expect("networks compute in single precision")
     }
 
@@ -361,32 +385,27 @@ impl NetworkDenoiser {
         Tensor::from_data(TensorData::new(scaled, [factors.len(), self.dim]), &self.device)
     }
 
-    fn input(
-        &self,
-        x: Tensor<2>,
-        far: Tensor<2>,
-        factors: &[Factors],
-        labels: &[Option<u32>],
-    ) -> NetworkInput<'static> {
+    fn input(&self, x: Tensor<2>, far: Tensor<2>, factors: &[Factors], told: Told) -> NetworkInput<'static> {
         NetworkInput {
             x,
+            maps: told.maps,
             noise: column(factors, |factors| factors.noise, &self.device),
             far,
-            classes: one_hot(labels, self.classes, &self.device),
+            classes: one_hot(&told.labels, self.classes, &self.device),
             deformation: None,
             dropout: None,
         }
     }
 
     /// `yhat` of a few rows with the given classes, and their probes times its Jacobian.
-    fn evaluate_and_pull(&self, rows: Part, labels: &[Option<u32>], out: &mut [f64], pulled: &mut [f64]) {
+    fn evaluate_and_pull(&self, rows: Part, told: Told, out: &mut [f64], pulled: &mut [f64]) {
         let Part { x, sigma, probes } = rows;
         let (parametrisation, dim) = (self.parametrisation, self.dim);
         let factors = parametrisation.of_rows(x, sigma);
         // The weights have no gradients, the points do.
         let points = self.scaled(x, &factors).autodiff().require_grad();
         let far = column(&factors, |factors| factors.far, &self.device).autodiff().require_grad();
-        let output = self.network.forward(self.input(points.clone(), far.clone(), &factors, labels));
+        let output = self.network.forward(self.input(points.clone(), far.clone(), &factors, told));
         let [_, width] = output.dims();
         let raw: Vec<f32> = output.clone().into_data().try_to_vec().expect("networks compute in single precision");
         let mut cotangents = Vec::with_capacity(raw.len());
@@ -414,6 +433,12 @@ impl NetworkDenoiser {
     }
 }
 
+/// What the network is told of a few rows beside their points and levels.
+struct Told {
+    labels: Vec<Option<u32>>,
+    maps: Option<Tensor<2>>,
+}
+
 /// A few rows of a query, and their probes.
 #[derive(Clone, Copy)]
 struct Part<'a> {
@@ -430,11 +455,11 @@ impl Differentiable for NetworkDenoiser {
         let given = given.zip(query.sigma.chunks(chunk).zip(query.item.chunks(chunk)));
         let wanted = out.chunks_mut(of_rows).zip(pulled.chunks_mut(of_rows));
         for (((x, probes), (sigma, item)), (out, pulled)) in given.zip(wanted) {
-            let (part, labels) = (Part { x, sigma, probes }, self.labels_of(item));
-            self.evaluate_and_pull(part, &labels, out, pulled);
-            if self.guidance != 1.0 && labels.iter().any(Option::is_some) {
+            let part = Part { x, sigma, probes };
+            self.evaluate_and_pull(part, self.told(item, true), out, pulled);
+            if self.is_guided(item) {
                 let (mut free, mut free_pulled) = (vec![0.0; out.len()], vec![0.0; out.len()]);
-                self.evaluate_and_pull(part, &vec![None; labels.len()], &mut free, &mut free_pulled);
+                self.evaluate_and_pull(part, self.told(item, false), &mut free, &mut free_pulled);
                 self.guide(out, &free);
                 self.guide(pulled, &free_pulled);
             }
@@ -451,11 +476,10 @@ impl Denoiser for NetworkDenoiser {
         let chunk = self.rows_together(query.sigma.len());
         let rows = query.x.chunks(chunk * self.dim).zip(out.chunks_mut(chunk * self.dim));
         for ((x, out), (sigma, item)) in rows.zip(query.sigma.chunks(chunk).zip(query.item.chunks(chunk))) {
-            let labels = self.labels_of(item);
-            self.evaluate(x, sigma, &labels, out);
-            if self.guidance != 1.0 && labels.iter().any(Option::is_some) {
+            self.evaluate(x, sigma, self.told(item, true), out);
+            if self.is_guided(item) {
                 let mut free = vec![0.0; out.len()];
-                self.evaluate(x, sigma, &vec![None; labels.len()], &mut free);
+                self.evaluate(x, sigma, self.told(item, false), &mut free);
                 self.guide(out, &free);
             }
         }

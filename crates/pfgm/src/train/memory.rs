@@ -29,9 +29,10 @@ pub fn memory_estimate(record: &Record, weights: usize, data: &Dataset) -> Memor
     const FLOAT: usize = size_of::<f32>();
     let train = &record.config.train;
     let part = train.batch.div_ceil(train.accumulate);
+    // Of rows in files the order of an epoch, the classes, and where each is.
     let stored = match data.values {
-        Values::Bytes(_) => data.values.len(),
-        Values::Floats(_) => FLOAT * data.values.len(),
+        Values::Stored(_) => 8 * FLOAT * data.len(),
+        Values::Bytes(_) | Values::Floats(_) => data.values.bytes(),
     };
     let field = record.config.objective.field_batch().unwrap_or(0) * record.dim() * FLOAT;
     // What the cheap operations make is half of it; what they are made from stays.
@@ -39,7 +40,7 @@ pub fn memory_estimate(record: &Record, weights: usize, data: &Dataset) -> Memor
     Memory {
         weights: (8 * FLOAT * weights) as f64,
         // The pool of buffers keeps a little more than is in use.
-        activations: kept * 1.1 * (FLOAT * part * record.config.network.activations(record.data.shape)) as f64,
+        activations: kept * 1.1 * (FLOAT * part * record.config.network.activations(record.trained_shape())) as f64,
         // Once in the trainer, once for the picture at the end.
         data: (2 * stored + 2 * field) as f64,
         program: if matches!(record.data.shape, Shape::Image { .. }) { 35e6 } else { 14e6 },

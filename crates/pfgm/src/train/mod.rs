@@ -1,5 +1,6 @@
 //! Training: steps, checkpoints, the log.
 
+mod beside;
 pub mod checkpoint;
 mod events;
 mod log;

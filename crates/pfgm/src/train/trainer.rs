@@ -14,17 +14,18 @@ use std::{
 };
 
 use burn::tensor::{Device, Tensor, TensorData};
-use pfgm_data::{Dataset, flip_horizontally};
+use pfgm_data::{DataError, Dataset, flip_horizontally};
 use pfgm_kernels::announce;
 use rand::RngExt;
 use rayon::prelude::*;
 
 use super::{
+    beside::Beside,
     checkpoint::{self, Checkpoint, CheckpointError, Group},
     log::{Log, LogLine},
     optimizer::{FlatGradients, Optimizer, learning_rate},
     ranks::{Common, Outbox, add_values, fingerprint, gradients_of},
-    training_set::{TrainingSet, epoch_row},
+    training_set::{Order, TrainingSet},
 };
 use crate::{
     config::TrainConfig,
@@ -74,6 +75,9 @@ pub enum TrainError {
     /// A checkpoint could not be read or written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// A row could not be read.
+    #[error(transparent)]
+    Data(#[from] DataError),
     /// The log could not be written.
     #[error("{path}: cannot be written: {source}")]
     Log {
@@ -127,9 +131,6 @@ pub struct Trainer {
     next: Option<Batch>,
 }
 
-/// An epoch and its permutation of the rows.
-type Order = (u64, Vec<usize>);
-
 /// What a rank computes of a batch.
 struct Batch {
     /// The step that it is for.
@@ -140,6 +141,16 @@ struct Batch {
     labels: Vec<Option<u32>>,
     /// Empty where images are not deformed.
     deformations: Vec<Deformation>,
+    /// What is seen beside each item; empty where nothing is.
+    maps: Vec<f32>,
+}
+
+/// What a network is told of some items.
+#[derive(Clone, Copy)]
+struct Told<'a> {
+    labels: &'a [Option<u32>],
+    deformations: &'a [Deformation],
+    maps: &'a [f32],
 }
 
 impl Trainer {
@@ -156,9 +167,19 @@ impl Trainer {
         let optimizer = Optimizer::new(&network);
         let data = TrainingSet::new(data, &record);
         let held_out = held_out.map(|rows| TrainingSet::new(rows, &record));
-        let order = (u64::MAX, Vec::new());
         let ranks = Arc::new(Solo);
-        Ok(Self { record, data, held_out, network, optimizer, step: 0, device, order, ranks, next: None })
+        Ok(Self {
+            record,
+            data,
+            held_out,
+            network,
+            optimizer,
+            step: 0,
+            device,
+            order: Order::default(),
+            ranks,
+            next: None,
+        })
     }
 
     /// The same training on many ranks: each computes its share of every batch, and all take the same steps. Rank 0 writes.
@@ -185,7 +206,7 @@ impl Trainer {
         // Rows far apart tell data sets apart.
         let rows: Vec<usize> = (0..FINGERPRINT_ROWS).map(|at| at * self.data.len() / FINGERPRINT_ROWS).collect();
         let mut values = Vec::new();
-        self.data.read(&rows, &mut values);
+        self.data.read(&rows, &mut values)?;
         let data = fingerprint(|hasher| {
             self.data.len().hash(hasher);
             add_values(hasher, &values);
@@ -318,7 +339,7 @@ impl Trainer {
                     lr: learning_rate(self.step, &train),
                     images_per_second: (losses.len() * train.batch) as f64 / since.elapsed().as_secs_f64(),
                     seconds: started.elapsed().as_secs_f64(),
-                    held_out_loss: if save { self.held_out_loss() } else { None },
+                    held_out_loss: if save { self.held_out_loss()? } else { None },
                 };
                 if let Some(log) = &mut log {
                     log.add(&line).map_err(log_error)?;
@@ -363,13 +384,14 @@ impl Trainer {
         let mut order = std::mem::take(&mut self.order);
         let batch = match self.next.take() {
             Some(batch) if batch.step == self.step => batch,
-            _ => self.draw_batch(self.step, &mut order),
+            _ => self.draw_batch(self.step, &mut order)?,
         };
         let (loss, gradients) = if self.ranks.size() == 1 {
             self.gradients(&batch, None)
         } else {
             let (loss, gradients, next) = self.summed_gradients(&batch, &mut order);
-            self.next = Some(next);
+            // One that cannot be read is asked for again when its step comes.
+            self.next = next.ok();
             (loss, gradients)
         };
         self.order = order;
@@ -412,7 +434,7 @@ impl Trainer {
     }
 
     /// The loss and the gradients of all ranks together, and the next batch, which is drawn while gradients are on their way.
-    fn summed_gradients(&self, batch: &Batch, order: &mut Order) -> (f64, FlatGradients, Batch) {
+    fn summed_gradients(&self, batch: &Batch, order: &mut Order) -> (f64, FlatGradients, Result<Batch, DataError>) {
         let (sender, buckets) = mpsc::channel();
         let (sums, (mut loss, places, next)) = thread::scope(|scope| {
             let work = scope.spawn(move || {
@@ -430,19 +452,15 @@ impl Trainer {
     }
 
     /// This rank's part of a step's batch: a function of the seed and the step alone.
-    fn draw_batch(&self, step: u64, order: &mut Order) -> Batch {
+    fn draw_batch(&self, step: u64, order: &mut Order) -> Result<Batch, DataError> {
         let train = &self.record.config.train;
-        let items = self.ranks.share(train.batch);
-        // A field is made of the whole batch, whoever computes which of its items.
-        let drawn = if self.record.config.objective.field_batch().is_some() { 0..train.batch } else { items.clone() };
+        let (items, drawn) = (self.ranks.share(train.batch), self.drawn_items());
         let own = items.start - drawn.start..items.end - drawn.start;
-        let first = step * train.batch as u64;
-        let rows: Vec<usize> =
-            drawn.clone().map(|item| epoch_row(order, train.seed, self.data.len(), first + item as u64)).collect();
+        let rows = self.rows_of(step, order);
         let mut streams: Vec<Stream> =
             drawn.map(|item| stream(train.seed, Purpose::Perturbation, step, item as u64)).collect();
         let mut field = Vec::new();
-        self.data.read(&rows, &mut field);
+        self.data.read(&rows, &mut field)?;
         let mut labels: Vec<Option<u32>> = rows.iter().map(|&row| self.data.label(row)).collect();
         let mut field_labels = labels.clone();
         let dim = self.record.dim();
@@ -464,18 +482,58 @@ impl Trainer {
         let deformed = batch.par_chunks_exact_mut(dim).zip(&deformations);
         deformed.for_each(|(row, deformation)| row.copy_from_slice(&deformation.apply(shape, row)));
         if let Some(count) = self.record.config.objective.field_batch() {
-            field_labels.extend(self.add_other_charges(step, &rows, count, &mut field));
+            field_labels.extend(self.add_other_charges(step, &rows, count, &mut field)?);
         }
+        let numbers = items.start as u64..items.end as u64;
+        let Beside { shape, images, maps } = Beside::cut(&self.record, step, numbers, batch);
         let charges = Charges {
             shape,
-            batch: &batch,
+            batch: &images,
             field: &field,
             labels: &labels,
             field_labels: &field_labels,
             deformations: &deformations,
         };
         let targets = self.record.config.objective.draw(self.record.noise(), charges, streams);
-        Batch { step, items, targets, labels, deformations }
+        self.read_ahead(step, order);
+        Ok(Batch { step, items, targets, labels, deformations, maps })
+    }
+
+    /// Which items of a batch this rank draws: its own, or all where a field is made of them, whoever computes which of its items.
+    fn drawn_items(&self) -> Range<usize> {
+        let train = &self.record.config.train;
+        let field = self.record.config.objective.field_batch();
+        if field.is_some() { 0..train.batch } else { self.ranks.share(train.batch) }
+    }
+
+    /// The rows of what this rank draws of a step's batch.
+    fn rows_of(&self, step: u64, order: &mut Order) -> Vec<usize> {
+        let train = &self.record.config.train;
+        let first = step * train.batch as u64;
+        let places = self.drawn_items().map(|item| first + item as u64);
+        places.map(|at| order.row(train.seed, self.data.len(), at)).collect()
+    }
+
+    /// Has the rows of the step after `step` read while that one is computed.
+    fn read_ahead(&self, step: u64, order: &mut Order) {
+        // An epoch's last step does not look into the next epoch's order: both would have to be kept.
+        let (next, batch, rows) = (step + 1, self.record.config.train.batch as u64, self.data.len() as u64);
+        let same_epoch = (next + 1) * batch / rows == step * batch / rows;
+        if !self.data.reads_ahead() || !same_epoch || next >= self.record.config.train.steps {
+            return;
+        }
+        let rows = self.rows_of(next, order);
+        let others = self.record.config.objective.field_batch().map(|count| self.other_rows(next, &rows, count).0);
+        self.data.read_ahead([Some(rows), others].into_iter().flatten());
+    }
+
+    /// The rows that fill a step's field batch of `count` up, and the stream that they were drawn from.
+    fn other_rows(&self, step: u64, batch: &[usize], count: usize) -> (Vec<usize>, Stream) {
+        let taken: HashSet<usize> = batch.iter().copied().collect();
+        let mut rng = stream(self.record.config.train.seed, Purpose::FieldBatch, step, 0);
+        let candidates = rand::seq::index::sample(&mut rng, self.data.len(), count);
+        let wanted = count.saturating_sub(batch.len());
+        (candidates.into_iter().filter(|row| !taken.contains(row)).take(wanted).collect(), rng)
     }
 
     /// Reads the rows that fill a field batch of `count` up beside the loss batch, mirrored as often as that one is; returns
@@ -486,14 +544,10 @@ impl Trainer {
         batch: &[usize],
         count: usize,
         field: &mut Vec<f32>,
-    ) -> impl Iterator<Item = Option<u32>> {
-        let taken: HashSet<usize> = batch.iter().copied().collect();
-        let mut rng = stream(self.record.config.train.seed, Purpose::FieldBatch, step, 0);
-        let candidates = rand::seq::index::sample(&mut rng, self.data.len(), count);
-        let wanted = count.saturating_sub(batch.len());
-        let rows: Vec<usize> = candidates.into_iter().filter(|row| !taken.contains(row)).take(wanted).collect();
+    ) -> Result<impl Iterator<Item = Option<u32>>, DataError> {
+        let (rows, mut rng) = self.other_rows(step, batch, count);
         let start = field.len();
-        self.data.read(&rows, field);
+        self.data.read(&rows, field)?;
         if self.record.config.train.flip {
             for row in field[start..].chunks_exact_mut(self.record.dim()) {
                 if rng.random_bool(0.5) {
@@ -501,22 +555,27 @@ impl Trainer {
                 }
             }
         }
-        rows.into_iter().map(|row| self.data.label(row))
+        Ok(rows.into_iter().map(|row| self.data.label(row)))
     }
 
     /// The summed loss of some of a batch's items, with the network as it is.
     fn loss(&self, batch: &Batch, items: std::ops::Range<usize>, masks: Option<Dropout>) -> Tensor<1> {
         let targets = batch.targets.slice(items.clone());
-        let deformations = batch.deformations.get(items.clone()).unwrap_or_default();
-        self.loss_at(&self.network, &targets, (&batch.labels[items], deformations), masks, &self.device)
+        let width = batch.maps.len() / batch.labels.len();
+        let told = Told {
+            labels: &batch.labels[items.clone()],
+            deformations: batch.deformations.get(items.clone()).unwrap_or_default(),
+            maps: &batch.maps[items.start * width..items.end * width],
+        };
+        self.loss_at(&self.network, &targets, told, masks, &self.device)
     }
 
-    /// The summed loss of a network's estimate of `yhat` at training points, when told of each item's class and deformation.
+    /// The summed loss of a network's estimate of `yhat` at training points, when told of each item what it is told.
     fn loss_at(
         &self,
         network: &Network,
         targets: &Targets,
-        (labels, deformations): (&[Option<u32>], &[Deformation]),
+        told: Told,
         mut masks: Option<Dropout>,
         device: &Device,
     ) -> Tensor<1> {
@@ -526,10 +585,11 @@ impl Trainer {
         let x = targets.rows(&targets.x, device);
         let raw = network.forward(NetworkInput {
             x: x.clone() * factor(|f| f.input),
+            maps: maps_of(told, device),
             noise: factor(|f| f.noise),
             far: factor(|f| f.far),
-            classes: one_hot(labels, self.record.data.classes.len(), device),
-            deformation: told(deformations, device),
+            classes: one_hot(told.labels, self.record.data.classes.len(), device),
+            deformation: deformation_of(told, device),
             dropout: masks.as_mut(),
         });
         if let Some(wanted) = parametrisation.targets(&targets.x, &targets.sigma, &targets.yhat) {
@@ -544,8 +604,8 @@ impl Trainer {
     }
 
     /// The loss per item of the averaged weights on held-out rows, with noise that is the same at every step.
-    fn held_out_loss(&self) -> Option<f64> {
-        let data = self.held_out.as_ref()?;
+    fn held_out_loss(&self) -> Result<Option<f64>, DataError> {
+        let Some(data) = self.held_out.as_ref() else { return Ok(None) };
         let (network, device) = (self.averaged(), self.device.clone().inner());
         let objective = &self.record.config.objective;
         let rows: Vec<usize> = (0..data.len()).collect();
@@ -555,37 +615,46 @@ impl Trainer {
         let mut total = [0.0];
         for part in rows.chunks(self.record.config.train.batch).skip(rank).step_by(ranks) {
             let mut batch = Vec::new();
-            data.read(part, &mut batch);
+            data.read(part, &mut batch)?;
             let mut field = batch.clone();
             let labels: Vec<Option<u32>> = part.iter().map(|&row| data.label(row)).collect();
             let mut field_labels = labels.clone();
             if let Some(count) = objective.field_batch() {
-                field_labels.extend(self.add_other_charges(step, &[], count, &mut field));
+                field_labels.extend(self.add_other_charges(step, &[], count, &mut field)?);
             }
             let mut streams: Vec<Stream> = part
                 .iter()
                 .map(|&row| stream(self.record.config.train.seed, Purpose::Perturbation, step, row as u64))
                 .collect();
+            let items = part.iter().map(|&row| row as u64);
+            let Beside { shape, images, maps } = Beside::whole(&self.record, step, items, batch);
             let charges = Charges {
-                shape: self.record.data.shape,
-                batch: &batch,
+                shape,
+                batch: &images,
                 field: &field,
                 labels: &labels,
                 field_labels: &field_labels,
                 deformations: &[],
             };
             let targets = objective.draw(self.record.noise(), charges, &mut streams);
-            let loss = self.loss_at(&network, &targets, (&labels, &[]), None, &device);
+            let told = Told { labels: &labels, deformations: &[], maps: &maps };
+            let loss = self.loss_at(&network, &targets, told, None, &device);
             total[0] += f64::from(loss.into_scalar::<f32>());
         }
         self.ranks.sum(&mut total);
-        Some(total[0] / data.len() as f64)
+        Ok(Some(total[0] / data.len() as f64))
     }
 }
 
 /// What a network is told of how images were deformed, `[batch, values]`.
-fn told(deformations: &[Deformation], device: &Device) -> Option<Tensor<2>> {
+fn deformation_of(Told { deformations, .. }: Told, device: &Device) -> Option<Tensor<2>> {
     let values: Vec<f32> = deformations.iter().flat_map(|deformation| deformation.labels).collect();
     let shape = [deformations.len(), deformation::LABELS];
     (!deformations.is_empty()).then(|| Tensor::from_data(TensorData::new(values, shape), device))
+}
+
+/// What a network sees beside images, `[batch, pixels * maps]`.
+fn maps_of(Told { maps, labels, .. }: Told, device: &Device) -> Option<Tensor<2>> {
+    let shape = [labels.len(), maps.len() / labels.len().max(1)];
+    (!maps.is_empty()).then(|| Tensor::from_data(TensorData::new(maps.to_vec(), shape), device))
 }

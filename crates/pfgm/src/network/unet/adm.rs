@@ -115,7 +115,7 @@ impl AdmUnetConfig {
         };
         let classes = told(conditions.classes, wide, init);
         let deformation = told(conditions.deformation, self.width, init);
-        let input = Conv::new(3, frame.channels, self.width, 1.0, init);
+        let input = Conv::new(3, frame.channels + conditions.maps, self.width, 1.0, init);
         let (mut down, mut remembered, mut channels) = (Vec::new(), vec![self.width], self.width);
         for (level, multiplier) in self.multipliers.iter().enumerate() {
             if level > 0 {
@@ -229,7 +229,8 @@ impl AdmUnet {
     /// `[batch, N]` to `[batch, N]`
     pub(in crate::network) fn forward(&self, mut input: NetworkInput) -> Tensor<2> {
         let embedding = self.embed(input.noise, input.classes, input.deformation);
-        let mut x = self.input.forward(self.frame.enter(input.x));
+        let frame = self.frame.of(input.x.dims()[1]);
+        let mut x = self.input.forward(frame.enter(input.x, input.maps));
         let mut remembered = vec![x.clone()];
         for block in &self.down {
             x = block.forward(x, embedding.clone(), &mut input.dropout);
@@ -244,6 +245,6 @@ impl AdmUnet {
             }
             x = block.forward(x, embedding.clone(), &mut input.dropout);
         }
-        super::with_radial(self.frame.leave(self.output.forward(self.norm.forward(x, true))), false)
+        super::with_radial(frame.leave(self.output.forward(self.norm.forward(x, true))), false)
     }
 }

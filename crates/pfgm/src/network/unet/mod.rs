@@ -22,18 +22,44 @@ pub(super) struct Frame {
     width: usize,
     /// Channels of the image.
     pub channels: usize,
+    /// What its sides are made multiples of.
+    stride: usize,
     /// Height and width with the zeros.
     pub padded: [usize; 2],
 }
 
 impl Frame {
-    /// The rows of a batch as images with zeros below and to the right.
+    fn new(height: usize, width: usize, channels: usize, stride: usize) -> Self {
+        let padded = [height.next_multiple_of(stride), width.next_multiple_of(stride)];
+        Self { height, width, channels, stride, padded }
+    }
+
+    /// The frame of rows of `dim` values: this one, or a square patch's.
+    pub fn of(&self, dim: usize) -> Self {
+        let pixels = dim / self.channels;
+        if pixels == self.height * self.width {
+            return *self;
+        }
+        let side = pixels.isqrt();
+        debug_assert_eq!(side * side * self.channels, dim, "a square patch");
+        Self::new(side, side, self.channels, self.stride)
+    }
+
+    /// The rows of a batch as images with zeros below and to the right, with the maps beside them as further channels.
     ///
     /// # Shapes
     /// `[batch, N]` to `[batch, padded height, padded width, channels]`
-    pub fn enter(&self, x: Tensor<2>) -> Tensor<4> {
-        let [batch, _] = x.dims();
-        let image = x.reshape([batch, self.height, self.width, self.channels]);
+    pub fn enter(&self, x: Tensor<2>, maps: Option<Tensor<2>>) -> Tensor<4> {
+        let image = self.pad(x);
+        match maps {
+            Some(maps) => Tensor::cat(vec![image, self.pad(maps)], 3),
+            None => image,
+        }
+    }
+
+    fn pad(&self, x: Tensor<2>) -> Tensor<4> {
+        let [batch, values] = x.dims();
+        let image = x.reshape([batch, self.height, self.width, values / (self.height * self.width)]);
         let [height, width] = self.padded;
         if [height, width] == [self.height, self.width] {
             return image;
@@ -69,8 +95,7 @@ pub(super) fn check(shape: Shape, width: usize, multipliers: &[usize], blocks: u
     if stride > height.min(columns) {
         return Err(NetworkError::Levels { levels, stride, shape });
     }
-    let padded = [height.next_multiple_of(stride), columns.next_multiple_of(stride)];
-    Ok(Frame { height, width: columns, channels, padded })
+    Ok(Frame::new(height, columns, channels, stride))
 }
 
 /// Floats per item that a training step keeps for the backward pass.

@@ -135,7 +135,7 @@ impl ScoreUnetConfig {
         let (classes, deformation) = (told(conditions.classes, init), told(conditions.deformation, init));
         let first = Linear::new(embedded, wide, 1.0, init);
         let second = Linear::new(wide, wide, 1.0, init);
-        let input = Conv::new(3, frame.channels, self.width, 1.0, init);
+        let input = Conv::new(3, frame.channels + conditions.maps, self.width, 1.0, init);
         let (mut down, mut pyramid, mut joins_pyramid) = (Vec::new(), Vec::new(), Vec::new());
         let (mut remembered, mut channels, mut pyramid_channels) = (vec![self.width], self.width, frame.channels);
         for (level, multiplier) in self.multipliers.iter().enumerate() {
@@ -242,8 +242,9 @@ impl ScoreUnet {
     /// `[batch, N]` to `[batch, N]`, or `[batch, N + 1]` with the component along r at the end
     pub(in crate::network) fn forward(&self, mut input: NetworkInput) -> Tensor<2> {
         let embedding = self.embed(input.noise, input.classes, input.deformation);
-        let image = self.frame.enter(input.x);
-        let mut x = self.input.forward(image.clone());
+        let frame = self.frame.of(input.x.dims()[1]);
+        let image = frame.enter(input.x.clone(), None);
+        let mut x = self.input.forward(frame.enter(input.x, input.maps));
         let mut remembered = vec![x.clone()];
         let (mut rungs, mut pyramid) = (self.pyramid.iter(), image);
         for (block, &joins) in self.down.iter().zip(&self.steps.pyramid) {
@@ -264,7 +265,7 @@ impl ScoreUnet {
             x = block.forward(x, embedding.clone(), &mut input.dropout);
         }
         let y = self.output.forward(self.norm.forward(x, true));
-        super::with_radial(self.frame.leave(y), self.radial)
+        super::with_radial(frame.leave(y), self.radial)
     }
 }
 

@@ -1,0 +1,93 @@
+//! `pfgm cascade`
+
+mod file;
+mod sampling;
+mod train;
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use burn::tensor::Device;
+use pfgm::{
+    cascade::disagreement,
+    sample::{Guides, SampleRequest, upscale},
+    train::Trainer,
+};
+use pfgm_data::{
+    Dataset, Shape,
+    resize::{enlarge, shrink},
+};
+use pfgm_plot::Series;
+
+use crate::{
+    args::cascade::{Cascade, CascadeCommand},
+    output::{self, Rows, line, some_rows},
+};
+
+pub fn run(args: &CascadeCommand) -> Result<()> {
+    if args.distributed {
+        bail!(
+            "--distributed: a cascade works in one process; its flows can go on in many, as in `pfgm train DIR/base --resume --distributed`"
+        );
+    }
+    match &args.what {
+        Cascade::Train(args) => train::run(args),
+        Cascade::Sample(args) => sampling::run(args),
+    }
+}
+
+/// Images that are upscaled for the picture after a training.
+const UPSCALED: usize = 24;
+/// Groups of three in a row of it.
+const ACROSS: usize = 4;
+
+/// Images of the data made smaller, what the flow makes of them, and the images themselves, side by side.
+pub fn upscaled_picture(
+    trainer: &Trainer,
+    data: &Dataset,
+    folder: &std::path::Path,
+    device: &Device,
+) -> Result<PathBuf> {
+    let record = trainer.record();
+    let (shape, dim) = (record.data.shape, record.dim());
+    let scale = record.config.upscale.unwrap_or_default();
+    let truth = some_rows(data, UPSCALED);
+    let count = truth.len() / dim;
+    let rows = (0..count).map(|index| index * data.len() / count);
+    let class = |row: usize| data.labels.as_ref().map(|labels| labels.of_row[row]);
+    let classes = rows.map(|row| if record.data.classes.is_empty() { None } else { class(row) }).collect();
+    let low: Vec<f32> = truth.chunks_exact(dim).flat_map(|image| shrink(shape, image, scale.factor)).collect();
+    let request = SampleRequest {
+        seeds: (0..count as u64).collect(),
+        classes,
+        solver: record.config.sample.solver.clone(),
+        guidance: record.config.sample.guidance,
+        batch: 64,
+        released: None,
+    };
+    let guides = Guides { images: &low, noise: scale.sample_noise, stage: 1 };
+    let made = upscale(record, &trainer.averaged(), &request, guides, device, &mut |_| {})?.values;
+    agreement(shape, record.data.range, &made, &low, scale.factor);
+    let low_shape = record.maps().low_shape().unwrap_or(shape);
+    let low = low.chunks_exact(low_shape.dim()).map(|image| blocks(low_shape, image, scale.factor));
+    let triples = low.zip(made.chunks_exact(dim)).zip(truth.chunks_exact(dim));
+    let values: Vec<f32> = triples.flat_map(|((low, made), truth)| [&low, made, truth].concat()).collect();
+    let series = [Series { name: "samples", values: &values }];
+    let path = folder.join("samples.png");
+    output::write(&path, &Rows::from(&record.data).picture(&series, 3 * ACROSS, &record.data.name)?)?;
+    Ok(path)
+}
+
+/// Says how far images, made smaller, are from those that they were made from.
+fn agreement(shape: Shape, range: (f32, f32), images: &[f32], low: &[f32], factor: usize) {
+    let share = 100.0 * disagreement(shape, images, low, factor) / f64::from(range.1 - range.0);
+    line(format!("agreement    made smaller again, they differ by {share:.2} % of the range (root mean square)"));
+}
+
+/// An image with its pixels as visible blocks.
+fn blocks(shape: Shape, image: &[f32], factor: usize) -> Vec<f32> {
+    let Shape::Image { height, width, channels } = shape else { return enlarge(shape, image, factor) };
+    let pixel = |row: usize, column: usize| &image[(row * width + column) * channels..][..channels];
+    let places = (0..height * factor).flat_map(|row| (0..width * factor).map(move |column| (row, column)));
+    places.flat_map(|(row, column)| pixel(row / factor, column / factor)).copied().collect()
+}

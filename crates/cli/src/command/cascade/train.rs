@@ -1,0 +1,117 @@
+//! `pfgm cascade train`: one run after another, each resumable.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::{Context, Result, bail};
+use burn::tensor::Device;
+use pfgm::{
+    config::TrainConfig,
+    objective::Objective,
+    parallel::Solo,
+    train::checkpoint::{self, Checkpoint},
+};
+
+use super::file::{File, Stage};
+use crate::{
+    args::{TrainArgs, cascade::CascadeTrainArgs},
+    command::train::{self, Ended, program},
+    distributed::Ranks,
+    output::{self, line, shown},
+    resolve,
+};
+
+/// What a cascade's folder keeps of its file.
+pub const FILE: &str = "cascade.toml";
+
+pub fn run(args: &CascadeTrainArgs) -> Result<()> {
+    let (device, ranks): (_, Ranks) = (pfgm::device::open(&args.device)?, Arc::new(Solo));
+    let (folder, file) = if args.resume { kept(args)? } else { (PathBuf::new(), File::read(args)?) };
+    let stages = file.stages()?;
+    if args.dry_run {
+        for stage in stages {
+            line(format!("# {}", stage.name));
+            train::begin(named(stage), true, |_| Ok(PathBuf::new()), &device, &ranks)?;
+        }
+        return Ok(());
+    }
+    let folder = if args.resume { folder } else { resolve::run_folder(args.out.as_deref(), &file.name)? };
+    stages.iter().try_for_each(|stage| check_begun(stage, &folder))?;
+    let text = file.text()?;
+    if args.resume {
+        output::write(&folder.join(FILE), text.as_bytes())?;
+    }
+    for stage in stages {
+        if train_stage(stage, &folder, &text, &device, &ranks)? == Ended::Stopped {
+            line(format!("go on with   {} cascade train {} --resume", program(), shown(&folder)));
+            return Ok(());
+        }
+    }
+    line(format!("next         {} cascade sample {} -n 64", program(), shown(&folder)));
+    Ok(())
+}
+
+/// The folder of a cascade that goes on, and its file with the changes that are asked for.
+fn kept(args: &CascadeTrainArgs) -> Result<(PathBuf, File)> {
+    let is_folder = Path::new(&args.what).is_dir();
+    let folder = match &args.out {
+        Some(_) if is_folder => bail!("--out: a cascade is resumed in its own folder; leave --out away"),
+        Some(out) => out.clone(),
+        None => PathBuf::from(&args.what),
+    };
+    let path = folder.join(FILE);
+    if !path.is_file() {
+        bail!("{}: no cascade in it; give the folder that `pfgm cascade train` wrote", folder.display());
+    }
+    let text = fs::read_to_string(&path).with_context(|| format!("{}: cannot be read", path.display()))?;
+    Ok((folder, File::parse(String::new(), &text, args)?))
+}
+
+fn named(stage: Stage) -> resolve::Named {
+    resolve::Named { name: stage.name, config: stage.config }
+}
+
+/// Whether a flow that has begun is still to be what it was: only how far it goes and when it saves and logs may change.
+fn check_begun(stage: &Stage, cascade: &Path) -> Result<()> {
+    let Some(path) = checkpoint::list(&cascade.join(&stage.name)).pop() else { return Ok(()) };
+    let (wanted, mut kept) = (&stage.config, Checkpoint::read(&path)?.record.config);
+    kept.data.source.clone_from(&wanted.data.source);
+    let TrainConfig { steps, checkpoint_every, keep, log_every, .. } = wanted.train;
+    kept.train = TrainConfig { steps, checkpoint_every, keep, log_every, ..kept.train };
+    // What was measured is nobody's wish.
+    kept.flow.sigma_max = wanted.flow.sigma_max.and(kept.flow.sigma_max);
+    kept.flow.sigma_data = wanted.flow.sigma_data.and(kept.flow.sigma_data);
+    kept.flow.reach = wanted.flow.reach.and(kept.flow.reach);
+    if let (Objective::Field(kept), Objective::Field(wanted)) = (&mut kept.objective, &wanted.objective) {
+        kept.m = wanted.m.and(kept.m);
+    }
+    if kept != *wanted {
+        bail!("{}: has begun with another configuration; resume it as it was, or start a new cascade", stage.name);
+    }
+    Ok(())
+}
+
+/// Begins the run of a flow, or goes on with it. The cascade's file is written once the flow is known to fit its data: what does not
+/// leaves nothing behind.
+fn train_stage(stage: Stage, cascade: &Path, text: &str, device: &Device, ranks: &Ranks) -> Result<Ended> {
+    let folder = cascade.join(&stage.name);
+    if checkpoint::list(&folder).is_empty() {
+        let write = |_: &str| output::write(&cascade.join(FILE), text.as_bytes()).map(|()| folder);
+        let begun = train::begin(named(stage), false, write, device, ranks)?;
+        return train::go_on(begun, false, device, ranks);
+    }
+    let wanted = &stage.config.train;
+    let set = [
+        ("steps", wanted.steps),
+        ("checkpoint_every", wanted.checkpoint_every),
+        ("keep", wanted.keep as u64),
+        ("log_every", wanted.log_every),
+    ];
+    let set = set.into_iter().map(|(key, value)| format!("train.{key}={value}")).collect();
+    let what = folder.to_string_lossy().into_owned();
+    let begun = train::resume(&TrainArgs { what, set, resume: true, ..TrainArgs::default() }, device, ranks)?;
+    train::go_on(begun, false, device, ranks)
+}
