@@ -123,6 +123,8 @@ pub struct Trainer {
     ranks: Arc<dyn Communicator>,
     /// The next batch, where it was drawn while gradients were summed.
     next: Option<Batch>,
+    /// Memory of the last step's buckets.
+    spare: Vec<Vec<f32>>,
 }
 
 /// An epoch and its permutation of the rows.
@@ -156,7 +158,19 @@ impl Trainer {
         let held_out = held_out.map(|rows| TrainingSet::new(rows, &record));
         let order = (u64::MAX, Vec::new());
         let ranks = Arc::new(Solo);
-        Ok(Self { record, data, held_out, network, optimizer, step: 0, device, order, ranks, next: None })
+        Ok(Self {
+            record,
+            data,
+            held_out,
+            network,
+            optimizer,
+            step: 0,
+            device,
+            order,
+            ranks,
+            next: None,
+            spare: Vec::new(),
+        })
     }
 
     /// The same training on many ranks: each computes its share of every batch, and all take the same steps. Rank 0 writes.
@@ -365,8 +379,9 @@ impl Trainer {
         let (loss, gradients) = if self.ranks.size() == 1 {
             self.gradients(&batch, None)
         } else {
-            let (loss, gradients, next) = self.summed_gradients(&batch, &mut order);
-            self.next = Some(next);
+            let mut spare = std::mem::take(&mut self.spare);
+            let (loss, gradients, next) = self.summed_gradients(&batch, &mut order, &mut spare);
+            (self.next, self.spare) = (Some(next), spare);
             (loss, gradients)
         };
         self.order = order;
@@ -409,21 +424,28 @@ impl Trainer {
     }
 
     /// The loss and the gradients of all ranks together, and the next batch, which is drawn while gradients are on their way.
-    fn summed_gradients(&self, batch: &Batch, order: &mut Order) -> (f64, FlatGradients, Batch) {
+    /// `spare` is memory of the last step's buckets.
+    fn summed_gradients(
+        &self,
+        batch: &Batch,
+        order: &mut Order,
+        spare: &mut Vec<Vec<f32>>,
+    ) -> (f64, FlatGradients, Batch) {
         let (sender, buckets) = mpsc::channel();
-        let (sums, (mut loss, places, next)) = thread::scope(|scope| {
-            let work = scope.spawn(move || {
-                let outbox = Outbox::new(&self.network, sender);
-                let (loss, gradients) = self.gradients(batch, Some(&outbox));
-                let places = outbox.borrow_mut().finish(&gradients);
-                drop(outbox);
-                ([loss], places, self.draw_batch(batch.step + 1, order))
-            });
-            let sums = self.ranks.sum_as_they_come(&buckets);
-            (sums, work.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        let outbox = Outbox::new(&self.network, sender, std::mem::take(spare));
+        let (mut loss, places, next, sums) = thread::scope(|scope| {
+            let sums = scope.spawn(move || self.ranks.sum_as_they_come(&buckets));
+            let (loss, gradients) = self.gradients(batch, Some(&outbox));
+            let places = outbox.borrow_mut().finish(&gradients);
+            // The sums are complete when no sender is left.
+            drop(outbox);
+            let next = self.draw_batch(batch.step + 1, order);
+            ([loss], places, next, sums.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });
         self.ranks.sum(&mut loss);
-        (loss[0], gradients_of(sums, &places, &self.device.clone().inner()), next)
+        let gradients = gradients_of(&sums, &places, &self.device.clone().inner());
+        *spare = sums;
+        (loss[0], gradients, next)
     }
 
     /// This rank's part of a step's batch: a function of the seed and the step alone.
