@@ -106,12 +106,13 @@ impl Outbox {
     }
 
     /// A convolution's gradient.
-    pub(super) fn hear(&mut self, node: u64, mut gradient: Vec<f32>) {
+    pub(super) fn hear(&mut self, node: u64, gradient: &[f32]) {
         let place = self.places.remove(&node).expect("every convolution has weights of its own");
+        let start = self.bucket.len();
+        self.bucket.extend_from_slice(gradient);
         if let Some(earlier) = self.earlier.get(place.clone()) {
-            gradient.iter_mut().zip(earlier).for_each(|(value, earlier)| *value += earlier);
+            self.bucket[start..].iter_mut().zip(earlier).for_each(|(value, earlier)| *value += earlier);
         }
-        self.bucket.extend(gradient);
         self.sent.push(place);
         if self.bucket.len() >= BUCKET {
             self.send();

@@ -408,7 +408,7 @@ impl Trainer {
                 Some(outbox) => {
                     outbox.borrow_mut().expect_last_part(gradients.as_ref());
                     let outbox = Rc::clone(outbox);
-                    let hear = move |node, gradient| outbox.borrow_mut().hear(node, gradient);
+                    let hear = move |node: u64, gradient: &[f32]| outbox.borrow_mut().hear(node, gradient);
                     announce::listen(hear, || part_loss.backward())
                 }
                 None => part_loss.backward(),
