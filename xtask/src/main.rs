@@ -66,9 +66,10 @@ fn mpi(root: &Path) -> Result<()> {
             "no MPI: `apt-get install libopenmpi-dev openmpi-bin libclang-dev` installs what is missing (.ci/run does)"
         );
     }
-    let with_mpi = ["-p", "pfgm-mpi", "-p", "pfgm-cli", "--features", "pfgm-mpi/mpi,pfgm-cli/mpi", "--locked"];
+    // The whole workspace, or features of what is below would be others, and everything would be built again.
+    let with_mpi = ["--workspace", "--features", "pfgm-mpi/mpi,pfgm-cli/mpi", "--locked"];
     run(root, "cargo", &[&["clippy"], &with_mpi[..], &["--all-targets", "--", "-D", "warnings"]].concat())?;
-    run(root, "cargo", &["test", "-p", "pfgm-cli", "--features", "mpi", "--locked", "--test", "mpi"])
+    run(root, "cargo", &[&["test"], &with_mpi[..], &["--test", "mpi"]].concat())
 }
 
 /// The two commands of the README with few steps.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "mpi")]
+use anyhow::Context;
 use anyhow::Result;
 use pfgm::parallel::{Communicator, Solo};
 
@@ -20,7 +22,7 @@ fn start() -> Result<Ranks> {
 
 #[cfg(feature = "mpi")]
 fn start() -> Result<Ranks> {
-    let ranks = pfgm_mpi::Mpi::start().map_err(|_| anyhow::anyhow!("--distributed: MPI was started before"))?;
+    let ranks = pfgm_mpi::Mpi::start().context("--distributed")?;
     let ranks: Ranks = Arc::new(ranks);
     if ranks.rank() > 0 {
         crate::output::be_silent();

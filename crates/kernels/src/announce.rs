@@ -10,7 +10,7 @@ use burn::{
     tensor::{Tensor, read_sync},
 };
 
-type Listener = Box<dyn FnMut(u64, Vec<f32>)>;
+type Listener = Box<dyn FnMut(u64, &[f32])>;
 
 thread_local! {
     static LISTENER: RefCell<Option<Listener>> = const { RefCell::new(None) };
@@ -18,7 +18,7 @@ thread_local! {
 
 /// Does `work`; for each convolution whose backward pass is done meanwhile by this thread, `listener` gets the [`node`] of the weights and
 /// their gradient.
-pub fn listen<R>(listener: impl FnMut(u64, Vec<f32>) + 'static, work: impl FnOnce() -> R) -> R {
+pub fn listen<R>(listener: impl FnMut(u64, &[f32]) + 'static, work: impl FnOnce() -> R) -> R {
     /// However `work` ends, nobody listens after it.
     struct Listening;
     impl Drop for Listening {
@@ -36,7 +36,7 @@ pub(crate) fn announce<B: Backend>(weight: NodeId, gradient: &FloatTensor<B>) {
     LISTENER.with_borrow_mut(|listener| {
         if let Some(listener) = listener {
             let data = read_sync(B::float_into_data(gradient.clone())).expect("the gradient can be read");
-            listener(weight.value, data.try_into_vec().expect("single precision"));
+            listener(weight.value, data.as_slice().expect("single precision"));
         }
     });
 }

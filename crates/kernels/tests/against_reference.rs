@@ -168,8 +168,10 @@ fn gradients_of_weights_are_announced_when_they_are_made() {
     let heard = Rc::new(RefCell::new(Vec::new()));
     let ears = Rc::clone(&heard);
     let loss = y.square().sum();
-    let grads =
-        pfgm_kernels::announce::listen(move |node, grad| ears.borrow_mut().push((node, grad)), || loss.backward());
+    let grads = pfgm_kernels::announce::listen(
+        move |node: u64, grad: &[f32]| ears.borrow_mut().push((node, grad.to_vec())),
+        || loss.backward(),
+    );
     let wanted: Vec<_> = weights
         .iter()
         .rev()

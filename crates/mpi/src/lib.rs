@@ -6,7 +6,10 @@
 mod pending;
 
 use std::{
-    sync::mpsc::{Receiver, RecvTimeoutError},
+    sync::{
+        Mutex, PoisonError,
+        mpsc::{Receiver, RecvTimeoutError},
+    },
     thread,
     time::Duration,
 };
@@ -31,26 +34,42 @@ pub struct Mpi {
     rank: usize,
     size: usize,
     on_host: (usize, usize),
+    /// Memory that buckets were sent from, for the sums of later ones.
+    spare: Mutex<Vec<Vec<f32>>>,
     _universe: Universe,
 }
 
 /// Why there are no ranks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AlreadyStarted;
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StartError {
+    /// A process has one job.
+    #[error("MPI was started before")]
+    AlreadyStarted,
+    /// Gradients are summed by a thread of their own.
+    #[error(
+        "this MPI may only be called by the main thread; use one that was built with MPI_THREAD_SERIALIZED or more"
+    )]
+    Threads,
+}
 
 impl Mpi {
     /// Joins the job that this process was started in; alone, it is a job of one.
     ///
     /// # Errors
-    /// When MPI was started before: a process has one job.
-    pub fn start() -> Result<Self, AlreadyStarted> {
-        let (universe, _) = mpi::initialize_with_threading(Threading::Serialized).ok_or(AlreadyStarted)?;
+    /// When MPI was started before (a process has one job), or can only be called by the main thread.
+    pub fn start() -> Result<Self, StartError> {
+        let (universe, threading) =
+            mpi::initialize_with_threading(Threading::Serialized).ok_or(StartError::AlreadyStarted)?;
+        if threading < Threading::Serialized {
+            return Err(StartError::Threads);
+        }
         let world = universe.world();
         let host = world.split_shared(world.rank());
         Ok(Self {
             rank: world.rank() as usize,
             size: world.size() as usize,
             on_host: (host.rank() as usize, host.size() as usize),
+            spare: Mutex::default(),
             _universe: universe,
         })
     }
@@ -76,6 +95,7 @@ impl Communicator for Mpi {
 
     fn sum_as_they_come(&self, buckets: &Receiver<Vec<f32>>) -> Vec<Vec<f32>> {
         let mut sums: Vec<Pending> = Vec::new();
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
         let mut all_are_here = false;
         // Most MPIs move data only while they are called, and wait by asking without a pause; this rank's only processor may have
         // the next bucket, or the next batch, to make meanwhile.
@@ -91,12 +111,17 @@ impl Communicator for Mpi {
                 (false, false) => buckets.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             match next {
-                Ok(bucket) => sums.push(Pending::start(bucket)),
+                Ok(bucket) => sums.push(Pending::start(bucket, spare.pop().unwrap_or_default())),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => all_are_here = true,
             }
         }
-        sums.into_iter().map(Pending::wait).collect()
+        let done = sums.into_iter().map(|sum| {
+            let (sent, sums) = sum.wait();
+            spare.push(sent);
+            sums
+        });
+        done.collect()
     }
 
     fn sum(&self, values: &mut [f64]) {

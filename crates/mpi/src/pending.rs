@@ -12,9 +12,9 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
-    /// Starts to sum a bucket over all ranks.
-    pub(crate) fn start(sent: Vec<f32>) -> Self {
-        let mut sums = vec![0.0; sent.len()];
+    /// Starts to sum a bucket over all ranks, into the memory of `sums`.
+    pub(crate) fn start(sent: Vec<f32>, mut sums: Vec<f32>) -> Self {
+        sums.resize(sent.len(), 0.0);
         let count = i32::try_from(sent.len()).expect("a bucket is far smaller");
         let mut request = MaybeUninit::uninit();
         // SAFETY: both buffers hold `count` floats, do not move when this struct does, and live until the request is done: it is
@@ -40,16 +40,13 @@ impl Pending {
         let mut done = 0;
         // SAFETY: the request is one of MPI's, or the null request that it becomes when it is done.
         unsafe { ffi::MPI_Test(&mut self.request, &mut done, ffi::RSMPI_STATUS_IGNORE) };
-        if done != 0 {
-            self.sent = Vec::new();
-        }
         done != 0
     }
 
-    /// The sums, when they are there.
-    pub(crate) fn wait(mut self) -> Vec<f32> {
+    /// What was sent, and the sums, when they are there.
+    pub(crate) fn wait(mut self) -> (Vec<f32>, Vec<f32>) {
         self.finish();
-        std::mem::take(&mut self.sums)
+        (std::mem::take(&mut self.sent), std::mem::take(&mut self.sums))
     }
 
     fn finish(&mut self) {

@@ -9,7 +9,7 @@ use bytemuck::Pod;
 
 /// The processes that work together, as one of them sees them.
 ///
-/// Every rank makes the same calls in the same order. All of them must be made from the thread that made the communicator.
+/// Every rank makes the same calls in the same order, one after another; any thread may make them.
 pub trait Communicator: Send + Sync {
     /// This process, from 0.
     fn rank(&self) -> usize;

@@ -76,13 +76,15 @@ pub(super) struct Outbox {
     earlier: Vec<f32>,
     /// What the next bucket holds so far.
     bucket: Vec<f32>,
+    /// Memory for buckets.
+    spare: Vec<Vec<f32>>,
     /// Where everything that was sent belongs, in the order in which it was.
     sent: Vec<Range<usize>>,
 }
 
 impl Outbox {
     /// An outbox for the gradients of a network.
-    pub(super) fn new(network: &impl Module, buckets: Sender<Vec<f32>>) -> Rc<RefCell<Self>> {
+    pub(super) fn new(network: &impl Module, buckets: Sender<Vec<f32>>, spare: Vec<Vec<f32>>) -> Rc<RefCell<Self>> {
         struct Reader(usize, HashMap<u64, Range<usize>>);
         impl ModuleVisitor for Reader {
             fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
@@ -95,7 +97,7 @@ impl Outbox {
         let mut reader = Reader(0, HashMap::new());
         network.visit(&mut reader);
         let (earlier, bucket, sent) = (Vec::new(), Vec::new(), Vec::new());
-        Rc::new(RefCell::new(Self { buckets, places: reader.1, earlier, bucket, sent }))
+        Rc::new(RefCell::new(Self { buckets, places: reader.1, earlier, bucket, spare, sent }))
     }
 
     /// Takes the gradients of the parts of a batch before the last, whose backward pass is about to begin.
@@ -104,12 +106,13 @@ impl Outbox {
     }
 
     /// A convolution's gradient.
-    pub(super) fn hear(&mut self, node: u64, mut gradient: Vec<f32>) {
+    pub(super) fn hear(&mut self, node: u64, gradient: &[f32]) {
         let place = self.places.remove(&node).expect("every convolution has weights of its own");
+        let start = self.bucket.len();
+        self.bucket.extend_from_slice(gradient);
         if let Some(earlier) = self.earlier.get(place.clone()) {
-            gradient.iter_mut().zip(earlier).for_each(|(value, earlier)| *value += earlier);
+            self.bucket[start..].iter_mut().zip(earlier).for_each(|(value, earlier)| *value += earlier);
         }
-        self.bucket.extend(gradient);
         self.sent.push(place);
         if self.bucket.len() >= BUCKET {
             self.send();
@@ -118,7 +121,9 @@ impl Outbox {
 
     fn send(&mut self) {
         // Whoever sums the buckets is there until the last has come.
-        let _ = self.buckets.send(std::mem::take(&mut self.bucket));
+        let mut next = self.spare.pop().unwrap_or_default();
+        next.clear();
+        let _ = self.buckets.send(std::mem::replace(&mut self.bucket, next));
     }
 
     /// Sends what was not heard of, each bucket as soon as it has left the device. Returns where the sums belong.
@@ -133,7 +138,7 @@ impl Outbox {
         for place in heard {
             for start in (end..place.start).step_by(BUCKET) {
                 let rest = start..(start + BUCKET).min(place.start);
-                self.bucket = values(gradients.narrow(rest.start, rest.len()));
+                self.bucket.extend(values(gradients.narrow(rest.start, rest.len())));
                 self.sent.push(rest);
                 self.send();
             }
@@ -149,14 +154,17 @@ fn values(tensor: Tensor<1>) -> Vec<f32> {
 }
 
 /// The sums of all ranks' buckets as gradients; `places` say where their values belong, one after another.
-pub(super) fn gradients_of(sums: Vec<Vec<f32>>, places: &[Range<usize>], device: &Device) -> FlatGradients {
-    let sums = sums.concat();
-    let (mut flat, mut rest) = (vec![0.0; sums.len()], sums.as_slice());
-    for place in places {
-        let (values, others) = rest.split_at(place.len());
-        flat[place.clone()].copy_from_slice(values);
-        rest = others;
+pub(super) fn gradients_of(sums: &[Vec<f32>], places: &[Range<usize>], device: &Device) -> FlatGradients {
+    let count = places.iter().map(ExactSizeIterator::len).sum();
+    let (mut flat, mut places) = (vec![0.0; count], places.iter());
+    for mut sums in sums.iter().map(Vec::as_slice) {
+        // A bucket holds whole places.
+        while !sums.is_empty() {
+            let place = places.next().expect("there is a place for every value");
+            let (values, others) = sums.split_at(place.len());
+            flat[place.clone()].copy_from_slice(values);
+            sums = others;
+        }
     }
-    let count = flat.len();
     FlatGradients::from_flat(Tensor::from_data(TensorData::new(flat, [count]), device))
 }

@@ -129,6 +129,8 @@ pub struct Trainer {
     ranks: Arc<dyn Communicator>,
     /// The next batch, where it was drawn while gradients were summed.
     next: Option<Batch>,
+    /// Memory of the last step's buckets.
+    spare: Vec<Vec<f32>>,
 }
 
 /// What a rank computes of a batch.
@@ -179,6 +181,7 @@ impl Trainer {
             order: Order::default(),
             ranks,
             next: None,
+            spare: Vec::new(),
         })
     }
 
@@ -389,9 +392,10 @@ impl Trainer {
         let (loss, gradients) = if self.ranks.size() == 1 {
             self.gradients(&batch, None)
         } else {
-            let (loss, gradients, next) = self.summed_gradients(&batch, &mut order);
+            let mut spare = std::mem::take(&mut self.spare);
+            let (loss, gradients, next) = self.summed_gradients(&batch, &mut order, &mut spare);
             // One that cannot be read is asked for again when its step comes.
-            self.next = next.ok();
+            (self.next, self.spare) = (next.ok(), spare);
             (loss, gradients)
         };
         self.order = order;
@@ -418,7 +422,7 @@ impl Trainer {
                 Some(outbox) => {
                     outbox.borrow_mut().expect_last_part(gradients.as_ref());
                     let outbox = Rc::clone(outbox);
-                    let hear = move |node, gradient| outbox.borrow_mut().hear(node, gradient);
+                    let hear = move |node: u64, gradient: &[f32]| outbox.borrow_mut().hear(node, gradient);
                     announce::listen(hear, || part_loss.backward())
                 }
                 None => part_loss.backward(),
@@ -434,21 +438,28 @@ impl Trainer {
     }
 
     /// The loss and the gradients of all ranks together, and the next batch, which is drawn while gradients are on their way.
-    fn summed_gradients(&self, batch: &Batch, order: &mut Order) -> (f64, FlatGradients, Result<Batch, DataError>) {
+    /// `spare` is memory of the last step's buckets.
+    fn summed_gradients(
+        &self,
+        batch: &Batch,
+        order: &mut Order,
+        spare: &mut Vec<Vec<f32>>,
+    ) -> (f64, FlatGradients, Result<Batch, DataError>) {
         let (sender, buckets) = mpsc::channel();
-        let (sums, (mut loss, places, next)) = thread::scope(|scope| {
-            let work = scope.spawn(move || {
-                let outbox = Outbox::new(&self.network, sender);
-                let (loss, gradients) = self.gradients(batch, Some(&outbox));
-                let places = outbox.borrow_mut().finish(&gradients);
-                drop(outbox);
-                ([loss], places, self.draw_batch(batch.step + 1, order))
-            });
-            let sums = self.ranks.sum_as_they_come(&buckets);
-            (sums, work.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        let outbox = Outbox::new(&self.network, sender, std::mem::take(spare));
+        let (mut loss, places, next, sums) = thread::scope(|scope| {
+            let sums = scope.spawn(move || self.ranks.sum_as_they_come(&buckets));
+            let (loss, gradients) = self.gradients(batch, Some(&outbox));
+            let places = outbox.borrow_mut().finish(&gradients);
+            // The sums are complete when no sender is left.
+            drop(outbox);
+            let next = self.draw_batch(batch.step + 1, order);
+            ([loss], places, next, sums.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });
         self.ranks.sum(&mut loss);
-        (loss[0], gradients_of(sums, &places, &self.device.clone().inner()), next)
+        let gradients = gradients_of(&sums, &places, &self.device.clone().inner());
+        *spare = sums;
+        (loss[0], gradients, next)
     }
 
     /// This rank's part of a step's batch: a function of the seed and the step alone.
