@@ -106,11 +106,11 @@ mod tests {
     fn finds_an_import_that_goes_up() {
         let folder = std::env::temp_dir().join(format!("floors-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join("kernel.rs"), "use crate::augmentation::Augmentation;").unwrap();
+        fs::write(folder.join("deformation.rs"), "use crate::augmentation::Augmentation;").unwrap();
         assert!(check(&folder).is_ok());
-        fs::write(folder.join("kernel.rs"), "use crate::train::Trainer;").unwrap();
+        fs::write(folder.join("deformation.rs"), "use crate::train::Trainer;").unwrap();
         let error = check(&folder).unwrap_err().to_string();
         fs::remove_dir_all(&folder).unwrap();
-        assert!(error.contains("`kernel` must not use `train`"), "{error}");
+        assert!(error.contains("`deformation` must not use `train`"), "{error}");
     }
 }

@@ -13,7 +13,7 @@ use pfgm::{
     solver::SolverConfig,
 };
 use pfgm_data::{
-    Dataset, Shape,
+    BUILT_IN, Dataset, Shape,
     npz::{Column, Named},
 };
 use serde_json::json;
@@ -120,7 +120,8 @@ enum Measured {
 impl Measured {
     fn open(what: &str, args: &EvaluateArgs, ranks: &dyn Communicator) -> Result<Self> {
         let path = Path::new(what);
-        let comes_along = !path.exists() && bundled::exists(path);
+        // `digits` is a data set before it is a run that comes along.
+        let comes_along = !path.exists() && bundled::exists(path) && !BUILT_IN.contains(&what);
         if comes_along
             || path.join("checkpoints").is_dir()
             || path.extension().is_some_and(|ending| ending == "safetensors")
