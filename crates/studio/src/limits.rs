@@ -86,6 +86,11 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        // What is announced as too large is not waited for.
+        let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+        if announced.and_then(|length| length.parse::<u64>().ok()).is_some_and(|length| length > MOST_BYTES as u64) {
+            return Err(too_large());
+        }
         match Json::<T>::from_request(request, state).await {
             Ok(Json(value)) => Ok(Self(value)),
             Err(rejection) => Err(explain(&rejection)),
@@ -93,9 +98,13 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     }
 }
 
+fn too_large() -> Refusal {
+    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the request is larger than {} MiB", MOST_BYTES >> 20))
+}
+
 fn explain(rejection: &JsonRejection) -> Refusal {
     let reason = match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => format!("the request is larger than {} MiB", MOST_BYTES >> 20),
+        StatusCode::PAYLOAD_TOO_LARGE => return too_large(),
         StatusCode::UNSUPPORTED_MEDIA_TYPE => "send JSON, with `content-type: application/json`".to_owned(),
         _ => rejection.body_text(),
     };

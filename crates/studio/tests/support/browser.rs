@@ -83,8 +83,13 @@ impl Browser {
         );
         stream.write_all(head.as_bytes()).unwrap();
         stream.write_all(body.as_bytes()).unwrap();
-        let mut bytes = Vec::new();
-        stream.read_to_end(&mut bytes).unwrap();
+        // The driver keeps connections open whatever it is asked: the answer's length says where it ends.
+        let (mut bytes, mut part) = (Vec::new(), [0; 65536]);
+        while !is_whole(&bytes) {
+            let count = stream.read(&mut part).unwrap();
+            assert!(count > 0, "{method} {path}: the driver hung up");
+            bytes.extend(&part[..count]);
+        }
         let answer = super::parse(&bytes).json()["value"].clone();
         assert!(answer.get("error").is_none(), "{method} {path}: {}", answer["message"]);
         answer
@@ -170,6 +175,14 @@ impl Browser {
         let entries = entries.as_array().cloned().unwrap_or_default();
         entries.iter().filter(severe).map(|entry| entry["message"].to_string()).collect::<Vec<_>>().join("\n")
     }
+}
+
+/// Whether an answer is there to its last byte.
+fn is_whole(bytes: &[u8]) -> bool {
+    let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else { return false };
+    let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+    bytes.len() >= end + 4 + length.unwrap_or(0)
 }
 
 impl Drop for Browser {
