@@ -32,5 +32,3 @@ for (const [at, tab] of tabs.entries()) {
   });
 }
 show(tabs.find((tab) => `#${tab.getAttribute("aria-controls")}` === location.hash) ?? tabs[0], false);
-// The part is all there is to see: nothing has to be scrolled to.
-addEventListener("load", () => scrollTo(0, 0));
