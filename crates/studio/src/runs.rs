@@ -132,6 +132,10 @@ impl Runs {
             (None, None) => return Err(Refusal::not_found(format!("run `{name}`: has no checkpoint"))),
         };
         let checkpoint = checkpoint.map_err(unreadable)?;
+        if checkpoint.record.config.upscale.is_some() {
+            let reason = format!("run `{name}`: upscales images and makes none by itself; use `pfgm cascade sample`");
+            return Err(Refusal::unprocessable(reason));
+        }
         let network = checkpoint.averaged(path.as_deref().unwrap_or(Path::new(name)), &self.device);
         let model = Arc::new(Model {
             name: name.to_owned(),

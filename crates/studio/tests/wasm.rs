@@ -50,12 +50,6 @@ fn close(a: f64, b: f64) -> bool {
 
 #[test]
 fn the_page_computes_what_the_library_does() {
-    // Not optimised, the interpreter's loop wants more than a test's thread has.
-    let thread = std::thread::Builder::new().stack_size(64 << 20).spawn(compute_both).unwrap();
-    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-}
-
-fn compute_both() {
     let mut rng = ChaCha8Rng::seed_from_u64(9);
     let mut page = Page::new();
     for (d, softening) in [(1.0, 0.0), (0.5, 0.0), (128.0, 0.0), (f64::INFINITY, 0.0), (1.0, 0.3)] {

@@ -49,8 +49,10 @@ pub fn run(args: &TrainArgs, ranks: &Ranks) -> Result<()> {
     if args.dry_run {
         return Ok(());
     }
-    let folder = begun.0.clone();
+    let (folder, upscales) = (begun.0.clone(), begun.1.record().config.upscale.is_some());
     match go_on(begun, args.tensorboard, &device, ranks)? {
+        // A part of a cascade makes no images by itself.
+        Ended::Finished if upscales => {}
         Ended::Finished => line(format!("next         {} sample {} -n 100 --solver rk45", program(), shown(&folder))),
         Ended::Stopped => line(format!("go on with   {} train {} --resume", program(), shown(&folder))),
         Ended::Before => {}
