@@ -1,4 +1,4 @@
-//! The processes that `mpirun` or `srun` started, as a [`pfgm::parallel::Communicator`].
+//! The processes that `mpirun` or `srun` started, as a `Communicator` of `pfgm::parallel`.
 //!
 //! Everything is behind the feature `mpi`; without it the crate is empty, and needs no MPI to build.
 #![cfg(feature = "mpi")]
