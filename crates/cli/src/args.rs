@@ -2,6 +2,7 @@
 
 pub mod cascade;
 pub mod compare;
+mod compute;
 pub mod evaluate;
 mod field;
 pub mod latents;
@@ -10,6 +11,7 @@ pub mod studio;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+pub use compute::ComputeArgs;
 pub use field::FieldArgs;
 mod solving;
 
@@ -229,9 +231,8 @@ pub struct SampleArgs {
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub batch: usize,
 
-    /// Where to compute: cpu, cuda, cuda:1, wgpu (as far as built in)
-    #[arg(long, default_value = "cpu")]
-    pub device: String,
+    #[command(flatten)]
+    pub compute: ComputeArgs,
 
     /// Share the work out over the processes that MPI started (`mpirun -n 4 pfgm ...`; built with --features mpi)
     #[arg(long, conflicts_with = "exact")]
@@ -335,9 +336,8 @@ pub struct BenchArgs {
     #[arg(long)]
     pub probe: bool,
 
-    /// Where to compute: cpu, cuda, cuda:1, wgpu (as far as built in)
-    #[arg(long, default_value = "cpu")]
-    pub device: String,
+    #[command(flatten)]
+    pub compute: ComputeArgs,
 }
 
 /// The model that a published network was trained as.
@@ -413,9 +413,8 @@ pub struct PredictArgs {
     #[arg(short = 'o', long, value_name = "FILE.npz")]
     pub out: PathBuf,
 
-    /// Where to compute: cpu, cuda, cuda:1, wgpu (as far as built in)
-    #[arg(long, default_value = "cpu")]
-    pub device: String,
+    #[command(flatten)]
+    pub compute: ComputeArgs,
 }
 
 /// How PFGM's field becomes a step.
@@ -451,9 +450,8 @@ pub struct DecodeArgs {
     #[arg(long, value_name = "Z", allow_negative_numbers = true)]
     pub z_exp: Option<f64>,
 
-    /// Where to compute: cpu, cuda, cuda:1, wgpu (as far as built in)
-    #[arg(long, default_value = "cpu")]
-    pub device: String,
+    #[command(flatten)]
+    pub compute: ComputeArgs,
 }
 
 #[derive(Debug, Args)]
@@ -477,9 +475,8 @@ pub struct ScheduleArgs {
     #[arg(long, value_name = "N")]
     pub steps: usize,
 
-    /// Where to compute: cpu, cuda, cuda:1, wgpu (as far as built in)
-    #[arg(long, default_value = "cpu")]
-    pub device: String,
+    #[command(flatten)]
+    pub compute: ComputeArgs,
 }
 
 /// How exported weights are called.

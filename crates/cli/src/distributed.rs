@@ -7,6 +7,8 @@ use anyhow::Context;
 use anyhow::Result;
 use pfgm::parallel::{Communicator, Solo};
 
+use crate::args::ComputeArgs;
+
 /// All processes of a command, as this one sees them.
 pub type Ranks = Arc<dyn Communicator>;
 
@@ -73,4 +75,9 @@ pub fn device(name: &str, ranks: &dyn Communicator) -> String {
     // Schedulers give a job some of a host's devices, or each rank one: those count from 0 for it.
     let visible = std::env::var("CUDA_VISIBLE_DEVICES").ok().map(|list| list.split(',').count());
     pfgm::device::of_rank(name, ranks.on_host(), visible.filter(|_| name == "cuda"))
+}
+
+/// What this rank computes on, and how precisely.
+pub fn compute(args: &ComputeArgs, ranks: &dyn Communicator) -> ComputeArgs {
+    ComputeArgs { device: device(&args.device, ranks), ..args.clone() }
 }

@@ -2,7 +2,7 @@
 
 use burn::{
     backend::Dispatch,
-    tensor::{Tensor, activation::softmax},
+    tensor::{DType, Tensor, activation::softmax},
 };
 
 use crate::{
@@ -19,6 +19,8 @@ pub struct Heads(pub usize);
 /// # Shapes
 /// - `qkv`: `[batch, pixels, 3 channels]`: queries, then keys, then values, whose channels the heads split in turn
 /// - result: `[batch, pixels, channels]`
+///
+/// `qkv` may be bf16, and then the result is; the softmax is in single precision.
 ///
 /// # Panics
 /// When there are not three times as many channels as the heads divide.
@@ -47,6 +49,7 @@ pub fn reference(qkv: Tensor<3>, Heads(heads): Heads) -> Tensor<3> {
         part.reshape([batch, pixels, heads, width]).swap_dims(1, 2)
     };
     let logits = split(0).matmul(split(1).swap_dims(2, 3)).mul_scalar((width as f64).powf(-0.5));
-    let mixed = softmax(logits, 3).matmul(split(2));
+    let shares = softmax(logits.cast(DType::F32), 3).cast(qkv.dtype());
+    let mixed = shares.matmul(split(2));
     mixed.swap_dims(1, 2).reshape([batch, pixels, channels])
 }

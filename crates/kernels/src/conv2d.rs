@@ -33,6 +33,8 @@ impl Convolution {
 /// - `bias`: `[1, out]`, or `[batch, out]` where every image has its own
 /// - result, and `residual` if there is one: `[batch, ceil(height / stride), ceil(width / stride), out]`
 ///
+/// `x` and `residual` may be bf16, and then the result is; weights and bias are in single precision.
+///
 /// # Panics
 /// When shapes do not go together, the kernel is even, or the stride zero.
 pub fn conv2d(
@@ -76,6 +78,7 @@ pub fn reference(
     how: Convolution,
 ) -> Tensor<4> {
     let [kh, kw, _, _] = weight.dims();
+    let (weight, bias) = (weight.cast(x.dtype()), bias.cast(x.dtype()));
     let options = ConvOptions::new([how.stride; 2], [kh / 2, kw / 2], [1, 1], 1);
     let planes = module::conv2d(x.permute([0, 3, 1, 2]), weight.permute([3, 2, 0, 1]), None, options);
     let [rows, outputs] = bias.dims();

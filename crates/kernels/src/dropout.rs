@@ -58,6 +58,6 @@ pub fn reference<const D: usize>(x: Tensor<D>, dropped: &Dropped) -> Tensor<D> {
     for (mask, places) in mask.chunks_exact_mut(item).zip(dropped.places()) {
         places.iter().for_each(|&place| mask[place as usize] = 0.0);
     }
-    let mask = Tensor::from_data(TensorData::new(mask, shape), &x.device());
-    x * mask
+    let mask = Tensor::<D>::from_data(TensorData::new(mask, shape), &x.device());
+    x.clone() * mask.cast(x.dtype())
 }

@@ -2,7 +2,7 @@
 
 use burn::{
     backend::Dispatch,
-    tensor::{Tensor, activation::silu},
+    tensor::{DType, Tensor, activation::silu},
 };
 
 use crate::backend::{KernelOps, is_fused};
@@ -27,6 +27,8 @@ pub struct Normalisation {
 /// - `x`: `[batch, height, width, channels]`
 /// - `gamma`, `beta`: `[1, channels]`, or `[batch, channels]`
 /// - result: as `x`
+///
+/// `x` may be bf16, and then the result is; gamma, beta and the statistics are in single precision.
 ///
 /// # Panics
 /// When the groups do not divide the channels, or `gamma` or `beta` does not go with the image.
@@ -67,11 +69,12 @@ pub fn reference(x: Tensor<4>, gamma: Tensor<2>, beta: Tensor<2>, how: Normalisa
         let [rows, channels] = row.dims();
         row.reshape([rows, 1, channels])
     };
-    let x = x.reshape([batch, pixels, channels]);
+    let dtype = x.dtype();
+    let x = x.reshape([batch, pixels, channels]).cast(DType::F32);
     let centred = x.clone() - group_mean(x);
     let variance = group_mean(centred.clone().square());
     let scale = variance.add_scalar(epsilon).sqrt().recip() * rows(gamma);
     let y = centred * scale + rows(beta);
     let y = if activate { silu(y) } else { y };
-    y.reshape([batch, height, width, channels])
+    y.reshape([batch, height, width, channels]).cast(dtype)
 }

@@ -74,7 +74,7 @@ pub fn reference(x: Tensor<4>, how: Resampling) -> Tensor<4> {
     let gain = if how.double { 4.0 } else { 1.0 };
     let square: Vec<f32> = taps.iter().flat_map(|a| taps.iter().map(move |b| gain * a * b)).collect();
     let weight = Tensor::<4>::from_data(TensorData::new(square, [1, 1, count, count]), &x.device());
-    let weight = weight.expand([channels, 1, count, count]);
+    let weight = weight.cast(x.dtype()).expand([channels, 1, count, count]);
     let planes = x.permute([0, 3, 1, 2]);
     let planes = if how.double {
         let options = ConvTransposeOptions::new([2, 2], [border; 2], [0, 0], [1, 1], channels);

@@ -1,7 +1,7 @@
 //! The CPU operations against the same operations composed of Burn's own, values and gradients, on awkward sizes.
 #![allow(missing_docs)]
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use pfgm_kernels::{
     Convolution, Dropped, Filter, Heads, Normalisation, attention, conv2d, double, dropout, group_norm, halve, join,
     resample::Resampling,
@@ -29,24 +29,39 @@ fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 
 /// Compares two tensors relative to the largest value.
 fn assert_close<const D: usize>(a: Tensor<D>, b: Tensor<D>, what: &str) {
+    assert_within(2e-5, a, b, what);
+}
+
+fn assert_within<const D: usize>(tolerance: f32, a: Tensor<D>, b: Tensor<D>, what: &str) {
     assert_eq!(a.dims(), b.dims(), "{what}");
     let (a, b) = (values(a), values(b));
     let size = b.iter().fold(1e-3_f32, |most, value| most.max(value.abs()));
     let error = a.iter().zip(&b).fold(0.0_f32, |most, (a, b)| most.max((a - b).abs()));
-    assert!(error <= 2e-5 * size, "{what}: {error} against {size}");
+    assert!(error <= tolerance * size, "{what}: {error} against {size}");
 }
 
 /// Compares results, and the gradients of a loss in which every value of the result counts differently.
 fn assert_same<const D: usize>(source: &mut Source, fast: Tensor<D>, slow: Tensor<D>, parents: &[&Parent], what: &str) {
+    assert_same_within(2e-5, source, fast, slow, parents, what);
+}
+
+fn assert_same_within<const D: usize>(
+    tolerance: f32,
+    source: &mut Source,
+    fast: Tensor<D>,
+    slow: Tensor<D>,
+    parents: &[&Parent],
+    what: &str,
+) {
     let mask = source.tensor(fast.dims());
-    assert_close(fast.clone(), slow.clone(), what);
+    assert_within(tolerance, fast.clone(), slow.clone(), what);
     let (fast, slow) = ((fast * mask.clone()).sum().backward(), (slow * mask).sum().backward());
     for (index, parent) in parents.iter().enumerate() {
         let what = format!("{what}: gradient of operand {index}");
         match parent {
-            Parent::Image(x) => assert_close(x.grad(&fast).unwrap(), x.grad(&slow).unwrap(), &what),
-            Parent::Rows(x) => assert_close(x.grad(&fast).unwrap(), x.grad(&slow).unwrap(), &what),
-            Parent::Sequence(x) => assert_close(x.grad(&fast).unwrap(), x.grad(&slow).unwrap(), &what),
+            Parent::Image(x) => assert_within(tolerance, x.grad(&fast).unwrap(), x.grad(&slow).unwrap(), &what),
+            Parent::Rows(x) => assert_within(tolerance, x.grad(&fast).unwrap(), x.grad(&slow).unwrap(), &what),
+            Parent::Sequence(x) => assert_within(tolerance, x.grad(&fast).unwrap(), x.grad(&slow).unwrap(), &what),
         }
     }
 }
@@ -202,6 +217,61 @@ fn dropouts() {
     let dropped = Dropped::new(vec![vec![0, 7, 19], vec![], (0..20).collect()], 1.25);
     let (fast, slow) = (dropout(x.clone(), dropped.clone()), pfgm_kernels::dropout::reference(x.clone(), &dropped));
     assert_same(&mut source, fast, slow, &[&Parent::Image(x)], "dropout");
+}
+
+/// What an operation makes of images in bf16, with its gradients, is what it makes of the same values in single precision, rounded:
+/// on the CPU, and composed of Burn's operations in bf16, as other devices have it.
+#[test]
+fn images_in_bf16() {
+    let mut source = Source::new(10);
+    // Eight bits of a value; sums of many rounded values in Burn's own.
+    let (rounding, sums) = (1.0 / 128.0, 1.0 / 32.0);
+    let narrow = |x: &Tensor<4>| x.clone().cast(DType::BF16);
+    let wide = |x: &Tensor<4>| narrow(x).cast(DType::F32);
+    let mut check =
+        |fast: Tensor<4>, plain: Tensor<4>, slow: &dyn Fn() -> Tensor<4>, parents: &[&Parent], what: &str| {
+            assert_eq!([fast.dtype(), plain.dtype(), slow().dtype()], [DType::BF16, DType::BF16, DType::F32], "{what}");
+            let [fast, plain] = [fast, plain].map(|y| y.cast(DType::F32));
+            assert_same_within(rounding, &mut source, fast, slow(), parents, &format!("{what}, on the CPU"));
+            assert_same_within(sums, &mut source, plain, slow(), parents, &format!("{what}, composed"));
+        };
+    let mut drawn = Source::new(11);
+    let (x, other) = (drawn.tensor([3, 6, 10, 8]), drawn.tensor([3, 6, 10, 8]));
+    let images = [&Parent::Image(x.clone()), &Parent::Image(other.clone())];
+    for (kernel, rows) in [(3, 1), (1, 3)] {
+        let (weight, bias) = (drawn.tensor([kernel, kernel, 8, 8]), drawn.tensor([rows, 8]));
+        let how = Convolution { stride: 1, scale: 0.7 };
+        let fast = conv2d(narrow(&x), weight.clone(), bias.clone(), Some(narrow(&other)), how);
+        let run = |x, other| conv2d::reference(x, weight.clone(), bias.clone(), Some(other), how);
+        let parents = [images[0], images[1], &Parent::Image(weight.clone()), &Parent::Rows(bias.clone())];
+        let slow = || run(wide(&x), wide(&other));
+        check(fast, run(narrow(&x), narrow(&other)), &slow, &parents, "a convolution");
+    }
+    let (gamma, beta) = (drawn.tensor([3, 8]), drawn.tensor([1, 8]));
+    let how = Normalisation { groups: 2, epsilon: 1e-5, activate: true };
+    let fast = group_norm(narrow(&x), gamma.clone(), beta.clone(), how);
+    let run = |x| group_norm::reference(x, gamma.clone(), beta.clone(), how);
+    let parents = [images[0], &Parent::Rows(gamma.clone()), &Parent::Rows(beta.clone())];
+    check(fast, run(narrow(&x)), &|| run(wide(&x)), &parents, "a normalisation");
+    for double in [true, false] {
+        let how = Resampling { double, filter: Filter::Binomial };
+        let fast = if double { pfgm_kernels::double } else { halve }(narrow(&x), how.filter);
+        let run = |x| pfgm_kernels::resample::reference(x, how);
+        check(fast, run(narrow(&x)), &|| run(wide(&x)), &images[..1], "a resampling");
+    }
+    let dropped = Dropped::new(vec![vec![0, 7, 479], vec![], (0..300).collect()], 1.25);
+    let run = |x| pfgm_kernels::dropout::reference(x, &dropped);
+    check(dropout(narrow(&x), dropped.clone()), run(narrow(&x)), &|| run(wide(&x)), &images[..1], "dropout");
+    let fast = join(narrow(&x), narrow(&other));
+    let slow = || join::reference(wide(&x), wide(&other));
+    check(fast, join::reference(narrow(&x), narrow(&other)), &slow, &images, "a join");
+    // Images as sequences of 20 pixels with queries, keys and values of 8 channels.
+    let heads = Heads(2);
+    let sequence = |x: Tensor<4>| x.reshape([3, 20, 24]);
+    let image = |y: Tensor<3>| y.reshape([3, 2, 10, 8]);
+    let fast = image(attention(sequence(narrow(&x)), heads));
+    let run = |x| image(attention::reference(sequence(x), heads));
+    check(fast, run(narrow(&x)), &|| run(wide(&x)), &images[..1], "attention");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     augmentation::Augmentation,
     maps::UpscaleConfig,
-    network::{NetworkConfig, UnetConfig},
+    network::{NetworkConfig, Precision, UnetConfig},
     objective::{DenoisingObjective, Objective},
     precondition::Output,
     solver::SolverConfig,
@@ -113,6 +113,10 @@ fn is_none(count: &usize) -> bool {
     *count == 0
 }
 
+fn is_f32(precision: &Precision) -> bool {
+    *precision == Precision::F32
+}
+
 fn is_edm(output: &Output) -> bool {
     *output == Output::Edm
 }
@@ -158,6 +162,9 @@ pub struct TrainConfig {
     /// Whether the cheap operations of the forward pass are done again in the backward pass instead of kept: less memory, more time.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub recompute: bool,
+    /// How precise the images between the network's layers are.
+    #[serde(skip_serializing_if = "is_f32")]
+    pub precision: Precision,
     /// Adam's learning rate after warm-up.
     pub lr: f64,
     /// Adam's decay rates of the first and second moment.
@@ -198,6 +205,7 @@ impl Default for TrainConfig {
             batch: 128,
             accumulate: 1,
             recompute: false,
+            precision: Precision::F32,
             lr: 1e-3,
             betas: [0.9, 0.999],
             epsilon: 1e-8,
@@ -224,11 +232,14 @@ pub struct SampleConfig {
     pub solver: SolverConfig,
     /// The strength of classifier-free guidance; 1 is plain conditional sampling.
     pub guidance: f64,
+    /// How precise the images between the network's layers are, whenever the trained network is evaluated.
+    #[serde(skip_serializing_if = "is_f32")]
+    pub precision: Precision,
 }
 
 impl Default for SampleConfig {
     fn default() -> Self {
-        Self { solver: SolverConfig::default(), guidance: 1.0 }
+        Self { solver: SolverConfig::default(), guidance: 1.0, precision: Precision::F32 }
     }
 }
 

@@ -252,6 +252,7 @@ impl Record {
             },
             guidance,
             rows_at_once,
+            precision: self.config.sample.precision,
             device: device.clone().inner(),
         }
     }

@@ -14,7 +14,7 @@ use pfgm::{
     import::{Imported, Method, Request, import, released_names},
     kernel,
     likelihood::{Density, Prior, Trace},
-    network::{Network, NetworkInput},
+    network::{Network, NetworkInput, Precision},
     precondition::{Arithmetic, NetworkDenoiser, Output, one_hot},
     solver::{self, Method as Solver, SolverConfig, released},
     weights,
@@ -228,6 +228,7 @@ fn denoisers_of_edm_in_other_forms() {
             classes: labels,
             deformation: Some(Tensor::from_data(TensorData::new(told.values.clone(), [2, 9]), &device)),
             dropout: None,
+            precision: Precision::F32,
         };
         let raw: Vec<f32> = denoiser.network.forward(input).into_data().try_to_vec().unwrap();
         let raw: Vec<f64> = raw.into_iter().map(f64::from).collect();

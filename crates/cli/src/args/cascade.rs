@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{FilesArgs, SolverArgs};
+use super::{ComputeArgs, FilesArgs, SolverArgs};
 
 #[derive(Debug, Args)]
 pub struct CascadeCommand {
@@ -98,7 +98,6 @@ pub struct CascadeSampleArgs {
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub batch: usize,
 
-    /// Where to compute: cpu, cuda, cuda:1, wgpu (as far as built in)
-    #[arg(long, default_value = "cpu")]
-    pub device: String,
+    #[command(flatten)]
+    pub compute: ComputeArgs,
 }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::ComputeArgs;
+
 #[derive(Debug, Args)]
 pub struct CompareArgs {
     /// What is compared: runs, solvers, steps (see compare/*.toml)
@@ -48,7 +50,6 @@ pub struct NormsArgs {
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     pub seed: u64,
 
-    /// Where to compute: cpu, cuda, cuda:1, wgpu (as far as built in)
-    #[arg(long, default_value = "cpu")]
-    pub device: String,
+    #[command(flatten)]
+    pub compute: ComputeArgs,
 }

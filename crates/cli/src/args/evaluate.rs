@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use pfgm::features::Extractor;
 
-use super::{DataArgs, SolverArgs};
+use super::{ComputeArgs, DataArgs, SolverArgs};
 
 /// [`Extractor`] as it is typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -92,9 +92,8 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub batch: usize,
 
-    /// Where to sample: cpu, cuda, cuda:1, wgpu (as far as built in); features are computed on the CPU
-    #[arg(long, default_value = "cpu")]
-    pub device: String,
+    #[command(flatten)]
+    pub compute: ComputeArgs,
 
     /// Share the work out over the processes that MPI started (`mpirun -n 4 pfgm ...`; built with --features mpi)
     #[arg(long)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{DataArgs, SolverArgs};
+use super::{ComputeArgs, DataArgs, SolverArgs};
 
 /// A run, and where it is computed.
 #[derive(Debug, Args)]
@@ -16,9 +16,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub batch: usize,
 
-    /// Where to compute: cpu, cuda, cuda:1, wgpu (as far as built in)
-    #[arg(long, default_value = "cpu")]
-    pub device: String,
+    #[command(flatten)]
+    pub compute: ComputeArgs,
 }
 
 /// Rows of data.

@@ -32,7 +32,7 @@ struct Score {
 }
 
 pub fn run(args: &AnomalyArgs) -> Result<()> {
-    let model = Model::load(&args.run.run, &args.run.device)?;
+    let model = Model::load(&args.run.run, &args.run.compute)?;
     let record = &model.record;
     let (low, high) = record.range();
     args.sigma.iter().try_for_each(|&sigma| resolve::within("--sigma", sigma, low..=high))?;

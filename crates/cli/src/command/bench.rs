@@ -40,8 +40,11 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     if args.rounds == 0 {
         bail!("--rounds 0: give at least 1");
     }
-    let device = pfgm::device::open(&args.device)?;
+    let device = pfgm::device::open(&args.compute.device)?;
     let report = match (args.network, &args.what) {
+        (Some(BenchNetwork::Resunet), None) if args.compute.precision.is_some() => {
+            bail!("--precision: this network is in single precision, as its peer is; leave it away")
+        }
         (Some(BenchNetwork::Resunet), None) => resunet(args, &device)?,
         (None, Some(what)) => flow(args, what, &device)?,
         (Some(_), Some(_)) => bail!("--network: leave it away with a preset or run, which has a network of its own"),
@@ -188,13 +191,16 @@ fn flow(args: &BenchArgs, what: &str, device: &Device) -> Result<Value> {
     };
     let mut config = config;
     config.train.batch = args.batch.unwrap_or(config.train.batch);
+    if let Some(precision) = args.compute.precision {
+        (config.train.precision, config.sample.precision) = (precision, precision);
+    }
     let batch = config.train.batch;
     let data = match &args.shape {
         Some(shape) => made_up(shape)?,
         None => train::load(&config).context("--shape 28x28x1 measures without data")?.0,
     };
     let model = match &checkpoint {
-        Some(_) => Model::load(Path::new(what), &args.device)?,
+        Some(_) => Model::load(Path::new(what), &args.compute)?,
         None => {
             let record = Record::resolve(config.clone(), &data)?;
             Model { network: record.network(device)?, record, device: device.clone() }

@@ -19,7 +19,7 @@ use crate::{
 };
 
 pub fn run(args: &DecodeArgs) -> Result<()> {
-    let model = Model::load(&args.run, &args.device)?;
+    let model = Model::load(&args.run, &args.compute)?;
     let record = &model.record;
     output::check_writable(&args.out)?;
     let [channels, height, width] = layout(record);

@@ -43,7 +43,7 @@ fn norms(args: &NormsArgs) -> Result<()> {
     resolve::within("-n", args.count, 2..=resolve::MOST_SAMPLES)?;
     resolve::within("--steps", args.steps, 2..=resolve::MOST_LEVELS)?;
     resolve::together("-n and --steps", args.count, args.steps)?;
-    let model = Model::load(&args.run, &args.device)?;
+    let model = Model::load(&args.run, &args.compute)?;
     let path = args.out.clone().unwrap_or_else(|| within(&args.run, "norms.png"));
     output::check_writable(&path)?;
     let (low, high) = model.record.range();

@@ -126,7 +126,7 @@ impl Measured {
             || path.join("checkpoints").is_dir()
             || path.extension().is_some_and(|ending| ending == "safetensors")
         {
-            let model = Model::load(path, &distributed::device(&args.device, ranks))?;
+            let model = Model::load(path, &distributed::compute(&args.compute, ranks))?;
             return Ok(Self::Run(Box::new(model), what.to_owned()));
         }
         if args.solving.is_given() || args.denoise || args.guidance.is_some() {

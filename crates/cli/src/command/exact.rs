@@ -54,7 +54,7 @@ pub fn run(args: &SampleArgs, source: &str) -> Result<()> {
     if args.files.images.is_some() && !matches!(dataset.shape, Shape::Image { .. }) {
         bail!("--images: the rows of {} are {}; write --csv or --npz", dataset.name, dataset.shape);
     }
-    let model = args.against.as_deref().map(|run| Model::load(run, &args.device)).transpose()?;
+    let model = args.against.as_deref().map(|run| Model::load(run, &args.compute)).transpose()?;
     let exact = Exact::new(args, &dataset, model.as_ref())?;
     // How the exact field is solved when nobody says.
     let usual = SolverConfig { method: Method::Rk45, rtol: 1e-5, atol: 1e-5, ..SolverConfig::default() };

@@ -69,7 +69,7 @@ fn carry(
 }
 
 pub fn encode(args: &EncodeArgs) -> Result<()> {
-    let model = Model::load(&args.run.run, &args.run.device)?;
+    let model = Model::load(&args.run.run, &args.run.compute)?;
     let record = &model.record;
     output::check_writable(&args.out)?;
     let given = Given::read(&args.rows, record)?;
@@ -157,7 +157,7 @@ fn draw(
 }
 
 pub fn interpolate(args: &InterpolateArgs) -> Result<()> {
-    let model = Model::load(&args.run.run, &args.run.device)?;
+    let model = Model::load(&args.run.run, &args.run.compute)?;
     let picture = pixels(&model)?;
     resolve::within("--pictures", args.pictures, 2..=MOST_ACROSS)?;
     let format = args.animate.as_deref().map(|path| resolve::animation("--animate", path)).transpose()?;
@@ -195,7 +195,7 @@ pub fn interpolate(args: &InterpolateArgs) -> Result<()> {
 }
 
 pub fn temperature(args: &TemperatureArgs) -> Result<()> {
-    let model = Model::load(&args.run.run, &args.run.device)?;
+    let model = Model::load(&args.run.run, &args.run.compute)?;
     // A hundred times its norm a latent is beyond anything that a network has seen.
     args.scale.iter().try_for_each(|&scale| resolve::within("--scale", scale, 0.01..=100.0))?;
     let path = out(args.out.as_deref(), &args.run, "temperature.png");
@@ -214,7 +214,7 @@ pub fn temperature(args: &TemperatureArgs) -> Result<()> {
 }
 
 pub fn arithmetic(args: &ArithmeticArgs) -> Result<()> {
-    let model = Model::load(&args.run.run, &args.run.device)?;
+    let model = Model::load(&args.run.run, &args.run.compute)?;
     let (record, dim) = (&model.record, model.record.dim());
     pixels(&model)?;
     args.strength.iter().try_for_each(|&strength| resolve::within("--strength", strength, -100.0..=100.0))?;

@@ -30,7 +30,7 @@ use crate::{
 const EXACT_UP_TO: usize = 128;
 
 pub fn run(args: &LikelihoodArgs, ranks: &dyn Communicator) -> Result<()> {
-    let model = Model::load(&args.run.run, &distributed::device(&args.run.device, ranks))?;
+    let model = Model::load(&args.run.run, &distributed::compute(&args.run.compute, ranks))?;
     let record = &model.record;
     let prior = match args.prior {
         PriorName::Exact => Prior::Exact,

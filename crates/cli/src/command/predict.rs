@@ -17,7 +17,7 @@ use crate::{
 };
 
 pub fn run(args: &PredictArgs) -> Result<()> {
-    let model = Model::load(&args.run, &args.device)?;
+    let model = Model::load(&args.run, &args.compute)?;
     let record = &model.record;
     output::check_writable(&args.out)?;
     let arrays = read(&args.at)?;

@@ -33,7 +33,7 @@ use crate::{
 const SHOWN: usize = 16;
 
 pub fn denoise(args: &DenoiseArgs) -> Result<()> {
-    let model = Model::load(&args.run.run, &args.run.device)?;
+    let model = Model::load(&args.run.run, &args.run.compute)?;
     let record = &model.record;
     let size = image_size(record)?;
     let solver = solver(args, record)?;
@@ -98,7 +98,7 @@ fn solver(args: &DenoiseArgs, record: &Record) -> Result<SolverConfig> {
 }
 
 pub fn inpaint(args: &InpaintArgs) -> Result<()> {
-    let model = Model::load(&args.run.run, &args.run.device)?;
+    let model = Model::load(&args.run.run, &args.run.compute)?;
     let record = &model.record;
     let size = image_size(record)?;
     for (flag, value, most) in [

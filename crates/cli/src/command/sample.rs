@@ -20,7 +20,7 @@ use pfgm_data::{
 use pfgm_plot::Series;
 
 use crate::{
-    args::{ArithmeticName, FilesArgs, SampleArgs},
+    args::{ArithmeticName, ComputeArgs, FilesArgs, SampleArgs},
     command::{exact, rows::class},
     distributed,
     output::{self, Rows, line, shown, within},
@@ -40,8 +40,8 @@ pub struct Model {
 impl Model {
     /// The averaged weights of a run's latest checkpoint, of a checkpoint file, or of a run that comes along: of a flow that needs no
     /// images to begin with.
-    pub fn load(run: &Path, device: &str) -> Result<Self> {
-        let model = Self::load_any(run, device)?;
+    pub fn load(run: &Path, compute: &ComputeArgs) -> Result<Self> {
+        let model = Self::load_any(run, compute)?;
         if model.record.config.upscale.is_some() {
             bail!(
                 "{}: this run upscales images, it makes none by itself; use `pfgm cascade sample` on the cascade's folder",
@@ -52,7 +52,7 @@ impl Model {
     }
 
     /// The same, of any flow.
-    pub fn load_any(run: &Path, device: &str) -> Result<Self> {
+    pub fn load_any(run: &Path, compute: &ComputeArgs) -> Result<Self> {
         if !bundled::exists(run) {
             let known: Vec<&str> = bundled::BUNDLED.iter().map(|bundled| bundled.name).collect();
             let known = known.join(", ");
@@ -61,10 +61,15 @@ impl Model {
                 run.display()
             );
         }
-        let device = pfgm::device::open(device)?;
+        let device = pfgm::device::open(&compute.device)?;
         let checkpoint = bundled::open(run)?;
         let network = checkpoint.averaged(run, &device)?;
-        Ok(Self { record: checkpoint.record, network, device })
+        let mut record = checkpoint.record;
+        if let Some(precision) = compute.precision {
+            precision.check(&record.config.network, &device).context("--precision")?;
+            record.config.sample.precision = precision;
+        }
+        Ok(Self { record, network, device })
     }
 }
 
@@ -81,7 +86,7 @@ pub fn run(args: &SampleArgs, ranks: &dyn Communicator) -> Result<()> {
     if args.against.is_some() {
         bail!("--run: holds a run against the exact field; add --exact DATA, or leave it away");
     }
-    let model = Model::load(run, &distributed::device(&args.device, ranks))?;
+    let model = Model::load(run, &distributed::compute(&args.compute, ranks))?;
     if args.files.images.is_some() && !matches!(model.record.data.shape, Shape::Image { .. }) {
         bail!("--images: the run's rows are {}; write --csv or --npz", model.record.data.shape);
     }

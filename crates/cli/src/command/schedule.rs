@@ -17,7 +17,7 @@ use crate::{
 const USUAL: Method = Method::DpmPp2m;
 
 pub fn run(args: &ScheduleArgs) -> Result<()> {
-    let model = Model::load(&args.run, &args.device)?;
+    let model = Model::load(&args.run, &args.compute)?;
     let record = &model.record;
     let kept = record.config.sample.solver.method;
     let method = args.solver.map_or(if kept.has_grid() { kept } else { USUAL }, Into::into);

@@ -1,10 +1,13 @@
 //! The operations on Flex's tensors.
+//!
+//! They compute in single precision. Images in bf16 are widened on the way in, and what becomes of them is narrowed: half the memory
+//! is what such images are for, here.
 
 use std::mem::MaybeUninit;
 
 use burn::{
     backend::{Flex, TensorMetadata, flex::FlexTensor},
-    tensor::{DType, TensorData},
+    tensor::{DType, TensorData, bf16},
 };
 use burn_std::{AccessError, AccessPolicy, AllocationController, AllocationProperty, Bytes, Shape};
 
@@ -27,19 +30,36 @@ use crate::{
 };
 
 /// The values of a tensor in the order of its shape; a copy where it is a view in another order.
-struct Dense(FlexTensor);
+struct Dense {
+    tensor: FlexTensor,
+    /// The values in single precision, where the tensor's are not.
+    wide: Option<Buffer>,
+}
 
 impl Dense {
     fn new(tensor: FlexTensor) -> Self {
-        Self(if tensor.as_slice::<f32>().is_some() { tensor } else { tensor.to_contiguous() })
+        let tensor = if tensor.layout().contiguous_offsets().is_some() { tensor } else { tensor.to_contiguous() };
+        let narrow: Option<&[bf16]> = tensor.as_slice();
+        let wide = narrow.map(|narrow| {
+            let mut wide = Buffer::new(narrow.len());
+            elementwise::widen(cpu::arch(), bytemuck::cast_slice(narrow), wide.values_mut());
+            wide
+        });
+        Self { tensor, wide }
     }
 
     fn values(&self) -> &[f32] {
-        self.0.as_slice().expect("dense and single precision")
+        let own = || self.tensor.as_slice().expect("dense, and single precision or bf16");
+        self.wide.as_ref().map_or_else(own, Buffer::values)
     }
 
     fn dims<const D: usize>(&self) -> [usize; D] {
-        self.0.shape().dims()
+        self.tensor.shape().dims()
+    }
+
+    /// The precision of the values.
+    fn dtype(&self) -> DType {
+        self.tensor.dtype()
     }
 }
 
@@ -68,32 +88,40 @@ impl AllocationController for Pooled {
     }
 }
 
-/// A tensor of values in pooled memory.
-fn tensor<const D: usize>(buffer: Buffer, shape: [usize; D]) -> FlexTensor {
-    with_shape(buffer, Shape::from(shape))
+/// A tensor of values in pooled memory, in this precision.
+fn tensor(values: Buffer, shape: impl Into<Shape>, dtype: DType) -> FlexTensor {
+    let (memory, len) = match dtype {
+        DType::BF16 => {
+            let count = values.values().len();
+            let mut narrow = Buffer::new(count.div_ceil(2));
+            let halves: &mut [u16] = bytemuck::cast_slice_mut(narrow.values_mut());
+            elementwise::narrow(cpu::arch(), values.values(), &mut halves[..count]);
+            (narrow, count * size_of::<bf16>())
+        }
+        _ => {
+            let len = size_of_val(values.values());
+            (values, len)
+        }
+    };
+    // SAFETY: all of the memory is initialised, and it is as long as is said or a little longer.
+    let bytes = unsafe { Bytes::from_controller(Box::new(Pooled(memory)), len) };
+    FlexTensor::from_data(TensorData::from_bytes(bytes, shape.into(), dtype))
 }
 
-fn with_shape(buffer: Buffer, shape: Shape) -> FlexTensor {
-    let len = size_of_val(buffer.values());
-    // SAFETY: all of the buffer is initialised.
-    let bytes = unsafe { Bytes::from_controller(Box::new(Pooled(buffer)), len) };
-    FlexTensor::from_data(TensorData::from_bytes(bytes, shape, DType::F32))
-}
-
-/// A tensor whose values `fill` writes, all of them.
-fn filled<const D: usize>(shape: [usize; D], fill: impl FnOnce(&mut [f32])) -> FlexTensor {
-    let mut buffer = Buffer::new(shape.iter().product());
-    fill(buffer.values_mut());
-    tensor(buffer, shape)
+/// A tensor in this precision whose values `fill` writes, all of them.
+fn filled<const D: usize>(shape: [usize; D], dtype: DType, fill: impl FnOnce(&mut [f32])) -> FlexTensor {
+    let mut values = Buffer::new(shape.iter().product());
+    fill(values.values_mut());
+    tensor(values, shape, dtype)
 }
 
 /// The sum of rows, as one row; the rows themselves where there are to be as many.
 fn sum_rows(rows: Buffer, wanted: usize, width: usize) -> FlexTensor {
     let count = rows.values().len() / width.max(1);
     if wanted == count {
-        return tensor(rows, [count, width]);
+        return tensor(rows, [count, width], DType::F32);
     }
-    filled([1, width], |sum| elementwise::sum_rows(cpu::arch(), rows.values(), sum))
+    filled([1, width], DType::F32, |sum| elementwise::sum_rows(cpu::arch(), rows.values(), sum))
 }
 
 impl Normalisation {
@@ -121,20 +149,22 @@ fn resampled(x: FlexTensor, double: bool, taps: &[f32], scale: f32) -> FlexTenso
     let arch = cpu::arch();
     if double {
         let geometry = resample::Geometry { batch, height, width, channels };
-        return filled([batch, 2 * height, 2 * width, channels], |y| {
+        return filled([batch, 2 * height, 2 * width, channels], x.dtype(), |y| {
             resample::double(arch, geometry, taps, scale, x.values(), y);
         });
     }
     let (height, width) = (height / 2, width / 2);
     let geometry = resample::Geometry { batch, height, width, channels };
-    filled([batch, height, width, channels], |y| resample::halve(arch, geometry, taps, scale, x.values(), y))
+    filled([batch, height, width, channels], x.dtype(), |y| {
+        resample::halve(arch, geometry, taps, scale, x.values(), y);
+    })
 }
 
 fn thinned(x: FlexTensor, dropped: &Dropped) -> FlexTensor {
     let x = Dense::new(x);
     let mut y = Buffer::new(x.values().len());
     dropout::dropout(cpu::arch(), dropped, x.values(), y.values_mut());
-    with_shape(y, x.0.shape())
+    tensor(y, x.tensor.shape(), x.dtype())
 }
 
 fn convolved(
@@ -151,11 +181,11 @@ fn convolved(
     let [batch, height, width, _] = x.dims();
     let kernel = [kernel_h, kernel_w];
     let geometry = Geometry { batch, height, width, inputs, outputs, kernel, stride: how.stride };
-    let filters = filters(geometry, weight.values(), &weight.0.data_arc(), weights, false);
+    let filters = filters(geometry, weight.values(), &weight.tensor.data_arc(), weights, false);
     let residual = residual.as_ref().map(Dense::values);
     let epilogue = Epilogue { bias: Some(bias.values()), residual, scale: how.scale };
     let [out_h, out_w] = geometry.out();
-    filled([batch, out_h, out_w, outputs], |y| {
+    filled([batch, out_h, out_w, outputs], x.dtype(), |y| {
         conv2d::forward(cpu::arch(), geometry, x.values(), &filters, epilogue, y);
     })
 }
@@ -185,7 +215,7 @@ impl KernelOps for Flex {
     fn fused_group_norm(x: FlexTensor, gamma: FlexTensor, beta: FlexTensor, how: Normalisation) -> FlexTensor {
         let (x, gamma, beta) = (Dense::new(x), Dense::new(gamma), Dense::new(beta));
         let shape: [usize; 4] = x.dims();
-        filled(shape, |y| {
+        filled(shape, x.dtype(), |y| {
             group_norm::forward(cpu::arch(), how.geometry(shape), x.values(), gamma.values(), beta.values(), y);
         })
     }
@@ -193,7 +223,7 @@ impl KernelOps for Flex {
     fn fused_attention(qkv: FlexTensor, heads: Heads) -> FlexTensor {
         let qkv = Dense::new(qkv);
         let geometry = heads.geometry(qkv.dims());
-        filled([geometry.batch, geometry.pixels, geometry.channels], |out| {
+        filled([geometry.batch, geometry.pixels, geometry.channels], qkv.dtype(), |out| {
             attention::forward(cpu::arch(), geometry, qkv.values(), out);
         })
     }
@@ -209,7 +239,7 @@ impl KernelOps for Flex {
     fn fused_join(a: FlexTensor, b: FlexTensor) -> FlexTensor {
         let (a, b) = (Dense::new(a), Dense::new(b));
         let ([batch, height, width, left], [_, _, _, right]) = (a.dims(), b.dims());
-        filled([batch, height, width, left + right], |joined| {
+        filled([batch, height, width, left + right], a.dtype(), |joined| {
             join::join([left, right], a.values(), b.values(), joined);
         })
     }
@@ -225,7 +255,7 @@ impl OptimizerOps for Flex {
         step: AdamStep,
     ) -> (FlexTensor, FlexTensor, FlexTensor, FlexTensor) {
         let (weights, gradient) = (Dense::new(weights), Dense::new(gradient));
-        let stepped = filled(weights.dims::<1>(), |stepped| {
+        let stepped = filled(weights.dims::<1>(), DType::F32, |stepped| {
             // Moments and average change in place: nobody else holds them.
             let (first, second, average) = (first.storage_mut(), second.storage_mut(), average.storage_mut());
             let arch = cpu::arch();
@@ -244,7 +274,7 @@ impl KernelGradients for Flex {
     fn fused_scale(grad: FlexTensor, scale: f32) -> FlexTensor {
         let grad = Dense::new(grad);
         let shape: [usize; 4] = grad.dims();
-        filled(shape, |out| elementwise::scale(cpu::arch(), grad.values(), scale, out))
+        filled(shape, grad.dtype(), |out| elementwise::scale(cpu::arch(), grad.values(), scale, out))
     }
 
     fn fused_conv2d_input(
@@ -259,8 +289,8 @@ impl KernelGradients for Flex {
         let [batch, _, _, _] = grad.dims();
         let [height, width] = size;
         let geometry = Geometry { batch, height, width, inputs, outputs, kernel: [kernel_h, kernel_w], stride };
-        let filters = filters(geometry, weight.values(), &weight.0.data_arc(), weights, true);
-        filled([batch, height, width, inputs], |dx| {
+        let filters = filters(geometry, weight.values(), &weight.tensor.data_arc(), weights, true);
+        filled([batch, height, width, inputs], grad.dtype(), |dx| {
             conv2d::input_gradient(cpu::arch(), geometry, grad.values(), &filters, dx);
         })
     }
@@ -269,7 +299,7 @@ impl KernelGradients for Flex {
         let (x, grad) = (Dense::new(x), Dense::new(grad));
         let ([batch, height, width, inputs], [_, _, _, outputs]) = (x.dims(), grad.dims());
         let geometry = Geometry { batch, height, width, inputs, outputs, kernel, stride };
-        filled([kernel[0], kernel[1], inputs, outputs], |weight| {
+        filled([kernel[0], kernel[1], inputs, outputs], DType::F32, |weight| {
             conv2d::weight_gradient(cpu::arch(), geometry, x.values(), grad.values(), weight);
         })
     }
@@ -294,7 +324,7 @@ impl KernelGradients for Flex {
         let shape: [usize; 4] = x.dims();
         let [batch, _, _, channels] = shape;
         let (mut d_gamma, mut d_beta) = (Buffer::new(batch * channels), Buffer::new(batch * channels));
-        let dx = filled(shape, |dx| {
+        let dx = filled(shape, x.dtype(), |dx| {
             let (gamma, beta, geometry) = (gamma.values(), beta.values(), how.geometry(shape));
             let (d_gamma, d_beta) = (d_gamma.values_mut(), d_beta.values_mut());
             group_norm::gradient(cpu::arch(), geometry, x.values(), gamma, beta, grad.values(), dx, d_gamma, d_beta);
@@ -306,7 +336,7 @@ impl KernelGradients for Flex {
     fn fused_attention_gradient(qkv: FlexTensor, grad: FlexTensor, heads: Heads) -> FlexTensor {
         let (qkv, grad) = (Dense::new(qkv), Dense::new(grad));
         let shape: [usize; 3] = qkv.dims();
-        filled(shape, |dqkv| {
+        filled(shape, qkv.dtype(), |dqkv| {
             attention::gradient(cpu::arch(), heads.geometry(shape), qkv.values(), grad.values(), dqkv);
         })
     }
@@ -325,9 +355,9 @@ impl KernelGradients for Flex {
         let [batch, height, width, all] = grad.dims();
         let pixels = batch * height * width;
         let mut a = Buffer::new(pixels * channels);
-        let b = filled([batch, height, width, all - channels], |b| {
+        let b = filled([batch, height, width, all - channels], grad.dtype(), |b| {
             join::split([channels, all - channels], grad.values(), a.values_mut(), b);
         });
-        (tensor(a, [batch, height, width, channels]), b)
+        (tensor(a, [batch, height, width, channels], grad.dtype()), b)
     }
 }

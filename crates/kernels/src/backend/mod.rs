@@ -16,8 +16,8 @@ use crate::{
     resample::Resampling,
 };
 
-/// The operations that have an implementation of their own on the CPU. Tensors are single precision, images
-/// channels-last.
+/// The operations that have an implementation of their own on the CPU. Images are channels-last, in single precision or bf16, as is
+/// what becomes of them; weights, biases, gamma and beta are in single precision.
 #[backend_extension(Flex, Autodiff)]
 pub trait KernelOps: Backend {
     /// [`conv2d`](crate::conv2d) without a residual.
@@ -124,7 +124,7 @@ pub trait OptimizerOps: Backend {
     fn fused_square_sum(x: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
-/// Whether tensors like this one have these operations: single precision on Flex, with or without gradients.
+/// Whether tensors like this one have these operations: single precision or bf16 on Flex, with or without gradients.
 pub(crate) fn is_fused<const D: usize>(x: &Tensor<D>) -> bool {
-    x.dtype() == DType::F32 && matches!(x.device().inner().as_dispatch(), DispatchDevice::Flex(_))
+    matches!(x.dtype(), DType::F32 | DType::BF16) && matches!(x.device().inner().as_dispatch(), DispatchDevice::Flex(_))
 }

@@ -4,7 +4,7 @@
 use burn::{
     backend::ops::MaxPoolOptions,
     module::{Module, Param},
-    tensor::{Device, Tensor, TensorData, module::max_pool2d},
+    tensor::{DType, Device, Tensor, TensorData, module::max_pool2d},
 };
 use pfgm_data::Shape;
 use pfgm_kernels::{Filter, Normalisation};
@@ -206,7 +206,12 @@ impl InstanceNorm {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         const EPSILON: f64 = 1e-5;
         let [batch, height, width, channels] = x.dims();
-        let means = x.clone().reshape([batch, height * width, channels]).mean_dim(1).reshape([batch, channels]);
+        let means = x
+            .clone()
+            .reshape([batch, height * width, channels])
+            .cast(DType::F32)
+            .mean_dim(1)
+            .reshape([batch, channels]);
         let centred = means.clone() - means.mean_dim(1);
         let variance = centred.clone().square().sum_dim(1).div_scalar(channels.saturating_sub(1).max(1) as f64);
         let apart = centred / variance.add_scalar(EPSILON).sqrt();
@@ -278,7 +283,8 @@ fn resized(x: Tensor<4>, [rows, columns]: [usize; 2]) -> Tensor<4> {
         return x;
     }
     let device = x.device();
-    let (down, across) = (bilinear(height, rows, &device), bilinear(width, columns, &device));
+    let [down, across] =
+        [bilinear(height, rows, &device), bilinear(width, columns, &device)].map(|shares| shares.cast(x.dtype()));
     let x = down.unsqueeze::<3>().expand([batch, rows, height]).matmul(x.reshape([batch, height, width * channels]));
     let x = x.reshape([batch * rows, width, channels]);
     let x = across.unsqueeze::<3>().expand([batch * rows, columns, width]).matmul(x);

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     device::is_cpu,
     flow::{Denoiser, Differentiable, Query},
-    network::{Network, NetworkInput},
+    network::{Network, NetworkInput, Precision},
     process::Process,
 };
 
@@ -315,6 +315,8 @@ pub struct NetworkDenoiser {
     pub guidance: f64,
     /// Rows that are evaluated together at the most.
     pub rows_at_once: usize,
+    /// How precise the images between the network's layers are.
+    pub precision: Precision,
     /// Where the network is.
     pub device: Device,
 }
@@ -394,6 +396,7 @@ impl NetworkDenoiser {
             classes: one_hot(&told.labels, self.classes, &self.device),
             deformation: None,
             dropout: None,
+            precision: self.precision,
         }
     }
 

@@ -40,7 +40,9 @@ pub fn memory_estimate(record: &Record, weights: usize, data: &Dataset) -> Memor
     Memory {
         weights: (8 * FLOAT * weights) as f64,
         // The pool of buffers keeps a little more than is in use.
-        activations: kept * 1.1 * (FLOAT * part * record.config.network.activations(record.trained_shape())) as f64,
+        activations: kept
+            * 1.1
+            * (train.precision.bytes() * part * record.config.network.activations(record.trained_shape())) as f64,
         // Once in the trainer, once for the picture at the end.
         data: (2 * stored + 2 * field) as f64,
         program: if matches!(record.data.shape, Shape::Image { .. }) { 35e6 } else { 14e6 },

@@ -31,7 +31,7 @@ use crate::{
     config::TrainConfig,
     deformation::{self, Deformation},
     model::{ModelError, Record},
-    network::{Dropout, Network, NetworkInput},
+    network::{Dropout, Network, NetworkInput, PrecisionError},
     objective::{Charges, Targets},
     parallel::{Communicator, Solo},
     precondition::{Factors, column, one_hot},
@@ -72,6 +72,9 @@ pub enum TrainError {
     /// The configuration does not go with the data.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// The network cannot be computed as precisely as asked.
+    #[error("train.precision = {0}")]
+    Precision(PrecisionError),
     /// A checkpoint could not be read or written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
@@ -162,6 +165,7 @@ impl Trainer {
     /// When the network does not fit the data.
     pub fn new(record: Record, data: Dataset, held_out: Option<Dataset>, device: &Device) -> Result<Self, TrainError> {
         let mut device = device.clone().autodiff();
+        record.config.train.precision.check(&record.config.network, &device).map_err(TrainError::Precision)?;
         if record.config.train.recompute {
             device = device.gradient_checkpointing();
         }
@@ -602,6 +606,7 @@ impl Trainer {
             classes: one_hot(told.labels, self.record.data.classes.len(), device),
             deformation: deformation_of(told, device),
             dropout: masks.as_mut(),
+            precision: self.record.config.train.precision,
         });
         if let Some(wanted) = parametrisation.targets(&targets.x, &targets.sigma, &targets.yhat) {
             // What the network says is compared with what it should say.

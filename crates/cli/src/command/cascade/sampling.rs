@@ -71,7 +71,7 @@ fn load(args: &CascadeSampleArgs) -> Result<Vec<Model>> {
         let missing = name_of(runs.len());
         bail!("{}: no {missing} in it; train the cascade with `pfgm cascade train`, or --resume it", folder.display());
     }
-    runs.iter().map(|run| Model::load_any(run, &args.device)).collect()
+    runs.iter().map(|run| Model::load_any(run, &args.compute)).collect()
 }
 
 /// How each flow is solved, and how much noise what it upscales gets.

@@ -18,6 +18,7 @@ use super::{
     plan::{Cell, Plan},
 };
 use crate::{
+    args::ComputeArgs,
     command::{
         measure::{self, Drawing, Origin, Progress, as_json},
         sample::Model,
@@ -125,7 +126,7 @@ impl<'a> Work<'a> {
             return Ok(());
         }
         self.loaded = None;
-        let mut model = Model::load(&self.plan.runs[cell.run].path, &self.plan.file.device)?;
+        let mut model = Model::load(&self.plan.runs[cell.run].path, &ComputeArgs::on(&self.plan.file.device))?;
         if cell.bits != ALL_BITS {
             model.network = weights::quantised(model.network, cell.bits);
         }

@@ -25,7 +25,7 @@ use super::{
     fingerprint,
 };
 use crate::{
-    args::DataArgs,
+    args::{ComputeArgs, DataArgs},
     command::{
         measure::{self, Progress},
         sample::Model,
@@ -187,7 +187,8 @@ fn open_runs(file: &File) -> Result<Vec<Known>> {
         }
     }
     let open = |(index, run): (usize, &super::file::Run)| {
-        let model = Model::load(&run.path, &file.device).with_context(|| format!("run[{index}].path"))?;
+        let model =
+            Model::load(&run.path, &ComputeArgs::on(&file.device)).with_context(|| format!("run[{index}].path"))?;
         let config = &model.record.config;
         let guidance = run.guidance.unwrap_or(config.sample.guidance);
         if run.guidance.is_some() && model.record.data.classes.is_empty() {
