@@ -356,6 +356,11 @@ impl Config {
         if train.clip < 0.0 || !train.clip.is_finite() {
             return fail("train.clip", train.clip.to_string(), "give a norm above 0, or 0 for no clipping");
         }
+        for (key, precision) in [("train.precision", train.precision), ("sample.precision", sample.precision)] {
+            if let Err(error) = precision.suits(&self.network) {
+                return fail(key, "\"bf16\"".into(), &error.to_string());
+            }
+        }
         counted("data.shrink", self.data.shrink as u64)?;
         self.check_maps()?;
         check_guidance("sample.guidance", sample.guidance, self)?;

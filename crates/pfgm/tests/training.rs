@@ -205,12 +205,15 @@ fn networks_in_bf16_learn_as_in_single_precision() {
 
 #[test]
 fn a_perceptron_has_no_bf16() {
-    let mut config = small();
-    config.network = NetworkConfig::Mlp(MlpConfig { width: 8, blocks: 1, dropout: 0.0 });
-    config.train.precision = Precision::Bf16;
-    let record = Record::resolve(config, &digits()).unwrap();
-    let Err(error) = Trainer::new(record, digits(), None, &Device::flex()) else { panic!("it has") };
-    assert!(error.to_string().contains("train.precision") && error.to_string().contains("network.kind"), "{error}");
+    for key in ["train.precision", "sample.precision"] {
+        let mut config = small();
+        config.network = NetworkConfig::Mlp(MlpConfig { width: 8, blocks: 1, dropout: 0.0 });
+        let precision =
+            if key.starts_with("train") { &mut config.train.precision } else { &mut config.sample.precision };
+        *precision = Precision::Bf16;
+        let error = config.check().unwrap_err().to_string();
+        assert!(error.contains(key) && error.contains("network.kind"), "{error}");
+    }
 }
 
 #[test]

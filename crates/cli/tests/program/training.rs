@@ -63,6 +63,32 @@ fn trains_samples_and_resumes() {
     assert!(last("run") == last("parts"), "the checkpoints differ");
 }
 
+#[test]
+fn images_between_the_layers_may_be_bf16() {
+    let dir = temporary();
+    let said = train(dir.path(), "digits", 2, "half", &["--set", "train.precision=bf16"]);
+    assert!(said.contains("trained after 2 of 2 steps"), "{said}");
+    let draw = |out: &str, more: &[&str]| {
+        succeeds(dir.path(), &[&["sample", "half", "-n", "4", "--steps", "3", "--npz", out], more].concat());
+        fs::read(dir.path().join(out)).unwrap()
+    };
+    let single = draw("single.npz", &[]);
+    assert!(single == draw("again.npz", &["--precision", "f32"]), "samples are in single precision unless asked for");
+    assert!(single != draw("half.npz", &["--precision", "bf16"]), "and in bf16 if asked for");
+    // Predicted to need less, and refused where there are no images, before anything is written.
+    let need = |precision: &str| {
+        let precision = format!("train.precision={precision}");
+        let said = succeeds(dir.path(), &["train", "digits", "--dry-run", "--set", &precision]);
+        let about = said.lines().find_map(|line| line.strip_prefix("# about ")).unwrap().to_owned();
+        about.split(' ').next().unwrap().parse::<u32>().unwrap()
+    };
+    assert!(need("bf16") < need("f32"));
+    let arguments = ["train", "heart", "--out", "heart", "--set", "train.precision=bf16"];
+    refuses(dir.path(), &arguments, &["train.precision", "network.kind", "f32"]);
+    assert!(!dir.path().join("heart").exists());
+    refuses(dir.path(), &["sample", "half", "--precision", "bf8"], &["--precision", "f32 or bf16"]);
+}
+
 #[cfg(unix)]
 #[test]
 fn a_stopped_training_saves_first() {

@@ -94,10 +94,10 @@ pub enum Precision {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PrecisionError {
     /// The device has no such numbers.
-    #[error("bf16: this device does not compute in it; use f32")]
+    #[error("bf16: this device does not compute in it; use f32, or another --device")]
     Device,
     /// The network has no images.
-    #[error("bf16 is for networks of images, and network.kind = \"mlp\" is not one; use f32")]
+    #[error("bf16 is for networks of images, which network.kind = \"mlp\" is not; use f32")]
     NoImages,
 }
 
@@ -107,18 +107,18 @@ impl Precision {
     /// # Errors
     /// When it cannot.
     pub fn check(self, network: &NetworkConfig, device: &Device) -> Result<(), PrecisionError> {
-        match (self, network) {
-            (Self::Bf16, NetworkConfig::Mlp(_)) => Err(PrecisionError::NoImages),
-            (Self::Bf16, _) if !device.supports_dtype(DType::BF16) => Err(PrecisionError::Device),
-            _ => Ok(()),
-        }
+        self.suits(network)?;
+        if device.supports_dtype(self.dtype()) { Ok(()) } else { Err(PrecisionError::Device) }
     }
 
-    /// Bytes of a number.
-    pub fn bytes(self) -> usize {
-        match self {
-            Self::F32 => 4,
-            Self::Bf16 => 2,
+    /// Whether a network can be computed in this precision on some device.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub fn suits(self, network: &NetworkConfig) -> Result<(), PrecisionError> {
+        match (self, network) {
+            (Self::Bf16, NetworkConfig::Mlp(_)) => Err(PrecisionError::NoImages),
+            _ => Ok(()),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use pfgm_data::{Dataset, Shape, Values};
 
-use crate::model::Record;
+use crate::{model::Record, network::Precision};
 
 /// Bytes by what they are for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,12 +37,15 @@ pub fn memory_estimate(record: &Record, weights: usize, data: &Dataset) -> Memor
     let field = record.config.objective.field_batch().unwrap_or(0) * record.dim() * FLOAT;
     // What the cheap operations make is half of it; what they are made from stays.
     let kept = if train.recompute { 0.6 } else { 1.0 };
+    // Half, and what a layer widens while it works, measured.
+    let narrow = if train.precision == Precision::Bf16 { 0.65 } else { 1.0 };
     Memory {
         weights: (8 * FLOAT * weights) as f64,
         // The pool of buffers keeps a little more than is in use.
         activations: kept
+            * narrow
             * 1.1
-            * (train.precision.bytes() * part * record.config.network.activations(record.trained_shape())) as f64,
+            * (FLOAT * part * record.config.network.activations(record.trained_shape())) as f64,
         // Once in the trainer, once for the picture at the end.
         data: (2 * stored + 2 * field) as f64,
         program: if matches!(record.data.shape, Shape::Image { .. }) { 35e6 } else { 14e6 },
