@@ -129,8 +129,10 @@ impl Measured {
             let model = Model::load(path, &distributed::compute(&args.compute, ranks))?;
             return Ok(Self::Run(Box::new(model), what.to_owned()));
         }
-        if args.solving.is_given() || args.denoise || args.guidance.is_some() {
-            bail!("{what}: is no run; --solver, --steps, --rtol, --atol, --denoise and --guidance are for runs");
+        if args.solving.is_given() || args.denoise || args.guidance.is_some() || args.compute.precision.is_some() {
+            bail!(
+                "{what}: is no run; --solver, --steps, --rtol, --atol, --denoise, --guidance and --precision are for runs"
+            );
         }
         Ok(Self::Images(resolve::dataset(what, &args.table)?))
     }

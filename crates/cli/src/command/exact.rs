@@ -48,6 +48,9 @@ pub fn run(args: &SampleArgs, source: &str) -> Result<()> {
     if args.arithmetic != ArithmeticName::Exact || args.z_exp.is_some() || args.upper_norm.is_some() {
         bail!("--arithmetic, --z-exp and --upper-norm: the exact field is no network's; leave them away");
     }
+    if args.compute.precision.is_some() && args.against.is_none() {
+        bail!("--precision: the exact field is in double precision; it is for --run");
+    }
     resolve::within("--batch", args.batch, 1..=resolve::MOST_SAMPLES)?;
     let seeds = seeds(args.count, args.seeds.as_deref())?;
     let dataset = resolve::dataset(source, &args.table)?;

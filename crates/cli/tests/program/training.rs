@@ -86,6 +86,9 @@ fn images_between_the_layers_may_be_bf16() {
     let arguments = ["train", "heart", "--out", "heart", "--set", "train.precision=bf16"];
     refuses(dir.path(), &arguments, &["train.precision", "network.kind", "f32"]);
     assert!(!dir.path().join("heart").exists());
+    let exact = ["sample", "--exact", "heart", "--precision", "bf16"];
+    refuses(dir.path(), &exact, &["--precision", "--run"]);
+    refuses(dir.path(), &["evaluate", "digits", "--data", "digits", "--precision", "bf16"], &["digits", "--precision"]);
     refuses(dir.path(), &["sample", "half", "--precision", "bf8"], &["--precision", "f32 or bf16"]);
 }
 
