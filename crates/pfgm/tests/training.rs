@@ -171,13 +171,7 @@ fn networks_in_bf16_learn_as_in_single_precision() {
     {
         let what = format!("{network:?}");
         let mut config = Config { network, ..Config::default() };
-        config.data.source = "digits".into();
-        config.train.batch = 64;
-        config.train.steps = 30;
-        config.train.warmup = 3;
-        config.train.lr = 3e-3;
-        config.train.ema = 0.5;
-        config.train.checkpoint_every = 5;
+        take_thirty_steps(&mut config);
         let train = |precision: Precision| {
             let mut config = config.clone();
             config.train.precision = precision;
@@ -185,7 +179,8 @@ fn networks_in_bf16_learn_as_in_single_precision() {
         };
         let ((single, fallen), (half, fallen_half)) = (train(Precision::F32), train(Precision::Bf16));
         assert!(fallen_half < 0.97 && (fallen_half / fallen - 1.0).abs() < 0.03, "{what}: {fallen_half} and {fallen}");
-        let weights = weights::collect(half.network());
+        let [weights, others] = [half.network(), single.network()].map(weights::collect);
+        assert!(weights.iter().zip(&others).any(|(a, b)| a.values != b.values), "{what}: trained in single precision");
         let learned = weights.iter().flat_map(|weight| &weight.values).filter(|value| value.to_bits() & 0xffff != 0);
         assert!(2 * learned.count() > half.network().num_params(), "{what}: weights are rounded");
         let answer = |precision: Precision| {
@@ -278,6 +273,17 @@ fn guidance_extrapolates_from_the_estimate_without_a_class() {
     }
 }
 
+/// Steps in which a small network learns something of the digits, fast.
+fn take_thirty_steps(config: &mut Config) {
+    config.data.source = "digits".into();
+    config.train.batch = 64;
+    config.train.steps = 30;
+    config.train.warmup = 3;
+    config.train.lr = 3e-3;
+    config.train.ema = 0.5;
+    config.train.checkpoint_every = 5;
+}
+
 /// A finished training, and what the held-out loss of its first checkpoint was multiplied by until the last. Its noise is the same at
 /// every step, which heavy tails need to be comparable.
 fn learned(config: Config, data: &Dataset) -> (Trainer, f64) {
@@ -344,14 +350,8 @@ fn every_published_network_and_output_learns() {
         let mut config = Config { network, objective, ..Config::default() };
         config.flow.augmentation = augmentation;
         config.flow.output = output;
-        config.data.source = "digits".into();
         config.data.conditional = !matches!(config.network, NetworkConfig::Ncsnv2(_));
-        config.train.batch = 64;
-        config.train.steps = 30;
-        config.train.warmup = 3;
-        config.train.lr = 3e-3;
-        config.train.ema = 0.5;
-        config.train.checkpoint_every = 5;
+        take_thirty_steps(&mut config);
         config.check().unwrap();
         let (_, fallen) = learned(config, &data);
         assert!(fallen < 0.97, "{what}: {fallen}");

@@ -136,6 +136,10 @@ impl Runs {
             let reason = format!("run `{name}`: upscales images and makes none by itself; use `pfgm cascade sample`");
             return Err(Refusal::unprocessable(reason));
         }
+        let sampling = checkpoint.record.config.sample.precision;
+        if let Err(error) = sampling.check(&checkpoint.record.config.network, &self.device) {
+            return Err(Refusal::unprocessable(format!("run `{name}`: sample.precision: {error}")));
+        }
         let network = checkpoint.averaged(path.as_deref().unwrap_or(Path::new(name)), &self.device);
         let model = Arc::new(Model {
             name: name.to_owned(),

@@ -57,7 +57,7 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     pub seed: u64,
 
-    /// What images are compared by
+    /// What images are compared by; computed on the CPU, wherever samples are
     #[arg(long, value_enum, default_value = "pixels")]
     pub features: FeaturesName,
 

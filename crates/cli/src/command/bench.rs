@@ -192,6 +192,7 @@ fn flow(args: &BenchArgs, what: &str, device: &Device) -> Result<Value> {
     let mut config = config;
     config.train.batch = args.batch.unwrap_or(config.train.batch);
     if let Some(precision) = args.compute.precision {
+        precision.check(&config.network, device).context("--precision")?;
         (config.train.precision, config.sample.precision) = (precision, precision);
     }
     let batch = config.train.batch;

@@ -65,10 +65,10 @@ impl Model {
         let checkpoint = bundled::open(run)?;
         let network = checkpoint.averaged(run, &device)?;
         let mut record = checkpoint.record;
-        if let Some(precision) = compute.precision {
-            precision.check(&record.config.network, &device).context("--precision")?;
-            record.config.sample.precision = precision;
-        }
+        let asked = if compute.precision.is_some() { "--precision" } else { "the run's sample.precision" };
+        let precision = compute.precision.unwrap_or(record.config.sample.precision);
+        precision.check(&record.config.network, &device).context(asked)?;
+        record.config.sample.precision = precision;
         Ok(Self { record, network, device })
     }
 }

@@ -28,7 +28,7 @@ use super::{
     training_set::{Order, TrainingSet},
 };
 use crate::{
-    config::TrainConfig,
+    config::{Config, TrainConfig},
     deformation::{self, Deformation},
     model::{ModelError, Record},
     network::{Dropout, Network, NetworkInput, PrecisionError},
@@ -73,8 +73,8 @@ pub enum TrainError {
     #[error(transparent)]
     Model(#[from] ModelError),
     /// The network cannot be computed as precisely as asked.
-    #[error("train.precision = {0}")]
-    Precision(PrecisionError),
+    #[error("{0}: {1}")]
+    Precision(&'static str, PrecisionError),
     /// A checkpoint could not be read or written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
@@ -165,7 +165,10 @@ impl Trainer {
     /// When the network does not fit the data.
     pub fn new(record: Record, data: Dataset, held_out: Option<Dataset>, device: &Device) -> Result<Self, TrainError> {
         let mut device = device.clone().autodiff();
-        record.config.train.precision.check(&record.config.network, &device).map_err(TrainError::Precision)?;
+        let Config { network, train, sample, .. } = &record.config;
+        for (key, precision) in [("train.precision", train.precision), ("sample.precision", sample.precision)] {
+            precision.check(network, &device).map_err(|error| TrainError::Precision(key, error))?;
+        }
         if record.config.train.recompute {
             device = device.gradient_checkpointing();
         }
