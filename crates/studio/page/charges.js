@@ -23,6 +23,7 @@ export function listen(listener) {
   listeners.add(listener);
 }
 
+// "field": anything; "chosen": the chosen charge has another place, and that is all; "view": what is seen of the field.
 export function changed(what = "field") {
   state.version += 1;
   for (const listener of listeners) listener(what);

@@ -10,15 +10,19 @@ const COLOURS = [[8, 9, 22], [26, 24, 66], [61, 31, 108], [112, 38, 120], [166, 
 export class Plane {
   constructor(canvas, say) {
     this.canvas = canvas;
-    this.pen = canvas.getContext("2d");
+    this.pen = canvas.getContext("2d", { alpha: false });
     this.say = say;
     this.map = document.createElement("canvas");
+    // All but the particles, as long as it stays.
+    this.ground = document.createElement("canvas");
     this.lines = null;
     this.particles = null;
     this.cursor = [0, 0];
     this.keys = false;
     this.held = null;
+    this.grounds = 0; // How often it was drawn.
     this.dirty = true;
+    this.moved = false;
     new ResizeObserver(() => this.resize()).observe(canvas);
     this.listen();
     this.resize();
@@ -30,6 +34,10 @@ export class Plane {
     this.canvas.width = Math.max(1, Math.round(clientWidth * ratio));
     this.canvas.height = Math.max(1, Math.round(clientHeight * ratio));
     this.ratio = ratio;
+    [this.ground.width, this.ground.height] = [this.canvas.width, this.canvas.height];
+    const small = clientWidth < 480 ? 0.72 : 1;
+    this.charge = this.dot(3.4 * small * ratio, "#fff4d6", "#3b1c00");
+    this.particle = this.dot(2.6 * small * ratio, "#8ff0ff", "#00323a");
     this.scale = Math.min(this.canvas.width, this.canvas.height) / (2 * EXTENT);
     this.dirty = true;
     changed("view");
@@ -86,7 +94,7 @@ export class Plane {
         if (Math.hypot(x - a, y - b) > 0.06 && add(x, y)) this.held.draw = [x, y];
       } else if (this.held.at >= 0) {
         state.charges[this.held.at] = [x, y];
-        changed();
+        changed("chosen");
       }
     });
     const release = () => {
@@ -117,7 +125,7 @@ export class Plane {
       const from = state.chosen >= 0 ? state.charges[state.chosen] : this.cursor;
       this.cursor = [from[0] + move[0], from[1] + move[1]];
       if (state.chosen >= 0) state.charges[state.chosen] = [...this.cursor];
-      changed(state.chosen >= 0 ? "field" : "view");
+      changed(state.chosen >= 0 ? "chosen" : "view");
     } else if (event.key === "Enter" || event.key === " ") {
       remember();
       add(...this.cursor);
@@ -140,10 +148,11 @@ export class Plane {
   }
 
   // What the worker found.
-  take({ map, lines }) {
+  take({ map, lines, fine }) {
     if (map?.values) this.paint(map);
     this.lines = lines;
     this.hasMap = Boolean(map?.values);
+    this.fine = fine;
     this.dirty = true;
   }
 
@@ -165,29 +174,54 @@ export class Plane {
     pen.putImageData(image, 0, 0);
   }
 
+  // Only the particles move in every frame; all else is drawn again when it has changed.
   draw() {
-    const { pen, canvas, ratio } = this;
+    const { pen, canvas, ground } = this;
+    if (this.dirty) this.drawGround();
+    this.dirty = this.moved = false;
+    pen.drawImage(ground, 0, 0);
+    const chosen = state.charges[state.chosen];
+    if (chosen) this.stamp(pen, this.charge, [chosen]);
+    if (state.show.particles && this.particles) this.stamp(pen, this.particle, this.particles);
+    if (chosen) this.mark(pen, chosen);
+    if (this.keys && document.activeElement === canvas) this.cross(pen);
+  }
+
+  // A picture of a dot wherever one is.
+  stamp(pen, dot, points) {
+    const half = dot.width / 2;
+    for (const [x, y] of points) {
+      const [left, top] = this.toPixels(x, y);
+      if (left > -half && top > -half && left < this.canvas.width + half && top < this.canvas.height + half) pen.drawImage(dot, left - half, top - half);
+    }
+  }
+
+  // The chosen charge is drawn in every frame, over the others.
+  changed(what) {
+    if (what === "chosen") this.moved = true;
+    else this.dirty = true;
+  }
+
+  drawGround() {
+    this.grounds += 1;
+    const { canvas, ratio } = this;
+    const pen = this.ground.getContext("2d", { alpha: false });
     pen.fillStyle = "#070912";
     pen.fillRect(0, 0, canvas.width, canvas.height);
     if (state.show.map && this.hasMap) {
       pen.imageSmoothingEnabled = true;
-      pen.imageSmoothingQuality = "high";
+      pen.imageSmoothingQuality = this.fine ? "high" : "low";
       pen.globalAlpha = 0.78;
       pen.drawImage(this.map, 0, 0, canvas.width, canvas.height);
       pen.globalAlpha = 1;
     }
-    if (state.show.lines && this.lines?.paths) this.drawLines();
-    const small = canvas.clientWidth < 480 ? 0.72 : 1;
-    this.dots(state.charges, 3.4 * small * ratio, "#fff4d6", "#3b1c00");
-    if (state.show.particles && this.particles) this.dots(this.particles, 2.6 * small * ratio, "#8ff0ff", "#00323a");
-    if (state.flat) this.ring();
-    if (state.chosen >= 0 && state.charges[state.chosen]) this.mark(state.charges[state.chosen]);
-    if (this.keys && document.activeElement === canvas) this.cross();
-    this.dirty = false;
+    if (state.show.lines && this.lines?.paths) this.drawLines(pen);
+    this.stamp(pen, this.charge, state.charges.filter((_, at) => at !== state.chosen));
+    if (state.flat) this.ring(pen);
   }
 
-  drawLines() {
-    const { pen, ratio } = this;
+  drawLines(pen) {
+    const { ratio } = this;
     const { paths, count, steps } = this.lines;
     pen.lineWidth = 1.1 * ratio;
     pen.strokeStyle = "rgba(224,236,255,.62)";
@@ -203,23 +237,20 @@ export class Plane {
     pen.stroke();
   }
 
-  dots(points, radius, fill, edge) {
-    const { pen } = this;
-    pen.fillStyle = fill;
-    pen.strokeStyle = edge;
-    pen.lineWidth = this.ratio;
-    pen.beginPath();
-    for (const [a, b] of points) {
-      const [x, y] = this.toPixels(a, b);
-      pen.moveTo(x + radius, y);
-      pen.arc(x, y, radius, 0, 2 * Math.PI);
-    }
+  // A dot as a picture of its own.
+  dot(radius, fill, edge) {
+    const picture = document.createElement("canvas");
+    const middle = Math.ceil(radius + this.ratio);
+    [picture.width, picture.height] = [2 * middle, 2 * middle];
+    const pen = picture.getContext("2d");
+    [pen.fillStyle, pen.strokeStyle, pen.lineWidth] = [fill, edge, this.ratio];
+    pen.arc(middle, middle, radius, 0, 2 * Math.PI);
     pen.fill();
     pen.stroke();
+    return picture;
   }
 
-  ring() {
-    const { pen } = this;
+  ring(pen) {
     pen.strokeStyle = "rgba(143,240,255,.5)";
     pen.setLineDash([6, 6]);
     pen.beginPath();
@@ -228,8 +259,7 @@ export class Plane {
     pen.setLineDash([]);
   }
 
-  mark([a, b]) {
-    const { pen } = this;
+  mark(pen, [a, b]) {
     pen.strokeStyle = "#ffb454";
     pen.lineWidth = 2 * this.ratio;
     pen.beginPath();
@@ -237,8 +267,8 @@ export class Plane {
     pen.stroke();
   }
 
-  cross() {
-    const { pen, ratio } = this;
+  cross(pen) {
+    const { ratio } = this;
     const [x, y] = this.toPixels(...this.cursor);
     pen.strokeStyle = "#ffffff";
     pen.lineWidth = 2 * ratio;

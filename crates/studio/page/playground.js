@@ -29,12 +29,10 @@ export async function begin() {
     if (data.fine) document.body.dataset.field = String(data.version);
   };
   listen((what) => {
-    if (what === "field") {
-      field?.set(flatCharges(), state.d, softening());
-      space?.settle();
-      describe();
-    }
-    plane.dirty = true;
+    if (what !== "view") field?.set(flatCharges(), state.d, softening());
+    if (what === "field") describe();
+    space?.settle(what);
+    plane.changed(what);
     ask();
   });
   controls();
@@ -54,7 +52,12 @@ function beginSpace() {
 }
 
 function say(text) {
-  $("field-status").textContent = text;
+  write("field-status", text);
+}
+
+// Even the same text, written again, has a browser lay the page out again.
+function write(id, text) {
+  if ($(id).textContent !== text) $(id).textContent = text;
 }
 
 function ask() {
@@ -66,15 +69,15 @@ function describe() {
   const count = state.charges.length;
   const d = Number.isFinite(state.d) ? Number(state.d.toPrecision(3)).toString() : "∞";
   const z = Number(state.sigma.toPrecision(2)).toString();
-  $("d-value").textContent = d;
-  $("z-value").textContent = z;
-  if (space && !space.renderer) $("space-caption").textContent = "This browser has no WebGL; the plane shows the same field.";
-  else if (state.flat) $("space-caption").textContent = "Without the extra dimension there is no height: particles cannot go around.";
-  else $("space-caption").textContent = domeCaption(d);
+  write("d-value", d);
+  write("z-value", z);
+  if (space && !space.renderer) write("space-caption", "This browser has no WebGL; the plane shows the same field.");
+  else if (state.flat) write("space-caption", "Without the extra dimension there is no height: particles cannot go around.");
+  else write("space-caption", domeCaption(d));
   if (state.flat) {
-    $("plane-caption").textContent = `The field of the plane alone. Lines come in from a circle and meet where the field is zero: what is drawn so collapses.`;
+    write("plane-caption", `The field of the plane alone. Lines come in from a circle and meet where the field is zero: what is drawn so collapses.`);
   } else {
-    $("plane-caption").textContent = `Colours: the potential at height ${z}, by its logarithm. Lines: where particles go, seen from above.`;
+    write("plane-caption", `Colours: the potential at height ${z}, by its logarithm. Lines: where particles go, seen from above.`);
   }
   say(count ? `${count} ${count === 1 ? "charge" : "charges"}, D = ${d}.` : "No charge: click into the plane to place one.");
 }
@@ -208,7 +211,7 @@ const pairs = (flat) => Array.from({ length: flat.length / 2 }, (_, i) => [flat[
 function place() {
   const here = pairs(field.here());
   plane.particles = here;
-  plane.dirty = true;
+  plane.moved = true;
   const z = state.flat ? 0 : motion.sigma;
   space?.set("particles", here.flatMap(([x, y]) => {
     const out = state.flat ? 1 : Math.max(1, share([x, y, z]));
@@ -216,30 +219,35 @@ function place() {
   }));
 }
 
-const times = [];
+// Milliseconds, of the last frames: from each to the next, and what the page worked in it.
+const frames = [];
 let before = 0;
 
 function frame(now) {
+  const begun = performance.now();
   const seconds = Math.min((now - before) / 1000, 0.05);
-  times.push(now - before);
-  if (times.length > 120) times.shift();
-  before = now;
   if (!$("field").hidden) {
     if (motion.playing && state.show.particles && state.charges.length) {
       move(seconds);
       place();
     }
-    if (plane.dirty) plane.draw();
+    if (plane.dirty || plane.moved) plane.draw();
     if (!first && plane.lines) first = performance.now();
     // The space is begun when the plane is there: its shaders take a while.
     else if (first && !space) beginSpace();
     if (space?.dirty) space.draw();
   }
+  frames.push({ apart: now - before, work: performance.now() - begun });
+  if (frames.length > 240) frames.shift();
+  before = now;
   requestAnimationFrame(frame);
 }
 
 // What a test, or a curious person, may want to know.
-window.studioField = () => ({ version: state.version, answered, first, charges: state.charges.length, frame: times.reduce((a, b) => a + b, 0) / times.length, lines: middle(plane.lines?.paths) });
+window.studioField = () => ({
+  version: state.version, answered, first, frames, charges: state.charges.length, particles: plane.particles?.length,
+  drawn: [plane.grounds, space?.layers], lines: middle(plane.lines?.paths),
+});
 
 function middle(paths) {
   return paths?.slice(paths.length / 2, paths.length / 2 + 400);

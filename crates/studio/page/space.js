@@ -2,7 +2,8 @@
 // hemisphere |(x, r)| = z_max sqrt(D) is one at D = 1, and opens into the plane z = z_max as D goes to infinity.
 
 import { Camera, Geometry, Mesh, Program, Renderer, Transform } from "./vendor/ogl.js";
-import { TOP, state } from "./charges.js";
+import { Layer } from "./layer.js";
+import { MOST, TOP, state } from "./charges.js";
 
 const EDGE = 3.2; // How far from the middle the dome is drawn.
 const UP = [0, 0, 1];
@@ -11,25 +12,25 @@ const VERTEX = `
   uniform mat4 modelViewMatrix, projectionMatrix; uniform float size; varying float vShade;
   void main() { vShade = shade; gl_Position = projectionMatrix * modelViewMatrix * vec4(position, 1.0); gl_PointSize = size; }`;
 const FRAGMENT = `
-  precision highp float; uniform vec4 colour; uniform float round; varying float vShade;
+  precision highp float; uniform vec4 colour; uniform float size, round; varying float vShade;
   void main() {
-    float far = length(gl_PointCoord - .5);
-    if (round > .5 && far > .5) discard;
-    gl_FragColor = vec4(colour.rgb, colour.a * vShade);
+    float inside = round > .5 ? clamp((.5 - length(gl_PointCoord - .5)) * size, 0., 1.) : 1.;
+    gl_FragColor = vec4(colour.rgb, colour.a * vShade * inside);
   }`;
 
 export class Space {
   constructor(canvas) {
     this.canvas = canvas;
     this.wide = 1;
+    this.layers = 0; // How often what stays was drawn.
     this.angles = { turn: 0.6, lift: 0.32, far: 9.5 };
     this.dirty = true;
     try {
-      this.renderer = new Renderer({ canvas, dpr: Math.min(window.devicePixelRatio || 1, 2), antialias: true, alpha: false });
+      this.renderer = new Renderer({ canvas, dpr: Math.min(window.devicePixelRatio || 1, 2), depth: false });
     } catch {
       this.renderer = null;
     }
-    if (!this.renderer?.gl) {
+    if (!this.renderer?.isWebgl2) {
       this.renderer = null;
       return;
     }
@@ -38,14 +39,17 @@ export class Space {
     canvas.removeAttribute("style");
     gl.clearColor(0.027, 0.035, 0.07, 1);
     this.camera = new Camera(gl, { fov: 36, near: 0.1, far: 60 });
-    this.scene = new Transform();
+    this.layer = new Layer(this.renderer);
+    const [still, moving] = [new Transform(), new Transform()];
+    this.scenes = { still, moving };
     this.parts = {
-      floor: this.part(gl.LINES, [0.42, 0.5, 0.72, 0.32]),
-      dome: this.part(gl.LINES, [0.49, 0.77, 1, 0.3]),
-      level: this.part(gl.LINES, [1, 0.71, 0.33, 0.75]),
-      lines: this.part(gl.LINES, [0.8, 0.88, 1, 0.5]),
-      charges: this.part(gl.POINTS, [1, 0.86, 0.6, 1], 5.5),
-      particles: this.part(gl.POINTS, [0.5, 0.94, 1, 1], 5.5),
+      floor: this.part(still, gl.LINES, 64, [0.42, 0.5, 0.72, 0.32]),
+      dome: this.part(still, gl.LINES, 4096, [0.49, 0.77, 1, 0.3]),
+      level: this.part(still, gl.LINES, 8, [1, 0.71, 0.33, 0.75]),
+      lines: this.part(still, gl.LINES, 16384, [0.8, 0.88, 1, 0.5]),
+      charges: this.part(still, gl.POINTS, MOST, [1, 0.86, 0.6, 1], 5.5),
+      chosen: this.part(moving, gl.POINTS, 1, [1, 0.71, 0.33, 1], 9),
+      particles: this.part(moving, gl.POINTS, MOST, [0.5, 0.94, 1, 1], 5.5),
     };
     this.set("floor", grid());
     this.listen();
@@ -53,18 +57,18 @@ export class Space {
     this.resize();
   }
 
-  part(mode, colour, size = 1) {
+  // At most so many points, or ends of lines.
+  part(scene, mode, most, colour, size = 1) {
     const { gl } = this.renderer;
     const uniforms = { colour: { value: colour }, size: { value: size * this.renderer.dpr * (this.canvas.clientWidth < 480 ? 0.7 : 1) }, round: { value: mode === gl.POINTS ? 1 : 0 } };
-    const program = new Program(gl, { vertex: VERTEX, fragment: FRAGMENT, uniforms, transparent: true, depthTest: mode !== gl.LINES, depthWrite: mode !== gl.LINES });
-    const most = 3 * 36000;
+    const program = new Program(gl, { vertex: VERTEX, fragment: FRAGMENT, uniforms, transparent: true, depthTest: false, depthWrite: false });
     const geometry = new Geometry(gl, {
-      position: { size: 3, data: new Float32Array(most), usage: gl.DYNAMIC_DRAW },
-      shade: { size: 1, data: new Float32Array(most / 3).fill(1), usage: gl.DYNAMIC_DRAW },
+      position: { size: 3, data: new Float32Array(3 * most), usage: gl.DYNAMIC_DRAW },
+      shade: { size: 1, data: new Float32Array(most).fill(1), usage: gl.DYNAMIC_DRAW },
     });
     geometry.setDrawRange(0, 0);
     const mesh = new Mesh(gl, { mode, geometry, program, frustumCulled: false });
-    mesh.setParent(this.scene);
+    mesh.setParent(scene);
     return mesh;
   }
 
@@ -79,6 +83,7 @@ export class Space {
     shade.needsUpdate = Boolean(shades);
     geometry.setDrawRange(0, count / 3);
     this.dirty = true;
+    if (this.parts[name].parent === this.scenes.still) this.layerDirty = true;
   }
 
   resize() {
@@ -92,7 +97,8 @@ export class Space {
     this.camera.perspective({ aspect: width / height });
     // A narrow stage is looked at from farther away.
     this.wide = Math.max(1, (1.25 * height) / width);
-    this.dirty = true;
+    this.layer.resize(this.canvas.width, this.canvas.height);
+    this.dirty = this.layerDirty = true;
   }
 
   listen() {
@@ -100,7 +106,7 @@ export class Space {
     const turn = (x, y) => {
       angles.turn -= x;
       angles.lift = Math.min(Math.max(angles.lift + y, 0.03), 1.5);
-      this.dirty = true;
+      this.dirty = this.layerDirty = true;
     };
     canvas.addEventListener("pointerdown", (event) => canvas.setPointerCapture(event.pointerId));
     canvas.addEventListener("pointermove", (event) => {
@@ -108,7 +114,7 @@ export class Space {
     });
     canvas.addEventListener("wheel", (event) => {
       angles.far = Math.min(Math.max(angles.far * Math.exp(event.deltaY * 0.001), 4), 25);
-      this.dirty = true;
+      this.dirty = this.layerDirty = true;
       event.preventDefault();
     }, { passive: false });
     canvas.addEventListener("keydown", (event) => {
@@ -119,10 +125,13 @@ export class Space {
     });
   }
 
-  // The choices changed: dome, charges, the plane that the map is of.
-  settle() {
+  // Charges, dome, the plane that the map is of; the chosen charge is drawn in every frame.
+  settle(what) {
     if (!this.renderer) return;
-    this.set("charges", state.charges.flatMap(([x, y]) => [x, y, 0]));
+    const at = (charges) => charges.flatMap(([x, y]) => [x, y, 0]);
+    this.set("chosen", at(state.charges.filter((_, index) => index === state.chosen)));
+    if (what === "chosen") return;
+    this.set("charges", at(state.charges.filter((_, index) => index !== state.chosen)));
     this.set("dome", state.flat ? [] : dome(state.d));
     this.set("level", state.flat ? [] : square(Math.min(state.sigma, TOP)));
   }
@@ -155,7 +164,15 @@ export class Space {
     this.camera.up.set(...UP);
     this.camera.position.set(far * Math.cos(lift) * Math.sin(turn), -far * Math.cos(lift) * Math.cos(turn), middle + far * Math.sin(lift));
     this.camera.lookAt([0, 0, middle]);
-    this.renderer.render({ scene: this.scene, camera: this.camera });
+    this.parts.lines.visible = state.show.lines;
+    this.parts.particles.visible = state.show.particles;
+    if (this.layerDirty) {
+      this.layer.draw(this.scenes.still, this.camera);
+      this.layers += 1;
+    }
+    this.layer.show();
+    this.renderer.render({ scene: this.scenes.moving, camera: this.camera, sort: false, clear: false });
+    this.layerDirty = false;
     this.dirty = false;
   }
 }

@@ -34,6 +34,7 @@ page![
     "playground.js": SCRIPT,
     "plane.js": SCRIPT,
     "space.js": SCRIPT,
+    "layer.js": SCRIPT,
     "worker.js": SCRIPT,
     "api.js": SCRIPT,
     "generate.js": SCRIPT,

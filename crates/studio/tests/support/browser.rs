@@ -157,6 +157,14 @@ impl Browser {
         fs::write(folder.join(format!("{}-{name}.png", self.shots)), bytes).unwrap();
     }
 
+    /// What an element looks like.
+    pub fn part(&self, selector: &str) -> image::RgbImage {
+        let element = self.find(selector);
+        let picture = self.call("GET", &format!("{{session}}/element/{element}/screenshot"), &Value::Null);
+        let bytes = BASE64_STANDARD.decode(picture.as_str().expect("a picture")).unwrap();
+        image::load_from_memory(&bytes).unwrap().to_rgb8()
+    }
+
     /// Has the browser ask for less motion.
     pub fn reduce_motion(&self) {
         let features = json!([{ "name": "prefers-reduced-motion", "value": "reduce" }]);

@@ -1,0 +1,53 @@
+// A picture that stays while others move over it: drawn once with smooth edges, copied under every frame. Where a processor has to
+// do a graphics card's work, that is most of a frame.
+
+const SAMPLES = 4; // What every WebGL 2 has.
+
+export class Layer {
+  constructor(renderer) {
+    this.renderer = renderer;
+    const { gl } = renderer;
+    const part = (samples) => ({ samples, buffer: gl.createFramebuffer(), store: null, depth: false });
+    [this.smooth, this.plain] = [part(SAMPLES), part(0)];
+  }
+
+  // In pixels.
+  resize(width, height) {
+    const { renderer } = this;
+    const { gl } = renderer;
+    for (const part of [this.smooth, this.plain]) {
+      gl.deleteRenderbuffer(part.store);
+      part.store = gl.createRenderbuffer();
+      gl.bindRenderbuffer(gl.RENDERBUFFER, part.store);
+      gl.renderbufferStorageMultisample(gl.RENDERBUFFER, part.samples, gl.RGBA8, width, height);
+      renderer.bindFramebuffer(part);
+      gl.framebufferRenderbuffer(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.RENDERBUFFER, part.store);
+      [part.width, part.height] = [width, height];
+    }
+    renderer.bindFramebuffer();
+  }
+
+  draw(scene, camera) {
+    this.renderer.render({ scene, camera, target: this.smooth, sort: false });
+    this.copy(this.smooth, this.plain);
+  }
+
+  // Onto the canvas. Chromium empties a canvas that was shown before its next drawing, and a copy is none to it: hence the clear.
+  show() {
+    this.renderer.bindFramebuffer();
+    this.renderer.gl.clear(this.renderer.gl.COLOR_BUFFER_BIT);
+    this.copy(this.plain, { buffer: null });
+  }
+
+  copy(from, to) {
+    const { renderer } = this;
+    const { gl } = renderer;
+    const { width, height } = this.smooth;
+    gl.bindFramebuffer(gl.READ_FRAMEBUFFER, from.buffer);
+    gl.bindFramebuffer(gl.DRAW_FRAMEBUFFER, to.buffer);
+    gl.blitFramebuffer(0, 0, width, height, 0, 0, width, height, gl.COLOR_BUFFER_BIT, gl.NEAREST);
+    // The renderer remembers what it bound itself.
+    gl.bindFramebuffer(gl.FRAMEBUFFER, null);
+    renderer.state.framebuffer = null;
+  }
+}
