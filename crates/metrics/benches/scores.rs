@@ -30,6 +30,9 @@ fn scores(criterion: &mut Criterion) {
     group.bench_function("Frechet distance with its interval", |bench| {
         bench.iter(|| reference.estimate(&generated, DIM, &|_| ()).unwrap());
     });
+    group.bench_function("Frechet distance of 500 rows with its interval", |bench| {
+        bench.iter(|| reference.estimate(&generated[..500 * DIM], DIM, &|_| ()).unwrap());
+    });
     let draw = |i: usize| Draw { real: (i..i + 1000).collect(), generated: (i..i + 1000).collect() };
     let draws: Vec<Draw> = (0..10).map(|i| draw(900 * i)).collect();
     group.bench_function("kernel distance, 10 subsets", |bench| {

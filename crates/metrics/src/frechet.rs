@@ -1,23 +1,27 @@
 //! The Frechet distance between Gaussians.
 
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicUsize, Ordering},
+};
+
 use faer::{Mat, MatRef, Par, Side};
 use rayon::prelude::*;
 
 use crate::{
     MetricError, Moments,
-    matrix::{multiply, rows},
+    matrix::{columns, mean, multiply, rows},
     moments::LeaveOneOut,
 };
 
 /// Groups of the jackknife.
 const GROUPS: usize = 10;
 
-/// The Gaussian that others are compared with, made ready: its covariance has a square root.
-pub struct FrechetReference {
-    mean: Vec<f64>,
-    /// `C^(1/2)`
-    root: Mat<f64>,
-    trace: f64,
+/// The Gaussian that others are compared with.
+pub struct FrechetReference<'a> {
+    moments: &'a Moments,
+    /// `C^(1/2)`, once it is asked for.
+    root: OnceLock<Mat<f64>>,
 }
 
 /// A Frechet distance, and what is known of how far to trust it.
@@ -33,55 +37,60 @@ pub struct Frechet {
     pub bias: f64,
 }
 
-impl FrechetReference {
-    /// Makes moments ready, by one eigendecomposition.
+impl<'a> FrechetReference<'a> {
+    /// Takes moments. What has to be computed of them is computed when it is asked for.
     ///
     /// # Errors
     /// When they hold what is not finite, or the matrix is no covariance.
-    pub fn new(moments: &Moments) -> Result<Self, MetricError> {
+    pub fn new(moments: &'a Moments) -> Result<Self, MetricError> {
         check(moments)?;
-        let (dim, covariance) = (moments.dim(), matrix(moments));
-        let eigen = covariance.self_adjoint_eigen(Side::Lower).map_err(|_| MetricError::NotFinite)?;
-        let (values, vectors) = (eigen.S().column_vector(), eigen.U());
-        let largest = values.iter().fold(0.0_f64, |most, value| most.max(value.abs()));
-        if values.iter().any(|&value| value < -1e-3 * largest) {
+        if matrix(moments).diagonal().column_vector().iter().any(|&variance| variance < 0.0) {
             return Err(MetricError::NotACovariance);
         }
-        // C^(1/2) = (U s^(1/4)) (U s^(1/4))^T; what is below zero is rounding.
-        let half = Mat::from_fn(dim, dim, |row, column| vectors[(row, column)] * values[column].max(0.0).sqrt().sqrt());
+        Ok(Self { moments, root: OnceLock::new() })
+    }
+
+    /// `C^(1/2)`, by one eigendecomposition.
+    fn root(&self) -> Result<&Mat<f64>, MetricError> {
+        if let Some(root) = self.root.get() {
+            return Ok(root);
+        }
+        let eigen = matrix(self.moments).self_adjoint_eigen(Side::Lower).map_err(|_| MetricError::NotFinite)?;
+        let roots = roots(&eigen.S().column_vector().iter().copied().collect::<Vec<f64>>())?;
+        // C^(1/2) = (U s^(1/4)) (U s^(1/4))^T
+        let (dim, vectors) = (self.moments.dim(), eigen.U());
+        let half = Mat::from_fn(dim, dim, |row, column| vectors[(row, column)] * roots[column].sqrt());
         let mut root = Mat::zeros(dim, dim);
         multiply(root.as_mut(), half.as_ref(), half.transpose(), Par::rayon(0));
-        Ok(Self { mean: moments.mean.clone(), root, trace: trace(covariance) })
+        Ok(self.root.get_or_init(|| root))
     }
 
     /// `|m - m'|^2 + tr(C + C' - 2 (C^(1/2) C' C^(1/2))^(1/2))` (Dowson and Landau 1982; as a score of images Heusel et al.,
     /// arXiv 1706.08500). The trace of the root is the sum of the roots of the eigenvalues.
     ///
     /// # Errors
-    /// When the moments are not finite, or of other dimension.
+    /// When the moments are not finite, or of other dimension, or the reference's matrix is no covariance.
     pub fn distance(&self, moments: &Moments) -> Result<f64, MetricError> {
         self.distance_on(moments, Par::rayon(0))
     }
 
     fn distance_on(&self, moments: &Moments, par: Par) -> Result<f64, MetricError> {
-        let dim = self.mean.len();
+        let dim = self.moments.dim();
         if moments.dim() != dim {
             return Err(MetricError::Dimensions { reference: dim, found: moments.dim() });
         }
         check(moments)?;
-        let covariance = matrix(moments);
+        let (root, covariance) = (self.root()?, matrix(moments));
         let (mut half, mut product) = (Mat::zeros(dim, dim), Mat::zeros(dim, dim));
-        multiply(half.as_mut(), self.root.as_ref(), covariance, par);
-        multiply(product.as_mut(), half.as_ref(), self.root.as_ref(), par);
-        let values = product.self_adjoint_eigenvalues(Side::Lower).map_err(|_| MetricError::NotFinite)?;
-        let root: f64 = values.iter().map(|value| value.max(0.0).sqrt()).sum();
-        let shift: f64 = self.mean.iter().zip(&moments.mean).map(|(a, b)| (a - b).powi(2)).sum();
-        Ok(shift + self.trace + trace(covariance) - 2.0 * root)
+        multiply(half.as_mut(), root.as_ref(), covariance, par);
+        multiply(product.as_mut(), half.as_ref(), root.as_ref(), par);
+        let shift = self.moments.mean.iter().zip(&moments.mean).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
+        Ok(shift + trace(matrix(self.moments)) + trace(covariance) - 2.0 * trace_of_root(&product)?)
     }
 
     /// The distance of rows, with its standard error and bias by the jackknife (Efron 1982): ten times a tenth of the rows
     /// is left out. To first order the bias falls as one over the number of rows (Chong and Forsyth, arXiv 1911.07023), which
-    /// is what the jackknife finds. `progress` hears how many of `1 + 10` distances are known.
+    /// is what the jackknife finds. Fewer rows than features take a shorter way. `progress` hears how many of `1 + 10` distances are known.
     ///
     /// # Shapes
     /// `values`: `[rows, dim]`, in an order that has nothing to do with what they show: every tenth row makes a group
@@ -98,19 +107,18 @@ impl FrechetReference {
         progress: &(dyn Fn(usize) + Sync),
     ) -> Result<Frechet, MetricError> {
         assert!(rows(values, dim) >= 2 * GROUPS, "frechet: at least {} rows", 2 * GROUPS);
-        let parts = LeaveOneOut::new(values, dim, GROUPS);
-        let distance = self.distance(&parts.all())?;
-        progress(1);
-        // As many at once as there are threads, each on one: that is faster than all threads on one.
-        let done = std::sync::atomic::AtomicUsize::new(1);
-        let others: Vec<f64> = (0..GROUPS)
-            .into_par_iter()
-            .map(|group| {
-                let distance = self.distance_on(&parts.without(group), Par::Seq)?;
-                progress(done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1);
-                Ok(distance)
-            })
-            .collect::<Result<_, _>>()?;
+        if dim != self.moments.dim() {
+            return Err(MetricError::Dimensions { reference: self.moments.dim(), found: dim });
+        }
+        let (distance, others) = if rows(values, dim) < dim {
+            let rows = FewRows::new(self, values)?;
+            leave_one_out(progress, &|left_out, _| rows.distance(left_out))?
+        } else {
+            let parts = LeaveOneOut::new(values, dim, GROUPS);
+            leave_one_out(progress, &|left_out, par| {
+                self.distance_on(&left_out.map_or_else(|| parts.all(), |group| parts.without(group)), par)
+            })?
+        };
         let groups = GROUPS as f64;
         let mean = others.iter().sum::<f64>() / groups;
         let squares: f64 = others.iter().map(|other| (other - mean).powi(2)).sum();
@@ -120,6 +128,87 @@ impl FrechetReference {
             bias: (groups - 1.0) * (mean - distance),
         })
     }
+}
+
+/// The distance of all rows, and those without each of the groups. `distance` is asked for the group to leave out.
+fn leave_one_out(
+    progress: &(dyn Fn(usize) + Sync),
+    distance: &(dyn Fn(Option<usize>, Par) -> Result<f64, MetricError> + Sync),
+) -> Result<(f64, Vec<f64>), MetricError> {
+    let of_all = distance(None, Par::rayon(0))?;
+    progress(1);
+    // As many at once as there are threads, each on one: that is faster than all threads on one.
+    let done = AtomicUsize::new(1);
+    let others = (0..GROUPS).into_par_iter().map(|group| {
+        let distance = distance(Some(group), Par::Seq)?;
+        progress(done.fetch_add(1, Ordering::Relaxed) + 1);
+        Ok(distance)
+    });
+    Ok((of_all, others.collect::<Result<_, _>>()?))
+}
+
+/// Rows that are fewer than their features. With the rows `Y` around their mean, their covariance is `Y^T Y / (n - 1)`, and
+/// `C Y^T Y` has but for zeros the eigenvalues of `Y C Y^T`: a matrix as small as the rows are few, that needs no root of `C`.
+struct FewRows<'a> {
+    reference: &'a FrechetReference<'a>,
+    /// The rows around the mean of all, as columns.
+    rows: Mat<f64>,
+    mean: Vec<f64>,
+    /// `Y C Y^T`
+    product: Mat<f64>,
+}
+
+impl<'a> FewRows<'a> {
+    fn new(reference: &'a FrechetReference<'a>, values: &[f32]) -> Result<Self, MetricError> {
+        let (dim, par) = (reference.moments.dim(), Par::rayon(0));
+        if !values.iter().all(|value| value.is_finite()) {
+            return Err(MetricError::NotFinite);
+        }
+        let mean = mean(values, dim);
+        let rows = columns(values.chunks_exact(dim), &mean);
+        let count = rows.ncols();
+        let (mut half, mut product) = (Mat::zeros(dim, count), Mat::zeros(count, count));
+        multiply(half.as_mut(), matrix(reference.moments), rows.as_ref(), par);
+        multiply(product.as_mut(), rows.transpose(), half.as_ref(), par);
+        Ok(Self { reference, rows, mean, product })
+    }
+
+    /// The distance of the rows that are not in group `left_out`.
+    fn distance(&self, left_out: Option<usize>) -> Result<f64, MetricError> {
+        let kept: Vec<usize> = (0..self.rows.ncols()).filter(|row| left_out != Some(row % GROUPS)).collect();
+        let count = kept.len() as f64;
+        let of_kept = |of: &dyn Fn(usize) -> f64| kept.iter().map(|&row| of(row)).sum::<f64>() / count;
+        // Around the mean of all, the mean of those that are kept is not zero.
+        let shift: Vec<f64> = (0..self.mean.len()).map(|at| of_kept(&|row| self.rows[(at, row)])).collect();
+        let squares = of_kept(&|row| self.rows.col(row).squared_norm_l2());
+        let scatter = count * (squares - shift.iter().map(|value| value * value).sum::<f64>());
+        // Y C Y^T around their own mean: less the means of its rows and columns.
+        let means: Vec<f64> = kept.iter().map(|&row| of_kept(&|other| self.product[(row, other)])).collect();
+        let overall = means.iter().sum::<f64>() / count;
+        let product = Mat::from_fn(kept.len(), kept.len(), |row, column| {
+            (self.product[(kept[row], kept[column])] - means[row] - means[column] + overall) / (count - 1.0)
+        });
+        let reference = self.reference.moments;
+        let apart =
+            reference.mean.iter().zip(self.mean.iter().zip(&shift)).map(|(a, (b, shift))| (a - b - shift).powi(2));
+        let traces = trace(matrix(reference)) + scatter / (count - 1.0);
+        Ok(apart.sum::<f64>() + traces - 2.0 * trace_of_root(&product)?)
+    }
+}
+
+/// The trace of the root of a matrix: the sum of the roots of its eigenvalues.
+fn trace_of_root(matrix: &Mat<f64>) -> Result<f64, MetricError> {
+    let values = matrix.self_adjoint_eigenvalues(Side::Lower).map_err(|_| MetricError::NotFinite)?;
+    Ok(roots(&values)?.iter().sum())
+}
+
+/// The roots of eigenvalues, which may be below zero by rounding alone.
+fn roots(values: &[f64]) -> Result<Vec<f64>, MetricError> {
+    let largest = values.iter().fold(0.0_f64, |most, value| most.max(value.abs()));
+    if values.iter().any(|&value| value < -1e-3 * largest) {
+        return Err(MetricError::NotACovariance);
+    }
+    Ok(values.iter().map(|value| value.max(0.0).sqrt()).collect())
 }
 
 fn matrix(moments: &Moments) -> MatRef<'_, f64> {
@@ -151,7 +240,8 @@ mod tests {
         // goldens/metrics.py
         let (real, generated) = (features(0, 300, 16), features(1, 200, 16));
         let expected = 11.691143856536662;
-        let reference = FrechetReference::new(&Moments::of(&real, 16)).unwrap();
+        let of_real = Moments::of(&real, 16);
+        let reference = FrechetReference::new(&of_real).unwrap();
         close(reference.distance(&Moments::of(&generated, 16)).unwrap(), expected);
         close(reference.estimate(&generated, 16, &|_| ()).unwrap().distance, expected);
     }
@@ -180,9 +270,25 @@ mod tests {
     }
 
     #[test]
+    fn the_shorter_way_of_few_rows_leads_to_the_same() {
+        let (reference, few) = (Moments::of(&features(0, 300, 40), 40), features(1, 33, 40));
+        let reference = FrechetReference::new(&reference).unwrap();
+        let (rows, parts) = (FewRows::new(&reference, &few).unwrap(), LeaveOneOut::new(&few, 40, GROUPS));
+        let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-6 * b, "{a} {b}");
+        close(rows.distance(None).unwrap(), reference.distance(&parts.all()).unwrap());
+        for group in 0..GROUPS {
+            close(rows.distance(Some(group)).unwrap(), reference.distance(&parts.without(group)).unwrap());
+        }
+        assert_eq!(reference.estimate(&few, 40, &|_| ()).unwrap().distance, rows.distance(None).unwrap());
+        let wrong = FewRows::new(&reference, &[f32::NAN; 40 * 33]);
+        assert_eq!(wrong.err(), Some(MetricError::NotFinite));
+    }
+
+    #[test]
     fn the_jackknife_knows_spread_and_bias() {
         // 400 samples of the reference's own distribution, again and again: all of their distance is bias.
-        let reference = FrechetReference::new(&Moments::of(&features(0, 100_000, 4), 4)).unwrap();
+        let of_many = Moments::of(&features(0, 100_000, 4), 4);
+        let reference = FrechetReference::new(&of_many).unwrap();
         let estimates: Vec<Frechet> =
             (1..101).map(|seed| reference.estimate(&features(2 * seed, 400, 4), 4, &|_| ()).unwrap()).collect();
         let mean = |of: &dyn Fn(&Frechet) -> f64| estimates.iter().map(of).sum::<f64>() / 100.0;
@@ -205,7 +311,12 @@ mod tests {
         assert_eq!(refused(&with(vec![1.0, f64::NAN, 0.0, 1.0])), MetricError::NotFinite);
         assert_eq!(refused(&with(vec![1.0, 0.0, 0.0, -1.0])), MetricError::NotACovariance);
         assert_eq!(refused(&with(vec![1.0])), MetricError::NotACovariance);
-        let unit = FrechetReference::new(&with(vec![1.0, 0.0, 0.0, 1.0])).unwrap();
+        // Nothing on its diagonal tells.
+        let indefinite = with(vec![1.0, 2.0, 2.0, 1.0]);
+        let found = FrechetReference::new(&indefinite).unwrap().distance(&with(vec![1.0, 0.0, 0.0, 1.0]));
+        assert_eq!(found, Err(MetricError::NotACovariance));
+        let unit = with(vec![1.0, 0.0, 0.0, 1.0]);
+        let unit = FrechetReference::new(&unit).unwrap();
         let wrong = unit.distance(&Moments { mean: vec![0.0], covariance: vec![1.0] });
         assert_eq!(wrong, Err(MetricError::Dimensions { reference: 2, found: 1 }));
     }
