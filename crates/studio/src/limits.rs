@@ -1,7 +1,5 @@
 //! How much may be asked of a server, and how it says no.
 
-use std::time::Duration;
-
 use axum::{
     Json,
     extract::{FromRequest, FromRequestParts, Query, Request, rejection::JsonRejection},
@@ -27,8 +25,6 @@ pub const MOST_WAITING: usize = 64;
 pub const MOST_WATCHERS: usize = 64;
 /// Pixels of a picture that is sent in, on each side.
 pub const MOST_PIXELS: u32 = 8192;
-/// How long a request may wait and compute.
-pub const LONGEST: Duration = Duration::from_secs(120);
 
 /// Why a request is not answered: a status and a reason that a person understands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]

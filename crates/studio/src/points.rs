@@ -46,14 +46,8 @@ pub async fn points(Params(query): Params<PointsQuery>) -> Result<Json<Points>, 
     if !matches!(data.shape, Shape::Vector { len: 2 }) {
         return Err(unknown());
     }
-    let count = count.min(data.len());
-    let mut row = [0.0_f32; 2];
-    let mut points: Vec<[f64; 2]> = (0..count)
-        .map(|index| {
-            data.read(index * data.len() / count, &mut row);
-            row.map(f64::from)
-        })
-        .collect();
+    let values = data.some(count).map_err(|error| Refusal::not_found(error.to_string()))?;
+    let mut points: Vec<[f64; 2]> = values.as_chunks().0.iter().map(|&[x, y]| [f64::from(x), f64::from(y)]).collect();
     let bound = |axis: usize, start: f64, pick: fn(f64, f64) -> f64| points.iter().map(|p| p[axis]).fold(start, pick);
     let low = [0, 1].map(|axis| bound(axis, f64::INFINITY, f64::min));
     let high = [0, 1].map(|axis| bound(axis, f64::NEG_INFINITY, f64::max));

@@ -5,7 +5,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, PoisonError},
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use axum::http::StatusCode;
@@ -18,7 +18,7 @@ use pfgm::{
 use tokio::sync::{mpsc::Sender, oneshot};
 
 use crate::{
-    limits::{LONGEST, MOST_WAITING, ROWS_TOGETHER, Refusal},
+    limits::{MOST_WAITING, ROWS_TOGETHER, Refusal},
     metrics::Metrics,
     runs::Model,
     watched::{Guard, Look, Part, Ticket, Watched},
@@ -116,12 +116,13 @@ pub struct Queue {
     waiting: Mutex<Waiting>,
     changed: Condvar,
     metrics: Arc<Metrics>,
+    timeout: Duration,
 }
 
 impl Queue {
-    /// A queue and the thread that works for it.
-    pub fn start(metrics: Arc<Metrics>) -> Arc<Self> {
-        let queue = Arc::new(Self { waiting: Mutex::default(), changed: Condvar::new(), metrics });
+    /// A queue and the thread that works for it. Requests may wait and compute for so long.
+    pub fn start(metrics: Arc<Metrics>, timeout: Duration) -> Arc<Self> {
+        let queue = Arc::new(Self { waiting: Mutex::default(), changed: Condvar::new(), metrics, timeout });
         let worker = Arc::clone(&queue);
         thread::spawn(move || {
             while let Some(batch) = worker.next() {
@@ -145,7 +146,7 @@ impl Queue {
     /// When the queue is full, or stopped.
     pub fn ask(&self, model: Arc<Model>, work: Work, watcher: Option<Sender<Look>>) -> Result<Pending, Refusal> {
         let (reply, answer) = oneshot::channel();
-        let ticket = Ticket::new(LONGEST);
+        let ticket = Ticket::new(self.timeout);
         let pending = Pending { answer, _guard: ticket.guard() };
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.stopped {
@@ -208,7 +209,7 @@ impl Queue {
                     None
                 }
                 (false, true) => {
-                    let _ = job.reply.send(Err(late()));
+                    let _ = job.reply.send(Err(self.late()));
                     None
                 }
                 _ => Some(job),
@@ -234,7 +235,7 @@ impl Queue {
             let rows = job.work.rows();
             let answer = computed.as_ref().map_err(Clone::clone).and_then(|computed| {
                 if job.ticket.is_late() {
-                    return Err(late());
+                    return Err(self.late());
                 }
                 let width = job.work.answer_width(&job.model);
                 let values = computed.values[first * width..(first + rows) * width].to_vec();
@@ -247,13 +248,13 @@ impl Queue {
             let _ = job.reply.send(answer);
         }
     }
-}
 
-fn late() -> Refusal {
-    Refusal::unavailable(format!(
-        "not done within {} s; ask for fewer rows or steps, or when fewer others ask",
-        LONGEST.as_secs()
-    ))
+    fn late(&self) -> Refusal {
+        Refusal::unavailable(format!(
+            "not done within {} s; ask for fewer rows or steps, when fewer others ask, or start with a longer --timeout",
+            self.timeout.as_secs_f64()
+        ))
+    }
 }
 
 impl Work {

@@ -49,6 +49,8 @@ pub struct Options {
     pub token: Option<String>,
     /// Folders of runs.
     pub runs: Vec<PathBuf>,
+    /// How long a request may wait and compute.
+    pub timeout: Duration,
     /// Where networks compute.
     pub device: Device,
 }
@@ -127,7 +129,7 @@ impl Server {
     /// # Errors
     /// When the address cannot be had, or would be open to others without a token.
     pub async fn bind(options: Options) -> Result<Self, StudioError> {
-        let Options { host, port, token, runs, device } = options;
+        let Options { host, port, token, runs, timeout, device } = options;
         if token.as_deref().is_some_and(|token| !guard::is_token(token)) {
             return Err(StudioError::Token);
         }
@@ -137,7 +139,7 @@ impl Server {
         let address = SocketAddr::new(host, port);
         let listener = TcpListener::bind(address).await.map_err(|source| StudioError::Bind { address, source })?;
         let metrics = Arc::new(Metrics::default());
-        let queue = Queue::start(Arc::clone(&metrics));
+        let queue = Queue::start(Arc::clone(&metrics), timeout);
         let (stop, stopping) = watch::channel(false);
         let studio = Arc::new(Studio {
             runs: Runs::new(runs, device),

@@ -177,6 +177,20 @@ fn refusals_have_a_status_and_a_reason() {
 }
 
 #[test]
+fn what_takes_too_long_is_given_up() {
+    let studio = Studio::patient(None, Vec::new(), Duration::from_secs(1));
+    let ask = |seeds: Vec<usize>, steps: usize| {
+        let solving = json!({ "solver": "euler", "steps": steps });
+        studio.post("/api/v1/sample", &json!({ "run": "digits", "seeds": seeds, "class": "7", "solving": solving }))
+    };
+    let answer = ask((0..256).collect(), 1000);
+    assert!(answer.status == 503 && answer.reason().contains("not done within 1 s"), "{}", answer.text());
+    // It is given up, not only waited for no longer: the thread is soon free for others.
+    let soon = (0..30).any(|_| ask(vec![1], 1).status == 200);
+    assert!(soon, "the thread is still at what was given up");
+}
+
+#[test]
 fn a_full_queue_says_so_and_clients_that_go_away_make_room() {
     let studio = Studio::plain();
     let long = |seeds: usize, class: usize| {
@@ -286,7 +300,16 @@ fn others_are_let_in_with_a_token_only() {
         let host: IpAddr = host.parse().unwrap();
         let device = pfgm::device::open("cpu").unwrap();
         let token = token.map(str::to_owned);
-        runtime.block_on(Server::bind(Options { host, port: 0, token, runs: Vec::new(), device })).map(|_| ())
+        runtime
+            .block_on(Server::bind(Options {
+                host,
+                port: 0,
+                token,
+                runs: Vec::new(),
+                timeout: Duration::from_secs(9),
+                device,
+            }))
+            .map(|_| ())
     };
     assert!(matches!(bind("0.0.0.0", None), Err(StudioError::NoToken(_))));
     assert!(matches!(bind("::", None), Err(StudioError::NoToken(_))));

@@ -22,6 +22,10 @@ pub struct StudioArgs {
     #[arg(long, value_name = "DIR", num_args = 1.., default_value = "runs")]
     pub runs: Vec<PathBuf>,
 
+    /// How long a request may wait and compute, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub timeout: u64,
+
     /// Do not open the browser
     #[arg(long)]
     pub no_open: bool,

@@ -1,5 +1,7 @@
 //! `pfgm studio`
 
+use std::time::Duration;
+
 use anyhow::Result;
 use pfgm_studio::Options;
 
@@ -8,7 +10,8 @@ use crate::{args::studio::StudioArgs, output::line};
 pub fn run(args: &StudioArgs) -> Result<()> {
     let device = pfgm::device::open(&args.device)?;
     let StudioArgs { host, port, token, runs, .. } = args;
-    let options = Options { host: *host, port: *port, token: token.clone(), runs: runs.clone(), device };
+    let timeout = Duration::from_secs(args.timeout);
+    let options = Options { host: *host, port: *port, token: token.clone(), runs: runs.clone(), timeout, device };
     pfgm_studio::run(options, |address| {
         line(format!("studio     {address}  (Ctrl-C ends it)"));
         // Where no browser can be opened, the address is on the screen.

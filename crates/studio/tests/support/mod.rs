@@ -43,9 +43,14 @@ impl Answer {
 
 impl Studio {
     pub fn start(token: Option<&str>, runs: Vec<PathBuf>) -> Self {
+        Self::patient(token, runs, Duration::from_secs(120))
+    }
+
+    /// Requests may take so long.
+    pub fn patient(token: Option<&str>, runs: Vec<PathBuf>, timeout: Duration) -> Self {
         let device = pfgm::device::open("cpu").unwrap();
         let host: IpAddr = "127.0.0.1".parse().unwrap();
-        let options = Options { host, port: 0, token: token.map(str::to_owned), runs, device };
+        let options = Options { host, port: 0, token: token.map(str::to_owned), runs, timeout, device };
         let (stop, stopped) = oneshot::channel::<()>();
         let (tell, told) = std::sync::mpsc::channel();
         let thread = thread::spawn(move || {
