@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let name = Path::new(path).file_name().ok_or("a photograph is a file")?;
         std::fs::copy(path, folder.path().join(name))?;
         let photograph = pfgm_data::open(&folder.path().to_string_lossy(), &OpenOptions::default())?;
-        let found = extract(&features, &photograph, &Scaling::of(&photograph), &[0], &mut |_| ())?;
+        let found = extract(&features, &photograph, &Scaling::of(&photograph)?, &[0], &mut |_| ())?;
         let sum: f32 = found.logits.iter().map(|logit| logit.exp()).sum();
         let mut classes: Vec<(usize, f32)> = found.logits.iter().map(|logit| logit.exp() / sum).enumerate().collect();
         classes.sort_by(|a, b| b.1.total_cmp(&a.1));

@@ -13,12 +13,7 @@ use pfgm_data::OpenOptions;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let heart = pfgm_data::open("heart", &OpenOptions::default())?;
-    let mut charges = Vec::new();
-    let mut point = [0.0; 2];
-    for index in 0..heart.len() {
-        heart.read(index, &mut point);
-        charges.extend(point.map(f64::from));
-    }
+    let charges: Vec<f64> = heart.some(heart.len())?.into_iter().map(f64::from).collect();
     for augmentation in [Augmentation::Finite(1.0), Augmentation::Finite(64.0), Augmentation::Infinite] {
         let field = ExactField::new(charges.clone(), 2, augmentation);
         let counted = Counted::new(&field);

@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (dim, (lowest, highest)) = (record.dim(), record.range());
     let mut values = vec![0.0_f32; ROWS * dim];
     for (row, values) in values.chunks_exact_mut(dim).enumerate() {
-        data.read(row * data.len() / ROWS, values);
+        data.read(row * data.len() / ROWS, values)?;
         record.data.transform.forward(values);
     }
     let points: Vec<f64> = values.chunks_exact(dim).flat_map(|row| row.repeat(PROBES)).map(f64::from).collect();

@@ -163,20 +163,9 @@ impl Rows<'_> {
     }
 }
 
-/// Some rows of a data set, spread over it.
-pub fn some_rows(dataset: &Dataset, most: usize) -> Vec<f32> {
-    let dim = dataset.shape.dim();
-    let count = dataset.len().min(most);
-    let mut values = vec![0.0; count * dim];
-    for (index, row) in values.chunks_exact_mut(dim).enumerate() {
-        dataset.read(index * dataset.len() / count, row);
-    }
-    values
-}
-
 /// As many rows as a chart shows.
-pub fn rows_for_chart(dataset: &Dataset) -> Vec<f32> {
-    some_rows(dataset, SHOWN)
+pub fn rows_for_chart(dataset: &Dataset) -> Result<Vec<f32>> {
+    Ok(dataset.some(SHOWN)?)
 }
 
 /// A path as it is shown, and as it can be typed.

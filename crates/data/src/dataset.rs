@@ -188,21 +188,12 @@ impl Dataset {
 
     /// Copies row `index` to `out`.
     ///
-    /// # Panics
-    /// When there is no such row, `out` is not one row long, or a file that could be read before cannot be any more:
-    /// [`Dataset::try_read`] reports that.
-    pub fn read(&self, index: usize, out: &mut [f32]) {
-        self.try_read(index, out).unwrap_or_else(|error| panic!("{error}"));
-    }
-
-    /// Copies row `index` to `out`.
-    ///
     /// # Errors
     /// When the row lies in a file that cannot be read, or is damaged.
     ///
     /// # Panics
     /// When there is no such row, or `out` is not one row long.
-    pub fn try_read(&self, index: usize, out: &mut [f32]) -> Result<(), DataError> {
+    pub fn read(&self, index: usize, out: &mut [f32]) -> Result<(), DataError> {
         let dim = self.shape.dim();
         let row = index * dim..(index + 1) * dim;
         match &self.values {
@@ -215,6 +206,19 @@ impl Dataset {
         Ok(())
     }
 
+    /// At most so many rows, spread over the data set: `[rows, N]`.
+    ///
+    /// # Errors
+    /// As [`Dataset::read`].
+    pub fn some(&self, most: usize) -> Result<Vec<f32>, DataError> {
+        let count = self.len().min(most);
+        let mut values = vec![0.0; count * self.shape.dim()];
+        for (index, row) in values.chunks_exact_mut(self.shape.dim()).enumerate() {
+            self.read(index * self.len() / count, row)?;
+        }
+        Ok(values)
+    }
+
     /// Hands every row to a visitor, who may change what it is given, in order.
     ///
     /// # Errors
@@ -225,7 +229,7 @@ impl Dataset {
         }
         let mut row = vec![0.0; self.shape.dim()];
         for index in 0..self.len() {
-            self.read(index, &mut row);
+            self.read(index, &mut row)?;
             visit(&mut row);
         }
         Ok(())
@@ -251,7 +255,7 @@ impl Dataset {
         let mut row = vec![0.0; self.shape.dim()];
         let mut values = Vec::with_capacity(self.len() * shape.dim());
         for index in 0..self.len() {
-            self.read(index, &mut row);
+            self.read(index, &mut row)?;
             values.extend(resize::shrink(self.shape, &row, factor));
         }
         Ok(Self { shape, values: Values::Floats(values), ..self.clone() })

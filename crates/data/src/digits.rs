@@ -27,7 +27,7 @@ mod tests {
         let digits = super::load();
         assert_eq!(digits.len(), 1797);
         let mut first = [0.0; 64];
-        digits.read(0, &mut first);
+        digits.read(0, &mut first).unwrap();
         // The first line of the published file.
         assert_eq!(first[..16], [0., 0., 5., 13., 9., 1., 0., 0., 0., 0., 13., 15., 10., 15., 5., 0.]);
         // Class counts as scikit-learn's description of the set gives them.

@@ -120,7 +120,7 @@ mod tests {
         let mut row = [0.0; 2];
         (0..set.len())
             .map(|index| {
-                set.read(index, &mut row);
+                set.read(index, &mut row).unwrap();
                 row
             })
             .collect()

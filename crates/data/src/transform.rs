@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Dataset, Shape};
+use crate::{DataError, Dataset, Shape};
 
 /// `model = (value - offset) / scale`, one pair for all values (images: to [-1, 1]) or one a column (tables: to zero
 /// mean and unit variance). It is kept with a run, so that samples come back in the data's own units.
@@ -17,35 +17,38 @@ pub struct Transform {
 
 impl Transform {
     /// The transform that fits a data set: its range to [-1, 1] for images, standardisation for vectors.
-    pub fn fit(dataset: &Dataset) -> Self {
+    ///
+    /// # Errors
+    /// When a row lies in a file that cannot be read.
+    pub fn fit(dataset: &Dataset) -> Result<Self, DataError> {
         match dataset.shape {
             Shape::Image { .. } => {
                 let (low, high) = dataset.range;
                 let scale = if high > low { (high - low) / 2.0 } else { 1.0 };
-                Self { offset: vec![(low + high) / 2.0], scale: vec![scale] }
+                Ok(Self { offset: vec![(low + high) / 2.0], scale: vec![scale] })
             }
             Shape::Vector { len } => Self::standardise(dataset, len),
         }
     }
 
-    fn standardise(dataset: &Dataset, len: usize) -> Self {
+    fn standardise(dataset: &Dataset, len: usize) -> Result<Self, DataError> {
         let rows = dataset.len();
         let mut row = vec![0.0; len];
         let mut mean = vec![0.0_f64; len];
         let mut square = vec![0.0_f64; len];
         for index in 0..rows {
-            dataset.read(index, &mut row);
+            dataset.read(index, &mut row)?;
             mean.iter_mut().zip(&row).for_each(|(sum, &value)| *sum += f64::from(value) / rows as f64);
         }
         for index in 0..rows {
-            dataset.read(index, &mut row);
+            dataset.read(index, &mut row)?;
             for (column, sum) in square.iter_mut().enumerate() {
                 *sum += (f64::from(row[column]) - mean[column]).powi(2) / rows as f64;
             }
         }
         // A column without spread is a constant: it keeps its unit and becomes zero.
         let scale = square.iter().map(|&v| if v > 0.0 { v.sqrt() as f32 } else { 1.0 }).collect();
-        Self { offset: mean.iter().map(|&m| m as f32).collect(), scale }
+        Ok(Self { offset: mean.iter().map(|&m| m as f32).collect(), scale })
     }
 
     /// To the model's space, in place.

@@ -249,9 +249,9 @@ fn what_is_not_there_or_not_known_is_said() {
 #[test]
 fn transforms_go_there_and_back() {
     let digits = open("digits", &OpenOptions::default()).unwrap();
-    let transform = Transform::fit(&digits);
+    let transform = Transform::fit(&digits).unwrap();
     let mut row = [0.0; 64];
-    digits.read(5, &mut row);
+    digits.read(5, &mut row).unwrap();
     let original = row;
     transform.forward(&mut row);
     assert!(row.iter().all(|v| (-1.0..=1.0).contains(v)) && row.contains(&-1.0));
@@ -289,7 +289,7 @@ fn images_of_floats_keep_their_values() {
     let data = pfgm_data::open(folder.path().to_str().unwrap(), &OpenOptions::default()).unwrap();
     assert_eq!((data.len(), data.shape), (2, Shape::Image { height: 3, width: 4, channels: 1 }));
     let mut row = vec![0.0; 12];
-    data.read(1, &mut row);
+    data.read(1, &mut row).unwrap();
     assert_eq!(row[3], 3.0 / 7.0 - 1.0 + 5.0);
     assert_eq!(data.range, (-1.0, 11.0 / 7.0 - 1.0 + 5.0));
     // One file by itself.

@@ -78,11 +78,14 @@ const BYTES: (f32, f32) = (0.0, 255.0);
 
 impl Scaling {
     /// The scaling of a data set's own values.
-    pub fn of(dataset: &Dataset) -> Self {
-        match dataset.shape {
+    ///
+    /// # Errors
+    /// When a row lies in a file that cannot be read.
+    pub fn of(dataset: &Dataset) -> Result<Self, DataError> {
+        Ok(match dataset.shape {
             Shape::Image { .. } => Self::images(dataset.range),
-            Shape::Vector { .. } => Self::Columns(Transform::fit(dataset)),
-        }
+            Shape::Vector { .. } => Self::Columns(Transform::fit(dataset)?),
+        })
     }
 
     /// The scaling of images of a range.
@@ -125,7 +128,7 @@ pub fn choose(rows: usize, count: usize, seed: u64) -> Vec<usize> {
 /// Features of some of a data set's rows.
 ///
 /// # Errors
-/// When the extractor looks at images and these are none.
+/// When the extractor looks at images and these are none, or a row cannot be read.
 pub fn extract(
     features: &Features,
     dataset: &Dataset,
@@ -134,8 +137,9 @@ pub fn extract(
     progress: &mut dyn FnMut(usize),
 ) -> Result<Extracted, FeatureError> {
     let mut read = |row: usize, values: &mut [f32]| {
-        dataset.read(rows[row], values);
+        dataset.read(rows[row], values)?;
         scaling.apply(values);
+        Ok(())
     };
     features.extract(dataset.shape, rows.len(), &mut read, progress)
 }
@@ -143,7 +147,7 @@ pub fn extract(
 /// [`extract`] on many ranks: each looks at its share of the rows. Rank 0 gets all, the others none.
 ///
 /// # Errors
-/// When the extractor looks at images and these are none.
+/// When the extractor looks at images and these are none, or a row cannot be read.
 pub fn extract_distributed(
     features: &Features,
     dataset: &Dataset,
@@ -399,6 +403,25 @@ mod tests {
             assert!(frechet.distance < 0.01 && frechet.bias < 0.05 && frechet.standard_error < 0.05, "{frechet:?}");
             assert!(report.neighbourhoods.unwrap().0.coverage.value > 0.95);
         }
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_read_any_more_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.npy");
+        let header = "{'descr': '|u1', 'fortran_order': False, 'shape': (20, 2)}";
+        let values = (0..40).collect::<Vec<u8>>();
+        std::fs::write(&path, [b"\x93NUMPY\x01\x00\x76\x00", format!("{header:<117}\n").as_bytes(), &values].concat())
+            .unwrap();
+        let options = pfgm_data::OpenOptions { load: pfgm_data::Load::Stream, ..Default::default() };
+        let dataset = pfgm_data::open(path.to_str().unwrap(), &options).unwrap();
+        let scaling = Scaling::of(&dataset).unwrap();
+        let extract = || extract(&Features::Pixels, &dataset, &scaling, &[3, 19], &mut |_| ());
+        assert_eq!(extract().unwrap().features.len(), 4);
+        std::fs::File::options().write(true).open(&path).unwrap().set_len(150).unwrap();
+        let error = extract().unwrap_err().to_string();
+        assert!(error.contains("rows.npy"), "{error}");
+        assert!(Scaling::of(&dataset).is_err());
     }
 
     #[test]

@@ -53,7 +53,7 @@ fn upscaled_images_made_smaller_are_those_they_were_made_from() {
     let data = digits();
     let dim = data.shape.dim();
     let mut truth = vec![0.0; 40 * dim];
-    truth.chunks_exact_mut(dim).enumerate().for_each(|(index, row)| data.read(40 * index, row));
+    truth.chunks_exact_mut(dim).enumerate().for_each(|(index, row)| data.read(40 * index, row).unwrap());
     let low: Vec<f32> = truth.chunks_exact(dim).flat_map(|image| shrink(data.shape, image, 2)).collect();
     let others: Vec<f32> = low.chunks_exact(16).rev().flatten().copied().collect();
     for augmentation in [Finite(1.0), Finite(128.0), Infinite] {
@@ -142,7 +142,7 @@ fn what_is_learned_from_files_is_what_is_learned_from_memory() {
     let folder = tempfile::tempdir().unwrap();
     let data = digits();
     let mut values = vec![0.0; data.len() * 64];
-    values.chunks_exact_mut(64).enumerate().for_each(|(index, row)| data.read(index, row));
+    values.chunks_exact_mut(64).enumerate().for_each(|(index, row)| data.read(index, row).unwrap());
     let bytes: Vec<u8> = values.iter().map(|&value| value as u8).collect();
     let classes: Vec<u8> = data.labels.unwrap().of_row.iter().map(|&class| class as u8).collect();
     let idx = |magic: u32, sizes: &[u32], payload: &[u8]| -> Vec<u8> {

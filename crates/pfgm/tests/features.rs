@@ -33,7 +33,10 @@ const SHAPE: Shape = Shape::Image { height: 40, width: 48, channels: 3 };
 fn agrees(features: &Features, every: [usize; 2], expected: [&[f32]; 2]) {
     let images: Vec<f32> = uniform("images", 2 * SHAPE.dim()).map(|u| u as f32).collect();
     let mut done = 0;
-    let mut read = |row: usize, values: &mut [f32]| values.copy_from_slice(&images[row * SHAPE.dim()..][..SHAPE.dim()]);
+    let mut read = |row: usize, values: &mut [f32]| {
+        values.copy_from_slice(&images[row * SHAPE.dim()..][..SHAPE.dim()]);
+        Ok(())
+    };
     let found = features.extract(SHAPE, 2, &mut read, &mut |rows| done = rows).unwrap();
     assert_eq!(done, 2);
     let (dim, classes) = (features.dim(SHAPE).unwrap(), features.classes().unwrap());
@@ -65,7 +68,10 @@ fn efficientnet_agrees_with_its_package() {
 #[test]
 fn pixels_are_themselves_and_networks_look_at_images() {
     let pixels = Features::open(Extractor::Pixels, None).unwrap();
-    let mut read = |row: usize, values: &mut [f32]| values.fill(row as f32);
+    let mut read = |row: usize, values: &mut [f32]| {
+        values.fill(row as f32);
+        Ok(())
+    };
     let found = pixels.extract(Shape::Vector { len: 2 }, 11, &mut read, &mut |_| ()).unwrap();
     assert!(found.features.len() == 22 && found.features[18..] == [9.0, 9.0, 10.0, 10.0]);
     assert_eq!(pixels.classes(), None);

@@ -24,7 +24,7 @@ fn points(name: &str, count: usize) -> Vec<f64> {
     let mut row = [0.0; 2];
     (0..count)
         .flat_map(|index| {
-            set.read(index, &mut row);
+            set.read(index, &mut row).unwrap();
             row.map(f64::from)
         })
         .collect()

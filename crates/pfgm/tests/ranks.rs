@@ -197,7 +197,7 @@ fn many_ranks_learn_from_files_what_they_learn_from_memory() {
     let mut bytes: Vec<u8> = [0x803, data.len() as u32, 8, 8].into_iter().flat_map(u32::to_be_bytes).collect();
     let mut row = [0.0; 64];
     for index in 0..data.len() {
-        data.read(index, &mut row);
+        data.read(index, &mut row).unwrap();
         bytes.extend(row.map(|value| value as u8));
     }
     fs::write(&path, bytes).unwrap();
@@ -292,7 +292,7 @@ fn many_ranks_sample_and_measure_as_one_process_does() {
         assert_eq!(shared[1..], [None, None]);
     }
     let (mut values, data) = (vec![0.0; 5 * 64], digits());
-    values.chunks_exact_mut(64).enumerate().for_each(|(index, row)| data.read(7 * index, row));
+    values.chunks_exact_mut(64).enumerate().for_each(|(index, row)| data.read(7 * index, row).unwrap());
     let rows = Rows { values: &values, labels: &[Some(1), None, Some(3), Some(9), None], whole: true };
     let how = Measurement {
         solver: SolverConfig { method: Method::Rk45, rtol: 1e-2, atol: 1e-2, ..SolverConfig::default() },

@@ -448,7 +448,7 @@ impl Quality {
     fn measure(train: &Dataset, held_out: &Dataset, samples: &[f32], asked: &[u32]) -> Self {
         let rows = |data: &Dataset| -> Vec<f32> {
             let mut values = vec![0.0; 64 * data.len()];
-            values.chunks_exact_mut(64).enumerate().for_each(|(index, row)| data.read(index, row));
+            values.chunks_exact_mut(64).enumerate().for_each(|(index, row)| data.read(index, row).unwrap());
             values
         };
         let (real, points) = (rows(held_out), rows(train));

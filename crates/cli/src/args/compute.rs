@@ -13,10 +13,3 @@ pub struct ComputeArgs {
     #[arg(long)]
     pub precision: Option<Precision>,
 }
-
-impl ComputeArgs {
-    /// On a device, as precisely as the run says.
-    pub fn on(device: &str) -> Self {
-        Self { device: device.to_owned(), precision: None }
-    }
-}

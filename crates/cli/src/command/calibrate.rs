@@ -13,7 +13,7 @@ pub fn run(args: &CalibrateArgs) -> Result<()> {
         }
     }
     let dataset = resolve::dataset(&args.data, &args.table)?;
-    let spread = Spread::measure(&dataset, &Transform::fit(&dataset))?;
+    let spread = Spread::measure(&dataset, &Transform::fit(&dataset)?)?;
     let dim = dataset.shape.dim();
     let objective = FieldObjective { s: args.s, tau: args.tau, ..FieldObjective::default() };
     let calibration = objective.calibrate(dim, spread.norm);

@@ -8,7 +8,7 @@ use pfgm_plot::Series;
 
 use crate::{
     args::DataCommand,
-    output::{self, Rows, line, rows_for_chart, shown, some_rows},
+    output::{self, Rows, line, rows_for_chart, shown},
     resolve,
 };
 
@@ -18,10 +18,10 @@ const ACROSS: usize = 10;
 
 pub fn run(args: &DataCommand) -> Result<()> {
     let dataset = resolve::dataset(&args.path, &args.table)?;
-    describe(&dataset);
+    describe(&dataset)?;
     let rows = match dataset.shape {
-        Shape::Image { .. } => some_rows(&dataset, SHEET),
-        Shape::Vector { .. } => rows_for_chart(&dataset),
+        Shape::Image { .. } => dataset.some(SHEET)?,
+        Shape::Vector { .. } => rows_for_chart(&dataset)?,
     };
     let series = Series { name: &dataset.name, values: &rows };
     let picture = Rows::from(&dataset).picture(&[series], ACROSS, &dataset.name)?;
@@ -31,7 +31,7 @@ pub fn run(args: &DataCommand) -> Result<()> {
     Ok(())
 }
 
-fn describe(dataset: &Dataset) {
+fn describe(dataset: &Dataset) -> Result<()> {
     let kind = if dataset.values.are_bytes() { "8-bit" } else { "floats" };
     let shape = match dataset.shape {
         Shape::Image { height, width, channels } => {
@@ -50,7 +50,7 @@ fn describe(dataset: &Dataset) {
     line(format!("shape      {shape}"));
     line(format!("values     {kind}, nominal range {} to {}", dataset.range.0, dataset.range.1));
     if let Shape::Vector { len } = dataset.shape {
-        let transform = Transform::fit(dataset);
+        let transform = Transform::fit(dataset)?;
         for column in 0..len {
             let name = dataset.columns.get(column).cloned().unwrap_or_else(|| (column + 1).to_string());
             let (mean, std) = (transform.offset[column], transform.scale[column]);
@@ -68,4 +68,5 @@ fn describe(dataset: &Dataset) {
             line(format!("labels     {} classes: {}{more}", labels.names.len(), list.join(", ")));
         }
     }
+    Ok(())
 }

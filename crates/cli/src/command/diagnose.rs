@@ -91,7 +91,7 @@ fn training(model: &Model, args: &NormsArgs, grid: &[f64]) -> Result<Vec<Level>>
     let mut row = vec![0.0_f32; dim];
     let mut clean = Vec::with_capacity(args.count * dim);
     for item in 0..args.count {
-        dataset.read(rows[item % rows.len()], &mut row);
+        dataset.read(rows[item % rows.len()], &mut row)?;
         record.data.transform.forward(&mut row);
         clean.extend(row.iter().map(|&value| f64::from(value)));
     }

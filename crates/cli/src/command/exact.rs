@@ -98,11 +98,14 @@ impl Exact {
                 bail!("--run: the run knows classes, the exact field does not; train one with data.conditional=false");
             }
         }
-        let transform = model.map_or_else(|| Transform::fit(dataset), |model| model.record.data.transform.clone());
+        let transform = match model {
+            Some(model) => model.record.data.transform.clone(),
+            None => Transform::fit(dataset)?,
+        };
         let mut row = vec![0.0; dim];
         let mut charges = Vec::with_capacity(rows * dim);
         for index in 0..rows {
-            dataset.read(index, &mut row);
+            dataset.read(index, &mut row)?;
             transform.forward(&mut row);
             charges.extend(row.iter().map(|&value| f64::from(value)));
         }

@@ -87,6 +87,7 @@ pub fn draw(
         let mut read = |row: usize, values: &mut [f32]| {
             values.copy_from_slice(&samples.values[row * dim..(row + 1) * dim]);
             scaling.apply(values);
+            Ok(())
         };
         let found = features.extract(data.shape, chunk, &mut read, &mut |done| tell(chunk + done))?;
         drawn.features.features.extend(found.features);
@@ -102,7 +103,7 @@ pub fn draw(
 /// The reference's scaling and shape, where it is a data set; else those of the images that are measured.
 pub fn scaling(dataset: Option<&Dataset>, measured: Option<(Shape, (f32, f32))>) -> Result<Option<(Scaling, Shape)>> {
     Ok(match (dataset, measured) {
-        (Some(dataset), _) => Some((Scaling::of(dataset), dataset.shape)),
+        (Some(dataset), _) => Some((Scaling::of(dataset)?, dataset.shape)),
         (None, Some((shape @ Shape::Image { .. }, range))) => Some((Scaling::images(range), shape)),
         (None, Some((shape, _))) => {
             bail!("--reference-statistics: the rows are {shape}, whose scale it does not tell; give --data")

@@ -159,7 +159,7 @@ fn mask(path: &Path, [height, width, channels]: [usize; 3]) -> Result<Vec<bool>>
         bail!("--mask {}: is {h} high and {w} wide; the run's images are {height} and {width}", path.display());
     }
     let mut values = vec![0.0; h * w * c];
-    mask.read(0, &mut values);
+    mask.read(0, &mut values)?;
     let middle = (mask.range.0 + mask.range.1) / 2.0;
     let known: Vec<bool> = values.chunks_exact(c).flat_map(|pixel| vec![pixel[0] > middle; channels]).collect();
     if known.iter().all(|&known| known) {

@@ -38,7 +38,9 @@ impl Given {
         let (dim, count) = (record.dim(), most.unwrap_or(usize::MAX).min(dataset.len()));
         let rows: Vec<usize> = (0..count).map(|index| index * dataset.len() / count).collect();
         let mut values = vec![0.0; count * dim];
-        values.chunks_exact_mut(dim).zip(&rows).for_each(|(row, &index)| dataset.read(index, row));
+        for (row, &index) in values.chunks_exact_mut(dim).zip(&rows) {
+            dataset.read(index, row)?;
+        }
         let classes: Option<Vec<u32>> =
             dataset.labels.as_ref().map(|labels| rows.iter().map(|&row| labels.of_row[row]).collect());
         let class_names = dataset.labels.as_ref().map_or_else(Vec::new, |labels| labels.names.clone());

@@ -311,7 +311,7 @@ fn picture(trainer: &Trainer, data: &Dataset, folder: &Path, device: &Device) ->
     let samples = sample(record, &trainer.averaged(), &request, device, &mut |_| {})?;
     let rows = match record.data.shape {
         Shape::Image { .. } => Vec::new(),
-        Shape::Vector { .. } => rows_for_chart(data),
+        Shape::Vector { .. } => rows_for_chart(data)?,
     };
     let series = [Series { name: "data", values: &rows }, Series { name: "samples", values: &samples.values }];
     let picture = Rows::from(&record.data).picture(&series, across, &record.data.name)?;

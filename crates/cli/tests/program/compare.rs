@@ -108,6 +108,22 @@ fn a_matrix_is_compared_and_goes_on() {
 }
 
 #[test]
+fn a_run_is_compared_with_itself_in_half_precision() {
+    let dir = temporary();
+    let here = dir.path();
+    train(here, "digits", 4, "a", &[]);
+    let file = "samples = 20\n[[run]]\npath = \"a\"\n[[run]]\npath = \"a\"\nname = \"half\"\nprecision = \"bf16\"\n\
+        [[solver]]\nmethod = \"heun\"\nsteps = 3\n";
+    fs::write(here.join("half.toml"), file).unwrap();
+    succeeds(here, &["compare", "half.toml"]);
+    let found = rows(&here.join("runs/compare-half/results.csv"));
+    let [whole, half] = [0, 1].map(|row| found[row]["fd"].parse::<f64>().unwrap());
+    assert!(whole != half && (whole / half - 1.0).abs() < 0.1, "{whole} {half}");
+    fs::write(here.join("half.toml"), file.replace("bf16", "f8")).unwrap();
+    refuses(here, &["compare", "half.toml"], &["half.toml", "run[1].precision", "bf16"]);
+}
+
+#[test]
 fn noise_and_rounded_weights_are_axes() {
     let dir = temporary();
     let here = dir.path();

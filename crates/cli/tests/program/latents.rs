@@ -181,8 +181,8 @@ fn images_are_restored_and_scored() {
     let filled = pfgm_data::open(folder.join("filled.npz").to_str().unwrap(), &Default::default()).unwrap();
     let digits = pfgm_data::open("digits", &Default::default()).unwrap();
     let (mut image, mut digit) = (vec![0.0; 64], vec![0.0; 64]);
-    filled.read(0, &mut image);
-    digits.read(0, &mut digit);
+    filled.read(0, &mut image).unwrap();
+    digits.read(0, &mut digit).unwrap();
     assert!((0..64).filter(|at| at % 8 < 4).all(|at| (image[at] - digit[at]).abs() < 1e-3));
     for (flag, value) in [("--fillings", "100000000000000"), ("--steps", "0"), ("--rounds", "99999999")] {
         let many = ["inpaint", "run", "--data", "digits", "-n", "3", "--mask", "mask.pgm", flag, value];

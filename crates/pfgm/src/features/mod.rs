@@ -7,7 +7,7 @@ mod resize;
 
 use std::{collections::HashMap, path::Path};
 
-use pfgm_data::Shape;
+use pfgm_data::{DataError, Shape};
 use pfgm_torch::TorchError;
 
 pub use efficientnet::EfficientNetLite0;
@@ -46,6 +46,9 @@ pub enum FeatureError {
     /// The file of weights cannot be read.
     #[error(transparent)]
     Torch(#[from] TorchError),
+    /// A row cannot be read.
+    #[error(transparent)]
+    Data(#[from] DataError),
     /// The extractor has no weights.
     #[error("--features {extractor}: its weights are needed; give them by --weights ({hint})")]
     NoWeights {
@@ -73,6 +76,9 @@ pub enum FeatureError {
         shape: Shape,
     },
 }
+
+/// What writes a row of which the number is given.
+pub type ReadRow<'a> = dyn FnMut(usize, &mut [f32]) -> Result<(), DataError> + 'a;
 
 /// An extractor that is ready.
 pub enum Features {
@@ -164,12 +170,12 @@ impl Features {
     /// Rows: `[N]`, images as values from 0 (black) to 1 (white)
     ///
     /// # Errors
-    /// When the extractor looks at images and these are none.
+    /// When the extractor looks at images and these are none, or a row cannot be read.
     pub fn extract(
         &self,
         shape: Shape,
         count: usize,
-        read: &mut dyn FnMut(usize, &mut [f32]),
+        read: &mut ReadRow,
         progress: &mut dyn FnMut(usize),
     ) -> Result<Extracted, FeatureError> {
         let features = self.dim(shape)?;
@@ -180,7 +186,9 @@ impl Features {
         for first in (0..count).step_by(BATCH) {
             let batch = BATCH.min(count - first);
             let rows = &mut rows[..batch * shape.dim()];
-            rows.chunks_exact_mut(shape.dim()).enumerate().for_each(|(row, values)| read(first + row, values));
+            for (row, values) in rows.chunks_exact_mut(shape.dim()).enumerate() {
+                read(first + row, values)?;
+            }
             self.look_at(rows, shape, &mut out);
             progress(first + batch);
         }

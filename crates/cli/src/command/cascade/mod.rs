@@ -21,7 +21,7 @@ use pfgm_plot::Series;
 
 use crate::{
     args::cascade::{Cascade, CascadeCommand},
-    output::{self, Rows, line, some_rows},
+    output::{self, Rows, line},
 };
 
 pub fn run(args: &CascadeCommand) -> Result<()> {
@@ -51,7 +51,7 @@ pub fn upscaled_picture(
     let record = trainer.record();
     let (shape, dim) = (record.data.shape, record.dim());
     let scale = record.config.upscale.unwrap_or_default();
-    let truth = some_rows(data, UPSCALED);
+    let truth = data.some(UPSCALED)?;
     let count = truth.len() / dim;
     let rows = (0..count).map(|index| index * data.len() / count);
     let class = |row: usize| data.labels.as_ref().map(|labels| labels.of_row[row]);

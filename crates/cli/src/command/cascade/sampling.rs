@@ -19,7 +19,7 @@ use crate::{
         rows::class,
         sample::{Drawn, Model, check_files, class_in_turn, seeds, write_arrays, write_picture},
     },
-    output::{self, Rows, line, shown, some_rows},
+    output::{self, Rows, line, shown},
     resolve, solving,
 };
 
@@ -115,7 +115,7 @@ fn request(args: &CascadeSampleArgs, records: &[&Record]) -> Result<(SampleReque
             }
             (given, whole, low) => bail!("--from {source}: its rows are {given}; give images of {low} or {whole}"),
         };
-        let values = some_rows(&smaller, seeds.len());
+        let values = smaller.some(seeds.len())?;
         let count = values.len() / base.dim();
         seeds.truncate(count);
         if !classes.is_empty() {

@@ -85,6 +85,7 @@ fn check_begun(stage: &Stage, cascade: &Path) -> Result<()> {
     kept.flow.sigma_max = wanted.flow.sigma_max.and(kept.flow.sigma_max);
     kept.flow.sigma_data = wanted.flow.sigma_data.and(kept.flow.sigma_data);
     kept.flow.reach = wanted.flow.reach.and(kept.flow.reach);
+    kept.flow.details = wanted.flow.details.and(kept.flow.details);
     if let (Objective::Field(kept), Objective::Field(wanted)) = (&mut kept.objective, &wanted.objective) {
         kept.m = wanted.m.and(kept.m);
     }

@@ -18,7 +18,6 @@ use super::{
     plan::{Cell, Plan},
 };
 use crate::{
-    args::ComputeArgs,
     command::{
         measure::{self, Drawing, Origin, Progress, as_json},
         sample::Model,
@@ -126,7 +125,8 @@ impl<'a> Work<'a> {
             return Ok(());
         }
         self.loaded = None;
-        let mut model = Model::load(&self.plan.runs[cell.run].path, &ComputeArgs::on(&self.plan.file.device))?;
+        let known = &self.plan.runs[cell.run];
+        let mut model = Model::load(&known.path, &known.compute)?;
         if cell.bits != ALL_BITS {
             model.network = weights::quantised(model.network, cell.bits);
         }

@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
-use pfgm::{features::Extractor, solver::SolverConfig, weights::MOST_BITS};
+use pfgm::{features::Extractor, network::Precision, solver::SolverConfig, weights::MOST_BITS};
 use serde::Deserialize;
 use toml::{Table, Value};
 
@@ -62,6 +62,8 @@ pub struct Run {
     name: Option<String>,
     /// The strength of classifier-free guidance; the run's own when it is not given.
     pub guidance: Option<f64>,
+    /// How precise images between the layers are; as the run says when it is not given.
+    pub precision: Option<Precision>,
     bits: Option<Value>,
 }
 

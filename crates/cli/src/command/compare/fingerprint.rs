@@ -50,15 +50,15 @@ pub fn of_model(model: &Model) -> Result<String> {
 }
 
 /// Of every row of a data set.
-pub fn of_dataset(dataset: &Dataset) -> String {
+pub fn of_dataset(dataset: &Dataset) -> Result<String> {
     let mut found = Fingerprint::new();
     found.bytes(dataset.shape.to_string().as_bytes());
     let mut row = vec![0.0; dataset.shape.dim()];
     for index in 0..dataset.len() {
-        dataset.read(index, &mut row);
+        dataset.read(index, &mut row)?;
         found.floats(&row);
     }
-    found.text()
+    Ok(found.text())
 }
 
 /// Of a file.

@@ -54,6 +54,7 @@ pub enum Source {
 pub struct Known {
     pub name: String,
     pub path: PathBuf,
+    pub compute: ComputeArgs,
     pub guidance: f64,
     pub record: Record,
     fingerprint: String,
@@ -187,8 +188,8 @@ fn open_runs(file: &File) -> Result<Vec<Known>> {
         }
     }
     let open = |(index, run): (usize, &super::file::Run)| {
-        let model =
-            Model::load(&run.path, &ComputeArgs::on(&file.device)).with_context(|| format!("run[{index}].path"))?;
+        let compute = ComputeArgs { device: file.device.clone(), precision: run.precision };
+        let model = Model::load(&run.path, &compute).with_context(|| format!("run[{index}]"))?;
         let config = &model.record.config;
         let guidance = run.guidance.unwrap_or(config.sample.guidance);
         if run.guidance.is_some() && model.record.data.classes.is_empty() {
@@ -196,7 +197,7 @@ fn open_runs(file: &File) -> Result<Vec<Known>> {
         }
         check_guidance(&format!("run[{index}].guidance"), guidance, config)?;
         let fingerprint = fingerprint::of_model(&model)?;
-        Ok(Known { name: run.name(), path: run.path.clone(), guidance, record: model.record, fingerprint })
+        Ok(Known { name: run.name(), path: run.path.clone(), compute, guidance, record: model.record, fingerprint })
     };
     file.run.iter().enumerate().map(open).collect()
 }
@@ -249,7 +250,7 @@ fn source(file: &File, first: &Record) -> Result<(Source, String)> {
     let trained_on = &first.config.data;
     let source = file.reference.as_deref().unwrap_or(&trained_on.source);
     let dataset = measure::open_reference(source, &DataArgs::default(), Some(trained_on)).context("reference")?;
-    let found = fingerprint::of_dataset(&dataset);
+    let found = fingerprint::of_dataset(&dataset)?;
     Ok((Source::Rows(Box::new(dataset)), found))
 }
 

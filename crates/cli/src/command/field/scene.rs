@@ -46,12 +46,7 @@ impl Scene {
             ),
         };
         let count = dataset.len().min(most);
-        let mut row = vec![0.0; dim];
-        let mut charges = Vec::with_capacity(count * dim);
-        for index in 0..count {
-            dataset.read(index * dataset.len() / count, &mut row);
-            charges.extend(row.iter().map(|&value| f64::from(value)));
-        }
+        let charges: Vec<f64> = dataset.some(most)?.into_iter().map(f64::from).collect();
         let centre: Vec<f64> =
             (0..dim).map(|axis| charges.iter().skip(axis).step_by(dim).sum::<f64>() / count as f64).collect();
         let mut distances: Vec<f64> = charges
