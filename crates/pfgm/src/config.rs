@@ -95,11 +95,15 @@ pub struct FlowConfig {
     /// The standard deviation of the data in the model's space; measured when it is not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sigma_data: Option<f64>,
-    /// Whether points much farther out than their noise level suggests are scaled by their own norm, where D is finite.
+    /// Whether points much noisier than their level suggests are scaled by the noise that they show, where D is finite.
     pub far_field: bool,
     /// The largest root mean square of a row in the model's space; measured when it is not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reach: Option<f64>,
+    /// The root mean square of the finest details of images, what each square of four pixels has beside its mean; measured when it
+    /// is not given. Points that have more of them are noisy, whatever their level.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub details: Option<f64>,
     /// What the network's output says: EDM's denoiser, PFGM's field, a score.
     #[serde(skip_serializing_if = "is_edm")]
     pub output: Output,
@@ -130,6 +134,7 @@ impl Default for FlowConfig {
             sigma_data: None,
             far_field: true,
             reach: None,
+            details: None,
             output: Output::Edm,
         }
     }

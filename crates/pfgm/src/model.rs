@@ -11,7 +11,7 @@ use crate::{
     maps::Maps,
     network::{Conditions, LevelEmbedding, Network, NetworkConfig, NetworkError},
     objective::{Noise, Objective},
-    precondition::{Arithmetic, NetworkDenoiser, Parametrisation, Precondition},
+    precondition::{Arithmetic, Excess, NetworkDenoiser, Parametrisation, Precondition, details, mean_square},
 };
 
 /// The noise level that sampling starts from when neither the user nor the objective says: EDM's.
@@ -133,7 +133,7 @@ impl Record {
             return Err(ModelError::NoImages { key, shape });
         }
         check_sides(&config, dataset.shape)?;
-        let transform = Transform::fit(dataset);
+        let transform = Transform::fit(dataset).map_err(|error| ModelError::Data(error.to_string()))?;
         let spread = Spread::measure(dataset, &transform).map_err(|error| ModelError::Data(error.to_string()))?;
         let calibrated = match &mut config.objective {
             Objective::Field(field) => {
@@ -146,6 +146,7 @@ impl Record {
         config.flow.sigma_max.get_or_insert(calibrated);
         config.flow.sigma_data.get_or_insert(spread.std);
         config.flow.reach.get_or_insert(spread.reach);
+        config.flow.details = config.flow.details.or(spread.details);
         let (sigma_min, sigma_max) = (config.flow.sigma_min, config.flow.sigma_max.unwrap_or(calibrated));
         if !(sigma_max.is_finite() && sigma_max > sigma_min) {
             return Err(ModelError::Range { sigma_min, sigma_max });
@@ -186,16 +187,27 @@ impl Record {
         self.config.flow.augmentation
     }
 
-    /// How the network's output becomes `yhat`.
-    pub fn precondition(&self) -> Precondition {
-        let FlowConfig { sigma_data, far_field, reach, augmentation, .. } = self.config.flow;
+    /// How the network's output becomes `yhat` of rows of a shape: the data's, or a patch's.
+    fn precondition(&self, shape: Shape) -> Precondition {
+        let FlowConfig { sigma_data, far_field, reach, details, augmentation, .. } = self.config.flow;
+        let excess = match (shape, details) {
+            (Shape::Image { height, width, channels }, Some(usual)) => {
+                Some(Excess::Details { size: [height, width, channels], usual })
+            }
+            _ => reach.map(|reach| Excess::Norm { reach }),
+        };
         // Gaussian noise has no tail to be caught.
-        let reach = reach.filter(|_| far_field && augmentation != Augmentation::Infinite);
-        Precondition { sigma_data: sigma_data.expect("a resolved record"), reach }
+        let excess = excess.filter(|_| far_field && augmentation != Augmentation::Infinite);
+        Precondition { sigma_data: sigma_data.expect("a resolved record"), excess }
     }
 
     /// How the network's output becomes `yhat`, whatever it says.
     pub fn parametrisation(&self) -> Parametrisation {
+        self.parametrisation_of(self.data.shape)
+    }
+
+    /// The same for rows of a shape: the data's, or a patch's.
+    pub fn parametrisation_of(&self, shape: Shape) -> Parametrisation {
         let logarithmic = match &self.config.network {
             NetworkConfig::ScoreUnet(network) => network.embedding == LevelEmbedding::Fourier,
             NetworkConfig::Mlp(_) | NetworkConfig::Unet(_) | NetworkConfig::AdmUnet(_) | NetworkConfig::Ncsnv2(_) => {
@@ -203,7 +215,7 @@ impl Record {
             }
         };
         let (output, arithmetic) = (self.config.flow.output, Arithmetic::Exact);
-        Parametrisation { output, precondition: self.precondition(), logarithmic, arithmetic }
+        Parametrisation { output, precondition: self.precondition(shape), logarithmic, arithmetic }
     }
 
     /// What the network sees beside each pixel.
@@ -283,6 +295,8 @@ pub struct Spread {
     pub std: f64,
     /// The largest root mean square of a row.
     pub reach: f64,
+    /// The root mean square of the finest details of images that have any.
+    pub details: Option<f64>,
 }
 
 impl Spread {
@@ -301,14 +315,24 @@ impl Spread {
         };
         each(&mut |row| mean.iter_mut().zip(row).for_each(|(mean, &value)| *mean += f64::from(value) / rows as f64))?;
         let (mut norm, mut square, mut reach) = (0.0, 0.0, 0.0_f64);
+        let size = match dataset.shape {
+            Shape::Image { height, width, channels } if height > 1 && width > 1 => Some([height, width, channels]),
+            _ => None,
+        };
+        let mut fine = 0.0;
         each(&mut |row| {
-            let own: f64 = row.iter().map(|&value| f64::from(value).powi(2)).sum();
-            reach = reach.max((own / dim as f64).sqrt());
+            reach = reach.max(mean_square(row).sqrt());
+            fine += size.map_or(0.0, |size| details(size, row)) / rows as f64;
             let squares: f64 = row.iter().zip(&mean).map(|(&value, mean)| (f64::from(value) - mean).powi(2)).sum();
             norm += squares.sqrt() / rows as f64;
             square += squares / (rows * dim) as f64;
         })?;
         // Data without any spread are one point; any scale serves them.
-        Ok(Self { norm, std: if square > 0.0 { square.sqrt() } else { 1.0 }, reach })
+        Ok(Self {
+            norm,
+            std: if square > 0.0 { square.sqrt() } else { 1.0 },
+            reach,
+            details: size.map(|_| fine.sqrt()),
+        })
     }
 }

@@ -272,6 +272,7 @@ fn record(path: &Path, request: &Request, converted: Converted, step: u64) -> Re
             sigma_data: Some(0.5),
             far_field: false,
             reach: None,
+            details: None,
             output,
         },
         network,

@@ -3,7 +3,7 @@
 //! A cotangent on `yhat` is pulled back in two parts: through the formula from the network's output to `yhat`, in closed form here, and
 //! through the network, by its backward pass.
 
-use super::{Factors, Output, Parametrisation, Precondition, RadialComponent};
+use super::{Excess, Factors, Output, Parametrisation, Precondition, RadialComponent};
 
 /// What a cotangent on `yhat` is on the point itself and on the network's raw output.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,7 +14,7 @@ pub struct Pulled {
     pub raw: Vec<f64>,
 }
 
-/// How EDM's factors grow with `|x|^2 / N` where a point is farther out than its noise level suggests.
+/// How EDM's factors grow with the excess of a point that looks noisier than its level suggests.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Growth {
     skip: f64,
@@ -24,21 +24,20 @@ struct Growth {
 }
 
 impl Precondition {
-    /// The derivatives of the factors with respect to the mean square of the point; none where they do not depend on it.
-    fn growth(self, sigma: f64, factors: &Factors) -> Option<Growth> {
-        if factors.far == 0.0 {
-            return None;
-        }
+    /// The derivatives of the factors with respect to the excess of the point; none where they do not depend on it.
+    fn growth(self, sigma: f64, factors: &Factors) -> Option<(Excess, Growth)> {
+        let excess = self.excess.filter(|_| factors.far != 0.0)?;
         let shown = sigma * (4.0 * factors.far).exp();
         let (square, data) = (shown * shown, self.sigma_data * self.sigma_data);
         let total = square + data;
-        Some(Growth {
+        let growth = Growth {
             skip: -data / (total * total),
             // out^2 = data square / total
             out: data * data / (2.0 * total * total * factors.out),
             input: -0.5 * total.powf(-1.5),
             far: 1.0 / (8.0 * square),
-        })
+        };
+        Some((excess, growth))
     }
 }
 
@@ -51,10 +50,10 @@ impl Parametrisation {
         match self.output {
             Output::Edm => {
                 let mut point = scaled(factors.skip);
-                if let Some(growth) = self.precondition.growth(sigma, factors) {
+                if let Some((excess, growth)) = self.precondition.growth(sigma, factors) {
                     let along = dot(x, cotangent) * growth.skip
                         + raw.iter().zip(cotangent).map(|(raw, c)| f64::from(*raw) * c).sum::<f64>() * growth.out;
-                    add_radial(&mut point, x, along);
+                    excess.add_gradient(x, along, &mut point);
                 }
                 Pulled { point, raw: scaled(factors.out) }
             }
@@ -79,17 +78,11 @@ impl Parametrisation {
     pub fn through_network(self, factors: &Factors, sigma: f64, x: &[f64], input: &[f64], far: f64, point: &mut [f64]) {
         point.iter_mut().zip(input).for_each(|(point, input)| *point += factors.input * input);
         if self.output == Output::Edm
-            && let Some(growth) = self.precondition.growth(sigma, factors)
+            && let Some((excess, growth)) = self.precondition.growth(sigma, factors)
         {
-            add_radial(point, x, growth.input * dot(input, x) + growth.far * far);
+            excess.add_gradient(x, growth.input * dot(input, x) + growth.far * far, point);
         }
     }
-}
-
-/// The gradient of `|x|^2 / N`, so many times.
-fn add_radial(point: &mut [f64], x: &[f64], times: f64) {
-    let factor = 2.0 * times / x.len() as f64;
-    point.iter_mut().zip(x).for_each(|(point, x)| *point += factor * x);
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {

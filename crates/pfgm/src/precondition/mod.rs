@@ -1,10 +1,12 @@
 //! From a network to an estimate of `yhat`: EDM's preconditioning (arXiv 2206.00364, table 1; docs/equations.md, section 3).
 
+mod excess;
 mod gradient;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
+pub use self::excess::{Excess, details, mean_square};
 use crate::{
     device::is_cpu,
     flow::{Denoiser, Differentiable, Query},
@@ -17,16 +19,15 @@ use crate::{
 ///
 /// EDM's factors are functions of sigma, which says how large Gaussian noise is. For small D the noise has heavy tails:
 /// a point of the prior may lie a thousand times farther out than its sigma suggests, where EDM's factors would hand the
-/// network an input, and ask for an output, far from unit variance. With a `reach` the factors are those of the noise
-/// that the point itself shows, `s^2 = sigma^2 + max(0, |x|^2/N - reach^2 - 4 sigma^2)`: EDM's wherever the point is no
-/// farther out than the farthest row of the data and twice sigma suggest, and the field of one point charge, `yhat -> 0`,
-/// far away.
+/// network an input, and ask for an output, far from unit variance. With an [`Excess`] the factors are those of the noise
+/// that the point itself shows, `s^2 = sigma^2 + max(0, excess(x) - 4 sigma^2)`: EDM's wherever the point looks no noisier
+/// than data with twice sigma do, and the field of one point charge, `yhat -> 0`, far away.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Precondition {
     /// The standard deviation of the data.
     pub sigma_data: f64,
-    /// The largest root mean square of a row of the data, where points far out are scaled by their own norm.
-    pub reach: Option<f64>,
+    /// How points show their noise, where they are asked.
+    pub excess: Option<Excess>,
 }
 
 /// How much larger than sigma suggests noise has to be, as a ratio of squared norms, to be taken as it shows itself.
@@ -48,11 +49,10 @@ pub struct Factors {
 }
 
 impl Precondition {
-    /// The factors at noise level `sigma` of a point whose squared norm is `mean_square` times N.
-    pub fn factors(self, sigma: f64, mean_square: f64) -> Factors {
+    /// The factors of a point at noise level `sigma`.
+    pub fn factors<T: Copy + Into<f64>>(self, sigma: f64, x: &[T]) -> Factors {
         let data = self.sigma_data * self.sigma_data;
-        let excess = |reach: f64| (mean_square - reach * reach - FAR * sigma * sigma).max(0.0);
-        let excess = self.reach.map_or(0.0, excess);
+        let excess = self.excess.map_or(0.0, |excess| (excess.of(x) - FAR * sigma * sigma).max(0.0));
         let shown = (sigma * sigma + excess).sqrt();
         let total = shown * shown + data;
         Factors {
@@ -70,9 +70,7 @@ impl Precondition {
     /// `x`: `[rows, dim]`, `sigma`: `[rows]`
     pub fn of_rows<T: Copy + Into<f64>>(self, x: &[T], sigma: &[f64]) -> Vec<Factors> {
         let dim = x.len() / sigma.len().max(1);
-        let mean_square =
-            |row: &[T]| row.iter().map(|&value| value.into() * value.into()).sum::<f64>() / row.len() as f64;
-        x.chunks_exact(dim.max(1)).zip(sigma).map(|(row, &sigma)| self.factors(sigma, mean_square(row))).collect()
+        x.chunks_exact(dim.max(1)).zip(sigma).map(|(row, &sigma)| self.factors(sigma, row)).collect()
     }
 }
 

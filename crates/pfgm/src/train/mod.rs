@@ -1,5 +1,6 @@
 //! Training: steps, checkpoints, the log.
 
+mod batches;
 mod beside;
 pub mod checkpoint;
 mod events;

@@ -2,7 +2,6 @@
 
 use std::{
     cell::RefCell,
-    collections::HashSet,
     hash::Hash,
     io,
     ops::Range,
@@ -14,13 +13,11 @@ use std::{
 };
 
 use burn::tensor::{Device, Tensor, TensorData};
-use pfgm_data::{DataError, Dataset, flip_horizontally};
+use pfgm_data::{DataError, Dataset};
 use pfgm_kernels::announce;
-use rand::RngExt;
-use rayon::prelude::*;
 
 use super::{
-    beside::Beside,
+    batches::{Batch, Drawing, Told},
     checkpoint::{self, Checkpoint, CheckpointError, Group},
     log::{Log, LogLine},
     optimizer::{FlatGradients, Optimizer, learning_rate},
@@ -29,13 +26,11 @@ use super::{
 };
 use crate::{
     config::{Config, TrainConfig},
-    deformation::{self, Deformation},
     model::{ModelError, Record},
     network::{Dropout, Network, NetworkInput, PrecisionError},
-    objective::{Charges, Targets},
+    objective::Targets,
     parallel::{Communicator, Solo},
     precondition::{Factors, column, one_hot},
-    random::{Purpose, Stream, stream},
     weights::{self, Weight},
 };
 
@@ -134,28 +129,6 @@ pub struct Trainer {
     next: Option<Batch>,
     /// Memory of the last step's buckets.
     spare: Vec<Vec<f32>>,
-}
-
-/// What a rank computes of a batch.
-struct Batch {
-    /// The step that it is for.
-    step: u64,
-    /// Which items of the whole batch they are.
-    items: Range<usize>,
-    targets: Targets,
-    labels: Vec<Option<u32>>,
-    /// Empty where images are not deformed.
-    deformations: Vec<Deformation>,
-    /// What is seen beside each item; empty where nothing is.
-    maps: Vec<f32>,
-}
-
-/// What a network is told of some items.
-#[derive(Clone, Copy)]
-struct Told<'a> {
-    labels: &'a [Option<u32>],
-    deformations: &'a [Deformation],
-    maps: &'a [f32],
 }
 
 impl Trainer {
@@ -394,7 +367,7 @@ impl Trainer {
         let mut order = std::mem::take(&mut self.order);
         let batch = match self.next.take() {
             Some(batch) if batch.step == self.step => batch,
-            _ => self.draw_batch(self.step, &mut order)?,
+            _ => self.drawing().batch(self.step, &mut order)?,
         };
         let (loss, gradients) = if self.ranks.size() == 1 {
             self.gradients(&batch, None)
@@ -460,7 +433,7 @@ impl Trainer {
             let places = outbox.borrow_mut().finish(&gradients);
             // The sums are complete when no sender is left.
             drop(outbox);
-            let next = self.draw_batch(batch.step + 1, order);
+            let next = self.drawing().batch(batch.step + 1, order);
             ([loss], places, next, sums.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });
         self.ranks.sum(&mut loss);
@@ -469,123 +442,15 @@ impl Trainer {
         (loss[0], gradients, next)
     }
 
-    /// This rank's part of a step's batch: a function of the seed and the step alone.
-    fn draw_batch(&self, step: u64, order: &mut Order) -> Result<Batch, DataError> {
-        let train = &self.record.config.train;
-        let (items, drawn) = (self.ranks.share(train.batch), self.drawn_items());
-        let own = items.start - drawn.start..items.end - drawn.start;
-        let rows = self.rows_of(step, order);
-        let mut streams: Vec<Stream> =
-            drawn.map(|item| stream(train.seed, Purpose::Perturbation, step, item as u64)).collect();
-        let mut field = Vec::new();
-        self.data.read(&rows, &mut field)?;
-        let mut labels: Vec<Option<u32>> = rows.iter().map(|&row| self.data.label(row)).collect();
-        let mut field_labels = labels.clone();
-        let dim = self.record.dim();
-        for (item, rng) in streams.iter_mut().enumerate() {
-            if train.flip && rng.random_bool(0.5) {
-                flip_horizontally(self.record.data.shape, &mut field[item * dim..(item + 1) * dim]);
-            }
-            if labels[item].is_some() && rng.random_bool(train.label_dropout) {
-                labels[item] = None;
-            }
-        }
-        let (labels, streams) = (labels[own.clone()].to_vec(), &mut streams[own.clone()]);
-        let (shape, probability) = (self.record.data.shape, train.augment);
-        let deformations: Vec<Deformation> = match probability > 0.0 {
-            true => streams.iter_mut().map(|rng| Deformation::draw(shape, probability, rng)).collect(),
-            false => Vec::new(),
-        };
-        let mut batch = field[own.start * dim..own.end * dim].to_vec();
-        let deformed = batch.par_chunks_exact_mut(dim).zip(&deformations);
-        deformed.for_each(|(row, deformation)| row.copy_from_slice(&deformation.apply(shape, row)));
-        if let Some(count) = self.record.config.objective.field_batch() {
-            field_labels.extend(self.add_other_charges(step, &rows, count, &mut field)?);
-        }
-        let numbers = items.start as u64..items.end as u64;
-        let Beside { shape, images, maps } = Beside::cut(&self.record, step, numbers, batch);
-        let charges = Charges {
-            shape,
-            batch: &images,
-            field: &field,
-            labels: &labels,
-            field_labels: &field_labels,
-            deformations: &deformations,
-        };
-        let targets = self.record.config.objective.draw(self.record.noise(), charges, streams);
-        self.read_ahead(step, order);
-        Ok(Batch { step, items, targets, labels, deformations, maps })
-    }
-
-    /// Which items of a batch this rank draws: its own, or all where a field is made of them, whoever computes which of its items.
-    fn drawn_items(&self) -> Range<usize> {
-        let train = &self.record.config.train;
-        let field = self.record.config.objective.field_batch();
-        if field.is_some() { 0..train.batch } else { self.ranks.share(train.batch) }
-    }
-
-    /// The rows of what this rank draws of a step's batch.
-    fn rows_of(&self, step: u64, order: &mut Order) -> Vec<usize> {
-        let train = &self.record.config.train;
-        let first = step * train.batch as u64;
-        let places = self.drawn_items().map(|item| first + item as u64);
-        places.map(|at| order.row(train.seed, self.data.len(), at)).collect()
-    }
-
-    /// Has the rows of the step after `step` read while that one is computed.
-    fn read_ahead(&self, step: u64, order: &mut Order) {
-        // An epoch's last step does not look into the next epoch's order: both would have to be kept.
-        let (next, batch, rows) = (step + 1, self.record.config.train.batch as u64, self.data.len() as u64);
-        let same_epoch = (next + 1) * batch / rows == step * batch / rows;
-        if !self.data.reads_ahead() || !same_epoch || next >= self.record.config.train.steps {
-            return;
-        }
-        let rows = self.rows_of(next, order);
-        let others = self.record.config.objective.field_batch().map(|count| self.other_rows(next, &rows, count).0);
-        self.data.read_ahead([Some(rows), others].into_iter().flatten());
-    }
-
-    /// The rows that fill a step's field batch of `count` up, and the stream that they were drawn from.
-    fn other_rows(&self, step: u64, batch: &[usize], count: usize) -> (Vec<usize>, Stream) {
-        let taken: HashSet<usize> = batch.iter().copied().collect();
-        let mut rng = stream(self.record.config.train.seed, Purpose::FieldBatch, step, 0);
-        let candidates = rand::seq::index::sample(&mut rng, self.data.len(), count);
-        let wanted = count.saturating_sub(batch.len());
-        (candidates.into_iter().filter(|row| !taken.contains(row)).take(wanted).collect(), rng)
-    }
-
-    /// Reads the rows that fill a field batch of `count` up beside the loss batch, mirrored as often as that one is; returns
-    /// their classes.
-    fn add_other_charges(
-        &self,
-        step: u64,
-        batch: &[usize],
-        count: usize,
-        field: &mut Vec<f32>,
-    ) -> Result<impl Iterator<Item = Option<u32>>, DataError> {
-        let (rows, mut rng) = self.other_rows(step, batch, count);
-        let start = field.len();
-        self.data.read(&rows, field)?;
-        if self.record.config.train.flip {
-            for row in field[start..].chunks_exact_mut(self.record.dim()) {
-                if rng.random_bool(0.5) {
-                    flip_horizontally(self.record.data.shape, row);
-                }
-            }
-        }
-        Ok(rows.into_iter().map(|row| self.data.label(row)))
+    /// What batches are drawn from.
+    fn drawing(&self) -> Drawing<'_> {
+        Drawing { record: &self.record, data: &self.data, share: self.ranks.share(self.record.config.train.batch) }
     }
 
     /// The summed loss of some of a batch's items, with the network as it is.
-    fn loss(&self, batch: &Batch, items: std::ops::Range<usize>, masks: Option<Dropout>) -> Tensor<1> {
+    fn loss(&self, batch: &Batch, items: Range<usize>, masks: Option<Dropout>) -> Tensor<1> {
         let targets = batch.targets.slice(items.clone());
-        let width = batch.maps.len() / batch.labels.len();
-        let told = Told {
-            labels: &batch.labels[items.clone()],
-            deformations: batch.deformations.get(items.clone()).unwrap_or_default(),
-            maps: &batch.maps[items.start * width..items.end * width],
-        };
-        self.loss_at(&self.network, &targets, told, masks, &self.device)
+        self.loss_at(&self.network, &targets, batch.told(items), masks, &self.device)
     }
 
     /// The summed loss of a network's estimate of `yhat` at training points, when told of each item what it is told.
@@ -597,17 +462,17 @@ impl Trainer {
         mut masks: Option<Dropout>,
         device: &Device,
     ) -> Tensor<1> {
-        let parametrisation = self.record.parametrisation();
+        let parametrisation = self.record.parametrisation_of(told.shape);
         let factors = parametrisation.of_rows(&targets.x, &targets.sigma);
         let factor = |of: fn(&Factors) -> f64| column(&factors, of, device);
         let x = targets.rows(&targets.x, device);
         let raw = network.forward(NetworkInput {
             x: x.clone() * factor(|f| f.input),
-            maps: maps_of(told, device),
+            maps: told.maps(device),
             noise: factor(|f| f.noise),
             far: factor(|f| f.far),
             classes: one_hot(told.labels, self.record.data.classes.len(), device),
-            deformation: deformation_of(told, device),
+            deformation: told.deformation(device),
             dropout: masks.as_mut(),
             precision: self.record.config.train.precision,
         });
@@ -626,54 +491,13 @@ impl Trainer {
     fn held_out_loss(&self) -> Result<Option<f64>, DataError> {
         let Some(data) = self.held_out.as_ref() else { return Ok(None) };
         let (network, device) = (self.averaged(), self.device.clone().inner());
-        let objective = &self.record.config.objective;
-        let rows: Vec<usize> = (0..data.len()).collect();
-        let (rank, ranks) = (self.ranks.rank(), self.ranks.size());
-        // Steps of training end long before this one.
-        let step = u64::MAX;
         let mut total = [0.0];
-        for part in rows.chunks(self.record.config.train.batch).skip(rank).step_by(ranks) {
-            let mut batch = Vec::new();
-            data.read(part, &mut batch)?;
-            let mut field = batch.clone();
-            let labels: Vec<Option<u32>> = part.iter().map(|&row| data.label(row)).collect();
-            let mut field_labels = labels.clone();
-            if let Some(count) = objective.field_batch() {
-                field_labels.extend(self.add_other_charges(step, &[], count, &mut field)?);
-            }
-            let mut streams: Vec<Stream> = part
-                .iter()
-                .map(|&row| stream(self.record.config.train.seed, Purpose::Perturbation, step, row as u64))
-                .collect();
-            let items = part.iter().map(|&row| row as u64);
-            let Beside { shape, images, maps } = Beside::whole(&self.record, step, items, batch);
-            let charges = Charges {
-                shape,
-                batch: &images,
-                field: &field,
-                labels: &labels,
-                field_labels: &field_labels,
-                deformations: &[],
-            };
-            let targets = objective.draw(self.record.noise(), charges, &mut streams);
-            let told = Told { labels: &labels, deformations: &[], maps: &maps };
-            let loss = self.loss_at(&network, &targets, told, None, &device);
+        for batch in self.drawing().held_out(data, (self.ranks.rank(), self.ranks.size()))? {
+            let batch = batch?;
+            let loss = self.loss_at(&network, &batch.targets, batch.told(0..batch.items.len()), None, &device);
             total[0] += f64::from(loss.into_scalar::<f32>());
         }
         self.ranks.sum(&mut total);
         Ok(Some(total[0] / data.len() as f64))
     }
-}
-
-/// What a network is told of how images were deformed, `[batch, values]`.
-fn deformation_of(Told { deformations, .. }: Told, device: &Device) -> Option<Tensor<2>> {
-    let values: Vec<f32> = deformations.iter().flat_map(|deformation| deformation.labels).collect();
-    let shape = [deformations.len(), deformation::LABELS];
-    (!deformations.is_empty()).then(|| Tensor::from_data(TensorData::new(values, shape), device))
-}
-
-/// What a network sees beside images, `[batch, pixels * maps]`.
-fn maps_of(Told { maps, labels, .. }: Told, device: &Device) -> Option<Tensor<2>> {
-    let shape = [labels.len(), maps.len() / labels.len().max(1)];
-    (!maps.is_empty()).then(|| Tensor::from_data(TensorData::new(maps.to_vec(), shape), device))
 }

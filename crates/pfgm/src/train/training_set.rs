@@ -94,7 +94,7 @@ impl Shared {
         let dim = self.record.dim();
         let mut values = vec![0.0; rows.len() * dim];
         let read = |(out, &row): (&mut [f32], &usize)| {
-            self.dataset.try_read(row, out)?;
+            self.dataset.read(row, out)?;
             self.record.data.transform.forward(out);
             Ok(())
         };
