@@ -21,7 +21,7 @@ fn heart(points: usize) -> Vec<f64> {
     let mut row = [0.0; 2];
     (0..points)
         .flat_map(|index| {
-            heart.read(index, &mut row);
+            heart.read(index, &mut row).unwrap();
             row.map(f64::from)
         })
         .collect()

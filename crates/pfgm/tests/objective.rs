@@ -14,6 +14,8 @@ use pfgm::{
     random::{Purpose, stream},
 };
 use pfgm_data::{OpenOptions, Shape};
+use rand::RngExt;
+use rand_distr::StandardNormal;
 
 fn noise(augmentation: Augmentation) -> Noise {
     Noise { augmentation, process: Process::Ve, range: (2e-3, 80.0) }
@@ -177,4 +179,39 @@ fn what_a_network_should_say_makes_yhat() {
             assert!((level - scale * t).abs() < 1e-9 * scale, "{output:?}: {t} becomes {level}");
         }
     }
+}
+
+#[test]
+fn images_show_their_noise_before_it_hides_them() {
+    // An image of the data with noise twenty times its level, at D = 1.
+    let digits = pfgm_data::open("digits", &OpenOptions::default()).unwrap();
+    let mut config = Config::default();
+    config.flow.augmentation = Finite(1.0);
+    let record = Record::resolve(config.clone(), &digits).unwrap();
+    assert!(record.config.flow.details.is_some_and(|usual| usual > 0.1 && usual < record.config.flow.reach.unwrap()));
+    // One with no more details than is usual.
+    let row = (0..20).find_map(|index| {
+        let mut row = vec![0.0; 64];
+        digits.read(index, &mut row).unwrap();
+        record.data.transform.forward(&mut row);
+        (record.parametrisation().of_rows(&row, &[0.05])[0].far == 0.0).then_some(row)
+    });
+    let row = row.expect("half of all");
+    let noisy = |size: f32| -> Vec<f32> {
+        let mut rng = stream(3, Purpose::Perturbation, 0, 0);
+        row.iter().map(|value| value + size * rng.sample::<f32, _>(StandardNormal)).collect()
+    };
+    let far = |record: &Record, size: f32| record.parametrisation().of_rows(&noisy(size), &[0.05])[0].far;
+    // What the network is told is a quarter of the logarithm of the ratio.
+    assert!((far(&record, 1.0) - 20.0_f64.ln() / 4.0).abs() < 0.1, "{}", far(&record, 1.0));
+    // A run of before goes by the norm, Gaussian noise by its level.
+    let mut before = record.clone();
+    before.config.flow.details = None;
+    assert!(far(&before, 5.0) > 0.0 && far(&before, 1.0) != far(&record, 1.0));
+    config.flow.augmentation = Infinite;
+    assert_eq!(far(&Record::resolve(config, &digits).unwrap(), 1.0), 0.0);
+    // A patch is asked by its own shape.
+    let shape = Shape::Image { height: 4, width: 4, channels: 1 };
+    let patch = record.parametrisation_of(shape).of_rows(&noisy(5.0)[..16], &[0.05]);
+    assert!(patch[0].far > 0.5);
 }

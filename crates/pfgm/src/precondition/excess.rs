@@ -93,7 +93,7 @@ mod tests {
     fn noise_shows_in_details_and_brightness_does_not() {
         // A bright slope, and a board of single pixels upon it.
         let image = |noise: f64| -> Vec<f64> {
-            let sign = |at: usize| if (at / 5 + at % 5) % 2 == 0 { 1.0 } else { -1.0 };
+            let sign = |at: usize| if (at / 5 + at % 5).is_multiple_of(2) { 1.0 } else { -1.0 };
             (0..20).map(|at| 0.9 + 0.01 * at as f64 + noise * sign(at)).collect()
         };
         let of = |noise: f64| details([4, 5, 1], &image(noise));
