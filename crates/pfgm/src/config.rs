@@ -100,8 +100,8 @@ pub struct FlowConfig {
     /// The largest root mean square of a row in the model's space; measured when it is not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reach: Option<f64>,
-    /// The root mean square of the finest details of images, what each square of four pixels has beside its mean; measured when it
-    /// is not given. Points that have more of them are noisy, whatever their level.
+    /// The largest root mean square of an image's finest details, what each square of four pixels has beside its mean; measured
+    /// when it is not given. Points that have more of them are noisy, whatever their level.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub details: Option<f64>,
     /// What the network's output says: EDM's denoiser, PFGM's field, a score.

@@ -191,8 +191,8 @@ impl Record {
     fn precondition(&self, shape: Shape) -> Precondition {
         let FlowConfig { sigma_data, far_field, reach, details, augmentation, .. } = self.config.flow;
         let excess = match (shape, details) {
-            (Shape::Image { height, width, channels }, Some(usual)) => {
-                Some(Excess::Details { size: [height, width, channels], usual })
+            (Shape::Image { height, width, channels }, Some(reach)) => {
+                Some(Excess::Details { size: [height, width, channels], reach })
             }
             _ => reach.map(|reach| Excess::Norm { reach }),
         };
@@ -295,7 +295,7 @@ pub struct Spread {
     pub std: f64,
     /// The largest root mean square of a row.
     pub reach: f64,
-    /// The root mean square of the finest details of images that have any.
+    /// The largest root mean square of an image's finest details, where images have any.
     pub details: Option<f64>,
 }
 
@@ -319,10 +319,10 @@ impl Spread {
             Shape::Image { height, width, channels } if height > 1 && width > 1 => Some([height, width, channels]),
             _ => None,
         };
-        let mut fine = 0.0;
+        let mut fine = 0.0_f64;
         each(&mut |row| {
             reach = reach.max(mean_square(row).sqrt());
-            fine += size.map_or(0.0, |size| details(size, row)) / rows as f64;
+            fine = size.map_or(fine, |size| details(size, row).max(fine));
             let squares: f64 = row.iter().zip(&mean).map(|(&value, mean)| (f64::from(value) - mean).powi(2)).sum();
             norm += squares.sqrt() / rows as f64;
             square += squares / (rows * dim) as f64;

@@ -15,18 +15,18 @@ pub enum Excess {
     Details {
         /// Height, width and channels.
         size: [usize; 3],
-        /// The root mean square that is usual in the data.
-        usual: f64,
+        /// The largest root mean square of an image of the data.
+        reach: f64,
     },
 }
 
 impl Excess {
-    /// The mean square of the part, less what the data have of it: the square of the noise's standard deviation, where it is
-    /// large.
+    /// The mean square of the part, less the most that data have of it: the square of the noise's standard deviation, where it
+    /// is large.
     pub fn of<T: Copy + Into<f64>>(self, x: &[T]) -> f64 {
         match self {
             Self::Norm { reach } => mean_square(x) - reach * reach,
-            Self::Details { size, usual } => details(size, x) - usual * usual,
+            Self::Details { size, reach } => details(size, x) - reach * reach,
         }
     }
 
@@ -101,14 +101,14 @@ mod tests {
         assert!((of(0.0) - 4.0 * (0.005_f64.powi(2) + 0.025_f64.powi(2)) / 3.0).abs() < 1e-12);
         // The board is one of three.
         assert!((of(0.3) - of(0.0) - 4.0 * 0.09 / 3.0).abs() < 1e-12);
-        let excess = Excess::Details { size: [4, 5, 1], usual: 0.1 };
+        let excess = Excess::Details { size: [4, 5, 1], reach: 0.1 };
         assert!(excess.of(&image(0.0)) < 0.0 && excess.of(&image(0.3)) > 0.1);
     }
 
     #[test]
     fn gradients_are_those_of_differences() {
         let x: Vec<f64> = (0..30).map(|at| (at as f64).sin()).collect();
-        for excess in [Excess::Norm { reach: 0.5 }, Excess::Details { size: [3, 5, 2], usual: 0.5 }] {
+        for excess in [Excess::Norm { reach: 0.5 }, Excess::Details { size: [3, 5, 2], reach: 0.5 }] {
             let mut gradient = vec![0.0; 30];
             excess.add_gradient(&x, 1.0, &mut gradient);
             for at in 0..30 {
