@@ -84,13 +84,21 @@ impl<'a> FrechetReference<'a> {
         let (mut half, mut product) = (Mat::zeros(dim, dim), Mat::zeros(dim, dim));
         multiply(half.as_mut(), root.as_ref(), covariance, par);
         multiply(product.as_mut(), half.as_ref(), root.as_ref(), par);
-        let shift = self.moments.mean.iter().zip(&moments.mean).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
-        Ok(shift + trace(matrix(self.moments)) + trace(covariance) - 2.0 * trace_of_root(&product)?)
+        self.distance_from(&moments.mean, trace(covariance), &product)
+    }
+
+    /// The distance of a Gaussian of this mean and this trace of its covariance `C'`; `product` is a matrix of the eigenvalues of
+    /// `C C'`.
+    fn distance_from(&self, mean: &[f64], own: f64, product: &Mat<f64>) -> Result<f64, MetricError> {
+        let shift = self.moments.mean.iter().zip(mean).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
+        let values = product.self_adjoint_eigenvalues(Side::Lower).map_err(|_| MetricError::NotFinite)?;
+        Ok(shift + trace(matrix(self.moments)) + own - 2.0 * roots(&values)?.iter().sum::<f64>())
     }
 
     /// The distance of rows, with its standard error and bias by the jackknife (Efron 1982): ten times a tenth of the rows
     /// is left out. To first order the bias falls as one over the number of rows (Chong and Forsyth, arXiv 1911.07023), which
-    /// is what the jackknife finds. Fewer rows than features take a shorter way. `progress` hears how many of `1 + 10` distances are known.
+    /// is what the jackknife finds. Fewer rows than features take a shorter way. `progress` hears how many of `1 + 10` distances
+    /// are known.
     ///
     /// # Shapes
     /// `values`: `[rows, dim]`, in an order that has nothing to do with what they show: every tenth row makes a group
@@ -177,29 +185,23 @@ impl<'a> FewRows<'a> {
     fn distance(&self, left_out: Option<usize>) -> Result<f64, MetricError> {
         let kept: Vec<usize> = (0..self.rows.ncols()).filter(|row| left_out != Some(row % GROUPS)).collect();
         let count = kept.len() as f64;
-        let of_kept = |of: &dyn Fn(usize) -> f64| kept.iter().map(|&row| of(row)).sum::<f64>() / count;
         // Around the mean of all, the mean of those that are kept is not zero.
-        let shift: Vec<f64> = (0..self.mean.len()).map(|at| of_kept(&|row| self.rows[(at, row)])).collect();
-        let squares = of_kept(&|row| self.rows.col(row).squared_norm_l2());
-        let scatter = count * (squares - shift.iter().map(|value| value * value).sum::<f64>());
-        // Y C Y^T around their own mean: less the means of its rows and columns.
-        let means: Vec<f64> = kept.iter().map(|&row| of_kept(&|other| self.product[(row, other)])).collect();
+        let (mut shift, mut squares) = (vec![0.0; self.mean.len()], 0.0);
+        for &row in &kept {
+            shift.iter_mut().zip(self.rows.col(row).iter()).for_each(|(sum, value)| *sum += value / count);
+            squares += self.rows.col(row).squared_norm_l2();
+        }
+        let scatter = squares - count * shift.iter().map(|value| value * value).sum::<f64>();
+        let mean: Vec<f64> = self.mean.iter().zip(&shift).map(|(mean, shift)| mean + shift).collect();
+        // Y C Y^T around their own mean: less the means of its columns, and of its rows, which are the same.
+        let mean_of = |&column: &usize| kept.iter().map(|&row| self.product[(row, column)]).sum::<f64>() / count;
+        let means: Vec<f64> = kept.iter().map(mean_of).collect();
         let overall = means.iter().sum::<f64>() / count;
         let product = Mat::from_fn(kept.len(), kept.len(), |row, column| {
             (self.product[(kept[row], kept[column])] - means[row] - means[column] + overall) / (count - 1.0)
         });
-        let reference = self.reference.moments;
-        let apart =
-            reference.mean.iter().zip(self.mean.iter().zip(&shift)).map(|(a, (b, shift))| (a - b - shift).powi(2));
-        let traces = trace(matrix(reference)) + scatter / (count - 1.0);
-        Ok(apart.sum::<f64>() + traces - 2.0 * trace_of_root(&product)?)
+        self.reference.distance_from(&mean, scatter / (count - 1.0), &product)
     }
-}
-
-/// The trace of the root of a matrix: the sum of the roots of its eigenvalues.
-fn trace_of_root(matrix: &Mat<f64>) -> Result<f64, MetricError> {
-    let values = matrix.self_adjoint_eigenvalues(Side::Lower).map_err(|_| MetricError::NotFinite)?;
-    Ok(roots(&values)?.iter().sum())
 }
 
 /// The roots of eigenvalues, which may be below zero by rounding alone.

@@ -293,6 +293,15 @@ impl Config {
         if let Some(sigma_data) = flow.sigma_data {
             positive("flow.sigma_data", sigma_data)?;
         }
+        for (key, value) in [("flow.reach", flow.reach), ("flow.details", flow.details)] {
+            if let Some(value) = value.filter(|&value| !(value.is_finite() && value >= 0.0)) {
+                return fail(
+                    key,
+                    value.to_string(),
+                    "give a number that is not negative, or leave it away to have it measured",
+                );
+            }
+        }
         match flow.output {
             Output::Ve { unit, .. } => positive("flow.output.unit", unit)?,
             Output::Field { gamma } => positive("flow.output.gamma", gamma)?,

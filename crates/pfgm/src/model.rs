@@ -11,7 +11,9 @@ use crate::{
     maps::Maps,
     network::{Conditions, LevelEmbedding, Network, NetworkConfig, NetworkError},
     objective::{Noise, Objective},
-    precondition::{Arithmetic, Excess, NetworkDenoiser, Parametrisation, Precondition, details, mean_square},
+    precondition::{
+        Arithmetic, Excess, NetworkDenoiser, Parametrisation, Precondition, detailed, details, mean_square,
+    },
 };
 
 /// The noise level that sampling starts from when neither the user nor the objective says: EDM's.
@@ -190,10 +192,8 @@ impl Record {
     /// How the network's output becomes `yhat` of rows of a shape: the data's, or a patch's.
     fn precondition(&self, shape: Shape) -> Precondition {
         let FlowConfig { sigma_data, far_field, reach, details, augmentation, .. } = self.config.flow;
-        let excess = match (shape, details) {
-            (Shape::Image { height, width, channels }, Some(reach)) => {
-                Some(Excess::Details { size: [height, width, channels], reach })
-            }
+        let excess = match (detailed(shape), details) {
+            (Some(size), Some(reach)) => Some(Excess::Details { size, reach }),
             _ => reach.map(|reach| Excess::Norm { reach }),
         };
         // Gaussian noise has no tail to be caught.
@@ -315,10 +315,7 @@ impl Spread {
         };
         each(&mut |row| mean.iter_mut().zip(row).for_each(|(mean, &value)| *mean += f64::from(value) / rows as f64))?;
         let (mut norm, mut square, mut reach) = (0.0, 0.0, 0.0_f64);
-        let size = match dataset.shape {
-            Shape::Image { height, width, channels } if height > 1 && width > 1 => Some([height, width, channels]),
-            _ => None,
-        };
+        let size = detailed(dataset.shape);
         let mut fine = 0.0_f64;
         each(&mut |row| {
             reach = reach.max(mean_square(row).sqrt());

@@ -206,7 +206,9 @@ fn images_show_their_noise_before_it_hides_them() {
     assert!(far(&before, 5.0) > 0.0 && far(&before, 1.0) != far(&record, 1.0));
     config.flow.augmentation = Infinite;
     assert_eq!(far(&Record::resolve(config, &digits).unwrap(), 1.0), 0.0);
-    // A patch is asked by its own shape.
+    // A patch is asked by its own shape, and by its norm where it is no square of four pixels.
+    let pixel = record.parametrisation_of(Shape::Image { height: 1, width: 1, channels: 1 });
+    assert!(pixel.of_rows(&[9.0_f32], &[0.05])[0].far > 0.5);
     let shape = Shape::Image { height: 4, width: 4, channels: 1 };
     let patch = record.parametrisation_of(shape).of_rows(&noisy(5.0)[..16], &[0.05]);
     assert!(patch[0].far > 0.5);

@@ -10,12 +10,11 @@ use std::{thread, time::Duration};
 use serde_json::Value;
 use support::{
     Studio,
-    browser::{self, Browser},
+    browser::{FIELD, at_desk_and_phone},
 };
 
-/// Of each situation.
-const SECONDS: u64 = 6;
-const FIELD: &str = "document.body.dataset.field === String(window.studioField?.().version)";
+/// Of each situation: as long as the page remembers frames.
+const SECONDS: u64 = 4;
 
 /// Situations, and what a page does to get into them. `each` is called in every frame until the next situation.
 const SITUATIONS: [(&str, &str); 6] = [
@@ -56,15 +55,9 @@ const WORDS: &str = "
     requestAnimationFrame(go);";
 
 fn main() {
-    if !browser::is_there() {
-        return;
-    }
     let studio = Studio::plain();
     println!("{:<28}{:>10}{:>16}{:>18}", "", "frames/s", "95 % within", "the page's work");
-    for (name, size, phone) in [("desk", (1366, 850), false), ("phone", (390, 844), true)] {
-        let browser = Browser::open(name, size, phone);
-        browser.go(&format!("http://{}/", studio.address));
-        browser.wait(FIELD);
+    at_desk_and_phone(&format!("http://{}/", studio.address), FIELD, |browser| {
         browser.run(WORDS);
         browser.run("slide('count', 499)");
         browser.wait("window.studioField().charges === 499");
@@ -86,11 +79,11 @@ fn main() {
             let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
             println!(
                 "{:<28}{:>10.1}{:>13.1} ms{:>15.1} ms",
-                format!("{name}, {what}"),
+                format!("{}, {what}", browser.name),
                 1000.0 / mean(&apart),
                 apart[apart.len() * 95 / 100],
                 mean(&work)
             );
         }
-    }
+    });
 }

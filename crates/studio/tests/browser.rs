@@ -8,11 +8,8 @@ use std::{fs, thread, time::Duration};
 use serde_json::{Value, json};
 use support::{
     Studio,
-    browser::{self, Browser},
+    browser::{self, Browser, FIELD, at_desk_and_phone},
 };
-
-/// The lines and the map of the charges as they are have come, as well as they get.
-const FIELD: &str = "document.body.dataset.field === String(window.studioField?.().version)";
 
 fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or(f64::NAN)
@@ -35,35 +32,30 @@ fn charges(browser: &Browser) -> f64 {
 
 #[test]
 fn charges_are_placed_dragged_and_removed_and_lines_follow() {
-    if !browser::is_there() {
-        return;
-    }
     let studio = Studio::plain();
-    for (name, size, phone) in [("desk", (1366, 850), false), ("phone", (390, 844), true)] {
-        let browser = Browser::open(name, size, phone);
-        browser.go(&format!("http://{}/", studio.address));
-        browser.wait(FIELD);
+    at_desk_and_phone(&format!("http://{}/", studio.address), FIELD, |browser| {
+        let name = &browser.name;
         let seen = number(&browser.run("return window.studioField().first"));
         println!("{name}: first picture after {seen:.0} ms");
         assert!(seen < 5000.0, "the first picture took {seen} ms");
         browser.shot("field");
-        let pointer = if phone { "touch" } else { "mouse" };
-        let (before, count) = (lines(&browser), charges(&browser));
+        let pointer = if browser.phone { "touch" } else { "mouse" };
+        let (before, count) = (lines(browser), charges(browser));
         // Where there is no charge yet.
         browser.drag("#plane", &[(0.08, 0.1)], pointer);
-        assert_eq!(charges(&browser), count + 1.0);
-        let placed = lines(&browser);
+        assert_eq!(charges(browser), count + 1.0);
+        let placed = lines(browser);
         assert!(moved(&before, &placed) > 1e-4, "a new charge bends no line");
         browser.drag("#plane", &[(0.08, 0.1), (0.2, 0.2), (0.45, 0.5)], pointer);
-        assert_eq!(charges(&browser), count + 1.0);
-        assert!(moved(&placed, &lines(&browser)) > 1e-4, "a dragged charge bends no line");
-        keyboard(&browser);
-        drawing(&browser, pointer);
-        choices(&browser);
-        everyone_can_use_it(&browser);
+        assert_eq!(charges(browser), count + 1.0);
+        assert!(moved(&placed, &lines(browser)) > 1e-4, "a dragged charge bends no line");
+        keyboard(browser);
+        drawing(browser, pointer);
+        choices(browser);
+        everyone_can_use_it(browser);
         browser.run("document.querySelector('[role=tabpanel]:not([hidden]) figure').scrollIntoView()");
         assert_eq!(browser.log(), "");
-    }
+    });
 }
 
 fn keyboard(browser: &Browser) {
@@ -121,21 +113,16 @@ fn near(picture: &image::RgbImage, colour: [u8; 3]) -> usize {
 
 #[test]
 fn particles_move_over_a_picture_that_stays() {
-    if !browser::is_there() {
-        return;
-    }
     let studio = Studio::plain();
-    for (name, size, phone) in [("desk", (1366, 850), false), ("phone", (390, 844), true)] {
-        let browser = Browser::open(name, size, phone);
-        browser.go(&format!("http://{}/", studio.address));
-        browser.wait(FIELD);
+    at_desk_and_phone(&format!("http://{}/", studio.address), FIELD, |browser| {
+        let name = &browser.name;
         browser.wait("window.studioField().drawn[1] > 0 && window.studioField().particles === 200");
         browser.click("#rise");
         thread::sleep(Duration::from_secs(1));
-        let before = (drawn(&browser), browser.part("#plane"), browser.part("#space"));
+        let before = (drawn(browser), browser.part("#plane"), browser.part("#space"));
         browser.run("window.studioField().frames.length = 0");
         browser.wait("window.studioField().frames.length > 30");
-        let after = (drawn(&browser), browser.part("#plane"), browser.part("#space"));
+        let after = (drawn(browser), browser.part("#plane"), browser.part("#space"));
         assert_eq!(before.0, after.0, "{name}: what stays was drawn for moving particles");
         for (before, after) in [(&before.1, &after.1), (&before.2, &after.2)] {
             assert_ne!(before, after, "{name}: nothing moved");
@@ -150,7 +137,7 @@ fn particles_move_over_a_picture_that_stays() {
         // Turning the space draws it anew, and it alone.
         browser.keys("#space", "\u{e014}");
         browser.wait(&format!("window.studioField().drawn[1] > {}", after.0[1]));
-        assert_eq!(drawn(&browser)[0], after.0[0], "{name}: the plane was drawn for a turn of the space");
+        assert_eq!(drawn(browser)[0], after.0[0], "{name}: the plane was drawn for a turn of the space");
         // Unchosen, particles are nowhere.
         browser.click("#show-particles");
         browser.wait(FIELD);
@@ -159,23 +146,17 @@ fn particles_move_over_a_picture_that_stays() {
             assert_eq!(near(&browser.part(part), [128, 240, 255]), 0, "{name}: particles in {part}");
         }
         assert_eq!(browser.log(), "");
-    }
+    });
 }
 
 #[test]
 fn samples_are_drawn_interpolated_and_own_images_carried() {
-    if !browser::is_there() {
-        return;
-    }
     let studio = Studio::plain();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("one.png");
     let stroke = |x: u32, y: u32| image::Luma([if (14..22).contains(&x) && (4..32).contains(&y) { 240 } else { 6 }]);
     image::GrayImage::from_fn(36, 36, stroke).save(&file).unwrap();
-    for (name, size, phone) in [("desk", (1366, 850), false), ("phone", (390, 844), true)] {
-        let browser = Browser::open(name, size, phone);
-        browser.go(&format!("http://{}/#generate", studio.address));
-        browser.wait("document.body.dataset.drawn > 0");
+    at_desk_and_phone(&format!("http://{}/#generate", studio.address), "document.body.dataset.drawn > 0", |browser| {
         let spread = "const c = document.querySelector('.sample canvas');
             const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data.filter((_, i) => i % 4 === 0);
             return [c.width, Math.max(...d) - Math.min(...d), document.querySelectorAll('.sample').length]";
@@ -201,16 +182,13 @@ fn samples_are_drawn_interpolated_and_own_images_carried() {
         }
         browser.run("document.getElementById('restored').scrollIntoView({ block: 'center' })");
         browser.shot("uploaded");
-        everyone_can_use_it(&browser);
+        everyone_can_use_it(browser);
         assert_eq!(browser.log(), "");
-    }
+    });
 }
 
 #[test]
 fn trainings_are_followed() {
-    if !browser::is_there() {
-        return;
-    }
     let folder = tempfile::tempdir().unwrap();
     let line = |step: u64, scale: f64| {
         let loss = scale * (0.3 + 3.0 / (step as f64).sqrt());
@@ -227,20 +205,21 @@ fn trainings_are_followed() {
         fs::write(folder.path().join(name).join("log.jsonl"), log).unwrap();
     }
     let studio = Studio::start(None, vec![folder.path().into()]);
-    for (name, size, phone) in [("desk", (1366, 850), false), ("phone", (390, 844), true)] {
-        let browser = Browser::open(name, size, phone);
-        browser.go(&format!("http://{}/#training", studio.address));
-        browser.wait("document.body.dataset.logged >= 78");
-        let before = browser.run("return document.body.dataset.logged");
-        let path = folder.path().join("second/log.jsonl");
-        let log = fs::read_to_string(&path).unwrap();
-        let next = 25 * (log.lines().count() as u64 + 1);
-        fs::write(&path, log + &line(next, 0.8)).unwrap();
-        browser.wait(&format!("Number(document.body.dataset.logged) > {}", before.as_str().unwrap()));
-        browser.shot("training");
-        everyone_can_use_it(&browser);
-        assert_eq!(browser.log(), "");
-    }
+    at_desk_and_phone(
+        &format!("http://{}/#training", studio.address),
+        "document.body.dataset.logged >= 78",
+        |browser| {
+            let before = browser.run("return document.body.dataset.logged");
+            let path = folder.path().join("second/log.jsonl");
+            let log = fs::read_to_string(&path).unwrap();
+            let next = 25 * (log.lines().count() as u64 + 1);
+            fs::write(&path, log + &line(next, 0.8)).unwrap();
+            browser.wait(&format!("Number(document.body.dataset.logged) > {}", before.as_str().unwrap()));
+            browser.shot("training");
+            everyone_can_use_it(browser);
+            assert_eq!(browser.log(), "");
+        },
+    );
 }
 
 /// What of WCAG 2.2 AA a program can check: names, contrast, sizes of targets, nothing that hangs over the edge.

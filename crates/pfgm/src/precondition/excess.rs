@@ -1,5 +1,7 @@
 //! How much noisier a point looks than any data do.
 
+use pfgm_data::Shape;
+
 /// The part of a point that shows its noise.
 ///
 /// Images differ little from pixel to pixel, and noise does: their finest details tell noise a tenth as large as the image from
@@ -65,6 +67,14 @@ pub fn details<T: Copy + Into<f64>>(size: [usize; 3], x: &[T]) -> f64 {
         total += values.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>();
     });
     total / freedoms(size)
+}
+
+/// Height, width and channels of images that have details: squares of four pixels.
+pub fn detailed(shape: Shape) -> Option<[usize; 3]> {
+    match shape {
+        Shape::Image { height, width, channels } if height > 1 && width > 1 => Some([height, width, channels]),
+        Shape::Image { .. } | Shape::Vector { .. } => None,
+    }
 }
 
 /// How many values details have: three of every four.

@@ -6,7 +6,7 @@ mod gradient;
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-pub use self::excess::{Excess, details, mean_square};
+pub use self::excess::{Excess, detailed, details, mean_square};
 use crate::{
     device::is_cpu,
     flow::{Denoiser, Differentiable, Query},

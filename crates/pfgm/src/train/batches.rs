@@ -77,12 +77,34 @@ impl Told<'_> {
     }
 }
 
-/// Charges that complete a field batch.
+/// Charges that a field is made of.
 #[derive(Default)]
-struct Others {
+struct Field {
     /// `[charges, N]`
     values: Vec<f32>,
     labels: Vec<Option<u32>>,
+}
+
+impl Field {
+    /// Rows as they are.
+    fn read(data: &TrainingSet, rows: &[usize]) -> Result<Self, DataError> {
+        let mut values = Vec::new();
+        data.read(rows, &mut values)?;
+        Ok(Self { values, labels: rows.iter().map(|&row| data.label(row)).collect() })
+    }
+
+    fn extend(&mut self, others: &Self) {
+        self.values.extend_from_slice(&others.values);
+        self.labels.extend_from_slice(&others.labels);
+    }
+}
+
+/// What a batch is made of beside its images.
+struct Items {
+    step: u64,
+    numbers: Range<usize>,
+    labels: Vec<Option<u32>>,
+    deformations: Vec<Deformation>,
 }
 
 /// What batches are drawn from.
@@ -107,14 +129,12 @@ impl Drawing<'_> {
         let rows = self.rows_of(step, order);
         let mut streams: Vec<Stream> =
             drawn.map(|item| stream(train.seed, Purpose::Perturbation, step, item as u64)).collect();
-        let mut field = Vec::new();
-        self.data.read(&rows, &mut field)?;
-        let mut labels: Vec<Option<u32>> = rows.iter().map(|&row| self.data.label(row)).collect();
-        let mut field_labels = labels.clone();
+        let mut field = Field::read(self.data, &rows)?;
+        let mut labels = field.labels.clone();
         let dim = self.record.dim();
         for (item, rng) in streams.iter_mut().enumerate() {
             if train.flip && rng.random_bool(0.5) {
-                flip_horizontally(self.record.data.shape, &mut field[item * dim..(item + 1) * dim]);
+                flip_horizontally(self.record.data.shape, &mut field.values[item * dim..(item + 1) * dim]);
             }
             if labels[item].is_some() && rng.random_bool(train.label_dropout) {
                 labels[item] = None;
@@ -126,25 +146,14 @@ impl Drawing<'_> {
             true => streams.iter_mut().map(|rng| Deformation::draw(shape, probability, rng)).collect(),
             false => Vec::new(),
         };
-        let mut images = field[own.start * dim..own.end * dim].to_vec();
+        let mut images = field.values[own.start * dim..own.end * dim].to_vec();
         let deformed = images.par_chunks_exact_mut(dim).zip(&deformations);
         deformed.for_each(|(row, deformation)| row.copy_from_slice(&deformation.apply(shape, row)));
-        let others = self.others(step, &rows)?;
-        field.extend(others.values);
-        field_labels.extend(others.labels);
-        let numbers = items.start as u64..items.end as u64;
-        let Beside { shape, images, maps } = Beside::cut(self.record, step, numbers, images);
-        let charges = Charges {
-            shape,
-            batch: &images,
-            field: &field,
-            labels: &labels,
-            field_labels: &field_labels,
-            deformations: &deformations,
-        };
-        let targets = self.record.config.objective.draw(self.record.noise(), charges, streams);
+        field.extend(&self.others(step, &rows)?);
+        let beside = Beside::cut(self.record, step, items.start as u64..items.end as u64, images);
+        let batch = self.perturb(Items { step, numbers: items, labels, deformations }, beside, &field, streams);
         self.read_ahead(step, order);
-        Ok(Batch { step, items, shape, targets, labels, deformations, maps })
+        Ok(batch)
     }
 
     /// The batches that held-out rows make, from number `first` on, every `step`-th: as they are, with noise that depends on
@@ -159,27 +168,32 @@ impl Drawing<'_> {
         let parts = (0..rows.len().div_ceil(size)).skip(first).step_by(step);
         Ok(parts.map(move |part| {
             let items = part * size..((part + 1) * size).min(rows.len());
-            let mut images = Vec::new();
-            rows.read(&items.clone().collect::<Vec<_>>(), &mut images)?;
-            let labels: Vec<Option<u32>> = items.clone().map(|row| rows.label(row)).collect();
-            let field = [images.as_slice(), &others.values].concat();
-            let field_labels = [labels.as_slice(), &others.labels].concat();
+            let mut field = Field::read(rows, &items.clone().collect::<Vec<_>>())?;
+            let (images, labels) = (field.values.clone(), field.labels.clone());
+            field.extend(&others);
             let numbers = items.start as u64..items.end as u64;
             let seed = self.record.config.train.seed;
             let mut streams: Vec<Stream> =
                 numbers.clone().map(|row| stream(seed, Purpose::Perturbation, HELD_OUT, row)).collect();
-            let Beside { shape, images, maps } = Beside::whole(self.record, HELD_OUT, numbers, images);
-            let charges = Charges {
-                shape,
-                batch: &images,
-                field: &field,
-                labels: &labels,
-                field_labels: &field_labels,
-                deformations: &[],
-            };
-            let targets = self.record.config.objective.draw(self.record.noise(), charges, &mut streams);
-            Ok(Batch { step: HELD_OUT, items, shape, targets, labels, deformations: Vec::new(), maps })
+            let beside = Beside::whole(self.record, HELD_OUT, numbers, images);
+            let items = Items { step: HELD_OUT, numbers: items, labels, deformations: Vec::new() };
+            Ok(self.perturb(items, beside, &field, &mut streams))
         }))
+    }
+
+    /// Draws where the network is asked, and what it should say there.
+    fn perturb(&self, items: Items, beside: Beside, field: &Field, streams: &mut [Stream]) -> Batch {
+        let (Items { step, numbers, labels, deformations }, Beside { shape, images, maps }) = (items, beside);
+        let charges = Charges {
+            shape,
+            batch: &images,
+            field: &field.values,
+            labels: &labels,
+            field_labels: &field.labels,
+            deformations: &deformations,
+        };
+        let targets = self.record.config.objective.draw(self.record.noise(), charges, streams);
+        Batch { step, items: numbers, shape, targets, labels, deformations, maps }
     }
 
     /// Which items of a batch this rank draws: its own, or all where a field is made of them, whoever computes which of its items.
@@ -222,18 +236,17 @@ impl Drawing<'_> {
 
     /// What fills a step's field batch up beside the rows of its loss batch, mirrored as often as those are; nothing where no
     /// field is made of a batch.
-    fn others(&self, step: u64, batch: &[usize]) -> Result<Others, DataError> {
-        let Some(count) = self.record.config.objective.field_batch() else { return Ok(Others::default()) };
+    fn others(&self, step: u64, batch: &[usize]) -> Result<Field, DataError> {
+        let Some(count) = self.record.config.objective.field_batch() else { return Ok(Field::default()) };
         let (rows, mut rng) = self.other_rows(step, batch, count);
-        let mut values = Vec::new();
-        self.data.read(&rows, &mut values)?;
+        let mut field = Field::read(self.data, &rows)?;
         if self.record.config.train.flip {
-            for row in values.chunks_exact_mut(self.record.dim()) {
+            for row in field.values.chunks_exact_mut(self.record.dim()) {
                 if rng.random_bool(0.5) {
                     flip_horizontally(self.record.data.shape, row);
                 }
             }
         }
-        Ok(Others { values, labels: rows.into_iter().map(|row| self.data.label(row)).collect() })
+        Ok(field)
     }
 }

@@ -17,12 +17,17 @@ use serde_json::{Value, json};
 const PATIENCE: Duration = Duration::from_secs(60);
 /// What elements are called in answers.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+/// The lines and the map of the charges as they are have come, as well as they get.
+pub const FIELD: &str = "document.body.dataset.field === String(window.studioField?.().version)";
 
 pub struct Browser {
     driver: Child,
     port: u16,
     session: String,
-    shots: String,
+    /// What its pictures begin with.
+    pub name: String,
+    /// Whether it is a phone, with touch.
+    pub phone: bool,
 }
 
 /// Whether a browser is there. Where it must be, that is no question.
@@ -36,6 +41,19 @@ pub fn is_there() -> bool {
     found
 }
 
+/// Opens a page at a desk's size and then at a phone's, waits until an expression is true, and visits it.
+pub fn at_desk_and_phone(address: &str, ready: &str, visit: impl Fn(&Browser)) {
+    if !is_there() {
+        return;
+    }
+    for (name, size, phone) in [("desk", (1366, 850), false), ("phone", (390, 844), true)] {
+        let browser = Browser::open(name, size, phone);
+        browser.go(address);
+        browser.wait(ready);
+        visit(&browser);
+    }
+}
+
 impl Browser {
     /// A window of this size in CSS pixels; a phone has touch and a narrow layout.
     pub fn open(name: &str, (width, height): (u32, u32), phone: bool) -> Self {
@@ -46,7 +64,7 @@ impl Browser {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut browser = Self { driver, port, session: String::new(), shots: name.to_owned() };
+        let mut browser = Self { driver, port, session: String::new(), name: name.to_owned(), phone };
         let started = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             assert!(started.elapsed() < PATIENCE, "chromedriver does not listen");
@@ -154,7 +172,7 @@ impl Browser {
         fs::create_dir_all(&folder).unwrap();
         let picture = self.call("GET", "{session}/screenshot", &Value::Null);
         let bytes = BASE64_STANDARD.decode(picture.as_str().expect("a picture")).unwrap();
-        fs::write(folder.join(format!("{}-{name}.png", self.shots)), bytes).unwrap();
+        fs::write(folder.join(format!("{}-{name}.png", self.name)), bytes).unwrap();
     }
 
     /// What an element looks like.
