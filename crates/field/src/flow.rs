@@ -34,6 +34,9 @@ pub trait Denoiser {
     fn denoise(&self, query: &Query, out: &mut [f64]);
 }
 
+/// Rows that a divergence is found with at once, where there are fewer points than that.
+const TOGETHER: usize = 64;
+
 /// An estimate of `yhat` that can be differentiated with respect to the point.
 pub trait Differentiable: Denoiser {
     /// Writes `yhat` of every row to `out`, and the transpose of its Jacobian `d yhat / dx` times the row's probe to `pulled`, from
@@ -47,12 +50,20 @@ pub trait Differentiable: Denoiser {
     /// a better way.
     fn divergence(&self, query: &Query, out: &mut [f64], divergence: &mut [f64]) {
         let (rows, dim) = (query.sigma.len(), self.dim());
-        let (mut pulled, mut probes) = (vec![0.0; rows * dim], vec![0.0; rows * dim]);
         divergence.fill(0.0);
-        for axis in 0..dim {
-            probes.iter_mut().enumerate().for_each(|(at, probe)| *probe = f64::from(u8::from(at % dim == axis)));
-            self.pull_back(query, &probes, out, &mut pulled);
-            divergence.iter_mut().zip(pulled.chunks_exact(dim)).for_each(|(sum, row)| *sum += row[axis]);
+        // Few rows are asked along several axes at once: a network is slow on few.
+        let axes: Vec<usize> = (0..dim).collect();
+        for axes in axes.chunks((TOGETHER / rows.max(1)).max(1)) {
+            let (x, sigma, item) =
+                (query.x.repeat(axes.len()), query.sigma.repeat(axes.len()), query.item.repeat(axes.len()));
+            let (mut probes, mut pulled, mut yhat) = (vec![0.0; x.len()], vec![0.0; x.len()], vec![0.0; x.len()]);
+            let blocks = probes.chunks_exact_mut((rows * dim).max(1)).zip(axes);
+            blocks.for_each(|(block, axis)| block.iter_mut().skip(*axis).step_by(dim).for_each(|probe| *probe = 1.0));
+            self.pull_back(&Query { x: &x, sigma: &sigma, item: &item }, &probes, &mut yhat, &mut pulled);
+            for (block, axis) in pulled.chunks_exact((rows * dim).max(1)).zip(axes) {
+                divergence.iter_mut().zip(block.chunks_exact(dim)).for_each(|(sum, row)| *sum += row[*axis]);
+            }
+            out.copy_from_slice(&yhat[..rows * dim]);
         }
     }
 }
