@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 const FLOORS: &[&[&str]] = &[
     // Given on from crates/field.
     &["augmentation", "field", "flow", "hemisphere", "kernel", "random"],
-    &["device", "features", "latent", "parallel", "presets", "process"],
+    &["device", "features", "latent", "memory", "parallel", "presets", "process"],
     &["deformation", "maps", "network"],
     &["weights"],
     &["precondition"],

@@ -25,9 +25,14 @@ pub fn available() -> Vec<&'static str> {
     names
 }
 
+/// The processor, which is always there.
+pub fn cpu() -> Device {
+    Device::flex()
+}
+
 /// Whether this is the processor that the program runs on.
 pub fn is_cpu(device: &Device) -> bool {
-    device.clone().inner() == Device::flex()
+    device.clone().inner() == cpu()
 }
 
 /// The device of a name: `cpu`, `cuda`, `cuda:1`, `wgpu`.
@@ -41,7 +46,7 @@ pub fn open(name: &str) -> Result<Device, DeviceError> {
         None => (name, None),
     };
     match kind {
-        "cpu" if index.is_none() => Ok(Device::flex()),
+        "cpu" if index.is_none() => Ok(cpu()),
         "cuda" => cuda(name, index),
         "wgpu" => wgpu(name, index),
         _ => Err(unknown()),

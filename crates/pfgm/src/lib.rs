@@ -21,6 +21,7 @@ pub mod likelihood;
 pub mod lines;
 pub mod maps;
 pub mod measure;
+pub mod memory;
 pub mod model;
 pub mod network;
 pub mod objective;

@@ -1,19 +1,22 @@
 //! A model: a network with everything that is needed to use it.
 
+mod validation;
+
 use burn::{module::Module, tensor::Device};
 use pfgm_data::{DataError, Dataset, Shape, Transform, resize::shrunk};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     augmentation::Augmentation,
-    config::{Config, FlowConfig},
-    deformation,
+    config::{Config, ConfigError, FlowConfig},
+    deformation, device,
     maps::Maps,
     network::{Conditions, LevelEmbedding, Network, NetworkConfig, NetworkError},
     objective::{Noise, Objective},
     precondition::{
         Arithmetic, Excess, NetworkDenoiser, Parametrisation, Precondition, detailed, details, mean_square,
     },
+    weights,
 };
 
 /// The noise level that sampling starts from when neither the user nor the objective says: EDM's.
@@ -52,6 +55,9 @@ pub struct Record {
 /// Why a configuration does not go with its data.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ModelError {
+    /// A value of the configuration, or of what a checkpoint says about its data, cannot work.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The network does not.
     #[error(transparent)]
     Network(#[from] NetworkError),
@@ -113,6 +119,7 @@ impl Record {
     /// # Errors
     /// When they do not.
     pub fn resolve(mut config: Config, dataset: &Dataset) -> Result<Self, ModelError> {
+        config.check_model()?;
         let rows = dataset.len();
         if let Some(count) = config.objective.field_batch()
             && count > rows
@@ -166,7 +173,10 @@ impl Record {
             classes,
             rows,
         };
-        Ok(Self { config, data })
+        let record = Self { config, data };
+        // What is written must be readable.
+        record.check()?;
+        Ok(record)
     }
 
     /// N.
@@ -236,9 +246,29 @@ impl Record {
     /// # Errors
     /// When it does not fit the data.
     pub fn network(&self, device: &Device) -> Result<Network, NetworkError> {
+        self.config.network.init(self.data.shape, self.conditions(), self.config.train.seed, device)
+    }
+
+    /// A network whose weights have shapes and no values: it takes no memory until weights are assigned to it.
+    ///
+    /// # Errors
+    /// When it does not fit the data.
+    pub fn network_shapes(&self, device: &Device) -> Result<Network, NetworkError> {
+        self.config.network.shapes(self.data.shape, self.conditions(), device)
+    }
+
+    /// The number of the network's weights, from the configuration alone; the largest number where it is beyond all memory.
+    ///
+    /// # Errors
+    /// When the network does not fit the data.
+    pub fn weight_count(&self) -> Result<usize, ModelError> {
+        Ok(weights::count(&self.network_shapes(&device::cpu())?))
+    }
+
+    /// What the network is told beside the noise level.
+    fn conditions(&self) -> Conditions {
         let deformation = if self.config.train.augment > 0.0 { deformation::LABELS } else { 0 };
-        let conditions = Conditions { classes: self.data.classes.len(), deformation, maps: self.maps().channels() };
-        self.config.network.init(self.data.shape, conditions, self.config.train.seed, device)
+        Conditions { classes: self.data.classes.len(), deformation, maps: self.maps().channels() }
     }
 
     /// The network as an estimate of `yhat` for a batch whose items have the given classes. That of a super-resolution flow is yet to

@@ -45,26 +45,27 @@ pub enum WeightError {
 
 /// The names and shapes of the weights of a network, in order.
 pub fn names_and_shapes(network: &Network) -> Vec<(String, Vec<usize>)> {
-    read(network, |_| Vec::new()).into_iter().map(|weight| (weight.name, weight.shape)).collect()
+    read(network, false).into_iter().map(|weight| (weight.name, weight.shape)).collect()
 }
 
 /// The weights of a network, in order.
 pub fn collect(network: &Network) -> Vec<Weight> {
-    read(network, |data| data().try_to_vec().expect("weights are single precision"))
+    read(network, true)
 }
 
-/// The number of values in all weights.
+/// The number of values in all weights; the largest number where it is beyond all memory.
 pub fn count(network: &Network) -> usize {
-    network.num_params()
+    let values = |(_, shape): (String, Vec<usize>)| shape.into_iter().fold(1, usize::saturating_mul);
+    names_and_shapes(network).into_iter().map(values).fold(0, usize::saturating_add)
 }
 
-fn read(network: &Network, values: impl Fn(&dyn Fn() -> TensorData) -> Vec<f32>) -> Vec<Weight> {
-    struct Reader<F> {
+fn read(network: &Network, with_values: bool) -> Vec<Weight> {
+    struct Reader {
         path: Vec<String>,
         weights: Vec<Weight>,
-        values: F,
+        with_values: bool,
     }
-    impl<F: Fn(&dyn Fn() -> TensorData) -> Vec<f32>> ModuleVisitor for Reader<F> {
+    impl ModuleVisitor for Reader {
         fn enter_module(&mut self, name: &str, _container_type: &str) {
             self.path.push(name.to_owned());
         }
@@ -72,12 +73,15 @@ fn read(network: &Network, values: impl Fn(&dyn Fn() -> TensorData) -> Vec<f32>)
             self.path.pop();
         }
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            let tensor = param.val();
-            let shape = tensor.dims().to_vec();
-            self.weights.push(Weight { name: self.path.join("."), shape, values: (self.values)(&|| tensor.to_data()) });
+            let values = if self.with_values {
+                param.val().into_data().try_to_vec().expect("weights are single precision")
+            } else {
+                Vec::new()
+            };
+            self.weights.push(Weight { name: self.path.join("."), shape: param.lazy_shape().to_vec(), values });
         }
     }
-    let mut reader = Reader { path: Vec::new(), weights: Vec::new(), values };
+    let mut reader = Reader { path: Vec::new(), weights: Vec::new(), with_values };
     visit(network, &mut reader);
     reader.weights
 }
@@ -102,6 +106,27 @@ pub(crate) fn map(network: Network, mapper: &mut impl ModuleMapper) -> Network {
         Network::AdmUnet(network) => Network::AdmUnet(network.map(mapper)),
         Network::Ncsnv2(network) => Network::Ncsnv2(network.map(mapper)),
     }
+}
+
+/// Returns an error unless weights have the names and shapes of a network's: none is missing, none is left over.
+///
+/// # Errors
+/// Names the first weight that is missing, has another shape, or is none of the network's.
+pub fn check(network: &Network, weights: &HashMap<String, Weight>) -> Result<(), WeightError> {
+    let wanted = names_and_shapes(network);
+    for (name, wanted) in &wanted {
+        let weight = weights.get(name).ok_or_else(|| WeightError::Missing(name.clone()))?;
+        if weight.shape != *wanted {
+            let (name, found, wanted) = (name.clone(), weight.shape.clone(), wanted.clone());
+            return Err(WeightError::Shape { name, found, wanted });
+        }
+    }
+    if weights.len() == wanted.len() {
+        return Ok(());
+    }
+    let known: HashSet<&str> = wanted.iter().map(|(name, _)| name.as_str()).collect();
+    let surplus = weights.keys().filter(|name| !known.contains(name.as_str())).min();
+    Err(WeightError::Surplus(surplus.cloned().unwrap_or_default()))
 }
 
 /// Replaces every weight of a network by the one of its name.
@@ -133,7 +158,7 @@ pub fn assign(network: Network, weights: &HashMap<String, Weight>) -> Result<Net
             self.path.pop();
         }
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-            match self.find(&param.dims()) {
+            match self.find(&param.lazy_shape().to_vec()) {
                 Ok(data) => {
                     self.used.insert(self.path.join("."));
                     param.map(|old| {

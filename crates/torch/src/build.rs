@@ -24,6 +24,10 @@ pub struct Builder {
     /// Values and bytes of text that may still be made.
     values_left: u64,
     copies_left: u64,
+    /// Bytes that tensors and compressed entries may still take.
+    expanded_left: u64,
+    /// Storages that were referred to: what the same reference stands for again.
+    referred: HashMap<(usize, DType, usize, usize), Id>,
     /// Checkpoints inside this one that have been read, by the bytes that hold them.
     loaded: HashMap<Id, Id>,
 }
@@ -38,6 +42,8 @@ pub const EMPTY: Id = Id(3);
 impl Builder {
     pub fn new(span: Span) -> Self {
         Self {
+            expanded_left: limits::expanded(span.len()),
+            referred: HashMap::new(),
             span,
             nodes: vec![Node::None, Node::Bool(false), Node::Bool(true), Node::Tuple(Vec::new())],
             storages: Vec::new(),
@@ -60,6 +66,14 @@ impl Builder {
     fn charge(&mut self, values: usize) -> Result<(), TorchError> {
         let left = self.values_left.checked_sub(values as u64);
         self.values_left = left.ok_or_else(|| self.span.too_much("more values than its size explains"))?;
+        Ok(())
+    }
+
+    /// Accounts for bytes that a tensor or a compressed entry takes.
+    pub fn expand(&mut self, bytes: u64) -> Result<(), TorchError> {
+        let left = self.expanded_left.checked_sub(bytes);
+        let problem = "its tensors and compressed entries take more bytes than its size explains";
+        self.expanded_left = left.ok_or_else(|| self.span.too_much(problem))?;
         Ok(())
     }
 
@@ -322,15 +336,25 @@ impl Builder {
 
     /// Adds a tensor, if its storage has a place for it.
     fn checked(&mut self, tensor: Tensor) -> Result<Id, TorchError> {
-        let bytes = self.storages.get(tensor.storage).map_or(0, |storage| storage.bytes);
-        tensor.extent(bytes).map_err(|problem| self.span.malformed(problem))?;
+        let storage = self.storages.get(tensor.storage);
+        let bytes = storage.map_or(0, |storage| storage.bytes);
+        // A compressed storage is inflated for each tensor that looks into it.
+        let inflated = storage.and_then(|storage| storage.data.as_ref()).map_or(0, Entry::inflated);
+        let read = tensor.bytes_read(bytes).map_err(|problem| self.span.malformed(problem))?;
+        self.expand(inflated.saturating_add(read))?;
         self.charge(3)?;
         self.add(Node::Tensor(Box::new(tensor)))
     }
 
     /// A storage by itself: a tensor of one dimension, which other tensors then look into.
     pub fn storage(&mut self, storage: usize, dtype: DType, offset: usize, elements: usize) -> Result<Id, TorchError> {
-        self.checked(Tensor::contiguous(dtype, vec![elements], offset, storage))
+        let key = (storage, dtype, offset, elements);
+        if let Some(&known) = self.referred.get(&key) {
+            return Ok(known);
+        }
+        let id = self.checked(Tensor::contiguous(dtype, vec![elements], offset, storage))?;
+        self.referred.insert(key, id);
+        Ok(id)
     }
 
     /// A tensor of a storage of its own.

@@ -131,12 +131,16 @@ fn zip(build: &mut Builder, span: &Span) -> Result<(Id, Format), TorchError> {
         return Err(span.malformed("a TorchScript program; save the module's state_dict() with torch.save instead"));
     }
     if let Some(entry) = archive.entry("byteorder")? {
+        if entry.len() > 16 {
+            return Err(span.malformed("a byte order of more than 16 bytes"));
+        }
         let order = entry.open()?;
-        if order.len() > 16 || order.to_vec()? != b"little" {
+        if order.to_vec()? != b"little" {
             return Err(span.malformed("saved on a big-endian machine, which is not supported"));
         }
     }
     let Some(entry) = archive.entry("data.pkl")? else { return Err(span.malformed("a zip without data.pkl")) };
+    build.expand(entry.inflated())?;
     let data = entry.open()?;
     build.allow(data.len());
     let (value, _) = pickle::read(build, &mut Storages::new(Place::Zip(archive)), &data, 0)?;

@@ -5,7 +5,7 @@ use half::{bf16, f16};
 use crate::{File, TorchError, limits, zipped::Entry};
 
 /// The type of a tensor's elements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum DType {
     F64,
@@ -144,6 +144,13 @@ impl Tensor {
         Ok((elements, end))
     }
 
+    /// Bytes that reading it takes: of its elements, or of all from the first to the last in use, as numbers of at least four bytes.
+    pub(crate) fn bytes_read(&self, storage_bytes: u64) -> Result<u64, String> {
+        let (elements, end) = self.extent(storage_bytes)?;
+        let count = elements.max(end.saturating_sub(self.offset)) as u64;
+        Ok(count.saturating_mul(self.dtype.size().max(4) as u64))
+    }
+
     fn is_contiguous(&self) -> bool {
         let packed = row_major(&self.shape);
         self.shape.iter().zip(self.strides.iter().zip(packed)).all(|(&size, (&stride, packed))| {
@@ -247,7 +254,8 @@ impl File {
         if elements == 0 {
             return Ok(Vec::new());
         }
-        if elements as u64 > storage.bytes.saturating_add(limits::EXPANDED) {
+        // Tensors of the file have been accounted for; others may be anything.
+        if elements as u64 > limits::expanded(self.span.len()) {
             let problem = format!("a tensor spreads {} bytes over {elements} elements", storage.bytes);
             return Err(self.span.too_much(problem));
         }

@@ -9,7 +9,7 @@ use zip::{
 };
 
 use crate::{
-    TorchError, limits,
+    TorchError,
     source::{Span, Window},
 };
 
@@ -30,15 +30,17 @@ impl Entry {
         self.inflated.unwrap_or(self.span.len())
     }
 
-    /// The content: where it lies, or inflated in memory.
+    /// Bytes that have to be inflated to read it; 0 where it is not compressed.
+    pub fn inflated(&self) -> u64 {
+        self.inflated.unwrap_or(0)
+    }
+
+    /// The content: where it lies, or inflated in memory. Whoever opens it has accounted for [`Entry::inflated`].
     pub fn open(&self) -> Result<Span, TorchError> {
         let Some(len) = self.inflated else { return Ok(self.span.clone()) };
-        if len > limits::INFLATED {
-            return Err(self.span.too_much(format!("a compressed entry of {len} bytes")));
-        }
-        let mut content = Vec::new();
+        let mut content = self.span.room(len)?;
         DeflateDecoder::new(Window::new(self.span.clone()))
-            .take(len + 1)
+            .take(len.saturating_add(1))
             .read_to_end(&mut content)
             .map_err(|error| self.span.malformed(format!("a compressed entry is damaged ({error})")))?;
         if content.len() as u64 != len {

@@ -24,6 +24,12 @@ fn problem(bytes: impl Into<Vec<u8>>) -> String {
     problem
 }
 
+/// Opening these bytes asks for more than they explain.
+fn too_much(bytes: Vec<u8>) {
+    let error = from_bytes(bytes).unwrap_err();
+    assert!(matches!(error, TorchError::TooMuch { .. }), "{error}");
+}
+
 /// A short string.
 fn text(text: &str) -> Vec<u8> {
     [&[0x8c, text.len() as u8], text.as_bytes()].concat()
@@ -191,8 +197,7 @@ fn tensors_outside_of_their_storage() {
         let problem = problem(bytes);
         assert!(problem.contains(message), "{problem}");
     }
-    let file = from_bytes(stream(6, 6, 0, &[max], &[0])).unwrap();
-    assert!(file.values(file.root().as_tensor().unwrap()).unwrap_err().to_string().contains("spreads 24 bytes"));
+    too_much(stream(6, 6, 0, &[max], &[0]));
     let file = from_bytes(stream(6, 6, 99, &[max, max, 0], &[max, max, max])).unwrap();
     let tensor = file.root().as_tensor().unwrap();
     assert_eq!((tensor.elements(), file.values(tensor).unwrap()), (0, vec![]));
@@ -237,9 +242,67 @@ fn zips_that_inflate() {
         bytes
     };
     assert!(problem(bomb(1 << 20)).contains("cut off"));
+    too_much(bomb(1 << 31));
     assert!(problem(bomb(1000)).contains("not of the 1000 bytes"));
     assert!(problem(bomb(1 << 21)).contains("not of the 2097152 bytes"));
-    assert!(problem(bomb(1 << 31)).contains("a compressed entry of 2147483648 bytes"));
+}
+
+/// A zip of `data.pkl` and storages, each deflated or not.
+fn zip(pickle: &[u8], storages: &[Vec<u8>], deflated: bool) -> Vec<u8> {
+    use zip::CompressionMethod::{Deflated, Stored};
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let method = if deflated { Deflated } else { Stored };
+    let options = zip::write::SimpleFileOptions::default().compression_method(method);
+    let entries = storages.iter().enumerate().map(|(index, bytes)| (format!("a/data/{index}"), bytes.as_slice()));
+    for (name, bytes) in [("a/data.pkl".to_owned(), pickle)].into_iter().chain(entries) {
+        zip.start_file(name, options).unwrap();
+        zip.write_all(bytes).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+/// A list of tensors: for each the storage and its elements, the tensor's shape and strides.
+fn tensors(list: &[(usize, i64, Vec<i64>, Vec<i64>)]) -> Vec<u8> {
+    let tuple =
+        |items: &[i64]| [b"(".to_vec(), items.iter().flat_map(|&item| int(item)).collect(), vec![b't']].concat();
+    let mut pickle = b"\x80\x02]".to_vec();
+    for (storage, count, shape, strides) in list {
+        pickle.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((");
+        pickle.extend([text("storage"), b"ctorch\nFloatStorage\n".to_vec(), text(&storage.to_string())].concat());
+        pickle.extend([text("cpu"), int(*count), b"tQ".to_vec(), int(0), tuple(shape), tuple(strides)].concat());
+        pickle.extend(b"\x89}tRa");
+    }
+    pickle.push(b'.');
+    pickle
+}
+
+#[test]
+fn tensors_that_take_more_than_the_file() {
+    let small = vec![0_u8; 64];
+    let one = |shape: Vec<i64>, strides: Vec<i64>| (0, 16, shape, strides);
+    let file = |list: &[_]| zip(&tensors(list), &[small.clone()], false);
+    // One number for many is fine, within reason and over all tensors together.
+    let some = [one(vec![1 << 20], vec![0]), one(vec![16], vec![1])];
+    assert_eq!(from_bytes(file(&some)).unwrap().root().tensors().unwrap().len(), 2);
+    too_much(file(&vec![one(vec![1 << 20], vec![0]); 100]));
+    too_much(file(&[one(vec![1 << 30], vec![0])]));
+    // Rows that overlap.
+    too_much(file(&[one(vec![8; 12], vec![0; 12])]));
+    // The same megabyte again and again, and two of its numbers with all that lies between them.
+    let million = vec![0_u8; 1 << 20];
+    let views = |shape: Vec<i64>, strides: Vec<i64>| vec![(0, 1 << 18, shape, strides); 200];
+    let file = |list: &[_]| zip(&tensors(list), &[million.clone()], false);
+    too_much(file(&views(vec![1 << 18], vec![1])));
+    too_much(file(&views(vec![2], vec![(1 << 18) - 1])));
+    assert!(from_bytes(file(&views(vec![1 << 18], vec![1])[..20])).is_ok());
+    // Zeros that compress to nothing: too many of them, or inflated for each of many tensors.
+    let zeros = vec![vec![0_u8; 1 << 24]; 8];
+    let whole: Vec<_> = (0..8).map(|storage| (storage, 1 << 22, vec![1 << 22], vec![1])).collect();
+    too_much(zip(&tensors(&whole), &zeros, true));
+    let parts = vec![(0, 1 << 18, vec![1], vec![1]); 200];
+    too_much(zip(&tensors(&parts), &[million.clone()], true));
+    let all = from_bytes(zip(&tensors(&parts[..4]), &[million.clone()], true)).unwrap();
+    assert_eq!(all.values(all.root().tensors().unwrap()[3].1).unwrap(), [0.0]);
 }
 
 /// The files beside `make.py`.

@@ -123,11 +123,12 @@ pub fn begin(
 ) -> Result<Begun> {
     let (data, held_out) = load(&config)?;
     let record = Record::resolve(config, &data)?;
+    if dry_run {
+        // Before anything large is allocated: what needs too much memory is refused below.
+        describe(&record, &data)?;
+    }
     // The network is made before anything is written: sizes that do not fit leave nothing behind.
     let trainer = Trainer::new(record, data.clone(), held_out, device)?.distributed(Arc::clone(ranks))?;
-    if dry_run {
-        describe(&trainer, &data)?;
-    }
     if dry_run || !ranks.is_root() {
         return Ok((PathBuf::new(), trainer, data));
     }
@@ -186,7 +187,7 @@ pub fn resume(args: &TrainArgs, device: &Device, ranks: &Ranks) -> Result<Begun>
     let mut trainer = trainer.distributed(Arc::clone(ranks))?;
     trainer.reschedule(&wanted);
     if args.dry_run {
-        describe(&trainer, &data)?;
+        describe(trainer.record(), &data)?;
     } else {
         line(format!("resuming {} at step {}", shown(&folder), trainer.steps_taken()));
     }
@@ -266,10 +267,9 @@ fn split(dataset: &Dataset, held: usize) -> (Dataset, Dataset) {
 }
 
 /// The resolved configuration, the number of weights, and what a step needs.
-fn describe(trainer: &Trainer, data: &Dataset) -> Result<()> {
-    let record = trainer.record();
+fn describe(record: &Record, data: &Dataset) -> Result<()> {
     output::line(toml::to_string(&record.config)?.trim_end());
-    let weights = weights::count(&trainer.averaged());
+    let weights = record.weight_count()?;
     let memory = pfgm::train::memory_estimate(record, weights, data);
     line(format!("\n# {} rows of {}, N = {}", data.len(), data.shape, record.dim()));
     line(format!("# {weights} weights"));

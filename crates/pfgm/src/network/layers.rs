@@ -1,7 +1,7 @@
 //! The layers that networks are built of: weights, and one call of `pfgm-kernels` each.
 
 use burn::{
-    module::{Module, Param},
+    module::{Module, Param, ParamId},
     tensor::{
         Device, Tensor, TensorData,
         activation::{relu, silu},
@@ -14,35 +14,53 @@ use rayon::prelude::*;
 
 use crate::random::{Purpose, Stream, stream};
 
-/// Draws initial weights, layer after layer, from one stream of its own.
+/// Makes the weights of a network, layer after layer: drawn from one random stream, or not made at all.
 pub struct Initializer {
-    rng: Stream,
+    /// The stream that weights are drawn from; None where only their shapes are wanted.
+    rng: Option<Stream>,
     device: Device,
 }
 
 impl Initializer {
-    /// A source of weights on `device` that depends on `seed` alone.
+    /// Draws weights on `device` from a stream that depends on `seed` alone.
     pub fn new(seed: u64, device: Device) -> Self {
-        Self { rng: stream(seed, Purpose::Weights, 0, 0), device }
+        Self { rng: Some(stream(seed, Purpose::Weights, 0, 0)), device }
+    }
+
+    /// Makes weights that have a shape and take no memory; the first access to one fills it with zeros.
+    pub fn shapes_only(device: Device) -> Self {
+        Self { rng: None, device }
+    }
+
+    fn weight<const D: usize>(
+        &mut self,
+        shape: [usize; D],
+        draw: impl FnOnce(&mut Stream, usize) -> Vec<f32>,
+    ) -> Param<Tensor<D>> {
+        if let Some(rng) = &mut self.rng {
+            let values = draw(rng, shape.iter().product());
+            return Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), &self.device));
+        }
+        let zeros = move |device: &Device, gradient| Tensor::zeros(shape, device).set_require_grad(gradient);
+        Param::uninitialized(ParamId::new(), zeros, self.device.clone(), true, shape.into())
     }
 
     /// Xavier's uniform distribution, `U(-k, k)` with `k = gain sqrt(6 / (fan_in + fan_out))`.
     fn uniform<const D: usize>(&mut self, shape: [usize; D], fans: (usize, usize), gain: f32) -> Param<Tensor<D>> {
         let bound = gain * (6.0 / (fans.0 + fans.1) as f32).sqrt();
-        let count = shape.iter().product();
-        let values: Vec<f32> = (0..count).map(|_| bound * self.rng.random_range(-1.0..1.0_f32)).collect();
-        Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), &self.device))
+        self.weight(shape, |rng, count| (0..count).map(|_| bound * rng.random_range(-1.0..1.0_f32)).collect())
     }
 
-    /// A normal distribution of the given mean and spread.
+    /// A normal distribution of the given mean and standard deviation.
     pub fn normal(&mut self, len: usize, mean: f32, spread: f32) -> Param<Tensor<1>> {
-        let values: Vec<f32> = (0..len).map(|_| mean + spread * self.rng.sample::<f32, _>(StandardNormal)).collect();
-        Param::from_tensor(Tensor::from_data(TensorData::new(values, [len]), &self.device))
+        self.weight([len], |rng, count| {
+            (0..count).map(|_| mean + spread * rng.sample::<f32, _>(StandardNormal)).collect()
+        })
     }
 
     /// The same value everywhere.
     pub fn constant(&mut self, len: usize, value: f32) -> Param<Tensor<1>> {
-        Param::from_tensor(Tensor::from_data(TensorData::new(vec![value; len], [len]), &self.device))
+        self.weight([len], |_, count| vec![value; count])
     }
 }
 

@@ -7,7 +7,7 @@ use burn::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Conditions, NetworkError, NetworkInput,
+    Conditions, MOST_CHANNELS, NetworkError, NetworkInput, check_blocks,
     embedding::Embedding,
     layers::{Dropout, GroupNorm, Initializer, Linear, dropout},
 };
@@ -52,9 +52,12 @@ struct Block {
 
 impl MlpConfig {
     pub(super) fn init(&self, dim: usize, conditions: Conditions, init: &mut Initializer) -> Result<Mlp, NetworkError> {
-        if self.width < 2 || self.width % 2 == 1 {
-            let problem = "give an even number of at least 2";
+        if !(2..=MOST_CHANNELS).contains(&self.width) || self.width % 2 == 1 {
+            let problem = "give an even number from 2 to 1048576";
             return Err(NetworkError::Size { key: "width", value: self.width.to_string(), problem });
+        }
+        if self.blocks > 0 {
+            check_blocks(self.blocks)?;
         }
         let width = self.width;
         let embedding = Embedding::new(width, width, conditions, init);
@@ -74,7 +77,7 @@ impl MlpConfig {
     }
 
     pub(super) fn activations(&self, dim: usize) -> usize {
-        2 * dim + self.width * (12 * self.blocks + 6)
+        dim.saturating_mul(2).saturating_add(self.width.saturating_mul(12 * self.blocks + 6))
     }
 }
 

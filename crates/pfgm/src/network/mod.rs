@@ -142,6 +142,19 @@ impl std::str::FromStr for Precision {
     }
 }
 
+/// The most residual blocks of a level, or of a network of vectors.
+pub(crate) const MOST_BLOCKS: usize = 1024;
+/// The most channels of a layer.
+pub(crate) const MOST_CHANNELS: usize = 1 << 20;
+
+/// Returns an error unless a number of blocks is from 1 to [`MOST_BLOCKS`].
+fn check_blocks(blocks: usize) -> Result<(), NetworkError> {
+    if (1..=MOST_BLOCKS).contains(&blocks) {
+        return Ok(());
+    }
+    Err(NetworkError::Size { key: "blocks", value: blocks.to_string(), problem: "give a number from 1 to 1024" })
+}
+
 /// What a network is told beside the noise level.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Conditions {
@@ -181,15 +194,31 @@ impl NetworkConfig {
         seed: u64,
         device: &Device,
     ) -> Result<Network, NetworkError> {
-        let mut initializer = Initializer::new(seed, device.clone());
+        self.build(shape, conditions, &mut Initializer::new(seed, device.clone()))
+    }
+
+    /// Makes a network whose weights have shapes but no values, and take no memory, until values are assigned to them.
+    ///
+    /// # Errors
+    /// When the sizes do not fit the shape of the data.
+    pub fn shapes(&self, shape: Shape, conditions: Conditions, device: &Device) -> Result<Network, NetworkError> {
+        self.build(shape, conditions, &mut Initializer::shapes_only(device.clone()))
+    }
+
+    fn build(
+        &self,
+        shape: Shape,
+        conditions: Conditions,
+        initializer: &mut Initializer,
+    ) -> Result<Network, NetworkError> {
         match self {
             Self::Mlp(_) if conditions.maps > 0 => Err(NetworkError::NoPixels),
-            Self::Mlp(config) => Ok(Network::Mlp(config.init(shape.dim(), conditions, &mut initializer)?)),
-            Self::Unet(config) => Ok(Network::Unet(config.init(shape, conditions, &mut initializer)?)),
-            Self::AdmUnet(config) => Ok(Network::AdmUnet(config.init(shape, conditions, &mut initializer)?)),
+            Self::Mlp(config) => Ok(Network::Mlp(config.init(shape.dim(), conditions, initializer)?)),
+            Self::Unet(config) => Ok(Network::Unet(config.init(shape, conditions, initializer)?)),
+            Self::AdmUnet(config) => Ok(Network::AdmUnet(config.init(shape, conditions, initializer)?)),
             Self::Ncsnv2(_) if conditions != Conditions::default() => Err(NetworkError::SeesTheImageAlone),
-            Self::Ncsnv2(config) => Ok(Network::Ncsnv2(config.init(shape, &mut initializer)?)),
-            Self::ScoreUnet(config) => Ok(Network::ScoreUnet(config.init(shape, conditions, &mut initializer)?)),
+            Self::Ncsnv2(config) => Ok(Network::Ncsnv2(config.init(shape, initializer)?)),
+            Self::ScoreUnet(config) => Ok(Network::ScoreUnet(config.init(shape, conditions, initializer)?)),
         }
     }
 

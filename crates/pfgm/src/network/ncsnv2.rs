@@ -11,7 +11,7 @@ use pfgm_kernels::{Filter, Normalisation};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    NetworkError, NetworkInput,
+    MOST_CHANNELS, NetworkError, NetworkInput,
     layers::{Conv, Initializer, elu},
     unet::{self, Frame},
 };
@@ -105,11 +105,11 @@ impl Ncsnv2Config {
         }
         // The last two levels do not halve the image.
         let frame = unet::check(shape, self.width, &self.multipliers[..levels - 2], 1)?;
-        let channels: Vec<usize> = self.multipliers.iter().map(|multiplier| multiplier * self.width).collect();
-        if channels.contains(&0) {
-            let problem = "give one positive number a level";
+        if self.multipliers.iter().any(|multiplier| !(1..=MOST_CHANNELS / self.width).contains(multiplier)) {
+            let problem = "give one positive number a level, for at most 1048576 channels";
             return Err(NetworkError::Size { key: "multipliers", value: format!("{:?}", self.multipliers), problem });
         }
+        let channels: Vec<usize> = self.multipliers.iter().map(|multiplier| multiplier * self.width).collect();
         let input = Conv::new(3, frame.channels, channels[0], 1.0, init);
         let (mut down, mut inputs) = (Vec::new(), channels[0]);
         for (level, &outputs) in channels.iter().enumerate() {
@@ -142,9 +142,9 @@ impl Ncsnv2Config {
         let level = |(level, multiplier): (usize, &usize)| {
             let halved = level.min(halvings);
             // Images of a level's channels that its two blocks and its refinement keep, measured.
-            80 * (height >> halved) * (width >> halved) * multiplier * self.width
+            [height >> halved, width >> halved, *multiplier, self.width].into_iter().fold(80, usize::saturating_mul)
         };
-        self.multipliers.iter().enumerate().map(level).sum()
+        self.multipliers.iter().enumerate().map(level).fold(0, usize::saturating_add)
     }
 }
 

@@ -16,7 +16,9 @@ use safetensors::{Dtype, SafeTensorError, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    model::Record,
+    device::cpu,
+    memory::{self, MemoryError},
+    model::{ModelError, Record},
     network::Network,
     weights::{self, Weight, WeightError},
 };
@@ -24,6 +26,8 @@ use crate::{
 /// The version of the layout.
 const FORMAT: u32 = 1;
 const ENDING: &str = "safetensors";
+/// Copies of a row in double precision that sampling one item needs, at the least.
+const SAMPLING_ROWS: u64 = 8;
 
 /// Weights of one kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +94,22 @@ pub enum CheckpointError {
         path: PathBuf,
         /// What is wrong.
         problem: String,
+    },
+    /// The specification in it cannot work.
+    #[error("{path}: its specification: {source}; the file is damaged, or was made to do harm")]
+    Specification {
+        /// The file.
+        path: PathBuf,
+        /// What cannot work.
+        source: ModelError,
+    },
+    /// The machine has too little memory for it.
+    #[error("{path}: {source}")]
+    Memory {
+        /// The file.
+        path: PathBuf,
+        /// How much is missing.
+        source: MemoryError,
     },
     /// The weights are those of another network.
     #[error("{path}: {source}; the checkpoint is of another configuration")]
@@ -178,7 +198,23 @@ impl Checkpoint {
             let weight = Weight { name: name.clone(), shape: view.shape().to_vec(), values: values.collect() };
             groups.entry(group.prefix()).or_default().insert(name, weight);
         }
-        Ok(Self { step: header.step, record: header.record, groups })
+        let checkpoint = Self { step: header.step, record: header.record, groups };
+        checkpoint.check(path)?;
+        Ok(checkpoint)
+    }
+
+    /// Checks the specification, and the weights against it, before any network is built.
+    fn check(&self, path: &Path) -> Result<(), CheckpointError> {
+        let specification = |source| CheckpointError::Specification { path: path.to_owned(), source };
+        self.record.check().map_err(specification)?;
+        let network = self.record.network_shapes(&cpu()).map_err(|source| specification(source.into()))?;
+        for weights in self.groups.values() {
+            weights::check(&network, weights)
+                .map_err(|source| CheckpointError::Weights { path: path.to_owned(), source })?;
+        }
+        let row = (self.record.dim() * size_of::<f64>()) as u64;
+        memory::require(SAMPLING_ROWS * row, "the sizes of the images")
+            .map_err(|source| CheckpointError::Memory { path: path.to_owned(), source })
     }
 
     /// The network with its averaged weights; `path` is what errors call the checkpoint.
@@ -189,8 +225,8 @@ impl Checkpoint {
         let wrong = |source| CheckpointError::Weights { path: path.to_owned(), source };
         let network = self
             .record
-            .network(device)
-            .map_err(|source| CheckpointError::Damaged { path: path.to_owned(), problem: source.to_string() })?;
+            .network_shapes(device)
+            .map_err(|source| CheckpointError::Specification { path: path.to_owned(), source: source.into() })?;
         weights::assign(network, self.group(Group::Average)).map_err(wrong)
     }
 }

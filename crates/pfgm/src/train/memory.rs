@@ -2,7 +2,11 @@
 
 use pfgm_data::{Dataset, Shape, Values};
 
-use crate::{model::Record, network::Precision};
+use crate::{
+    memory::{self, MemoryError},
+    model::Record,
+    network::Precision,
+};
 
 /// Bytes by what they are for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,6 +26,21 @@ impl Memory {
     pub fn total(&self) -> f64 {
         self.weights + self.activations + self.data + self.program
     }
+
+    /// Returns an error if the machine has less memory than the training needs.
+    ///
+    /// # Errors
+    /// Says how much is needed, how much is available, and what to lower.
+    pub fn check(&self) -> Result<(), MemoryError> {
+        let most = self.weights.max(self.activations).max(self.data);
+        let lower = match most {
+            most if most == self.weights => "network.width, network.blocks or network.multipliers",
+            most if most == self.activations => "train.batch, or raise train.accumulate",
+            _ => "the size of the data set, or set data.load = \"disk\"",
+        };
+        // The data set itself is in memory already.
+        memory::require((self.total() - self.data / 2.0) as u64, lower)
+    }
 }
 
 /// Estimates the memory of a training on a CPU.
@@ -40,12 +59,13 @@ pub fn memory_estimate(record: &Record, weights: usize, data: &Dataset) -> Memor
     // Half, and what a layer widens while it works, measured.
     let narrow = if train.precision == Precision::Bf16 { 0.65 } else { 1.0 };
     Memory {
-        weights: (8 * FLOAT * weights) as f64,
+        weights: (8 * FLOAT) as f64 * weights as f64,
         // The pool of buffers keeps a little more than is in use.
         activations: kept
             * narrow
             * 1.1
-            * (FLOAT * part * record.config.network.activations(record.trained_shape())) as f64,
+            * (FLOAT * part) as f64
+            * record.config.network.activations(record.trained_shape()) as f64,
         // Once in the trainer, once for the picture at the end.
         data: (2 * stored + 2 * field) as f64,
         program: if matches!(record.data.shape, Shape::Image { .. }) { 35e6 } else { 14e6 },

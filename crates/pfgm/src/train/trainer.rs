@@ -20,12 +20,14 @@ use super::{
     batches::{Batch, Drawing, Told},
     checkpoint::{self, Checkpoint, CheckpointError, Group},
     log::{Log, LogLine},
+    memory::memory_estimate,
     optimizer::{FlatGradients, Optimizer, learning_rate},
     ranks::{Common, Outbox, add_values, fingerprint, gradients_of},
     training_set::{Order, TrainingSet},
 };
 use crate::{
     config::{Config, TrainConfig},
+    memory::MemoryError,
     model::{ModelError, Record},
     network::{Dropout, Network, NetworkInput, PrecisionError},
     objective::Targets,
@@ -70,6 +72,9 @@ pub enum TrainError {
     /// The network cannot be computed as precisely as asked.
     #[error("{0}: {1}")]
     Precision(&'static str, PrecisionError),
+    /// The machine has too little memory for the training.
+    #[error("the training {0}")]
+    Memory(#[from] MemoryError),
     /// A checkpoint could not be read or written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
@@ -145,6 +150,8 @@ impl Trainer {
         if record.config.train.recompute {
             device = device.gradient_checkpointing();
         }
+        let weights = record.weight_count()?;
+        memory_estimate(&record, weights, &data).check()?;
         let network = record.network(&device).map_err(ModelError::from)?;
         let optimizer = Optimizer::new(&network);
         let data = TrainingSet::new(data, &record);

@@ -107,6 +107,7 @@ impl AdmUnetConfig {
             let problem = "give at least 1";
             return Err(NetworkError::Size { key: "head", value: "0".into(), problem });
         }
+        self.check_heads(frame.padded[0])?;
         let wide = 4 * self.width;
         let first = Linear::new(self.width, wide, 1.0, init);
         let second = Linear::new(wide, wide, 1.0, init);
@@ -148,6 +149,19 @@ impl AdmUnetConfig {
         let output = Conv::new(3, channels, frame.channels, 1e-5, init);
         let width = self.width;
         Ok(AdmUnet { first, second, classes, deformation, input, down, middle, up, norm, output, frame, width, joins })
+    }
+
+    /// Returns an error unless the channels of each level that attends make whole heads.
+    fn check_heads(&self, height: usize) -> Result<(), NetworkError> {
+        let last = self.multipliers.len() - 1;
+        for (level, multiplier) in self.multipliers.iter().enumerate() {
+            let (channels, attends) = (multiplier * self.width, self.attention.contains(&(height >> level)));
+            if (attends || level == last) && channels % (channels / self.head).max(1) != 0 {
+                let problem = "the channels of a level that attends are no whole number of heads; give a divisor";
+                return Err(NetworkError::Size { key: "head", value: self.head.to_string(), problem });
+            }
+        }
+        Ok(())
     }
 
     fn block(&self, inputs: usize, outputs: usize, resample: Resample, attends: bool, init: &mut Initializer) -> Block {

@@ -9,7 +9,7 @@ mod score_sde;
 use burn::tensor::Tensor;
 use pfgm_data::Shape;
 
-use super::NetworkError;
+use super::{MOST_CHANNELS, NetworkError, check_blocks};
 
 pub use adm::{AdmUnet, AdmUnetConfig};
 pub use ddpmpp::{Unet, UnetConfig};
@@ -77,21 +77,25 @@ impl Frame {
     }
 }
 
+/// The most levels: images are halved once less.
+const MOST_LEVELS: usize = 32;
+
 /// The frame of images for a U-Net of these sizes.
 pub(super) fn check(shape: Shape, width: usize, multipliers: &[usize], blocks: usize) -> Result<Frame, NetworkError> {
     let Shape::Image { height, width: columns, channels } = shape else { return Err(NetworkError::NotAnImage(shape)) };
     let wrong = |key, value: String, problem| Err(NetworkError::Size { key, value, problem });
-    if width < 4 || !width.is_multiple_of(4) {
-        return wrong("width", width.to_string(), "give a positive multiple of 4");
+    if !(4..=MOST_CHANNELS).contains(&width) || !width.is_multiple_of(4) {
+        return wrong("width", width.to_string(), "give a multiple of 4 from 4 to 1048576");
     }
-    if multipliers.is_empty() || multipliers.contains(&0) {
-        return wrong("multipliers", format!("{multipliers:?}"), "give one positive number a level");
+    if multipliers.is_empty() || multipliers.len() > MOST_LEVELS || multipliers.contains(&0) {
+        return wrong("multipliers", format!("{multipliers:?}"), "give one positive number a level, for at most 32");
     }
-    if blocks == 0 {
-        return wrong("blocks", "0".into(), "give at least 1");
+    if multipliers.iter().any(|&multiplier| multiplier > MOST_CHANNELS / width) {
+        return wrong("multipliers", format!("{multipliers:?}"), "the channels of a level are more than 1048576");
     }
+    check_blocks(blocks)?;
     let levels = multipliers.len();
-    let stride = 1 << (levels - 1);
+    let stride = 1_usize << (levels - 1);
     if stride > height.min(columns) {
         return Err(NetworkError::Levels { levels, stride, shape });
     }
@@ -106,10 +110,10 @@ fn activations(shape: Shape, width: usize, multipliers: &[usize], blocks: usize)
     let stride = 1 << multipliers.len().saturating_sub(1);
     let [height, columns] = [height, columns].map(|side| side.next_multiple_of(stride));
     let level = |(level, multiplier): (usize, &usize)| {
-        let pixels = (height >> level) * (columns >> level);
-        7 * pixels * multiplier * width * (2 * blocks + 3)
+        let pixels = (height >> level).saturating_mul(columns >> level);
+        [pixels, *multiplier, width, 2 * blocks + 3].into_iter().fold(7, usize::saturating_mul)
     };
-    multipliers.iter().enumerate().map(level).sum()
+    multipliers.iter().enumerate().map(level).fold(0, usize::saturating_add)
 }
 
 /// Items whose images at full size fit into the caches together.

@@ -1,0 +1,253 @@
+//! What a run is made of: the TOML file that a user writes, resolved to numbers before training starts.
+
+mod validation;
+
+use pfgm_data::{Load, OpenOptions};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    augmentation::Augmentation,
+    maps::UpscaleConfig,
+    network::{NetworkConfig, Precision, UnetConfig},
+    objective::{DenoisingObjective, Objective},
+    precondition::Output,
+    solver::SolverConfig,
+};
+
+pub use validation::{ConfigError, check_guidance};
+
+/// Everything that decides a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// What to learn from.
+    pub data: DataConfig,
+    /// The space that the flow lives in.
+    pub flow: FlowConfig,
+    /// How estimates are judged.
+    pub objective: Objective,
+    /// What makes them.
+    pub network: NetworkConfig,
+    /// Where the run upscales images: from which.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upscale: Option<UpscaleConfig>,
+    /// How they get better.
+    pub train: TrainConfig,
+    /// How samples are drawn when nothing else is asked for.
+    pub sample: SampleConfig,
+}
+
+/// The data of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DataConfig {
+    /// A built-in data set or a path.
+    pub source: String,
+    /// Of a table, the columns to learn; all when empty.
+    pub columns: Vec<String>,
+    /// Of a table, the column of classes.
+    pub label: Option<String>,
+    /// Whether the network is conditioned on the classes.
+    pub conditional: bool,
+    /// Rows kept out of training, to measure on.
+    pub hold_out: usize,
+    /// How many times smaller images are made before anything else: each pixel the mean of a square of theirs.
+    #[serde(skip_serializing_if = "is_unit")]
+    pub shrink: usize,
+    /// Of images in files of their own, the side of the square that their middle is scaled to; 0 leaves them.
+    #[serde(skip_serializing_if = "is_none")]
+    pub side: usize,
+    /// Whether rows are loaded, or read from their files when they are asked for.
+    #[serde(skip_serializing_if = "is_auto")]
+    pub load: Load,
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        let (source, columns, label) = Default::default();
+        Self { source, columns, label, conditional: false, hold_out: 0, shrink: 1, side: 0, load: Load::Auto }
+    }
+}
+
+impl DataConfig {
+    /// How the data are opened.
+    pub fn options(&self) -> OpenOptions {
+        let Self { shrink, side, load, .. } = *self;
+        OpenOptions { columns: self.columns.clone(), label: self.label.clone(), shrink, side, load }
+    }
+}
+
+fn is_auto(load: &Load) -> bool {
+    *load == Load::Auto
+}
+
+fn is_unit(factor: &usize) -> bool {
+    *factor == 1
+}
+
+/// The space and the range of the flow.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FlowConfig {
+    /// D: a number above 0, or "inf".
+    pub augmentation: Augmentation,
+    /// The lowest noise level, where sampling ends.
+    pub sigma_min: f64,
+    /// The highest noise level, where the prior is; calibrated from the data when it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sigma_max: Option<f64>,
+    /// The standard deviation of the data in the model's space; measured when it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sigma_data: Option<f64>,
+    /// Whether points much noisier than their level suggests are scaled by the noise that they show, where D is finite.
+    pub far_field: bool,
+    /// The largest root mean square of a row in the model's space; measured when it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reach: Option<f64>,
+    /// The largest root mean square of an image's finest details, what each square of four pixels has beside its mean; measured
+    /// when it is not given. Points that have more of them are noisy, whatever their level.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub details: Option<f64>,
+    /// What the network's output says: EDM's denoiser, PFGM's field, a score.
+    #[serde(skip_serializing_if = "is_edm")]
+    pub output: Output,
+}
+
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
+}
+
+fn is_none(count: &usize) -> bool {
+    *count == 0
+}
+
+fn is_f32(precision: &Precision) -> bool {
+    *precision == Precision::F32
+}
+
+fn is_edm(output: &Output) -> bool {
+    *output == Output::Edm
+}
+
+impl Default for FlowConfig {
+    fn default() -> Self {
+        Self {
+            augmentation: Augmentation::Finite(128.0),
+            sigma_min: 2e-3,
+            sigma_max: None,
+            sigma_data: None,
+            far_field: true,
+            reach: None,
+            details: None,
+            output: Output::Edm,
+        }
+    }
+}
+
+impl Default for Objective {
+    fn default() -> Self {
+        Self::Denoising(DenoisingObjective::default())
+    }
+}
+
+impl Default for NetworkConfig {
+    fn default() -> Self {
+        Self::Unet(UnetConfig::default())
+    }
+}
+
+/// The trainer's numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainConfig {
+    /// Seed of every random stream of the training.
+    pub seed: u64,
+    /// Steps of the optimiser.
+    pub steps: u64,
+    /// Items of a step.
+    pub batch: usize,
+    /// Parts that a batch is computed in, one after another, to need less memory.
+    pub accumulate: usize,
+    /// Whether the cheap operations of the forward pass are done again in the backward pass instead of kept: less memory, more time.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub recompute: bool,
+    /// How precise the images between the network's layers are.
+    #[serde(skip_serializing_if = "is_f32")]
+    pub precision: Precision,
+    /// Adam's learning rate after warm-up.
+    pub lr: f64,
+    /// Adam's decay rates of the first and second moment.
+    pub betas: [f64; 2],
+    /// Adam's epsilon.
+    pub epsilon: f64,
+    /// Steps over which the learning rate rises from zero.
+    pub warmup: u64,
+    /// Steps at the end over which the learning rate falls to zero.
+    pub cooldown: u64,
+    /// The norm to which the gradient of all weights together is clipped; 0 for no clipping.
+    pub clip: f64,
+    /// Decay of the moving average of the weights.
+    pub ema: f64,
+    /// Whether images are mirrored half of the time.
+    pub flip: bool,
+    /// The side of the square patches that the network learns from, told of their place; 0 where it learns from whole images.
+    #[serde(skip_serializing_if = "is_none")]
+    pub patch: usize,
+    /// The probability of each kind of EDM's non-leaking augmentation, of which the network is told; 0 for none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub augment: f64,
+    /// How often a class is hidden from the network, for classifier-free guidance.
+    pub label_dropout: f64,
+    /// Steps between checkpoints; one is always written at the end.
+    pub checkpoint_every: u64,
+    /// Checkpoints kept.
+    pub keep: usize,
+    /// Steps between lines of the log.
+    pub log_every: u64,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            steps: 10_000,
+            batch: 128,
+            accumulate: 1,
+            recompute: false,
+            precision: Precision::F32,
+            lr: 1e-3,
+            betas: [0.9, 0.999],
+            epsilon: 1e-8,
+            warmup: 100,
+            cooldown: 0,
+            clip: 1.0,
+            ema: 0.999,
+            flip: false,
+            patch: 0,
+            augment: 0.0,
+            label_dropout: 0.1,
+            checkpoint_every: 1000,
+            keep: 3,
+            log_every: 50,
+        }
+    }
+}
+
+/// The sampler's numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SampleConfig {
+    /// The solver.
+    pub solver: SolverConfig,
+    /// The strength of classifier-free guidance; 1 is plain conditional sampling.
+    pub guidance: f64,
+    /// How precise the images between the network's layers are, whenever the trained network is evaluated.
+    #[serde(skip_serializing_if = "is_f32")]
+    pub precision: Precision,
+}
+
+impl Default for SampleConfig {
+    fn default() -> Self {
+        Self { solver: SolverConfig::default(), guidance: 1.0, precision: Precision::F32 }
+    }
+}

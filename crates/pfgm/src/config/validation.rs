@@ -1,0 +1,305 @@
+//! Checks of a configuration: one function for each table of the TOML file.
+//!
+//! The same checks serve the TOML file, the specification in a checkpoint, an imported network and a request over HTTP.
+
+use super::{Config, DataConfig, FlowConfig, SampleConfig, TrainConfig};
+use crate::{
+    maps::UpscaleConfig,
+    network::NetworkConfig,
+    objective::{DenoisingObjective, FieldObjective, Objective},
+    precondition::Output,
+};
+
+/// A value that cannot work.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key} = {value}: {problem}")]
+pub struct ConfigError {
+    /// The key, with its table.
+    pub key: String,
+    /// The value.
+    pub value: String,
+    /// What to do about it.
+    pub problem: String,
+}
+
+impl ConfigError {
+    pub(crate) fn new(key: impl Into<String>, value: impl ToString, problem: impl Into<String>) -> Self {
+        Self { key: key.into(), value: value.to_string(), problem: problem.into() }
+    }
+}
+
+type Checked = Result<(), ConfigError>;
+
+fn fail(key: &str, value: impl ToString, problem: &str) -> Checked {
+    Err(ConfigError::new(key, value, problem))
+}
+
+/// Noise levels are numbers between these, in units of the model's space, where data have a spread of about 1.
+const LEVELS: std::ops::RangeInclusive<f64> = 1e-9..=1e9;
+
+/// The most items of a batch, and of a field batch.
+const MOST_ITEMS: usize = 1 << 24;
+
+pub(crate) fn check_level(key: &str, value: f64) -> Checked {
+    if LEVELS.contains(&value) { Ok(()) } else { fail(key, value, "give a number from 1e-9 to 1e9") }
+}
+
+fn check_positive(key: &str, value: f64) -> Checked {
+    if value > 0.0 && value.is_finite() { Ok(()) } else { fail(key, value, "give a number above 0") }
+}
+
+fn check_not_negative(key: &str, value: f64) -> Checked {
+    if value >= 0.0 && value.is_finite() { Ok(()) } else { fail(key, value, "give 0 or a number above it") }
+}
+
+fn check_share(key: &str, value: f64) -> Checked {
+    if (0.0..1.0).contains(&value) { Ok(()) } else { fail(key, value, "give a share in [0, 1)") }
+}
+
+fn check_count(key: &str, value: u64) -> Checked {
+    if value > 0 { Ok(()) } else { fail(key, value, "give at least 1") }
+}
+
+fn check_items(key: &str, value: usize) -> Checked {
+    if (1..=MOST_ITEMS).contains(&value) { Ok(()) } else { fail(key, value, "give a number from 1 to 16777216") }
+}
+
+impl Config {
+    /// Checks every value that can be checked without the data.
+    ///
+    /// # Errors
+    /// Names the first key whose value cannot work.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if self.data.source.is_empty() {
+            return fail("data.source", "\"\"", "name a data set or a path, or give it with --data");
+        }
+        self.check_model()
+    }
+
+    /// Checks every value but the data's source, which a trained model does not need.
+    ///
+    /// # Errors
+    /// Names the first key whose value cannot work.
+    pub fn check_model(&self) -> Result<(), ConfigError> {
+        self.data.check()?;
+        self.flow.check()?;
+        self.objective.check(self.train.batch)?;
+        self.network.check()?;
+        self.check_radial()?;
+        self.train.check()?;
+        self.check_precision()?;
+        self.check_upscale()?;
+        self.check_patch()?;
+        self.sample.check(self)
+    }
+
+    /// A network has a radial component if and only if its output is PFGM's field.
+    fn check_radial(&self) -> Checked {
+        let radial = self.network.is_radial();
+        if radial == matches!(self.flow.output, Output::Field { .. }) {
+            return Ok(());
+        }
+        let problem = "a radial component, which score-unet and ncsnv2 have, goes with flow.output.kind = \"field\", and only with \
+                       that";
+        fail("network.radial", radial, problem)
+    }
+
+    fn check_precision(&self) -> Checked {
+        for (key, precision) in
+            [("train.precision", self.train.precision), ("sample.precision", self.sample.precision)]
+        {
+            precision.suits(&self.network).or_else(|error| fail(key, "\"bf16\"", &error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    fn check_upscale(&self) -> Checked {
+        let Some(UpscaleConfig { factor, noise, sample_noise }) = self.upscale else { return Ok(()) };
+        if factor < 2 {
+            return fail("upscale.factor", factor, "give at least 2");
+        }
+        check_not_negative("upscale.noise", noise)?;
+        if !(0.0..=noise).contains(&sample_noise) {
+            let problem = format!("the network learns levels from 0 to upscale.noise = {noise}: give one of them");
+            return fail("upscale.sample_noise", sample_noise, &problem);
+        }
+        self.check_no_field_batch("upscale")
+    }
+
+    fn check_patch(&self) -> Checked {
+        if self.train.patch == 0 {
+            return Ok(());
+        }
+        if self.network.is_radial() {
+            return fail("network.radial", true, "patches have a radial component of their own: use another network");
+        }
+        self.check_no_field_batch("train.patch")
+    }
+
+    /// Images with the same low-resolution image, or patches of the same place, have a field of their own.
+    fn check_no_field_batch(&self, key: &str) -> Checked {
+        if self.objective.field_batch().is_none() {
+            return Ok(());
+        }
+        let problem = format!(
+            "the field of other charges is not that of images with the same low-resolution image or place: with {key} use \
+             objective.kind = \"pfgm++\" and objective.reference = 0"
+        );
+        fail("objective", "a field batch", &problem)
+    }
+}
+
+impl DataConfig {
+    fn check(&self) -> Checked {
+        check_count("data.shrink", self.shrink as u64)
+    }
+}
+
+impl FlowConfig {
+    fn check(&self) -> Checked {
+        check_level("flow.sigma_min", self.sigma_min)?;
+        if let Some(sigma_max) = self.sigma_max {
+            check_level("flow.sigma_max", sigma_max)?;
+            if sigma_max <= self.sigma_min {
+                return fail("flow.sigma_max", sigma_max, "give a number above flow.sigma_min");
+            }
+        }
+        if let Some(sigma_data) = self.sigma_data {
+            check_level("flow.sigma_data", sigma_data)?;
+        }
+        for (key, value) in [("flow.reach", self.reach), ("flow.details", self.details)] {
+            if let Some(value) = value.filter(|&value| !(value.is_finite() && value >= 0.0)) {
+                return fail(key, value, "give a number that is not negative, or omit it to have it measured");
+            }
+        }
+        self.output.check()
+    }
+}
+
+impl Output {
+    fn check(self) -> Checked {
+        match self {
+            Self::Ve { unit, .. } => check_level("flow.output.unit", unit)?,
+            Self::Field { gamma } => check_level("flow.output.gamma", gamma)?,
+            Self::Edm | Self::Vp { .. } | Self::SubVp { .. } => {}
+        }
+        self.process()
+            .check()
+            .or_else(|(rate, value, problem)| fail(&format!("flow.output.{rate}"), value, problem))
+    }
+}
+
+impl Objective {
+    /// `batch` is the number of items of a training step.
+    fn check(&self, batch: usize) -> Checked {
+        match self {
+            Self::Field(field) => field.check(batch),
+            Self::Denoising(denoising) => denoising.check(batch),
+        }
+    }
+}
+
+impl FieldObjective {
+    fn check(&self, batch: usize) -> Checked {
+        check_level("objective.s", self.s)?;
+        check_level("objective.tau", self.tau)?;
+        check_level("objective.gamma", self.gamma)?;
+        check_items("objective.field_batch", self.field_batch)?;
+        if self.field_batch < batch {
+            let problem = format!("the field batch contains the loss batch: give at least {batch}");
+            return fail("objective.field_batch", self.field_batch, &problem);
+        }
+        Ok(())
+    }
+}
+
+impl DenoisingObjective {
+    fn check(&self, batch: usize) -> Checked {
+        check_positive("objective.std", self.std)?;
+        if !self.mean.is_finite() {
+            return fail("objective.mean", self.mean, "give a number");
+        }
+        if self.reference == 0 {
+            return Ok(());
+        }
+        check_items("objective.reference", self.reference)?;
+        if self.reference < batch {
+            let problem = format!("the reference batch contains the loss batch: give at least {batch}, or 0");
+            return fail("objective.reference", self.reference, &problem);
+        }
+        Ok(())
+    }
+}
+
+impl NetworkConfig {
+    /// Checks what needs no shape of the data; sizes are checked when the network is built.
+    fn check(&self) -> Checked {
+        let dropout = match self {
+            Self::Mlp(mlp) => mlp.dropout,
+            Self::Unet(unet) => unet.dropout,
+            Self::AdmUnet(unet) => unet.dropout,
+            Self::ScoreUnet(unet) => {
+                check_not_negative("network.fourier_scale", unet.fourier_scale)?;
+                unet.dropout
+            }
+            Self::Ncsnv2(_) => 0.0,
+        };
+        check_share("network.dropout", dropout)
+    }
+}
+
+impl TrainConfig {
+    fn check(&self) -> Checked {
+        check_count("train.steps", self.steps)?;
+        check_items("train.batch", self.batch)?;
+        check_count("train.accumulate", self.accumulate as u64)?;
+        check_count("train.checkpoint_every", self.checkpoint_every)?;
+        check_count("train.keep", self.keep as u64)?;
+        check_count("train.log_every", self.log_every)?;
+        if self.accumulate > self.batch {
+            let problem = format!("a batch of {} cannot be split into more parts", self.batch);
+            return fail("train.accumulate", self.accumulate, &problem);
+        }
+        check_positive("train.lr", self.lr)?;
+        check_positive("train.epsilon", self.epsilon)?;
+        check_share("train.betas", self.betas[0])?;
+        check_share("train.betas", self.betas[1])?;
+        check_share("train.ema", self.ema)?;
+        check_share("train.label_dropout", self.label_dropout)?;
+        check_share("train.augment", self.augment)?;
+        if self.augment > 0.0 && self.flip {
+            return fail("train.flip", true, "train.augment mirrors images as well, and tells the network; omit it");
+        }
+        if self.clip < 0.0 || !self.clip.is_finite() {
+            return fail("train.clip", self.clip, "give a norm above 0, or 0 for no clipping");
+        }
+        Ok(())
+    }
+}
+
+impl SampleConfig {
+    fn check(&self, config: &Config) -> Checked {
+        check_guidance("sample.guidance", self.guidance, config)?;
+        let solver = self.solver.clone().for_output(config.flow.output);
+        solver.check(config.flow.augmentation).or_else(|(key, value, problem)| {
+            // The program calls `method` a solver.
+            let key = if key == "solver" { "method" } else { key };
+            fail(&format!("sample.solver.{key}"), value, &problem)
+        })
+    }
+}
+
+/// Checks a scale of classifier-free guidance against a configuration; `key` is what the error calls it.
+///
+/// # Errors
+/// If it is not finite, or if the network never learned to estimate without a class.
+pub fn check_guidance(key: &str, guidance: f64, config: &Config) -> Result<(), ConfigError> {
+    if !guidance.is_finite() {
+        return fail(key, guidance, "give a number; 1 is no guidance");
+    }
+    if guidance != 1.0 && config.train.label_dropout == 0.0 {
+        let problem = "the run was trained with train.label_dropout = 0 and knows no estimate without a class; use 1";
+        return fail(key, guidance, problem);
+    }
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! Checks of a specification that was read from a file: nothing in it is trusted before.
+
+use pfgm_data::Shape;
+
+use super::{DataInfo, ModelError, Record, check_sides};
+use crate::config::{ConfigError, FlowConfig};
+
+/// The most values of a row: 17 GB in single precision.
+const MOST_VALUES: usize = 1 << 32;
+
+/// The largest number that data and their scale may have.
+const LARGEST: f32 = 1e30;
+
+impl Record {
+    /// Checks a specification that comes from outside: every number is finite and in its range, and the parts go together.
+    ///
+    /// Whatever uses a specification relies on it.
+    ///
+    /// # Errors
+    /// Names the first key whose value cannot work.
+    pub fn check(&self) -> Result<(), ModelError> {
+        self.config.check_model()?;
+        let FlowConfig { sigma_max, sigma_data, .. } = self.config.flow;
+        for (key, value) in [("flow.sigma_max", sigma_max), ("flow.sigma_data", sigma_data)] {
+            if value.is_none() {
+                return Err(ConfigError::new(key, "nothing", "a trained model has a number there").into());
+            }
+        }
+        self.data.check()?;
+        check_sides(&self.config, self.data.shape)
+    }
+}
+
+impl DataInfo {
+    fn check(&self) -> Result<(), ConfigError> {
+        let fail = |key: &str, value: String, problem: &str| Err(ConfigError::new(key, value, problem));
+        let Some(dim) = values(self.shape) else {
+            return fail("data.shape", format!("{:?}", self.shape), "give sizes of at least 1, at most 2^32 values in all");
+        };
+        let (offset, scale) = (&self.transform.offset, &self.transform.scale);
+        if offset.len() != scale.len() || offset.is_empty() || !dim.is_multiple_of(offset.len()) {
+            let lengths = format!("{} offsets, {} scales", offset.len(), scale.len());
+            return fail("data.transform", lengths, "give one of each, or one for each column");
+        }
+        if let Some(value) = offset.iter().find(|value| !(value.abs() <= LARGEST)) {
+            return fail("data.transform.offset", value.to_string(), "give a number of at most 1e30");
+        }
+        if let Some(value) = scale.iter().find(|&&value| !(value >= f32::MIN_POSITIVE && value <= LARGEST)) {
+            return fail("data.transform.scale", value.to_string(), "give a number above 0, at most 1e30");
+        }
+        let (low, high) = self.range;
+        if !(low <= high && low >= -LARGEST && high <= LARGEST) {
+            return fail("data.range", format!("{low} to {high}"), "give two numbers, the lower one first");
+        }
+        if !(self.columns.is_empty() || self.columns.len() == dim) {
+            return fail("data.columns", format!("{} names", self.columns.len()), "give one for each value of a row");
+        }
+        Ok(())
+    }
+}
+
+/// The number of values of a row; None if a size is 0 or the number is out of range.
+fn values(shape: Shape) -> Option<usize> {
+    let dim = match shape {
+        Shape::Image { height, width, channels } => height.checked_mul(width)?.checked_mul(channels)?,
+        Shape::Vector { len } => len,
+    };
+    (1..=MOST_VALUES).contains(&dim).then_some(dim)
+}
