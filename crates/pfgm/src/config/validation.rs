@@ -105,8 +105,7 @@ impl Config {
     }
 
     fn check_precision(&self) -> Checked {
-        for (key, precision) in
-            [("train.precision", self.train.precision), ("sample.precision", self.sample.precision)]
+        for (key, precision) in [("train.precision", self.train.precision), ("sample.precision", self.sample.precision)]
         {
             precision.suits(&self.network).or_else(|error| fail(key, "\"bf16\"", &error.to_string()))?;
         }
@@ -183,9 +182,7 @@ impl Output {
             Self::Field { gamma } => check_level("flow.output.gamma", gamma)?,
             Self::Edm | Self::Vp { .. } | Self::SubVp { .. } => {}
         }
-        self.process()
-            .check()
-            .or_else(|(rate, value, problem)| fail(&format!("flow.output.{rate}"), value, problem))
+        self.process().check().or_else(|(rate, value, problem)| fail(&format!("flow.output.{rate}"), value, problem))
     }
 }
 

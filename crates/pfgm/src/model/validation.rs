@@ -35,7 +35,11 @@ impl DataInfo {
     fn check(&self) -> Result<(), ConfigError> {
         let fail = |key: &str, value: String, problem: &str| Err(ConfigError::new(key, value, problem));
         let Some(dim) = values(self.shape) else {
-            return fail("data.shape", format!("{:?}", self.shape), "give sizes of at least 1, at most 2^32 values in all");
+            return fail(
+                "data.shape",
+                format!("{:?}", self.shape),
+                "give sizes of at least 1, at most 2^32 values in all",
+            );
         };
         let (offset, scale) = (&self.transform.offset, &self.transform.scale);
         if offset.len() != scale.len() || offset.is_empty() || !dim.is_multiple_of(offset.len()) {
