@@ -4,9 +4,9 @@
 
 use pfgm::{
     config::Config,
-    model::Record,
     network::{MlpConfig, NetworkConfig},
     sample::{SampleRequest, sample},
+    spec::ModelSpec,
     train::{Observer, StepReport, Trainer},
 };
 use pfgm_data::{OpenOptions, generated::inside_heart};
@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut config = Config { network, ..Config::default() };
     config.train.steps = 1000;
     config.train.cooldown = 300;
-    let record = Record::resolve(config, &data)?;
+    let record = ModelSpec::resolve(config, &data)?;
 
     let run = std::env::temp_dir().join("pfgm-train-in-code");
     std::fs::create_dir_all(run.join("checkpoints"))?;

@@ -15,7 +15,7 @@ const FLOORS: &[&[&str]] = &[
     &["reverse_sde"],
     &["objective", "solver"],
     &["config", "likelihood", "lines", "restore"],
-    &["model"],
+    &["spec"],
     &["import", "measure", "sample"],
     &["cascade", "evaluate", "train"],
     &["bundled"],

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
-use pfgm::{model::DataInfo, train::checkpoint::write_atomically};
+use pfgm::{spec::DataInfo, train::checkpoint::write_atomically};
 use pfgm_data::{
     Dataset, Shape,
     npz::{Named, write_npz},

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use pfgm::{
     augmentation::Augmentation,
-    model::Record,
     precondition::Output,
     process::{BETA_MAX, BETA_MIN, Process},
     solver::{Corrector, Method, ScheduleName, SolverConfig},
+    spec::ModelSpec,
 };
 use serde::{Deserialize, Serialize};
 
@@ -24,13 +24,13 @@ pub struct Solved<'a> {
 }
 
 impl<'a> Solved<'a> {
-    pub fn of(record: &Record, run: &'a Path) -> Self {
+    pub fn of(record: &ModelSpec, run: &'a Path) -> Self {
         Self { augmentation: record.augmentation(), output: record.config.flow.output, run: Some(run) }
     }
 }
 
 /// A run's solver with the changes that a command line asks for. `run` is where found schedules are.
-pub fn solver(args: &SolverArgs, record: &Record, run: &Path) -> Result<SolverConfig> {
+pub fn solver(args: &SolverArgs, record: &ModelSpec, run: &Path) -> Result<SolverConfig> {
     changed(args, &record.config.sample.solver, Solved::of(record, run))
 }
 

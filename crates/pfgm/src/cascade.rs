@@ -7,7 +7,7 @@ use pfgm_data::{
 };
 
 use crate::{
-    model::Record,
+    spec::ModelSpec,
     network::Network,
     sample::{Guides, SampleRequest, Samples, sample, upscale},
     solver::{SolverConfig, SolverError},
@@ -16,7 +16,7 @@ use crate::{
 /// One flow of a cascade.
 pub struct Stage<'a> {
     /// The run.
-    pub record: &'a Record,
+    pub record: &'a ModelSpec,
     /// Its network.
     pub network: &'a Network,
     /// How it is solved.
@@ -50,7 +50,7 @@ pub enum CascadeError {
 ///
 /// # Errors
 /// When one does not.
-pub fn check(records: &[&Record]) -> Result<(), CascadeError> {
+pub fn check(records: &[&ModelSpec]) -> Result<(), CascadeError> {
     for (stage, record) in records.iter().enumerate() {
         match (stage, record.config.upscale) {
             (0, Some(_)) => return Err(CascadeError::Kind(0, "is the base and must not upscale")),

@@ -7,7 +7,7 @@ use rand::RngExt;
 
 use crate::{
     likelihood::{Density, Prior, Probe, Trace},
-    model::Record,
+    spec::ModelSpec,
     network::Network,
     parallel::{Communicator, Solo, gather},
     random::{Purpose, stream},
@@ -61,7 +61,7 @@ pub struct Measured {
 /// # Errors
 /// When the solver gives up.
 pub fn measure(
-    record: &Record,
+    record: &ModelSpec,
     network: &Network,
     rows: Rows,
     how: &Measurement,
@@ -76,7 +76,7 @@ pub fn measure(
 /// # Errors
 /// When the solver gives up.
 pub fn measure_distributed(
-    record: &Record,
+    record: &ModelSpec,
     network: &Network,
     rows: Rows,
     how: &Measurement,
@@ -95,7 +95,7 @@ pub fn measure_distributed(
 
 /// `ln p` of some points, and evaluations of all of them.
 fn measure_points(
-    record: &Record,
+    record: &ModelSpec,
     network: &Network,
     rows: Rows,
     how: &Measurement,
@@ -143,7 +143,7 @@ fn measure_points(
 }
 
 /// A row as a point of the model's space, with what is added to whole numbers.
-fn point_of(record: &Record, rows: Rows, how: &Measurement, point: usize, each: usize, probes: usize) -> Vec<f64> {
+fn point_of(record: &ModelSpec, rows: Rows, how: &Measurement, point: usize, each: usize, probes: usize) -> Vec<f64> {
     let (dim, row) = (record.dim(), point / each);
     let mut values = rows.values[row * dim..(row + 1) * dim].to_vec();
     if rows.whole {

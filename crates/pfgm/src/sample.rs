@@ -6,7 +6,7 @@ use pfgm_data::Shape;
 use crate::{
     flow::{Counted, Flow},
     maps::{Low, noised},
-    model::Record,
+    spec::ModelSpec,
     network::Network,
     parallel::{Communicator, gather},
     precondition::Arithmetic,
@@ -67,7 +67,7 @@ pub struct Guides<'a> {
 /// # Errors
 /// When the solver gives up.
 pub fn sample(
-    record: &Record,
+    record: &ModelSpec,
     network: &Network,
     request: &SampleRequest,
     device: &Device,
@@ -81,7 +81,7 @@ pub fn sample(
 /// # Errors
 /// When the solver gives up.
 pub fn upscale(
-    record: &Record,
+    record: &ModelSpec,
     network: &Network,
     request: &SampleRequest,
     guides: Guides,
@@ -97,7 +97,7 @@ pub fn upscale(
 /// # Errors
 /// When the solver gives up.
 pub fn sample_distributed(
-    record: &Record,
+    record: &ModelSpec,
     network: &Network,
     request: &SampleRequest,
     device: &Device,
@@ -119,7 +119,7 @@ pub fn sample_distributed(
 }
 
 fn draw(
-    record: &Record,
+    record: &ModelSpec,
     network: &Network,
     request: &SampleRequest,
     guides: Option<Guides>,
@@ -162,7 +162,7 @@ fn draw(
 }
 
 /// What the network sees beside the images of some seeds, the first of which is sample number `first`.
-fn maps(record: &Record, guides: Guides, seeds: &[u64], first: usize) -> Vec<Vec<f32>> {
+fn maps(record: &ModelSpec, guides: Guides, seeds: &[u64], first: usize) -> Vec<Vec<f32>> {
     let maps = record.maps();
     let dim = maps.low_shape().expect("a super-resolution flow, as it was checked").dim();
     let rows = guides.images.chunks_exact(dim).skip(first);
@@ -184,7 +184,7 @@ fn clip(row: &mut [f64], upper: f64) -> bool {
 }
 
 /// A point of the model's space in the data's own units.
-pub fn to_data(record: &Record, point: &[f64]) -> Vec<f32> {
+pub fn to_data(record: &ModelSpec, point: &[f64]) -> Vec<f32> {
     let mut row: Vec<f32> = point.iter().map(|&value| value as f32).collect();
     record.data.transform.inverse(&mut row);
     if matches!(record.data.shape, Shape::Image { .. }) {

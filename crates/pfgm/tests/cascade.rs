@@ -9,11 +9,11 @@ use pfgm::{
     cascade::disagreement,
     config::Config,
     maps::UpscaleConfig,
-    model::Record,
     network::{NetworkConfig, UnetConfig},
     objective::{FieldObjective, Objective},
     sample::{Guides, SampleRequest, sample, upscale},
     solver::{Method, SolverConfig},
+    spec::ModelSpec,
     train::Trainer,
 };
 use pfgm_data::{Dataset, Load, OpenOptions, Shape, Values, resize::shrink};
@@ -35,7 +35,7 @@ fn small(width: usize) -> Config {
 }
 
 fn trained(config: Config, data: Dataset, steps: usize) -> Trainer {
-    let mut trainer = Trainer::new(Record::resolve(config, &data).unwrap(), data, None, &Device::flex()).unwrap();
+    let mut trainer = Trainer::new(ModelSpec::resolve(config, &data).unwrap(), data, None, &Device::flex()).unwrap();
     for _ in 0..steps {
         trainer.take_step().unwrap();
     }
@@ -118,9 +118,9 @@ fn patches_and_upscaling_ask_for_what_goes_with_them() {
         let mut config = small(8);
         change(&mut config);
         let checked = config.check().map_err(|error| error.to_string());
-        let made = |record: Record| record.network(&Device::flex()).map(drop).map_err(|error| error.to_string());
+        let made = |record: ModelSpec| record.network(&Device::flex()).map(drop).map_err(|error| error.to_string());
         checked
-            .and_then(|()| Record::resolve(config, &data).map_err(|error| error.to_string()))
+            .and_then(|()| ModelSpec::resolve(config, &data).map_err(|error| error.to_string()))
             .and_then(made)
             .expect_err("what cannot be")
     };

@@ -12,11 +12,11 @@ use pfgm::{
     kernel,
     likelihood::{Density, Prior, Probe, Trace},
     measure::{Measurement, Rows, measure},
-    model::Record,
     network::{MlpConfig, NetworkConfig, ScoreUnetConfig},
     precondition::{NetworkDenoiser, Output},
     random::{Purpose, stream},
     solver::{Method, SolverConfig},
+    spec::ModelSpec,
     train::Trainer,
     weights,
 };
@@ -157,7 +157,7 @@ fn network(network: NetworkConfig, output: Output, augmentation: Augmentation, d
     let mut config = Config { network, ..Config::default() };
     config.flow.augmentation = augmentation;
     config.flow.output = output;
-    let record = Record::resolve(config, data).unwrap();
+    let record = ModelSpec::resolve(config, data).unwrap();
     let device = Device::flex();
     let mut rng = stream(4, Purpose::Weights, 1, 0);
     let plain = record.network(&device).unwrap();
@@ -298,7 +298,7 @@ fn a_trained_mixture_is_as_likely_as_it_is() {
     config.train.cooldown = 1200;
     config.train.lr = 2e-3;
     config.train.ema = 0.99;
-    let record = Record::resolve(config, &data).unwrap();
+    let record = ModelSpec::resolve(config, &data).unwrap();
     let device = Device::flex();
     let mut trainer = Trainer::new(record.clone(), data, None, &device).unwrap();
     for _ in 0..2500 {

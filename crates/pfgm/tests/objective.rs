@@ -7,11 +7,11 @@ use pfgm::{
     deformation::Deformation,
     field::ExactField,
     flow::{Denoiser, Query},
-    model::Record,
     objective::{Charges, DenoisingObjective, FieldObjective, Levels, Noise, Objective},
     precondition::{Output, Parametrisation},
     process::Process,
     random::{Purpose, stream},
+    spec::ModelSpec,
 };
 use pfgm_data::{OpenOptions, Shape};
 use rand::RngExt;
@@ -144,7 +144,7 @@ fn what_a_network_should_say_makes_yhat() {
     let (x, yhat) = ([0.3_f32, -1.0, 2.0, 0.7], [0.1_f32, -0.5, 1.0, 0.2]);
     let (beta_min, beta_max) = (0.1, 20.0);
     let digits = pfgm_data::open("digits", &OpenOptions::default()).unwrap();
-    let record = Record::resolve(Config::default(), &digits).unwrap();
+    let record = ModelSpec::resolve(Config::default(), &digits).unwrap();
     for output in [
         Output::Field { gamma: 5.0 },
         Output::Ve { scaled: true, unit: 1.0 },
@@ -187,7 +187,7 @@ fn images_show_their_noise_before_it_hides_them() {
     let digits = pfgm_data::open("digits", &OpenOptions::default()).unwrap();
     let mut config = Config::default();
     config.flow.augmentation = Finite(1.0);
-    let record = Record::resolve(config.clone(), &digits).unwrap();
+    let record = ModelSpec::resolve(config.clone(), &digits).unwrap();
     assert!(record.config.flow.details.is_some_and(|most| most > 0.1 && most < record.config.flow.reach.unwrap()));
     let mut row = vec![0.0; 64];
     digits.read(0, &mut row).unwrap();
@@ -196,7 +196,7 @@ fn images_show_their_noise_before_it_hides_them() {
         let mut rng = stream(3, Purpose::Perturbation, 0, 0);
         row.iter().map(|value| value + size * rng.sample::<f32, _>(StandardNormal)).collect()
     };
-    let far = |record: &Record, size: f32| record.parametrisation().of_rows(&noisy(size), &[0.05])[0].far;
+    let far = |record: &ModelSpec, size: f32| record.parametrisation().of_rows(&noisy(size), &[0.05])[0].far;
     assert_eq!(far(&record, 0.0), 0.0);
     // What the network is told is a quarter of the logarithm of the ratio.
     assert!((far(&record, 1.0) - 20.0_f64.ln() / 4.0).abs() < 0.1, "{}", far(&record, 1.0));
@@ -205,7 +205,7 @@ fn images_show_their_noise_before_it_hides_them() {
     before.config.flow.details = None;
     assert!(far(&before, 5.0) > 0.0 && far(&before, 1.0) != far(&record, 1.0));
     config.flow.augmentation = Infinite;
-    assert_eq!(far(&Record::resolve(config, &digits).unwrap(), 1.0), 0.0);
+    assert_eq!(far(&ModelSpec::resolve(config, &digits).unwrap(), 1.0), 0.0);
     // A patch is asked by its own shape, and by its norm where it is no square of four pixels.
     let pixel = record.parametrisation_of(Shape::Image { height: 1, width: 1, channels: 1 });
     assert!(pixel.of_rows(&[9.0_f32], &[0.05])[0].far > 0.5);

@@ -14,13 +14,13 @@ use pfgm::{
     likelihood::{Prior, Probe},
     maps::UpscaleConfig,
     measure::{Measurement, Rows, measure, measure_distributed},
-    model::Record,
     network::{NetworkConfig, UnetConfig},
     objective::{FieldObjective, Objective},
     parallel::Communicator,
     random::{Purpose, stream},
     sample::{SampleRequest, sample, sample_distributed},
     solver::{Method, SolverConfig},
+    spec::ModelSpec,
     train::{TrainError, Trainer},
     weights::{self, Weight},
 };
@@ -138,7 +138,7 @@ fn field_config() -> Config {
 
 fn trainer(config: Config) -> Trainer {
     let data = digits();
-    Trainer::new(Record::resolve(config, &data).unwrap(), data, None, &Device::flex()).unwrap()
+    Trainer::new(ModelSpec::resolve(config, &data).unwrap(), data, None, &Device::flex()).unwrap()
 }
 
 /// Losses of twenty steps, and the weights after them.
@@ -209,7 +209,7 @@ fn many_ranks_learn_from_files_what_they_learn_from_memory() {
             // Epochs that end within a batch.
             let data = data.select(&(0..100).collect::<Vec<_>>());
             with_ranks(3, |rank| {
-                let record = Record::resolve(config.clone(), &data).unwrap();
+                let record = ModelSpec::resolve(config.clone(), &data).unwrap();
                 train(Trainer::new(record, data.clone(), None, &Device::flex()).unwrap().distributed(rank).unwrap())
             })
         };
@@ -244,7 +244,7 @@ fn ranks_that_differ_say_in_what() {
     let outcomes = with_ranks(2, |rank| {
         let rows: Vec<usize> = (rank.rank()..100).collect();
         let data = digits();
-        let record = Record::resolve(config(), &data).unwrap();
+        let record = ModelSpec::resolve(config(), &data).unwrap();
         let trainer = Trainer::new(record, data.select(&rows), None, &Device::flex()).unwrap();
         trainer.distributed(rank).map(|_| ()).map_err(|error| error.to_string())
     });
@@ -264,7 +264,7 @@ fn more_ranks_than_items_are_refused() {
 #[test]
 fn many_ranks_sample_and_measure_as_one_process_does() {
     // A network in which every layer takes part.
-    let record = Record::resolve(config(), &digits()).unwrap();
+    let record = ModelSpec::resolve(config(), &digits()).unwrap();
     let network = record.network(&Device::flex()).unwrap();
     let mut rng = stream(9, Purpose::Weights, 1, 0);
     let named = weights::collect(&network).into_iter().map(|mut weight| {

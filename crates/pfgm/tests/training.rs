@@ -12,7 +12,6 @@ use pfgm::{
     config::Config,
     deformation,
     flow::{Denoiser, Flow, Query},
-    model::Record,
     network::{
         AdmUnetConfig, Conditions, LevelEmbedding, MlpConfig, Ncsnv2Config, NetworkConfig, NetworkInput, Precision,
         ScoreUnetConfig, UnetConfig,
@@ -22,6 +21,7 @@ use pfgm::{
     random::{Purpose, stream},
     sample::{SampleRequest, sample},
     solver::{Method, SolverConfig},
+    spec::ModelSpec,
     train::{Log, Observer, StepReport, Trainer, checkpoint, checkpoint::Checkpoint},
     weights,
 };
@@ -50,7 +50,7 @@ fn small() -> Config {
 
 fn trainer(config: Config) -> Trainer {
     let data = digits();
-    Trainer::new(Record::resolve(config, &data).unwrap(), data, None, &Device::flex()).unwrap()
+    Trainer::new(ModelSpec::resolve(config, &data).unwrap(), data, None, &Device::flex()).unwrap()
 }
 
 /// Stops a training after so many steps.
@@ -215,7 +215,7 @@ fn a_perceptron_has_no_bf16() {
 fn a_network_sample_depends_on_its_seed_alone() {
     // A network with weights as after some training: every layer takes part.
     let config = small();
-    let record = Record::resolve(config, &digits()).unwrap();
+    let record = ModelSpec::resolve(config, &digits()).unwrap();
     let network = record.network(&Device::flex()).unwrap();
     let mut named = std::collections::HashMap::new();
     let mut rng = stream(9, Purpose::Weights, 1, 0);
@@ -258,7 +258,7 @@ fn a_network_sample_depends_on_its_seed_alone() {
 
 #[test]
 fn guidance_extrapolates_from_the_estimate_without_a_class() {
-    let record = Record::resolve(small(), &digits()).unwrap();
+    let record = ModelSpec::resolve(small(), &digits()).unwrap();
     let network = record.network(&Device::flex()).unwrap();
     let estimate = |label: Option<u32>, guidance: f64| {
         let denoiser = record.denoiser(&network, vec![label], guidance, 8, &Device::flex());
@@ -288,7 +288,7 @@ fn take_thirty_steps(config: &mut Config) {
 /// every step, which heavy tails need to be comparable.
 fn learned(config: Config, data: &Dataset) -> (Trainer, f64) {
     let (run, steps) = (folder(), config.train.steps);
-    let record = Record::resolve(config, data).unwrap();
+    let record = ModelSpec::resolve(config, data).unwrap();
     let mut trainer = Trainer::new(record, data.clone(), Some(data.clone()), &Device::flex()).unwrap();
     trainer.run(run.path(), &mut StopAfter::new(steps)).unwrap();
     let log = Log::read(&run.path().join("log.jsonl")).unwrap();
@@ -479,7 +479,7 @@ fn trained_digits_look_like_held_out_digits() {
     let rows: Vec<usize> = (0..digits.len()).collect();
     let (held_out, train): (Vec<usize>, Vec<usize>) = rows.iter().partition(|&&row| row % 6 == 0);
     let (held_out, train) = (digits.select(&held_out), digits.select(&train));
-    let record = Record::resolve(config, &train).unwrap();
+    let record = ModelSpec::resolve(config, &train).unwrap();
     let mut trainer = Trainer::new(record.clone(), train.clone(), None, &Device::flex()).unwrap();
     let run = folder();
     trainer.run(run.path(), &mut StopAfter::new(500)).unwrap();

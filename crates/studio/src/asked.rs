@@ -8,9 +8,9 @@ use pfgm::{
     config::check_guidance,
     flow::Flow,
     latent,
-    model::Record,
     random::{Purpose, stream},
     solver::{Method, SolverConfig},
+    spec::ModelSpec,
 };
 use pfgm_data::Shape;
 use serde::{Deserialize, Serialize};
@@ -60,7 +60,7 @@ impl Solving {
     ///
     /// # Errors
     /// When it cannot work.
-    pub fn resolve(&self, record: &Record) -> Result<SolverConfig, Refusal> {
+    pub fn resolve(&self, record: &ModelSpec) -> Result<SolverConfig, Refusal> {
         let kept = &record.config.sample.solver;
         let mut solver = match self.solver.as_deref().map(method).transpose()? {
             Some(method) if method != kept.method => {
@@ -94,7 +94,7 @@ impl Solving {
     ///
     /// # Errors
     /// When it cannot work, or only leads down.
-    pub fn way_up(&self, record: &Record) -> Result<SolverConfig, Refusal> {
+    pub fn way_up(&self, record: &ModelSpec) -> Result<SolverConfig, Refusal> {
         let named = Self { solver: self.solver.clone().or(Some("rk45".into())), ..self.clone() };
         let solver = SolverConfig { denoise: false, ..named.resolve(record)? };
         if solver.method.is_sde() || solver.churn > 0.0 || solver.noise > 0.0 {
@@ -132,7 +132,7 @@ pub fn check_count(what: &str, count: usize, dim: usize) -> Result<(), Refusal> 
 ///
 /// # Errors
 /// When the run knows no such class.
-pub fn class(record: &Record, name: Option<&str>) -> Result<Option<u32>, Refusal> {
+pub fn class(record: &ModelSpec, name: Option<&str>) -> Result<Option<u32>, Refusal> {
     let Some(name) = name else { return Ok(None) };
     let classes = &record.data.classes;
     let number = || name.parse::<usize>().ok().filter(|number| *number < classes.len());
@@ -147,7 +147,7 @@ pub fn class(record: &Record, name: Option<&str>) -> Result<Option<u32>, Refusal
 ///
 /// # Errors
 /// When the run was not trained for it.
-pub fn guidance(record: &Record, asked: Option<f64>) -> Result<f64, Refusal> {
+pub fn guidance(record: &ModelSpec, asked: Option<f64>) -> Result<f64, Refusal> {
     let guidance = asked.unwrap_or(record.config.sample.guidance);
     check_guidance("guidance", guidance, &record.config).map_err(|error| Refusal::unprocessable(error.to_string()))?;
     Ok(guidance)
@@ -178,7 +178,7 @@ impl Given {
     ///
     /// # Errors
     /// When they are no rows of the run's.
-    pub fn values(&self, record: &Record) -> Result<Vec<f32>, Refusal> {
+    pub fn values(&self, record: &ModelSpec) -> Result<Vec<f32>, Refusal> {
         let dim = record.dim();
         check_count("images and rows", self.images.len() + self.rows.len(), dim)?;
         let mut values = Vec::new();
@@ -200,7 +200,7 @@ impl Given {
     ///
     /// # Errors
     /// As [`Given::values`].
-    pub fn points(&self, record: &Record) -> Result<Vec<f64>, Refusal> {
+    pub fn points(&self, record: &ModelSpec) -> Result<Vec<f64>, Refusal> {
         let mut values = self.values(record)?;
         values.chunks_exact_mut(record.dim()).for_each(|row| record.data.transform.forward(row));
         Ok(values.into_iter().map(f64::from).collect())
@@ -220,7 +220,7 @@ fn decoded(text: &str) -> Result<DynamicImage, String> {
 }
 
 /// An image in the run's size and units: scaled as a whole and cut in the middle.
-fn fitted(image: &DynamicImage, record: &Record) -> Result<Vec<f32>, Refusal> {
+fn fitted(image: &DynamicImage, record: &ModelSpec) -> Result<Vec<f32>, Refusal> {
     let Shape::Image { height, width, channels } = record.data.shape else {
         let shape = record.data.shape;
         return Err(Refusal::unprocessable(format!("images: the run's rows are {shape}; send `rows`")));

@@ -11,8 +11,8 @@ use std::{
 use burn::tensor::Device;
 use pfgm::{
     bundled::{self, BUNDLED},
-    model::Record,
     network::Network,
+    spec::ModelSpec,
     train::checkpoint::{self, Checkpoint, CheckpointError},
 };
 use serde::Serialize;
@@ -32,7 +32,7 @@ pub struct Model {
     /// What a command line calls it.
     pub typed: String,
     /// The run.
-    pub record: Record,
+    pub record: ModelSpec,
     /// Its averaged weights.
     pub network: Network,
     /// Where it computes.

@@ -7,8 +7,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use pfgm::{
     config::TrainConfig,
     flow::{Denoiser, Query},
-    model::Record,
     network::ResUnet,
+    spec::ModelSpec,
     train::{FlatGradients, Optimizer, Trainer, checkpoint, checkpoint::Checkpoint},
 };
 use pfgm_data::{Dataset, Labels, Shape, Values};
@@ -203,7 +203,7 @@ fn flow(args: &BenchArgs, what: &str, device: &Device) -> Result<Value> {
     let model = match &checkpoint {
         Some(_) => Model::load(Path::new(what), &args.compute)?,
         None => {
-            let record = Record::resolve(config.clone(), &data)?;
+            let record = ModelSpec::resolve(config.clone(), &data)?;
             Model { network: record.network(device)?, record, device: device.clone() }
         }
     };
@@ -221,7 +221,7 @@ fn flow(args: &BenchArgs, what: &str, device: &Device) -> Result<Value> {
     let training: Option<Work> = if args.task == Some(BenchTask::Inference) {
         None
     } else {
-        let record = Record::resolve(config, &data)?;
+        let record = ModelSpec::resolve(config, &data)?;
         let mut trainer = Trainer::new(record, data, None, device)?;
         Some(Box::new(move || Ok(trainer.take_step().map(|_| ())?)))
     };

@@ -1,7 +1,7 @@
 //! `pfgm calibrate`
 
 use anyhow::{Result, bail};
-use pfgm::{model::Spread, objective::FieldObjective};
+use pfgm::{objective::FieldObjective, spec::Spread};
 use pfgm_data::Transform;
 
 use crate::{args::CalibrateArgs, output::line, resolve};

@@ -8,9 +8,9 @@ use pfgm::{
     config::check_guidance,
     evaluate::{EvaluateError, Reference, Report, Scaling, choose, evaluate, extract_distributed},
     features::{Extracted, Features},
-    model::Record,
     parallel::Communicator,
     solver::SolverConfig,
+    spec::ModelSpec,
 };
 use pfgm_data::{
     BUILT_IN, Dataset, Shape,
@@ -191,7 +191,7 @@ fn features_of_run(
     progress: &Progress,
 ) -> Result<Option<(Extracted, String)>> {
     let count = args.count.unwrap_or(SAMPLES);
-    let Record { config, data } = &model.record;
+    let ModelSpec { config, data } = &model.record;
     let solver = solving::solver(&args.solving, &model.record, Path::new(path))?;
     let solver = SolverConfig { denoise: args.denoise || solver.denoise, ..solver };
     if data.classes.is_empty() && args.guidance.is_some() {

@@ -9,10 +9,10 @@ use pfgm::{
     flow::{Counted, Denoiser, Flow, Query},
     kernel,
     lines::{self, Line},
-    model::DataInfo,
     precondition::Output,
     random::{Purpose, stream},
     solver::{self, Method, SolverConfig, Tolerance},
+    spec::DataInfo,
 };
 use pfgm_data::{Dataset, Shape, Transform};
 use pfgm_metrics::{Shares, chi_square, shares};

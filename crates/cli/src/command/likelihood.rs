@@ -7,9 +7,9 @@ use pfgm::{
     augmentation::Augmentation,
     likelihood::{Prior, Probe},
     measure::{Measured, Measurement, Rows, measure_distributed},
-    model::Record,
     parallel::{Communicator, Solo},
     solver::{Method, SolverConfig},
+    spec::ModelSpec,
 };
 use pfgm_data::Shape;
 use pfgm_plot::{Series, histograms};
@@ -95,7 +95,7 @@ pub enum Unit {
 }
 
 impl Unit {
-    pub fn of(record: &Record, whole: bool) -> Self {
+    pub fn of(record: &ModelSpec, whole: bool) -> Self {
         if whole && matches!(record.data.shape, Shape::Image { .. }) { Self::Bits } else { Self::Nats }
     }
 
@@ -115,7 +115,7 @@ impl Unit {
 }
 
 /// How a command line asks for likelihoods to be measured.
-pub fn measurement(args: &MeasureArgs, record: &Record, given: &Given, run: &RunArgs) -> Result<Measurement> {
+pub fn measurement(args: &MeasureArgs, record: &ModelSpec, given: &Given, run: &RunArgs) -> Result<Measurement> {
     for (flag, value) in [("--probes", args.probes), ("--draws", args.draws), ("--batch", run.batch)] {
         resolve::within(flag, value, 1..=resolve::MOST_SAMPLES)?;
     }
@@ -140,7 +140,7 @@ pub fn measurement(args: &MeasureArgs, record: &Record, given: &Given, run: &Run
 
 /// The solver that a command line asks for, which must lead up as well as down. Unless it names one, RK45: with the run's tolerances if the
 /// run is sampled by it, else at 1e-4, since what is carried up is to come back where it was.
-pub fn way_up(args: &SolverArgs, record: &Record, run: &Path) -> Result<SolverConfig> {
+pub fn way_up(args: &SolverArgs, record: &ModelSpec, run: &Path) -> Result<SolverConfig> {
     let kept = &record.config.sample.solver;
     let base = match kept.method {
         Method::Rk45 => SolverConfig { denoise: false, ..kept.clone() },

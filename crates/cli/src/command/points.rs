@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{Context, Result, bail};
-use pfgm::model::Record;
+use pfgm::spec::ModelSpec;
 use pfgm_data::{
     Shape,
     npz::{Floats, read_arrays},
@@ -16,7 +16,7 @@ pub fn read(path: &Path) -> Result<BTreeMap<String, Floats>> {
 }
 
 /// Channels, height and width of a run's rows; a vector is one pixel.
-pub fn layout(record: &Record) -> [usize; 3] {
+pub fn layout(record: &ModelSpec) -> [usize; 3] {
     match record.data.shape {
         Shape::Image { height, width, channels } => [channels, height, width],
         Shape::Vector { len } => [len, 1, 1],
@@ -24,7 +24,7 @@ pub fn layout(record: &Record) -> [usize; 3] {
 }
 
 /// The shape of an array of so many of a run's rows.
-pub fn array_shape(record: &Record, rows: usize) -> Vec<usize> {
+pub fn array_shape(record: &ModelSpec, rows: usize) -> Vec<usize> {
     match record.data.shape {
         Shape::Image { height, width, channels } => vec![rows, channels, height, width],
         Shape::Vector { len } => vec![rows, len],
@@ -41,7 +41,7 @@ pub struct Points {
 
 impl Points {
     /// The arrays `x`, and `labels` if there are any.
-    pub fn find(path: &Path, arrays: &BTreeMap<String, Floats>, record: &Record) -> Result<Self> {
+    pub fn find(path: &Path, arrays: &BTreeMap<String, Floats>, record: &ModelSpec) -> Result<Self> {
         let ([channels, height, width], classes) = (layout(record), record.data.classes.len());
         let path = path.display();
         let Some(x) = arrays.get("x") else { bail!("{path}: no array `x`") };

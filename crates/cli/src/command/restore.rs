@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use pfgm::{
     flow::Flow,
-    model::Record,
     restore::{self, Inpainting},
     solver::{ScheduleName, SolverConfig},
+    spec::ModelSpec,
 };
 use pfgm_data::{
     Shape,
@@ -82,7 +82,7 @@ pub fn denoise(args: &DenoiseArgs) -> Result<()> {
 }
 
 /// What leads from the noise of an image to the data. Found levels are of the whole way, of which this is the end.
-fn solver(args: &DenoiseArgs, record: &Record) -> Result<SolverConfig> {
+fn solver(args: &DenoiseArgs, record: &ModelSpec) -> Result<SolverConfig> {
     if args.one_step && args.solving.is_given() {
         bail!("--one-step: is one evaluation, by no solver; leave the solver's flags away");
     }
@@ -168,7 +168,7 @@ fn mask(path: &Path, [height, width, channels]: [usize; 3]) -> Result<Vec<bool>>
     Ok(known)
 }
 
-fn write(path: Option<&Path>, record: &Record, values: &[f32]) -> Result<()> {
+fn write(path: Option<&Path>, record: &ModelSpec, values: &[f32]) -> Result<()> {
     let Some(path) = path else { return Ok(()) };
     let [height, width, channels] = image_size(record)?;
     let shape = [values.len() / record.dim(), height, width, channels];
@@ -179,7 +179,7 @@ fn out(asked: Option<&Path>, run: &Path, name: &str) -> PathBuf {
     asked.map_or_else(|| within(run, name), Path::to_owned)
 }
 
-fn picture(path: &Path, record: &Record, values: &[f32], across: usize, what: &str) -> Result<()> {
+fn picture(path: &Path, record: &ModelSpec, values: &[f32], across: usize, what: &str) -> Result<()> {
     output::write(path, &grid(Rows::from(&record.data).pixels(), values, across)?)?;
     line(format!("picture    {}: {what}", shown(path)));
     Ok(())

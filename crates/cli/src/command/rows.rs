@@ -1,7 +1,7 @@
 //! Rows of data that a run is asked about: of its shape, in its units.
 
 use anyhow::{Result, bail};
-use pfgm::model::Record;
+use pfgm::spec::ModelSpec;
 use pfgm_data::{BUILT_IN, Dataset, Shape};
 
 use crate::{args::latents::RowsArgs, resolve};
@@ -20,7 +20,7 @@ pub struct Given {
 
 impl Given {
     /// Reads what `args` name.
-    pub fn read(args: &RowsArgs, record: &Record) -> Result<Self> {
+    pub fn read(args: &RowsArgs, record: &ModelSpec) -> Result<Self> {
         let dataset = resolve::dataset(&args.data, &args.table)?;
         if args.count == Some(0) {
             bail!("-n 0: give at least 1");
@@ -33,7 +33,7 @@ impl Given {
     }
 
     /// Rows of a data set, at most `most`, spread over it.
-    pub fn of(dataset: &Dataset, source: &str, most: Option<usize>, record: &Record) -> Result<Self> {
+    pub fn of(dataset: &Dataset, source: &str, most: Option<usize>, record: &ModelSpec) -> Result<Self> {
         check(dataset, source, record)?;
         let (dim, count) = (record.dim(), most.unwrap_or(usize::MAX).min(dataset.len()));
         let rows: Vec<usize> = (0..count).map(|index| index * dataset.len() / count).collect();
@@ -73,7 +73,7 @@ impl Given {
     }
 
     /// The rows as points of the model's space.
-    pub fn points(&self, record: &Record) -> Vec<f64> {
+    pub fn points(&self, record: &ModelSpec) -> Vec<f64> {
         let mut values = self.values.clone();
         values.chunks_exact_mut(record.dim()).for_each(|row| record.data.transform.forward(row));
         values.into_iter().map(f64::from).collect()
@@ -81,12 +81,12 @@ impl Given {
 }
 
 /// Points of the model's space in the data's own units, images within their range.
-pub fn in_units(record: &Record, points: &[f64]) -> Vec<f32> {
+pub fn in_units(record: &ModelSpec, points: &[f64]) -> Vec<f32> {
     points.chunks_exact(record.dim()).flat_map(|point| pfgm::sample::to_data(record, point)).collect()
 }
 
 /// Height, width and channels of the images that a run learned from.
-pub fn image_size(record: &Record) -> Result<[usize; 3]> {
+pub fn image_size(record: &ModelSpec) -> Result<[usize; 3]> {
     match record.data.shape {
         Shape::Image { height, width, channels } => Ok([height, width, channels]),
         shape => bail!("the run's rows are {shape}; this is about images"),
@@ -94,7 +94,7 @@ pub fn image_size(record: &Record) -> Result<[usize; 3]> {
 }
 
 /// Whether rows are what the run learned from.
-fn check(dataset: &Dataset, source: &str, record: &Record) -> Result<()> {
+fn check(dataset: &Dataset, source: &str, record: &ModelSpec) -> Result<()> {
     let learned = &record.data;
     if dataset.shape != learned.shape {
         bail!("{source}: rows are {}, but the run learned from {}", dataset.shape, learned.shape);

@@ -6,12 +6,12 @@ use anyhow::{Context, Result, bail};
 use pfgm::{
     bundled,
     config::check_guidance,
-    model::{DataInfo, Record},
     network::Network,
     parallel::Communicator,
     precondition::Output,
     sample::{Released, SampleRequest, sample_distributed},
     solver::SolverConfig,
+    spec::{DataInfo, ModelSpec},
 };
 use pfgm_data::{
     Shape,
@@ -32,7 +32,7 @@ const MOST_DRAWN: usize = 400;
 
 /// A run that can be sampled from.
 pub struct Model {
-    pub record: Record,
+    pub record: ModelSpec,
     pub network: Network,
     pub device: burn::tensor::Device,
 }
@@ -128,7 +128,7 @@ pub fn seeds(count: usize, seeds: Option<&str>) -> Result<Vec<u64>> {
 }
 
 /// Checks everything that was asked for against the run.
-fn request(args: &SampleArgs, record: &Record, run: &Path) -> Result<SampleRequest> {
+fn request(args: &SampleArgs, record: &ModelSpec, run: &Path) -> Result<SampleRequest> {
     let seeds = seeds(args.count, args.seeds.as_deref())?;
     resolve::within("--batch", args.batch, 1..=resolve::MOST_SAMPLES)?;
     let defaults = &record.config.sample;
@@ -160,7 +160,7 @@ fn request(args: &SampleArgs, record: &Record, run: &Path) -> Result<SampleReque
 }
 
 /// The z from which on the released code trusts the network's component along z; none where arithmetic is exact.
-pub fn trusted_from(arithmetic: ArithmeticName, z_exp: Option<f64>, record: &Record) -> Result<Option<f64>> {
+pub fn trusted_from(arithmetic: ArithmeticName, z_exp: Option<f64>, record: &ModelSpec) -> Result<Option<f64>> {
     let is_field = matches!(record.config.flow.output, Output::Field { .. });
     match (arithmetic, z_exp) {
         (ArithmeticName::Exact, None) => Ok(None),

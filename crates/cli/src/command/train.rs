@@ -15,10 +15,10 @@ use burn::tensor::Device;
 use indicatif::ProgressBar;
 use pfgm::{
     config::Config,
-    model::Record,
     random::{Purpose, stream},
     sample::{SampleRequest, sample},
     solver::{ScheduleName, SolverConfig},
+    spec::ModelSpec,
     train::{Events, LogLine, Observer, StepReport, Trainer, checkpoint, checkpoint::Checkpoint},
     weights,
 };
@@ -122,7 +122,7 @@ pub fn begin(
     ranks: &Ranks,
 ) -> Result<Begun> {
     let (data, held_out) = load(&config)?;
-    let record = Record::resolve(config, &data)?;
+    let record = ModelSpec::resolve(config, &data)?;
     if dry_run {
         // Before anything large is allocated: what needs too much memory is refused below.
         describe(&record, &data)?;
@@ -176,7 +176,7 @@ pub fn resume(args: &TrainArgs, device: &Device, ranks: &Ranks) -> Result<Begun>
     config.train.checkpoint_every = kept.checkpoint_every;
     config.train.keep = kept.keep;
     config.train.log_every = kept.log_every;
-    let record = Record::resolve(config, &data)?;
+    let record = ModelSpec::resolve(config, &data)?;
     if let Some(difference) = difference(&checkpoint.record, &record)? {
         bail!(
             "{}: the checkpoint is of another configuration ({difference}); resume it as it was, or start a new run",
@@ -211,8 +211,8 @@ fn latest_run(what: &str) -> Result<PathBuf> {
 }
 
 /// The first key in which two records differ, with both values.
-fn difference(a: &Record, b: &Record) -> Result<Option<String>> {
-    let flat = |record: &Record| -> Result<Vec<(String, String)>> {
+fn difference(a: &ModelSpec, b: &ModelSpec) -> Result<Option<String>> {
+    let flat = |record: &ModelSpec| -> Result<Vec<(String, String)>> {
         let mut leaves = Vec::new();
         flatten("", &serde_json::to_value(record)?, &mut leaves);
         Ok(leaves)
@@ -267,7 +267,7 @@ fn split(dataset: &Dataset, held: usize) -> (Dataset, Dataset) {
 }
 
 /// The resolved configuration, the number of weights, and what a step needs.
-fn describe(record: &Record, data: &Dataset) -> Result<()> {
+fn describe(record: &ModelSpec, data: &Dataset) -> Result<()> {
     output::line(toml::to_string(&record.config)?.trim_end());
     let weights = record.weight_count()?;
     let memory = pfgm::train::memory_estimate(record, weights, data);

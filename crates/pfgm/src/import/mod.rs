@@ -20,7 +20,7 @@ use pfgm_torch::{TorchError, Value};
 use crate::{
     augmentation::Augmentation,
     config::{Config, DataConfig, FlowConfig, SampleConfig, TrainConfig},
-    model::{DataInfo, Record},
+    spec::{DataInfo, ModelSpec},
     network::{NetworkConfig, NetworkError},
     precondition::Output,
     process::{BETA_MAX, BETA_MIN},
@@ -70,7 +70,7 @@ const PUBLISHED_AUGMENT: f64 = 0.12;
 #[derive(Clone, Debug)]
 pub struct Imported {
     /// The run's record.
-    pub record: Record,
+    pub record: ModelSpec,
     /// Steps that it was trained for; 0 where the file does not say.
     pub step: u64,
     /// The weights that samples are drawn with.
@@ -290,7 +290,7 @@ fn record(path: &Path, request: &Request, converted: Converted, step: u64) -> Re
         classes: (0..classes).map(|class| class.to_string()).collect(),
         rows: 0,
     };
-    let record = Record { config, data };
+    let record = ModelSpec { config, data };
     let device = crate::device::open("cpu").expect("the processor is always there");
     let network = record.network(&device).map_err(|source| ImportError::Network { path: path.to_owned(), source })?;
     let by_name: HashMap<_, _> = weights.iter().map(|weight| (weight.name.clone(), weight.clone())).collect();

@@ -2,7 +2,7 @@
 
 use pfgm_data::Shape;
 
-use super::{DataInfo, ModelError, Record, check_sides};
+use super::{DataInfo, ModelError, ModelSpec, check_sides};
 use crate::config::{ConfigError, FlowConfig};
 
 /// The most values of a row: 17 GB in single precision.
@@ -11,7 +11,7 @@ const MOST_VALUES: usize = 1 << 32;
 /// The largest number that data and their scale may have.
 const LARGEST: f32 = 1e30;
 
-impl Record {
+impl ModelSpec {
     /// Checks a specification that comes from outside: every number is finite and in its range, and the parts go together.
     ///
     /// Whatever uses a specification relies on it.

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     deformation::{self, Deformation},
-    model::Record,
+    spec::ModelSpec,
     objective::{Charges, Targets},
     random::{Purpose, Stream, stream},
 };
@@ -110,7 +110,7 @@ struct Items {
 /// What batches are drawn from.
 pub(super) struct Drawing<'a> {
     /// The run's record.
-    pub record: &'a Record,
+    pub record: &'a ModelSpec,
     /// The rows.
     pub data: &'a TrainingSet,
     /// Which items of each batch this rank computes.

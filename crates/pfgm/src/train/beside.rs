@@ -5,7 +5,7 @@ use rand::RngExt;
 use rayon::prelude::*;
 
 use crate::{
-    model::Record,
+    spec::ModelSpec,
     random::{Purpose, stream},
 };
 
@@ -21,7 +21,7 @@ pub(super) struct Beside {
 
 impl Beside {
     /// What is seen beside whole images, drawn for each item from its own stream of `step`.
-    pub(super) fn whole(record: &Record, step: u64, items: impl Iterator<Item = u64>, images: Vec<f32>) -> Self {
+    pub(super) fn whole(record: &ModelSpec, step: u64, items: impl Iterator<Item = u64>, images: Vec<f32>) -> Self {
         let (shape, maps, seed) = (record.data.shape, record.maps(), record.config.train.seed);
         if maps.channels() == 0 {
             return Self { shape, images, maps: Vec::new() };
@@ -34,7 +34,7 @@ impl Beside {
     }
 
     /// The same, where the run learns from patches, cut to a square at a place drawn for each item.
-    pub(super) fn cut(record: &Record, step: u64, items: impl Iterator<Item = u64> + Clone, images: Vec<f32>) -> Self {
+    pub(super) fn cut(record: &ModelSpec, step: u64, items: impl Iterator<Item = u64> + Clone, images: Vec<f32>) -> Self {
         let Self { shape, images, maps } = Self::whole(record, step, items.clone(), images);
         let (side, Shape::Image { height, width, channels }) = (record.config.train.patch, shape) else {
             return Self { shape, images, maps };

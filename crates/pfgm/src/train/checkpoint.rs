@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     device::cpu,
     memory::{self, MemoryError},
-    model::{ModelError, Record},
+    spec::{ModelError, ModelSpec},
     network::Network,
     weights::{self, Weight, WeightError},
 };
@@ -61,7 +61,7 @@ impl Group {
 struct Header {
     format: u32,
     step: u64,
-    record: Record,
+    record: ModelSpec,
 }
 
 /// A checkpoint in memory.
@@ -70,7 +70,7 @@ pub struct Checkpoint {
     /// Steps taken.
     pub step: u64,
     /// The run.
-    pub record: Record,
+    pub record: ModelSpec,
     groups: HashMap<&'static str, HashMap<String, Weight>>,
 }
 
@@ -126,7 +126,7 @@ pub enum CheckpointError {
 
 impl Checkpoint {
     /// A checkpoint of the given groups.
-    pub fn new(step: u64, record: Record, groups: impl IntoIterator<Item = (Group, Vec<Weight>)>) -> Self {
+    pub fn new(step: u64, record: ModelSpec, groups: impl IntoIterator<Item = (Group, Vec<Weight>)>) -> Self {
         let by_name = |weights: Vec<Weight>| weights.into_iter().map(|weight| (weight.name.clone(), weight)).collect();
         let groups = groups.into_iter().map(|(group, weights)| (group.prefix(), by_name(weights))).collect();
         Self { step, record, groups }

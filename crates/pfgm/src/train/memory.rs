@@ -4,7 +4,7 @@ use pfgm_data::{Dataset, Shape, Values};
 
 use crate::{
     memory::{self, MemoryError},
-    model::Record,
+    spec::ModelSpec,
     network::Precision,
 };
 
@@ -44,7 +44,7 @@ impl Memory {
 }
 
 /// Estimates the memory of a training on a CPU.
-pub fn memory_estimate(record: &Record, weights: usize, data: &Dataset) -> Memory {
+pub fn memory_estimate(record: &ModelSpec, weights: usize, data: &Dataset) -> Memory {
     const FLOAT: usize = size_of::<f32>();
     let train = &record.config.train;
     let part = train.batch.div_ceil(train.accumulate);

@@ -28,7 +28,7 @@ use super::{
 use crate::{
     config::{Config, TrainConfig},
     memory::MemoryError,
-    model::{ModelError, Record},
+    spec::{ModelError, ModelSpec},
     network::{Dropout, Network, NetworkInput, PrecisionError},
     objective::Targets,
     parallel::{Communicator, Solo},
@@ -120,7 +120,7 @@ const FINGERPRINT_ROWS: usize = 64;
 
 /// A training in progress.
 pub struct Trainer {
-    record: Record,
+    record: ModelSpec,
     data: TrainingSet,
     held_out: Option<TrainingSet>,
     network: Network,
@@ -141,7 +141,7 @@ impl Trainer {
     ///
     /// # Errors
     /// When the network does not fit the data.
-    pub fn new(record: Record, data: Dataset, held_out: Option<Dataset>, device: &Device) -> Result<Self, TrainError> {
+    pub fn new(record: ModelSpec, data: Dataset, held_out: Option<Dataset>, device: &Device) -> Result<Self, TrainError> {
         let mut device = device.clone().autodiff();
         let Config { network, train, sample, .. } = &record.config;
         for (key, precision) in [("train.precision", train.precision), ("sample.precision", sample.precision)] {
@@ -261,7 +261,7 @@ impl Trainer {
     }
 
     /// The run's record.
-    pub fn record(&self) -> &Record {
+    pub fn record(&self) -> &ModelSpec {
         &self.record
     }
 

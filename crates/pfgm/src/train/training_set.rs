@@ -10,7 +10,7 @@ use rand::seq::SliceRandom;
 use rayon::prelude::*;
 
 use crate::{
-    model::Record,
+    spec::ModelSpec,
     random::{Purpose, stream},
 };
 
@@ -25,7 +25,7 @@ pub(super) struct TrainingSet {
 
 struct Shared {
     dataset: Dataset,
-    record: Record,
+    record: ModelSpec,
 }
 
 /// Rows that are being read.
@@ -36,7 +36,7 @@ struct Ahead {
 
 impl TrainingSet {
     /// The rows of a data set as `record` transforms them.
-    pub(super) fn new(dataset: Dataset, record: &Record) -> Self {
+    pub(super) fn new(dataset: Dataset, record: &ModelSpec) -> Self {
         Self { shared: Arc::new(Shared { dataset, record: record.clone() }), ahead: Mutex::new(Vec::new()) }
     }
 

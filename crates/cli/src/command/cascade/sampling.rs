@@ -6,8 +6,8 @@ use anyhow::{Context, Result, bail};
 use pfgm::{
     cascade::{self, Stage},
     config::check_guidance,
-    model::Record,
     sample::{SampleRequest, Samples},
+    spec::ModelSpec,
 };
 use pfgm_data::Shape;
 use pfgm_plot::Series;
@@ -28,7 +28,7 @@ const SHOWN: usize = 8;
 
 pub fn run(args: &CascadeSampleArgs) -> Result<()> {
     let models = load(args)?;
-    let records: Vec<&Record> = models.iter().map(|model| &model.record).collect();
+    let records: Vec<&ModelSpec> = models.iter().map(|model| &model.record).collect();
     cascade::check(&records).with_context(|| args.cascade.display().to_string())?;
     let stages = stages(args, &models)?;
     let (mut request, begin) = request(args, &records)?;
@@ -90,7 +90,7 @@ fn stages<'a>(args: &CascadeSampleArgs, models: &'a [Model]) -> Result<Vec<Stage
 }
 
 /// What is drawn, and the images that it begins with, if any are given.
-fn request(args: &CascadeSampleArgs, records: &[&Record]) -> Result<(SampleRequest, Option<Vec<f32>>)> {
+fn request(args: &CascadeSampleArgs, records: &[&ModelSpec]) -> Result<(SampleRequest, Option<Vec<f32>>)> {
     resolve::within("--batch", args.batch, 1..=resolve::MOST_SAMPLES)?;
     let (base, last) = (records[0], records[records.len() - 1]);
     let classes = &base.data.classes;
@@ -132,7 +132,7 @@ fn request(args: &CascadeSampleArgs, records: &[&Record]) -> Result<(SampleReque
 }
 
 /// What each flow made, in rows of a sample each.
-fn stages_picture(records: &[&Record], made: &[Samples]) -> Result<Vec<u8>> {
+fn stages_picture(records: &[&ModelSpec], made: &[Samples]) -> Result<Vec<u8>> {
     let last = &records[records.len() - 1].data;
     let height = |shape: Shape| if let Shape::Image { height, .. } = shape { height } else { 1 };
     let count = (made[0].values.len() / records[0].dim()).min(SHOWN);

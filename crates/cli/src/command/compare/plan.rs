@@ -13,9 +13,9 @@ use pfgm::{
     config::check_guidance,
     evaluate::{Reference, Scaling},
     features::Features,
-    model::Record,
     parallel::Solo,
     solver::{Corrector, Method, SolverConfig},
+    spec::ModelSpec,
 };
 use pfgm_data::{Dataset, Shape};
 use serde_json::{Value, json};
@@ -56,7 +56,7 @@ pub struct Known {
     pub path: PathBuf,
     pub compute: ComputeArgs,
     pub guidance: f64,
-    pub record: Record,
+    pub record: ModelSpec,
     fingerprint: String,
 }
 
@@ -242,7 +242,7 @@ fn cells(runs: &[Known], choices: &[Choice], bits_of_runs: &[Vec<u32>], common: 
 }
 
 /// The reference and its fingerprint.
-fn source(file: &File, first: &Record) -> Result<(Source, String)> {
+fn source(file: &File, first: &ModelSpec) -> Result<(Source, String)> {
     if let Some(path) = &file.reference_statistics {
         let found = fingerprint::of_file(path).context("reference_statistics")?;
         return Ok((Source::Statistics(path.clone()), found));

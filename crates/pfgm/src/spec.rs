@@ -45,7 +45,7 @@ pub struct DataInfo {
 /// Everything about a run but its weights: kept in every checkpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Record {
+pub struct ModelSpec {
     /// The configuration, resolved.
     pub config: Config,
     /// The data.
@@ -112,7 +112,7 @@ pub enum ModelError {
     },
 }
 
-impl Record {
+impl ModelSpec {
     /// Resolves a configuration against the data that it trains on: measures what is left to be measured, and checks
     /// that both go together.
     ///
