@@ -7,10 +7,10 @@ use pfgm_data::{
 };
 
 use crate::{
-    spec::ModelSpec,
     network::Network,
     sample::{Guides, SampleRequest, Samples, sample, upscale},
     solver::{SolverConfig, SolverError},
+    spec::ModelSpec,
 };
 
 /// One flow of a cascade.

@@ -7,11 +7,11 @@ use rand::RngExt;
 
 use crate::{
     likelihood::{Density, Prior, Probe, Trace},
-    spec::ModelSpec,
     network::Network,
     parallel::{Communicator, Solo, gather},
     random::{Purpose, stream},
     solver::{SolverConfig, SolverError},
+    spec::ModelSpec,
 };
 
 /// Rows to be measured.

@@ -6,12 +6,12 @@ use pfgm_data::Shape;
 use crate::{
     flow::{Counted, Flow},
     maps::{Low, noised},
-    spec::ModelSpec,
     network::Network,
     parallel::{Communicator, gather},
     precondition::Arithmetic,
     random::{Purpose, stream},
     solver::{self, SolverConfig, SolverError},
+    spec::ModelSpec,
 };
 
 /// What to sample.

@@ -20,11 +20,11 @@ use pfgm_torch::{TorchError, Value};
 use crate::{
     augmentation::Augmentation,
     config::{Config, DataConfig, FlowConfig, SampleConfig, TrainConfig},
-    spec::{DataInfo, ModelSpec},
     network::{NetworkConfig, NetworkError},
     precondition::Output,
     process::{BETA_MAX, BETA_MIN},
     solver::{Method as Solver, SolverConfig},
+    spec::{DataInfo, ModelSpec},
     weights::{Weight, WeightError},
 };
 use tensors::Tensors;

@@ -13,9 +13,9 @@ use super::{
 };
 use crate::{
     deformation::{self, Deformation},
-    spec::ModelSpec,
     objective::{Charges, Targets},
     random::{Purpose, Stream, stream},
+    spec::ModelSpec,
 };
 
 /// The step that held-out rows are perturbed for: steps of training end long before it.

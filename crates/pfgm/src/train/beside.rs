@@ -5,8 +5,8 @@ use rand::RngExt;
 use rayon::prelude::*;
 
 use crate::{
-    spec::ModelSpec,
     random::{Purpose, stream},
+    spec::ModelSpec,
 };
 
 /// Images and what is seen beside them.
@@ -34,7 +34,12 @@ impl Beside {
     }
 
     /// The same, where the run learns from patches, cut to a square at a place drawn for each item.
-    pub(super) fn cut(record: &ModelSpec, step: u64, items: impl Iterator<Item = u64> + Clone, images: Vec<f32>) -> Self {
+    pub(super) fn cut(
+        record: &ModelSpec,
+        step: u64,
+        items: impl Iterator<Item = u64> + Clone,
+        images: Vec<f32>,
+    ) -> Self {
         let Self { shape, images, maps } = Self::whole(record, step, items.clone(), images);
         let (side, Shape::Image { height, width, channels }) = (record.config.train.patch, shape) else {
             return Self { shape, images, maps };

@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     device::cpu,
     memory::{self, MemoryError},
-    spec::{ModelError, ModelSpec},
     network::Network,
+    spec::{ModelError, ModelSpec},
     weights::{self, Weight, WeightError},
 };
 

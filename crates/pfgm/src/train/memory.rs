@@ -4,8 +4,8 @@ use pfgm_data::{Dataset, Shape, Values};
 
 use crate::{
     memory::{self, MemoryError},
-    spec::ModelSpec,
     network::Precision,
+    spec::ModelSpec,
 };
 
 /// Bytes by what they are for.

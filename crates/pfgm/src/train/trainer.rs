@@ -28,11 +28,11 @@ use super::{
 use crate::{
     config::{Config, TrainConfig},
     memory::MemoryError,
-    spec::{ModelError, ModelSpec},
     network::{Dropout, Network, NetworkInput, PrecisionError},
     objective::Targets,
     parallel::{Communicator, Solo},
     precondition::{Factors, column, one_hot},
+    spec::{ModelError, ModelSpec},
     weights::{self, Weight},
 };
 
@@ -141,7 +141,12 @@ impl Trainer {
     ///
     /// # Errors
     /// When the network does not fit the data.
-    pub fn new(record: ModelSpec, data: Dataset, held_out: Option<Dataset>, device: &Device) -> Result<Self, TrainError> {
+    pub fn new(
+        record: ModelSpec,
+        data: Dataset,
+        held_out: Option<Dataset>,
+        device: &Device,
+    ) -> Result<Self, TrainError> {
         let mut device = device.clone().autodiff();
         let Config { network, train, sample, .. } = &record.config;
         for (key, precision) in [("train.precision", train.precision), ("sample.precision", sample.precision)] {

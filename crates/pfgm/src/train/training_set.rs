@@ -10,8 +10,8 @@ use rand::seq::SliceRandom;
 use rayon::prelude::*;
 
 use crate::{
-    spec::ModelSpec,
     random::{Purpose, stream},
+    spec::ModelSpec,
 };
 
 /// The rows that a training learns from, in the model's space.
