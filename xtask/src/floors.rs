@@ -16,7 +16,7 @@ const FLOORS: &[&[&str]] = &[
     &["objective", "solver"],
     &["config", "likelihood", "lines", "restore"],
     &["spec"],
-    &["import", "measure", "sample"],
+    &["defaults", "import", "measure", "sample"],
     &["cascade", "evaluate", "train"],
     &["bundled"],
 ];

@@ -11,6 +11,7 @@ pub use pfgm_field::{augmentation, field, flow, hemisphere, kernel, random};
 pub mod bundled;
 pub mod cascade;
 pub mod config;
+pub mod defaults;
 pub mod deformation;
 pub mod device;
 pub mod evaluate;
