@@ -79,7 +79,9 @@ pub fn check(data: &Dataset) -> Result<Vec<String>, UnusableData> {
     }
     let constant = (0..dim).filter(|&column| !differs[column]);
     let named = |column: usize| data.columns.get(column).cloned().unwrap_or_else(|| (column + 1).to_string());
-    Ok(constant.map(|column| format!("column {}: all values are equal; nothing is learned of it", named(column))).collect())
+    Ok(constant
+        .map(|column| format!("column {}: all values are equal; nothing is learned of it", named(column)))
+        .collect())
 }
 
 impl Config {
@@ -190,9 +192,9 @@ pub fn downscaling(shape: Shape) -> usize {
 pub fn nearly_constant(data: &Dataset, transform: &Transform) -> Vec<usize> {
     match data.shape {
         Shape::Image { .. } => Vec::new(),
-        Shape::Vector { len } => (0..len)
-            .filter(|&column| transform.scale[column].abs() < 1e-6 * transform.offset[column].abs())
-            .collect(),
+        Shape::Vector { len } => {
+            (0..len).filter(|&column| transform.scale[column].abs() < 1e-6 * transform.offset[column].abs()).collect()
+        }
     }
 }
 
@@ -207,9 +209,8 @@ mod tests {
     fn images(rows: usize, [height, width, channels]: [usize; 3], classes: u32) -> Dataset {
         let shape = Shape::Image { height, width, channels };
         let values = Values::Bytes((0..rows * shape.dim()).map(|at| (at % 251) as u8).collect());
-        let labels = (classes > 0).then(|| {
-            Labels::numbered(Path::new("test"), (0..rows as u32).map(|row| row % classes).collect()).unwrap()
-        });
+        let labels = (classes > 0)
+            .then(|| Labels::numbered(Path::new("test"), (0..rows as u32).map(|row| row % classes).collect()).unwrap());
         Dataset { name: "test".into(), shape, values, range: (0.0, 255.0), labels, columns: Vec::new() }
     }
 
@@ -221,7 +222,17 @@ mod tests {
 
     #[test]
     fn every_shape_has_a_valid_configuration() {
-        let sizes = [[1, 1, 1], [1, 28, 1], [3, 5, 1], [8, 8, 1], [9, 31, 2], [28, 28, 1], [32, 32, 3], [64, 48, 3], [128, 128, 3]];
+        let sizes = [
+            [1, 1, 1],
+            [1, 28, 1],
+            [3, 5, 1],
+            [8, 8, 1],
+            [9, 31, 2],
+            [28, 28, 1],
+            [32, 32, 3],
+            [64, 48, 3],
+            [128, 128, 3],
+        ];
         for size in sizes {
             for rows in [2, 49, 50, 400] {
                 let data = images(rows, size, 2);
@@ -230,7 +241,10 @@ mod tests {
                 config.check().unwrap_or_else(|error| panic!("{size:?}, {rows} rows: {error}"));
                 let model = crate::spec::ModelSpec::resolve(config.clone(), &data).unwrap();
                 model.network(&crate::device::open("cpu").unwrap()).unwrap_or_else(|error| panic!("{size:?}: {error}"));
-                assert!(config.train.batch + config.data.hold_out <= rows && config.train.warmup > 0, "{size:?}, {rows}");
+                assert!(
+                    config.train.batch + config.data.hold_out <= rows && config.train.warmup > 0,
+                    "{size:?}, {rows}"
+                );
             }
         }
     }

@@ -133,7 +133,11 @@ mod tests {
     fn lossless_formats_keep_every_value() {
         let gray = Picture { height: 1, width: 4, channels: 1, range: (0.0, 255.0) };
         for path in ["a.png", "a.webp", "a.tiff"] {
-            assert_eq!(decoded(path, gray, &[0.0, 1.0, 200.0, 255.0]).into_luma8().as_raw(), &[0, 1, 200, 255], "{path}");
+            assert_eq!(
+                decoded(path, gray, &[0.0, 1.0, 200.0, 255.0]).into_luma8().as_raw(),
+                &[0, 1, 200, 255],
+                "{path}"
+            );
         }
         let color = Picture { height: 1, width: 1, channels: 4, range: (0.0, 255.0) };
         for path in ["a.png", "a.webp", "a.tif"] {

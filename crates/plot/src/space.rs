@@ -57,8 +57,7 @@ impl Space {
 
     /// A curve that changes its color on the way: one color a point.
     pub fn shaded_curve(&self, canvas: &mut Canvas, points: &[([f64; 3], Color)], width: f64) {
-        let places: Vec<(Place, Color)> =
-            points.iter().map(|(point, color)| (self.place(*point).0, *color)).collect();
+        let places: Vec<(Place, Color)> = points.iter().map(|(point, color)| (self.place(*point).0, *color)).collect();
         canvas.shaded_curve(&places, width);
     }
 

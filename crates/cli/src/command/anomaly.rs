@@ -106,7 +106,8 @@ fn groups(args: &AnomalyArgs, model: &Model) -> Result<(Given, Given)> {
             args.rows.data
         );
     };
-    let normal = names.iter().map(|name| class("--normal-classes", &labels.names, name)).collect::<Result<Vec<u32>>>()?;
+    let normal =
+        names.iter().map(|name| class("--normal-classes", &labels.names, name)).collect::<Result<Vec<u32>>>()?;
     let (usual, others): (Vec<usize>, Vec<usize>) =
         (0..asked.len()).partition(|&row| normal.contains(&labels.of_row[row]));
     if usual.is_empty() || others.is_empty() {

@@ -25,7 +25,7 @@ use crate::{
         sample::Model,
     },
     distributed,
-    render::{self, line, display},
+    render::{self, display, line},
     resolve,
 };
 

@@ -75,9 +75,7 @@ pub fn run(args: &SampleArgs, source: &str) -> Result<()> {
     write_arrays(&args.files, &exact.data, &drawn)?;
     match model {
         None => write_picture(args.class.is_none(), &exact.data, &drawn, &picture),
-        Some(model) => {
-            picture.write_and_print(exact.compare(&model, &seeds, &x)?, "")
-        }
+        Some(model) => picture.write_and_print(exact.compare(&model, &seeds, &x)?, ""),
     }
 }
 

@@ -13,7 +13,7 @@ use safetensors::{Dtype, tensor::TensorView};
 
 use crate::{
     args::{ExportArgs, ExportNames},
-    render::{self, line, display},
+    render::{self, display, line},
 };
 
 /// Writes a checkpoint of averaged weights alone.

@@ -9,7 +9,7 @@ use pfgm::{
 
 use crate::{
     args::{ImportArgs, TrainArgs},
-    render::{self, line, display},
+    render::{self, display, line},
     resolve,
 };
 

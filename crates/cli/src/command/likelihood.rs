@@ -34,7 +34,9 @@ pub fn run(args: &LikelihoodArgs, ranks: &dyn Communicator) -> Result<()> {
     let prior = match args.prior {
         PriorName::Exact => Prior::Exact,
         PriorName::AuthorsCode if record.augmentation() == Augmentation::Finite(1.0) => Prior::Released,
-        PriorName::AuthorsCode => bail!("--prior authors-code: PFGM's, for D = 1; the run has D = {}", record.augmentation()),
+        PriorName::AuthorsCode => {
+            bail!("--prior authors-code: PFGM's, for D = 1; the run has D = {}", record.augmentation())
+        }
     };
     let file = PictureFile::new(args.out.clone().unwrap_or_else(|| in_run(&args.run.run, "likelihood.png")))?;
     render::check_all([args.csv.as_deref()])?;

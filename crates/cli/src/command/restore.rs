@@ -16,10 +16,7 @@ use pfgm_data::{
 use pfgm_plot::grid;
 
 use crate::{
-    args::{
-        DataArgs,
-        DenoiseArgs, InpaintArgs,
-    },
+    args::{DataArgs, DenoiseArgs, InpaintArgs},
     command::{
         rows::{Given, image_size, in_units},
         sample::Model,

@@ -9,7 +9,7 @@ use pfgm::{
 use crate::{
     args::ScheduleArgs,
     command::sample::Model,
-    render::{self, line, display},
+    render::{self, display, line},
     resolve,
 };
 
@@ -45,7 +45,8 @@ pub fn run(args: &ScheduleArgs) -> Result<()> {
     let range = record.range();
     let x = flow.latents(range.1, 0, 0..args.count as u64);
     let levels = gits(&flow, &Search { solver, grid: args.grid, range }, &x);
-    let found = resolve::solver::Found { solver: method.word().into(), trajectories: args.count, grid: args.grid, levels };
+    let found =
+        resolve::solver::Found { solver: method.word().into(), trajectories: args.count, grid: args.grid, levels };
     let text = toml::to_string(&found).context("the schedule cannot be written as TOML")?;
     render::write(&path, text.as_bytes())?;
     let shown_levels: Vec<String> = found.levels.iter().map(|level| format!("{level:.4}")).collect();

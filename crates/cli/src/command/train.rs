@@ -30,7 +30,7 @@ use crate::{
     args::TrainArgs,
     command::cascade,
     distributed::{self, Ranks},
-    render::{self, Rows, line, chart_rows, display},
+    render::{self, Rows, chart_rows, display, line},
     resolve,
 };
 

@@ -32,7 +32,9 @@ impl Target {
             return Ok(Self::Stdout);
         }
         match fs::metadata(path) {
-            Ok(metadata) if metadata.is_dir() => Err(io::Error::new(ErrorKind::IsADirectory, "is a folder; name a file")),
+            Ok(metadata) if metadata.is_dir() => {
+                Err(io::Error::new(ErrorKind::IsADirectory, "is a folder; name a file"))
+            }
             Ok(metadata) if metadata.is_file() => Ok(Self::File(follow_links(path)?)),
             Ok(_) => Ok(Self::Stream),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self::File(follow_links(path)?)),

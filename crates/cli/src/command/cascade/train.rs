@@ -20,7 +20,7 @@ use crate::{
     args::{TrainArgs, cascade::CascadeTrainArgs},
     command::train::{self, Ended, program},
     distributed::Ranks,
-    render::{self, line, display},
+    render::{self, display, line},
     resolve,
 };
 

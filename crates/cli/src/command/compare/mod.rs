@@ -15,7 +15,7 @@ use plan::{Cell, Plan};
 use crate::{
     args::compare::CompareArgs,
     command::measure::Progress,
-    render::{self, line, display},
+    render::{self, display, line},
 };
 
 pub fn run(args: &CompareArgs) -> Result<()> {

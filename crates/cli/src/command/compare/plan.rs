@@ -266,7 +266,9 @@ fn solver(choice: &Choice, run: &Known) -> Result<SolverConfig> {
     };
     let mut solver = choice.solver.clone().for_output(run.record.config.flow.output);
     check(&solver, run.record.augmentation())?;
-    if resolve::solver::find_levels(&mut solver, Some(&run.path)).with_context(|| format!("solver[{entry}].schedule = gits"))? {
+    if resolve::solver::find_levels(&mut solver, Some(&run.path))
+        .with_context(|| format!("solver[{entry}].schedule = gits"))?
+    {
         check(&solver, run.record.augmentation())?;
     }
     if solver.method.has_grid() {
