@@ -19,6 +19,9 @@ const FLOORS: &[&[&str]] = &[
     &["defaults", "import", "measure", "sample"],
     &["cascade", "evaluate", "train"],
     &["bundled"],
+    &["error", "progress"],
+    &["model"],
+    &["prelude"],
 ];
 
 fn floor_of(module: &str) -> Option<usize> {

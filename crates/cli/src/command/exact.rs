@@ -114,7 +114,16 @@ impl Exact {
             (None, None) => (Augmentation::Finite(1.0), (1e-3, 100.0 * reach)),
         };
         let (shape, columns) = (dataset.shape, dataset.columns.clone());
-        let data = DataInfo { name, shape, transform, range: dataset.range, columns, classes: Vec::new(), rows };
+        let data = DataInfo {
+            name,
+            shape,
+            transform,
+            range: dataset.range,
+            columns,
+            classes: Vec::new(),
+            class_counts: Vec::new(),
+            rows,
+        };
         Ok(Self { field: ExactField::new(charges.clone(), dim, augmentation), data, charges, augmentation, range })
     }
 
