@@ -16,12 +16,9 @@ const FLOORS: &[&[&str]] = &[
     &["objective", "solver"],
     &["config", "likelihood", "lines", "restore"],
     &["spec"],
-    &["defaults", "import", "measure", "sample"],
+    &["import", "measure", "sample"],
     &["cascade", "evaluate", "train"],
     &["bundled"],
-    &["error", "progress"],
-    &["model"],
-    &["prelude"],
 ];
 
 fn floor_of(module: &str) -> Option<usize> {

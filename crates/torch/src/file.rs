@@ -6,6 +6,7 @@ use crate::{
     TorchError, Value,
     build::Builder,
     layout,
+    safetensors::{self, Metadata},
     source::Span,
     tensor::Storage,
     value::{Id, Node},
@@ -20,6 +21,8 @@ pub enum Format {
     Legacy,
     /// A pickle that `torch.save` has no part in.
     Pickle,
+    /// A safetensors file: a dictionary of tensors.
+    Safetensors,
 }
 
 /// An open checkpoint: its values in memory, the numbers of its tensors still where they were.
@@ -30,6 +33,7 @@ pub struct File {
     pub(crate) storages: Vec<Storage>,
     root: Id,
     format: Format,
+    metadata: Metadata,
 }
 
 /// Opens a checkpoint. The file must not change as long as it is open.
@@ -55,13 +59,23 @@ impl File {
             return Err(span.malformed("is empty"));
         }
         let mut build = Builder::new(span.clone());
-        let (root, format) = layout::read(&mut build, span.clone())?;
-        Ok(Self { span, nodes: build.nodes, storages: build.storages, root, format })
+        let ((root, format), metadata) = if safetensors::starts_one(&span)? {
+            let (root, metadata) = safetensors::read(&mut build, &span)?;
+            ((root, Format::Safetensors), metadata)
+        } else {
+            (layout::read(&mut build, span.clone())?, Metadata::new())
+        };
+        Ok(Self { span, nodes: build.nodes, storages: build.storages, root, format, metadata })
     }
 
     /// The value that was saved.
     pub fn root(&self) -> Value<'_> {
         Value::new(self, self.root)
+    }
+
+    /// What a safetensors file says about itself under a key.
+    pub fn metadata(&self, key: &str) -> Option<&str> {
+        self.metadata.get(key).map(String::as_str)
     }
 
     /// Which format the file has.

@@ -1,7 +1,7 @@
 //! PyTorch checkpoints, read as data: nothing in a file is ever run.
 //!
-//! [`open`] reads what `torch.save` writes (the zip of today and the stream before it) and plain pickles that hold
-//! tensors, such as EDM's network snapshots. What comes back is a [`File`]: an arena of values, walked by way of
+//! [`open`] reads what `torch.save` writes (the zip of today and the stream before it), plain pickles that hold
+//! tensors, such as EDM's network snapshots, and safetensors files. What comes back is a [`File`]: an arena of values, walked by way of
 //! [`Value`], in which shared and cyclic references are nothing special. Tensors are lazy: [`File::values`] reads the
 //! numbers of one of them.
 //!
@@ -18,6 +18,7 @@ mod numpy;
 mod pickle;
 mod policy;
 mod reader;
+mod safetensors;
 mod source;
 mod tensor;
 mod text;

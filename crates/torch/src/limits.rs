@@ -32,3 +32,5 @@ pub const DEPTH: usize = 256;
 pub const MODULES: usize = 1 << 16;
 /// Bytes of all the names that a walk makes.
 pub const NAMES: usize = 1 << 28;
+/// Bytes of the header of a safetensors file.
+pub const HEADER: u64 = 1 << 25;

@@ -61,6 +61,26 @@ impl DType {
         })
     }
 
+    /// The type that safetensors files call by a name, if it is known.
+    pub(crate) fn of_safetensors(name: &str) -> Option<Self> {
+        Some(match name {
+            "F64" => Self::F64,
+            "F32" => Self::F32,
+            "F16" => Self::F16,
+            "BF16" => Self::BF16,
+            "I64" => Self::I64,
+            "I32" => Self::I32,
+            "I16" => Self::I16,
+            "I8" => Self::I8,
+            "U64" => Self::U64,
+            "U32" => Self::U32,
+            "U16" => Self::U16,
+            "U8" => Self::U8,
+            "BOOL" => Self::Bool,
+            _ => return None,
+        })
+    }
+
     /// The elements of a storage class, if it is one. Untyped storages hold bytes.
     pub(crate) fn of_storage(class: &str) -> Option<Self> {
         let name = class.strip_prefix("torch.")?;

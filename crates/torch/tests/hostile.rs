@@ -351,3 +351,43 @@ fn damaged_anywhere() {
     }
     assert!(opened > 1000, "{opened}");
 }
+
+/// A safetensors file of a header and so many bytes.
+fn safetensors(header: &str, bytes: usize) -> Vec<u8> {
+    [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &vec![0; bytes]].concat()
+}
+
+#[test]
+fn safetensors_with_impossible_headers() {
+    let good = r#"{"__metadata__":{"by":"hand"},"b":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#;
+    let file = from_bytes(safetensors(good, 8)).unwrap();
+    assert_eq!((file.metadata("by"), file.root().state_dict().unwrap()[0].1.shape.clone()), (Some("hand"), vec![2]));
+    let tensor = |dtype: &str, shape: &str, offsets: &str| {
+        format!(r#"{{"a":{{"dtype":"{dtype}","shape":{shape},"data_offsets":{offsets}}}}}"#)
+    };
+    for header in [
+        tensor("F32", "[2]", "[0,16]"),
+        tensor("F32", "[2]", "[4,12]"),
+        tensor("F32", "[2]", "[8,0]"),
+        tensor("F32", "[-2]", "[0,8]"),
+        tensor("F32", "[4294967296,4294967296,4294967296]", "[0,8]"),
+        tensor("F9", "[2]", "[0,8]"),
+        tensor("F32", "[18446744073709551615,0]", "[0,8]"),
+        tensor("F32", "2", "[0,8]"),
+        tensor("F32", "[2]", "[0,8,16]"),
+        tensor("F32", "[1.5]", "[0,6]"),
+        format!("{{\"a\":{}{}", "[".repeat(5000), "]".repeat(5000)),
+        "{".into(),
+        "{\"a\":7}".into(),
+    ] {
+        let error = from_bytes(safetensors(&header, 8)).unwrap_err();
+        assert!(matches!(error, TorchError::Malformed { .. }), "{header}: {error}");
+    }
+    // The same million numbers under many names.
+    let names = |count: usize| {
+        let one = |name: usize| format!(r#""{name}":{{"dtype":"F32","shape":[262144],"data_offsets":[0,1048576]}}"#);
+        format!("{{{}}}", (0..count).map(one).collect::<Vec<_>>().join(","))
+    };
+    assert!(from_bytes(safetensors(&names(4), 1 << 20)).is_ok());
+    too_much(safetensors(&names(1000), 1 << 20));
+}

@@ -13,21 +13,20 @@ use safetensors::{Dtype, tensor::TensorView};
 
 use crate::{
     args::{ExportArgs, ExportNames},
-    render::{self, display, line},
+    output::{self, line, shown},
 };
 
 /// Writes a checkpoint of averaged weights alone.
 fn write_run(args: &ExportArgs, checkpoint: &Checkpoint) -> Result<()> {
     let average: Vec<Weight> = checkpoint.group(Group::Average).values().cloned().collect();
     let count = average.len();
-    let checkpoint = Checkpoint::new(checkpoint.step, checkpoint.record.clone(), [(Group::Average, average)]);
-    render::write_by(&args.out, |path| Ok(checkpoint.write(path)?))?;
-    line(format!("{count} averaged weights: {}", display(&args.out)));
+    Checkpoint::new(checkpoint.step, checkpoint.record.clone(), [(Group::Average, average)]).write(&args.out)?;
+    line(format!("{count} averaged weights: {}", shown(&args.out)));
     Ok(())
 }
 
 pub fn run(args: &ExportArgs) -> Result<()> {
-    render::check_writable(&args.out)?;
+    output::check_writable(&args.out)?;
     let checkpoint = bundled::open(&args.run)?;
     let average = checkpoint.group(Group::Average);
     let weights: Vec<Weight> = match args.names {
@@ -53,7 +52,7 @@ pub fn run(args: &ExportArgs) -> Result<()> {
     let record = serde_json::to_string(&checkpoint.record).context("the record")?;
     let metadata = HashMap::from([("pfgm".to_owned(), record), ("step".to_owned(), checkpoint.step.to_string())]);
     let file = safetensors::serialize(views, Some(metadata)).context("the weights")?;
-    render::write(&args.out, &file)?;
-    line(format!("{} averaged weights: {}", weights.len(), display(&args.out)));
+    output::write(&args.out, &file)?;
+    line(format!("{} averaged weights: {}", weights.len(), shown(&args.out)));
     Ok(())
 }

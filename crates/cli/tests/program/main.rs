@@ -6,7 +6,6 @@ mod compare;
 mod evaluate;
 mod field;
 mod latents;
-mod output;
 mod solvers;
 mod studio;
 mod support;
