@@ -16,9 +16,12 @@ const FLOORS: &[&[&str]] = &[
     &["objective", "solver"],
     &["config", "likelihood", "lines", "restore"],
     &["spec"],
-    &["import", "measure", "sample"],
+    &["defaults", "import", "measure", "sample"],
     &["cascade", "evaluate", "train"],
     &["bundled"],
+    &["error", "progress"],
+    &["model"],
+    &["prelude"],
 ];
 
 fn floor_of(module: &str) -> Option<usize> {

@@ -27,7 +27,7 @@ fn start() -> Result<Ranks> {
     let ranks = pfgm_mpi::Mpi::start().context("--distributed")?;
     let ranks: Ranks = Arc::new(ranks);
     if ranks.rank() > 0 {
-        crate::output::be_silent();
+        crate::render::silence();
     }
     // The others would wait forever for one that has panicked. MPI ends with the last owner, which the hook must not be.
     let (report, all) = (std::panic::take_hook(), Arc::downgrade(&ranks));
@@ -43,13 +43,13 @@ fn start() -> Result<Ranks> {
 /// Says what went wrong, and ends this process and all others of the command.
 pub fn fail(ranks: &dyn Communicator, problem: &str, code: u8) -> ! {
     if ranks.size() == 1 {
-        eprintln!("error: {problem}");
+        crate::render::warn(format!("error: {problem}"));
     } else {
         if !ranks.is_root() {
             // What all find out, rank 0 says for all of them.
             std::thread::sleep(std::time::Duration::from_millis(500));
         }
-        eprintln!("error: rank {}: {problem}", ranks.rank());
+        crate::render::warn(format!("error: rank {}: {problem}", ranks.rank()));
     }
     ranks.abort(code)
 }

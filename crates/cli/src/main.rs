@@ -3,34 +3,49 @@
 mod args;
 mod command;
 mod distributed;
-mod output;
+mod render;
 mod resolve;
-mod solving;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 use args::{Cli, Command};
-use clap::Parser;
+use clap::{Parser, error::ErrorKind};
 use distributed::Ranks;
 use pfgm::parallel::Solo;
 
-/// Exit code for everything that a user can mend.
+/// Exit code of every error that the user can correct.
 const BAD_INPUT: u8 = 2;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return print_usage(&error),
+    };
     let ranks = match distributed::join(cli.command.is_distributed()) {
         Ok(ranks) => ranks,
         Err(error) => distributed::fail(&Solo, &one_line(&error), BAD_INPUT),
     };
-    match run(cli, &ranks) {
+    match run(cli, &ranks).and_then(|()| render::finish()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => distributed::fail(&*ranks, &one_line(&error), BAD_INPUT),
     }
 }
 
-/// The causes behind an error, each once.
+/// Prints help, the version, or what is wrong with the command line.
+fn print_usage(error: &clap::Error) -> ExitCode {
+    let is_help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    match error.print() {
+        Err(problem) if is_help && problem.kind() != std::io::ErrorKind::BrokenPipe => {
+            render::warn(format!("error: standard output: cannot be written: {problem}"));
+            ExitCode::from(BAD_INPUT)
+        }
+        _ if is_help => ExitCode::SUCCESS,
+        _ => ExitCode::from(BAD_INPUT),
+    }
+}
+
+/// The causes of an error in one line, each once.
 fn one_line(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {

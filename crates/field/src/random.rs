@@ -30,6 +30,8 @@ pub enum Purpose {
     Split = 7,
     /// Which samples are compared with which.
     Evaluation = 8,
+    /// The class of a sample.
+    Class = 9,
     /// The noise that a stochastic sampler adds on its way.
     SolverNoise = 20,
     /// The noise of a Langevin corrector.

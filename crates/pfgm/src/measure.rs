@@ -171,6 +171,11 @@ pub struct Summary {
 }
 
 impl Measured {
+    /// `ln p` of rows x draws x probes.
+    pub(crate) fn new(logs: Vec<f64>, draws: usize, probes: usize) -> Self {
+        Self { logs, draws, probes, nfe: 0.0 }
+    }
+
     /// `ln p` of each row, the mean of its draws and probes.
     pub fn of_rows(&self) -> Vec<f64> {
         means(&self.logs, self.draws * self.probes)

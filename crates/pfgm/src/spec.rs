@@ -9,13 +9,14 @@ use serde::{Deserialize, Serialize};
 use crate::{
     augmentation::Augmentation,
     config::{Config, ConfigError, FlowConfig},
-    deformation, device,
+    deformation, device, kernel,
     maps::Maps,
     network::{Conditions, LevelEmbedding, Network, NetworkConfig, NetworkError},
     objective::{Noise, Objective},
     precondition::{
         Arithmetic, Excess, NetworkDenoiser, Parametrisation, Precondition, detailed, details, mean_square,
     },
+    random::{Purpose, stream},
     weights,
 };
 
@@ -38,6 +39,9 @@ pub struct DataInfo {
     pub columns: Vec<String>,
     /// The names of the classes; empty when there are none.
     pub classes: Vec<String>,
+    /// Rows of each class that were trained on; empty where that is not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub class_counts: Vec<u64>,
     /// Rows that were trained on.
     pub rows: usize,
 }
@@ -164,6 +168,14 @@ impl ModelSpec {
             Some(labels) if config.data.conditional => labels.names.clone(),
             _ => Vec::new(),
         };
+        let class_counts = match &dataset.labels {
+            Some(labels) if config.data.conditional => {
+                let mut counts = vec![0; labels.names.len()];
+                labels.of_row.iter().for_each(|&class| counts[class as usize] += 1);
+                counts
+            }
+            _ => Vec::new(),
+        };
         let data = DataInfo {
             name: dataset.name.clone(),
             shape: dataset.shape,
@@ -171,12 +183,27 @@ impl ModelSpec {
             range: dataset.range,
             columns: dataset.columns.clone(),
             classes,
+            class_counts,
             rows,
         };
         let record = Self { config, data };
         // What is written must be readable.
         record.check()?;
         Ok(record)
+    }
+
+    /// Points of the prior at the highest noise level, one for each seed. The flows of a cascade are its stages, from 0; another flow is
+    /// stage 0.
+    ///
+    /// # Shapes
+    /// The result: `[seeds, N]`
+    pub fn prior(&self, stage: u64, seeds: impl IntoIterator<Item = u64>) -> Vec<f64> {
+        let of_seed = |seed| {
+            let mut x = vec![0.0; self.dim()];
+            kernel::perturb(self.augmentation(), self.range().1, &mut stream(seed, Purpose::Latent, stage, 0), &mut x);
+            x
+        };
+        seeds.into_iter().flat_map(of_seed).collect()
     }
 
     /// N.

@@ -12,7 +12,7 @@ use tiny_skia::{
     Rect, Stroke, Transform,
 };
 
-use crate::{PlotError, colour::Colour, indexed};
+use crate::{PlotError, color::Color, indexed};
 
 static FONT: LazyLock<FontRef<'static>> =
     LazyLock::new(|| FontRef::try_from_slice(dejavu::sans::regular()).expect("the font of the crate `dejavu`"));
@@ -120,7 +120,7 @@ impl Canvas {
     }
 
     /// A curve through places. Places that are not finite, or absurdly far away, interrupt it.
-    pub fn curve(&mut self, places: impl IntoIterator<Item = Place>, width: f64, colour: Colour) {
+    pub fn curve(&mut self, places: impl IntoIterator<Item = Place>, width: f64, color: Color) {
         let mut path = PathBuilder::new();
         let mut down = false;
         for place in places {
@@ -141,55 +141,55 @@ impl Canvas {
             ..Stroke::default()
         };
         if let Some(path) = path.finish() {
-            self.pixels.stroke_path(&path, &paint(colour), &stroke, Transform::identity(), self.clip.as_ref());
+            self.pixels.stroke_path(&path, &paint(color), &stroke, Transform::identity(), self.clip.as_ref());
         }
     }
 
-    /// A curve that changes its colour on the way: one colour a place.
-    pub fn shaded_curve(&mut self, places: &[(Place, Colour)], width: f64) {
+    /// A curve that changes its color on the way: one color a place.
+    pub fn shaded_curve(&mut self, places: &[(Place, Color)], width: f64) {
         let mut start = 0;
         while start + 1 < places.len() {
-            let colour = places[start].1;
-            let same = places[start..].iter().take_while(|(_, other)| *other == colour).count();
+            let color = places[start].1;
+            let same = places[start..].iter().take_while(|(_, other)| *other == color).count();
             // One place more, so that the pieces meet.
             let end = (start + same + 1).min(places.len());
-            self.curve(places[start..end].iter().map(|(place, _)| *place), width, colour);
+            self.curve(places[start..end].iter().map(|(place, _)| *place), width, color);
             start += same;
         }
     }
 
     /// A filled shape with these corners.
-    pub fn fill(&mut self, corners: impl IntoIterator<Item = Place>, colour: Colour) {
+    pub fn fill(&mut self, corners: impl IntoIterator<Item = Place>, color: Color) {
         let mut path = PathBuilder::new();
         for (index, place) in corners.into_iter().enumerate() {
             let (x, y) = self.pixel(place);
             if index == 0 { path.move_to(x, y) } else { path.line_to(x, y) }
         }
         path.close();
-        self.fill_path(path.finish(), colour);
+        self.fill_path(path.finish(), color);
     }
 
     /// A filled rectangle.
-    pub fn fill_area(&mut self, area: Area, colour: Colour) {
+    pub fn fill_area(&mut self, area: Area, color: Color) {
         let path = self.rect(area).map(PathBuilder::from_rect);
-        self.fill_path(path, colour);
+        self.fill_path(path, color);
     }
 
     /// A disc.
-    pub fn disc(&mut self, place: Place, radius: f64, colour: Colour) {
+    pub fn disc(&mut self, place: Place, radius: f64, color: Color) {
         let (x, y) = self.pixel(place);
-        self.fill_path(PathBuilder::from_circle(x, y, (radius * self.scale) as f32), colour);
+        self.fill_path(PathBuilder::from_circle(x, y, (radius * self.scale) as f32), color);
     }
 
-    fn fill_path(&mut self, path: Option<Path>, colour: Colour) {
+    fn fill_path(&mut self, path: Option<Path>, color: Color) {
         if let Some(path) = path {
             let clip = self.clip.as_ref();
-            self.pixels.fill_path(&path, &paint(colour), FillRule::Winding, Transform::identity(), clip);
+            self.pixels.fill_path(&path, &paint(color), FillRule::Winding, Transform::identity(), clip);
         }
     }
 
     /// A line with a head at its end.
-    pub fn arrow(&mut self, from: Place, to: Place, width: f64, colour: Colour) {
+    pub fn arrow(&mut self, from: Place, to: Place, width: f64, color: Color) {
         let (dx, dy) = (to.0 - from.0, to.1 - from.1);
         let length = dx.hypot(dy);
         if !(length.is_finite() && length > 0.0) {
@@ -199,16 +199,16 @@ impl Canvas {
         let head = (3.2 * width).min(length);
         let back = (to.0 - head * ux, to.1 - head * uy);
         let side = 0.55 * head;
-        self.curve([from, back], width, colour);
-        self.fill([to, (back.0 - side * uy, back.1 + side * ux), (back.0 + side * uy, back.1 - side * ux)], colour);
+        self.curve([from, back], width, color);
+        self.fill([to, (back.0 - side * uy, back.1 + side * ux), (back.0 + side * uy, back.1 - side * ux)], color);
     }
 
     /// A picture of `across` cells a row, stretched over an area without smoothing.
-    pub fn cells(&mut self, area: Area, across: usize, colours: &[Colour]) {
-        let down = colours.len() / across.max(1);
+    pub fn cells(&mut self, area: Area, across: usize, colors: &[Color]) {
+        let down = colors.len() / across.max(1);
         let Some(mut cells) = Pixmap::new(across as u32, down as u32) else { return };
-        for (pixel, colour) in cells.pixels_mut().iter_mut().zip(colours) {
-            let [r, g, b] = colour.rgb;
+        for (pixel, color) in cells.pixels_mut().iter_mut().zip(colors) {
+            let [r, g, b] = color.rgb;
             *pixel = PremultipliedColorU8::from_rgba(r, g, b, 255).expect("opaque");
         }
         let (x, y) = self.pixel((area.left, area.top));
@@ -222,7 +222,7 @@ impl Canvas {
     }
 
     /// A line of text; its place is on the line that letters stand on.
-    pub fn text(&mut self, text: &str, place: Place, size: f64, anchor: Anchor, colour: Colour) {
+    pub fn text(&mut self, text: &str, place: Place, size: f64, anchor: Anchor, color: Color) {
         let font = FONT.as_scaled((size * self.scale * 1.16) as f32);
         let mut advance = 0.0;
         let glyphs: Vec<Glyph> = text
@@ -247,7 +247,7 @@ impl Canvas {
                 let (along, up) = (bounds.min.x + x as f32 - back, bounds.min.y + y as f32);
                 let (x, y) =
                     if anchor == Anchor::Upwards { (left + up, base - along) } else { (left + along, base + up) };
-                self.blend(x.round() as i64, y.round() as i64, cover.min(1.0), colour);
+                self.blend(x.round() as i64, y.round() as i64, cover.min(1.0), color);
             });
         }
     }
@@ -258,15 +258,15 @@ impl Canvas {
         text.chars().map(|letter| f64::from(font.h_advance(font.glyph_id(letter)))).sum()
     }
 
-    fn blend(&mut self, x: i64, y: i64, cover: f32, colour: Colour) {
+    fn blend(&mut self, x: i64, y: i64, cover: f32, color: Color) {
         let (width, height) = (i64::from(self.pixels.width()), i64::from(self.pixels.height()));
         if !((0..width).contains(&x) && (0..height).contains(&y)) {
             return;
         }
         let pixel = &mut self.pixels.pixels_mut()[(y * width + x) as usize];
-        let share = cover * f32::from(colour.alpha) / 255.0;
+        let share = cover * f32::from(color.alpha) / 255.0;
         let mix = |old: u8, new: u8| (f32::from(old) + share * (f32::from(new) - f32::from(old))).round() as u8;
-        let [r, g, b] = colour.rgb;
+        let [r, g, b] = color.rgb;
         let mixed = (mix(pixel.red(), r), mix(pixel.green(), g), mix(pixel.blue(), b));
         *pixel = PremultipliedColorU8::from_rgba(mixed.0, mixed.1, mixed.2, 255).expect("opaque");
     }
@@ -276,7 +276,7 @@ impl Canvas {
         self.pixels.pixels().iter().flat_map(|pixel| [pixel.red(), pixel.green(), pixel.blue()]).collect()
     }
 
-    /// The picture as a PNG file of at most 256 colours.
+    /// The picture as a PNG file of at most 256 colors.
     ///
     /// # Errors
     /// When the encoder fails.
@@ -294,17 +294,17 @@ impl Canvas {
     }
 }
 
-fn paint(colour: Colour) -> Paint<'static> {
-    let [r, g, b] = colour.rgb;
+fn paint(color: Color) -> Paint<'static> {
+    let [r, g, b] = color.rgb;
     let mut paint = Paint { anti_alias: true, blend_mode: BlendMode::SourceOver, ..Paint::default() };
-    paint.set_color_rgba8(r, g, b, colour.alpha);
+    paint.set_color_rgba8(r, g, b, color.alpha);
     paint
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::colour::{BLUE, INK};
+    use crate::color::{BLUE, INK};
 
     fn dark(canvas: &Canvas, area: Area) -> usize {
         let (width, _) = canvas.size();

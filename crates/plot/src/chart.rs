@@ -19,13 +19,13 @@ pub struct Series<'a> {
     pub values: &'a [f32],
 }
 
-const COLOURS: [RGBColor; 4] =
+const COLORS: [RGBColor; 4] =
     [RGBColor(150, 150, 150), RGBColor(200, 30, 60), RGBColor(30, 90, 180), RGBColor(20, 140, 80)];
 const FONT: &str = "sans-serif";
 /// Share of the values that is cut off at each end of an axis, so that one outlier does not flatten a chart.
 const TAIL: f64 = 0.002;
 
-/// Points in the plane, one colour a series.
+/// Points in the plane, one color a series.
 ///
 /// # Shapes
 /// The values of each series: `[points, 2]`
@@ -50,12 +50,12 @@ pub fn scatter(series: &[Series], axes: [&str; 2], title: &str) -> Result<Vec<u8
             .label_style((FONT, 14))
             .draw()?;
         for (index, series) in series.iter().enumerate() {
-            let colour = COLOURS[index % COLOURS.len()];
+            let color = COLORS[index % COLORS.len()];
             let points = series.values.chunks_exact(2).map(|p| (f64::from(p[0]), f64::from(p[1])));
             chart
-                .draw_series(points.map(|point| Circle::new(point, 2, colour.mix(0.7).filled())))?
+                .draw_series(points.map(|point| Circle::new(point, 2, color.mix(0.7).filled())))?
                 .label(series.name)
-                .legend(move |(x, y)| Circle::new((x + 8, y), 4, colour.filled()));
+                .legend(move |(x, y)| Circle::new((x + 8, y), 4, color.filled()));
         }
         chart.configure_series_labels().background_style(WHITE.mix(0.8)).label_font((FONT, 14)).draw()?;
         Ok(())
@@ -98,16 +98,16 @@ pub fn histograms(series: &[Series], columns: &[String]) -> Result<Vec<u8>, Plot
                 .build_cartesian_2d(low..high, 0.0..top)?;
             chart.configure_mesh().disable_mesh().x_labels(4).label_style((FONT, 12)).draw()?;
             for (index, (series, density)) in series.iter().zip(&densities).enumerate() {
-                let colour = COLOURS[index % COLOURS.len()];
+                let color = COLORS[index % COLORS.len()];
                 let width = (high - low) / BINS as f64;
                 let steps = density.iter().enumerate().flat_map(|(bin, &value)| {
                     let left = low + bin as f64 * width;
                     [(left, value), (left + width, value)]
                 });
                 chart
-                    .draw_series(LineSeries::new(steps, colour.stroke_width(2)))?
+                    .draw_series(LineSeries::new(steps, color.stroke_width(2)))?
                     .label(series.name)
-                    .legend(move |(x, y)| PathElement::new([(x, y), (x + 14, y)], colour.stroke_width(2)));
+                    .legend(move |(x, y)| PathElement::new([(x, y), (x + 14, y)], color.stroke_width(2)));
             }
             if c == 0 {
                 chart.configure_series_labels().background_style(WHITE.mix(0.8)).label_font((FONT, 12)).draw()?;

@@ -3,7 +3,7 @@
 use crate::{
     PlotError,
     canvas::{Anchor, Area, Canvas},
-    colour::{Colour, INK, SERIES},
+    color::{Color, INK, SERIES},
     panel::{Axis, Panel},
 };
 
@@ -54,34 +54,34 @@ pub fn curves(curves: &[Curve], axes: [&str; 2], title: &str) -> Result<Vec<u8>,
     let mut canvas = Canvas::new(WIDTH + names, height, SCALE)?;
     let mut panel = Panel::new(&mut canvas, Area { left: 0.0, top: 0.0, width: WIDTH, height }, title, x, y);
     for (index, curve) in curves.iter().enumerate() {
-        let colour = SERIES[index % SERIES.len()];
+        let color = SERIES[index % SERIES.len()];
         let dots: Vec<&Dot> = curve.dots.iter().filter(finite).collect();
-        panel.curve(dots.iter().map(|dot| [dot.x, dot.y]), 1.4, colour);
+        panel.curve(dots.iter().map(|dot| [dot.x, dot.y]), 1.4, color);
         let [_, (low, _)] = panel.spans();
         for dot in dots.iter().filter(|dot| dot.error > 0.0 && dot.error.is_finite()) {
             let end = (dot.y - dot.error).max(low);
-            panel.curve([[dot.x, end], [dot.x, dot.y + dot.error]], 1.0, colour.faded(0.7));
+            panel.curve([[dot.x, end], [dot.x, dot.y + dot.error]], 1.0, color.faded(0.7));
         }
         for dot in dots {
-            mark(&mut |radius, colour| panel.dots([[dot.x, dot.y]], radius, colour), index, colour);
+            mark(&mut |radius, color| panel.dots([[dot.x, dot.y]], radius, color), index, color);
         }
     }
     for (index, curve) in curves.iter().enumerate() {
-        let colour = SERIES[index % SERIES.len()];
+        let color = SERIES[index % SERIES.len()];
         let y = 38.0 + LINE * index as f64;
         let (left, middle) = (WIDTH, (WIDTH + 9.0, y));
-        canvas.curve([(left, y), (left + 18.0, y)], 1.4, colour);
-        mark(&mut |radius, colour| canvas.disc(middle, radius, colour), index, colour);
+        canvas.curve([(left, y), (left + 18.0, y)], 1.4, color);
+        mark(&mut |radius, color| canvas.disc(middle, radius, color), index, color);
         canvas.text(&curve.name, (left + 24.0, y + 3.2), TEXT, Anchor::Start, INK);
     }
     canvas.png()
 }
 
-/// A dot; hollow where the colours are used a second time.
-fn mark(disc: &mut dyn FnMut(f64, Colour), index: usize, colour: Colour) {
-    disc(3.2, colour);
+/// A dot; hollow where the colors are used a second time.
+fn mark(disc: &mut dyn FnMut(f64, Color), index: usize, color: Color) {
+    disc(3.2, color);
     if (index / SERIES.len()) % 2 == 1 {
-        disc(1.9, Colour { rgb: [255; 3], alpha: 255 });
+        disc(1.9, Color { rgb: [255; 3], alpha: 255 });
     }
 }
 
@@ -121,9 +121,9 @@ mod tests {
         let two = curve("two", &[dot(20.0, 4.0, f64::NAN)]);
         let file = curves(&[one, two], ["NFE", "FD"], "a run").unwrap();
         let image = image::load_from_memory(&file).unwrap().into_rgb8();
-        for colour in &SERIES[..2] {
-            let near = |pixel: &[u8; 3]| pixel.iter().zip(&colour.rgb).all(|(a, b)| a.abs_diff(*b) <= 2);
-            assert!(image.pixels().filter(|pixel| near(&pixel.0)).count() > 60, "{colour:?}");
+        for color in &SERIES[..2] {
+            let near = |pixel: &[u8; 3]| pixel.iter().zip(&color.rgb).all(|(a, b)| a.abs_diff(*b) <= 2);
+            assert!(image.pixels().filter(|pixel| near(&pixel.0)).count() > 60, "{color:?}");
         }
         assert!(curves(&[curve("none", &[dot(1.0, f64::NAN, 0.0)])], ["", ""], "").is_err());
     }

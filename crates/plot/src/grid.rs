@@ -1,7 +1,8 @@
 //! Many images in one.
 
 use crate::{
-    PlotError,
+    PlotError, encode_png,
+    format::over_white,
     indexed::{Animation, animate_pixels},
     png,
 };
@@ -13,7 +14,7 @@ pub struct Picture {
     pub height: usize,
     /// Columns of pixels.
     pub width: usize,
-    /// Values a pixel: 1 is grey, 2 grey with something that is not shown, 3 and more are colour and what is not shown.
+    /// Values a pixel: 1 is gray, 2 gray and alpha, 3 color, 4 color and alpha; of more, the first three are shown.
     pub channels: usize,
     /// The values shown as black and as full brightness.
     pub range: (f32, f32),
@@ -25,28 +26,48 @@ const GAP: usize = 2;
 const BACKGROUND: u8 = 40;
 
 impl Picture {
-    /// The brightness of red, green and blue of a pixel that begins at `values[0]`.
-    fn colour(&self, values: &[f32]) -> [u8; 3] {
+    /// A value as a byte: 0 at the lower end of the range, 255 at the upper.
+    fn byte(&self, value: f32) -> u8 {
         let (low, high) = self.range;
-        let byte =
-            |value: f32| (255.0 * ((value - low) / (high - low).max(f32::MIN_POSITIVE))).clamp(0.0, 255.0).round();
-        if self.channels < 3 {
-            [byte(values[0]) as u8; 3]
-        } else {
-            [0, 1, 2].map(|channel| byte(values[channel]) as u8)
+        (255.0 * ((value - low) / (high - low).max(f32::MIN_POSITIVE))).clamp(0.0, 255.0).round() as u8
+    }
+
+    /// Red, green and blue of a pixel that begins at `values[0]`; what is transparent is shown over white.
+    fn color(&self, values: &[f32]) -> [u8; 3] {
+        let byte = |channel: usize| self.byte(values[channel]);
+        match self.channels {
+            1 => [byte(0); 3],
+            2 => [over_white(byte(0), byte(1)); 3],
+            4 => [0, 1, 2].map(|channel| over_white(byte(channel), byte(3))),
+            _ => [0, 1, 2].map(byte),
         }
     }
 
-    /// One picture as a PNG file, pixel for pixel.
+    /// Whether values are whole numbers that need more than 8 bits.
+    fn is_deep(&self) -> bool {
+        self.range.0 == 0.0 && self.range.1 > 255.0 && self.range.1 <= 65535.0
+    }
+
+    /// One picture as a PNG file, pixel for pixel: gray or color, with or without alpha. Values from 0 to more than 255 are
+    /// written as they are, with 16 bits; other ranges fill 8 bits.
     ///
     /// # Errors
     /// When there are not as many values as the picture has.
     pub fn png(&self, values: &[f32]) -> Result<Vec<u8>, PlotError> {
+        use image::ExtendedColorType as Kind;
         if values.len() != self.height * self.width * self.channels {
             return Err(PlotError::Ragged(values.len(), self.height, self.width, self.channels));
         }
-        let rgb: Vec<u8> = values.chunks_exact(self.channels).flat_map(|pixel| self.colour(pixel)).collect();
-        png(self.width as u32, self.height as u32, &rgb)
+        let kept = if self.channels > 4 { 3 } else { self.channels };
+        let kept = values.chunks_exact(self.channels).flat_map(|pixel| &pixel[..kept]);
+        let (width, height) = (self.width as u32, self.height as u32);
+        if self.is_deep() {
+            let kind = [Kind::L16, Kind::La16, Kind::Rgb16, Kind::Rgba16, Kind::Rgb16][(self.channels - 1).min(4)];
+            let word = |value: &f32| (value.round().clamp(0.0, self.range.1) as u16).to_ne_bytes();
+            return encode_png(width, height, &kept.flat_map(word).collect::<Vec<u8>>(), kind);
+        }
+        let kind = [Kind::L8, Kind::La8, Kind::Rgb8, Kind::Rgba8, Kind::Rgb8][(self.channels - 1).min(4)];
+        encode_png(width, height, &kept.map(|&value| self.byte(value)).collect::<Vec<u8>>(), kind)
     }
 }
 
@@ -94,7 +115,7 @@ fn pixels(picture: Picture, values: &[f32], columns: usize) -> Result<((u32, u32
             for x in 0..zoom * width {
                 let pixel = ((y / zoom) * width + x / zoom) * channels;
                 let at = 3 * ((top + y) * full_w + left + x);
-                rgb[at..at + 3].copy_from_slice(&picture.colour(&values[pixel..]));
+                rgb[at..at + 3].copy_from_slice(&picture.color(&values[pixel..]));
             }
         }
     }

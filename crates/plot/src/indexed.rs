@@ -1,4 +1,4 @@
-//! Pictures and animations of at most 256 colours: small files.
+//! Pictures and animations of at most 256 colors: small files.
 
 use std::collections::BTreeSet;
 
@@ -9,9 +9,9 @@ use crate::{PlotError, canvas::Canvas};
 
 /// Hundredths of a second that a frame of an animation stays.
 const FRAME_TIME: u16 = 4;
-/// Pixels that the colours are chosen from, at the most.
+/// Pixels that the colors are chosen from, at the most.
 const LEARNT: usize = 400_000;
-/// Bits of each channel by which the nearest colour is looked up.
+/// Bits of each channel by which the nearest color is looked up.
 const BITS: u32 = 6;
 
 /// The file formats of animations.
@@ -23,26 +23,26 @@ pub enum Animation {
     Png,
 }
 
-/// Colours, and which of them is nearest to any other.
+/// Colors, and which of them is nearest to any other.
 struct Palette {
-    colours: Vec<[u8; 3]>,
+    colors: Vec<[u8; 3]>,
     nearest: Vec<u8>,
 }
 
 impl Palette {
-    /// At most `most` colours that stand for those of these pixels; white is always among them.
+    /// At most `most` colors that stand for those of these pixels; white is always among them.
     fn of(rgb: &[u8], most: usize) -> Self {
         // White would be most of what the quantiser learns, and is known.
         let inked: Vec<&[u8]> = rgb.chunks_exact(3).filter(|pixel| **pixel != [255; 3]).collect();
         let step = inked.len().div_ceil(LEARNT).max(1);
         let learnt: Vec<u8> = inked.iter().step_by(step).flat_map(|p| [p[0], p[1], p[2], 255]).collect();
-        let mut colours = vec![[255; 3]];
+        let mut colors = vec![[255; 3]];
         let distinct: BTreeSet<[u8; 3]> = inked.iter().map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect();
         if distinct.len() < most {
-            colours.extend(distinct);
+            colors.extend(distinct);
         } else {
             let quantiser = NeuQuant::new(3, most - 1, &learnt);
-            colours.extend(quantiser.color_map_rgb().chunks_exact(3).map(|c| [c[0], c[1], c[2]]));
+            colors.extend(quantiser.color_map_rgb().chunks_exact(3).map(|c| [c[0], c[1], c[2]]));
         }
         let side = 1_usize << BITS;
         let nearest = (0..side * side * side)
@@ -51,14 +51,14 @@ impl Palette {
                 // The corners of the cube are black and white themselves.
                 let value = |shift: u32| (((cell >> shift) % side) * 255 / (side - 1)) as i32;
                 let wanted = [value(2 * BITS), value(BITS), value(0)];
-                let distance = |colour: &[u8; 3]| -> i32 {
-                    colour.iter().zip(wanted).map(|(&c, w)| (i32::from(c) - w).pow(2)).sum()
+                let distance = |color: &[u8; 3]| -> i32 {
+                    color.iter().zip(wanted).map(|(&c, w)| (i32::from(c) - w).pow(2)).sum()
                 };
-                let (index, _) = colours.iter().enumerate().min_by_key(|(_, colour)| distance(colour)).expect("white");
+                let (index, _) = colors.iter().enumerate().min_by_key(|(_, color)| distance(color)).expect("white");
                 index as u8
             })
             .collect();
-        Self { colours, nearest }
+        Self { colors, nearest }
     }
 
     fn indices(&self, rgb: &[u8]) -> Vec<u8> {
@@ -72,7 +72,7 @@ impl Palette {
     }
 
     fn bytes(&self) -> Vec<u8> {
-        self.colours.concat()
+        self.colors.concat()
     }
 }
 
@@ -80,7 +80,7 @@ fn failed(error: impl std::fmt::Display) -> PlotError {
     PlotError::Draw(error.to_string())
 }
 
-/// RGB pixels as a PNG file of at most 256 colours.
+/// RGB pixels as a PNG file of at most 256 colors.
 pub(crate) fn png((width, height): (u32, u32), rgb: &[u8]) -> Result<Vec<u8>, PlotError> {
     let palette = Palette::of(rgb, 256);
     let mut bytes = Vec::new();
@@ -105,7 +105,7 @@ fn encoder<'a>(
     encoder
 }
 
-/// Frames drawn by `draw` as an animation that repeats for ever, 25 frames a second, in one set of colours.
+/// Frames drawn by `draw` as an animation that repeats for ever, 25 frames a second, in one set of colors.
 ///
 /// # Errors
 /// When a frame cannot be drawn, or differs in size from the first, or the encoder fails.
@@ -126,7 +126,7 @@ pub(crate) fn animate_pixels(
     if frames == 0 {
         return Err(PlotError::Draw("an animation without a frame".into()));
     }
-    // A few frames tell the colours of all.
+    // A few frames tell the colors of all.
     let some = [0, frames / 4, frames / 2, 3 * frames / 4, frames - 1];
     let sample = some.par_iter().map(|&frame| Ok(draw(frame)?.1)).collect::<Result<Vec<_>, PlotError>>()?;
     // One index stays free for "as in the frame before".
@@ -152,9 +152,9 @@ fn gif((width, height): (u32, u32), palette: &Palette, pictures: &[Vec<u8>]) -> 
     const SAME: u8 = 255;
     let side = |length: u32| u16::try_from(length).map_err(failed);
     let (width, height) = (side(width)?, side(height)?);
-    let mut colours = palette.bytes();
-    colours.resize(3 * 256, 0);
-    let mut encoder = gif::Encoder::new(Vec::new(), width, height, &colours).map_err(failed)?;
+    let mut colors = palette.bytes();
+    colors.resize(3 * 256, 0);
+    let mut encoder = gif::Encoder::new(Vec::new(), width, height, &colors).map_err(failed)?;
     encoder.set_repeat(gif::Repeat::Infinite).map_err(failed)?;
     let frames: Vec<gif::Frame> = (0..pictures.len())
         .into_par_iter()
@@ -206,7 +206,7 @@ mod tests {
     use image::AnimationDecoder;
 
     use super::*;
-    use crate::colour::{BLUE, RED};
+    use crate::color::{BLUE, RED};
 
     fn frame(index: usize) -> Result<Canvas, PlotError> {
         let mut canvas = Canvas::new(60.0, 40.0, 1.0)?;
@@ -245,11 +245,11 @@ mod tests {
     }
 
     #[test]
-    fn few_colours_look_like_the_picture() {
+    fn few_colors_look_like_the_picture() {
         let mut canvas = Canvas::new(640.0, 64.0, 1.0).unwrap();
         for index in 0..640 {
-            let colour = crate::colour::Colour::rise(f64::from(index) / 639.0);
-            canvas.curve([(f64::from(index) + 0.5, 0.0), (f64::from(index) + 0.5, 40.0)], 1.0, colour);
+            let color = crate::color::Color::rise(f64::from(index) / 639.0);
+            canvas.curve([(f64::from(index) + 0.5, 0.0), (f64::from(index) + 0.5, 40.0)], 1.0, color);
         }
         let decoded = image::load_from_memory(&canvas.png().unwrap()).unwrap().into_rgb8();
         let worst = canvas.rgb().iter().zip(decoded.as_raw()).map(|(a, b)| a.abs_diff(*b)).max().unwrap();

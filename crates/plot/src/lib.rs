@@ -6,8 +6,9 @@
 
 mod canvas;
 mod chart;
-pub mod colour;
+pub mod color;
 mod curves;
+mod format;
 mod grid;
 mod indexed;
 mod panel;
@@ -15,8 +16,9 @@ mod space;
 
 pub use canvas::{Anchor, Area, Canvas, Place};
 pub use chart::{Series, histograms, scatter};
-pub use colour::Colour;
+pub use color::Color;
 pub use curves::{Curve, Dot, curves};
+pub use format::Format;
 pub use grid::{Picture, animated_grid, grid};
 pub use indexed::{Animation, animate};
 pub use panel::{Axis, Mark, Panel, heading};
@@ -31,6 +33,9 @@ pub enum PlotError {
     /// The drawing library failed.
     #[error("the picture cannot be drawn: {0}")]
     Draw(String),
+    /// No picture can be written with this ending.
+    #[error("pictures cannot be written as .{0}; end the name in .png, .jpg, .webp or .tiff")]
+    Format(String),
     /// The encoder failed.
     #[error("the picture cannot be encoded: {0}")]
     Encode(#[from] image::ImageError),
@@ -38,8 +43,13 @@ pub enum PlotError {
 
 /// RGB pixels as a PNG file.
 fn png(width: u32, height: u32, rgb: &[u8]) -> Result<Vec<u8>, PlotError> {
+    encode_png(width, height, rgb, image::ExtendedColorType::Rgb8)
+}
+
+/// Pixels of any kind as a PNG file; 16-bit values are in the machine's byte order.
+fn encode_png(width: u32, height: u32, pixels: &[u8], kind: image::ExtendedColorType) -> Result<Vec<u8>, PlotError> {
     use image::ImageEncoder;
     let mut bytes = Vec::new();
-    image::codecs::png::PngEncoder::new(&mut bytes).write_image(rgb, width, height, image::ExtendedColorType::Rgb8)?;
+    image::codecs::png::PngEncoder::new(&mut bytes).write_image(pixels, width, height, kind)?;
     Ok(bytes)
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     canvas::{Anchor, Area, Canvas, Place},
-    colour::{Colour, FAINT, GREY, INK},
+    color::{Color, FAINT, GRAY, INK},
 };
 
 const TITLE: f64 = 12.5;
@@ -149,7 +149,7 @@ impl<'a> Panel<'a> {
         let Area { left, top, width, height } = self.frame;
         let bottom = top + height;
         let corners = [(left, top), (left, bottom), (left + width, bottom), (left + width, top), (left, top)];
-        self.canvas.curve(corners, 0.8, GREY);
+        self.canvas.curve(corners, 0.8, GRAY);
         if self.x.label.is_empty() {
             return;
         }
@@ -176,66 +176,66 @@ impl<'a> Panel<'a> {
     }
 
     /// A curve through points.
-    pub fn curve(&mut self, points: impl IntoIterator<Item = [f64; 2]>, width: f64, colour: Colour) {
+    pub fn curve(&mut self, points: impl IntoIterator<Item = [f64; 2]>, width: f64, color: Color) {
         let places: Vec<Place> = points.into_iter().map(|[x, y]| self.place(x, y)).collect();
-        self.clipped(|panel| panel.canvas.curve(places, width, colour));
+        self.clipped(|panel| panel.canvas.curve(places, width, color));
     }
 
-    /// A curve that changes its colour on the way: one colour a point.
-    pub fn shaded_curve(&mut self, points: &[([f64; 2], Colour)], width: f64) {
-        let places: Vec<(Place, Colour)> = points.iter().map(|([x, y], c)| (self.place(*x, *y), *c)).collect();
+    /// A curve that changes its color on the way: one color a point.
+    pub fn shaded_curve(&mut self, points: &[([f64; 2], Color)], width: f64) {
+        let places: Vec<(Place, Color)> = points.iter().map(|([x, y], c)| (self.place(*x, *y), *c)).collect();
         self.clipped(|panel| panel.canvas.shaded_curve(&places, width));
     }
 
-    /// Many curves, each with a colour.
-    pub fn curves(&mut self, curves: impl IntoIterator<Item = (Vec<[f64; 2]>, Colour)>, width: f64) {
+    /// Many curves, each with a color.
+    pub fn curves(&mut self, curves: impl IntoIterator<Item = (Vec<[f64; 2]>, Color)>, width: f64) {
         self.clipped(|panel| {
-            for (points, colour) in curves {
+            for (points, color) in curves {
                 let places: Vec<Place> = points.into_iter().map(|[x, y]| panel.place(x, y)).collect();
-                panel.canvas.curve(places, width, colour);
+                panel.canvas.curve(places, width, color);
             }
         });
     }
 
     /// A dot at each point.
-    pub fn dots(&mut self, points: impl IntoIterator<Item = [f64; 2]>, radius: f64, colour: Colour) {
-        self.coloured_dots(points.into_iter().map(|point| (point, colour)), radius);
+    pub fn dots(&mut self, points: impl IntoIterator<Item = [f64; 2]>, radius: f64, color: Color) {
+        self.colored_dots(points.into_iter().map(|point| (point, color)), radius);
     }
 
-    /// A dot at each point, each with a colour.
-    pub fn coloured_dots(&mut self, points: impl IntoIterator<Item = ([f64; 2], Colour)>, radius: f64) {
+    /// A dot at each point, each with a color.
+    pub fn colored_dots(&mut self, points: impl IntoIterator<Item = ([f64; 2], Color)>, radius: f64) {
         self.clipped(|panel| {
-            for ([x, y], colour) in points {
+            for ([x, y], color) in points {
                 let place = panel.place(x, y);
-                panel.canvas.disc(place, radius, colour);
+                panel.canvas.disc(place, radius, color);
             }
         });
     }
 
     /// An arrow whose middle is at a point and that is this long on the canvas.
-    pub fn arrow(&mut self, [x, y]: [f64; 2], along: [f64; 2], length: f64, (width, colour): (f64, Colour)) {
+    pub fn arrow(&mut self, [x, y]: [f64; 2], along: [f64; 2], length: f64, (width, color): (f64, Color)) {
         let (middle, norm) = (self.place(x, y), along[0].hypot(along[1]));
         let (dx, dy) = (0.5 * length * along[0] / norm, -0.5 * length * along[1] / norm);
         let (from, to) = ((middle.0 - dx, middle.1 - dy), (middle.0 + dx, middle.1 + dy));
-        self.clipped(|panel| panel.canvas.arrow(from, to, width, colour));
+        self.clipped(|panel| panel.canvas.arrow(from, to, width, color));
     }
 
     /// Bars from zero upwards, as many as there are values, over the whole of the x-axis.
-    pub fn bars(&mut self, values: &[f64], colour: Colour) {
+    pub fn bars(&mut self, values: &[f64], color: Color) {
         let width = self.frame.width / values.len() as f64;
         let base = self.place(self.x.low, self.y.low.max(0.0)).1;
         for (index, &value) in values.iter().enumerate() {
             let top = self.place(self.x.low, value).1.max(self.frame.top);
             let left = self.frame.left + index as f64 * width;
             let bar = Area { left: left + 0.08 * width, top, width: 0.84 * width, height: base - top };
-            self.canvas.fill_area(bar, colour);
+            self.canvas.fill_area(bar, color);
         }
     }
 
-    /// A value in each cell of a grid over the whole panel, from the top left, in colours from nothing to much.
+    /// A value in each cell of a grid over the whole panel, from the top left, in colors from nothing to much.
     pub fn cells(&mut self, across: usize, shares: &[f64]) {
-        let colours: Vec<Colour> = shares.iter().map(|&share| Colour::density(share)).collect();
-        self.canvas.cells(self.frame, across, &colours);
+        let colors: Vec<Color> = shares.iter().map(|&share| Color::density(share)).collect();
+        self.canvas.cells(self.frame, across, &colors);
     }
 
     /// The points in the middle of the cells of such a grid.
@@ -252,17 +252,17 @@ impl<'a> Panel<'a> {
     }
 
     /// What the series are called, in the top right corner.
-    pub fn legend(&mut self, entries: &[(&str, Mark, Colour)]) {
+    pub fn legend(&mut self, entries: &[(&str, Mark, Color)]) {
         let widest = entries.iter().map(|(name, ..)| Canvas::text_width(name, TICK)).fold(0.0, f64::max);
         let (width, height) = (widest + 30.0, 14.0 * entries.len() as f64 + 8.0);
         let (left, top) = (self.frame.left + self.frame.width - width - 6.0, self.frame.top + 6.0);
-        let back = Colour { rgb: [255; 3], alpha: 225 };
+        let back = Color { rgb: [255; 3], alpha: 225 };
         self.canvas.fill_area(Area { left, top, width, height }, back);
-        for (index, (name, mark, colour)) in entries.iter().enumerate() {
+        for (index, (name, mark, color)) in entries.iter().enumerate() {
             let y = top + 11.0 + 14.0 * index as f64;
             match mark {
-                Mark::Dot => self.canvas.disc((left + 13.0, y), 3.0, *colour),
-                Mark::Line => self.canvas.curve([(left + 5.0, y), (left + 20.0, y)], 1.8, *colour),
+                Mark::Dot => self.canvas.disc((left + 13.0, y), 3.0, *color),
+                Mark::Line => self.canvas.curve([(left + 5.0, y), (left + 20.0, y)], 1.8, *color),
             }
             self.canvas.text(name, (left + 25.0, y + 3.2), TICK, Anchor::Start, INK);
         }
@@ -273,7 +273,7 @@ impl<'a> Panel<'a> {
         let widest = lines.iter().map(|line| Canvas::text_width(line, TICK)).fold(0.0, f64::max);
         let height = 13.0 * lines.len() as f64 + 6.0;
         let (left, top) = (self.frame.left + 6.0, self.frame.top + self.frame.height - height - 6.0);
-        let back = Colour { rgb: [255; 3], alpha: 225 };
+        let back = Color { rgb: [255; 3], alpha: 225 };
         self.canvas.fill_area(Area { left, top, width: widest + 10.0, height }, back);
         for (index, line) in lines.iter().enumerate() {
             self.canvas.text(line, (left + 5.0, top + 12.0 + 13.0 * index as f64), TICK, Anchor::Start, INK);
@@ -305,7 +305,7 @@ pub fn heading(canvas: &mut Canvas, cell: Area, title: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::colour::BLUE;
+    use crate::color::BLUE;
 
     #[test]
     fn ticks_are_round_numbers_within_the_axis() {

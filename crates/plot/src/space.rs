@@ -4,7 +4,7 @@ use std::f64::consts::PI;
 
 use crate::{
     canvas::{Area, Canvas, Place},
-    colour::{Colour, FAINT, GREY},
+    color::{Color, FAINT, GRAY},
 };
 
 /// How space is looked at.
@@ -15,7 +15,7 @@ pub struct View {
     /// How high it stands, in radians: 0 looks along the plane, pi/2 down on it.
     pub elevation: f64,
     /// The point of the plane in the middle.
-    pub centre: [f64; 3],
+    pub center: [f64; 3],
     /// The radius of the hemisphere that just fits into the area.
     pub radius: f64,
 }
@@ -42,8 +42,8 @@ impl Space {
 
     /// Where a point lies on the canvas, and how near it is to the eye.
     pub fn place(&self, point: [f64; 3]) -> (Place, f64) {
-        let View { azimuth, elevation, centre, .. } = self.view;
-        let [x, y, z] = [point[0] - centre[0], point[1] - centre[1], point[2] - centre[2]];
+        let View { azimuth, elevation, center, .. } = self.view;
+        let [x, y, z] = [point[0] - center[0], point[1] - center[1], point[2] - center[2]];
         let (right, away) = (x * azimuth.cos() + y * azimuth.sin(), -x * azimuth.sin() + y * azimuth.cos());
         let up = z * elevation.cos() + away * elevation.sin();
         let near = z * elevation.sin() - away * elevation.cos();
@@ -51,37 +51,36 @@ impl Space {
     }
 
     /// A curve through points.
-    pub fn curve(&self, canvas: &mut Canvas, points: &[[f64; 3]], width: f64, colour: Colour) {
-        canvas.curve(points.iter().map(|&point| self.place(point).0), width, colour);
+    pub fn curve(&self, canvas: &mut Canvas, points: &[[f64; 3]], width: f64, color: Color) {
+        canvas.curve(points.iter().map(|&point| self.place(point).0), width, color);
     }
 
-    /// A curve that changes its colour on the way: one colour a point.
-    pub fn shaded_curve(&self, canvas: &mut Canvas, points: &[([f64; 3], Colour)], width: f64) {
-        let places: Vec<(Place, Colour)> =
-            points.iter().map(|(point, colour)| (self.place(*point).0, *colour)).collect();
+    /// A curve that changes its color on the way: one color a point.
+    pub fn shaded_curve(&self, canvas: &mut Canvas, points: &[([f64; 3], Color)], width: f64) {
+        let places: Vec<(Place, Color)> = points.iter().map(|(point, color)| (self.place(*point).0, *color)).collect();
         canvas.shaded_curve(&places, width);
     }
 
     /// Dots, the nearest last.
-    pub fn dots(&self, canvas: &mut Canvas, points: impl IntoIterator<Item = ([f64; 3], Colour)>, radius: f64) {
-        let mut placed: Vec<(Place, f64, Colour)> = points
+    pub fn dots(&self, canvas: &mut Canvas, points: impl IntoIterator<Item = ([f64; 3], Color)>, radius: f64) {
+        let mut placed: Vec<(Place, f64, Color)> = points
             .into_iter()
-            .map(|(point, colour)| {
+            .map(|(point, color)| {
                 let (place, near) = self.place(point);
-                (place, near, colour)
+                (place, near, color)
             })
             .collect();
         placed.sort_by(|a, b| a.1.total_cmp(&b.1));
-        for (place, near, colour) in placed {
+        for (place, near, color) in placed {
             // What is nearer looks a little larger.
             let size = radius * (1.0 + 0.25 * (near / self.view.radius).clamp(-1.0, 1.0));
-            canvas.disc(place, size, colour);
+            canvas.disc(place, size, color);
         }
     }
 
     /// The plane under the hemisphere: a disc with a grid of circles and spokes.
     pub fn plane(&self, canvas: &mut Canvas) {
-        let tint = Colour { rgb: [247, 248, 250], alpha: 255 };
+        let tint = Color { rgb: [247, 248, 250], alpha: 255 };
         canvas.fill(self.circle(0.0, 1.0).map(|point| self.place(point).0), tint);
         for part in 1..4 {
             let circle: Vec<_> = self.circle(0.0, f64::from(part) / 4.0).collect();
@@ -93,12 +92,12 @@ impl Space {
             self.curve(canvas, &[end(1.0), end(-1.0)], 0.6, FAINT);
         }
         let rim: Vec<_> = self.circle(0.0, 1.0).collect();
-        self.curve(canvas, &rim, 1.0, GREY.faded(0.8));
+        self.curve(canvas, &rim, 1.0, GRAY.faded(0.8));
     }
 
     /// Meridians and parallels of the hemisphere: those behind what is inside, or those in front.
     pub fn dome(&self, canvas: &mut Canvas, front: bool) {
-        let colour = GREY.faded(if front { 0.30 } else { 0.22 });
+        let color = GRAY.faded(if front { 0.30 } else { 0.22 });
         let mut arcs: Vec<Vec<[f64; 3]>> = Vec::new();
         for part in 1..4 {
             let height = (PI / 8.0 * f64::from(part)).sin();
@@ -108,29 +107,29 @@ impl Space {
             let angle = 2.0 * PI * f64::from(meridian) / 12.0;
             arcs.push((0..=24).map(|step| self.on_sphere(angle, PI / 2.0 * f64::from(step) / 24.0, 1.0)).collect());
         }
-        let origin = self.place(self.view.centre).1;
+        let origin = self.place(self.view.center).1;
         for arc in arcs {
             for pair in arc.windows(2) {
                 if (self.place(pair[0]).1 > origin) == front {
-                    self.curve(canvas, pair, 0.7, colour);
+                    self.curve(canvas, pair, 0.7, color);
                 }
             }
         }
     }
 
     fn circle(&self, height: f64, radius: f64) -> impl Iterator<Item = [f64; 3]> {
-        let View { centre, radius: whole, .. } = self.view;
+        let View { center, radius: whole, .. } = self.view;
         (0..=96).map(move |step| {
             let angle = 2.0 * PI * f64::from(step) / 96.0;
             let (x, y) = (radius * whole * angle.cos(), radius * whole * angle.sin());
-            [centre[0] + x, centre[1] + y, centre[2] + height * whole]
+            [center[0] + x, center[1] + y, center[2] + height * whole]
         })
     }
 
     fn on_sphere(&self, angle: f64, elevation: f64, side: f64) -> [f64; 3] {
-        let View { centre, radius, .. } = self.view;
+        let View { center, radius, .. } = self.view;
         let flat = side * radius * elevation.cos();
-        [centre[0] + flat * angle.cos(), centre[1] + flat * angle.sin(), centre[2] + radius * elevation.sin()]
+        [center[0] + flat * angle.cos(), center[1] + flat * angle.sin(), center[2] + radius * elevation.sin()]
     }
 }
 
@@ -142,7 +141,7 @@ mod tests {
     fn the_hemisphere_fits_and_up_is_up() {
         let area = Area { left: 10.0, top: 20.0, width: 300.0, height: 200.0 };
         for elevation in [0.1, 0.5, 1.2] {
-            let space = Space::new(area, View { azimuth: 0.7, elevation, centre: [1.0, 2.0, 0.0], radius: 3.0 });
+            let space = Space::new(area, View { azimuth: 0.7, elevation, center: [1.0, 2.0, 0.0], radius: 3.0 });
             let mut highest = f64::INFINITY;
             for step in 0..=40 {
                 for turn in 0..40 {
@@ -156,7 +155,7 @@ mod tests {
             assert!((foot.0 - head.0).abs() < 1e-9 && head.1 < foot.1);
         }
         // What is nearer to the eye has the larger depth: seen from above, the higher point.
-        let space = Space::new(area, View { azimuth: 0.0, elevation: 1.5, centre: [0.0; 3], radius: 1.0 });
+        let space = Space::new(area, View { azimuth: 0.0, elevation: 1.5, center: [0.0; 3], radius: 1.0 });
         assert!(space.place([0.0, 0.0, 1.0]).1 > space.place([0.0, 0.0, 0.0]).1);
     }
 }

@@ -11,16 +11,16 @@ pub struct CascadeCommand {
     #[command(subcommand)]
     pub what: Cascade,
 
-    /// Refused with a word on what works instead
+    /// Refused with an explanation
     #[arg(long, global = true, hide = true)]
     pub distributed: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum Cascade {
-    /// Train every flow of a cascade, one after another
+    /// Train each model of a cascade, one after another
     Train(CascadeTrainArgs),
-    /// Draw samples: the base's, upscaled by every other flow
+    /// Draw samples of the base model and upscale them with the other models
     Sample(Box<CascadeSampleArgs>),
 }
 
@@ -30,27 +30,27 @@ pub struct CascadeTrainArgs {
     #[arg(value_name = "PRESET|FILE.toml")]
     pub what: String,
 
-    /// The data: `digits` or a path to images [default: the preset's]
+    /// The images: a path, or `digits` [default: the preset's]
     #[arg(long, value_name = "PATH")]
     pub data: Option<String>,
 
-    /// Change a value of every flow's configuration, or of one, as in --set train.batch=64 --set upscale-1.train.steps=500
-    #[arg(long = "set", value_name = "[FLOW.]KEY=VALUE")]
+    /// Set a key of each model's configuration, or of one model's, as in --set train.batch=64 --set upscale-1.train.steps=500
+    #[arg(long = "set", value_name = "[MODEL.]KEY=VALUE")]
     pub set: Vec<String>,
 
-    /// The folder to write the cascade to, with a run for each flow [default: runs/NAME, or runs/NAME-2 if that exists, ...]
+    /// The folder to write the cascade to, with a run for each model [default: runs/NAME, or runs/NAME-2 if that exists, ...]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 
-    /// Go on with a cascade that was stopped
+    /// Resume a cascade that was stopped
     #[arg(long)]
     pub resume: bool,
 
-    /// Print the resolved configuration of each flow, its weights and an estimate of memory, and stop
+    /// Print the resolved configuration of each model, its number of weights and an estimate of memory, and exit
     #[arg(long)]
     pub dry_run: bool,
 
-    /// Where to compute: cpu, cuda, cuda:1, wgpu (as far as built in)
+    /// Where to compute: cpu, cuda, cuda:1, wgpu (if built in)
     #[arg(long, default_value = "cpu")]
     pub device: String,
 }
@@ -60,27 +60,27 @@ pub struct CascadeSampleArgs {
     /// The folder of a cascade
     pub cascade: PathBuf,
 
-    /// How many samples
+    /// Number of samples
     #[arg(short = 'n', long, value_name = "N", default_value_t = 64, conflicts_with = "seeds")]
     pub count: usize,
 
-    /// Their seeds, as in 0-63 or 3,7,12-15 [default: 0 to N-1]
+    /// Seeds of the samples, as in 0-63 or 3,7,12-15 [default: 0 to N-1]
     #[arg(long, value_name = "SEEDS")]
     pub seeds: Option<String>,
 
-    /// The class of all samples, by name or number [default: every class in turn]
+    /// Class of all samples, by name or number [default: each class in turn]
     #[arg(long, value_name = "CLASS")]
     pub class: Option<String>,
 
-    /// How much more than its share the class counts [default: that of each run]
+    /// Classifier-free guidance scale; 1 disables it [default: each run's]
     #[arg(long, value_name = "W", allow_negative_numbers = true)]
     pub guidance: Option<f64>,
 
-    /// Images to upscale instead of the base's samples: of its size, or of the cascade's and made smaller first
+    /// Images to upscale instead of the base model's samples: of its size, or of the cascade's size, which are downscaled first
     #[arg(long, value_name = "DATA")]
     pub from: Option<String>,
 
-    /// The noise that images get before they are upscaled, a standard deviation in the model's space [default: that of each run]
+    /// Standard deviation of the noise added to images before they are upscaled (conditioning augmentation), in the model's units [default: each run's]
     #[arg(long, value_name = "SIGMA", allow_negative_numbers = true)]
     pub noise: Option<f64>,
 
@@ -88,13 +88,13 @@ pub struct CascadeSampleArgs {
     pub solving: SolverArgs,
 
     /// The picture to write [default: samples.png in the cascade's folder]
-    #[arg(short = 'o', long, value_name = "FILE.png")]
+    #[arg(short = 'o', long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 
     #[command(flatten)]
     pub files: FilesArgs,
 
-    /// Samples computed together
+    /// Batch size
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub batch: usize,
 

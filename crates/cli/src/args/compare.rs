@@ -8,11 +8,11 @@ use super::ComputeArgs;
 
 #[derive(Debug, Args)]
 pub struct CompareArgs {
-    /// What is compared: runs, solvers, steps (see compare/*.toml)
+    /// The comparison: runs, solvers, numbers of steps (see compare/*.toml)
     #[arg(value_name = "FILE.toml")]
     pub file: PathBuf,
 
-    /// The folder of the results; what is finished there is kept [default: runs/compare-FILE]
+    /// The folder of the results; finished results in it are kept [default: runs/compare-FILE]
     #[arg(short, long, value_name = "FOLDER")]
     pub out: Option<PathBuf>,
 }
@@ -25,7 +25,7 @@ pub struct DiagnoseCommand {
 
 #[derive(Debug, Subcommand)]
 pub enum Diagnose {
-    /// Norms along a run's trajectories, against the noise level, beside those of training points
+    /// Plot norms along a run's trajectories against the noise level, with those of training points
     Norms(NormsArgs),
 }
 
@@ -34,11 +34,11 @@ pub struct NormsArgs {
     /// The folder of a run, or a checkpoint file
     pub run: PathBuf,
 
-    /// Where to draw it [default: norms.png in the run]
-    #[arg(short, long, value_name = "FILE.png")]
+    /// The picture to write [default: norms.png in the run's folder]
+    #[arg(short, long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 
-    /// Trajectories, and training points at each level
+    /// Number of trajectories, and of training points at each level
     #[arg(short = 'n', long, value_name = "N", default_value_t = 64)]
     pub count: usize,
 
@@ -46,7 +46,7 @@ pub struct NormsArgs {
     #[arg(long, value_name = "N", default_value_t = 40)]
     pub steps: usize,
 
-    /// The seed of the first trajectory
+    /// Seed of the first trajectory
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     pub seed: u64,
 

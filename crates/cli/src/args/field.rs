@@ -2,61 +2,90 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::DataArgs;
-use crate::command::field::Story;
+
+/// Figures that explain Poisson flows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Story {
+    /// The field near the charges, and far away, where they act as one point
+    NearFar,
+    /// Without the extra dimension, particles end in the middle; with it, they return to the data
+    ExtraDimension,
+    /// The field of point charges is the sum of theirs
+    EmpiricalField,
+    /// Where PFGM's training points lie
+    TrainingPoints,
+    /// The hemisphere projected onto the plane z = z_max
+    Projection,
+    /// Steps in z and in ln z: evaluations to the same error
+    ChangeOfVariable,
+    /// Trajectories for several D
+    Dimensions,
+    /// Charges without compact support: Gaussian and Student-t
+    NonCompact,
+    /// All of them, into the folder of -o
+    All,
+}
 
 #[derive(Debug, Args)]
 pub struct FieldArgs {
     /// The charges: `heart`, `disk`, `spiral`, `checkerboard`, `two-moons`, `swiss-roll-2d`, `gaussian`, `student-t`, or a
-    /// path to points of one to three columns [default: heart]
+    /// path to points with one to three columns [default: heart]
     pub data: Option<String>,
 
     #[command(flatten)]
     pub table: DataArgs,
 
-    /// The picture to write [default: NAME-field.png here]; of `--story all`, the folder [default: physics]
-    #[arg(short = 'o', long, value_name = "FILE.png|DIR")]
+    /// The picture to write [default: NAME-field.png in the current folder]; with `--story all`, the folder [default: physics]
+    #[arg(short = 'o', long, value_name = "FILE|DIR")]
     pub out: Option<PathBuf>,
 
-    /// A figure of the story of Poisson flows instead
+    /// Draw a figure that explains Poisson flows
     #[arg(long, value_enum, conflicts_with_all = ["density", "animate"])]
     pub story: Option<Story>,
 
-    /// Draw the density at four heights, and check that the flow carries it
+    /// Draw the density at four values of z, and check that the flow transports it
     #[arg(long)]
     pub density: bool,
 
-    /// Write an animation: particles rise to the hemisphere, turn with it, and fall back to the charges
+    /// Write an animation: particles rise to the hemisphere, rotate with it, and fall back to the charges
     #[arg(long, value_name = "FILE.gif|.png")]
     pub animate: Option<PathBuf>,
 
-    /// The number of extra dimensions: a number above 0, or inf
-    #[arg(short = 'D', long, value_name = "D", allow_negative_numbers = true, default_value = "1")]
-    pub augmentation: String,
+    /// D, the number of extra dimensions, above 0 or inf
+    #[arg(
+        short = 'D',
+        long = "extra-dims",
+        alias = "augmentation",
+        value_name = "D",
+        allow_negative_numbers = true,
+        default_value = "1"
+    )]
+    pub extra_dims: String,
 
-    /// Charges at the most; more rows than that are thinned out
+    /// Maximum number of charges; more rows are subsampled
     #[arg(long, value_name = "N", default_value_t = 2000)]
     pub charges: usize,
 
-    /// Field lines that are drawn
+    /// Number of field lines
     #[arg(long, value_name = "N", default_value_t = 200)]
     pub lines: usize,
 
-    /// Particles that are followed
+    /// Number of particles
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub particles: usize,
 
-    /// Pictures of the animation
+    /// Frames of the animation
     #[arg(long, value_name = "N", default_value_t = 120)]
     pub frames: usize,
 
-    /// Pixels for each unit of a figure's size, which is about 1200 units wide
+    /// Resolution: pixels for each unit of a figure, which is about 1200 units wide; from 0.5 to 8
     #[arg(long, value_name = "S", default_value_t = 2.0)]
     pub scale: f64,
 
-    /// Which random particles
+    /// Seed of the particles
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     pub seed: u64,
 }

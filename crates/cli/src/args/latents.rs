@@ -1,4 +1,4 @@
-//! What is done with likelihoods and latents, as it is typed.
+//! Commands on likelihoods and latents as they are typed.
 
 use std::path::PathBuf;
 
@@ -6,13 +6,13 @@ use clap::{Args, ValueEnum};
 
 use super::{ComputeArgs, DataArgs, SolverArgs};
 
-/// A run, and where it is computed.
+/// A run, its batch size and its device.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// The folder of a run, a checkpoint file, or a run that comes along: fashion-mnist
+    /// The folder of a run, a checkpoint file, or a bundled model: fashion-mnist
     pub run: PathBuf,
 
-    /// Rows computed together
+    /// Batch size
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub batch: usize,
 
@@ -23,59 +23,60 @@ pub struct RunArgs {
 /// Rows of data.
 #[derive(Debug, Args)]
 pub struct RowsArgs {
-    /// The data: a built-in set, or a path
+    /// The data: a path, or a built-in set such as `digits` or `heart`
     #[arg(long, value_name = "PATH")]
     pub data: String,
 
     #[command(flatten)]
     pub table: DataArgs,
 
-    /// Rows at the most, spread over the data [default: all]
+    /// Number of rows, spread over the data [default: all]
     #[arg(short = 'n', long, value_name = "N")]
     pub count: Option<usize>,
 }
 
-/// How the divergence of yhat is found.
+/// How the divergence of yhat is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum TraceName {
-    /// Exact up to 128 values a row, estimated beyond
+    /// Exact for rows of up to 128 values, else Rademacher
     Auto,
-    /// One evaluation for every value of a row
+    /// Exact: one evaluation for each value of a row
     Exact,
-    /// Estimated with probes of random signs
+    /// Hutchinson's estimator with Rademacher probes
     Rademacher,
-    /// Estimated with normal probes, which leave more to chance
+    /// Hutchinson's estimator with Gaussian probes, which have a larger variance
     Gaussian,
 }
 
-/// The constant of the prior's density.
+/// The normalization of the prior's density.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum PriorName {
-    /// The one that integrates to one
+    /// The density integrates to 1
     Exact,
-    /// As PFGM's released code has it (D = 1)
-    Released,
+    /// As in the code that PFGM's authors published (D = 1)
+    #[value(alias = "released")]
+    AuthorsCode,
 }
 
-/// How likelihoods are measured.
+/// How likelihoods are computed.
 #[derive(Debug, Args)]
 pub struct MeasureArgs {
     #[command(flatten)]
     pub solving: SolverArgs,
 
-    /// How the divergence of yhat is found
+    /// How the divergence of yhat is computed
     #[arg(long, value_enum, default_value = "auto")]
     pub trace: TraceName,
 
-    /// Probes of each draw, to know what they leave to chance
+    /// Probes of Hutchinson's estimator for each row; 2 or more give its standard error
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub probes: usize,
 
-    /// Draws of what is added to whole numbers, for each row of bytes
+    /// Dequantization samples for each row of bytes; 2 or more give their standard error
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub draws: usize,
 
-    /// Seed of draws and probes
+    /// Seed of dequantization samples and probes
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     pub seed: u64,
 }
@@ -91,19 +92,19 @@ pub struct LikelihoodArgs {
     #[command(flatten)]
     pub measure: MeasureArgs,
 
-    /// The constant of the prior's density
+    /// The normalization of the prior's density
     #[arg(long, value_enum, default_value = "exact")]
     pub prior: PriorName,
 
-    /// Write the logarithm of each row's density as a table
+    /// Write the log-density of each row as a table, in nats
     #[arg(long, value_name = "FILE.csv")]
     pub csv: Option<PathBuf>,
 
-    /// The picture to write: how the rows are distributed [default: likelihood.png in the run]
-    #[arg(short = 'o', long, value_name = "FILE.png")]
+    /// The picture to write: a histogram of the rows [default: likelihood.png in the run's folder]
+    #[arg(short = 'o', long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 
-    /// Share the work out over the processes that MPI started (`mpirun -n 4 pfgm ...`; built with --features mpi)
+    /// Divide the work among the processes that MPI started (`mpirun -n 4 pfgm ...`; needs a build with --features mpi)
     #[arg(long)]
     pub distributed: bool,
 }
@@ -119,7 +120,7 @@ pub struct EncodeArgs {
     #[command(flatten)]
     pub solving: SolverArgs,
 
-    /// The arrays to write: `x` at the highest noise level, and `labels` if the run knows classes
+    /// The arrays to write: `x` at the highest noise level, and `labels` if the model is class-conditional
     #[arg(short = 'o', long, value_name = "FILE.npz")]
     pub out: PathBuf,
 }
@@ -129,30 +130,30 @@ pub struct InterpolateArgs {
     #[command(flatten)]
     pub run: RunArgs,
 
-    /// Where rows of pictures begin: seeds as in 0-3 or 7, or an image file
+    /// First ends: seeds as in 0-3 or 7, or an image file
     #[arg(value_name = "SEEDS|IMAGE")]
     pub from: String,
 
-    /// Where they end: as many seeds, or an image file
+    /// Second ends: as many seeds, or an image file
     #[arg(value_name = "SEEDS|IMAGE")]
     pub to: String,
 
-    /// Pictures in a row, with both ends
+    /// Images in a row, both ends included; at least 2
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub pictures: usize,
 
-    /// The class of all, by name or number
+    /// Class of all samples, by name or number
     #[arg(long, value_name = "CLASS")]
     pub class: Option<String>,
 
     #[command(flatten)]
     pub solving: SolverArgs,
 
-    /// The picture to write [default: interpolation.png in the run]
-    #[arg(short = 'o', long, value_name = "FILE.png")]
+    /// The picture to write [default: interpolation.png in the run's folder]
+    #[arg(short = 'o', long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 
-    /// Write an animation that goes there and back
+    /// Write an animation from the first end to the second and back
     #[arg(long, value_name = "FILE.gif|.png")]
     pub animate: Option<PathBuf>,
 }
@@ -162,7 +163,7 @@ pub struct TemperatureArgs {
     #[command(flatten)]
     pub run: RunArgs,
 
-    /// What the norms of latents are multiplied by, a column each
+    /// Factors of the latents' norms, a column each; from 0.01 to 100
     #[arg(
         long,
         value_name = "A,B,...",
@@ -172,19 +173,19 @@ pub struct TemperatureArgs {
     )]
     pub scale: Vec<f64>,
 
-    /// Seeds, a row each
+    /// Seeds of the latents, a row each
     #[arg(long, value_name = "SEEDS", default_value = "0-7")]
     pub seeds: String,
 
-    /// The class of all, by name or number
+    /// Class of all samples, by name or number
     #[arg(long, value_name = "CLASS")]
     pub class: Option<String>,
 
     #[command(flatten)]
     pub solving: SolverArgs,
 
-    /// The picture to write [default: temperature.png in the run]
-    #[arg(short = 'o', long, value_name = "FILE.png")]
+    /// The picture to write [default: temperature.png in the run's folder]
+    #[arg(short = 'o', long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }
 
@@ -196,15 +197,15 @@ pub struct ArithmeticArgs {
     #[command(flatten)]
     pub rows: RowsArgs,
 
-    /// The class whose mean latent is subtracted, by name or number; its first rows are changed
+    /// Class whose mean latent is subtracted, by name or number; its first rows are moved
     #[arg(long, value_name = "CLASS")]
     pub minus: String,
 
-    /// The class whose mean latent is added
+    /// Class whose mean latent is added
     #[arg(long, value_name = "CLASS")]
     pub plus: String,
 
-    /// How much of the difference is added, a column each
+    /// Factors of the difference, a column each; from -100 to 100
     #[arg(
         long,
         value_name = "A,B,...",
@@ -214,111 +215,14 @@ pub struct ArithmeticArgs {
     )]
     pub strength: Vec<f64>,
 
-    /// Rows that are changed
+    /// Number of rows to move
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub shown: usize,
 
     #[command(flatten)]
     pub solving: SolverArgs,
 
-    /// The picture to write [default: arithmetic.png in the run]
-    #[arg(short = 'o', long, value_name = "FILE.png")]
+    /// The picture to write [default: arithmetic.png in the run's folder]
+    #[arg(short = 'o', long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub struct DenoiseArgs {
-    #[command(flatten)]
-    pub run: RunArgs,
-
-    #[command(flatten)]
-    pub rows: RowsArgs,
-
-    /// The noise's standard deviation where images span [-1, 1], or `auto` to find it in each image
-    #[arg(long, value_name = "SIGMA|auto")]
-    pub sigma: String,
-
-    /// The best single guess instead of a sample: one evaluation, smoother
-    #[arg(long)]
-    pub one_step: bool,
-
-    #[command(flatten)]
-    pub solving: SolverArgs,
-
-    /// Write the restored images as arrays: `x`, in the data's own units
-    #[arg(long, value_name = "FILE.npz")]
-    pub npz: Option<PathBuf>,
-
-    /// The picture to write: noisy above restored [default: denoised.png in the run]
-    #[arg(short = 'o', long, value_name = "FILE.png")]
-    pub out: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub struct InpaintArgs {
-    #[command(flatten)]
-    pub run: RunArgs,
-
-    #[command(flatten)]
-    pub rows: RowsArgs,
-
-    /// An image of the data's size: what is black is drawn anew, what is white is kept
-    #[arg(long, value_name = "IMAGE")]
-    pub mask: PathBuf,
-
-    /// Fillings of each image
-    #[arg(long, value_name = "N", default_value_t = 4)]
-    pub fillings: usize,
-
-    /// Noise levels
-    #[arg(long, value_name = "N", default_value_t = 50)]
-    pub steps: usize,
-
-    /// How often each level is gone through, so that old and new come to fit
-    #[arg(long, value_name = "N", default_value_t = 4)]
-    pub rounds: usize,
-
-    /// Write the filled images as arrays: `x`, in the data's own units
-    #[arg(long, value_name = "FILE.npz")]
-    pub npz: Option<PathBuf>,
-
-    /// The picture to write: the image, its hole, its fillings [default: inpainted.png in the run]
-    #[arg(short = 'o', long, value_name = "FILE.png")]
-    pub out: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub struct AnomalyArgs {
-    #[command(flatten)]
-    pub run: RunArgs,
-
-    #[command(flatten)]
-    pub rows: RowsArgs,
-
-    /// What is usual: rows of the kind that the run learned from, which it has not seen
-    #[arg(long, value_name = "PATH", required_unless_present = "normal", conflicts_with = "normal")]
-    pub usual: Option<String>,
-
-    /// The classes of the data that are usual; the others are what is asked about
-    #[arg(long, value_name = "A,B,...", value_delimiter = ',')]
-    pub normal: Option<Vec<String>>,
-
-    #[command(flatten)]
-    pub measure: MeasureArgs,
-
-    /// Noise levels at which rows are smoothed and compared, where images span [-1, 1]
-    #[arg(long, value_name = "A,B,...", value_delimiter = ',', default_values_t = [0.2, 0.5])]
-    pub sigma: Vec<f64>,
-
-    /// Write the scores of every row as a table
-    #[arg(long, value_name = "FILE.csv")]
-    pub csv: Option<PathBuf>,
-
-    /// The picture to write: how scores are distributed [default: anomaly.png in the run]
-    #[arg(short = 'o', long, value_name = "FILE.png")]
-    pub out: Option<PathBuf>,
-
-    /// The other one: how many of those asked about are found for how many false alarms [default: roc.png in the run]
-    #[arg(long, value_name = "FILE.png")]
-    pub roc: Option<PathBuf>,
 }

@@ -6,15 +6,15 @@ use clap::Args;
 
 #[derive(Debug, Args)]
 pub struct StudioArgs {
-    /// The port to listen at; 0 for any that is free
+    /// Port to listen on; 0 chooses a free one
     #[arg(long, value_name = "PORT", default_value_t = 7860)]
     pub port: u16,
 
-    /// The address to listen at; any but this computer's own needs --token
+    /// Address to listen on; addresses other than loopback need --token
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     pub host: IpAddr,
 
-    /// What everybody who asks has to know: at least 8 letters and digits
+    /// Token that each request must carry: at least 8 letters and digits
     #[arg(long, value_name = "SECRET", env = "PFGM_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
 
@@ -22,7 +22,7 @@ pub struct StudioArgs {
     #[arg(long, value_name = "DIR", num_args = 1.., default_value = "runs")]
     pub runs: Vec<PathBuf>,
 
-    /// How long a request may wait and compute, in seconds
+    /// Time limit of a request, waiting included, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub timeout: u64,
 
@@ -30,7 +30,7 @@ pub struct StudioArgs {
     #[arg(long)]
     pub no_open: bool,
 
-    /// Where to compute: cpu, cuda, cuda:1, wgpu (as far as built in)
+    /// Where to compute: cpu, cuda, cuda:1, wgpu (if built in)
     #[arg(long, default_value = "cpu")]
     pub device: String,
 }

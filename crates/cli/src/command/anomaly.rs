@@ -14,13 +14,13 @@ use pfgm_metrics::{area_under_roc, roc};
 use pfgm_plot::{Series, histograms, scatter};
 
 use crate::{
-    args::{DataArgs, latents::AnomalyArgs},
+    args::{AnomalyArgs, DataArgs},
     command::{
         likelihood::{Unit, measured, measurement},
         rows::{Given, class},
         sample::Model,
     },
-    output::{self, line, shown, within},
+    render::{self, PictureFile, display, in_run, line},
     resolve,
 };
 
@@ -36,9 +36,9 @@ pub fn run(args: &AnomalyArgs) -> Result<()> {
     let record = &model.record;
     let (low, high) = record.range();
     args.sigma.iter().try_for_each(|&sigma| resolve::within("--sigma", sigma, low..=high))?;
-    let path = args.out.clone().unwrap_or_else(|| within(&args.run.run, "anomaly.png"));
-    let roc = args.roc.clone().unwrap_or_else(|| within(&args.run.run, "roc.png"));
-    output::check_all([Some(&*path), Some(&*roc), args.csv.as_deref()])?;
+    let file = PictureFile::new(args.out.clone().unwrap_or_else(|| in_run(&args.run.run, "anomaly.png")))?;
+    let roc = PictureFile::new(args.roc.clone().unwrap_or_else(|| in_run(&args.run.run, "roc.png")))?;
+    render::check_all([args.csv.as_deref()])?;
     let (usual, asked) = groups(args, &model)?;
     if usual.count() < 2 || asked.count() == 0 {
         bail!("{} usual rows and {} asked about; give at least 2 and 1", usual.count(), asked.count());
@@ -71,7 +71,7 @@ pub fn run(args: &AnomalyArgs) -> Result<()> {
         };
         let of_group = |(usual, count): (bool, usize)| (0..count).map(move |row| (usual, row));
         let rows = [(true, usual.count()), (false, asked.count())].into_iter().flat_map(of_group);
-        output::table(path, &names, rows.map(of_row))?;
+        render::table(path, &names, rows.map(of_row))?;
     }
     let names: Vec<String> = scores.iter().map(|score| score.name.clone()).collect();
     let rows = |of: fn(&Score) -> &Vec<f64>, count: usize| -> Vec<f32> {
@@ -79,9 +79,9 @@ pub fn run(args: &AnomalyArgs) -> Result<()> {
     };
     let (first, second) = (rows(|score| &score.usual, usual.count()), rows(|score| &score.asked, asked.count()));
     let series = [Series { name: "usual", values: &first }, Series { name: "asked about", values: &second }];
-    output::write(&path, &histograms(&series, &names)?)?;
-    output::write(&roc, &curves(&scores)?)?;
-    line(format!("pictures   {}, {}", shown(&path), shown(&roc)));
+    file.write(histograms(&series, &names)?)?;
+    roc.write(curves(&scores)?)?;
+    line(format!("pictures   {}, {}", display(file.path()), display(roc.path())));
     Ok(())
 }
 
@@ -92,26 +92,27 @@ fn groups(args: &AnomalyArgs, model: &Model) -> Result<(Given, Given)> {
     let mut free = model.record.clone();
     free.data.classes.clear();
     let given = |data: &Dataset, source: &str| Given::of(data, source, args.rows.count, &free);
-    if let Some(source) = &args.usual {
+    if let Some(source) = &args.normal_data {
         let usual = given(&resolve::dataset(source, &DataArgs::default())?, source)?;
         let asked = given(&asked, &args.rows.data)?;
         // Both are measured alike.
         return Ok((Given { whole: usual.whole, ..usual }, Given { whole: usual.whole, ..asked }));
     }
-    let names = args.normal.as_deref().unwrap_or_default();
+    let names = args.normal_classes.as_deref().unwrap_or_default();
     let Some(labels) = &asked.labels else {
         bail!(
-            "--normal {}: {} has no labels to tell by; give --label, or --usual PATH",
+            "--normal-classes {}: {} has no labels to tell by; give --label, or --normal-data PATH",
             names.join(","),
             args.rows.data
         );
     };
-    let normal = names.iter().map(|name| class("--normal", &labels.names, name)).collect::<Result<Vec<u32>>>()?;
+    let normal =
+        names.iter().map(|name| class("--normal-classes", &labels.names, name)).collect::<Result<Vec<u32>>>()?;
     let (usual, others): (Vec<usize>, Vec<usize>) =
         (0..asked.len()).partition(|&row| normal.contains(&labels.of_row[row]));
     if usual.is_empty() || others.is_empty() {
         bail!(
-            "--normal {}: {} of {} rows are of these classes; there must be others",
+            "--normal-classes {}: {} of {} rows are of these classes; there must be others",
             names.join(","),
             usual.len(),
             asked.len()

@@ -19,7 +19,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     args::{BenchArgs, BenchNetwork, BenchTask, TrainArgs},
     command::{sample::Model, train},
-    output::line,
+    render::line,
     resolve,
 };
 
@@ -43,11 +43,11 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     let device = pfgm::device::open(&args.compute.device)?;
     let report = match (args.network, &args.what) {
         (Some(BenchNetwork::Resunet), None) if args.compute.precision.is_some() => {
-            bail!("--precision: this network is in single precision, as its peer is; leave it away")
+            bail!("--precision: this network is in single precision, as its peer is; omit it")
         }
         (Some(BenchNetwork::Resunet), None) => resunet(args, &device)?,
         (None, Some(what)) => flow(args, what, &device)?,
-        (Some(_), Some(_)) => bail!("--network: leave it away with a preset or run, which has a network of its own"),
+        (Some(_), Some(_)) => bail!("--network: omit it with a preset or run, which has a network of its own"),
         (None, None) => bail!("give a preset, a configuration, a run, or --network resunet"),
     };
     line(serde_json::to_string_pretty(&report)?);

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use pfgm::{objective::FieldObjective, spec::Spread};
 use pfgm_data::Transform;
 
-use crate::{args::CalibrateArgs, output::line, resolve};
+use crate::{args::CalibrateArgs, render::line, resolve};
 
 pub fn run(args: &CalibrateArgs) -> Result<()> {
     for (flag, value) in [("--s", args.s), ("--tau", args.tau)] {
@@ -20,7 +20,7 @@ pub fn run(args: &CalibrateArgs) -> Result<()> {
     let (s, tau) = (args.s, args.tau);
     line(format!("{}: {} rows of {}, N = {dim}", dataset.name, dataset.len(), dataset.shape));
     line(format!("standard deviation   {:.4}  in the model's space", spread.std));
-    line(format!("mean norm rho        {:.4}  of the centred rows", spread.norm));
+    line(format!("mean norm rho        {:.4}  of the centered rows", spread.norm));
     line(format!("M                    {}", calibration.m));
     line(format!("z_max                {:.4}", calibration.z_max));
     line(format!("upper_norm           {:.4}", calibration.upper_norm));

@@ -8,7 +8,7 @@ use pfgm_plot::Series;
 
 use crate::{
     args::DataCommand,
-    output::{self, Rows, line, rows_for_chart, shown},
+    render::{PictureFile, Rows, chart_rows, line},
     resolve,
 };
 
@@ -18,30 +18,29 @@ const ACROSS: usize = 10;
 
 pub fn run(args: &DataCommand) -> Result<()> {
     let dataset = resolve::dataset(&args.path, &args.table)?;
+    let path = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}-contact-sheet.png", dataset.name)));
+    let file = PictureFile::new(path)?;
     describe(&dataset)?;
     let rows = match dataset.shape {
         Shape::Image { .. } => dataset.some(SHEET)?,
-        Shape::Vector { .. } => rows_for_chart(&dataset)?,
+        Shape::Vector { .. } => chart_rows(&dataset)?,
     };
     let series = Series { name: &dataset.name, values: &rows };
     let picture = Rows::from(&dataset).picture(&[series], ACROSS, &dataset.name)?;
-    let path = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}-contact-sheet.png", dataset.name)));
-    output::write(&path, &picture)?;
-    line(format!("picture    {}", shown(&path)));
-    Ok(())
+    file.write_and_print(picture, "")
 }
 
 fn describe(dataset: &Dataset) -> Result<()> {
     let kind = if dataset.values.are_bytes() { "8-bit" } else { "floats" };
     let shape = match dataset.shape {
         Shape::Image { height, width, channels } => {
-            let colour = match channels {
-                1 => "grey",
-                3 => "colour",
-                4 => "colour with transparency",
+            let color = match channels {
+                1 => "gray",
+                3 => "color",
+                4 => "color with transparency",
                 _ => "channels of their own",
             };
-            format!("images, {height} high, {width} wide, {channels} channels ({colour})")
+            format!("images, {height} high, {width} wide, {channels} channels ({color})")
         }
         Shape::Vector { len } => format!("vectors of {len}"),
     };

@@ -14,17 +14,17 @@ use crate::{
         points::{Points, array_shape, channels_first, layout, read},
         sample::{Model, trusted_from},
     },
-    output::{self, line},
-    solving,
+    render::{self, line},
+    resolve,
 };
 
 pub fn run(args: &DecodeArgs) -> Result<()> {
     let model = Model::load(&args.run, &args.compute)?;
     let record = &model.record;
-    output::check_writable(&args.out)?;
+    render::check_writable(&args.out)?;
     let [channels, height, width] = layout(record);
     let points = Points::find(&args.latents, &read(&args.latents)?, record)?;
-    let solver = solving::solver(&args.solving, record, &args.run)?;
+    let solver = resolve::solver::solver(&args.solving, record, &args.run)?;
     let mut denoiser = record.denoiser(&model.network, points.labels, 1.0, points.rows, &model.device);
     let mut x = points.x;
     if let Some(z_exp) = trusted_from(args.arithmetic, args.z_exp, record)? {
@@ -34,7 +34,7 @@ pub fn run(args: &DecodeArgs) -> Result<()> {
     let flow = Flow { denoiser: &counted, augmentation: record.augmentation() };
     match args.arithmetic {
         ArithmeticName::Exact => sample(&flow, &solver, record.range(), &mut x)?,
-        ArithmeticName::Reference => released(&flow, &solver, record.range(), height * width, &mut x)?,
+        ArithmeticName::AuthorsCode => released(&flow, &solver, record.range(), height * width, &mut x)?,
     }
     let nfe = counted.rows() as f32 / points.rows as f32;
     let images = channels_first(&mut x.into_iter(), [points.rows, channels, height, width]);
@@ -44,5 +44,5 @@ pub fn run(args: &DecodeArgs) -> Result<()> {
         Named { name: "nfe", shape: &[1], values: Column::Floats(&[nfe]) },
     ];
     line(format!("{} latents, {nfe:.1} evaluations each", points.rows));
-    output::arrays("arrays", &args.out, &named)
+    render::arrays("arrays", &args.out, &named)
 }

@@ -10,7 +10,7 @@ use pfgm::{
 };
 use pfgm_plot::{
     Axis, Canvas, Mark, Panel,
-    colour::{BLUE, GREY, RED},
+    color::{BLUE, GRAY, RED},
 };
 
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
         measure::{self, Progress},
         sample::{Model, class_in_turn},
     },
-    output::{self, line, shown, within},
+    render::{PictureFile, display, in_run, line},
     resolve,
 };
 
@@ -40,17 +40,16 @@ struct Level {
 }
 
 fn norms(args: &NormsArgs) -> Result<()> {
-    resolve::within("-n", args.count, 2..=resolve::MOST_SAMPLES)?;
-    resolve::within("--steps", args.steps, 2..=resolve::MOST_LEVELS)?;
-    resolve::together("-n and --steps", args.count, args.steps)?;
+    resolve::within("-n", args.count, 2..=resolve::MAX_SAMPLES)?;
+    resolve::within("--steps", args.steps, 2..=resolve::MAX_LEVELS)?;
+    resolve::product("-n and --steps", args.count, args.steps)?;
     let model = Model::load(&args.run, &args.compute)?;
-    let path = args.out.clone().unwrap_or_else(|| within(&args.run, "norms.png"));
-    output::check_writable(&path)?;
+    let file = PictureFile::new(args.out.clone().unwrap_or_else(|| in_run(&args.run, "norms.png")))?;
     let (low, high) = model.record.range();
     let grid = Schedule::LogUniform.grid(high, low, args.steps);
     let training = training(&model, args, &grid)?;
     let on_the_way = trajectories(&model, args, &grid);
-    draw(&model, &training, &on_the_way, args.count).and_then(|picture| output::write(&path, &picture))?;
+    file.write(draw(&model, &training, &on_the_way, args.count)?)?;
     let trained = correlation(&training);
     line(format!(
         "trajectories     {} of {} steps, correlation of ln |x| and ln sigma {:.4}",
@@ -64,7 +63,7 @@ fn norms(args: &NormsArgs) -> Result<()> {
         "norms differ     by a factor of {:.3} at the most between the means of a level, at sigma {sigma:.3}",
         far.exp()
     ));
-    line(format!("figure           {}", shown(&path)));
+    line(format!("figure           {}", display(file.path())));
     Ok(())
 }
 
@@ -173,7 +172,7 @@ fn draw(model: &Model, training: &[Level], on_the_way: &[Level], count: usize) -
         let of = |level: &Level| level.norms.iter().map(|&norm| [factor * level.sigma, norm]).collect::<Vec<_>>();
         levels.iter().flat_map(of).filter(|[_, norm]| *norm > 0.0).collect()
     };
-    panel.dots(dots(training), 2.2, GREY.faded(0.5));
+    panel.dots(dots(training), 2.2, GRAY.faded(0.5));
     let line = |item: usize| {
         on_the_way.iter().map(move |level| [factor * level.sigma, level.norms[item].max(f64::MIN_POSITIVE)])
     };
@@ -187,7 +186,7 @@ fn draw(model: &Model, training: &[Level], on_the_way: &[Level], count: usize) -
     };
     panel.curve(training.iter().map(mean), 1.6, RED);
     let entries =
-        [("trajectories", Mark::Line, BLUE), ("training points", Mark::Dot, GREY), ("their mean", Mark::Line, RED)];
+        [("trajectories", Mark::Line, BLUE), ("training points", Mark::Dot, GRAY), ("their mean", Mark::Line, RED)];
     panel.legend(&entries);
     Ok(canvas.png()?)
 }

@@ -19,14 +19,14 @@ use pfgm_data::{
 use serde_json::json;
 
 use crate::{
-    args::evaluate::{EvaluateArgs, FeaturesName},
+    args::evaluate::{EvaluateArgs, ExtractorName},
     command::{
         measure::{self, Drawing, Drawn, Origin, Progress, as_json, interval, share_interval},
         sample::Model,
     },
     distributed,
-    output::{self, line, shown},
-    resolve, solving,
+    render::{self, display, line},
+    resolve,
 };
 
 /// Samples that are drawn where nobody says how many.
@@ -37,7 +37,7 @@ const NEIGHBOURHOODS: [&str; 4] = ["precision", "recall", "density", "coverage"]
 pub fn run(args: &EvaluateArgs, ranks: &dyn Communicator) -> Result<()> {
     check(args)?;
     let measured = args.what.as_deref().map(|what| Measured::open(what, args, ranks)).transpose()?;
-    let features = Features::open(args.features.into(), args.weights.as_deref())?;
+    let features = Features::open(args.extractor.into(), args.weights.as_deref())?;
     let dataset = reference_data(args, measured.as_ref())?;
     let progress = Progress::new();
     let own = measured.as_ref().map(|measured| (measured.shape(), measured.range()));
@@ -87,8 +87,8 @@ pub fn run(args: &EvaluateArgs, ranks: &dyn Communicator) -> Result<()> {
     };
     print(&origin, &report);
     if let Some(path) = &args.json {
-        output::write(path, format!("{:#}\n", as_json(&origin, &report)).as_bytes())?;
-        line(format!("json        {}", shown(path)));
+        render::write(path, format!("{:#}\n", as_json(&origin, &report)).as_bytes())?;
+        line(format!("json        {}", display(path)));
     }
     Ok(())
 }
@@ -97,18 +97,18 @@ pub fn run(args: &EvaluateArgs, ranks: &dyn Communicator) -> Result<()> {
 fn check(args: &EvaluateArgs) -> Result<()> {
     for (flag, value) in [("-n", args.count), ("--batch", Some(args.batch)), ("--reference-rows", args.reference_rows)]
     {
-        value.map_or(Ok(()), |value| resolve::within(flag, value, 1..=resolve::MOST_SAMPLES))?;
+        value.map_or(Ok(()), |value| resolve::within(flag, value, 1..=resolve::MAX_SAMPLES))?;
     }
     if args.what.is_none() && args.save_statistics.is_none() && args.save_features.is_none() {
         bail!("nothing to measure; name a run or images, or --data and --save-statistics");
     }
     if args.what.is_none() && args.json.is_some() {
-        bail!("--json: nothing is measured; name a run or images, or leave it away");
+        bail!("--json: nothing is measured; name a run or images, or omit it");
     }
-    if args.features == FeaturesName::Pixels && args.weights.is_some() {
-        bail!("--weights: pixels are seen by no network; add --features, or leave it away");
+    if args.extractor == ExtractorName::Pixels && args.weights.is_some() {
+        bail!("--weights: pixels are seen by no network; add --extractor, or omit it");
     }
-    output::check_all([&args.json, &args.save_statistics, &args.save_features].map(Option::as_deref))
+    render::check_all([&args.json, &args.save_statistics, &args.save_features].map(Option::as_deref))
 }
 
 /// What is measured.
@@ -192,7 +192,7 @@ fn features_of_run(
 ) -> Result<Option<(Extracted, String)>> {
     let count = args.count.unwrap_or(SAMPLES);
     let ModelSpec { config, data } = &model.record;
-    let solver = solving::solver(&args.solving, &model.record, Path::new(path))?;
+    let solver = resolve::solver::solver(&args.solving, &model.record, Path::new(path))?;
     let solver = SolverConfig { denoise: args.denoise || solver.denoise, ..solver };
     if data.classes.is_empty() && args.guidance.is_some() {
         bail!("--guidance: this run knows no classes; train with --set data.conditional=true");
@@ -212,7 +212,7 @@ fn features_of_run(
 fn reference_data(args: &EvaluateArgs, measured: Option<&Measured>) -> Result<Option<Dataset>> {
     if args.reference_statistics.is_some() {
         if args.reference_rows.is_some() {
-            bail!("--reference-rows: statistics are of all their rows; leave one of them away");
+            bail!("--reference-rows: statistics are of all their rows; omit one of them");
         }
         return Ok(None);
     }
@@ -235,10 +235,10 @@ fn reference_name(args: &EvaluateArgs, dataset: Option<&Dataset>) -> String {
 
 /// Writes the statistics that were asked for.
 fn save(args: &EvaluateArgs, reference: &Reference, dim: usize) -> Result<()> {
-    let write = |path: &Path, arrays: &[Named]| output::arrays("statistics", path, arrays);
+    let write = |path: &Path, arrays: &[Named]| render::arrays("statistics", path, arrays);
     if let Some(path) = &args.save_statistics {
         let Some(moments) = reference.moments() else {
-            bail!("--save-statistics: a covariance of {dim} features is too large; use --features of a network");
+            bail!("--save-statistics: a covariance of {dim} features is too large; use --extractor of a network");
         };
         write(
             path,

@@ -18,15 +18,14 @@ use pfgm_data::{Dataset, Shape, Transform};
 use pfgm_metrics::{Shares, chi_square, shares};
 use pfgm_plot::{
     Axis, Canvas, Mark, Panel,
-    colour::{BLUE, GREY, RED},
+    color::{BLUE, GRAY, RED},
 };
 
 use crate::{
     args::{ArithmeticName, SampleArgs},
     command::sample::{Drawn, Model, check_files, seeds, write_arrays, write_picture},
-    output::{self, line, shown},
-    resolve,
-    solving::{self, Solved},
+    render::{self, PictureFile, line},
+    resolve::{self, solver::Solved},
 };
 
 /// Values of a data set at the most: every one of them is read for every evaluation.
@@ -43,15 +42,15 @@ struct Exact {
 
 pub fn run(args: &SampleArgs, source: &str) -> Result<()> {
     if args.class.is_some() || args.guidance.is_some() {
-        bail!("--class and --guidance: the exact field knows no classes; leave them away");
+        bail!("--class and --guidance: the exact field knows no classes; omit them");
     }
     if args.arithmetic != ArithmeticName::Exact || args.z_exp.is_some() || args.upper_norm.is_some() {
-        bail!("--arithmetic, --z-exp and --upper-norm: the exact field is no network's; leave them away");
+        bail!("--arithmetic, --z-exp and --upper-norm: the exact field is no network's; omit them");
     }
     if args.compute.precision.is_some() && args.against.is_none() {
         bail!("--precision: the exact field is in double precision; it is for --run");
     }
-    resolve::within("--batch", args.batch, 1..=resolve::MOST_SAMPLES)?;
+    resolve::within("--batch", args.batch, 1..=resolve::MAX_SAMPLES)?;
     let seeds = seeds(args.count, args.seeds.as_deref())?;
     let dataset = resolve::dataset(source, &args.table)?;
     if args.files.images.is_some() && !matches!(dataset.shape, Shape::Image { .. }) {
@@ -62,10 +61,11 @@ pub fn run(args: &SampleArgs, source: &str) -> Result<()> {
     // How the exact field is solved when nobody says.
     let usual = SolverConfig { method: Method::Rk45, rtol: 1e-5, atol: 1e-5, ..SolverConfig::default() };
     let solved = Solved { augmentation: exact.augmentation, output: Output::Edm, run: None };
-    let config = SolverConfig { denoise: args.denoise, ..solving::changed(&args.solving, &usual, solved)? };
+    let config = SolverConfig { denoise: args.denoise, ..resolve::solver::changed(&args.solving, &usual, solved)? };
     let kind = if model.is_some() { "against-exact" } else { "exact" };
     let picture = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}-{kind}.png", exact.data.name)));
-    check_files(&args.files, &picture)?;
+    let picture = PictureFile::new(picture)?;
+    check_files(&args.files)?;
 
     let x = exact.sample(args, &seeds, &config)?;
     exact.report(&x);
@@ -75,11 +75,7 @@ pub fn run(args: &SampleArgs, source: &str) -> Result<()> {
     write_arrays(&args.files, &exact.data, &drawn)?;
     match model {
         None => write_picture(args.class.is_none(), &exact.data, &drawn, &picture),
-        Some(model) => {
-            output::write(&picture, &exact.compare(&model, &seeds, &x)?)?;
-            line(format!("picture    {}", shown(&picture)));
-            Ok(())
-        }
+        Some(model) => picture.write_and_print(exact.compare(&model, &seeds, &x)?, ""),
     }
 }
 
@@ -111,14 +107,23 @@ impl Exact {
         }
         let norm = |row: &[f64]| row.iter().map(|value| value * value).sum::<f64>().sqrt();
         let reach = charges.chunks_exact(dim).map(norm).fold(0.0, f64::max).max(1.0);
-        let (augmentation, range) = match (model, &args.augmentation) {
+        let (augmentation, range) = match (model, &args.extra_dims) {
             (Some(model), _) => (model.record.augmentation(), model.record.range()),
             // From a hundred times as far as the farthest charge they are one.
-            (None, Some(text)) => (resolve::augmentation("-D", text)?, (1e-3, 100.0 * reach)),
+            (None, Some(text)) => (resolve::extra_dims("-D", text)?, (1e-3, 100.0 * reach)),
             (None, None) => (Augmentation::Finite(1.0), (1e-3, 100.0 * reach)),
         };
         let (shape, columns) = (dataset.shape, dataset.columns.clone());
-        let data = DataInfo { name, shape, transform, range: dataset.range, columns, classes: Vec::new(), rows };
+        let data = DataInfo {
+            name,
+            shape,
+            transform,
+            range: dataset.range,
+            columns,
+            classes: Vec::new(),
+            class_counts: Vec::new(),
+            rows,
+        };
         Ok(Self { field: ExactField::new(charges.clone(), dim, augmentation), data, charges, augmentation, range })
     }
 
@@ -135,7 +140,7 @@ impl Exact {
     fn sample(&self, args: &SampleArgs, seeds: &[u64], config: &SolverConfig) -> Result<Vec<f64>> {
         let counted = Counted::new(&self.field);
         let flow = Flow { denoiser: &counted, augmentation: self.augmentation };
-        let bar = output::progress("sampling", seeds.len());
+        let bar = render::progress("sampling", seeds.len());
         let started = Instant::now();
         let mut all = Vec::with_capacity(seeds.len() * self.dim());
         for batch in seeds.chunks(args.batch) {
@@ -198,17 +203,17 @@ impl Exact {
         };
         let mut panel =
             Panel::square(&mut canvas, cells[0], "trajectories of the same latents", labels, ([0.0; 2], 1.2 * reach));
-        panel.dots(pairs(&self.charges), 1.0, GREY.faded(0.5));
-        for (lines, colour) in [(&exact_lines, RED), (&learned_lines, BLUE)] {
+        panel.dots(pairs(&self.charges), 1.0, GRAY.faded(0.5));
+        for (lines, color) in [(&exact_lines, RED), (&learned_lines, BLUE)] {
             let curve = |line: &Line| line.points().map(|point| axes.map(|axis| point[axis])).collect();
-            panel.curves(lines.iter().take(PATHS).map(|line| (curve(line), colour.faded(0.8))), 1.0);
+            panel.curves(lines.iter().take(PATHS).map(|line| (curve(line), color.faded(0.8))), 1.0);
         }
         panel.legend(&[("exact", Mark::Line, RED), ("learned", Mark::Line, BLUE)]);
         let mut panel = Panel::square(&mut canvas, cells[1], "where they end", labels, ([0.0; 2], reach));
-        panel.dots(pairs(&self.charges), 1.0, GREY.faded(0.5));
+        panel.dots(pairs(&self.charges), 1.0, GRAY.faded(0.5));
         panel.dots(pairs(ends), 1.8, RED.faded(0.7));
         panel.dots(pairs(&learned_ends), 1.8, BLUE.faded(0.7));
-        panel.legend(&[("charges", Mark::Dot, GREY), ("exact", Mark::Dot, RED), ("learned", Mark::Dot, BLUE)]);
+        panel.legend(&[("charges", Mark::Dot, GRAY), ("exact", Mark::Dot, RED), ("learned", Mark::Dot, BLUE)]);
         let errors = self.errors(model);
         let most = errors.iter().map(|point| point[1]).fold(1e-6, f64::max);
         let least = errors.iter().map(|point| point[1]).fold(most, f64::min);

@@ -13,20 +13,21 @@ use safetensors::{Dtype, tensor::TensorView};
 
 use crate::{
     args::{ExportArgs, ExportNames},
-    output::{self, line, shown},
+    render::{self, display, line},
 };
 
 /// Writes a checkpoint of averaged weights alone.
 fn write_run(args: &ExportArgs, checkpoint: &Checkpoint) -> Result<()> {
     let average: Vec<Weight> = checkpoint.group(Group::Average).values().cloned().collect();
     let count = average.len();
-    Checkpoint::new(checkpoint.step, checkpoint.record.clone(), [(Group::Average, average)]).write(&args.out)?;
-    line(format!("{count} averaged weights: {}", shown(&args.out)));
+    let checkpoint = Checkpoint::new(checkpoint.step, checkpoint.record.clone(), [(Group::Average, average)]);
+    render::write_by(&args.out, |path| Ok(checkpoint.write(path)?))?;
+    line(format!("{count} averaged weights: {}", display(&args.out)));
     Ok(())
 }
 
 pub fn run(args: &ExportArgs) -> Result<()> {
-    output::check_writable(&args.out)?;
+    render::check_writable(&args.out)?;
     let checkpoint = bundled::open(&args.run)?;
     let average = checkpoint.group(Group::Average);
     let weights: Vec<Weight> = match args.names {
@@ -52,7 +53,7 @@ pub fn run(args: &ExportArgs) -> Result<()> {
     let record = serde_json::to_string(&checkpoint.record).context("the record")?;
     let metadata = HashMap::from([("pfgm".to_owned(), record), ("step".to_owned(), checkpoint.step.to_string())]);
     let file = safetensors::serialize(views, Some(metadata)).context("the weights")?;
-    output::write(&args.out, &file)?;
-    line(format!("{} averaged weights: {}", weights.len(), shown(&args.out)));
+    render::write(&args.out, &file)?;
+    line(format!("{} averaged weights: {}", weights.len(), display(&args.out)));
     Ok(())
 }

@@ -9,7 +9,7 @@ use pfgm::{
 
 use crate::{
     args::{ImportArgs, TrainArgs},
-    output::{self, line, shown},
+    render::{self, display, line},
     resolve,
 };
 
@@ -20,15 +20,15 @@ pub fn run(args: &ImportArgs) -> Result<()> {
     let request = Request {
         method: args.method.map(Into::into),
         size: args.size.as_deref().map(size).transpose()?,
-        augmentation: args.augmentation.as_deref().map(|d| resolve::augmentation("--augmentation", d)).transpose()?,
+        augmentation: args.extra_dims.as_deref().map(|d| resolve::extra_dims("--extra-dims", d)).transpose()?,
         images: args.images.as_deref().map(range).transpose()?,
         like: args.like.as_deref().map(like).transpose()?,
     };
     let imported = import(&args.file, &request)?;
     let folder = resolve::run_folder(Some(&args.out), "")?;
-    output::make_folder(&folder.join("checkpoints"))?;
+    render::make_folder(&folder.join("checkpoints"))?;
     let text = toml::to_string(&imported.record.config).context("the configuration cannot be written as TOML")?;
-    output::write(&folder.join("config.toml"), text.as_bytes())?;
+    render::write(&folder.join("config.toml"), text.as_bytes())?;
     let path = checkpoint::path_of(&folder, imported.step);
     let weights: usize = imported.average.iter().map(|weight| weight.values.len()).sum();
     Checkpoint::new(imported.step, imported.record.clone(), [(Group::Average, imported.average)]).write(&path)?;
@@ -43,9 +43,9 @@ pub fn run(args: &ImportArgs) -> Result<()> {
         imported.step,
         record.data.shape,
         record.augmentation(),
-        shown(&path)
+        display(&path)
     ));
-    line(format!("next      pfgm sample {} -n 16", shown(&folder)));
+    line(format!("next      pfgm sample {} -n 16", display(&folder)));
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! `pfgm encode`, `interpolate`, `temperature` and `arithmetic`: what lies at the other end of the flow.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Result, bail};
 use pfgm::{
@@ -22,7 +22,7 @@ use crate::{
         rows::{Given, class, image_size, in_units},
         sample::Model,
     },
-    output::{self, Rows, line, shown, within},
+    render::{self, PictureFile, Rows, display, in_run, line},
     resolve,
 };
 
@@ -48,9 +48,9 @@ fn carry(
     x: &mut [f64],
 ) -> Result<f64> {
     let record = &model.record;
-    resolve::within("--batch", batch, 1..=resolve::MOST_SAMPLES)?;
+    resolve::within("--batch", batch, 1..=resolve::MAX_SAMPLES)?;
     let (rows, dim) = (labels.len(), record.dim());
-    let bar = output::progress(if way == Way::Up { "encoding" } else { "decoding" }, rows);
+    let bar = render::progress(if way == Way::Up { "encoding" } else { "decoding" }, rows);
     let mut evaluations = 0;
     for (index, (x, labels)) in x.chunks_mut(batch * dim).zip(labels.chunks(batch)).enumerate() {
         let denoiser = record.denoiser(&model.network, labels.to_vec(), 1.0, batch, &model.device);
@@ -71,7 +71,7 @@ fn carry(
 pub fn encode(args: &EncodeArgs) -> Result<()> {
     let model = Model::load(&args.run.run, &args.run.compute)?;
     let record = &model.record;
-    output::check_writable(&args.out)?;
+    render::check_writable(&args.out)?;
     let given = Given::read(&args.rows, record)?;
     let solver = way_up(&args.solving, record, &args.run.run)?;
     let points = given.points(record);
@@ -88,7 +88,7 @@ pub fn encode(args: &EncodeArgs) -> Result<()> {
         arrays.push(Named { name: "labels", shape: &label_shape, values: Column::Integers(&labels) });
     }
     line(format!("{count} rows, {up:.1} evaluations each"));
-    output::arrays("arrays", &args.out, &arrays)?;
+    render::arrays("arrays", &args.out, &arrays)?;
     let down = carry(&model, &solver, Way::Down, &given.labels, args.run.batch, &mut x)?;
     let apart: Vec<f64> = x.iter().zip(&points).map(|(x, point)| (x - point).abs()).collect();
     let mean = (apart.iter().map(|apart| apart * apart).sum::<f64>() / apart.len() as f64).sqrt();
@@ -133,9 +133,9 @@ fn wanted(model: &Model, name: Option<&str>) -> Result<Option<u32>> {
     name.map(|name| class("--class", &model.record.data.classes, name)).transpose()
 }
 
-/// The picture that was asked for, or one in the run.
-fn out(asked: Option<&Path>, run: &RunArgs, name: &str) -> PathBuf {
-    asked.map_or_else(|| within(&run.run, name), Path::to_owned)
+/// The picture to write: the one that `-o` names, or one in the run's folder.
+fn out(path: Option<&Path>, run: &RunArgs, name: &str) -> Result<PictureFile> {
+    PictureFile::new(path.map_or_else(|| in_run(&run.run, name), Path::to_owned))
 }
 
 /// Decodes latents, and draws what comes out in rows of `across`.
@@ -161,8 +161,8 @@ pub fn interpolate(args: &InterpolateArgs) -> Result<()> {
     let picture = pixels(&model)?;
     resolve::within("--pictures", args.pictures, 2..=MOST_ACROSS)?;
     let format = args.animate.as_deref().map(|path| resolve::animation("--animate", path)).transpose()?;
-    let path = out(args.out.as_deref(), &args.run, "interpolation.png");
-    output::check_all([Some(&*path), args.animate.as_deref()])?;
+    let file = out(args.out.as_deref(), &args.run, "interpolation.png")?;
+    render::check_all([args.animate.as_deref()])?;
     let label = wanted(&model, args.class.as_deref())?;
     let solver = way_up(&args.solving, &model.record, &args.run.run)?;
     let end = |what: &str| latents(&model, what, &solver, label, args.run.batch);
@@ -177,8 +177,7 @@ pub fn interpolate(args: &InterpolateArgs) -> Result<()> {
     };
     let x = from.chunks_exact(dim).zip(to.chunks_exact(dim)).flat_map(row).collect();
     let (values, drawn) = draw(&model, &args.run, x, label, args.pictures, &solver)?;
-    output::write(&path, &drawn)?;
-    line(format!("picture    {}", shown(&path)));
+    file.write_and_print(drawn, "")?;
     if let (Some(path), Some(format)) = (&args.animate, format) {
         // All rows side by side; there and back.
         let column = |index: usize| -> Vec<f32> {
@@ -188,8 +187,8 @@ pub fn interpolate(args: &InterpolateArgs) -> Result<()> {
         let back = (1..args.pictures - 1).rev();
         let frames: Vec<Vec<f32>> = (0..args.pictures).chain(back).map(column).collect();
         let across = ((from.len() / dim) as f64).sqrt().ceil() as usize;
-        output::write(path, &animated_grid(format, picture, &frames, across)?)?;
-        line(format!("animation  {}", shown(path)));
+        render::write(path, &animated_grid(format, picture, &frames, across)?)?;
+        line(format!("animation  {}", display(path)));
     }
     Ok(())
 }
@@ -198,8 +197,7 @@ pub fn temperature(args: &TemperatureArgs) -> Result<()> {
     let model = Model::load(&args.run.run, &args.run.compute)?;
     // A hundred times its norm a latent is beyond anything that a network has seen.
     args.scale.iter().try_for_each(|&scale| resolve::within("--scale", scale, 0.01..=100.0))?;
-    let path = out(args.out.as_deref(), &args.run, "temperature.png");
-    output::check_writable(&path)?;
+    let file = out(args.out.as_deref(), &args.run, "temperature.png")?;
     let label = wanted(&model, args.class.as_deref())?;
     let solver = way_up(&args.solving, &model.record, &args.run.run)?;
     let latents = latents(&model, &args.seeds, &solver, label, args.run.batch)?;
@@ -208,9 +206,7 @@ pub fn temperature(args: &TemperatureArgs) -> Result<()> {
     };
     let x = latents.chunks_exact(model.record.dim()).flat_map(scaled).collect();
     let (_, drawn) = draw(&model, &args.run, x, label, args.scale.len(), &solver)?;
-    output::write(&path, &drawn)?;
-    line(format!("picture    {}: a column for each scale of the norm", shown(&path)));
-    Ok(())
+    file.write_and_print(drawn, "a column for each scale of the norm")
 }
 
 pub fn arithmetic(args: &ArithmeticArgs) -> Result<()> {
@@ -218,9 +214,8 @@ pub fn arithmetic(args: &ArithmeticArgs) -> Result<()> {
     let (record, dim) = (&model.record, model.record.dim());
     pixels(&model)?;
     args.strength.iter().try_for_each(|&strength| resolve::within("--strength", strength, -100.0..=100.0))?;
-    resolve::within("--shown", args.shown, 1..=resolve::MOST_LEVELS)?;
-    let path = out(args.out.as_deref(), &args.run, "arithmetic.png");
-    output::check_writable(&path)?;
+    resolve::within("--shown", args.shown, 1..=resolve::MAX_LEVELS)?;
+    let file = out(args.out.as_deref(), &args.run, "arithmetic.png")?;
     let given = Given::read(&args.rows, record)?;
     let Some(classes) = &given.classes else {
         bail!("{}: these rows have no labels, by which latents could be told apart", args.rows.data);
@@ -251,7 +246,5 @@ pub fn arithmetic(args: &ArithmeticArgs) -> Result<()> {
     // A network that is told classes keeps the class of the rows: the latent alone is changed.
     let label = labels.iter().zip(&wanted).find(|(_, row)| classes[**row] == minus).and_then(|(label, _)| *label);
     let (_, drawn) = draw(&model, &args.run, latents, label, args.strength.len(), &solver)?;
-    output::write(&path, &drawn)?;
-    line(format!("picture    {}: a column for each strength", shown(&path)));
-    Ok(())
+    file.write_and_print(drawn, "a column for each strength")
 }

@@ -21,9 +21,8 @@ use crate::{
     },
     command::{rows::Given, sample::Model},
     distributed,
-    output::{self, line, shown, within},
-    resolve,
-    solving::{self, Solved},
+    render::{self, PictureFile, in_run, line},
+    resolve::{self, solver::Solved},
 };
 
 /// Values of a row up to which the divergence is found exactly, unless asked for otherwise.
@@ -34,11 +33,13 @@ pub fn run(args: &LikelihoodArgs, ranks: &dyn Communicator) -> Result<()> {
     let record = &model.record;
     let prior = match args.prior {
         PriorName::Exact => Prior::Exact,
-        PriorName::Released if record.augmentation() == Augmentation::Finite(1.0) => Prior::Released,
-        PriorName::Released => bail!("--prior released: PFGM's, for D = 1; the run has D = {}", record.augmentation()),
+        PriorName::AuthorsCode if record.augmentation() == Augmentation::Finite(1.0) => Prior::Released,
+        PriorName::AuthorsCode => {
+            bail!("--prior authors-code: PFGM's, for D = 1; the run has D = {}", record.augmentation())
+        }
     };
-    let path = args.out.clone().unwrap_or_else(|| within(&args.run.run, "likelihood.png"));
-    output::check_all([Some(&*path), args.csv.as_deref()])?;
+    let file = PictureFile::new(args.out.clone().unwrap_or_else(|| in_run(&args.run.run, "likelihood.png")))?;
+    render::check_all([args.csv.as_deref()])?;
     let given = Given::read(&args.rows, record)?;
     let how = Measurement { prior, ..measurement(&args.measure, record, &given, &args.run)? };
     let started = Instant::now();
@@ -50,7 +51,7 @@ pub fn run(args: &LikelihoodArgs, ranks: &dyn Communicator) -> Result<()> {
         given.count(),
         measured.nfe,
         started.elapsed().as_secs_f64(),
-        if args.prior == PriorName::Released { ", with the released constant of the prior" } else { "" }
+        if args.prior == PriorName::AuthorsCode { ", with the released constant of the prior" } else { "" }
     ));
     let give_or_take =
         |error: Option<f64>, digits: usize| error.map_or_else(String::new, |error| format!(" +- {error:.digits$}"));
@@ -70,19 +71,17 @@ pub fn run(args: &LikelihoodArgs, ranks: &dyn Communicator) -> Result<()> {
     let draws = if given.whole { part(summary.of_draws, "--draws") } else { "none".into() };
     let probes = if how.probe.is_some() { part(summary.of_probes, "--probes") } else { "none (exact)".into() };
     let rows = part(summary.of_rows, "-n");
-    line(format!("of which   rows {rows}, dequantisation {draws}, probes {probes}"));
+    line(format!("of which   rows {rows}, dequantization {draws}, probes {probes}"));
     if let Some(path) = &args.csv {
         let of_row = |(row, log): (usize, &f64)| {
             vec![row.to_string(), log.to_string(), Unit::Bits.of_log(*log, record.dim()).to_string()]
         };
         let names = ["row", "ln_p", "bits_per_dim"].map(Into::into);
-        output::table(path, &names, per_row.iter().enumerate().map(of_row))?;
+        render::table(path, &names, per_row.iter().enumerate().map(of_row))?;
     }
     let values: Vec<f32> = per_row.iter().map(|log| unit.of_log(*log, record.dim()) as f32).collect();
     let picture = histograms(&[Series { name: "rows", values: &values }], &[unit.name().to_owned()])?;
-    output::write(&path, &picture)?;
-    line(format!("picture    {}", shown(&path)));
-    Ok(())
+    file.write_and_print(picture, "")
 }
 
 /// What likelihoods are told in.
@@ -117,10 +116,10 @@ impl Unit {
 /// How a command line asks for likelihoods to be measured.
 pub fn measurement(args: &MeasureArgs, record: &ModelSpec, given: &Given, run: &RunArgs) -> Result<Measurement> {
     for (flag, value) in [("--probes", args.probes), ("--draws", args.draws), ("--batch", run.batch)] {
-        resolve::within(flag, value, 1..=resolve::MOST_SAMPLES)?;
+        resolve::within(flag, value, 1..=resolve::MAX_SAMPLES)?;
     }
-    resolve::together("--probes and --draws", args.probes, args.draws)?;
-    resolve::together("the rows, --probes and --draws", given.count(), args.probes * args.draws)?;
+    resolve::product("--probes and --draws", args.probes, args.draws)?;
+    resolve::product("the rows, --probes and --draws", given.count(), args.probes * args.draws)?;
     let probe = match args.trace {
         TraceName::Auto if record.dim() <= EXACT_UP_TO => None,
         TraceName::Exact => None,
@@ -128,10 +127,10 @@ pub fn measurement(args: &MeasureArgs, record: &ModelSpec, given: &Given, run: &
         TraceName::Gaussian => Some(Probe::Gaussian),
     };
     if probe.is_none() && args.probes > 1 {
-        bail!("--probes {}: the divergence is exact here; leave it away, or give --trace rademacher", args.probes);
+        bail!("--probes {}: the divergence is exact here; omit it, or give --trace rademacher", args.probes);
     }
     if !given.whole && args.draws > 1 {
-        bail!("--draws {}: these values are no bytes, and nothing is added to them; leave it away", args.draws);
+        bail!("--draws {}: these values are no bytes, and nothing is added to them; omit it", args.draws);
     }
     let (solver, batch) = (way_up(&args.solving, record, &run.run)?, run.batch);
     let (probes, draws, prior) = (args.probes, args.draws, Prior::Exact);
@@ -146,7 +145,7 @@ pub fn way_up(args: &SolverArgs, record: &ModelSpec, run: &Path) -> Result<Solve
         Method::Rk45 => SolverConfig { denoise: false, ..kept.clone() },
         _ => SolverConfig { method: Method::Rk45, rtol: 1e-4, atol: 1e-4, ..SolverConfig::default() },
     };
-    let solver = solving::changed(args, &base, Solved::of(record, run))?;
+    let solver = resolve::solver::changed(args, &base, Solved::of(record, run))?;
     if solver.method.is_sde() || solver.churn > 0.0 {
         bail!(
             "--solver {}: it adds noise on its way and has none back; name an ODE's solver, such as rk45",
@@ -169,7 +168,7 @@ fn measured_distributed(
     what: &'static str,
     ranks: &dyn Communicator,
 ) -> Result<Option<Measured>> {
-    let bar = output::progress(what, ranks.share(given.count() * how.draws * how.probes).len());
+    let bar = render::progress(what, ranks.share(given.count() * how.draws * how.probes).len());
     let rows = Rows { values: &given.values, labels: &given.labels, whole: given.whole };
     let mut tell = |done| bar.set_position(done as u64);
     let measured = measure_distributed(&model.record, &model.network, rows, how, &model.device, ranks, &mut tell)?;

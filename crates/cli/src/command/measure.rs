@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::{
     args::DataArgs,
     command::sample::{Model, class_in_turn},
-    output, resolve,
+    render, resolve,
 };
 
 /// Samples that are in memory at once.
@@ -160,7 +160,7 @@ impl Progress {
         let Ok(mut bar) = self.0.try_lock() else { return };
         if bar.0 != what {
             bar.1.finish_and_clear();
-            let new = output::bar(all as u64, "{msg} {wide_bar} {percent} %  {eta} left").expect("a template");
+            let new = render::bar(all as u64, "{msg} {wide_bar} {percent} %  {eta} left").expect("a template");
             *bar = (what, new.with_message(what));
         }
         bar.1.set_position(done as u64);

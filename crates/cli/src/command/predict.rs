@@ -13,13 +13,13 @@ use crate::{
         points::{Points, array_shape, channels_first, layout, read},
         sample::Model,
     },
-    output::{self, line},
+    render::{self, line},
 };
 
 pub fn run(args: &PredictArgs) -> Result<()> {
     let model = Model::load(&args.run, &args.compute)?;
     let record = &model.record;
-    output::check_writable(&args.out)?;
+    render::check_writable(&args.out)?;
     let arrays = read(&args.at)?;
     let [channels, height, width] = layout(record);
     let points = Points::find(&args.at, &arrays, record)?;
@@ -69,5 +69,5 @@ pub fn run(args: &PredictArgs) -> Result<()> {
         out.iter().map(|(name, shape, values)| Named { name, shape, values: Column::Floats(values) }).collect();
     let names: Vec<_> = out.iter().map(|(name, ..)| *name).collect();
     line(format!("{} of {rows} points", names.join(", ")));
-    output::arrays("arrays", &args.out, &named)
+    render::arrays("arrays", &args.out, &named)
 }

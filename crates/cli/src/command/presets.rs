@@ -3,18 +3,18 @@
 use anyhow::{Result, bail};
 use pfgm::presets::{CASCADES, PRESETS, find, find_cascade};
 
-use crate::{output, resolve::nearest};
+use crate::{render, resolve::nearest};
 
 pub fn run(name: Option<&str>) -> Result<()> {
     let Some(name) = name else {
         for preset in PRESETS {
-            output::line(format!("{:<14} {}", preset.name, preset.description()));
+            render::line(format!("{:<14} {}", preset.name, preset.description()));
         }
-        output::line("\nCascades, for `pfgm cascade train NAME`:");
+        render::line("\nCascades, for `pfgm cascade train NAME`:");
         for preset in CASCADES {
-            output::line(format!("{:<18} {}", preset.name, preset.description()));
+            render::line(format!("{:<18} {}", preset.name, preset.description()));
         }
-        output::line("\nPrint one with `pfgm presets NAME`; change it with `pfgm train NAME --set KEY=VALUE`.");
+        render::line("\nPrint one with `pfgm presets NAME`; change it with `pfgm train NAME --set KEY=VALUE`.");
         return Ok(());
     };
     let Some(preset) = find(name).or_else(|| find_cascade(name)) else {
@@ -22,6 +22,6 @@ pub fn run(name: Option<&str>) -> Result<()> {
         let hint = hint.map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
         bail!("{name}: no preset of that name{hint}");
     };
-    output::line(preset.text.trim_end());
+    render::line(preset.text.trim_end());
     Ok(())
 }

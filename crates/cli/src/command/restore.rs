@@ -1,6 +1,6 @@
 //! `pfgm denoise` and `inpaint`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use pfgm::{
@@ -16,17 +16,13 @@ use pfgm_data::{
 use pfgm_plot::grid;
 
 use crate::{
-    args::{
-        DataArgs,
-        latents::{DenoiseArgs, InpaintArgs},
-    },
+    args::{DataArgs, DenoiseArgs, InpaintArgs},
     command::{
         rows::{Given, image_size, in_units},
         sample::Model,
     },
-    output::{self, Rows, line, shown, within},
-    resolve,
-    solving::{self, Solved},
+    render::{self, PictureFile, Rows, in_run, line},
+    resolve::{self, solver::Solved},
 };
 
 /// Images of a picture at the most.
@@ -37,9 +33,9 @@ pub fn denoise(args: &DenoiseArgs) -> Result<()> {
     let record = &model.record;
     let size = image_size(record)?;
     let solver = solver(args, record)?;
-    resolve::within("--batch", args.run.batch, 1..=resolve::MOST_SAMPLES)?;
-    let out = out(args.out.as_deref(), &args.run.run, "denoised.png");
-    output::check_all([Some(&*out), args.npz.as_deref()])?;
+    resolve::within("--batch", args.run.batch, 1..=resolve::MAX_SAMPLES)?;
+    let file = out(args.out.as_deref(), &args.run.run, "denoised.png")?;
+    render::check_all([args.npz.as_deref()])?;
     let given = Given::read(&args.rows, record)?;
     let (lowest, highest) = record.range();
     let asked = match args.sigma.as_str() {
@@ -55,7 +51,7 @@ pub fn denoise(args: &DenoiseArgs) -> Result<()> {
     let dim = record.dim();
     let mut x = given.points(record);
     let mut levels = Vec::with_capacity(given.count());
-    let bar = output::progress("restoring", given.count());
+    let bar = render::progress("restoring", given.count());
     // Images of one level go together: each has its own where it is to be found.
     let together = if asked.is_some() { args.run.batch } else { 1 };
     for (x, labels) in x.chunks_mut(together * dim).zip(given.labels.chunks(together)) {
@@ -78,13 +74,13 @@ pub fn denoise(args: &DenoiseArgs) -> Result<()> {
     write(args.npz.as_deref(), record, &restored)?;
     let drawn = given.count().min(SHOWN);
     let both = [&given.values[..drawn * dim], &restored[..drawn * dim]].concat();
-    picture(&out, record, &both, drawn, "noisy above restored")
+    picture(&file, record, &both, drawn, "noisy above restored")
 }
 
 /// What leads from the noise of an image to the data. Found levels are of the whole way, of which this is the end.
 fn solver(args: &DenoiseArgs, record: &ModelSpec) -> Result<SolverConfig> {
     if args.one_step && args.solving.is_given() {
-        bail!("--one-step: is one evaluation, by no solver; leave the solver's flags away");
+        bail!("--one-step: is one evaluation, by no solver; omit the solver's flags");
     }
     let kept = SolverConfig { levels: Vec::new(), ..record.config.sample.solver.clone() };
     let kept = match kept.schedule {
@@ -94,7 +90,7 @@ fn solver(args: &DenoiseArgs, record: &ModelSpec) -> Result<SolverConfig> {
     if args.solving.schedule.map(ScheduleName::from) == Some(ScheduleName::Gits) {
         bail!("--schedule gits: is found for the whole way, and this starts at the noise of an image; name another");
     }
-    solving::changed(&args.solving, &kept, Solved::of(record, &args.run.run))
+    resolve::solver::changed(&args.solving, &kept, Solved::of(record, &args.run.run))
 }
 
 pub fn inpaint(args: &InpaintArgs) -> Result<()> {
@@ -102,24 +98,24 @@ pub fn inpaint(args: &InpaintArgs) -> Result<()> {
     let record = &model.record;
     let size = image_size(record)?;
     for (flag, value, most) in [
-        ("--fillings", args.fillings, resolve::MOST_SAMPLES),
-        ("--steps", args.steps, resolve::MOST_LEVELS),
-        ("--rounds", args.rounds, resolve::MOST_LEVELS),
-        ("--batch", args.run.batch, resolve::MOST_SAMPLES),
+        ("--completions", args.completions, resolve::MAX_SAMPLES),
+        ("--steps", args.steps, resolve::MAX_LEVELS),
+        ("--rounds", args.rounds, resolve::MAX_LEVELS),
+        ("--batch", args.run.batch, resolve::MAX_SAMPLES),
     ] {
         resolve::within(flag, value, 1..=most)?;
     }
-    let out = out(args.out.as_deref(), &args.run.run, "inpainted.png");
-    output::check_all([Some(&*out), args.npz.as_deref()])?;
+    let file = out(args.out.as_deref(), &args.run.run, "inpainted.png")?;
+    render::check_all([args.npz.as_deref()])?;
     let known = mask(&args.mask, size)?;
     let given = Given::read(&args.rows, record)?;
-    resolve::together("-n and --fillings", given.count(), args.fillings)?;
-    let (dim, fillings) = (record.dim(), args.fillings);
+    resolve::product("-n and --completions", given.count(), args.completions)?;
+    let (dim, fillings) = (record.dim(), args.completions);
     let points = given.points(record);
     // Every image as often as it is filled; a filling depends on its image's place and its own number.
     let all: Vec<usize> = (0..given.count() * fillings).collect();
     let mut x: Vec<f64> = all.iter().flat_map(|&at| &points[at / fillings * dim..][..dim]).copied().collect();
-    let bar = output::progress("filling", all.len());
+    let bar = render::progress("filling", all.len());
     let how = Inpainting { steps: args.steps, rounds: args.rounds };
     for (x, part) in x.chunks_mut(args.run.batch * dim).zip(all.chunks(args.run.batch)) {
         let labels = part.iter().map(|&at| given.labels[at / fillings]).collect();
@@ -142,7 +138,7 @@ pub fn inpaint(args: &InpaintArgs) -> Result<()> {
         image.iter().copied().chain(hole).chain(fillings.iter().copied()).collect()
     };
     let drawn: Vec<f32> = (0..given.count().min(SHOWN)).flat_map(row).collect();
-    picture(&out, record, &drawn, fillings + 2, "image, hole, fillings")
+    picture(&file, record, &drawn, fillings + 2, "image, hole, fillings")
 }
 
 /// Which values of an image are known: those where the mask is brighter than the middle.
@@ -172,15 +168,14 @@ fn write(path: Option<&Path>, record: &ModelSpec, values: &[f32]) -> Result<()> 
     let Some(path) = path else { return Ok(()) };
     let [height, width, channels] = image_size(record)?;
     let shape = [values.len() / record.dim(), height, width, channels];
-    output::arrays("arrays", path, &[Named { name: "x", shape: &shape, values: Column::Floats(values) }])
+    render::arrays("arrays", path, &[Named { name: "x", shape: &shape, values: Column::Floats(values) }])
 }
 
-fn out(asked: Option<&Path>, run: &Path, name: &str) -> PathBuf {
-    asked.map_or_else(|| within(run, name), Path::to_owned)
+/// The picture to write: the one that `-o` names, or one in the run's folder.
+fn out(path: Option<&Path>, run: &Path, name: &str) -> Result<PictureFile> {
+    PictureFile::new(path.map_or_else(|| in_run(run, name), Path::to_owned))
 }
 
-fn picture(path: &Path, record: &ModelSpec, values: &[f32], across: usize, what: &str) -> Result<()> {
-    output::write(path, &grid(Rows::from(&record.data).pixels(), values, across)?)?;
-    line(format!("picture    {}: {what}", shown(path)));
-    Ok(())
+fn picture(file: &PictureFile, record: &ModelSpec, values: &[f32], across: usize, what: &str) -> Result<()> {
+    file.write_and_print(grid(Rows::from(&record.data).pixels(), values, across)?, what)
 }

@@ -27,7 +27,7 @@ impl Given {
         }
         let built_in = BUILT_IN.contains(&args.data.as_str());
         if built_in && (args.table.columns.is_some() || args.table.label.is_some()) {
-            bail!("--columns and --label: `{}` is no table; leave them away", args.data);
+            bail!("--columns and --label: `{}` is no table; omit them", args.data);
         }
         Self::of(&dataset, &args.data, args.count, record)
     }

@@ -23,8 +23,8 @@ use crate::{
     args::{ArithmeticName, ComputeArgs, FilesArgs, SampleArgs},
     command::{exact, rows::class},
     distributed,
-    output::{self, Rows, line, shown, within},
-    resolve, solving,
+    render::{self, PictureFile, Rows, display, in_run, line},
+    resolve,
 };
 
 /// Images of a picture at the most.
@@ -80,20 +80,21 @@ pub fn run(args: &SampleArgs, ranks: &dyn Communicator) -> Result<()> {
     if args.table.columns.is_some() || args.table.label.is_some() {
         bail!("--columns and --label: the run knows its columns; they are for --exact");
     }
-    if args.augmentation.is_some() {
+    if args.extra_dims.is_some() {
         bail!("-D: the run has a D of its own; it is for --exact");
     }
     if args.against.is_some() {
-        bail!("--run: holds a run against the exact field; add --exact DATA, or leave it away");
+        bail!("--run: holds a run against the exact field; add --exact DATA, or omit it");
     }
     let model = Model::load(run, &distributed::compute(&args.compute, ranks))?;
     if args.files.images.is_some() && !matches!(model.record.data.shape, Shape::Image { .. }) {
         bail!("--images: the run's rows are {}; write --csv or --npz", model.record.data.shape);
     }
     let request = request(args, &model.record, run)?;
-    let picture = args.out.clone().unwrap_or_else(|| within(run, "samples.png"));
-    check_files(&args.files, &picture)?;
-    let bar = output::progress("sampling", ranks.share(request.seeds.len()).len());
+    // `samples.png` is the picture that training writes.
+    let picture = PictureFile::new(args.out.clone().unwrap_or_else(|| in_run(run, "sampled.png")))?;
+    check_files(&args.files)?;
+    let bar = render::progress("sampling", ranks.share(request.seeds.len()).len());
     let started = Instant::now();
     let mut tell = |done| bar.set_position(done as u64);
     let samples = sample_distributed(&model.record, &model.network, &request, &model.device, ranks, &mut tell)?;
@@ -121,7 +122,7 @@ pub fn seeds(count: usize, seeds: Option<&str>) -> Result<Vec<u64>> {
     match seeds {
         Some(text) => resolve::seeds("--seeds", text),
         None => {
-            resolve::within("-n", count, 1..=resolve::MOST_SAMPLES)?;
+            resolve::within("-n", count, 1..=resolve::MAX_SAMPLES)?;
             Ok((0..count as u64).collect())
         }
     }
@@ -130,9 +131,9 @@ pub fn seeds(count: usize, seeds: Option<&str>) -> Result<Vec<u64>> {
 /// Checks everything that was asked for against the run.
 fn request(args: &SampleArgs, record: &ModelSpec, run: &Path) -> Result<SampleRequest> {
     let seeds = seeds(args.count, args.seeds.as_deref())?;
-    resolve::within("--batch", args.batch, 1..=resolve::MOST_SAMPLES)?;
+    resolve::within("--batch", args.batch, 1..=resolve::MAX_SAMPLES)?;
     let defaults = &record.config.sample;
-    let solver = solving::solver(&args.solving, record, run)?;
+    let solver = resolve::solver::solver(&args.solving, record, run)?;
     let solver = SolverConfig { denoise: args.denoise || solver.denoise, ..solver };
     let classes = &record.data.classes;
     if classes.is_empty() && (args.class.is_some() || args.guidance.is_some()) {
@@ -146,7 +147,7 @@ fn request(args: &SampleArgs, record: &ModelSpec, run: &Path) -> Result<SampleRe
     let upper_norm = args.upper_norm.unwrap_or(3000.0);
     resolve::within("--upper-norm", upper_norm, 1.0..=f64::MAX)?;
     if z_exp.is_none() && args.upper_norm.is_some() {
-        bail!("--upper-norm: goes with --arithmetic reference; leave it away");
+        bail!("--upper-norm: goes with --arithmetic authors-code; omit it");
     }
     let released = z_exp.map(|z_exp| Released { z_exp, upper_norm });
     Ok(SampleRequest {
@@ -164,11 +165,11 @@ pub fn trusted_from(arithmetic: ArithmeticName, z_exp: Option<f64>, record: &Mod
     let is_field = matches!(record.config.flow.output, Output::Field { .. });
     match (arithmetic, z_exp) {
         (ArithmeticName::Exact, None) => Ok(None),
-        (ArithmeticName::Exact, Some(_)) => bail!("--z-exp: goes with --arithmetic reference; leave it away"),
-        (ArithmeticName::Reference, _) if !is_field => {
-            bail!("--arithmetic reference: the run's network does not tell PFGM's field; leave it away")
+        (ArithmeticName::Exact, Some(_)) => bail!("--z-exp: goes with --arithmetic authors-code; omit it"),
+        (ArithmeticName::AuthorsCode, _) if !is_field => {
+            bail!("--arithmetic authors-code: the run's network does not tell PFGM's field; omit it")
         }
-        (ArithmeticName::Reference, z_exp) => {
+        (ArithmeticName::AuthorsCode, z_exp) => {
             let z_exp = z_exp.unwrap_or(5.0);
             resolve::within("--z-exp", z_exp, 0.0..=f64::MAX)?;
             Ok(Some(z_exp))
@@ -181,9 +182,9 @@ pub fn class_in_turn(seed: u64, classes: usize) -> Option<u32> {
     (classes > 0).then(|| (seed % classes as u64) as u32)
 }
 
-/// Finds out, before anything is drawn, whether the picture and the files that were asked for can be written.
-pub fn check_files(files: &FilesArgs, picture: &Path) -> Result<()> {
-    output::check_all([Some(picture), files.npz.as_deref(), files.csv.as_deref()])
+/// Checks, before anything is drawn, that the files can be written.
+pub fn check_files(files: &FilesArgs) -> Result<()> {
+    render::check_all([files.npz.as_deref(), files.csv.as_deref()])
 }
 
 /// The arrays, images and table that were asked for.
@@ -193,22 +194,22 @@ pub fn write_arrays(files: &FilesArgs, data: &DataInfo, drawn: &Drawn) -> Result
         npz(path, data, drawn)?;
     }
     if let Some(folder) = &files.images {
-        output::make_folder(folder)?;
+        render::make_folder(folder)?;
         for (seed, image) in drawn.seeds.iter().zip(drawn.values.chunks_exact(dim)) {
-            output::write(&folder.join(format!("{seed:06}.png")), &Rows::from(data).pixels().png(image)?)?;
+            render::write(&folder.join(format!("{seed:06}.png")), &Rows::from(data).pixels().png(image)?)?;
         }
-        line(format!("images     {}/{:06}.png ...", shown(folder), drawn.seeds[0]));
+        line(format!("images     {}/{:06}.png ...", display(folder), drawn.seeds[0]));
     }
     if let Some(path) = &files.csv {
         let names: Vec<Cow<str>> = data.columns.iter().map(Cow::from).collect();
         let rows = drawn.values.chunks_exact(dim);
-        output::table(path, &names, rows.map(|row| row.iter().map(ToString::to_string).collect()))?;
+        render::table(path, &names, rows.map(|row| row.iter().map(ToString::to_string).collect()))?;
     }
     Ok(())
 }
 
 /// A picture of the samples; with a row for each round of the classes where they take turns.
-pub fn write_picture(in_turn: bool, data: &DataInfo, drawn: &Drawn, path: &Path) -> Result<()> {
+pub fn write_picture(in_turn: bool, data: &DataInfo, drawn: &Drawn, file: &PictureFile) -> Result<()> {
     let count = drawn.seeds.len();
     let across = match data.classes.len() {
         2..=16 if in_turn => data.classes.len(),
@@ -221,10 +222,8 @@ pub fn write_picture(in_turn: bool, data: &DataInfo, drawn: &Drawn, path: &Path)
     };
     let series = Series { name: "samples", values: &drawn.values[..shown_rows * data.shape.dim()] };
     let picture = Rows::from(data).picture(&[series], across, &data.name)?;
-    output::write(path, &picture)?;
-    let part = if shown_rows < count { format!(" (the first {shown_rows})") } else { String::new() };
-    line(format!("picture    {}{part}", shown(path)));
-    Ok(())
+    let note = if shown_rows < count { format!("the first {shown_rows}") } else { String::new() };
+    file.write_and_print(picture, &note)
 }
 
 /// `x` (bytes where the data were images of 0 to 255, floats otherwise), `seeds`, and `labels` where there are classes.
@@ -248,5 +247,5 @@ fn npz(path: &Path, data: &DataInfo, drawn: &Drawn) -> Result<()> {
     if !labels.is_empty() {
         arrays.push(Named { name: "labels", shape: &label_shape, values: Column::Integers(&labels) });
     }
-    output::arrays("arrays", path, &arrays)
+    render::arrays("arrays", path, &arrays)
 }

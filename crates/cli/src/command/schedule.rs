@@ -9,8 +9,8 @@ use pfgm::{
 use crate::{
     args::ScheduleArgs,
     command::sample::Model,
-    output::{self, line, shown},
-    resolve, solving,
+    render::{self, display, line},
+    resolve,
 };
 
 /// The solver where the run's has no grid.
@@ -25,16 +25,16 @@ pub fn run(args: &ScheduleArgs) -> Result<()> {
         bail!("--solver {}: it follows no grid; name one that does, such as {}", method.word(), USUAL.word());
     }
     let solver = SolverConfig { method, steps: args.steps, ..SolverConfig::default() };
-    solving::check(&solver, record.augmentation())?;
+    resolve::solver::check(&solver, record.augmentation())?;
     let intervals = method.intervals(args.steps);
     if intervals == 0 {
         bail!("--steps {}: nothing is left to choose; give at least 2", args.steps);
     }
     resolve::within("--grid", args.grid, intervals + 1..=1000)?;
-    resolve::within("-n", args.count, 1..=resolve::MOST_SAMPLES)?;
-    resolve::together("-n and --grid", args.count, args.grid)?;
-    let path = solving::Found::path(&args.run, args.steps);
-    output::check_writable(&path)?;
+    resolve::within("-n", args.count, 1..=resolve::MAX_SAMPLES)?;
+    resolve::product("-n and --grid", args.count, args.grid)?;
+    let path = resolve::solver::Found::path(&args.run, args.steps);
+    render::check_writable(&path)?;
     let classes = record.data.classes.len();
     let class = |item: usize| (classes > 0).then(|| (item % classes.max(1)) as u32);
     let labels = (0..args.count).map(class).collect();
@@ -45,16 +45,17 @@ pub fn run(args: &ScheduleArgs) -> Result<()> {
     let range = record.range();
     let x = flow.latents(range.1, 0, 0..args.count as u64);
     let levels = gits(&flow, &Search { solver, grid: args.grid, range }, &x);
-    let found = solving::Found { solver: method.word().into(), trajectories: args.count, grid: args.grid, levels };
+    let found =
+        resolve::solver::Found { solver: method.word().into(), trajectories: args.count, grid: args.grid, levels };
     let text = toml::to_string(&found).context("the schedule cannot be written as TOML")?;
-    output::write(&path, text.as_bytes())?;
+    render::write(&path, text.as_bytes())?;
     let shown_levels: Vec<String> = found.levels.iter().map(|level| format!("{level:.4}")).collect();
     line(format!("levels    {}", shown_levels.join("  ")));
     line(format!("found     on {} trajectories of {} evaluations", args.count, counted.rows() / args.count as u64));
-    line(format!("schedule  {}", shown(&path)));
+    line(format!("schedule  {}", display(&path)));
     line(format!(
         "next      pfgm sample {} --solver {} --schedule gits --steps {}",
-        shown(&args.run),
+        display(&args.run),
         method.word(),
         args.steps
     ));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use pfgm_studio::Options;
 
-use crate::{args::studio::StudioArgs, output::line};
+use crate::{args::studio::StudioArgs, render::line};
 
 pub fn run(args: &StudioArgs) -> Result<()> {
     let device = pfgm::device::open(&args.device)?;

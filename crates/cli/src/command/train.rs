@@ -30,7 +30,7 @@ use crate::{
     args::TrainArgs,
     command::cascade,
     distributed::{self, Ranks},
-    output::{self, Rows, line, rows_for_chart, shown},
+    render::{self, Rows, chart_rows, display, line},
     resolve,
 };
 
@@ -53,8 +53,8 @@ pub fn run(args: &TrainArgs, ranks: &Ranks) -> Result<()> {
     match go_on(begun, args.tensorboard, &device, ranks)? {
         // A part of a cascade makes no images by itself.
         Ended::Finished if upscales => {}
-        Ended::Finished => line(format!("next         {} sample {} -n 100 --solver rk45", program(), shown(&folder))),
-        Ended::Stopped => line(format!("go on with   {} train {} --resume", program(), shown(&folder))),
+        Ended::Finished => line(format!("next         {} sample {} -n 100 --solver rk45", program(), display(&folder))),
+        Ended::Stopped => line(format!("go on with   {} train {} --resume", program(), display(&folder))),
         Ended::Before => {}
     }
     Ok(())
@@ -78,7 +78,7 @@ pub enum Ended {
 pub fn go_on((folder, mut trainer, data): Begun, tensorboard: bool, device: &Device, ranks: &Ranks) -> Result<Ended> {
     let (first, steps) = (trainer.steps_taken(), trainer.record().config.train.steps);
     if first >= steps {
-        line(format!("{}: {first} of {steps} steps are taken; raise them with --set train.steps=N", shown(&folder)));
+        line(format!("{}: {first} of {steps} steps are taken; raise them with --set train.steps=N", display(&folder)));
         return Ok(Ended::Before);
     }
     let mut watcher = Watcher::new(first, steps, ranks.size() > 1)?;
@@ -95,14 +95,14 @@ pub fn go_on((folder, mut trainer, data): Begun, tensorboard: bool, device: &Dev
         if stopped { "stopped" } else { "trained" },
         trainer.steps_taken(),
         watcher.loss,
-        shown(&checkpoint::path_of(&folder, trainer.steps_taken()))
+        display(&checkpoint::path_of(&folder, trainer.steps_taken()))
     ));
     if stopped {
         return Ok(Ended::Stopped);
     }
     if ranks.is_root() {
         let picture = picture(&trainer, &data, &folder, device)?;
-        line(format!("samples      {}", shown(&picture)));
+        line(format!("samples      {}", display(&picture)));
     }
     Ok(Ended::Finished)
 }
@@ -133,9 +133,9 @@ pub fn begin(
         return Ok((PathBuf::new(), trainer, data));
     }
     let folder = folder(&name)?;
-    output::make_folder(&folder.join("checkpoints"))?;
+    render::make_folder(&folder.join("checkpoints"))?;
     let text = toml::to_string(&trainer.record().config).context("the configuration cannot be written as TOML")?;
-    output::write(&folder.join("config.toml"), text.as_bytes())?;
+    render::write(&folder.join("config.toml"), text.as_bytes())?;
     let weights = weights::count(&trainer.averaged());
     line(format!(
         "training {name}{} on {} rows of {} ({weights} weights, D = {}) in {}",
@@ -146,7 +146,7 @@ pub fn begin(
         data.len(),
         data.shape,
         trainer.record().augmentation(),
-        shown(&folder)
+        display(&folder)
     ));
     Ok((folder, trainer, data))
 }
@@ -157,7 +157,7 @@ pub fn resume(args: &TrainArgs, device: &Device, ranks: &Ranks) -> Result<Begun>
     let folder = match (&args.out, is_run) {
         (Some(out), false) => out.clone(),
         (None, true) => PathBuf::from(&args.what),
-        (Some(_), true) => bail!("--out: a run is resumed in its own folder; leave --out away"),
+        (Some(_), true) => bail!("--out: a run is resumed in its own folder; omit --out"),
         (None, false) => latest_run(&args.what)?,
     };
     let path = checkpoint::find(&folder)?;
@@ -189,7 +189,7 @@ pub fn resume(args: &TrainArgs, device: &Device, ranks: &Ranks) -> Result<Begun>
     if args.dry_run {
         describe(trainer.record(), &data)?;
     } else {
-        line(format!("resuming {} at step {}", shown(&folder), trainer.steps_taken()));
+        line(format!("resuming {} at step {}", display(&folder), trainer.steps_taken()));
     }
     Ok((folder, trainer, data))
 }
@@ -268,13 +268,13 @@ fn split(dataset: &Dataset, held: usize) -> (Dataset, Dataset) {
 
 /// The resolved configuration, the number of weights, and what a step needs.
 fn describe(record: &ModelSpec, data: &Dataset) -> Result<()> {
-    output::line(toml::to_string(&record.config)?.trim_end());
+    render::line(toml::to_string(&record.config)?.trim_end());
     let weights = record.weight_count()?;
     let memory = pfgm::train::memory_estimate(record, weights, data);
     line(format!("\n# {} rows of {}, N = {}", data.len(), data.shape, record.dim()));
     line(format!("# {weights} weights"));
     line(format!(
-        "# about {:.0} MB: weights, average and optimiser {:.0}, a step's activations {:.0}, data {:.0}, program {:.0}",
+        "# about {:.0} MB: weights, average and optimizer {:.0}, a step's activations {:.0}, data {:.0}, program {:.0}",
         memory.total() / 1e6,
         memory.weights / 1e6,
         memory.activations / 1e6,
@@ -311,12 +311,12 @@ fn picture(trainer: &Trainer, data: &Dataset, folder: &Path, device: &Device) ->
     let samples = sample(record, &trainer.averaged(), &request, device, &mut |_| {})?;
     let rows = match record.data.shape {
         Shape::Image { .. } => Vec::new(),
-        Shape::Vector { .. } => rows_for_chart(data)?,
+        Shape::Vector { .. } => chart_rows(data)?,
     };
     let series = [Series { name: "data", values: &rows }, Series { name: "samples", values: &samples.values }];
     let picture = Rows::from(&record.data).picture(&series, across, &record.data.name)?;
     let path = folder.join("samples.png");
-    output::write(&path, &picture)?;
+    render::write(&path, &picture)?;
     Ok(path)
 }
 
@@ -335,8 +335,8 @@ fn listen(many: bool) -> Result<()> {
     ctrlc::set_handler(move || {
         let again = STOP.swap(true, Ordering::SeqCst);
         if many {
-            if !again && !output::is_silent() {
-                eprintln!("\nsaving after this step");
+            if !again && !render::is_silent() {
+                render::warn("\nsaving after this step");
             }
             return;
         }
@@ -344,7 +344,7 @@ fn listen(many: bool) -> Result<()> {
             // Asked twice, or nothing to save: now.
             std::process::exit(130);
         }
-        eprintln!("\nsaving after this step; once more to stop at once");
+        render::warn("\nsaving after this step; once more to stop at once");
     })
     .context("signals cannot be handled")?;
     // What schedulers send ahead of a limit, and what mpirun passes on at once.
@@ -366,7 +366,7 @@ struct Watcher {
 
 impl Watcher {
     fn new(first: u64, steps: u64, many: bool) -> Result<Self> {
-        let bar = output::bar(steps, "{wide_bar} {pos}/{len}  {msg}  {eta} left")?.with_position(first);
+        let bar = render::bar(steps, "{wide_bar} {pos}/{len}  {msg}  {eta} left")?.with_position(first);
         bar.reset_eta();
         listen(many)?;
         SAVES.store(true, Ordering::SeqCst);
@@ -396,7 +396,7 @@ impl Observer for Watcher {
         if let Some(events) = &mut self.events
             && let Err(error) = events.add(line)
         {
-            eprintln!("--tensorboard: {error}; the training goes on without it");
+            render::warn(format!("--tensorboard: {error}; the training continues without it"));
             self.events = None;
         }
     }

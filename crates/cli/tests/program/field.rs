@@ -9,8 +9,8 @@ fn pixels(path: &Path) -> image::RgbImage {
     image::open(path).unwrap().into_rgb8()
 }
 
-/// How many of the pixels in a part of a picture, given by shares of its size, have a colour like this one.
-fn coloured(picture: &image::RgbImage, [left, top, right, bottom]: [f64; 4], like: fn([u8; 3]) -> bool) -> usize {
+/// How many of the pixels in a part of a picture, given by shares of its size, have a color like this one.
+fn colored(picture: &image::RgbImage, [left, top, right, bottom]: [f64; 4], like: fn([u8; 3]) -> bool) -> usize {
     let (width, height) = (f64::from(picture.width()), f64::from(picture.height()));
     let inside = |x: u32, y: u32| {
         let (x, y) = (f64::from(x) / width, f64::from(y) / height);
@@ -42,16 +42,16 @@ fn a_field_is_drawn_and_its_hemisphere_is_uniform() {
     let picture = pixels(&here.join("heart-field.png"));
     assert_eq!(picture.dimensions(), (2400, 740));
     // Charges on the left, lines and their blue ends in the middle, the blue hemisphere on the right; white around.
-    assert!(coloured(&picture, [0.0, 0.0, 0.25, 1.0], red) > 2000);
-    assert_eq!(coloured(&picture, [0.0, 0.0, 0.25, 1.0], blue), 0);
-    assert!(coloured(&picture, [0.25, 0.0, 0.57, 1.0], red) > 1000);
-    assert!(coloured(&picture, [0.25, 0.0, 0.57, 1.0], blue) > 1000);
-    assert!(coloured(&picture, [0.6, 0.0, 0.8, 1.0], blue) > 3000);
-    assert_eq!(coloured(&picture, [0.6, 0.0, 0.8, 1.0], red), 0);
-    let white = coloured(&picture, WHOLE, |pixel| pixel == [255; 3]) as f64 / (2400.0 * 740.0);
+    assert!(colored(&picture, [0.0, 0.0, 0.25, 1.0], red) > 2000);
+    assert_eq!(colored(&picture, [0.0, 0.0, 0.25, 1.0], blue), 0);
+    assert!(colored(&picture, [0.25, 0.0, 0.57, 1.0], red) > 1000);
+    assert!(colored(&picture, [0.25, 0.0, 0.57, 1.0], blue) > 1000);
+    assert!(colored(&picture, [0.6, 0.0, 0.8, 1.0], blue) > 3000);
+    assert_eq!(colored(&picture, [0.6, 0.0, 0.8, 1.0], red), 0);
+    let white = colored(&picture, WHOLE, |pixel| pixel == [255; 3]) as f64 / (2400.0 * 740.0);
     assert!((0.6..0.97).contains(&white), "{white}");
     // Evenly: the four quarters of the hemisphere hold about as much blue.
-    let quarter = |left: f64, top: f64| coloured(&picture, [left, top, left + 0.086, top + 0.28], blue) as f64;
+    let quarter = |left: f64, top: f64| colored(&picture, [left, top, left + 0.086, top + 0.28], blue) as f64;
     let (mid_x, mid_y) = (0.7015, 0.487);
     let quarters = [(mid_x - 0.086, mid_y - 0.28), (mid_x, mid_y - 0.28), (mid_x - 0.086, mid_y), (mid_x, mid_y)]
         .map(|(left, top)| quarter(left, top));
@@ -85,10 +85,10 @@ fn every_figure_of_the_story_is_drawn() {
     for name in figures.iter().chain(&["change-of-variable", "dimensions", "non-compact"]) {
         let picture = pixels(&here.join(format!("figures/{name}.png")));
         assert!((500..=650).contains(&picture.width()), "{name}: {:?}", picture.dimensions());
-        let drawn = coloured(&picture, WHOLE, |pixel| pixel != [255; 3]) as f64;
+        let drawn = colored(&picture, WHOLE, |pixel| pixel != [255; 3]) as f64;
         let share = drawn / f64::from(picture.width() * picture.height());
         assert!((0.05..0.9).contains(&share), "{name}: {share}");
-        assert!(coloured(&picture, WHOLE, blue) > 100 && said.contains(name), "{name}");
+        assert!(colored(&picture, WHOLE, blue) > 100 && said.contains(name), "{name}");
     }
     let number = |start: &str| -> f64 {
         let line = said.lines().find(|line| line.starts_with(start)).unwrap();
@@ -125,11 +125,11 @@ fn an_animation_rises_and_falls() {
         assert_eq!(frames[0].dimensions(), (560, 400));
         // Red while they are on the charges, blue when they are up; and nothing is above the charges at first.
         let (first, top) = (&frames[0], &frames[9]);
-        assert!(coloured(first, WHOLE, red) > 300 && coloured(first, WHOLE, blue) < 20);
-        assert!(coloured(top, WHOLE, blue) > 200);
-        assert!(coloured(top, [0.0, 0.0, 1.0, 0.3], blue) > 50);
-        assert_eq!(coloured(first, [0.0, 0.0, 1.0, 0.3], |p| red(p) || blue(p)), 0);
-        assert!(coloured(&frames[19], [0.25, 0.4, 0.75, 0.9], red) > 300, "they are back");
+        assert!(colored(first, WHOLE, red) > 300 && colored(first, WHOLE, blue) < 20);
+        assert!(colored(top, WHOLE, blue) > 200);
+        assert!(colored(top, [0.0, 0.0, 1.0, 0.3], blue) > 50);
+        assert_eq!(colored(first, [0.0, 0.0, 1.0, 0.3], |p| red(p) || blue(p)), 0);
+        assert!(colored(&frames[19], [0.25, 0.4, 0.75, 0.9], red) > 300, "they are back");
     }
     assert!(!here.join("heart-field.png").exists(), "an animation alone");
 }
@@ -161,7 +161,7 @@ fn the_exact_field_samples_and_judges_a_run() {
     assert!(errors.len() == 7 && errors.iter().all(|error| *error > 1e-4), "a hardly trained network errs: {said}");
     let picture = pixels(&here.join("heart-against-exact.png"));
     assert_eq!(picture.dimensions(), (2400, 840));
-    assert!(coloured(&picture, [0.0, 0.0, 0.33, 1.0], red) > 100 && coloured(&picture, WHOLE, blue) > 500);
+    assert!(colored(&picture, [0.0, 0.0, 0.33, 1.0], red) > 100 && colored(&picture, WHOLE, blue) > 500);
 }
 
 #[test]

@@ -16,7 +16,7 @@ fn trained() -> TempDir {
     folder
 }
 
-/// A grey image as a portable graymap.
+/// A gray image as a portable graymap.
 fn graymap(path: &Path, side: usize, pixel: impl Fn(usize) -> u8) {
     let mut bytes = format!("P5 {side} {side} 255\n").into_bytes();
     bytes.extend((0..side * side).map(pixel));
@@ -56,7 +56,7 @@ fn likelihoods_are_told_with_their_uncertainty_and_can_be_wrong_in_one_line() {
     assert!(run(&[]).contains("probes none (exact)"));
 
     let refused = |more: &[&str]| fails(folder, &with(more).iter().map(String::as_str).collect::<Vec<_>>());
-    assert!(refused(&["--prior", "released"]).contains("--prior released"));
+    assert!(refused(&["--prior", "released"]).contains("--prior"));
     assert!(refused(&["--probes", "0"]).contains("--probes 0"));
     assert!(refused(&["--trace", "exact", "--probes", "3"]).contains("--probes 3"));
     assert!(refused(&["--solver", "reverse-sde", "--steps", "5"]).contains("--solver"));
@@ -184,7 +184,7 @@ fn images_are_restored_and_scored() {
     filled.read(0, &mut image).unwrap();
     digits.read(0, &mut digit).unwrap();
     assert!((0..64).filter(|at| at % 8 < 4).all(|at| (image[at] - digit[at]).abs() < 1e-3));
-    for (flag, value) in [("--fillings", "100000000000000"), ("--steps", "0"), ("--rounds", "99999999")] {
+    for (flag, value) in [("--completions", "100000000000000"), ("--steps", "0"), ("--rounds", "99999999")] {
         let many = ["inpaint", "run", "--data", "digits", "-n", "3", "--mask", "mask.pgm", flag, value];
         refuses(folder, &many, &[flag, value]);
     }
@@ -235,7 +235,7 @@ fn images_are_restored_and_scored() {
     let said = succeeds(folder, &[&labelled[..], &["--normal", "0,1,2", "--roc", "curve.png"]].concat());
     assert!(said.contains("8 usual rows, 8 asked about"), "{said}");
     picture(&folder.join("curve.png"));
-    assert!(fails(folder, &[&labelled[..], &["--normal", "cat"]].concat()).contains("--normal cat"));
+    assert!(fails(folder, &[&labelled[..], &["--normal", "cat"]].concat()).contains("--normal-classes cat"));
     let error = fails(folder, &["anomaly", "plain", "--data", "odd.npz", "--normal", "0"]);
     assert!(error.contains("no labels"), "{error}");
     let error = fails(folder, &["anomaly", "plain", "--data", "digits", "--usual", "digits", "--sigma", "1e6"]);

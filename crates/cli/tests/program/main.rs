@@ -6,6 +6,7 @@ mod compare;
 mod evaluate;
 mod field;
 mod latents;
+mod output;
 mod solvers;
 mod studio;
 mod support;

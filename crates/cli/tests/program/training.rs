@@ -226,7 +226,7 @@ fn a_published_checkpoint_becomes_a_run() {
         assert!(said.contains(part), "{said}");
     }
     succeeds(here, &["sample", "run", "-n", "4", "--steps", "3", "--class", "2"]);
-    assert!(png_size(&here.join("run/samples.png")).0 > 16);
+    assert!(png_size(&here.join("run/sampled.png")).0 > 16);
     let said = succeeds(here, &["predict", "run", "--at", &parity("pfgmpp.npz"), "-o", "out.npz"]);
     assert!(said.contains("yhat of 3 points"), "{said}");
     // Any images will do as latents.
@@ -250,7 +250,7 @@ fn a_published_checkpoint_becomes_a_run() {
     let error = fails(here, &["sample", "field", "--arithmetic", "reference", "--solver", "heun"]);
     assert!(error.contains("released samplers"), "{error}");
     let error = fails(here, &["sample", "run", "--arithmetic", "reference"]);
-    assert!(error.contains("--arithmetic reference"), "{error}");
+    assert!(error.contains("--arithmetic"), "{error}");
 
     // Averaged weights alone are a run as well, which cannot be trained further.
     succeeds(here, &["export", "run", "-o", "small.safetensors", "--names", "run"]);
@@ -302,7 +302,7 @@ fn bad_input_is_one_clear_line() {
     expect(&["train", "digits", "--set", "train.batch"], &["KEY=VALUE"]);
     expect(&["train", "digits", "--set", "flow.augmentation=-1"], &["augmentation"]);
     expect(&["train", "digits", "--set", "flow.details=-1"], &["flow.details = -1", "not negative"]);
-    expect(&["train", "digits", "--set", "network.multipliers=[1,1,1,1,1]"], &["16x16", "8x8x1", "leave levels away"]);
+    expect(&["train", "digits", "--set", "network.multipliers=[1,1,1,1,1]"], &["16x16", "8x8x1"]);
     expect(&["train", "digits", "--data", "nowhere"], &["nowhere", "no such file"]);
     expect(&["train", "digits", "--data", "heart"], &["data.conditional"]);
     expect(&["train", "heart", "--set", "objective.field_batch=5000"], &["objective.field_batch = 5000", "2000"]);

@@ -288,6 +288,7 @@ fn record(path: &Path, request: &Request, converted: Converted, step: u64) -> Re
         range: (0.0, 255.0),
         columns: Vec::new(),
         classes: (0..classes).map(|class| class.to_string()).collect(),
+        class_counts: Vec::new(),
         rows: 0,
     };
     let record = ModelSpec { config, data };

@@ -500,7 +500,7 @@ impl Trainer {
     }
 
     /// The loss per item of the averaged weights on held-out rows, with noise that is the same at every step.
-    fn held_out_loss(&self) -> Result<Option<f64>, DataError> {
+    pub fn held_out_loss(&self) -> Result<Option<f64>, DataError> {
         let Some(data) = self.held_out.as_ref() else { return Ok(None) };
         let (network, device) = (self.averaged(), self.device.clone().inner());
         let mut total = [0.0];

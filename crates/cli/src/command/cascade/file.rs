@@ -116,7 +116,7 @@ impl File {
             let (name, Value::Table(own)) = (name_of(number), own) else { bail!("stage: write [[stage]] for each") };
             let mut table = merged(common.clone(), own);
             match (number, table.contains_key("upscale")) {
-                (0, true) => bail!("{name}: the base does not upscale; leave its upscale away"),
+                (0, true) => bail!("{name}: the base does not upscale; omit its upscale"),
                 (1.., false) => {
                     table.insert("upscale".into(), Value::Table(Table::new()));
                 }

@@ -21,7 +21,7 @@ use pfgm_plot::Series;
 
 use crate::{
     args::cascade::{Cascade, CascadeCommand},
-    output::{self, Rows, line},
+    render::{self, Rows, line},
 };
 
 pub fn run(args: &CascadeCommand) -> Result<()> {
@@ -74,7 +74,7 @@ pub fn upscaled_picture(
     let values: Vec<f32> = triples.flat_map(|((low, made), truth)| [&low, made, truth].concat()).collect();
     let series = [Series { name: "samples", values: &values }];
     let path = folder.join("samples.png");
-    output::write(&path, &Rows::from(&record.data).picture(&series, 3 * ACROSS, &record.data.name)?)?;
+    render::write(&path, &Rows::from(&record.data).picture(&series, 3 * ACROSS, &record.data.name)?)?;
     Ok(path)
 }
 

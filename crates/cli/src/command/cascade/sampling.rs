@@ -1,6 +1,9 @@
 //! `pfgm cascade sample`: every flow in turn.
 
-use std::time::Instant;
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use anyhow::{Context, Result, bail};
 use pfgm::{
@@ -19,8 +22,8 @@ use crate::{
         rows::class,
         sample::{Drawn, Model, check_files, class_in_turn, seeds, write_arrays, write_picture},
     },
-    output::{self, Rows, line, shown},
-    resolve, solving,
+    render::{self, PictureFile, Rows, display, line},
+    resolve,
 };
 
 /// Samples that the picture of all flows shows.
@@ -34,11 +37,10 @@ pub fn run(args: &CascadeSampleArgs) -> Result<()> {
     let (mut request, begin) = request(args, &records)?;
     let count = request.seeds.len();
     let picture = args.out.clone().unwrap_or_else(|| args.cascade.join("samples.png"));
-    let name = format!("{}-stages.png", picture.file_stem().unwrap_or_default().to_string_lossy());
-    let all = picture.with_file_name(name);
-    check_files(&args.files, &picture)?;
-    output::check_writable(&all)?;
-    let bar = output::progress("sampling", count * stages.len());
+    let all = stages_file(&picture);
+    let (picture, all) = (PictureFile::new(picture)?, PictureFile::new(all)?);
+    check_files(&args.files)?;
+    let bar = render::progress("sampling", count * stages.len());
     let started = Instant::now();
     let mut tell = |stage: usize, done: usize| bar.set_position((stage * count + done) as u64);
     let made = cascade::sample_all(&stages, &request, begin, &models[0].device, &mut tell)?;
@@ -56,9 +58,18 @@ pub fn run(args: &CascadeSampleArgs) -> Result<()> {
     let drawn = Drawn { seeds: &request.seeds, classes: &classes, values: &last.values };
     write_arrays(&args.files, data, &drawn)?;
     write_picture(args.class.is_none() && args.from.is_none(), data, &drawn, &picture)?;
-    output::write(&all, &stages_picture(&records, &made)?)?;
-    line(format!("{:<10} {}", "stages", shown(&all)));
+    all.write(stages_picture(&records, &made)?)?;
+    line(format!("{:<10} {}", "stages", display(all.path())));
     Ok(())
+}
+
+/// The file of the picture of all stages, next to that of the samples and in its format.
+fn stages_file(picture: &Path) -> PathBuf {
+    let stem = picture.file_stem().unwrap_or_default().to_string_lossy();
+    let ending = picture.extension().map_or_else(|| "png".into(), |ending| ending.to_string_lossy());
+    // What is written to a device is the samples alone.
+    let folder = picture.parent().filter(|folder| *folder != Path::new("/dev")).unwrap_or(Path::new(""));
+    folder.join(format!("{stem}-stages.{ending}"))
 }
 
 /// The runs of a cascade's folder.
@@ -78,7 +89,7 @@ fn load(args: &CascadeSampleArgs) -> Result<Vec<Model>> {
 fn stages<'a>(args: &CascadeSampleArgs, models: &'a [Model]) -> Result<Vec<Stage<'a>>> {
     let stage = |(number, model): (usize, &'a Model)| {
         let record = &model.record;
-        let solver = solving::solver(&args.solving, record, &args.cascade.join(name_of(number)))?;
+        let solver = resolve::solver::solver(&args.solving, record, &args.cascade.join(name_of(number)))?;
         let trained = record.config.upscale.unwrap_or_default();
         let noise = args.noise.unwrap_or(trained.sample_noise);
         if number > 0 && !(0.0..=trained.noise).contains(&noise) {
@@ -91,7 +102,7 @@ fn stages<'a>(args: &CascadeSampleArgs, models: &'a [Model]) -> Result<Vec<Stage
 
 /// What is drawn, and the images that it begins with, if any are given.
 fn request(args: &CascadeSampleArgs, records: &[&ModelSpec]) -> Result<(SampleRequest, Option<Vec<f32>>)> {
-    resolve::within("--batch", args.batch, 1..=resolve::MOST_SAMPLES)?;
+    resolve::within("--batch", args.batch, 1..=resolve::MAX_SAMPLES)?;
     let (base, last) = (records[0], records[records.len() - 1]);
     let classes = &base.data.classes;
     if classes.is_empty() && (args.class.is_some() || args.guidance.is_some()) {

@@ -20,7 +20,7 @@ use crate::{
     args::{TrainArgs, cascade::CascadeTrainArgs},
     command::train::{self, Ended, program},
     distributed::Ranks,
-    output::{self, line, shown},
+    render::{self, display, line},
     resolve,
 };
 
@@ -42,15 +42,15 @@ pub fn run(args: &CascadeTrainArgs) -> Result<()> {
     stages.iter().try_for_each(|stage| check_begun(stage, &folder))?;
     let text = file.text()?;
     if args.resume {
-        output::write(&folder.join(FILE), text.as_bytes())?;
+        render::write(&folder.join(FILE), text.as_bytes())?;
     }
     for stage in stages {
         if train_stage(stage, &folder, &text, &device, &ranks)? == Ended::Stopped {
-            line(format!("go on with   {} cascade train {} --resume", program(), shown(&folder)));
+            line(format!("go on with   {} cascade train {} --resume", program(), display(&folder)));
             return Ok(());
         }
     }
-    line(format!("next         {} cascade sample {} -n 64", program(), shown(&folder)));
+    line(format!("next         {} cascade sample {} -n 64", program(), display(&folder)));
     Ok(())
 }
 
@@ -58,7 +58,7 @@ pub fn run(args: &CascadeTrainArgs) -> Result<()> {
 fn kept(args: &CascadeTrainArgs) -> Result<(PathBuf, File)> {
     let is_folder = Path::new(&args.what).is_dir();
     let folder = match &args.out {
-        Some(_) if is_folder => bail!("--out: a cascade is resumed in its own folder; leave --out away"),
+        Some(_) if is_folder => bail!("--out: a cascade is resumed in its own folder; omit --out"),
         Some(out) => out.clone(),
         None => PathBuf::from(&args.what),
     };
@@ -100,7 +100,7 @@ fn check_begun(stage: &Stage, cascade: &Path) -> Result<()> {
 fn train_stage(stage: Stage, cascade: &Path, text: &str, device: &Device, ranks: &Ranks) -> Result<Ended> {
     let folder = cascade.join(&stage.name);
     if checkpoint::list(&folder).is_empty() {
-        let write = |_: &str| output::write(&cascade.join(FILE), text.as_bytes()).map(|()| folder);
+        let write = |_: &str| render::write(&cascade.join(FILE), text.as_bytes()).map(|()| folder);
         let begun = train::begin(named(stage), false, write, device, ranks)?;
         return train::go_on(begun, false, device, ranks);
     }

@@ -22,7 +22,7 @@ use crate::{
         measure::{self, Drawing, Origin, Progress, as_json},
         sample::Model,
     },
-    output::{self, Rows},
+    render::{self, Rows},
 };
 
 /// Samples that a cell's picture shows of images, and of tables.
@@ -60,7 +60,7 @@ impl Finished {
 
     fn write(&self, folder: &Path, id: &str) -> Result<()> {
         let text = serde_json::to_string_pretty(self)?;
-        output::write(&folder.join(format!("{id}.json")), format!("{text}\n").as_bytes())
+        render::write(&folder.join(format!("{id}.json")), format!("{text}\n").as_bytes())
     }
 }
 
@@ -114,7 +114,7 @@ impl<'a> Work<'a> {
             seconds: drawn.seconds / file.samples as f64,
             report: as_json(&origin, &report),
         };
-        output::write(&folder.join(format!("{}.png", cell.id())), &picture)?;
+        render::write(&folder.join(format!("{}.png", cell.id())), &picture)?;
         found.write(folder, &cell.id())?;
         Ok(found)
     }

@@ -8,7 +8,7 @@ use pfgm::{features::Extractor, network::Precision, solver::SolverConfig, weight
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use crate::{args::evaluate::FeaturesName, resolve};
+use crate::{args::evaluate::ExtractorName, resolve};
 
 /// Bits of weights that are left as they are.
 pub const ALL_BITS: u32 = 32;
@@ -138,17 +138,17 @@ impl File {
             bail!("solver: there is none; add [[solver]] with method = \"heun\"");
         }
         if self.reference.is_some() && self.reference_statistics.is_some() {
-            bail!("reference_statistics: there is a reference, too; leave one of them away");
+            bail!("reference_statistics: there is a reference, too; omit one of them");
         }
         if self.reference_rows.is_some() && self.reference_statistics.is_some() {
-            bail!("reference_rows: statistics are of all their rows; leave one of them away");
+            bail!("reference_rows: statistics are of all their rows; omit one of them");
         }
         let fewest = pfgm::evaluate::FEWEST;
-        if !(fewest..=resolve::MOST_SAMPLES).contains(&self.samples) {
-            bail!("samples = {}: give a number from {fewest} to {}", self.samples, resolve::MOST_SAMPLES);
+        if !(fewest..=resolve::MAX_SAMPLES).contains(&self.samples) {
+            bail!("samples = {}: give a number from {fewest} to {}", self.samples, resolve::MAX_SAMPLES);
         }
-        if !(1..=resolve::MOST_SAMPLES).contains(&self.batch) {
-            bail!("batch = {}: give a number from 1 to {}", self.batch, resolve::MOST_SAMPLES);
+        if !(1..=resolve::MAX_SAMPLES).contains(&self.batch) {
+            bail!("batch = {}: give a number from 1 to {}", self.batch, resolve::MAX_SAMPLES);
         }
         if let Some(rows) = self.reference_rows
             && rows < fewest
@@ -163,8 +163,8 @@ impl File {
     }
 
     pub fn extractor(&self) -> Result<Extractor> {
-        let name = FeaturesName::from_str(&self.features, false).map_err(|_| {
-            let known = FeaturesName::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+        let name = ExtractorName::from_str(&self.features, false).map_err(|_| {
+            let known = ExtractorName::value_variants().iter().filter_map(ValueEnum::to_possible_value);
             let known: Vec<_> = known.map(|known| known.get_name().to_owned()).collect();
             anyhow::anyhow!("features = {}: there is no such extractor; there are {}", self.features, known.join(", "))
         })?;
@@ -198,7 +198,7 @@ impl File {
                     ..choice(entry, table).with_context(|| format!("solver[{entry}]"))?
                 });
                 if choices.len() > MOST {
-                    bail!("solver: more than {MOST} of them; leave some values away");
+                    bail!("solver: more than {MOST} of them; omit some values");
                 }
             }
         }
@@ -211,7 +211,7 @@ impl File {
         let known: Vec<String> = self.run.iter().map(Run::name).collect();
         let named = axis(&value);
         if named.is_empty() {
-            bail!("name at least one run, or leave it away");
+            bail!("name at least one run, or omit it");
         }
         let name = |value: &Value| match value.as_str() {
             Some(name) if known.iter().any(|known| known == name) => Ok(name.to_owned()),
@@ -266,7 +266,7 @@ fn expand(table: &Table) -> Result<Vec<Table>> {
         }
         tables = longer;
         if tables.len() > MOST {
-            bail!("{key}: more than {MOST} cells; leave some values away");
+            bail!("{key}: more than {MOST} cells; omit some values");
         }
     }
     Ok(tables)

@@ -15,7 +15,7 @@ use plan::{Cell, Plan};
 use crate::{
     args::compare::CompareArgs,
     command::measure::Progress,
-    output::{self, line, shown},
+    render::{self, display, line},
 };
 
 pub fn run(args: &CompareArgs) -> Result<()> {
@@ -27,12 +27,12 @@ pub fn run(args: &CompareArgs) -> Result<()> {
     }
     let (table, page, cells) = (folder.join("results.csv"), folder.join("report.html"), folder.join("cells"));
     for path in [&table, &page, &cells.join("cell.json")] {
-        output::check_writable(path)?;
+        render::check_writable(path)?;
     }
     let mut found: Vec<Result<Finished, String>> = Vec::new();
     let kept: Vec<Option<Finished>> = plan.cells.iter().map(|cell| Finished::read(&cells, cell)).collect();
     let before = kept.iter().flatten().count();
-    line(format!("cells    {}, {before} of them finished before: {}", plan.cells.len(), shown(&cells)));
+    line(format!("cells    {}, {before} of them finished before: {}", plan.cells.len(), display(&cells)));
     let progress = Progress::new();
     let mut work = None;
     let mut clock = Clock::new(plan.cells.iter().zip(&kept).filter(|(_, kept)| kept.is_none()).map(|(cell, _)| cell));
@@ -61,13 +61,13 @@ pub fn run(args: &CompareArgs) -> Result<()> {
         // A cell that fails, as coarse weights may let it, is a result too; it is tried again the next time.
         found.push(result.map_err(|error| format!("{error:#}")));
     }
-    output::write(&table, &report::table(&plan, &found)?)?;
-    output::write(&page, report::page(&plan, &found, &cells)?.as_bytes())?;
-    line(format!("table    {}", shown(&table)));
-    line(format!("report   {}", shown(&page)));
+    render::write(&table, &report::table(&plan, &found)?)?;
+    render::write(&page, report::page(&plan, &found, &cells)?.as_bytes())?;
+    line(format!("table    {}", display(&table)));
+    line(format!("report   {}", display(&page)));
     let failed = found.iter().filter(|found| found.is_err()).count();
     if failed > 0 {
-        bail!("{failed} of {} cells failed, {} says why; the others are kept", found.len(), shown(&page));
+        bail!("{failed} of {} cells failed, {} says why; the others are kept", found.len(), display(&page));
     }
     Ok(())
 }

@@ -30,7 +30,7 @@ use crate::{
         measure::{self, Progress},
         sample::Model,
     },
-    solving,
+    resolve,
 };
 
 /// Everything that is to be done.
@@ -193,7 +193,7 @@ fn open_runs(file: &File) -> Result<Vec<Known>> {
         let config = &model.record.config;
         let guidance = run.guidance.unwrap_or(config.sample.guidance);
         if run.guidance.is_some() && model.record.data.classes.is_empty() {
-            bail!("run[{index}].guidance: {} knows no classes; leave it away", run.name());
+            bail!("run[{index}].guidance: {} knows no classes; omit it", run.name());
         }
         check_guidance(&format!("run[{index}].guidance"), guidance, config)?;
         let fingerprint = fingerprint::of_model(&model)?;
@@ -266,7 +266,9 @@ fn solver(choice: &Choice, run: &Known) -> Result<SolverConfig> {
     };
     let mut solver = choice.solver.clone().for_output(run.record.config.flow.output);
     check(&solver, run.record.augmentation())?;
-    if solving::find_levels(&mut solver, Some(&run.path)).with_context(|| format!("solver[{entry}].schedule = gits"))? {
+    if resolve::solver::find_levels(&mut solver, Some(&run.path))
+        .with_context(|| format!("solver[{entry}].schedule = gits"))?
+    {
         check(&solver, run.record.augmentation())?;
     }
     if solver.method.has_grid() {

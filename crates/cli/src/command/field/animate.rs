@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use pfgm::lines::{self, Line};
-use pfgm_plot::{Animation, Canvas, PlotError, Space, animate, colour::RED};
+use pfgm_plot::{Animation, Canvas, PlotError, Space, animate, color::RED};
 
 use super::{
     overview::{dot_size, shade, stage, view},
@@ -28,9 +28,9 @@ pub fn draw(scene: &Scene, format: Animation, (particles, frames): (usize, usize
     let (mut far, up) = scene.rise(particles)?;
     if scene.dim > 1 {
         for point in far.chunks_exact_mut(scene.dim) {
-            let (x, y) = (point[0] - scene.centre[0], point[1] - scene.centre[1]);
-            point[0] = scene.centre[0] + x * TURN.cos() - y * TURN.sin();
-            point[1] = scene.centre[1] + x * TURN.sin() + y * TURN.cos();
+            let (x, y) = (point[0] - scene.center[0], point[1] - scene.center[1]);
+            point[0] = scene.center[0] + x * TURN.cos() - y * TURN.sin();
+            point[1] = scene.center[1] + x * TURN.sin() + y * TURN.cos();
         }
     }
     let span = (scene.far(), scene.low());
@@ -58,12 +58,12 @@ fn picture(scene: &Scene, particles: &[Particle], time: f64) -> Result<Canvas, P
     let mut dots = Vec::with_capacity(particles.len());
     for particle in particles {
         let (point, trail) = particle.at(scene, time);
-        let colour = shade(point[scene.dim], scene.dome());
+        let color = shade(point[scene.dim], scene.dome());
         if let Some(trail) = trail {
             let trail: Vec<[f64; 3]> = trail.iter().map(|point| scene.in_space(point)).collect();
-            space.curve(&mut canvas, &trail, 0.8, colour.faded(0.35));
+            space.curve(&mut canvas, &trail, 0.8, color.faded(0.35));
         }
-        dots.push((scene.in_space(&point), colour));
+        dots.push((scene.in_space(&point), color));
     }
     space.dots(&mut canvas, dots, 1.6);
     if scene.dim == 2 {
@@ -98,9 +98,9 @@ impl Particle {
         let rotated = |point: &[f64], angle: f64| {
             let mut point = point.to_vec();
             if scene.dim > 1 {
-                let (x, y) = (point[0] - scene.centre[0], point[1] - scene.centre[1]);
-                point[0] = scene.centre[0] + x * angle.cos() - y * angle.sin();
-                point[1] = scene.centre[1] + x * angle.sin() + y * angle.cos();
+                let (x, y) = (point[0] - scene.center[0], point[1] - scene.center[1]);
+                point[0] = scene.center[0] + x * angle.cos() - y * angle.sin();
+                point[1] = scene.center[1] + x * angle.sin() + y * angle.cos();
             }
             point
         };

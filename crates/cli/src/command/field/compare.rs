@@ -13,7 +13,7 @@ use pfgm::{
 };
 use pfgm_plot::{
     Area, Axis, Canvas, Mark, Panel, Space,
-    colour::{BLUE, GREY, PURPLE, RED},
+    color::{BLUE, GRAY, PURPLE, RED},
     heading,
 };
 
@@ -21,7 +21,7 @@ use super::{
     overview::{dot_size, shade, stage, view},
     scene::{Scene, TOLERANCE},
 };
-use crate::output::line;
+use crate::render::line;
 
 /// Particles of which the ends are measured, and those whose lines are drawn.
 const ENDS: usize = 600;
@@ -37,7 +37,7 @@ pub fn extra_dimension(scene: &Scene) -> Result<Vec<u8>> {
     let mut ends: Vec<f64> = (0..ENDS as u64)
         .flat_map(|item| {
             let mut point = scene.flow().latent(far, &mut stream(scene.seed, Purpose::Latent, 0, item));
-            point.iter_mut().zip(&scene.centre).for_each(|(x, centre)| *x += centre);
+            point.iter_mut().zip(&scene.center).for_each(|(x, center)| *x += center);
             point
         })
         .collect();
@@ -46,7 +46,7 @@ pub fn extra_dimension(scene: &Scene) -> Result<Vec<u8>> {
     let mut canvas = Canvas::new(1200.0, 420.0, scene.scale)?;
     let cells = canvas.area().columns(&[1.0, 1.25, 1.0]);
     let labels = [scene.columns[0].as_str(), scene.columns[1].as_str()];
-    let middle = [scene.centre[0], scene.centre[1]];
+    let middle = [scene.center[0], scene.center[1]];
     let mut panel =
         Panel::square(&mut canvas, cells[0], "without: field lines in the plane", labels, (middle, 2.3 * scene.near));
     let charges = || scene.charges.chunks_exact(2).map(|y| [y[0], y[1]]);
@@ -79,7 +79,7 @@ fn without(scene: &Scene, softening: f64) -> Result<(Vec<f64>, Vec<Line>)> {
     let mut x: Vec<f64> = (0..ENDS)
         .flat_map(|index| {
             let angle = 2.0 * PI * (index as f64 + 0.5) / ENDS as f64;
-            [scene.centre[0] + radius * angle.cos(), scene.centre[1] + radius * angle.sin()]
+            [scene.center[0] + radius * angle.cos(), scene.center[1] + radius * angle.sin()]
         })
         .collect();
     let lines = lines::trace(&flow, (1e12, 1.0), scene.scaled(TOLERANCE), &mut x)?;
@@ -185,10 +185,10 @@ fn costs_panel(canvas: &mut Canvas, cell: Area, (title, lowest): (&str, f64), [l
     let x = Axis::logarithmic("evaluations of the field", 0.8 * least, 1.3 * most);
     let y = Axis::logarithmic("mean error / spread of the data", lowest, 3.0);
     let mut panel = Panel::new(canvas, cell, title, x, y);
-    panel.curve([[0.5 * least, TARGET], [2.0 * most, TARGET]], 0.9, GREY);
-    for (costs, colour) in [(level, RED), (log, BLUE)] {
-        panel.curve(costs.iter().copied(), 1.6, colour);
-        panel.dots(costs.iter().copied(), 2.8, colour);
+    panel.curve([[0.5 * least, TARGET], [2.0 * most, TARGET]], 0.9, GRAY);
+    for (costs, color) in [(level, RED), (log, BLUE)] {
+        panel.curve(costs.iter().copied(), 1.6, color);
+        panel.dots(costs.iter().copied(), 2.8, color);
     }
     let (in_level, in_log) = (evaluations_to(level, TARGET), evaluations_to(log, TARGET));
     let shown = |found: Option<f64>| found.map_or_else(|| format!("more than {most:.0}"), |n| format!("{n:.0}"));

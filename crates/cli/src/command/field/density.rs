@@ -2,11 +2,11 @@
 
 use anyhow::Result;
 use pfgm::{lines, solver::rk45};
-use pfgm_plot::{Canvas, Panel, colour::INK};
+use pfgm_plot::{Canvas, Panel, color::INK};
 use rayon::prelude::*;
 
 use super::scene::{Scene, TOLERANCE};
-use crate::output::line;
+use crate::render::line;
 
 /// Levels in units of the charges' spread.
 const LEVELS: [f64; 4] = [0.04, 0.2, 0.7, 2.5];
@@ -25,7 +25,7 @@ pub fn draw(scene: &Scene) -> Result<Vec<u8>> {
         rk45(&scene.flow(), level, sigma, scene.scaled(TOLERANCE), &mut x)?;
         level = sigma;
         let title = format!("σ = {:.3}", sigma);
-        let middle = ([scene.centre[0], scene.centre[1]], 1.2 * scene.near + 1.5 * sigma);
+        let middle = ([scene.center[0], scene.center[1]], 1.2 * scene.near + 1.5 * sigma);
         let mut panel = Panel::square(&mut canvas, cell, &title, [&scene.columns[0], &scene.columns[1]], middle);
         let logs: Vec<f64> = panel
             .cell_middles(CELLS, CELLS)

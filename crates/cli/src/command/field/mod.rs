@@ -15,11 +15,10 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use pfgm::augmentation::Augmentation;
 
-pub use self::story::Story;
 use self::{overview::Counts, scene::Scene};
 use crate::{
-    args::{DataArgs, FieldArgs},
-    output::{self, line, shown},
+    args::{FieldArgs, Story},
+    render::{self, PictureFile, display, line},
     resolve,
 };
 
@@ -36,7 +35,7 @@ pub fn run(args: &FieldArgs) -> Result<()> {
         resolve::within(flag, value, least..=MOST)?;
     }
     resolve::within("--scale", args.scale, 0.5..=8.0)?;
-    let augmentation = resolve::augmentation("-D", &args.augmentation)?;
+    let augmentation = resolve::extra_dims("-D", &args.extra_dims)?;
     if let Some(story) = args.story {
         return tell(args, story, augmentation);
     }
@@ -47,33 +46,31 @@ pub fn run(args: &FieldArgs) -> Result<()> {
     }
     line(format!("{}: {} charges, N = {}, D = {augmentation}", scene.name, scene.count(), scene.dim));
     if let (Some(path), Some(format)) = (&args.animate, format) {
-        output::check_writable(path)?;
-        output::write(path, &animate::draw(&scene, format, (args.particles, args.frames))?)?;
-        line(format!("animation  {}", shown(path)));
+        render::check_writable(path)?;
+        render::write(path, &animate::draw(&scene, format, (args.particles, args.frames))?)?;
+        line(format!("animation  {}", display(path)));
         if args.out.is_none() && !args.density {
             return Ok(());
         }
     }
     let kind = if args.density { "density" } else { "field" };
     let path = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}-{kind}.png", scene.name)));
-    output::check_writable(&path)?;
+    let file = PictureFile::new(path)?;
     let picture = if args.density {
         density::draw(&scene)?
     } else {
         overview::draw(&scene, &Counts { lines: args.lines, particles: args.particles })?
     };
-    output::write(&path, &picture)?;
-    line(format!("picture    {}", shown(&path)));
-    Ok(())
+    file.write_and_print(picture, "")
 }
 
 /// Draws one figure of the story, or all of them.
 fn tell(args: &FieldArgs, story: Story, augmentation: Augmentation) -> Result<()> {
     if augmentation != Augmentation::Finite(1.0) {
-        bail!("-D {augmentation}: the story is told at D = 1 (`--story dimensions` compares others); leave -D away");
+        bail!("-D {augmentation}: the story is told at D = 1 (`--story dimensions` compares others); omit -D");
     }
     if story == Story::NonCompact && args.data.is_some() {
-        bail!("--story non-compact: has Gaussian and Student-t charges of its own; leave DATA away");
+        bail!("--story non-compact: has Gaussian and Student-t charges of its own; omit DATA");
     }
     let folder = (story == Story::All).then(|| args.out.clone().unwrap_or_else(|| PathBuf::from("physics")));
     for (figure, name) in story.figures() {
@@ -84,19 +81,16 @@ fn tell(args: &FieldArgs, story: Story, augmentation: Augmentation) -> Result<()
             (None, Some(out)) => out.clone(),
             (None, None) => PathBuf::from(name),
         };
-        output::check_writable(&path)?;
+        let file = PictureFile::new(path)?;
         line(name.trim_end_matches(".png"));
-        let picture = figure.draw(&scene)?;
-        output::write(&path, &picture)?;
-        line(format!("picture    {}", shown(&path)));
+        file.write_and_print(figure.draw(&scene)?, "")?;
     }
     Ok(())
 }
 
 fn scene(args: &FieldArgs, default: &str, augmentation: Augmentation) -> Result<Scene> {
-    let table = DataArgs { columns: args.table.columns.clone(), label: args.table.label.clone() };
     let name = args.data.as_deref().unwrap_or(default);
-    Scene::new(&resolve::dataset(name, &table)?, args.charges, augmentation, (args.seed, args.scale))
+    Scene::new(&resolve::dataset(name, &args.table)?, args.charges, augmentation, (args.seed, args.scale))
 }
 
 /// Some pictures show the plane of the data.

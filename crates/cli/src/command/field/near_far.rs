@@ -6,16 +6,16 @@ use anyhow::Result;
 use pfgm::{augmentation::Augmentation, field::ExactField, latent::norm};
 use pfgm_plot::{
     Area, Axis, Canvas, Mark, Panel,
-    colour::{BLUE, INK, RED},
+    color::{BLUE, INK, RED},
 };
 use rayon::prelude::*;
 
 use super::scene::Scene;
-use crate::output::line;
+use crate::render::line;
 
 /// Cells across a picture of the field's strength.
 const CELLS: usize = 120;
-/// Orders of magnitude between the colours of the weakest and the strongest field.
+/// Orders of magnitude between the colors of the weakest and the strongest field.
 const ORDERS: f64 = 2.5;
 
 /// Near the charges the field knows their shape, far away only their number.
@@ -45,7 +45,7 @@ pub fn near_far(scene: &Scene) -> Result<Vec<u8>> {
     Ok(canvas.png()?)
 }
 
-/// The root mean square angle, in radians, between the field and that of one charge in the centre, over a hemisphere.
+/// The root mean square angle, in radians, between the field and that of one charge in the center, over a hemisphere.
 fn deviation(scene: &Scene, radius: f64) -> f64 {
     const DIRECTIONS: usize = 64;
     let squares = (0..DIRECTIONS).map(|index| {
@@ -53,7 +53,7 @@ fn deviation(scene: &Scene, radius: f64) -> f64 {
         let height = (index as f64 + 0.5) / DIRECTIONS as f64;
         let (flat, turn) = ((1.0 - height * height).sqrt(), index as f64 * PI * (3.0 - 5.0_f64.sqrt()));
         let from = [radius * flat * turn.cos(), radius * flat * turn.sin(), radius * height];
-        let field = scene.field.field(&[scene.centre[0] + from[0], scene.centre[1] + from[1]], from[2]);
+        let field = scene.field.field(&[scene.center[0] + from[0], scene.center[1] + from[1]], from[2]);
         // The difference of the unit vectors keeps its digits where the cosine loses them.
         let (a, b) = (norm(&field), norm(&from));
         field.iter().zip(&from).map(|(e, p)| (e / a - p / b).powi(2)).sum::<f64>()
@@ -61,12 +61,12 @@ fn deviation(scene: &Scene, radius: f64) -> f64 {
     (squares.sum::<f64>() / DIRECTIONS as f64).sqrt()
 }
 
-/// A vertical cut through the centre of the charges: strength as colour, direction as arrows.
+/// A vertical cut through the center of the charges: strength as color, direction as arrows.
 fn section(canvas: &mut Canvas, cell: Area, scene: &Scene, (title, reach): (&str, f64)) {
     const ARROWS: (usize, usize) = (18, 9);
-    let y = scene.centre[1];
+    let y = scene.center[1];
     let labels = [scene.columns[0].as_str(), "z"];
-    let mut panel = Panel::section(canvas, cell, title, labels, (scene.centre[0], reach, reach));
+    let mut panel = Panel::section(canvas, cell, title, labels, (scene.center[0], reach, reach));
     let points = panel.cell_middles(CELLS, CELLS / 2);
     let strength: Vec<f64> = points.into_par_iter().map(|[x, z]| scene.field.log_strength(&[x, y], z)).collect();
     panel.cells(CELLS, &shares(&strength));
@@ -79,7 +79,7 @@ fn section(canvas: &mut Canvas, cell: Area, scene: &Scene, (title, reach): (&str
     panel.dots(slab, 2.2, RED);
 }
 
-/// Logarithms as shares of the colours: the strongest is 1 (but for the few cells that sit on a charge).
+/// Logarithms as shares of the colors: the strongest is 1 (but for the few cells that sit on a charge).
 fn shares(logs: &[f64]) -> Vec<f64> {
     let mut sorted = logs.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -114,7 +114,7 @@ pub fn empirical_field(scene: &Scene) -> Result<Vec<u8>> {
 fn field_in_plane(canvas: &mut Canvas, cell: Area, scene: &Scene, (title, charges, height): (&str, &[f64], f64)) {
     const ARROWS: usize = 17;
     let field = ExactField::new(charges.to_vec(), 2, Augmentation::Finite(1.0));
-    let middle = ([scene.centre[0], scene.centre[1]], 1.5 * scene.near);
+    let middle = ([scene.center[0], scene.center[1]], 1.5 * scene.near);
     let mut panel = Panel::square(canvas, cell, title, [&scene.columns[0], &scene.columns[1]], middle);
     let points = panel.cell_middles(CELLS, CELLS);
     let strength: Vec<f64> = points.par_iter().map(|point| field.log_strength(point, height)).collect();

@@ -6,15 +6,15 @@ use anyhow::Result;
 use pfgm::{hemisphere, lines::Line};
 use pfgm_metrics::{KolmogorovSmirnov, kolmogorov_smirnov};
 use pfgm_plot::{
-    Area, Axis, Canvas, Colour, Panel, Space, View,
-    colour::{BLUE, GREY, INK, RED},
+    Area, Axis, Canvas, Color, Panel, Space, View,
+    color::{BLUE, GRAY, INK, RED},
     heading,
 };
 
 use super::scene::Scene;
-use crate::output::line;
+use crate::render::line;
 
-/// Colours that a line has between the charges and the hemisphere.
+/// Colors that a line has between the charges and the hemisphere.
 const SHADES: f64 = 24.0;
 
 /// How many.
@@ -32,7 +32,7 @@ pub fn draw(scene: &Scene, counts: &Counts) -> Result<Vec<u8>> {
         .map(|index| lines[index * particles / counts.lines].within(&foot, scene.dome()))
         .filter(|line| line.length() > 0.0)
         .collect();
-    let angles = hemisphere::angles(scene.augmentation, &scene.centre, &ends, scene.far());
+    let angles = hemisphere::angles(scene.augmentation, &scene.center, &ends, scene.far());
     let height = kolmogorov_smirnov(&angles.height, |share| share);
     let azimuth = (!angles.azimuth.is_empty()).then(|| kolmogorov_smirnov(&angles.azimuth, |turn| turn));
 
@@ -55,15 +55,15 @@ pub fn draw(scene: &Scene, counts: &Counts) -> Result<Vec<u8>> {
     line(format!("{} of {} field lines reach a hemisphere of radius {:.3}", drawn.len(), counts.lines, scene.dome()));
     let far = format!("{particles} particles that rose from the charges to sigma = {:.4e}", scene.far());
     let tests = match azimuth {
-        Some(azimuth) => format!("height {}, azimuth {}", shown(&height), shown(&azimuth)),
-        None => format!("angle {}", shown(&height)),
+        Some(azimuth) => format!("height {}, azimuth {}", statistic(&height), statistic(&azimuth)),
+        None => format!("angle {}", statistic(&height)),
     };
     line(format!("{far}\nuniform on the hemisphere? Kolmogorov-Smirnov: {tests}"));
     Ok(canvas.png()?)
 }
 
 /// A test's result in words.
-pub fn shown(test: &KolmogorovSmirnov) -> String {
+pub fn statistic(test: &KolmogorovSmirnov) -> String {
     format!("{:.4} (p = {:.3})", test.statistic, test.p_value)
 }
 
@@ -74,7 +74,7 @@ fn charges(canvas: &mut Canvas, cell: Area, scene: &Scene) {
     match scene.dim {
         1 => {
             const BARS: usize = 40;
-            let (low, high) = (scene.centre[0] - reach, scene.centre[0] + reach);
+            let (low, high) = (scene.center[0] - reach, scene.center[0] + reach);
             let mut counts = vec![0.0; BARS];
             for y in &scene.charges {
                 let bar = (y - low) / (high - low) * BARS as f64;
@@ -87,7 +87,7 @@ fn charges(canvas: &mut Canvas, cell: Area, scene: &Scene) {
             Panel::new(canvas, cell, &title, x, y).bars(&counts, RED);
         }
         2 => {
-            let middle = ([scene.centre[0], scene.centre[1]], reach);
+            let middle = ([scene.center[0], scene.center[1]], reach);
             let mut panel = Panel::square(canvas, cell, &title, [&scene.columns[0], &scene.columns[1]], middle);
             panel.dots(scene.charges.chunks_exact(2).map(|y| [y[0], y[1]]), dot_size(scene.count()), RED.faded(0.75));
         }
@@ -107,12 +107,12 @@ pub fn dot_size(count: usize) -> f64 {
 /// How a scene is looked at.
 pub fn view(scene: &Scene, radius: f64) -> View {
     match scene.dim {
-        1 => View { azimuth: 0.0, elevation: 0.0, centre: [scene.centre[0], 0.0, 0.0], radius },
-        2 => View { azimuth: -0.25, elevation: 0.55, centre: [scene.centre[0], scene.centre[1], 0.0], radius },
+        1 => View { azimuth: 0.0, elevation: 0.0, center: [scene.center[0], 0.0, 0.0], radius },
+        2 => View { azimuth: -0.25, elevation: 0.55, center: [scene.center[0], scene.center[1], 0.0], radius },
         // The whole ball, whose lower half needs room too.
         _ => {
-            let centre = [scene.centre[0], scene.centre[1], scene.centre[2] - 0.5 * radius];
-            View { azimuth: -0.5, elevation: 0.35, centre, radius: 1.5 * radius }
+            let center = [scene.center[0], scene.center[1], scene.center[2] - 0.5 * radius];
+            View { azimuth: -0.5, elevation: 0.35, center, radius: 1.5 * radius }
         }
     }
 }
@@ -121,11 +121,11 @@ pub fn view(scene: &Scene, radius: f64) -> View {
 pub fn stage(canvas: &mut Canvas, space: &Space, scene: &Scene) {
     match scene.dim {
         1 => {
-            let (centre, radius) = (scene.centre[0], scene.dome());
-            let at = |angle: f64| [centre + radius * angle.cos(), 0.0, radius * angle.sin()];
+            let (center, radius) = (scene.center[0], scene.dome());
+            let at = |angle: f64| [center + radius * angle.cos(), 0.0, radius * angle.sin()];
             let arc: Vec<_> = (0..=96).map(|step| at(PI * f64::from(step) / 96.0)).collect();
-            space.curve(canvas, &arc, 1.0, GREY);
-            space.curve(canvas, &[at(0.0), at(PI)], 1.0, GREY);
+            space.curve(canvas, &arc, 1.0, GRAY);
+            space.curve(canvas, &[at(0.0), at(PI)], 1.0, GRAY);
         }
         2 => {
             space.plane(canvas);
@@ -135,15 +135,15 @@ pub fn stage(canvas: &mut Canvas, space: &Space, scene: &Scene) {
     }
 }
 
-/// The colour of a point of a line by its height.
-pub fn shade(height: f64, top: f64) -> Colour {
-    Colour::rise(((height / top).clamp(0.0, 1.0).sqrt() * SHADES).round() / SHADES)
+/// The color of a point of a line by its height.
+pub fn shade(height: f64, top: f64) -> Color {
+    Color::rise(((height / top).clamp(0.0, 1.0).sqrt() * SHADES).round() / SHADES)
 }
 
 fn in_space(canvas: &mut Canvas, cell: Area, scene: &Scene, lines: &[Line]) {
     let name = scene.height_name();
     let title = match scene.dim {
-        3 => format!("field lines, coloured by {name}, D = {}", scene.augmentation),
+        3 => format!("field lines, colored by {name}, D = {}", scene.augmentation),
         _ => format!("field lines in the augmented space, D = {}", scene.augmentation),
     };
     heading(canvas, cell, &title);
@@ -151,7 +151,7 @@ fn in_space(canvas: &mut Canvas, cell: Area, scene: &Scene, lines: &[Line]) {
     stage(canvas, &space, scene);
     space.dots(canvas, scene.charges_in_space().map(|y| (y, RED.faded(0.55))), 0.7 * dot_size(scene.count()));
     for line in lines {
-        let points: Vec<([f64; 3], Colour)> = line
+        let points: Vec<([f64; 3], Color)> = line
             .points()
             .map(|point| (scene.in_space(point), shade(point[scene.dim], scene.dome()).faded(0.7)))
             .collect();
@@ -174,9 +174,9 @@ fn from_above(canvas: &mut Canvas, cell: Area, angles: &hemisphere::Angles) {
             [radius * angle.cos(), radius * angle.sin()]
         })
     };
-    panel.curve(circle(1.0), 1.0, GREY);
+    panel.curve(circle(1.0), 1.0, GRAY);
     for height in [0.25, 0.5, 0.75_f64] {
-        panel.curve(circle((1.0 - height).sqrt()), 0.6, GREY.faded(0.6));
+        panel.curve(circle((1.0 - height).sqrt()), 0.6, GRAY.faded(0.6));
     }
     let points = angles.height.iter().zip(&angles.azimuth).map(|(height, turn)| {
         let (radius, angle) = ((1.0 - height).sqrt(), 2.0 * PI * (turn - 0.5));

@@ -24,8 +24,8 @@ pub struct Scene {
     pub seed: u64,
     /// Pixels for each unit of length of a figure.
     pub scale: f64,
-    /// The centre of charge: from far away everything comes from there.
-    pub centre: Vec<f64>,
+    /// The center of charge: from far away everything comes from there.
+    pub center: Vec<f64>,
     /// The root mean square distance of the charges from it.
     pub spread: f64,
     /// The distance that 98 % of the charges keep.
@@ -47,11 +47,11 @@ impl Scene {
         };
         let count = dataset.len().min(most);
         let charges: Vec<f64> = dataset.some(most)?.into_iter().map(f64::from).collect();
-        let centre: Vec<f64> =
+        let center: Vec<f64> =
             (0..dim).map(|axis| charges.iter().skip(axis).step_by(dim).sum::<f64>() / count as f64).collect();
         let mut distances: Vec<f64> = charges
             .chunks_exact(dim)
-            .map(|y| y.iter().zip(&centre).map(|(y, c)| (y - c) * (y - c)).sum::<f64>().sqrt())
+            .map(|y| y.iter().zip(&center).map(|(y, c)| (y - c) * (y - c)).sum::<f64>().sqrt())
             .collect();
         distances.sort_by(f64::total_cmp);
         let spread = (distances.iter().map(|d| d * d).sum::<f64>() / count as f64).sqrt();
@@ -64,7 +64,7 @@ impl Scene {
             _ => (1..=dim).map(|number| format!("column {number}")).collect(),
         };
         let field = ExactField::new(charges.clone(), dim, augmentation);
-        Ok(Self { name, columns, dim, charges, augmentation, field, seed, scale, centre, spread, near, reach })
+        Ok(Self { name, columns, dim, charges, augmentation, field, seed, scale, center, spread, near, reach })
     }
 
     /// How many charges there are.
@@ -96,7 +96,7 @@ impl Scene {
     pub fn with(&self, augmentation: Augmentation) -> Self {
         let field = ExactField::new(self.charges.clone(), self.dim, augmentation);
         let (name, columns, charges) = (self.name.clone(), self.columns.clone(), self.charges.clone());
-        Self { name, columns, charges, augmentation, field, centre: self.centre.clone(), ..*self }
+        Self { name, columns, charges, augmentation, field, center: self.center.clone(), ..*self }
     }
 
     /// Particles that rise from the charges to the far level: where they arrive, and their lines.
@@ -112,9 +112,9 @@ impl Scene {
         Tolerance { atol: tolerance.atol * self.spread, ..tolerance }
     }
 
-    /// The middle of the hemisphere: the centre of charge at height zero.
+    /// The middle of the hemisphere: the center of charge at height zero.
     pub fn foot(&self) -> Vec<f64> {
-        let mut foot = self.centre.clone();
+        let mut foot = self.center.clone();
         foot.push(0.0);
         foot
     }

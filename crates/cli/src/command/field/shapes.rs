@@ -12,14 +12,14 @@ use pfgm_data::generated;
 use pfgm_metrics::kolmogorov_smirnov;
 use pfgm_plot::{
     Axis, Canvas, Mark, Panel,
-    colour::{BLUE, INK, RED},
+    color::{BLUE, INK, RED},
 };
 
 use super::{
-    overview::{dot_size, shade, shown},
+    overview::{dot_size, shade, statistic},
     scene::{Scene, TOLERANCE},
 };
-use crate::output::line;
+use crate::render::line;
 
 /// The numbers of dimensions that are compared, and the paths drawn for each.
 const DIMENSIONS: [Augmentation; 4] =
@@ -33,7 +33,7 @@ pub fn dimensions(scene: &Scene) -> Result<Vec<u8>> {
     let (low, high) = (1e-2 * scene.spread, 40.0 * scene.spread);
     // A particle at level sigma is about as far out as sigma and the data together.
     let coordinate = scene.spread / 2.0_f64.sqrt();
-    let scaled = |x: f64, sigma: f64| (x - scene.centre[0]) / sigma.hypot(coordinate);
+    let scaled = |x: f64, sigma: f64| (x - scene.center[0]) / sigma.hypot(coordinate);
     for (cell, augmentation) in cells.into_iter().zip(DIMENSIONS) {
         let of_d = scene.with(augmentation);
         let counted = Counted::new(&of_d.field);
@@ -113,7 +113,7 @@ pub fn non_compact(scene: &Scene) -> Result<Vec<u8>> {
         let grid = (0..=100).map(|step| 0.05 * 600_f64.powf(f64::from(step) / 100.0));
         panel.curve(grid.map(|radius| [radius, law(radius)]), 1.6, INK);
         let radii = |points: &[f64]| -> Vec<f64> { points.chunks_exact(2).map(|p| p[0].hypot(p[1])).collect() };
-        for (points, colour) in [(&charges.charges, RED), (&x, BLUE)] {
+        for (points, color) in [(&charges.charges, RED), (&x, BLUE)] {
             let mut sorted = radii(points);
             sorted.sort_by(f64::total_cmp);
             let count = sorted.len();
@@ -123,7 +123,7 @@ pub fn non_compact(scene: &Scene) -> Result<Vec<u8>> {
             panel.dots(
                 dots.filter(|[_, share]| *share < 0.02 || ((share * count as f64) as usize).is_multiple_of(30)),
                 1.8,
-                colour,
+                color,
             );
         }
         panel.legend(&[("the law", Mark::Line, INK), ("charges", Mark::Dot, RED), ("came back", Mark::Dot, BLUE)]);
@@ -137,7 +137,7 @@ pub fn non_compact(scene: &Scene) -> Result<Vec<u8>> {
         line(format!(
             "{name:<10} {SAMPLES} particles from z = {far:.3e}: |x| against the charges' own, Kolmogorov-Smirnov {}; \
              farthest {farthest:.2} of {:.2}",
-            shown(&test),
+            statistic(&test),
             sorted[sorted.len() - 1]
         ));
     }

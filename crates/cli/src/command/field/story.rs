@@ -1,33 +1,10 @@
-//! The story of Poisson flows, figure by figure.
+//! Figures that explain Poisson flows.
 
 use anyhow::Result;
-use clap::ValueEnum;
 use pfgm::augmentation::Augmentation;
 
 use super::{compare, near_far, scene::Scene, shapes, training};
-
-/// The figures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Story {
-    /// The field near the charges and far away, where they are one point
-    NearFar,
-    /// Without the extra dimension everything ends in the middle; with it the data come back
-    ExtraDimension,
-    /// The field of point charges is the sum of theirs
-    EmpiricalField,
-    /// Where PFGM's training points lie
-    TrainingPoints,
-    /// The hemisphere projected onto the plane z = z_max
-    Projection,
-    /// Steps in z against steps in ln z: evaluations to the same error
-    ChangeOfVariable,
-    /// What D does to the trajectories
-    Dimensions,
-    /// Charges without an edge: Gaussian and Student-t
-    NonCompact,
-    /// All of them, into the folder of -o
-    All,
-}
+use crate::args::Story;
 
 impl Story {
     /// Its own figures, each with the name of its file.

@@ -13,29 +13,29 @@ use pfgm::{
 use pfgm_data::Shape;
 use pfgm_metrics::kolmogorov_smirnov;
 use pfgm_plot::{
-    Area, Axis, Canvas, Colour, Mark, Panel,
-    colour::{BLUE, GREY, INK, RED},
+    Area, Axis, Canvas, Color, Mark, Panel,
+    color::{BLUE, GRAY, INK, RED},
 };
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 
 use super::{
-    overview::{dot_size, shown},
+    overview::{dot_size, statistic},
     scene::Scene,
 };
-use crate::output::line;
+use crate::render::line;
 
 const POINTS: usize = 6000;
 
 /// PFGM's training points: nearly as many at every scale up to the data's, so dense near the data.
 pub fn training_points(scene: &Scene) -> Result<Vec<u8>> {
-    // In the units of standardised data, where s = 0.01 is the published choice.
+    // In the units of standardized data, where s = 0.01 is the published choice.
     let unit = scene.spread / 2.0_f64.sqrt();
     let norm = scene.spread / unit;
     let mut objective = FieldObjective::default();
     let calibration = objective.calibrate(2, norm);
     objective.m = Some(calibration.m);
-    let standard = |index: usize| ((scene.charges[index] - scene.centre[index % 2]) / unit) as f32;
+    let standard = |index: usize| ((scene.charges[index] - scene.center[index % 2]) / unit) as f32;
     let charges: Vec<f32> = (0..scene.charges.len()).map(standard).collect();
     let batch: Vec<f32> = (0..POINTS).flat_map(|item| charges[item % scene.count() * 2..][..2].to_vec()).collect();
     let mut streams: Vec<Stream> =
@@ -56,13 +56,13 @@ pub fn training_points(scene: &Scene) -> Result<Vec<u8>> {
         &mut streams,
     );
     let x: Vec<[f64; 2]> =
-        drawn.x.chunks_exact(2).map(|p| [0, 1].map(|axis| f64::from(p[axis]) * unit + scene.centre[axis])).collect();
+        drawn.x.chunks_exact(2).map(|p| [0, 1].map(|axis| f64::from(p[axis]) * unit + scene.center[axis])).collect();
     let z: Vec<f64> = drawn.sigma.iter().map(|sigma| sigma * unit).collect();
     let away: Vec<f64> = x
         .iter()
         .zip(batch.chunks_exact(2))
         .map(|(x, y)| {
-            let from = |axis: usize| x[axis] - (f64::from(y[axis]) * unit + scene.centre[axis]);
+            let from = |axis: usize| x[axis] - (f64::from(y[axis]) * unit + scene.center[axis]);
             from(0).hypot(from(1))
         })
         .collect();
@@ -70,21 +70,21 @@ pub fn training_points(scene: &Scene) -> Result<Vec<u8>> {
 
     let mut canvas = Canvas::new(1200.0, 400.0, scene.scale)?;
     let cells = canvas.area().columns(&[1.0; 3]);
-    let middle = ([scene.centre[0], scene.centre[1]], 2.2 * scene.near);
+    let middle = ([scene.center[0], scene.center[1]], 2.2 * scene.near);
     let labels = [scene.columns[0].as_str(), scene.columns[1].as_str()];
     let (low, high) = (1e-3 * unit, 2.0 * calibration.z_max * unit);
-    let shade = |z: f64| Colour::rise((z / low).ln() / (high / low).ln());
+    let shade = |z: f64| Color::rise((z / low).ln() / (high / low).ln());
     let mut panel = Panel::square(&mut canvas, cells[0], "training points from above", labels, middle);
-    panel.coloured_dots(x.iter().zip(&z).map(|(x, z)| (*x, shade(*z).faded(0.6))), 1.3);
+    panel.colored_dots(x.iter().zip(&z).map(|(x, z)| (*x, shade(*z).faded(0.6))), 1.3);
     let (across, up) = (
         Axis::logarithmic("distance |x − y| from the charge", low, 4.0 * high),
         Axis::logarithmic("height z", low, high),
     );
     let mut panel = Panel::new(&mut canvas, cells[1], "how far out and how high", across, up);
-    panel.coloured_dots(away.iter().zip(&z).map(|(away, z)| ([*away, *z], shade(*z).faded(0.6))), 1.3);
-    panel.curve([[low, scene.spread], [10.0 * high, scene.spread]], 0.9, GREY);
-    panel.curve([[scene.spread, low], [scene.spread, 10.0 * high]], 0.9, GREY);
-    panel.legend(&[("the spread of the data", Mark::Line, GREY)]);
+    panel.colored_dots(away.iter().zip(&z).map(|(away, z)| ([*away, *z], shade(*z).faded(0.6))), 1.3);
+    panel.curve([[low, scene.spread], [10.0 * high, scene.spread]], 0.9, GRAY);
+    panel.curve([[scene.spread, low], [scene.spread, 10.0 * high]], 0.9, GRAY);
+    panel.legend(&[("the spread of the data", Mark::Line, GRAY)]);
     by_scale(&mut canvas, cells[2], scene, &distance);
     let near = |limit: f64| distance.iter().filter(|d| **d < limit * scene.spread).count() as f64 / POINTS as f64;
     line(format!(
@@ -114,14 +114,14 @@ fn by_scale(canvas: &mut Canvas, cell: Area, scene: &Scene, distance: &[f64]) {
     let mut panel =
         Panel::new(canvas, cell, "points at every scale", x, Axis::linear("% of the points", 0.0, 1.2 * most));
     panel.bars(&counts, BLUE.faded(0.5));
-    panel.curve([[0.0, 0.0], [0.0, 2.0 * most]], 1.0, GREY);
+    panel.curve([[0.0, 0.0], [0.0, 2.0 * most]], 1.0, GRAY);
 }
 
 /// Directions drawn in the cut, points in the plane.
 const RAYS: usize = 21;
 const PROJECTED: usize = 4000;
 
-/// The uniform hemisphere, projected from its centre onto z = z_max, is the prior.
+/// The uniform hemisphere, projected from its center onto z = z_max, is the prior.
 pub fn projection(scene: &Scene) -> Result<Vec<u8>> {
     let z_max = scene.dome();
     let projected: Vec<f64> = (0..PROJECTED as u64)
@@ -148,8 +148,8 @@ pub fn projection(scene: &Scene) -> Result<Vec<u8>> {
     let mut panel = Panel::new(&mut canvas, cells[2], "one law", x, y);
     let law = (0..=100).map(|step| 0.03 * 1e4_f64.powf(f64::from(step) / 100.0));
     panel.curve(law.map(|ratio| [ratio, 1.0 / (1.0 + ratio * ratio).sqrt()]), 1.6, INK);
-    for (points, colour) in [(&projected, BLUE), (&prior, RED)] {
-        panel.dots(farther_out(points, z_max), 2.4, colour);
+    for (points, color) in [(&projected, BLUE), (&prior, RED)] {
+        panel.dots(farther_out(points, z_max), 2.4, color);
     }
     panel.legend(&[
         ("1/√(1 + |x|²/z_max²)", Mark::Line, INK),
@@ -158,7 +158,7 @@ pub fn projection(scene: &Scene) -> Result<Vec<u8>> {
     ]);
     for (name, points) in [("projected hemisphere", &projected), ("draws of the prior", &prior)] {
         let angles = hemisphere::angles(scene.augmentation, &[0.0; 2], points, z_max);
-        let test = |values: &[f64]| shown(&kolmogorov_smirnov(values, |share| share));
+        let test = |values: &[f64]| statistic(&kolmogorov_smirnov(values, |share| share));
         line(format!(
             "{name:<22} Kolmogorov-Smirnov: height {}, azimuth {}",
             test(&angles.height),
@@ -200,14 +200,14 @@ fn rays(canvas: &mut Canvas, cell: Area) {
             [angle.cos(), angle.sin()]
         }),
         1.4,
-        GREY,
+        GRAY,
     );
     panel.curve([[-reach, 1.0], [reach, 1.0]], 1.4, INK);
     for ray in 0..RAYS {
         let angle = PI * (ray as f64 + 0.5) / RAYS as f64;
         let (x, z) = (angle.cos(), angle.sin());
         panel.curve([[0.0, 0.0], [x / z, 1.0]], 0.8, BLUE.faded(0.6));
-        panel.dots([[x, z]], 2.6, GREY);
+        panel.dots([[x, z]], 2.6, GRAY);
         panel.dots([[x / z, 1.0]], 2.6, BLUE);
     }
     panel.dots([[0.0, 0.0]], 4.0, RED);

@@ -1,19 +1,13 @@
-//! From what was typed to what can run: the one place where a command line can be wrong.
+//! Configurations: a preset or a TOML file, and the keys that the command line sets.
 
-use std::{
-    fmt::Display,
-    fs,
-    ops::RangeInclusive,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
 use anyhow::{Context, Result, bail};
-use pfgm::{augmentation::Augmentation, config::Config, presets};
-use pfgm_data::{BUILT_IN, Dataset, OpenOptions};
-use pfgm_plot::Animation;
+use pfgm::{config::Config, presets};
+use pfgm_data::BUILT_IN;
 use toml::{Table, Value};
 
-use crate::args::{DataArgs, TrainArgs};
+use crate::args::TrainArgs;
 
 /// A configuration and what a run of it is called.
 pub struct Named {
@@ -140,104 +134,9 @@ pub fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<
         .map(|(_, name)| name)
 }
 
-/// The data set of a path, with the choices that tables have.
-pub fn dataset(source: &str, table: &DataArgs) -> Result<Dataset> {
-    let (columns, label) = (table.columns.clone().unwrap_or_default(), table.label.clone());
-    let options = OpenOptions { columns, label, ..OpenOptions::default() };
-    Ok(pfgm_data::open(source, &options)?)
-}
-
-/// D as it is typed.
-pub fn augmentation(flag: &str, text: &str) -> Result<Augmentation> {
-    match text.parse::<f64>() {
-        Ok(f64::INFINITY) => Ok(Augmentation::Infinite),
-        Ok(d) if d > 0.0 => Ok(Augmentation::Finite(d)),
-        _ => bail!("{flag} {text}: give a number above 0, or inf"),
-    }
-}
-
-/// Samples of one call at the most.
-pub const MOST_SAMPLES: usize = 10_000_000;
-/// Levels that a person may ask for.
-pub const MOST_LEVELS: usize = 10_000;
-
-/// Refuses a number outside of what can work.
-pub fn within<T: PartialOrd + Display>(flag: &str, value: T, range: RangeInclusive<T>) -> Result<()> {
-    // What is no number is in no range.
-    if range.contains(&value) {
-        return Ok(());
-    }
-    bail!("{flag} {value}: give a number from {} to {}", range.start(), range.end())
-}
-
-/// Refuses more to be computed at once than [`MOST_SAMPLES`].
-pub fn together(flags: &str, count: usize, each: usize) -> Result<()> {
-    match count.checked_mul(each) {
-        Some(all) if all <= MOST_SAMPLES => Ok(()),
-        _ => bail!("{flags}: {count} times {each} is more than {MOST_SAMPLES}; ask for it in parts"),
-    }
-}
-
-/// The format of an animation, by its file's name.
-pub fn animation(flag: &str, path: &Path) -> Result<Animation> {
-    match path.extension().and_then(|ending| ending.to_str()) {
-        Some("gif") => Ok(Animation::Gif),
-        Some("png" | "apng") => Ok(Animation::Png),
-        _ => bail!("{flag} {}: end its name in .gif, .png or .apng", path.display()),
-    }
-}
-
-/// Seeds as they are typed: `0-63`, `3,7,12-15`; `flag` is what to call them.
-pub fn seeds(flag: &str, text: &str) -> Result<Vec<u64>> {
-    let wrong = || format!("{flag} {text}: write numbers and ranges, as in 0-63 or 3,7,12-15");
-    let mut seeds = Vec::new();
-    for part in text.split(',') {
-        let part = part.trim();
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (first, last): (u64, u64) =
-            (first.trim().parse().with_context(wrong)?, last.trim().parse().with_context(wrong)?);
-        if last < first || last - first >= MOST_SAMPLES as u64 {
-            bail!("{}", wrong());
-        }
-        seeds.extend(first..=last);
-        if seeds.len() > MOST_SAMPLES {
-            bail!("{flag} {text}: more than {MOST_SAMPLES} samples; draw them in parts");
-        }
-    }
-    Ok(seeds)
-}
-
-/// The folder of a new run: what was asked for, which must be free, or the first free name.
-pub fn run_folder(out: Option<&Path>, name: &str) -> Result<PathBuf> {
-    let taken = |path: &Path| fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
-    if let Some(out) = out {
-        if out.is_file() {
-            bail!("--out {}: is a file; name a folder", out.display());
-        }
-        if taken(out) {
-            bail!("--out {}: is not empty; add --resume to go on with the run in it, or name another", out.display());
-        }
-        return Ok(out.to_owned());
-    }
-    let numbered = |number: u32| if number == 1 { name.to_owned() } else { format!("{name}-{number}") };
-    (1..)
-        .map(|number| Path::new("runs").join(numbered(number)))
-        .find(|path| !taken(path))
-        .context("no free name in runs/")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn seeds_are_numbers_and_ranges() {
-        assert_eq!(seeds("--seeds", "3,7,12-15").unwrap(), [3, 7, 12, 13, 14, 15]);
-        assert_eq!(seeds("--seeds", "0-2").unwrap(), [0, 1, 2]);
-        for wrong in ["", "a", "5-3", "1-", "-1", "0-99999999999"] {
-            assert!(seeds("--seeds", wrong).is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn values_are_toml_or_words() {

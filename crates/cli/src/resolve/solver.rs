@@ -118,7 +118,7 @@ fn refuse_idle(args: &SolverArgs, base: &SolverConfig) -> Result<()> {
         (args.snr.is_some() && !corrects, "snr", "add --corrector langevin"),
     ];
     match idle.into_iter().find(|(idle, ..)| *idle) {
-        Some((_, flag, remedy)) => bail!("--{flag}: nothing would use it; {remedy}, or leave it away"),
+        Some((_, flag, remedy)) => bail!("--{flag}: nothing would use it; {remedy}, or omit it"),
         None => Ok(()),
     }
 }

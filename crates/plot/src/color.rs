@@ -1,35 +1,35 @@
-//! Colours that stay apart for every kind of eye (after Okabe and Ito, *Color Universal Design*, 2008), dark on light.
+//! Colors that stay apart for every kind of eye (after Okabe and Ito, *Color Universal Design*, 2008), dark on light.
 
-/// A colour, and how much of what is behind it is covered.
+/// A color, and how much of what is behind it is covered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Colour {
+pub struct Color {
     /// Red, green and blue.
     pub rgb: [u8; 3],
     /// 255 covers everything.
     pub alpha: u8,
 }
 
-const fn opaque(rgb: [u8; 3]) -> Colour {
-    Colour { rgb, alpha: 255 }
+const fn opaque(rgb: [u8; 3]) -> Color {
+    Color { rgb, alpha: 255 }
 }
 
 /// Text and axes.
-pub const INK: Colour = opaque([38, 40, 46]);
+pub const INK: Color = opaque([38, 40, 46]);
 /// What is there but not the matter.
-pub const GREY: Colour = opaque([150, 154, 162]);
+pub const GRAY: Color = opaque([150, 154, 162]);
 /// Guide lines.
-pub const FAINT: Colour = opaque([226, 228, 232]);
+pub const FAINT: Color = opaque([226, 228, 232]);
 /// Charges.
-pub const RED: Colour = opaque([197, 64, 20]);
+pub const RED: Color = opaque([197, 64, 20]);
 /// Fields and what follows them.
-pub const BLUE: Colour = opaque([0, 94, 162]);
+pub const BLUE: Color = opaque([0, 94, 162]);
 /// A third series.
-pub const GREEN: Colour = opaque([0, 136, 104]);
+pub const GREEN: Color = opaque([0, 136, 104]);
 /// A fourth.
-pub const PURPLE: Colour = opaque([150, 86, 140]);
+pub const PURPLE: Color = opaque([150, 86, 140]);
 
-/// The colours of series, however many.
-pub const SERIES: [Colour; 8] = [
+/// The colors of series, however many.
+pub const SERIES: [Color; 8] = [
     BLUE,
     RED,
     GREEN,
@@ -46,8 +46,8 @@ const DENSITY: [[u8; 3]; 6] =
 /// From the charges (red) up to the hemisphere (blue).
 const RISE: [[u8; 3]; 4] = [[204, 76, 24], [196, 120, 120], [112, 130, 180], [0, 84, 156]];
 
-impl Colour {
-    /// The same colour, covering a share of what is behind it.
+impl Color {
+    /// The same color, covering a share of what is behind it.
     pub fn faded(self, share: f64) -> Self {
         Self { alpha: (255.0 * share.clamp(0.0, 1.0)).round() as u8, ..self }
     }

@@ -1,4 +1,4 @@
-//! How a flow is solved, as it is typed.
+//! Solvers as they are typed.
 
 use clap::{Args, ValueEnum};
 use pfgm::solver::{Corrector, Method, ScheduleName};
@@ -10,11 +10,11 @@ pub enum Solver {
     Euler,
     /// Heun on a log-uniform grid: two evaluations a step
     ImprovedEuler,
-    /// Heun on the EDM grid, the last step to zero; stochastic with --churn
+    /// Heun on EDM's grid, with a last step to zero; stochastic with --churn
     Heun,
-    /// Adaptive steps, for each sample by itself
+    /// Dormand-Prince 5(4): adaptive steps for each sample
     Rk45,
-    /// Multistep on the noise, coefficients of equal steps (--order 1 to 4): one evaluation a step, as those below
+    /// iPNDM, multistep with constant coefficients (--order 1 to 4): one evaluation a step
     Ipndm,
     /// DPM-Solver++ of order 2
     #[value(name = "dpmpp-2m")]
@@ -28,13 +28,13 @@ pub enum Solver {
     /// UniPC, predictor of order 3
     #[value(name = "unipc-3")]
     UniPc3,
-    /// DEIS tAB, multistep on the noise (--order 1 to 4)
+    /// DEIS tAB, multistep (--order 1 to 4)
     Deis,
-    /// Reverse SDE by Euler and Maruyama (infinite D, as those below)
+    /// Reverse SDE by Euler-Maruyama (infinite D)
     ReverseSde,
-    /// Reverse-diffusion predictor
+    /// Reverse-diffusion predictor (infinite D)
     ReverseDiffusion,
-    /// Ancestral predictor
+    /// Ancestral sampling (infinite D)
     Ancestral,
 }
 
@@ -65,7 +65,7 @@ pub enum ScheduleArg {
     LogUniform,
     /// Equal steps of sigma^(1/rho)
     Edm,
-    /// What `pfgm schedule` found for the run and this number of steps
+    /// Levels that `pfgm schedule` found for the run and this number of steps
     Gits,
 }
 
@@ -86,14 +86,14 @@ pub enum ProcessArg {
     Ve,
     /// Variance preserving
     Vp,
-    /// The same with less noise
+    /// Sub-variance-preserving
     SubVp,
 }
 
 /// [`Corrector`] as it is typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum CorrectorArg {
-    /// Predictor steps alone
+    /// No corrector
     None,
     /// Langevin dynamics at each level
     Langevin,
@@ -108,14 +108,14 @@ impl From<CorrectorArg> for Corrector {
     }
 }
 
-/// How the flow is solved, where it is not as the run says.
+/// Changes to a run's solver.
 #[derive(Clone, Debug, Default, PartialEq, Args)]
 pub struct SolverArgs {
     /// The solver [default: the run's]
     #[arg(long, value_enum, help_heading = "Solver")]
     pub solver: Option<Solver>,
 
-    /// Steps of a solver with fixed steps [default: the run's; 1000 for a stochastic sampler]
+    /// Number of steps, for solvers with fixed steps [default: the run's; 1000 for a reverse SDE]
     #[arg(long, value_name = "N", help_heading = "Solver")]
     pub steps: Option<usize>,
 
@@ -123,19 +123,19 @@ pub struct SolverArgs {
     #[arg(long, value_name = "K", help_heading = "Solver")]
     pub order: Option<usize>,
 
-    /// How the steps are spread [default: the solver's own]
+    /// Grid of noise levels [default: the solver's own]
     #[arg(long, value_enum, help_heading = "Solver")]
     pub schedule: Option<ScheduleArg>,
 
-    /// How much schedule edm crowds towards low levels [default: the run's, or 7]
+    /// Exponent rho of schedule edm [default: the run's, or 7]
     #[arg(long, value_name = "RHO", help_heading = "Solver")]
     pub rho: Option<f64>,
 
-    /// Take the first step on the far field: one evaluation less
+    /// Analytical first step (AFS): the first step uses the far field, one evaluation fewer
     #[arg(long, help_heading = "Solver")]
     pub afs: bool,
 
-    /// Whether a multistep solver ends with lower orders [default: the run's; dpmpp and unipc do]
+    /// Whether a multistep solver lowers its order in the last steps [default: the run's; true for dpmpp and unipc]
     #[arg(long, value_name = "BOOL", help_heading = "Solver")]
     pub lower_order_final: Option<bool>,
 
@@ -147,41 +147,41 @@ pub struct SolverArgs {
     #[arg(long, value_name = "TOL", help_heading = "Solver")]
     pub atol: Option<f64>,
 
-    /// heun: the noise that is added on the way, EDM's S_churn (D infinite or 1) [default: the run's, or 0]
+    /// heun: amount of stochasticity, EDM's S_churn, at least 0 (D infinite or 1) [default: the run's, or 0]
     #[arg(long, value_name = "S", help_heading = "Solver")]
     pub churn: Option<f64>,
 
-    /// The lowest level that is churned
+    /// Lowest noise level with churn, EDM's S_tmin [default: the run's, or 0]
     #[arg(long, value_name = "SIGMA", help_heading = "Solver")]
     pub churn_min: Option<f64>,
 
-    /// The highest level that is churned
+    /// Highest noise level with churn, EDM's S_tmax [default: the run's, or unlimited]
     #[arg(long, value_name = "SIGMA", help_heading = "Solver")]
     pub churn_max: Option<f64>,
 
-    /// The size of that noise, 1 as the theory has it
+    /// Standard deviation of the added noise, EDM's S_noise [default: the run's, or 1]
     #[arg(long, value_name = "S", help_heading = "Solver")]
     pub churn_noise: Option<f64>,
 
-    /// The process that a stochastic sampler reverses [default: the one that the run was trained on, else ve]
+    /// Diffusion process that a reverse SDE reverses [default: the run's, or ve]
     #[arg(long, value_enum, help_heading = "Solver")]
     pub process: Option<ProcessArg>,
 
-    /// What a stochastic sampler does at each level before it steps [default: the run's, or none]
+    /// Corrector of a reverse SDE [default: the run's, or none]
     #[arg(long, value_enum, help_heading = "Solver")]
     pub corrector: Option<CorrectorArg>,
 
-    /// Steps of the corrector at each level [default: the run's, or 1]
+    /// Corrector steps at each noise level [default: the run's, or 1]
     #[arg(long, value_name = "N", help_heading = "Solver")]
     pub corrector_steps: Option<usize>,
 
-    /// Ratio of signal to noise of the corrector [default: the run's, or 0.16]
+    /// Signal-to-noise ratio of the corrector, above 0 [default: the run's, or 0.16]
     #[arg(long, value_name = "R", help_heading = "Solver")]
     pub snr: Option<f64>,
 }
 
 impl SolverArgs {
-    /// Whether anything was said.
+    /// Whether any flag was given.
     pub fn is_given(&self) -> bool {
         *self != Self::default()
     }

@@ -1,0 +1,90 @@
+//! `pfgm import` and `pfgm export` as they are typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+/// The method that a published network was trained with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ImportMethod {
+    /// PFGM: the normalized Poisson field
+    Pfgm,
+    /// Variance-exploding score model
+    Ve,
+    /// Variance-preserving score model
+    Vp,
+    /// Sub-variance-preserving score model
+    SubVp,
+    /// PFGM++
+    Pfgmpp,
+    /// EDM
+    Edm,
+}
+
+impl From<ImportMethod> for pfgm::import::Method {
+    fn from(method: ImportMethod) -> Self {
+        match method {
+            ImportMethod::Pfgm => Self::Pfgm,
+            ImportMethod::Ve => Self::Ve,
+            ImportMethod::Vp => Self::Vp,
+            ImportMethod::SubVp => Self::SubVp,
+            ImportMethod::Pfgmpp => Self::PfgmPp,
+            ImportMethod::Edm => Self::Edm,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// A PyTorch checkpoint: .pth, .pt or .pkl
+    pub file: PathBuf,
+
+    /// The folder to write the run to
+    #[arg(short = 'o', long, value_name = "DIR")]
+    pub out: PathBuf,
+
+    /// The method that the network was trained with [default: found from its tensors, or as published]
+    #[arg(long, value_enum)]
+    pub method: Option<ImportMethod>,
+
+    /// Height and width of the images in pixels, as in 32x32 [default: found from its tensors, or 32x32]
+    #[arg(long, value_name = "HxW")]
+    pub size: Option<String>,
+
+    /// Range that images were scaled to in training, for VE models [default: -1,1; for score-SDE's own VE configurations 0,1]
+    #[arg(long, value_name = "LOW,HIGH", allow_hyphen_values = true)]
+    pub images: Option<String>,
+
+    /// A preset or configuration whose noise range and solver are used, as in celeba64 [default: as published for CIFAR-10]
+    #[arg(long, value_name = "PRESET|FILE.toml")]
+    pub like: Option<String>,
+
+    /// D, the number of extra dimensions, for PFGM++ [default: 2048]
+    #[arg(short = 'D', long = "extra-dims", alias = "augmentation", value_name = "D")]
+    pub extra_dims: Option<String>,
+}
+
+/// Names of exported weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportNames {
+    /// Paths in this program's networks
+    Own,
+    /// Names and layouts of PFGM's and the score models' published checkpoints
+    Pfgm,
+    /// Names of a checkpoint, without the optimizer's state: every command accepts the file as a run
+    Run,
+}
+
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// The folder of a run, a checkpoint file, or a bundled model
+    pub run: PathBuf,
+
+    /// The file to write
+    #[arg(short = 'o', long, value_name = "FILE.safetensors")]
+    pub out: PathBuf,
+
+    /// Names of the weights
+    #[arg(long, value_enum, default_value = "own")]
+    pub names: ExportNames,
+}

@@ -1,0 +1,118 @@
+//! The command line as it is typed: raw values, not yet checked. One file for each group of commands.
+
+mod bench;
+pub mod cascade;
+pub mod compare;
+mod compute;
+mod data;
+pub mod evaluate;
+mod field;
+mod import;
+pub mod latents;
+mod points;
+mod restore;
+mod sample;
+mod schedule;
+mod solver;
+pub mod studio;
+mod train;
+
+pub use bench::{BenchArgs, BenchNetwork, BenchTask};
+use clap::{Parser, Subcommand};
+pub use compute::ComputeArgs;
+pub use data::{CalibrateArgs, DataArgs, DataCommand};
+pub use field::{FieldArgs, Story};
+pub use import::{ExportArgs, ExportNames, ImportArgs};
+pub use points::{ArithmeticName, DecodeArgs, PredictArgs};
+pub use restore::{AnomalyArgs, DenoiseArgs, InpaintArgs};
+pub use sample::{FilesArgs, SampleArgs};
+pub use schedule::ScheduleArgs;
+pub use solver::{ProcessArg, Solver, SolverArgs};
+pub use train::TrainArgs;
+
+/// Poisson flow generative models (PFGM, PFGM++): train on your data, sample, evaluate.
+#[derive(Debug, Parser)]
+#[command(name = "pfgm", version, arg_required_else_help = true, subcommand_required = true)]
+#[command(after_help = "Start with: pfgm train digits")]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+
+    /// Number of threads [default: one for each core]
+    #[arg(long, global = true, value_name = "N")]
+    pub threads: Option<usize>,
+
+    /// Vector instructions: portable, avx2, avx512 or neon [default: the widest that the processor has]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub vectors: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train a model: on a data set, from a preset or a configuration file, or resume a run
+    Train(Box<TrainArgs>),
+    /// Draw samples from a trained model, or from the exact field of a data set
+    Sample(Box<SampleArgs>),
+    /// Train or sample a cascade: a model of small images, and models that upscale them
+    Cascade(cascade::CascadeCommand),
+    /// Draw the exact field of a set of charges: field lines, hemisphere, figures of the papers
+    Field(FieldArgs),
+    /// Compare samples with a reference: Frechet distance, KID, inception score, precision, recall, density, coverage
+    Evaluate(Box<evaluate::EvaluateArgs>),
+    /// Compare runs, solvers and numbers of steps: a table and a web page of scores; resumes where it was stopped
+    Compare(compare::CompareArgs),
+    /// Show how a run behaves along its trajectories
+    Diagnose(compare::DiagnoseCommand),
+    /// Describe a data set and draw a contact sheet
+    Data(DataCommand),
+    /// Compute PFGM's noise range (M, z_max) for a data set
+    Calibrate(CalibrateArgs),
+    /// Convert a published checkpoint (PFGM, score models, EDM, PFGM++) into a run
+    Import(ImportArgs),
+    /// Write a run's averaged weights as safetensors
+    Export(ExportArgs),
+    /// Evaluate a run's network at given points
+    Predict(PredictArgs),
+    /// Find the noise levels that suit a solver with few steps (GITS), and keep them with the run
+    Schedule(ScheduleArgs),
+    /// Map given latents to data: solve the flow from the prior to the data
+    Decode(DecodeArgs),
+    /// Compute the log-likelihood of data
+    Likelihood(latents::LikelihoodArgs),
+    /// Map data to latents: solve the flow from the data to the prior
+    Encode(latents::EncodeArgs),
+    /// Draw interpolations between latents of seeds or images
+    Interpolate(latents::InterpolateArgs),
+    /// Draw samples of latents whose norms are scaled
+    Temperature(latents::TemperatureArgs),
+    /// Draw rows moved in latent space by the difference of two classes' means
+    Arithmetic(latents::ArithmeticArgs),
+    /// Remove noise from images
+    Denoise(DenoiseArgs),
+    /// Fill masked parts of images
+    Inpaint(InpaintArgs),
+    /// Score rows by how anomalous they are to a run
+    Anomaly(AnomalyArgs),
+    /// Open the studio: fields, samples and trainings in the browser, and an HTTP API
+    Studio(studio::StudioArgs),
+    /// Measure the time of inference and of a training step, as JSON
+    Bench(BenchArgs),
+    /// List the presets, or print one as a configuration file
+    Presets {
+        /// The preset to print
+        name: Option<String>,
+    },
+}
+
+impl Command {
+    /// Whether the command's work is divided among several processes.
+    pub fn is_distributed(&self) -> bool {
+        match self {
+            Self::Train(args) => args.distributed,
+            Self::Sample(args) => args.distributed,
+            Self::Evaluate(args) => args.distributed,
+            Self::Likelihood(args) => args.distributed,
+            _ => false,
+        }
+    }
+}

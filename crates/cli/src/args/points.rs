@@ -1,0 +1,62 @@
+//! `pfgm predict` and `pfgm decode` as they are typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::{ComputeArgs, SolverArgs};
+
+#[derive(Debug, Args)]
+pub struct PredictArgs {
+    /// The folder of a run, or a checkpoint file
+    pub run: PathBuf,
+
+    /// Arrays `x` [batch, channels, height, width], a noise level for each row as `z`, `sigma` or `t`, and optional `labels`
+    #[arg(long, value_name = "FILE.npz")]
+    pub at: PathBuf,
+
+    /// The arrays to write: the network's raw outputs, `yhat`, and the score
+    #[arg(short = 'o', long, value_name = "FILE.npz")]
+    pub out: PathBuf,
+
+    #[command(flatten)]
+    pub compute: ComputeArgs,
+}
+
+/// How PFGM's samplers compute a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ArithmeticName {
+    /// As in the equations
+    Exact,
+    /// As in the code that PFGM's authors published
+    #[value(alias = "reference")]
+    AuthorsCode,
+}
+
+#[derive(Debug, Args)]
+pub struct DecodeArgs {
+    /// The folder of a run, or a checkpoint file
+    pub run: PathBuf,
+
+    /// Array `x` [batch, channels, height, width], for tables [batch, columns], at the highest noise level, and optional `labels`
+    #[arg(long, value_name = "FILE.npz")]
+    pub latents: PathBuf,
+
+    /// The arrays to write: `x` in the model's space, and `nfe`
+    #[arg(short = 'o', long, value_name = "FILE.npz")]
+    pub out: PathBuf,
+
+    #[command(flatten)]
+    pub solving: SolverArgs,
+
+    /// How PFGM's samplers compute a step
+    #[arg(long, value_enum, default_value = "exact")]
+    pub arithmetic: ArithmeticName,
+
+    /// With --arithmetic authors-code: z below which the network's z-component is replaced, at least 0 [default: 5]
+    #[arg(long, value_name = "Z", allow_negative_numbers = true)]
+    pub z_exp: Option<f64>,
+
+    #[command(flatten)]
+    pub compute: ComputeArgs,
+}

@@ -1,0 +1,106 @@
+//! `pfgm sample` as it is typed.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{ArithmeticName, ComputeArgs, DataArgs, SolverArgs};
+
+#[derive(Debug, Args)]
+pub struct SampleArgs {
+    /// The folder of a run, a checkpoint file, or a bundled model: fashion-mnist
+    #[arg(required_unless_present = "exact", conflicts_with = "exact")]
+    pub run: Option<PathBuf>,
+
+    /// Sample from the exact field of this data set, without a network: a path, or a built-in set such as `heart`
+    #[arg(long, value_name = "DATA")]
+    pub exact: Option<String>,
+
+    /// With --exact: a run to compare with the exact field: trajectories, samples, error of its field
+    #[arg(long = "run", value_name = "RUN", requires = "exact")]
+    pub against: Option<PathBuf>,
+
+    /// With --exact: D, the number of extra dimensions, above 0 or inf [default: 1, or the run's]
+    #[arg(
+        short = 'D',
+        long = "extra-dims",
+        alias = "augmentation",
+        value_name = "D",
+        allow_negative_numbers = true,
+        requires = "exact",
+        conflicts_with = "against"
+    )]
+    pub extra_dims: Option<String>,
+
+    #[command(flatten)]
+    pub table: DataArgs,
+
+    /// Number of samples
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 64, conflicts_with = "seeds")]
+    pub count: usize,
+
+    /// Seeds of the samples, as in 0-63 or 3,7,12-15 [default: 0 to N-1]
+    #[arg(long, value_name = "SEEDS")]
+    pub seeds: Option<String>,
+
+    /// Class of all samples, by name or number [default: each class in turn]
+    #[arg(long, value_name = "CLASS")]
+    pub class: Option<String>,
+
+    /// Classifier-free guidance scale; 1 disables it [default: the run's, or 1]
+    #[arg(long, value_name = "W", allow_negative_numbers = true)]
+    pub guidance: Option<f64>,
+
+    #[command(flatten)]
+    pub solving: SolverArgs,
+
+    /// End with a denoising step to sigma = 0 (heun always does)
+    #[arg(long)]
+    pub denoise: bool,
+
+    /// How PFGM's samplers compute a step; with authors-code, the samples of a batch depend on one another
+    #[arg(long, value_enum, default_value = "exact")]
+    pub arithmetic: ArithmeticName,
+
+    /// With --arithmetic authors-code: z below which the network's z-component is replaced, at least 0 [default: 5]
+    #[arg(long, value_name = "Z", allow_negative_numbers = true)]
+    pub z_exp: Option<f64>,
+
+    /// With --arithmetic authors-code: norm to which latents are clipped, at least 1 [default: 3000]
+    #[arg(long, value_name = "NORM", allow_negative_numbers = true)]
+    pub upper_norm: Option<f64>,
+
+    /// The picture to write [default: sampled.png in the run's folder; with --exact, NAME-exact.png in the current folder]
+    #[arg(short = 'o', long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub files: FilesArgs,
+
+    /// Batch size
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub batch: usize,
+
+    #[command(flatten)]
+    pub compute: ComputeArgs,
+
+    /// Divide the work among the processes that MPI started (`mpirun -n 4 pfgm ...`; needs a build with --features mpi)
+    #[arg(long, conflicts_with = "exact")]
+    pub distributed: bool,
+}
+
+/// Files of samples other than the picture.
+#[derive(Debug, Default, Args)]
+pub struct FilesArgs {
+    /// Also write samples, seeds and classes as arrays
+    #[arg(long, value_name = "FILE.npz")]
+    pub npz: Option<PathBuf>,
+
+    /// Also write each sample as an image, named by its seed
+    #[arg(long, value_name = "DIR")]
+    pub images: Option<PathBuf>,
+
+    /// Also write the samples as a table
+    #[arg(long, value_name = "FILE.csv")]
+    pub csv: Option<PathBuf>,
+}

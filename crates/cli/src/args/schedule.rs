@@ -1,0 +1,32 @@
+//! `pfgm schedule` as it is typed.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{ComputeArgs, Solver};
+
+#[derive(Debug, Args)]
+pub struct ScheduleArgs {
+    /// The folder of a run
+    pub run: PathBuf,
+
+    /// Trajectories to search on; all their states are kept in memory, so use fewer for large images
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 64)]
+    pub count: usize,
+
+    /// Candidate noise levels, at most 1000
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    pub grid: usize,
+
+    /// The solver that uses the levels [default: the run's, or dpmpp-2m if that has no grid]
+    #[arg(long, value_enum)]
+    pub solver: Option<Solver>,
+
+    /// Steps of the solver
+    #[arg(long, value_name = "N")]
+    pub steps: usize,
+
+    #[command(flatten)]
+    pub compute: ComputeArgs,
+}

@@ -1,0 +1,13 @@
+//! What a person sees: lines on standard output, progress, tables, pictures and other files.
+
+mod file;
+mod picture;
+mod table;
+mod text;
+
+pub use file::{check_all, check_writable, display, in_run, make_folder, write, write_by};
+pub use picture::{PictureFile, Rows, chart_rows};
+pub use table::{arrays, table};
+#[cfg(feature = "mpi")]
+pub use text::silence;
+pub use text::{bar, finish, is_silent, line, progress, warn};

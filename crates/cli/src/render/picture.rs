@@ -1,0 +1,104 @@
+//! Pictures of rows, and the files that they are written to.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use pfgm::spec::DataInfo;
+use pfgm_data::{Dataset, Shape};
+use pfgm_plot::{Format, Picture, Series, grid, histograms, scatter};
+
+use super::{check_writable, display, line, write};
+
+/// Rows of a data set in a chart, at most.
+const MAX_CHART_ROWS: usize = 5000;
+
+/// A picture to be written: its path is known to be writable, and its ending to name a format.
+pub struct PictureFile {
+    path: PathBuf,
+    format: Format,
+}
+
+impl PictureFile {
+    /// Checks a path, before anything is computed for it. Its ending decides the format.
+    pub fn new(path: PathBuf) -> Result<Self> {
+        let format = Format::of(&path).with_context(|| path.display().to_string())?;
+        check_writable(&path)?;
+        Ok(Self { path, format })
+    }
+
+    /// The path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes a picture, given as a PNG file.
+    pub fn write(&self, png: Vec<u8>) -> Result<()> {
+        let bytes = self.format.convert(png).with_context(|| self.path.display().to_string())?;
+        write(&self.path, &bytes)
+    }
+
+    /// Writes a picture and prints its path, with a note if there is one.
+    pub fn write_and_print(&self, png: Vec<u8>, note: &str) -> Result<()> {
+        self.write(png)?;
+        let separator = if note.is_empty() { "" } else { ": " };
+        line(format!("picture    {}{separator}{note}", display(&self.path)));
+        Ok(())
+    }
+}
+
+/// How rows are drawn.
+pub struct Rows<'a> {
+    /// The shape of a row.
+    pub shape: Shape,
+    /// The range of the values.
+    pub range: (f32, f32),
+    /// The names of the columns of a table.
+    pub columns: &'a [String],
+}
+
+impl<'a> From<&'a DataInfo> for Rows<'a> {
+    fn from(data: &'a DataInfo) -> Self {
+        Self { shape: data.shape, range: data.range, columns: &data.columns }
+    }
+}
+
+impl<'a> From<&'a Dataset> for Rows<'a> {
+    fn from(data: &'a Dataset) -> Self {
+        Self { shape: data.shape, range: data.range, columns: &data.columns }
+    }
+}
+
+impl Rows<'_> {
+    /// Draws a grid of images, points in the plane, or the distribution of each column. Vectors are drawn with each
+    /// series in its own color; of images only the last series is drawn, in rows of `across`.
+    pub fn picture(&self, series: &[Series], across: usize, title: &str) -> Result<Vec<u8>> {
+        let names = || -> Vec<String> {
+            match self.shape {
+                Shape::Vector { len } if self.columns.is_empty() => (1..=len).map(|n| format!("column {n}")).collect(),
+                _ => self.columns.to_vec(),
+            }
+        };
+        let images = series.last().map_or(&[][..], |series| series.values);
+        Ok(match self.shape {
+            Shape::Image { .. } => grid(self.pixels(), images, across)?,
+            Shape::Vector { len: 2 } => {
+                let names = names();
+                scatter(series, [&names[0], &names[1]], title)?
+            }
+            Shape::Vector { .. } => histograms(series, &names())?,
+        })
+    }
+
+    /// How one image is drawn.
+    pub fn pixels(&self) -> Picture {
+        match self.shape {
+            Shape::Image { height, width, channels } => Picture { height, width, channels, range: self.range },
+            Shape::Vector { len } => Picture { height: 1, width: len, channels: 1, range: self.range },
+        }
+    }
+}
+
+/// As many rows as a chart shows, spread over the data set.
+pub fn chart_rows(dataset: &Dataset) -> Result<Vec<f32>> {
+    Ok(dataset.some(MAX_CHART_ROWS)?)
+}

@@ -1,0 +1,13 @@
+//! Data sets.
+
+use anyhow::Result;
+use pfgm_data::{Dataset, OpenOptions};
+
+use crate::args::DataArgs;
+
+/// The data set of a path, with the choices that tables have.
+pub fn dataset(source: &str, table: &DataArgs) -> Result<Dataset> {
+    let (columns, label) = (table.columns.clone().unwrap_or_default(), table.label.clone());
+    let options = OpenOptions { columns, label, ..OpenOptions::default() };
+    Ok(pfgm_data::open(source, &options)?)
+}

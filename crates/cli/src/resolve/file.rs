@@ -1,0 +1,37 @@
+//! Files and folders to be written.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+use pfgm_plot::Animation;
+
+/// The format of an animation, by its file's name.
+pub fn animation(flag: &str, path: &Path) -> Result<Animation> {
+    match path.extension().and_then(|ending| ending.to_str()) {
+        Some("gif") => Ok(Animation::Gif),
+        Some("png" | "apng") => Ok(Animation::Png),
+        _ => bail!("{flag} {}: end its name in .gif, .png or .apng", path.display()),
+    }
+}
+
+/// The folder of a new run: what was asked for, which must be free, or the first free name.
+pub fn run_folder(out: Option<&Path>, name: &str) -> Result<PathBuf> {
+    let taken = |path: &Path| fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
+    if let Some(out) = out {
+        if out.is_file() {
+            bail!("--out {}: is a file; name a folder", out.display());
+        }
+        if taken(out) {
+            bail!("--out {}: is not empty; add --resume to go on with the run in it, or name another", out.display());
+        }
+        return Ok(out.to_owned());
+    }
+    let numbered = |number: u32| if number == 1 { name.to_owned() } else { format!("{name}-{number}") };
+    (1..)
+        .map(|number| Path::new("runs").join(numbered(number)))
+        .find(|path| !taken(path))
+        .context("no free name in runs/")
+}

@@ -1,0 +1,71 @@
+//! Numbers: ranges, counts, seeds, D.
+
+use std::{fmt::Display, ops::RangeInclusive};
+
+use anyhow::{Context, Result, bail};
+use pfgm::augmentation::Augmentation;
+
+/// D as it is typed.
+pub fn extra_dims(flag: &str, text: &str) -> Result<Augmentation> {
+    match text.parse::<f64>() {
+        Ok(f64::INFINITY) => Ok(Augmentation::Infinite),
+        Ok(d) if d > 0.0 => Ok(Augmentation::Finite(d)),
+        _ => bail!("{flag} {text}: give a number above 0, or inf"),
+    }
+}
+
+/// Samples of one call at the most.
+pub const MAX_SAMPLES: usize = 10_000_000;
+/// Levels that a person may ask for.
+pub const MAX_LEVELS: usize = 10_000;
+
+/// Refuses a number outside of what can work.
+pub fn within<T: PartialOrd + Display>(flag: &str, value: T, range: RangeInclusive<T>) -> Result<()> {
+    // What is no number is in no range.
+    if range.contains(&value) {
+        return Ok(());
+    }
+    bail!("{flag} {value}: give a number from {} to {}", range.start(), range.end())
+}
+
+/// Refuses more to be computed at once than [`MAX_SAMPLES`].
+pub fn product(flags: &str, count: usize, each: usize) -> Result<()> {
+    match count.checked_mul(each) {
+        Some(all) if all <= MAX_SAMPLES => Ok(()),
+        _ => bail!("{flags}: {count} times {each} is more than {MAX_SAMPLES}; ask for it in parts"),
+    }
+}
+
+/// Seeds as they are typed: `0-63`, `3,7,12-15`; `flag` is what to call them.
+pub fn seeds(flag: &str, text: &str) -> Result<Vec<u64>> {
+    let wrong = || format!("{flag} {text}: write numbers and ranges, as in 0-63 or 3,7,12-15");
+    let mut seeds = Vec::new();
+    for part in text.split(',') {
+        let part = part.trim();
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last): (u64, u64) =
+            (first.trim().parse().with_context(wrong)?, last.trim().parse().with_context(wrong)?);
+        if last < first || last - first >= MAX_SAMPLES as u64 {
+            bail!("{}", wrong());
+        }
+        seeds.extend(first..=last);
+        if seeds.len() > MAX_SAMPLES {
+            bail!("{flag} {text}: more than {MAX_SAMPLES} samples; draw them in parts");
+        }
+    }
+    Ok(seeds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_are_numbers_and_ranges() {
+        assert_eq!(seeds("--seeds", "3,7,12-15").unwrap(), [3, 7, 12, 13, 14, 15]);
+        assert_eq!(seeds("--seeds", "0-2").unwrap(), [0, 1, 2]);
+        for wrong in ["", "a", "5-3", "1-", "-1", "0-99999999999"] {
+            assert!(seeds("--seeds", wrong).is_err(), "{wrong}");
+        }
+    }
+}

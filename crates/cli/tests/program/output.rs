@@ -1,0 +1,109 @@
+//! Where the program writes: standard output, devices, pipes, links, and pictures of several formats.
+#![cfg(unix)]
+
+use std::{
+    fs::{self, File},
+    os::unix::fs::{FileTypeExt, symlink},
+    process::{Command, Stdio},
+};
+
+use crate::support::{fails, pfgm, succeeds, temporary};
+
+/// Exit code and standard error with standard output on a device.
+fn printed_to(device: &str, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_pfgm"))
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(File::options().write(true).open(device).unwrap())
+        .output()
+        .unwrap();
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn a_full_standard_output_is_an_error() {
+    for arguments in [&["presets", "digits"][..], &["presets"], &["--help"], &["--version"], &["train", "--help"]] {
+        let (code, error) = printed_to("/dev/full", arguments);
+        assert!(code == Some(2) && error.starts_with("error: standard output"), "{arguments:?}: {code:?} {error}");
+        assert_eq!(printed_to("/dev/null", arguments), (Some(0), String::new()));
+    }
+    // Nobody hears what is wrong, but the exit code says so.
+    let output = Command::new(env!("CARGO_BIN_EXE_pfgm"))
+        .args(["train", "nowhere"])
+        .stderr(File::options().write(true).open("/dev/full").unwrap())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn a_closed_pipe_is_no_error() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_pfgm"))
+        .arg("presets")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn devices_pipes_and_links_are_written_to() {
+    let dir = temporary();
+    let at = |name: &str| dir.path().join(name);
+    succeeds(dir.path(), &["data", "heart", "-o", "/dev/null"]);
+    assert!(fs::symlink_metadata("/dev/null").unwrap().file_type().is_char_device());
+    let error = fails(dir.path(), &["data", "heart", "-o", "/dev/full"]);
+    assert!(error.contains("/dev/full"), "{error}");
+
+    fs::write(at("old.png"), "old").unwrap();
+    symlink("old.png", at("link.png")).unwrap();
+    succeeds(dir.path(), &["data", "heart", "-o", "link.png"]);
+    assert!(at("link.png").is_symlink() && fs::read(at("old.png")).unwrap().starts_with(b"\x89PNG"));
+
+    assert!(Command::new("mkfifo").arg(at("pipe.png")).status().unwrap().success());
+    let reader = std::thread::spawn({
+        let pipe = at("pipe.png");
+        move || fs::read(pipe).unwrap()
+    });
+    succeeds(dir.path(), &["data", "heart", "-o", "pipe.png"]);
+    assert_eq!(reader.join().unwrap(), fs::read(at("old.png")).unwrap());
+    assert!(fs::symlink_metadata(at("pipe.png")).unwrap().file_type().is_fifo());
+
+    // A picture on standard output is nothing but the picture.
+    let output = pfgm(dir.path(), &["data", "heart", "-o", "/dev/stdout"]);
+    assert!(output.status.success() && output.stdout == fs::read(at("old.png")).unwrap());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("rows"));
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3, "nothing else is left");
+}
+
+#[test]
+fn the_ending_of_a_picture_decides_its_format() {
+    let dir = temporary();
+    for (name, format) in [
+        ("a.png", image::ImageFormat::Png),
+        ("a.JPG", image::ImageFormat::Jpeg),
+        ("a.webp", image::ImageFormat::WebP),
+        ("a.tiff", image::ImageFormat::Tiff),
+    ] {
+        succeeds(dir.path(), &["data", "digits", "-o", name]);
+        let bytes = fs::read(dir.path().join(name)).unwrap();
+        assert_eq!(image::guess_format(&bytes).unwrap(), format);
+        assert!(image::load_from_memory(&bytes).unwrap().width() > 100, "{name}");
+    }
+    for name in ["a.svg", "a.pdf", "a.npz", "a.jepg"] {
+        let error = fails(dir.path(), &["data", "digits", "-o", name]);
+        assert!(error.contains(name) && error.contains(".webp"), "{error}");
+        assert!(!dir.path().join(name).exists());
+    }
+}
+
+#[test]
+fn drawn_images_have_the_channels_of_the_data() {
+    let dir = temporary();
+    succeeds(dir.path(), &["sample", "fashion-mnist", "-n", "1", "--steps", "2", "--images", "drawn", "-o", "x.png"]);
+    let image = image::open(dir.path().join("drawn/000000.png")).unwrap();
+    assert_eq!(image.color(), image::ColorType::L8);
+}

@@ -1,0 +1,107 @@
+//! One error type for everything that a [`Model`](crate::Model) does.
+
+use std::io;
+
+use pfgm_data::DataError;
+
+use crate::{
+    cascade::CascadeError,
+    config::ConfigError,
+    device::DeviceError,
+    evaluate::EvaluateError,
+    features::FeatureError,
+    import::ImportError,
+    network::{NetworkError, PrecisionError},
+    solver::SolverError,
+    spec::ModelError,
+    train::{TrainError, checkpoint::CheckpointError},
+    weights::WeightError,
+};
+
+/// Why an operation on a model failed. Messages name the argument, file or configuration key, and say what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An argument cannot work.
+    #[error("{name}: {problem}")]
+    Argument {
+        /// The argument or method.
+        name: &'static str,
+        /// What is wrong with it, and what to give instead.
+        problem: String,
+    },
+    /// The computation was canceled by its token or its observer.
+    #[error("canceled")]
+    Canceled,
+    /// Data cannot be read, or are malformed.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A configuration cannot work.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A configuration does not fit its data.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// A network does not fit its data.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// The device cannot compute in the precision.
+    #[error("precision: {0}")]
+    Precision(#[from] PrecisionError),
+    /// The device is unknown or was not built in.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// A checkpoint cannot be read or written.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// Weights are those of another network.
+    #[error(transparent)]
+    Weights(#[from] WeightError),
+    /// Training failed.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// A solver failed.
+    #[error(transparent)]
+    Solver(#[from] SolverError),
+    /// A published checkpoint cannot be imported.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// Features cannot be extracted.
+    #[error(transparent)]
+    Features(#[from] FeatureError),
+    /// Samples cannot be evaluated.
+    #[error(transparent)]
+    Evaluate(#[from] EvaluateError),
+    /// Runs are no cascade.
+    #[error(transparent)]
+    Cascade(#[from] CascadeError),
+    /// A file cannot be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    pub(crate) fn argument(name: &'static str, problem: impl Into<String>) -> Self {
+        Self::Argument { name, problem: problem.into() }
+    }
+
+    /// The same error with its item counted from the first of an earlier batch.
+    pub(crate) fn after(self, earlier: usize) -> Self {
+        match self {
+            Self::Solver(error) => Self::Solver(error.after(earlier)),
+            other => other,
+        }
+    }
+
+    pub(crate) fn io(path: &std::path::Path, source: io::Error) -> Self {
+        Self::Io { path: path.display().to_string(), source }
+    }
+}
+
+/// A result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,0 +1,161 @@
+//! How unusual rows are to a model.
+
+use pfgm_data::Dataset;
+
+use super::{
+    Model, Rows,
+    integrate::{Conditions, Estimator, Execution, Monitored, Running, execution_options},
+    likelihood::{DensityUnit, Likelihood},
+};
+use crate::{
+    error::{Error, Result},
+    flow::{Denoiser, Query},
+    kernel,
+    random::{Purpose, stream},
+};
+
+/// How anomaly scores are computed: [`Model::anomaly_scores`].
+#[must_use = "nothing is computed before `Model::anomaly_scores`"]
+#[derive(Default)]
+pub struct Anomaly<'a> {
+    likelihood: Option<Likelihood<'a>>,
+    sigmas: Vec<f64>,
+    execution: Execution<'a>,
+}
+
+impl<'a> Anomaly<'a> {
+    /// Scores rows by their likelihood, computed as given, and by how far it is from the usual.
+    pub fn likelihood(mut self, how: Likelihood<'a>) -> Self {
+        self.likelihood = Some(how);
+        self
+    }
+
+    /// Scores rows by the reconstruction error after noise of each of these levels, in the model's space.
+    pub fn reconstruction(mut self, sigmas: impl IntoIterator<Item = f64>) -> Self {
+        self.sigmas = sigmas.into_iter().collect();
+        self
+    }
+
+    execution_options!('a);
+}
+
+/// A score of every row; the higher, the more unusual.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Score {
+    /// Its name: `likelihood`, `typicality`, `reconstruction at SIGMA`.
+    pub name: String,
+    /// Of each usual row.
+    pub usual: Vec<f64>,
+    /// Of each row in question.
+    pub of_rows: Vec<f64>,
+}
+
+/// Scores of rows, compared with those of usual rows.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct AnomalyScores {
+    /// All scores.
+    pub scores: Vec<Score>,
+    /// The unit of the likelihood.
+    pub unit: DensityUnit,
+}
+
+impl Model {
+    /// Scores how unusual rows are compared with usual ones. The model's classes are not used.
+    ///
+    /// ```
+    /// use pfgm::prelude::*;
+    ///
+    /// let model = Model::load("digits")?;
+    /// let digits = Dataset::open("digits")?;
+    /// let (usual, rows) = (digits.select(&[0, 1, 2]), digits.select(&[3]));
+    /// let found = model.anomaly_scores(&usual, &rows, Anomaly::default().reconstruction([0.5]))?;
+    /// assert_eq!((found.scores[0].usual.len(), found.scores[0].of_rows.len()), (3, 1));
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Returns an error if rows do not fit the model, a level is outside of its range, or the computation is canceled.
+    pub fn anomaly_scores(&self, usual: &Dataset, rows: &Dataset, how: Anomaly) -> Result<AnomalyScores> {
+        let (usual, mut rows) = (self.spec.unlabeled_rows(usual)?, self.spec.unlabeled_rows(rows)?);
+        // Both are measured alike.
+        rows.is_integer = usual.is_integer;
+        self.check_samples_alone("anomaly_scores")?;
+        if usual.len() < 2 || rows.is_empty() {
+            return Err(Error::argument(
+                "usual",
+                format!("{} usual rows and {} rows; give at least 2 and 1", usual.len(), rows.len()),
+            ));
+        }
+        let (low, high) = self.spec.range();
+        if let Some(sigma) = how.sigmas.iter().find(|sigma| !(low..=high).contains(sigma)) {
+            return Err(Error::argument("sigma", format!("{sigma}: give a number from {low} to {high}")));
+        }
+        let unit = DensityUnit::of(self.spec.data.shape, usual.is_integer);
+        let mut scores = Vec::new();
+        if let Some(likelihood) = how.likelihood {
+            scores.extend(self.likelihood_scores(&usual, &rows, likelihood, unit)?);
+        }
+        let running = how.execution.begin("reconstruction", (usual.len() + rows.len()) * how.sigmas.len())?;
+        for sigma in how.sigmas {
+            let name = format!("reconstruction at {sigma}");
+            let (usual, of_rows) = (self.errors(&usual, sigma, &running)?, self.errors(&rows, sigma, &running)?);
+            scores.push(Score { name, usual, of_rows });
+        }
+        Ok(AnomalyScores { scores, unit })
+    }
+
+    /// Typicality and likelihood.
+    fn likelihood_scores(&self, usual: &Rows, rows: &Rows, how: Likelihood, unit: DensityUnit) -> Result<[Score; 2]> {
+        // One computation, so that probes and progress belong to all rows.
+        let both = Rows {
+            values: [&usual.values[..], &rows.values[..]].concat(),
+            labels: vec![None; usual.len() + rows.len()],
+            is_integer: usual.is_integer,
+        };
+        let found = self.log_likelihood_of_rows(&both, how)?;
+        let unlikely = |&nats: &f64| match unit {
+            DensityUnit::BitsPerDim => unit.of_log_density(nats, self.dim()),
+            DensityUnit::Nats => -nats,
+        };
+        let all: Vec<f64> = found.values().iter().map(unlikely).collect();
+        let (usual, of_rows) = all.split_at(usual.len());
+        let likelihood = Score { name: "likelihood".into(), usual: usual.to_vec(), of_rows: of_rows.to_vec() };
+        Ok([typicality(&likelihood), likelihood])
+    }
+
+    /// The root mean square difference of each row from `yhat` of the row with noise.
+    fn errors(&self, rows: &Rows, sigma: f64, running: &Running) -> Result<Vec<f64>> {
+        let (dim, points) = (self.dim(), self.spec.to_model_space(&rows.values));
+        let mut errors = Vec::with_capacity(rows.len());
+        for (batch, points) in points.chunks(running.batch * dim).enumerate() {
+            let mut noisy = points.to_vec();
+            for (row, x) in noisy.chunks_exact_mut(dim).enumerate() {
+                let item = (batch * running.batch + row) as u64;
+                kernel::perturb(self.spec.augmentation(), sigma, &mut stream(0, Purpose::Perturbation, 0, item), x);
+            }
+            let count = points.len() / dim;
+            let denoiser = self.conditioned(Conditions::of(vec![None; count]));
+            let item: Vec<usize> = (0..count).collect();
+            let mut yhat = vec![0.0; noisy.len()];
+            let query = Query { x: &noisy, sigma: &vec![sigma; count], item: &item };
+            Monitored::new(&*denoiser, running).denoise(&query, &mut yhat);
+            let error = |(a, b): (&[f64], &[f64])| {
+                let square: f64 = a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum();
+                (square / dim as f64).sqrt()
+            };
+            errors.extend(yhat.chunks_exact(dim).zip(points.chunks_exact(dim)).map(error));
+            running.advance(count)?;
+        }
+        Ok(errors)
+    }
+}
+
+/// The distance of a likelihood from the mean of the usual ones, in either direction: simple images may be more likely than any that the model
+/// learned from.
+fn typicality(likelihood: &Score) -> Score {
+    let mean = likelihood.usual.iter().sum::<f64>() / likelihood.usual.len() as f64;
+    let distance = |values: &[f64]| values.iter().map(|value| (value - mean).abs()).collect();
+    Score { name: "typicality".into(), usual: distance(&likelihood.usual), of_rows: distance(&likelihood.of_rows) }
+}

@@ -1,0 +1,168 @@
+//! A model for a data set: network, objective and noise range follow from the data unless they are given.
+
+use burn::tensor::Device;
+use pfgm_data::{Dataset, Shape};
+
+use super::{Model, TrainingState};
+use crate::{
+    augmentation::Augmentation,
+    config::Config,
+    device,
+    error::{Error, Result},
+    network::{MlpConfig, NetworkConfig, UnetConfig},
+    objective::{FieldObjective, Objective},
+    solver::SolverConfig,
+    spec::ModelSpec,
+};
+
+/// Charges of a step's field at most, unless the objective is given.
+const FIELD_BATCH: usize = 4096;
+
+/// Builds a [`Model`]: see [`Model::builder`].
+#[derive(Clone, Debug, Default)]
+#[must_use = "nothing is built before `build`"]
+pub struct ModelBuilder {
+    config: Option<Config>,
+    extra_dims: Option<f64>,
+    seed: Option<u64>,
+    network: Option<NetworkConfig>,
+    objective: Option<Objective>,
+    sigma_min: Option<f64>,
+    sigma_max: Option<f64>,
+    conditional: Option<bool>,
+    solver: Option<SolverConfig>,
+    device: Option<Device>,
+}
+
+impl ModelBuilder {
+    /// Starts from a configuration; what else is set replaces its parts.
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = Some(config);
+        self
+    }
+
+    /// Sets D, the number of extra dimensions: 1 is PFGM, any number above 0 is PFGM++, infinity a diffusion model. Default: 128.
+    pub fn extra_dims(mut self, d: f64) -> Self {
+        self.extra_dims = Some(d);
+        self
+    }
+
+    /// Sets the seed of the initial weights and of the training. Default: 0.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Sets the network. Default: a residual multilayer perceptron for vectors, the DDPM++ U-Net for images.
+    pub fn network(mut self, network: NetworkConfig) -> Self {
+        self.network = Some(network);
+        self
+    }
+
+    /// Sets the objective. Default: PFGM's field matching at D = 1, otherwise PFGM++'s denoising.
+    pub fn objective(mut self, objective: Objective) -> Self {
+        self.objective = Some(objective);
+        self
+    }
+
+    /// Sets the lowest noise level, in the model's space. Default: 0.002.
+    pub fn sigma_min(mut self, sigma: f64) -> Self {
+        self.sigma_min = Some(sigma);
+        self
+    }
+
+    /// Sets the highest noise level, in the model's space. Default: from the data with PFGM's objective, otherwise 80.
+    pub fn sigma_max(mut self, sigma: f64) -> Self {
+        self.sigma_max = Some(sigma);
+        self
+    }
+
+    /// Sets whether the network is conditioned on the classes. Default: if the data have labels of at least two classes.
+    pub fn conditional(mut self, conditional: bool) -> Self {
+        self.conditional = Some(conditional);
+        self
+    }
+
+    /// Sets the solver that samples are drawn with by default. Default: Heun's method with 18 steps.
+    pub fn solver(mut self, solver: impl Into<SolverConfig>) -> Self {
+        self.solver = Some(solver.into());
+        self
+    }
+
+    /// Sets the device that the network is trained and evaluated on: see [`device::open`]. Default: the CPU.
+    pub fn device(mut self, device: &Device) -> Self {
+        self.device = Some(device.clone());
+        self
+    }
+
+    /// Builds the model with fresh weights. Whatever depends on the data, such as their scale, is measured on `train`.
+    ///
+    /// # Errors
+    /// Returns an error if an option cannot work, or does not fit the data.
+    pub fn build(self, train: &Dataset) -> Result<Model> {
+        let device = self.device.clone().map_or_else(|| device::open("cpu"), Ok)?;
+        let config = self.resolve(train)?;
+        config.check()?;
+        let spec = ModelSpec::resolve(config, train)?;
+        let network = spec.network(&device)?;
+        Ok(Model { training: TrainingState::Untrained, ..Model::assemble(spec, network, &device, 0) })
+    }
+
+    fn resolve(self, train: &Dataset) -> Result<Config> {
+        let is_new = self.config.is_none();
+        let mut config = self.config.unwrap_or_default();
+        if let Some(d) = self.extra_dims {
+            config.flow.augmentation = extra_dims(d)?;
+        }
+        if is_new {
+            config.data.source = if train.name.is_empty() { "data".into() } else { train.name.clone() };
+            config.data.conditional = train.labels.as_ref().is_some_and(|labels| labels.names.len() > 1);
+            config.network = network_for(train.shape);
+            if config.flow.augmentation == Augmentation::Finite(1.0) {
+                let field_batch = FIELD_BATCH.min(train.len());
+                config.objective = Objective::Field(FieldObjective { field_batch, ..FieldObjective::default() });
+            }
+            config.train.batch = config.train.batch.min(train.len());
+        }
+        let Self { seed, network, objective, sigma_min, sigma_max, conditional, solver, .. } = self;
+        config.train.seed = seed.unwrap_or(config.train.seed);
+        config.network = network.unwrap_or(config.network);
+        config.objective = objective.unwrap_or(config.objective);
+        config.flow.sigma_min = sigma_min.unwrap_or(config.flow.sigma_min);
+        config.flow.sigma_max = sigma_max.or(config.flow.sigma_max);
+        config.data.conditional = conditional.unwrap_or(config.data.conditional);
+        config.sample.solver = solver.unwrap_or(config.sample.solver);
+        Ok(config)
+    }
+}
+
+/// D from a number.
+pub(crate) fn extra_dims(d: f64) -> Result<Augmentation> {
+    match d {
+        f64::INFINITY => Ok(Augmentation::Infinite),
+        d if d > 0.0 => Ok(Augmentation::Finite(d)),
+        _ => Err(Error::argument("extra_dims", format!("{d}: give a number above 0, or infinity"))),
+    }
+}
+
+/// A network of moderate size for rows of a shape.
+fn network_for(shape: Shape) -> NetworkConfig {
+    match shape {
+        Shape::Vector { .. } => NetworkConfig::Mlp(MlpConfig { width: 128, blocks: 3, ..MlpConfig::default() }),
+        Shape::Image { height, width, .. } => {
+            // Images are halved while both sides are even and at least 8 pixels remain, at most three times.
+            let halvings = height.trailing_zeros().min(width.trailing_zeros()).min(3);
+            let levels = (0..=halvings).take_while(|&level| level == 0 || height.min(width) >> level >= 4).count();
+            let multipliers = [1, 2, 2, 2][..levels.max(1)].to_vec();
+            let attention = if height.min(width) >= 16 { vec![height >> (levels - 1)] } else { Vec::new() };
+            NetworkConfig::Unet(UnetConfig {
+                width: if height.max(width) > 32 { 64 } else { 32 },
+                multipliers,
+                blocks: if height.max(width) > 32 { 2 } else { 1 },
+                attention,
+                dropout: 0.05,
+                ..UnetConfig::default()
+            })
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Which classes samples are of.
+
+use rand::RngExt;
+
+use crate::{
+    error::{Error, Result},
+    random::{Purpose, stream},
+    spec::ModelSpec,
+};
+
+impl ModelSpec {
+    /// A class for each seed, drawn in the shares that the training data have; it depends on the seed alone. If the shares are not known,
+    /// as for runs of earlier versions, all classes in turn.
+    pub fn classes_by_share(&self, seeds: &[u64]) -> Vec<Option<u32>> {
+        let counts = &self.data.class_counts;
+        let total: u64 = counts.iter().sum();
+        if self.data.classes.is_empty() || total == 0 {
+            return self.classes_in_turn(seeds);
+        }
+        let class = |&seed: &u64| {
+            let mut at = stream(seed, Purpose::Class, 0, 0).random_range(0..total);
+            let found = counts.iter().position(|&count| {
+                let is_here = at < count;
+                at = at.saturating_sub(count);
+                is_here
+            });
+            found.map(|class| class as u32)
+        };
+        seeds.iter().map(class).collect()
+    }
+
+    /// A class for each seed, all in turn, so that consecutive seeds draw every class equally often; `None` without classes. A class that
+    /// no row of the training data has is left out.
+    pub fn classes_in_turn(&self, seeds: &[u64]) -> Vec<Option<u32>> {
+        let trained: Vec<u32> = (0..self.data.classes.len() as u32).filter(|&class| self.is_trained(class)).collect();
+        let in_turn = |seed: &u64| trained.get((seed % trained.len().max(1) as u64) as usize).copied();
+        seeds.iter().map(in_turn).collect()
+    }
+
+    /// Whether any row of the training data has this class; true if that is not known.
+    pub fn is_trained(&self, class: u32) -> bool {
+        self.data.class_counts.get(class as usize).is_none_or(|&count| count > 0)
+    }
+
+    /// The number of the class that has this name, or this number, and that samples can be drawn of.
+    ///
+    /// # Errors
+    /// Returns an error if there is no such class, or no row of the training data has it.
+    pub fn trained_class(&self, name: &str) -> Result<u32> {
+        let class = self.class(name)?;
+        self.check_class(class)?;
+        Ok(class)
+    }
+
+    /// Rejects a class that the model does not know, or that no row of its training data has.
+    pub(crate) fn check_class(&self, class: u32) -> Result<()> {
+        let classes = &self.data.classes;
+        let Some(name) = classes.get(class as usize) else {
+            return Err(Error::argument("classes", format!("{class}: the model knows {} classes", classes.len())));
+        };
+        if !self.is_trained(class) {
+            let problem = format!("no row of the training data has class `{name}`, so that the model did not learn it");
+            return Err(Error::argument("class", problem));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,178 @@
+//! Models in files: runs, checkpoints, bundled weights, published checkpoints.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
+
+use burn::tensor::Device;
+use safetensors::{Dtype, tensor::TensorView};
+
+use super::{Model, TrainingState};
+use crate::{
+    bundled, device,
+    error::{Error, Result},
+    import::{self, Request, released_names},
+    train::checkpoint::{self, Checkpoint, CheckpointError, Group},
+    weights::{self, Weight},
+};
+
+/// How weights are named in an exported file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WeightNames {
+    /// A checkpoint of averaged weights, which [`Model::load`] reads.
+    #[default]
+    Checkpoint,
+    /// The paths of fields in this crate's networks, in their order.
+    Own,
+    /// The names of PFGM's published checkpoints; DDPM++ and NCSN++ networks only.
+    Pfgm,
+}
+
+impl Model {
+    /// Loads the averaged weights of a run's latest checkpoint, a checkpoint file or, if nothing of that name exists, a bundled model
+    /// (`digits`, `fashion-mnist`), onto the CPU.
+    ///
+    /// # Errors
+    /// Returns an error if there is no such model, or its file is damaged.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        Self::load_on(path, &device::open("cpu")?)
+    }
+
+    /// Loads a model as [`Model::load`] does, onto a device: see [`device::open`].
+    ///
+    /// # Errors
+    /// Returns an error if there is no such model, its file is damaged, or the device does not compute in its precision.
+    pub fn load_on(path: impl AsRef<Path>, device: &Device) -> Result<Self> {
+        let path = path.as_ref();
+        Self::from_checkpoint(&bundled::open(path)?, path, device)
+    }
+
+    /// Loads a run's latest checkpoint with the state of its training, so that [`Model::fit`] goes on exactly where it ended.
+    ///
+    /// # Errors
+    /// Returns an error if there is no such run, its file is damaged, or it has no state of a training.
+    pub fn resume(path: impl AsRef<Path>, device: &Device) -> Result<Self> {
+        let path = path.as_ref();
+        let checkpoint = Checkpoint::read(&checkpoint::find(path)?)?;
+        if checkpoint.group(Group::First).is_empty() {
+            let problem =
+                format!("{}: holds averaged weights only; load it with `load`, and train it anew", path.display());
+            return Err(Error::argument("path", problem));
+        }
+        let model = Self::from_checkpoint(&checkpoint, path, device)?;
+        Ok(Self { training: TrainingState::Resumable(Box::new(checkpoint)), ..model })
+    }
+
+    fn from_checkpoint(checkpoint: &Checkpoint, path: &Path, device: &Device) -> Result<Self> {
+        let (spec, network) = (checkpoint.record.clone(), checkpoint.averaged(path, device)?);
+        spec.config.sample.precision.check(&spec.config.network, device)?;
+        Ok(Self::assemble(spec, network, device, checkpoint.step))
+    }
+
+    /// Saves the model as a run: its configuration and a checkpoint, with the state of the training if there is one.
+    ///
+    /// ```
+    /// use pfgm::prelude::*;
+    ///
+    /// let folder = tempfile::tempdir().unwrap();
+    /// let model = Model::load("digits")?;
+    /// model.save(folder.path())?;
+    /// let again = Model::load(folder.path())?;
+    /// assert_eq!(again.sample(1).draw()?, model.sample(1).draw()?);
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Returns an error if the folder has a checkpoint of a later step, or cannot be written.
+    pub fn save(&self, folder: impl AsRef<Path>) -> Result<()> {
+        let folder = folder.as_ref();
+        let path = checkpoint::path_of(folder, self.step);
+        if let Some(latest) = checkpoint::list(folder).pop().filter(|latest| *latest > path) {
+            let problem =
+                format!("{}: has a later checkpoint, {}; name another folder", folder.display(), latest.display());
+            return Err(Error::argument("folder", problem));
+        }
+        self.begin_folder(folder)?;
+        Ok(self.checkpoint().write(&path)?)
+    }
+
+    /// The model as a checkpoint.
+    fn checkpoint(&self) -> Checkpoint {
+        match &self.training {
+            TrainingState::Resumable(state) => self.with_spec(state),
+            _ => Checkpoint::new(self.step, self.spec.clone(), [(Group::Average, weights::collect(&self.network))]),
+        }
+    }
+
+    /// A checkpoint of this model with its specification as it is now.
+    pub(super) fn with_spec(&self, checkpoint: &Checkpoint) -> Checkpoint {
+        let mut checkpoint = checkpoint.clone();
+        checkpoint.record = self.spec.clone();
+        checkpoint
+    }
+
+    /// Writes the averaged weights to one file in the safetensors format.
+    ///
+    /// # Errors
+    /// Returns an error if the network has no weights of such names, or the file cannot be written.
+    pub fn export(&self, path: impl AsRef<Path>, names: WeightNames) -> Result<()> {
+        let (path, average) = (path.as_ref(), weights::collect(&self.network));
+        let weights = match names {
+            WeightNames::Checkpoint => {
+                return Ok(Checkpoint::new(self.step, self.spec.clone(), [(Group::Average, average)]).write(path)?);
+            }
+            WeightNames::Own => average,
+            WeightNames::Pfgm => {
+                let by_name = average.into_iter().map(|weight| (weight.name.clone(), weight)).collect();
+                released_names(&self.spec.config.network, &by_name)
+                    .map_err(|problem| Error::argument("names", problem))?
+            }
+        };
+        let file = self.safetensors(&weights);
+        checkpoint::write_atomically(path, &file).map_err(|error| Error::io(path, error))
+    }
+
+    fn safetensors(&self, weights: &[Weight]) -> Vec<u8> {
+        let little_endian = |weight: &Weight| weight.values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let bytes: Vec<Vec<u8>> = weights.iter().map(little_endian).collect();
+        let views = weights.iter().zip(&bytes).map(|(weight, bytes)| {
+            // The length of `bytes` follows from the shape, so that this cannot fail.
+            let view = TensorView::new(Dtype::F32, weight.shape.clone(), bytes).expect("four bytes a value");
+            (weight.name.clone(), view)
+        });
+        let spec = serde_json::to_string(&self.spec).expect("a spec is plain data");
+        let metadata = HashMap::from([("pfgm".to_owned(), spec), ("step".to_owned(), self.step.to_string())]);
+        safetensors::serialize(views, Some(metadata)).expect("names are unique")
+    }
+
+    /// Imports a published checkpoint of PFGM, PFGM++, EDM or a score model, onto the CPU. What the file does not say is taken as
+    /// published for CIFAR-10: see [`Model::assumptions`].
+    ///
+    /// # Errors
+    /// Returns an error if the file is not a checkpoint of a known network.
+    pub fn import(path: impl AsRef<Path>) -> Result<Self> {
+        Self::import_with(path, &Request::default(), &device::open("cpu")?)
+    }
+
+    /// Imports a published checkpoint as [`Model::import`] does, with what is known about it, onto a device.
+    ///
+    /// # Errors
+    /// Returns an error if the file is not a checkpoint of a known network, or `request` contradicts it.
+    pub fn import_with(path: impl AsRef<Path>, request: &Request, device: &Device) -> Result<Self> {
+        let imported = import::import(path.as_ref(), request)?;
+        let by_name = imported.average.into_iter().map(|weight| (weight.name.clone(), weight)).collect();
+        let network = weights::assign(imported.record.network(device)?, &by_name)?;
+        let model = Self::assemble(imported.record, network, device, imported.step);
+        Ok(Self { assumptions: imported.assumed, ..model })
+    }
+
+    /// Where a run's latest checkpoint is.
+    ///
+    /// # Errors
+    /// Returns an error if there is none.
+    pub fn latest_checkpoint(run: impl AsRef<Path>) -> Result<PathBuf, CheckpointError> {
+        checkpoint::find(run.as_ref())
+    }
+}

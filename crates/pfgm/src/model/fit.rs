@@ -1,0 +1,299 @@
+//! Training a model.
+
+use std::{
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
+
+use pfgm_data::Dataset;
+
+use super::{Model, TrainingState};
+use crate::{
+    error::{Error, Result},
+    parallel::Communicator,
+    progress::CancelToken,
+    train::{
+        LogLine, Observer, StepReport, Trainer,
+        checkpoint::{self, Checkpoint, Group},
+    },
+    weights::{self, Weight},
+};
+
+/// How a model is trained: [`Model::fit`].
+#[must_use = "nothing is trained before `Model::fit`"]
+#[derive(Default)]
+pub struct Fit<'a> {
+    steps: Option<u64>,
+    batch: Option<usize>,
+    learning_rate: Option<f64>,
+    held_out: Option<&'a Dataset>,
+    folder: Option<PathBuf>,
+    observer: Option<Box<dyn FnMut(&FitProgress) -> ControlFlow<()> + 'a>>,
+    cancel: Option<CancelToken>,
+    ranks: Option<Arc<dyn Communicator>>,
+}
+
+/// A step of a training that was taken.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct FitProgress {
+    /// Steps taken, of this training and those before it.
+    pub step: u64,
+    /// The number of the last step.
+    pub steps: u64,
+    /// The loss of this step, per item and coordinate.
+    pub loss: f64,
+    /// The norm of the gradient before clipping.
+    pub gradient_norm: f64,
+    /// Rows per second, smoothed.
+    pub rows_per_second: f64,
+    /// The line that was written to the log after this step, if any.
+    pub log: Option<LogLine>,
+}
+
+/// How a training ended.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct FitReport {
+    /// The loss, smoothed over the last steps (exponential average, decay 0.98).
+    pub loss: f64,
+    /// Steps taken, of this training and those before it.
+    pub steps: u64,
+    /// The loss of the averaged weights on the held-out rows, if there are any.
+    pub held_out_loss: Option<f64>,
+    /// Whether the training ended before its last step, by its observer or token.
+    pub is_canceled: bool,
+    /// Seconds that it took.
+    pub seconds: f64,
+}
+
+impl<'a> Fit<'a> {
+    /// Trains until the model has taken this many optimizer steps in all.
+    pub fn steps(steps: u64) -> Self {
+        Self { steps: Some(steps), ..Self::default() }
+    }
+
+    /// Trains as the model's configuration says.
+    pub fn configured() -> Self {
+        Self::default()
+    }
+
+    /// Sets the rows of a step. Default: the configuration's, 128 unless given.
+    pub fn batch(mut self, rows: usize) -> Self {
+        self.batch = Some(rows);
+        self
+    }
+
+    /// Sets Adam's learning rate. Default: the configuration's, 0.001 unless given.
+    pub fn learning_rate(mut self, rate: f64) -> Self {
+        self.learning_rate = Some(rate);
+        self
+    }
+
+    /// Measures the loss on rows that are not trained on.
+    pub fn held_out(mut self, rows: &'a Dataset) -> Self {
+        self.held_out = Some(rows);
+        self
+    }
+
+    /// Writes checkpoints and the log to a run's folder while the training goes on.
+    pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folder = Some(folder.into());
+        self
+    }
+
+    /// Calls a function after every step; the training ends when it returns `ControlFlow::Break`. What was learned is kept.
+    pub fn observer(mut self, observer: impl FnMut(&FitProgress) -> ControlFlow<()> + 'a) -> Self {
+        self.observer = Some(Box::new(observer));
+        self
+    }
+
+    /// Ends the training after the step in which the token is canceled or expires. What was learned is kept.
+    pub fn cancel(mut self, token: &CancelToken) -> Self {
+        self.cancel = Some(token.clone());
+        self
+    }
+
+    /// Trains on many ranks, which share every batch.
+    pub fn ranks(mut self, ranks: Arc<dyn Communicator>) -> Self {
+        self.ranks = Some(ranks);
+        self
+    }
+}
+
+/// Passes the trainer's reports on.
+struct Adapter<'a> {
+    observer: Option<Box<dyn FnMut(&FitProgress) -> ControlFlow<()> + 'a>>,
+    cancel: Option<CancelToken>,
+    progress: Option<FitProgress>,
+    loss: Option<f64>,
+    held_out_loss: Option<f64>,
+}
+
+impl Observer for Adapter<'_> {
+    fn step(&mut self, report: &StepReport) {
+        let StepReport { step, steps, loss, gradient_norm, images_per_second: rows_per_second } = *report;
+        self.loss = Some(self.loss.map_or(loss, |smooth| 0.98 * smooth + 0.02 * loss));
+        self.progress = Some(FitProgress { step, steps, loss, gradient_norm, rows_per_second, log: None });
+    }
+
+    fn logged(&mut self, line: &LogLine) {
+        self.held_out_loss = line.held_out_loss.or(self.held_out_loss);
+        if let Some(progress) = &mut self.progress {
+            progress.log = Some(line.clone());
+        }
+    }
+
+    fn stop_requested(&mut self) -> bool {
+        let told = match (&mut self.observer, &self.progress) {
+            (Some(observer), Some(progress)) => observer(progress).is_break(),
+            _ => false,
+        };
+        told || self.cancel.as_ref().is_some_and(|token| !token.is_active())
+    }
+}
+
+impl Model {
+    /// Trains the model, from where it is. Weights are averaged over the last steps; samples are drawn with the average.
+    ///
+    /// ```
+    /// use pfgm::prelude::*;
+    ///
+    /// let data = Dataset::open("two-moons")?;
+    /// let mut model = Model::builder().extra_dims(f64::INFINITY).build(&data)?;
+    /// let report = model.fit(&data, Fit::steps(20).batch(32))?;
+    /// assert_eq!((report.steps, report.is_canceled), (20, false));
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Returns an error if the data do not fit the model, the loss diverges, or a file cannot be read or written.
+    pub fn fit(&mut self, train: &Dataset, fit: Fit) -> Result<FitReport> {
+        let started = Instant::now();
+        let Fit { steps, batch, learning_rate, held_out, folder, observer, cancel, ranks } = fit;
+        self.rows_fit(train)?;
+        held_out.map_or(Ok(()), |rows| self.rows_fit(rows))?;
+        let mut config = self.spec.config.clone();
+        if let Some(steps) = steps {
+            config.train.steps = steps;
+            let cooldown = if config.train.cooldown == 0 { steps / 4 } else { config.train.cooldown };
+            config.train.cooldown = cooldown.min(steps);
+            config.train.warmup = config.train.warmup.min(steps / 10);
+        }
+        config.train.batch = batch.unwrap_or(config.train.batch);
+        config.train.lr = learning_rate.unwrap_or(config.train.lr);
+        config.check()?;
+        self.spec.config = config;
+        let mut trainer = self.trainer(train, held_out)?;
+        if let Some(ranks) = ranks {
+            trainer = trainer.distributed(ranks)?;
+        }
+        let mut adapter = Adapter { observer, cancel, progress: None, loss: None, held_out_loss: None };
+        match &folder {
+            Some(folder) => {
+                self.begin_folder(folder)?;
+                trainer.run(folder, &mut adapter)?;
+            }
+            None => run(&mut trainer, &mut adapter, held_out.is_some())?,
+        }
+        let steps = trainer.steps_taken();
+        self.network = burn::module::Module::valid(&trainer.averaged());
+        self.step = steps;
+        self.training = TrainingState::Resumable(Box::new(trainer.checkpoint()));
+        Ok(FitReport {
+            loss: adapter.loss.unwrap_or(f64::NAN),
+            steps,
+            held_out_loss: adapter.held_out_loss,
+            is_canceled: steps < self.spec.config.train.steps,
+            seconds: started.elapsed().as_secs_f64(),
+        })
+    }
+
+    /// A trainer that goes on from where the model is.
+    ///
+    /// # Errors
+    /// Returns an error if the network does not fit the data.
+    pub fn trainer(&self, train: &Dataset, held_out: Option<&Dataset>) -> Result<Trainer> {
+        let (train, held_out) = (train.clone(), held_out.cloned());
+        let name = Path::new("the model");
+        match &self.training {
+            TrainingState::Untrained => Ok(Trainer::new(self.spec.clone(), train, held_out, &self.device)?),
+            TrainingState::Resumable(state) => {
+                Ok(Trainer::resume(&self.with_spec(state), name, train, held_out, &self.device)?)
+            }
+            TrainingState::WeightsOnly => {
+                Ok(Trainer::resume(&self.fresh_training(), name, train, held_out, &self.device)?)
+            }
+        }
+    }
+
+    /// The averaged weights as the start of a training: no moments, no steps.
+    fn fresh_training(&self) -> Checkpoint {
+        let average = weights::collect(&self.network);
+        let zeros: Vec<Weight> =
+            average.iter().map(|weight| Weight { values: vec![0.0; weight.values.len()], ..weight.clone() }).collect();
+        let groups = [
+            (Group::Network, average.clone()),
+            (Group::Average, average),
+            (Group::First, zeros.clone()),
+            (Group::Second, zeros),
+        ];
+        Checkpoint::new(0, self.spec.clone(), groups)
+    }
+
+    fn rows_fit(&self, rows: &Dataset) -> Result<()> {
+        let learned = &self.spec.data;
+        if rows.shape != learned.shape {
+            let problem =
+                format!("{}: rows are {}, but the model was built for {}", rows.name, rows.shape, learned.shape);
+            return Err(Error::argument("data", problem));
+        }
+        match &rows.labels {
+            None if self.spec.config.data.conditional => Err(Error::argument(
+                "data",
+                format!("{} has no labels, but the model is conditioned on classes", rows.name),
+            )),
+            Some(labels) if self.spec.config.data.conditional && labels.names != learned.classes => {
+                let problem = format!(
+                    "{}: other classes than those that the model was built for: {}",
+                    rows.name,
+                    learned.classes.join(", ")
+                );
+                Err(Error::argument("data", problem))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Prepares a run's folder: its configuration, and room for checkpoints.
+    pub(super) fn begin_folder(&self, folder: &Path) -> Result<()> {
+        let checkpoints = folder.join("checkpoints");
+        std::fs::create_dir_all(&checkpoints).map_err(|error| Error::io(&checkpoints, error))?;
+        let path = folder.join("config.toml");
+        let text = toml::to_string(&self.spec.config).expect("a configuration is plain data");
+        checkpoint::write_atomically(&path, text.as_bytes()).map_err(|error| Error::io(&path, error))
+    }
+}
+
+/// The trainer's loop without files.
+fn run(trainer: &mut Trainer, observer: &mut Adapter, measures: bool) -> Result<()> {
+    let (steps, batch) = (trainer.record().config.train.steps, trainer.record().config.train.batch);
+    let mut rate = 0.0;
+    while trainer.steps_taken() < steps {
+        let started = Instant::now();
+        let (loss, gradient_norm) = trainer.take_step()?;
+        let now = batch as f64 / started.elapsed().as_secs_f64();
+        rate = if rate == 0.0 { now } else { 0.95 * rate + 0.05 * now };
+        let step = trainer.steps_taken();
+        observer.step(&StepReport { step, steps, loss, gradient_norm, images_per_second: rate });
+        if observer.stop_requested() {
+            break;
+        }
+    }
+    if measures {
+        observer.held_out_loss = trainer.held_out_loss()?;
+    }
+    Ok(())
+}

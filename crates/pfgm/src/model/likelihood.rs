@@ -1,0 +1,337 @@
+//! How likely data are to a model.
+
+use std::ops::Range;
+
+use pfgm_data::{Dataset, Shape};
+use rand::RngExt;
+
+use super::{
+    Model, Rows,
+    integrate::{Conditions, Estimator, Execution, Monitored, Running, execution_options},
+};
+use crate::{
+    augmentation::Augmentation,
+    error::{Error, Result},
+    likelihood::{Density, Prior, Probe, Trace as TraceOf},
+    measure::{Measured, Summary},
+    parallel::{Communicator, Solo, gather},
+    random::{Purpose, stream},
+    solver::SolverConfig,
+};
+
+/// N up to which the divergence is exact by default.
+const EXACT_UP_TO: usize = 128;
+
+/// How the divergence of `yhat` is computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Trace {
+    /// Exactly for rows of at most 128 values, otherwise with Rademacher probes.
+    #[default]
+    Auto,
+    /// Exactly, by N vector-Jacobian products.
+    Exact,
+    /// Hutchinson's estimate (FFJORD, arXiv 1810.01367) with probes of this distribution.
+    Probes(Probe),
+}
+
+/// How log-likelihoods are computed: [`Model::log_likelihood`].
+#[must_use = "nothing is computed before `Model::log_likelihood`"]
+pub struct Likelihood<'a> {
+    solver: Option<SolverConfig>,
+    trace: Trace,
+    probes: usize,
+    draws: usize,
+    prior: Prior,
+    seed: u64,
+    execution: Execution<'a>,
+}
+
+impl Default for Likelihood<'_> {
+    fn default() -> Self {
+        Self {
+            solver: None,
+            trace: Trace::default(),
+            probes: 1,
+            draws: 1,
+            prior: Prior::default(),
+            seed: 0,
+            execution: Execution::default(),
+        }
+    }
+}
+
+impl<'a> Likelihood<'a> {
+    /// Sets the solver, which must lead up. Default: RK45, with the tolerances of the model's own solver if that is RK45, otherwise 1e-4.
+    pub fn solver(mut self, solver: impl Into<SolverConfig>) -> Self {
+        self.solver = Some(solver.into());
+        self
+    }
+
+    /// Sets how the divergence is computed. Default: [`Trace::Auto`].
+    pub fn trace(mut self, trace: Trace) -> Self {
+        self.trace = trace;
+        self
+    }
+
+    /// Sets the number of probes of each row. Default: 1.
+    pub fn probes(mut self, probes: usize) -> Self {
+        self.probes = probes;
+        self
+    }
+
+    /// Sets the number of dequantization samples of each row; only for data of integers. Default: 1.
+    pub fn draws(mut self, draws: usize) -> Self {
+        self.draws = draws;
+        self
+    }
+
+    /// Sets the constant of the prior. Default: [`Prior::Exact`].
+    pub fn prior(mut self, prior: Prior) -> Self {
+        self.prior = prior;
+        self
+    }
+
+    /// Sets the seed of the probes and of the dequantization. Default: 0.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    execution_options!('a);
+}
+
+/// The unit that log-likelihoods are usually reported in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DensityUnit {
+    /// Bits per dimension, `-log2 p / N`: images of integers.
+    BitsPerDim,
+    /// Nats, `ln p`: all other data.
+    Nats,
+}
+
+impl DensityUnit {
+    /// The unit for rows of a shape.
+    pub fn of(shape: Shape, is_integer: bool) -> Self {
+        if is_integer && matches!(shape, Shape::Image { .. }) { Self::BitsPerDim } else { Self::Nats }
+    }
+
+    /// `ln p` of a row of `dim` values in this unit.
+    pub fn of_log_density(self, nats: f64, dim: usize) -> f64 {
+        match self {
+            Self::BitsPerDim => -nats / (dim as f64 * std::f64::consts::LN_2),
+            Self::Nats => nats,
+        }
+    }
+}
+
+/// Log-likelihoods of rows, in nats, as densities in the data's own units.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct LogLikelihoods {
+    per_row: Vec<f64>,
+    summary: Summary,
+    nfe: f64,
+    dim: usize,
+    unit: DensityUnit,
+    is_estimate: bool,
+}
+
+impl LogLikelihoods {
+    /// `ln p` of each row, the mean over its draws and probes.
+    pub fn values(&self) -> &[f64] {
+        &self.per_row
+    }
+
+    /// The mean over rows.
+    pub fn mean(&self) -> f64 {
+        self.summary.mean
+    }
+
+    /// The standard error of the mean; NaN for a single row.
+    pub fn standard_error(&self) -> f64 {
+        self.summary.error.unwrap_or(f64::NAN)
+    }
+
+    /// The mean, its standard error, and what the error is made of.
+    pub fn summary(&self) -> &Summary {
+        &self.summary
+    }
+
+    /// `-log2 p / N` of each row.
+    pub fn bits_per_dim(&self) -> Vec<f64> {
+        self.per_row.iter().map(|&nats| DensityUnit::BitsPerDim.of_log_density(nats, self.dim)).collect()
+    }
+
+    /// The unit that is usual for these data.
+    pub fn unit(&self) -> DensityUnit {
+        self.unit
+    }
+
+    /// Whether the divergence was estimated with probes, so that each value has noise of its own.
+    pub fn is_estimate(&self) -> bool {
+        self.is_estimate
+    }
+
+    /// Evaluations of `yhat` and its divergence for each row, draw and probe, on average.
+    pub fn nfe(&self) -> f64 {
+        self.nfe
+    }
+}
+
+/// Options that were checked against a model.
+struct Plan {
+    solver: SolverConfig,
+    probe: Option<Probe>,
+    probes: usize,
+    draws: usize,
+    prior: Prior,
+    seed: u64,
+}
+
+impl Model {
+    /// Computes `ln p` of each row, by the instantaneous change of variables along the flow (docs/equations.md, section 8).
+    ///
+    /// Data of integers, such as images of bytes, are dequantized with uniform noise.
+    ///
+    /// ```
+    /// use pfgm::prelude::*;
+    ///
+    /// let model = Model::load("digits")?;
+    /// let digits = Dataset::open("digits")?.select(&[0, 1]);
+    /// let how = Likelihood::default().solver(Solver::heun(8)).trace(Trace::Probes(Probe::Rademacher));
+    /// let nats = model.log_likelihood(&digits, how)?;
+    /// assert_eq!(nats.values().len(), 2);
+    /// assert!(nats.mean().is_finite() && nats.standard_error() > 0.0);
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Returns an error if the rows do not fit the model, an option cannot work, the solver fails, or the computation is canceled.
+    pub fn log_likelihood(&self, data: &Dataset, how: Likelihood) -> Result<LogLikelihoods> {
+        self.log_likelihood_of_rows(&self.spec.rows(data)?, how)
+    }
+
+    /// Computes `ln p` of rows as [`Model::log_likelihood`] does.
+    ///
+    /// # Errors
+    /// Returns an error if an option cannot work, the solver fails, or the computation is canceled.
+    pub fn log_likelihood_of_rows(&self, rows: &Rows, how: Likelihood) -> Result<LogLikelihoods> {
+        Ok(self.log_likelihood_distributed(rows, how, &Solo)?.expect("one process has all rows"))
+    }
+
+    /// Computes `ln p` of rows on many ranks, a share on each. Rank 0 gets all, the others get `None`.
+    ///
+    /// # Errors
+    /// Returns an error if an option cannot work, the solver fails, or the computation is canceled.
+    pub fn log_likelihood_distributed(
+        &self,
+        rows: &Rows,
+        how: Likelihood,
+        ranks: &dyn Communicator,
+    ) -> Result<Option<LogLikelihoods>> {
+        self.check_samples_alone("log_likelihood")?;
+        let (plan, execution) = self.plan(rows, how)?;
+        let points = rows.len() * plan.draws * plan.probes;
+        let share = ranks.share(points);
+        let running = execution.begin("log-likelihood", share.len())?;
+        let (logs, evaluations) = log_densities(self, rows, &plan, share, &running)?;
+        let mut sum = [evaluations];
+        ranks.sum(&mut sum);
+        Ok(gather(ranks, logs).map(|logs| {
+            let measured = Measured::new(logs, plan.draws, plan.probes);
+            LogLikelihoods {
+                per_row: measured.of_rows(),
+                summary: measured.summary(),
+                nfe: sum[0] / points.max(1) as f64,
+                dim: self.dim(),
+                unit: DensityUnit::of(self.spec.data.shape, rows.is_integer),
+                is_estimate: plan.probe.is_some(),
+            }
+        }))
+    }
+
+    fn plan<'a>(&self, rows: &Rows, how: Likelihood<'a>) -> Result<(Plan, Execution<'a>)> {
+        let Likelihood { solver, trace, probes, draws, prior, seed, execution } = how;
+        let probe = match trace {
+            Trace::Auto if self.dim() <= EXACT_UP_TO && probes == 1 => None,
+            Trace::Exact => None,
+            Trace::Auto => Some(Probe::Rademacher),
+            Trace::Probes(probe) => Some(probe),
+        };
+        if probes == 0 || probe.is_none() && probes > 1 {
+            return Err(Error::argument(
+                "probes",
+                format!("{probes}: give at least 1, and 1 with an exact divergence"),
+            ));
+        }
+        if draws == 0 || !rows.is_integer && draws > 1 {
+            return Err(Error::argument(
+                "draws",
+                format!("{draws}: give at least 1, and 1 for data that are not integers"),
+            ));
+        }
+        if prior == Prior::Released && self.spec.augmentation() != Augmentation::Finite(1.0) {
+            let problem =
+                format!("the published constant is PFGM's, for D = 1; the model has D = {}", self.spec.augmentation());
+            return Err(Error::argument("prior", problem));
+        }
+        let solver = self.spec.invertible_solver_or(solver)?;
+        Ok((Plan { solver, probe, probes, draws, prior, seed }, execution))
+    }
+}
+
+/// `ln p` of some points of rows × draws × probes, and the evaluations of all of them.
+fn log_densities(
+    estimator: &dyn Estimator,
+    rows: &Rows,
+    plan: &Plan,
+    points: Range<usize>,
+    running: &Running,
+) -> Result<(Vec<f64>, f64)> {
+    let spec = estimator.spec();
+    let (dim, each) = (spec.dim(), plan.draws * plan.probes);
+    // From the model's space to the data's own units.
+    let scales = &spec.data.transform.scale;
+    let log_volume: f64 = (0..dim).map(|at| f64::from(scales[at % scales.len()]).ln()).sum();
+    let (mut logs, mut evaluations) = (Vec::with_capacity(points.len()), 0.0);
+    for first in points.clone().step_by(running.batch) {
+        let part: Vec<usize> = (first..(first + running.batch).min(points.end)).collect();
+        let x: Vec<f64> = part.iter().flat_map(|&point| point_of(estimator, rows, plan, point)).collect();
+        let labels = part.iter().map(|&point| rows.labels[point / each]).collect();
+        let probe_of = |probe: Probe, point: usize| {
+            let (row, of_row) = ((point / each) as u64, (point % each) as u64);
+            probe.draw(dim, &mut stream(plan.seed, Purpose::Probe, of_row, row))
+        };
+        let probes: Option<Vec<f64>> =
+            plan.probe.map(|probe| part.iter().flat_map(|&point| probe_of(probe, point)).collect());
+        let denoiser = estimator.conditioned(Conditions::of(labels));
+        let monitored = Monitored::new(&*denoiser, running);
+        let density = Density {
+            denoiser: &monitored,
+            augmentation: spec.augmentation(),
+            range: spec.range(),
+            solver: plan.solver.clone(),
+            prior: plan.prior,
+        };
+        let trace = probes.as_deref().map_or(TraceOf::Exact, TraceOf::Probes);
+        let found = density.log(&x, trace).map_err(|error| error.after(first))?;
+        evaluations += found.nfe * part.len() as f64;
+        logs.extend(found.values.iter().map(|log| log - log_volume));
+        running.advance(part.len())?;
+    }
+    Ok((logs, evaluations))
+}
+
+/// A row as a point of the model's space, with dequantization noise if it is made of integers.
+fn point_of(estimator: &dyn Estimator, rows: &Rows, plan: &Plan, point: usize) -> Vec<f64> {
+    let (dim, each) = (estimator.spec().dim(), plan.draws * plan.probes);
+    let row = point / each;
+    let mut values = rows.values[row * dim..(row + 1) * dim].to_vec();
+    if rows.is_integer {
+        let draw = (point % each / plan.probes) as u64;
+        let mut rng = stream(plan.seed, Purpose::Dequantisation, draw, row as u64);
+        values.iter_mut().for_each(|value| *value += rng.random_range(-0.5..0.5_f32));
+    }
+    estimator.spec().to_model_space(&values)
+}

@@ -1,0 +1,207 @@
+//! [`Model`]: a trained (or yet untrained) Poisson flow, and everything that it can do.
+//!
+//! A model is a specification ([`ModelSpec`]), a network and a device. Program, studio and Python package call it and nothing below it.
+
+mod anomaly;
+mod builder;
+mod classes;
+mod exact;
+mod files;
+mod fit;
+mod integrate;
+mod latents;
+mod likelihood;
+mod predict;
+mod restore;
+mod rows;
+mod sample;
+mod samples;
+mod schedule;
+mod solvers;
+
+use burn::{module::Module, tensor::Device};
+
+use self::integrate::{Conditions, Estimator};
+pub use self::{
+    anomaly::{Anomaly, AnomalyScores, Score},
+    builder::ModelBuilder,
+    exact::ExactField,
+    files::WeightNames,
+    fit::{Fit, FitProgress, FitReport},
+    integrate::{AuthorsCode, Direction, Integrated, IntegrationJob, Monitor},
+    latents::{Integration, Latents},
+    likelihood::{DensityUnit, Likelihood, LogLikelihoods, Trace},
+    predict::Prediction,
+    restore::{Denoise, Denoised, Inpaint},
+    rows::{Rows, find_class},
+    sample::Sampling,
+    samples::Samples,
+    schedule::ScheduleSearch,
+};
+use crate::{
+    error::{Error, Result},
+    flow::Differentiable,
+    network::{Network, Precision},
+    precondition::Arithmetic,
+    spec::ModelSpec,
+    train::checkpoint::Checkpoint,
+    weights,
+};
+
+/// Rows that a network evaluates together at most; on the CPU, it splits them further.
+const EVALUATION_BATCH: usize = 256;
+
+/// A Poisson flow generative model: specification, network and device.
+///
+/// ```
+/// use pfgm::prelude::*;
+///
+/// let model = Model::load("digits")?;
+/// let samples = model.sample(4).seed(0).class("3").solver(Solver::heun(4)).draw()?;
+/// assert_eq!((samples.rows(), samples.row_shape()), (4, &[8, 8][..]));
+/// # Ok::<(), Error>(())
+/// ```
+pub struct Model {
+    spec: ModelSpec,
+    network: Network,
+    device: Device,
+    step: u64,
+    training: TrainingState,
+    assumptions: Vec<String>,
+}
+
+/// Where training goes on.
+enum TrainingState {
+    /// From the initial weights, which follow from the seed.
+    Untrained,
+    /// Exactly where it ended: weights, moments and average.
+    Resumable(Box<Checkpoint>),
+    /// From the averaged weights, with a new optimizer.
+    WeightsOnly,
+}
+
+impl std::fmt::Debug for Model {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let data = &self.spec.data;
+        f.debug_struct("Model")
+            .field("data", &data.name)
+            .field("shape", &data.shape)
+            .field("extra_dims", &self.spec.augmentation())
+            .field("weights", &self.weights())
+            .field("step", &self.step)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Model {
+    /// Begins a model for a data set.
+    ///
+    /// ```
+    /// use pfgm::prelude::*;
+    ///
+    /// let data = Dataset::open("heart")?;
+    /// let model = Model::builder().extra_dims(1.0).seed(0).build(&data)?;
+    /// assert_eq!(model.dim(), 2);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn builder() -> ModelBuilder {
+        ModelBuilder::default()
+    }
+
+    /// What the model is, apart from its weights.
+    pub fn spec(&self) -> &ModelSpec {
+        &self.spec
+    }
+
+    /// N, the number of values of a row.
+    pub fn dim(&self) -> usize {
+        self.spec.dim()
+    }
+
+    /// The names of the classes; empty for a model without classes.
+    pub fn classes(&self) -> &[String] {
+        &self.spec.data.classes
+    }
+
+    /// Optimizer steps that were taken.
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+
+    /// How many weights the network has.
+    pub fn weights(&self) -> usize {
+        weights::count(&self.network)
+    }
+
+    /// The device that the network is computed on.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// What [`Model::import`] assumed because the file does not say it, a sentence each.
+    pub fn assumptions(&self) -> &[String] {
+        &self.assumptions
+    }
+
+    /// Sets the precision that the network is evaluated in.
+    ///
+    /// # Errors
+    /// Returns an error if the device or the network does not support it.
+    pub fn set_precision(&mut self, precision: Precision) -> Result<()> {
+        precision.check(&self.spec.config.network, &self.device)?;
+        self.spec.config.sample.precision = precision;
+        Ok(())
+    }
+
+    /// The network as an estimate of `yhat`, for a batch whose items have these classes; `guidance` is the classifier-free guidance scale,
+    /// 1 disables it.
+    ///
+    /// With it, any solver and any algorithm of the crate runs on the network: see [`Flow`](crate::flow::Flow).
+    pub fn denoiser(&self, labels: Vec<Option<u32>>, guidance: f64) -> impl Differentiable + '_ {
+        self.spec.denoiser(&self.network, labels, guidance, EVALUATION_BATCH, &self.device)
+    }
+
+    /// The network with averaged weights.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// A model that shares no state with a trainer.
+    pub(crate) fn assemble(spec: ModelSpec, network: Network, device: &Device, step: u64) -> Self {
+        let device = device.clone().inner();
+        Self {
+            spec,
+            network: network.valid(),
+            device,
+            step,
+            training: TrainingState::WeightsOnly,
+            assumptions: Vec::new(),
+        }
+    }
+
+    /// Rejects a model that makes no images by itself.
+    fn check_samples_alone(&self, name: &'static str) -> Result<()> {
+        if self.spec.config.upscale.is_some() {
+            return Err(Error::argument(
+                name,
+                "this model upscales images and makes none by itself; sample its cascade",
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Estimator for Model {
+    fn spec(&self) -> &ModelSpec {
+        &self.spec
+    }
+
+    fn conditioned(&self, conditions: Conditions) -> Box<dyn Differentiable + '_> {
+        let Conditions { labels, guidance, authors_z } = conditions;
+        let mut denoiser = self.spec.denoiser(&self.network, labels, guidance, EVALUATION_BATCH, &self.device);
+        if let Some(z_exp) = authors_z {
+            denoiser.parametrisation.arithmetic = Arithmetic::Reference { z_exp };
+        }
+        Box::new(denoiser)
+    }
+}

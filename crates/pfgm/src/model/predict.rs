@@ -1,0 +1,150 @@
+//! The network's estimate at given points.
+
+use super::{
+    Model,
+    integrate::{Conditions, Estimator},
+};
+use crate::{
+    error::{Error, Result},
+    flow::Query,
+    precondition::Output,
+};
+
+/// What a network estimates at some points.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Prediction {
+    /// `yhat`, the field-weighted mean of the charges, `[rows, N]`, in the model's space.
+    pub yhat: Vec<f64>,
+    /// The network's raw output: `[rows, N]`, or `[rows, N + 1]` for PFGM's field.
+    pub raw: Vec<f32>,
+    /// Values of a row of `raw`.
+    pub width: usize,
+    /// The score of a score model in its own space, `[rows, N]`.
+    pub score: Option<Vec<f64>>,
+}
+
+impl Model {
+    /// Estimates `yhat(x, sigma)`, the field-weighted mean of the charges, at points of the model's space.
+    ///
+    /// ```
+    /// use pfgm::prelude::*;
+    ///
+    /// let model = Model::load("digits")?;
+    /// let latents = model.latents([0, 1]);
+    /// let yhat = model.yhat(&latents.x, &[80.0, 80.0], &[Some(3), None])?;
+    /// assert_eq!(yhat.len(), 2 * 64);
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Shapes
+    /// `x` and the result: `[rows, N]`, `sigma`: `[rows]`, `classes`: `[rows]`, or empty for no classes
+    ///
+    /// # Errors
+    /// Returns an error if the shapes do not fit, a level is not above 0, or the model does not know a class.
+    pub fn yhat(&self, x: &[f64], sigma: &[f64], classes: &[Option<u32>]) -> Result<Vec<f64>> {
+        self.check_points(x, sigma, classes)?;
+        let item: Vec<usize> = (0..sigma.len()).collect();
+        let mut yhat = vec![0.0; x.len()];
+        self.conditioned(Conditions::of(classes.to_vec())).denoise(&Query { x, sigma, item: &item }, &mut yhat);
+        Ok(yhat)
+    }
+
+    /// Estimates `yhat`, and the product of each row's `vector` with the Jacobian `d yhat / dx` (a vector-Jacobian product), from one
+    /// evaluation.
+    ///
+    /// ```
+    /// use pfgm::prelude::*;
+    ///
+    /// let model = Model::load("digits")?;
+    /// let latents = model.latents([0]);
+    /// let (yhat, product) = model.vjp(&latents.x, &[1.0], &[None], &vec![1.0; 64])?;
+    /// assert_eq!((yhat.len(), product.len()), (64, 64));
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Shapes
+    /// `x`, `vector` and both results: `[rows, N]`, `sigma`: `[rows]`, `classes`: `[rows]`, or empty for no classes
+    ///
+    /// # Errors
+    /// Returns an error if the shapes do not fit, a level is not above 0, or the model does not know a class.
+    pub fn vjp(
+        &self,
+        x: &[f64],
+        sigma: &[f64],
+        classes: &[Option<u32>],
+        vector: &[f64],
+    ) -> Result<(Vec<f64>, Vec<f64>)> {
+        self.check_points(x, sigma, classes)?;
+        if vector.len() != x.len() {
+            return Err(Error::argument(
+                "vector",
+                format!("{} values; give as many as `x` has, {}", vector.len(), x.len()),
+            ));
+        }
+        let item: Vec<usize> = (0..sigma.len()).collect();
+        let (mut yhat, mut product) = (vec![0.0; x.len()], vec![0.0; x.len()]);
+        let denoiser = self.conditioned(Conditions::of(classes.to_vec()));
+        denoiser.pull_back(&Query { x, sigma, item: &item }, vector, &mut yhat, &mut product);
+        Ok((yhat, product))
+    }
+
+    /// Estimates `yhat` at points as the network was trained to see them, and returns its raw output and score with it. Points of a VP or
+    /// sub-VP model are those of its own process, whose mean shrinks.
+    ///
+    /// ```
+    /// use pfgm::prelude::*;
+    ///
+    /// let model = Model::load("digits")?;
+    /// let found = model.predict(&vec![0.0; 64], &[1.0], &[None])?;
+    /// assert_eq!((found.yhat.len(), found.raw.len(), found.width), (64, 64, 64));
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Shapes
+    /// `x`: `[rows, N]`, `sigma`: `[rows]`, `classes`: `[rows]`, or empty for no classes
+    ///
+    /// # Errors
+    /// Returns an error if the shapes do not fit, a level is not above 0, or the model does not know a class.
+    pub fn predict(&self, x: &[f64], sigma: &[f64], classes: &[Option<u32>]) -> Result<Prediction> {
+        self.check_points(x, sigma, classes)?;
+        let (dim, parametrisation) = (self.dim(), self.spec.parametrisation());
+        let is_scaled = matches!(parametrisation.output, Output::Vp { .. } | Output::SubVp { .. });
+        // The points as the network sees them, and as the flow does.
+        let factors = parametrisation.of_rows(x, sigma);
+        let mean = |row: usize| if is_scaled { factors[row].input } else { 1.0 };
+        let x: Vec<f64> = x.iter().enumerate().map(|(at, x)| x / mean(at / dim)).collect();
+        let yhat = self.yhat(&x, sigma, classes)?;
+        let mut labels = classes.to_vec();
+        labels.resize(sigma.len(), None);
+        let denoiser = self.spec.denoiser(&self.network, labels.clone(), 1.0, sigma.len(), &self.device);
+        let raw = denoiser.raw(&x, &factors, &labels);
+        // The score in the network's own space, where everything is `mean` times as large.
+        let score = |at: usize| (yhat[at] - x[at]) / (sigma[at / dim].powi(2) * mean(at / dim));
+        let is_score = is_scaled || matches!(parametrisation.output, Output::Ve { .. });
+        let score = is_score.then(|| (0..x.len()).map(score).collect());
+        Ok(Prediction { width: raw.len() / sigma.len().max(1), yhat, raw, score })
+    }
+
+    fn check_points(&self, x: &[f64], sigma: &[f64], classes: &[Option<u32>]) -> Result<()> {
+        let (rows, dim) = (sigma.len(), self.dim());
+        self.check_samples_alone("x")?;
+        if x.len() != rows * dim {
+            return Err(Error::argument("x", format!("{} values for {rows} levels; give {dim} for each", x.len())));
+        }
+        if let Some(sigma) = sigma.iter().find(|sigma| !(**sigma > 0.0 && sigma.is_finite())) {
+            return Err(Error::argument("sigma", format!("{sigma}: give a number above 0")));
+        }
+        if !classes.is_empty() && classes.len() != rows {
+            return Err(Error::argument(
+                "classes",
+                format!("{} classes for {rows} rows; give as many, or none", classes.len()),
+            ));
+        }
+        let known = self.classes().len() as u32;
+        match classes.iter().flatten().find(|class| **class >= known) {
+            Some(class) => Err(Error::argument("classes", format!("{class}: the model knows {known} classes"))),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! Noisy and incomplete images, restored.
+
+use pfgm_data::{Dataset, Shape};
+
+use super::{
+    Model, Rows, Samples,
+    integrate::{
+        Conditions, Direction, Estimator, Execution, IntegrationJob, Monitored, execution_options, integrate,
+        integrate_in_batches,
+    },
+};
+use crate::{
+    config::check_guidance,
+    error::{Error, Result},
+    flow::Flow,
+    restore::{self, Inpainting, estimate_noise},
+    solver::SolverConfig,
+};
+
+/// How noise is removed: [`Model::denoise`].
+#[must_use = "nothing is denoised before `Model::denoise`"]
+#[derive(Default)]
+pub struct Denoise<'a> {
+    sigma: Option<f64>,
+    posterior_mean: bool,
+    solver: Option<SolverConfig>,
+    guidance: Option<f64>,
+    execution: Execution<'a>,
+}
+
+impl<'a> Denoise<'a> {
+    /// The noise has this standard deviation, in the model's space, where images lie in [-1, 1].
+    pub fn sigma(sigma: f64) -> Self {
+        Self { sigma: Some(sigma), ..Self::default() }
+    }
+
+    /// The noise of each image is estimated from its finest Haar wavelets (Donoho and Johnstone 1994).
+    pub fn estimated() -> Self {
+        Self::default()
+    }
+
+    /// Returns `E[y | x]`, the best estimate in the mean square, from one evaluation, instead of a sample of the posterior.
+    pub fn posterior_mean(mut self) -> Self {
+        self.posterior_mean = true;
+        self
+    }
+
+    /// Sets the solver. Default: the model's own.
+    pub fn solver(mut self, solver: impl Into<SolverConfig>) -> Self {
+        self.solver = Some(solver.into());
+        self
+    }
+
+    /// Sets the classifier-free guidance scale. Default: 1, no guidance.
+    pub fn guidance(mut self, scale: f64) -> Self {
+        self.guidance = Some(scale);
+        self
+    }
+
+    execution_options!('a);
+}
+
+/// Images without their noise.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Denoised {
+    /// The images.
+    pub samples: Samples,
+    /// The noise level of each image, in the model's space.
+    pub sigma: Vec<f64>,
+}
+
+/// How holes are filled: [`Model::inpaint`].
+#[must_use = "nothing is filled before `Model::inpaint`"]
+pub struct Inpaint<'a> {
+    steps: usize,
+    rounds: usize,
+    fillings: usize,
+    seed: u64,
+    execution: Execution<'a>,
+}
+
+impl Default for Inpaint<'_> {
+    fn default() -> Self {
+        Self { steps: 100, rounds: 10, fillings: 1, seed: 0, execution: Execution::default() }
+    }
+}
+
+impl<'a> Inpaint<'a> {
+    /// Sets the number of noise levels. Default: 100.
+    pub fn steps(mut self, steps: usize) -> Self {
+        self.steps = steps;
+        self
+    }
+
+    /// Sets how often each level is resampled (RePaint, arXiv 2201.09865). Default: 10.
+    pub fn rounds(mut self, rounds: usize) -> Self {
+        self.rounds = rounds;
+        self
+    }
+
+    /// Sets the number of different fillings of each image. Default: 1.
+    pub fn fillings(mut self, count: usize) -> Self {
+        self.fillings = count;
+        self
+    }
+
+    /// Sets the seed of the first filling of the first image; those of the others follow it. Default: 0.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    execution_options!('a);
+}
+
+impl Model {
+    /// Removes Gaussian noise from images: a noisy image is a point of the flow at the level of its noise, and moves down from there.
+    ///
+    /// ```
+    /// use pfgm::prelude::*;
+    ///
+    /// let model = Model::load("digits")?;
+    /// let digits = Dataset::open("digits")?.select(&[0, 1]);
+    /// let clean = model.denoise(&digits, Denoise::sigma(0.2).posterior_mean())?;
+    /// assert_eq!(clean.sigma, [0.2, 0.2]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Returns an error if the rows do not fit the model, the level is outside of its range, the solver fails, or the computation is
+    /// canceled.
+    pub fn denoise(&self, noisy: &Dataset, how: Denoise) -> Result<Denoised> {
+        self.denoise_rows(&self.spec.rows(noisy)?, how)
+    }
+
+    /// Removes noise from rows as [`Model::denoise`] does.
+    ///
+    /// # Errors
+    /// Returns an error if the level is outside of the model's range, the solver fails, or the computation is canceled.
+    pub fn denoise_rows(&self, rows: &Rows, how: Denoise) -> Result<Denoised> {
+        self.check_samples_alone("denoise")?;
+        let x = self.spec.to_model_space(&rows.values);
+        let sigma = self.noise_levels(&x, how.sigma)?;
+        let guidance = how.guidance.unwrap_or(1.0);
+        check_guidance("guidance", guidance, &self.spec.config)?;
+        let job = IntegrationJob {
+            direction: if how.posterior_mean { Direction::PosteriorMean } else { Direction::Decode },
+            sigma: how.sigma.unwrap_or(0.0),
+            solver: self.spec.partial_solver_or(how.solver)?,
+            guidance,
+            seeds: (0..rows.len() as u64).collect(),
+            x,
+            labels: rows.labels.clone(),
+            authors_code: None,
+        };
+        let running = how.execution.begin("denoising", rows.len())?;
+        let (x, evaluations) = if how.sigma.is_some() {
+            let done = integrate_in_batches(self, &job, &running)?;
+            (done.x, done.evaluations)
+        } else {
+            // Each image starts from a level of its own.
+            let (mut x, mut evaluations) = (Vec::with_capacity(job.x.len()), 0);
+            for (row, &sigma) in sigma.iter().enumerate() {
+                let part = IntegrationJob {
+                    sigma,
+                    x: job.x[row * self.dim()..(row + 1) * self.dim()].to_vec(),
+                    labels: vec![job.labels[row]],
+                    seeds: vec![job.seeds[row]],
+                    solver: job.solver.clone(),
+                    ..job
+                };
+                let done = integrate(self, part, &running).map_err(|error| error.after(row))?;
+                x.extend(done.x);
+                evaluations += done.evaluations;
+                running.advance(1)?;
+            }
+            (x, evaluations)
+        };
+        let nfe = evaluations as f64 / rows.len().max(1) as f64;
+        let samples = Samples::new(self.spec.to_data_units(&x), job.labels, nfe, &self.spec.data);
+        Ok(Denoised { samples, sigma })
+    }
+
+    /// The noise level of each row: the given one, or its own.
+    fn noise_levels(&self, x: &[f64], given: Option<f64>) -> Result<Vec<f64>> {
+        let ((low, high), rows) = (self.spec.range(), x.chunks_exact(self.dim()));
+        match (given, self.spec.data.shape) {
+            (Some(sigma), _) if sigma > low && sigma <= high => Ok(vec![sigma; rows.len()]),
+            (Some(sigma), _) => {
+                Err(Error::argument("sigma", format!("{sigma}: give a number above {low}, at most {high}")))
+            }
+            (None, Shape::Image { height, width, channels }) if height >= 2 && width >= 2 => {
+                let estimate = |row| estimate_noise(row, [height, width, channels]).unwrap_or(low);
+                Ok(rows.map(|row| estimate(row).clamp(1.001 * low, high)).collect())
+            }
+            (None, shape) => Err(Error::argument(
+                "sigma",
+                format!("noise can be estimated of images of 2x2 pixels or more, not of {shape}; give it"),
+            )),
+        }
+    }
+
+    /// Fills the unknown values of each row. `known` says which values of a row are known; it is the same for all rows.
+    ///
+    /// ```
+    /// use pfgm::prelude::*;
+    ///
+    /// let model = Model::load("digits")?;
+    /// let digit = Dataset::open("digits")?.select(&[0]);
+    /// let left_half: Vec<bool> = (0..64).map(|pixel| pixel % 8 < 4).collect();
+    /// let filled = model.inpaint(&digit, &left_half, Inpaint::default().steps(5).rounds(1).fillings(2))?;
+    /// assert_eq!(filled.rows(), 2);
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Returns an error if the rows or the mask do not fit the model, or the computation is canceled.
+    pub fn inpaint(&self, data: &Dataset, known: &[bool], how: Inpaint) -> Result<Samples> {
+        self.inpaint_rows(&self.spec.rows(data)?, known, how)
+    }
+
+    /// Fills the unknown values of rows as [`Model::inpaint`] does. All fillings of a row follow one another.
+    ///
+    /// # Errors
+    /// Returns an error if the mask does not fit the model, or the computation is canceled.
+    pub fn inpaint_rows(&self, rows: &Rows, known: &[bool], how: Inpaint) -> Result<Samples> {
+        self.check_samples_alone("inpaint")?;
+        let Inpaint { steps, rounds, fillings, seed, execution } = how;
+        let dim = self.dim();
+        for (name, value) in [("steps", steps), ("rounds", rounds), ("fillings", fillings)] {
+            if value == 0 {
+                return Err(Error::argument(name, "give at least 1"));
+            }
+        }
+        match known.iter().filter(|known| **known).count() {
+            _ if known.len() != dim => {
+                return Err(Error::argument(
+                    "known",
+                    format!("{} values; give {dim}, one for each of a row", known.len()),
+                ));
+            }
+            0 => {
+                return Err(Error::argument(
+                    "known",
+                    "nothing is known, so that nothing is left to fill around; use `sample`",
+                ));
+            }
+            count if count == dim => {
+                return Err(Error::argument("known", "everything is known; mark what to fill as unknown"));
+            }
+            _ => {}
+        }
+        let points = self.spec.to_model_space(&rows.values);
+        let all: Vec<usize> = (0..rows.len() * fillings).collect();
+        let mut x: Vec<f64> = all.iter().flat_map(|&at| &points[at / fillings * dim..][..dim]).copied().collect();
+        let labels: Vec<Option<u32>> = all.iter().map(|&at| rows.labels[at / fillings]).collect();
+        let running = execution.begin("inpainting", all.len())?;
+        let mut evaluations = 0;
+        for (x, part) in x.chunks_mut(running.batch * dim).zip(all.chunks(running.batch)) {
+            let denoiser = self.conditioned(Conditions::of(part.iter().map(|&at| labels[at]).collect()));
+            let monitored = Monitored::new(&*denoiser, &running);
+            let flow = Flow { denoiser: &monitored, augmentation: self.spec.augmentation() };
+            let seeds: Vec<u64> = part.iter().map(|&at| seed.wrapping_add(at as u64)).collect();
+            let how = Inpainting { steps, rounds };
+            restore::inpaint(&flow, how, self.spec.range(), &known.repeat(part.len()), &seeds, x);
+            evaluations += monitored.evaluations();
+            running.advance(part.len())?;
+        }
+        let nfe = evaluations as f64 / all.len().max(1) as f64;
+        Ok(Samples::new(self.spec.to_data_units(&x), labels, nfe, &self.spec.data))
+    }
+}

@@ -1,0 +1,153 @@
+//! Rows of data in the form that a model computes with.
+
+use pfgm_data::{Dataset, Shape};
+
+use crate::{
+    error::{Error, Result},
+    spec::ModelSpec,
+};
+
+/// Rows in the data's own units, with the class of each as the model numbers them.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Rows {
+    /// The values, `[rows, N]`.
+    pub values: Vec<f32>,
+    /// The class of each row; `None` where the model is not conditioned on classes.
+    pub labels: Vec<Option<u32>>,
+    /// Whether the values are integers, which need dequantization before they have a density.
+    pub is_integer: bool,
+}
+
+impl Rows {
+    /// Rows without classes.
+    pub fn new(values: Vec<f32>, labels: Vec<Option<u32>>, is_integer: bool) -> Self {
+        Self { values, labels, is_integer }
+    }
+
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// The rows without their classes.
+    pub fn without_labels(mut self) -> Self {
+        self.labels.fill(None);
+        self
+    }
+}
+
+impl ModelSpec {
+    /// Reads all rows of a data set, and finds their classes by name.
+    ///
+    /// # Errors
+    /// Returns an error if the rows have another shape or scale than the model's data, or a class that the model does not know, or if they
+    /// cannot be read.
+    pub fn rows(&self, dataset: &Dataset) -> Result<Rows> {
+        let labels = self.labels_of(dataset)?;
+        Ok(Rows { labels, ..self.unlabeled_rows(dataset)? })
+    }
+
+    /// Reads all rows of a data set without their classes.
+    ///
+    /// # Errors
+    /// Returns an error if the rows have another shape or scale than the model's data, or cannot be read.
+    pub fn unlabeled_rows(&self, dataset: &Dataset) -> Result<Rows> {
+        self.check_rows(dataset)?;
+        let mut values = vec![0.0; dataset.len() * self.dim()];
+        for (index, row) in values.chunks_exact_mut(self.dim()).enumerate() {
+            dataset.read(index, row)?;
+        }
+        Ok(Rows { values, labels: vec![None; dataset.len()], is_integer: dataset.values.are_bytes() })
+    }
+
+    /// The class of each row of a data set, as the model numbers them.
+    fn labels_of(&self, dataset: &Dataset) -> Result<Vec<Option<u32>>> {
+        let (name, known) = (&dataset.name, &self.data.classes);
+        if known.is_empty() {
+            return Ok(vec![None; dataset.len()]);
+        }
+        let Some(labels) = &dataset.labels else {
+            let problem =
+                format!("{name} has no labels, but the model is conditioned on classes; give data with labels");
+            return Err(Error::argument("data", problem));
+        };
+        let number = |class: &String| known.iter().position(|known| known == class).map(|class| class as u32);
+        let numbers: Vec<Option<u32>> = labels.names.iter().map(number).collect();
+        let of_row = labels.of_row.iter().map(|&class| {
+            numbers[class as usize].ok_or_else(|| {
+                let class = &labels.names[class as usize];
+                Error::argument(
+                    "data",
+                    format!("{name}: the model knows no class `{class}`; it knows {}", known.join(", ")),
+                )
+            })
+        });
+        of_row.map(|class| class.map(Some)).collect()
+    }
+
+    fn check_rows(&self, dataset: &Dataset) -> Result<()> {
+        let (name, learned) = (&dataset.name, &self.data);
+        if dataset.shape != learned.shape {
+            let problem = format!("{name}: rows are {}, but the model learned from {}", dataset.shape, learned.shape);
+            return Err(Error::argument("data", problem));
+        }
+        if let Shape::Image { .. } = learned.shape {
+            let ((low, high), (a, b)) = (learned.range, dataset.range);
+            let span = high - low;
+            let (is_inside, is_wide) = (a >= low - span / 2.0 && b <= high + span / 2.0, b - a > span / 20.0);
+            if !is_inside || !is_wide {
+                let problem = format!(
+                    "{name}: values lie between {a} and {b}, but the model learned from {low} to {high}; bring them to \
+                     the same scale"
+                );
+                return Err(Error::argument("data", problem));
+            }
+        }
+        Ok(())
+    }
+
+    /// Rows in the data's own units as points of the model's space.
+    ///
+    /// # Shapes
+    /// `values` and the result: `[rows, N]`
+    pub fn to_model_space(&self, values: &[f32]) -> Vec<f64> {
+        let mut values = values.to_vec();
+        values.chunks_exact_mut(self.dim()).for_each(|row| self.data.transform.forward(row));
+        values.into_iter().map(f64::from).collect()
+    }
+
+    /// Points of the model's space in the data's own units; images are clipped to the data's range.
+    ///
+    /// # Shapes
+    /// `points` and the result: `[rows, N]`
+    pub fn to_data_units(&self, points: &[f64]) -> Vec<f32> {
+        points.chunks_exact(self.dim()).flat_map(|point| crate::sample::to_data(self, point)).collect()
+    }
+
+    /// The number of the class that has this name, or this number.
+    ///
+    /// # Errors
+    /// Returns an error if there is no such class.
+    pub fn class(&self, name: &str) -> Result<u32> {
+        find_class(&self.data.classes, name)
+    }
+}
+
+/// The number of the class among `classes` that has this name, or this number.
+///
+/// # Errors
+/// Returns an error if there is none.
+pub fn find_class(classes: &[String], name: &str) -> Result<u32> {
+    let number = || name.parse::<usize>().ok().filter(|&number| number < classes.len());
+    match classes.iter().position(|class| class == name).or_else(number) {
+        Some(class) => Ok(class as u32),
+        None if classes.is_empty() => Err(Error::argument("class", "the model is not conditioned on classes; omit it")),
+        None => Err(Error::argument("class", format!("no class `{name}`; there are {}", classes.join(", ")))),
+    }
+}

@@ -1,0 +1,90 @@
+//! Samples of a model, and other rows that it makes.
+
+use pfgm_data::{DataError, Dataset, Labels, Shape, Values};
+
+use crate::spec::DataInfo;
+
+/// Rows in the data's own units that a model made.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Samples {
+    values: Vec<f32>,
+    row_shape: Vec<usize>,
+    /// The class of each row; `None` where it has none.
+    pub classes: Vec<Option<u32>>,
+    /// The seed of each row; empty where rows were not drawn.
+    pub seeds: Vec<u64>,
+    nfe: f64,
+    data: DataInfo,
+    /// Share of the latents whose norm was clipped, with the authors' code.
+    pub clipped: f64,
+}
+
+impl Samples {
+    pub(crate) fn new(values: Vec<f32>, classes: Vec<Option<u32>>, nfe: f64, data: &DataInfo) -> Self {
+        let row_shape = match data.shape {
+            Shape::Image { height, width, channels: 1 } => vec![height, width],
+            Shape::Image { height, width, channels } => vec![height, width, channels],
+            Shape::Vector { len } => vec![len],
+        };
+        Self { values, row_shape, classes, seeds: Vec::new(), nfe, data: data.clone(), clipped: 0.0 }
+    }
+
+    pub(crate) fn with_seeds(self, seeds: Vec<u64>) -> Self {
+        Self { seeds, ..self }
+    }
+
+    /// How many rows there are.
+    pub fn rows(&self) -> usize {
+        self.values.len() / self.data.shape.dim()
+    }
+
+    /// The shape of a row: `[N]`, `[height, width]`, or `[height, width, channels]`.
+    pub fn row_shape(&self) -> &[usize] {
+        &self.row_shape
+    }
+
+    /// The values in the data's own units, `[rows, N]`; images are clipped to the data's range.
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+
+    /// One row.
+    ///
+    /// # Panics
+    /// Panics if there is no such row.
+    pub fn row(&self, index: usize) -> &[f32] {
+        let dim = self.data.shape.dim();
+        &self.values[index * dim..(index + 1) * dim]
+    }
+
+    /// The values, without a copy.
+    pub fn into_values(self) -> Vec<f32> {
+        self.values
+    }
+
+    /// Evaluations of `yhat` a row, on average.
+    pub fn nfe(&self) -> f64 {
+        self.nfe
+    }
+
+    /// What the model knows of the data that the samples are like.
+    pub fn data(&self) -> &DataInfo {
+        &self.data
+    }
+
+    /// The samples as a data set, with the range and the classes of the data that the model learned from.
+    ///
+    /// # Errors
+    /// Returns an error if a value is not finite.
+    pub fn to_dataset(&self) -> Result<Dataset, DataError> {
+        let of_row: Option<Vec<u32>> = self.classes.iter().copied().collect();
+        let names = &self.data.classes;
+        let labels = of_row.filter(|_| !names.is_empty()).map(|of_row| Labels { of_row, names: names.clone() });
+        let values = Values::Floats(self.values.clone());
+        let range = Some(self.data.range);
+        let name = std::path::Path::new(&self.data.name);
+        let set = Dataset::new(name, self.data.shape, values, range, labels)?;
+        Ok(Dataset { columns: self.data.columns.clone(), ..set })
+    }
+}

@@ -1,0 +1,73 @@
+//! Noise levels for few steps, found on the model's own trajectories.
+
+use super::{
+    Model,
+    integrate::{Conditions, Estimator, Execution, Monitored, execution_options},
+};
+use crate::{
+    error::{Error, Result},
+    flow::Flow,
+    solver::{Search, SolverConfig, gits},
+};
+
+/// A search for the noise levels of a solver with few steps (GITS, arXiv 2405.11326): [`Model::search_schedule`].
+#[must_use = "nothing is searched before `Model::search_schedule`"]
+pub struct ScheduleSearch<'a> {
+    solver: SolverConfig,
+    trajectories: usize,
+    grid: usize,
+    execution: Execution<'a>,
+}
+
+impl<'a> ScheduleSearch<'a> {
+    /// A search for the levels of this solver.
+    pub fn new(solver: impl Into<SolverConfig>) -> Self {
+        Self { solver: solver.into(), trajectories: 256, grid: 60, execution: Execution::default() }
+    }
+
+    /// Sets the number of trajectories that the levels are found on. Default: 256.
+    pub fn trajectories(mut self, count: usize) -> Self {
+        self.trajectories = count;
+        self
+    }
+
+    /// Sets the number of levels that are chosen from. Default: 60.
+    pub fn grid(mut self, levels: usize) -> Self {
+        self.grid = levels;
+        self
+    }
+
+    execution_options!('a);
+}
+
+impl Model {
+    /// Searches for the noise levels, from the highest to the lowest, with which a solver makes the smallest error.
+    ///
+    /// # Errors
+    /// Returns an error if the solver follows no grid, or the computation is canceled.
+    pub fn search_schedule(&self, how: ScheduleSearch) -> Result<Vec<f64>> {
+        self.check_samples_alone("search_schedule")?;
+        let ScheduleSearch { solver, trajectories, grid, execution } = how;
+        if !solver.method.has_grid() {
+            return Err(Error::argument("solver", format!("{} follows no grid of levels", solver.method.word())));
+        }
+        let solver = self.spec.solver_or(Some(solver))?;
+        let intervals = solver.method.intervals(solver.steps);
+        if intervals == 0 || grid <= intervals {
+            return Err(Error::argument(
+                "grid",
+                format!("{grid}: give more than the {intervals} intervals of the solver"),
+            ));
+        }
+        let seeds: Vec<u64> = (0..trajectories as u64).collect();
+        let guidance = self.spec.config.sample.guidance;
+        let denoiser = self.conditioned(Conditions { guidance, ..Conditions::of(self.spec.classes_in_turn(&seeds)) });
+        let running = execution.begin("schedule", trajectories)?;
+        let monitored = Monitored::new(&*denoiser, &running);
+        let flow = Flow { denoiser: &monitored, augmentation: self.spec.augmentation() };
+        let x = self.spec.prior(0, seeds);
+        let levels = gits(&flow, &Search { solver, grid, range: self.spec.range() }, &x);
+        running.advance(trajectories)?;
+        Ok(levels)
+    }
+}

@@ -1,0 +1,46 @@
+//! Which solver an operation of a model uses.
+
+use crate::{
+    error::{Error, Result},
+    solver::{Method, ScheduleName, SolverConfig},
+    spec::ModelSpec,
+};
+
+impl ModelSpec {
+    /// The given solver, or the model's own, checked against its D and its network.
+    pub(crate) fn solver_or(&self, solver: Option<SolverConfig>) -> Result<SolverConfig> {
+        let solver = solver.unwrap_or_else(|| self.config.sample.solver.clone()).for_output(self.config.flow.output);
+        solver
+            .check(self.augmentation())
+            .map_err(|(key, value, problem)| Error::argument("solver", format!("{key} = {value}: {problem}")))?;
+        Ok(solver)
+    }
+
+    /// The given solver, or the model's own, to start below the highest noise level: levels that were found are those of the whole way.
+    pub(crate) fn partial_solver_or(&self, solver: Option<SolverConfig>) -> Result<SolverConfig> {
+        let mut solver = solver.unwrap_or_else(|| self.config.sample.solver.clone());
+        solver.levels.clear();
+        solver.schedule = solver.schedule.filter(|schedule| *schedule != ScheduleName::Gits);
+        self.solver_or(Some(solver))
+    }
+
+    /// The solver that leads up as well as down unless another is given: RK45, with the tolerances of the model's own solver if that is
+    /// RK45, otherwise 1e-4.
+    pub fn invertible_solver(&self) -> SolverConfig {
+        match self.config.sample.solver.method {
+            Method::Rk45 => SolverConfig { denoise: false, ..self.config.sample.solver.clone() },
+            _ => SolverConfig { method: Method::Rk45, rtol: 1e-4, atol: 1e-4, ..SolverConfig::default() },
+        }
+    }
+
+    /// The given solver, or [`ModelSpec::invertible_solver`]; rejects one that only leads down.
+    pub(crate) fn invertible_solver_or(&self, solver: Option<SolverConfig>) -> Result<SolverConfig> {
+        let solver = self.solver_or(Some(solver.unwrap_or_else(|| self.invertible_solver())))?;
+        if solver.method.is_sde() || solver.churn > 0.0 || solver.noise > 0.0 {
+            let problem =
+                format!("{} adds noise and only leads down; give an ODE solver, such as rk45", solver.method.word());
+            return Err(Error::argument("solver", problem));
+        }
+        Ok(solver)
+    }
+}

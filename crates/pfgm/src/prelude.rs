@@ -1,0 +1,16 @@
+//! What most programs need: `use pfgm::prelude::*;`.
+
+pub use std::ops::ControlFlow;
+
+pub use pfgm_data::{Dataset, Labels, Shape};
+
+pub use crate::{
+    error::Error,
+    likelihood::Probe,
+    model::{
+        Anomaly, Denoise, ExactField, Fit, FitProgress, FitReport, Inpaint, Integration, Latents, Likelihood,
+        LogLikelihoods, Model, Samples, Trace, WeightNames,
+    },
+    progress::{CancelToken, Progress},
+    spec::ModelSpec,
+};
