@@ -105,8 +105,9 @@ fn run(root: &Path, program: &str, arguments: &[&str]) -> Result<()> {
 /// Its runtime comes with the stable toolchain, its switch does not: that one variable opens it.
 fn sanitize(root: &Path) -> Result<()> {
     let target = "x86_64-unknown-linux-gnu";
+    let packages = ["-p", "pfgm-numerics", "-p", "pfgm-cpu", "-p", "pfgm-burn-ops"];
     let tests = ["--lib", "--test", "processors", "--test", "against_reference", "--test", "optimizer"];
-    let arguments = [&["test", "--locked", "--target", target, "-p", "pfgm-kernels"], &tests[..]].concat();
+    let arguments = [&["test", "--locked", "--target", target], &packages[..], &tests[..]].concat();
     println!("\n== cargo {} (address sanitizer)", arguments.join(" "));
     let status = Command::new("cargo")
         .args(arguments)

@@ -47,14 +47,11 @@ pub fn check(root: &Path) -> Result<()> {
 
 /// A number of everything that the module is made of (FNV-1a).
 fn sources(root: &Path) -> Result<String> {
-    let mut paths: Vec<PathBuf> = ["crates/web", "crates/field"]
+    let paths: Vec<PathBuf> = ["crates/numerics", "crates/web", "crates/field"]
         .into_iter()
         .map(|folder| super::files(&root.join(folder).join("src"), "rs"))
         .collect::<Result<Vec<_>>>()?
         .concat();
-    let others =
-        ["pairwise.rs", "double.rs", "lib.rs", "cpu/mod.rs"].map(|name| root.join("crates/kernels/src").join(name));
-    paths.extend(others);
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for path in &paths {
         let name = path.strip_prefix(root)?.to_string_lossy().replace('\\', "/");

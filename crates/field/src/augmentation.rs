@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use pfgm_kernels::double;
+use pfgm_numerics::fastmath;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 /// The number of augmented dimensions: 1 is PFGM, any other real is PFGM++, infinity is a diffusion model.
@@ -65,7 +65,7 @@ impl Augmentation {
             Self::Finite(d) => {
                 let exponent = -0.5 * (dim as f64 + d);
                 for (value, scale) in squared_distances.iter_mut().zip(scales) {
-                    *value = exponent * double::ln_1p(*value * scale);
+                    *value = exponent * fastmath::ln_1p(*value * scale);
                 }
             }
             Self::Infinite => {

@@ -1,6 +1,6 @@
 //! The exact field of a set of charges (docs/equations.md, section 2): `yhat` without a network.
 
-use pfgm_kernels::{double, pairwise};
+use pfgm_numerics::{fastmath, pairwise};
 
 use crate::{
     augmentation::Augmentation,
@@ -81,7 +81,7 @@ impl ExactField {
             self.squared_distances(x, &mut logs);
             self.augmentation.log_weights(self.dim - 2, &scales, &mut logs);
             let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            logs.iter_mut().for_each(|log| *log = double::exp(*log - largest));
+            logs.iter_mut().for_each(|log| *log = fastmath::exp(*log - largest));
             let sum: f64 = logs.iter().sum();
             *out = largest + (sum / logs.len() as f64).ln();
         }
@@ -94,7 +94,7 @@ impl ExactField {
     pub fn plane_potentials(charges: &[f64], softening: f64, x: &[f64], out: &mut [f64]) {
         let scale = 1.0 / (softening * softening);
         for (x, out) in x.chunks_exact(2).zip(out) {
-            let of_charge = |y: &[f64]| double::ln_1p(((x[0] - y[0]).powi(2) + (x[1] - y[1]).powi(2)) * scale);
+            let of_charge = |y: &[f64]| fastmath::ln_1p(((x[0] - y[0]).powi(2) + (x[1] - y[1]).powi(2)) * scale);
             let sum: f64 = charges.chunks_exact(2).map(of_charge).sum();
             *out = -0.5 * sum / (charges.len() / 2) as f64;
         }

@@ -11,8 +11,9 @@ use pfgm::{
     spec::ModelSpec,
     train::{FlatGradients, Optimizer, Trainer, checkpoint, checkpoint::Checkpoint},
 };
+use pfgm_burn_ops::flop_count;
+use pfgm_cpu::{arch, probe, simd};
 use pfgm_data::{Dataset, Labels, Shape, Values};
-use pfgm_kernels::{cpu, operations};
 use rand::{RngExt, SeedableRng};
 use serde_json::{Map, Value, json};
 
@@ -33,7 +34,7 @@ type Work<'a> = Box<dyn FnMut() -> Result<()> + 'a>;
 
 pub fn run(args: &BenchArgs) -> Result<()> {
     if args.probe {
-        let bandwidth = cpu::probe::bandwidth(cpu::arch()) / 1e9;
+        let bandwidth = probe::bandwidth(arch()) / 1e9;
         line(json!({ "peak_gflops": peak().round(), "bandwidth_gbs": (10.0 * bandwidth).round() / 10.0 }).to_string());
         return Ok(());
     }
@@ -56,7 +57,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
 
 /// Billions of operations per second from registers, all threads together.
 fn peak() -> f64 {
-    cpu::probe::peak(cpu::arch()) / 1e9
+    probe::peak(arch()) / 1e9
 }
 
 /// Times everything that was asked for.
@@ -68,7 +69,7 @@ fn report(
     mut training: Option<Work>,
 ) -> Result<Value> {
     let mut failed = None;
-    let forward = operations::count(|| failed = inference().err());
+    let forward = flop_count::count(|| failed = inference().err());
     if let Some(error) = failed {
         return Err(error);
     }
@@ -84,7 +85,7 @@ fn report(
         "network": name,
         "batch": batch,
         "threads": rayon::current_num_threads(),
-        "vectors": cpu::name(cpu::arch()),
+        "vectors": simd::name(arch()),
         "tasks": tasks,
         "peak_memory_mb": status("VmHWM:").map(|kilobytes| kilobytes / 1024.0),
     }))

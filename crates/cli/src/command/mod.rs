@@ -27,7 +27,7 @@ pub mod studio;
 pub mod train;
 
 use anyhow::{Context, Result, bail};
-use pfgm_kernels::cpu;
+use pfgm_cpu::simd;
 
 /// Computes with so many threads.
 pub fn use_threads(threads: usize) -> Result<()> {
@@ -39,11 +39,11 @@ pub fn use_threads(threads: usize) -> Result<()> {
 
 /// Computes with the vector instructions of that name.
 pub fn use_vectors(name: &str) -> Result<()> {
-    let available = cpu::available();
-    let Some(arch) = available.iter().find(|arch| cpu::name(**arch) == name) else {
-        let names: Vec<_> = available.into_iter().map(cpu::name).collect();
+    let available = simd::available();
+    let Some(arch) = available.iter().find(|arch| simd::name(**arch) == name) else {
+        let names: Vec<_> = available.into_iter().map(simd::name).collect();
         bail!("--vectors {name}: this processor has {}", names.join(", "));
     };
-    cpu::choose(*arch);
+    simd::set_arch(*arch);
     Ok(())
 }

@@ -3,8 +3,8 @@
 
 use std::ops::RangeInclusive;
 
-use pfgm_kernels::cpu::{
-    self, Buffer,
+use pfgm_cpu::{
+    Buffer,
     conv2d::{Epilogue, Filters, Geometry, forward},
 };
 use rayon::prelude::*;
@@ -219,7 +219,7 @@ impl Conv {
         let [kh, kw, inputs, outputs] = shape;
         let weight = channels_last(weight, kh * kw, inputs, outputs);
         // Of the sizes only those of the kernel count here.
-        let filters = Filters::new(cpu::arch(), geometry([1, kh, kw, inputs], shape, centres), &weight);
+        let filters = Filters::new(pfgm_cpu::arch(), geometry([1, kh, kw, inputs], shape, centres), &weight);
         Self { filters, bias, shape, centres, activation }
     }
 
@@ -233,7 +233,7 @@ impl Conv {
             let [out_height, out_width] = geometry.out();
             let mut y = Images::new([x.size[0], out_height, out_width, geometry.outputs]);
             let epilogue = Epilogue { bias: Some(&self.bias), ..Epilogue::NONE };
-            forward(cpu::arch(), geometry, x.values(), &self.filters, epilogue, y.values.values_mut());
+            forward(geometry, x.values(), &self.filters, epilogue, y.values.values_mut());
             y
         };
         self.activation.apply(match self.centres {
@@ -285,7 +285,7 @@ impl Depthwise {
     pub fn forward(&self, x: &Images) -> Images {
         let [batch, height, width, channels] = x.size;
         let mut y = Images::new([batch, height / self.stride, width / self.stride, channels]);
-        let (rows, arch) = (height / self.stride, cpu::arch());
+        let (rows, arch) = (height / self.stride, pfgm_cpu::arch());
         y.lines().enumerate().for_each(|(line, out)| {
             arch.dispatch(
                 #[inline(always)]

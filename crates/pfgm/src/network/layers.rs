@@ -1,4 +1,4 @@
-//! The layers that networks are built of: weights, and one call of `pfgm-kernels` each.
+//! The layers that networks are built of: weights, and one call of `pfgm-burn-ops` each.
 
 use burn::{
     module::{Module, Param, ParamId},
@@ -7,7 +7,7 @@ use burn::{
         activation::{relu, silu},
     },
 };
-use pfgm_kernels::{Convolution, Dropped, Normalisation, operations};
+use pfgm_burn_ops::{Conv2dOptions, DropoutMask, GroupNormOptions};
 use rand::RngExt;
 use rand_distr::StandardNormal;
 use rayon::prelude::*;
@@ -84,9 +84,7 @@ impl Linear {
     }
 
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let [inputs, outputs] = self.weight.dims();
-        operations::add(2 * x.dims()[0] * inputs * outputs);
-        burn::tensor::module::linear(x, self.weight.val(), self.bias.as_ref().map(Param::val))
+        pfgm_burn_ops::linear(x, self.weight.val(), self.bias.as_ref().map(Param::val))
     }
 }
 
@@ -127,8 +125,8 @@ impl Conv {
 
     /// Every `stride`th pixel of the result.
     pub fn strided(&self, x: Tensor<4>, stride: usize) -> Tensor<4> {
-        let how = Convolution { stride, scale: 1.0 };
-        pfgm_kernels::conv2d(x, self.weight.val(), self.bias().unsqueeze(), None, how)
+        let how = Conv2dOptions { stride, scale: 1.0 };
+        pfgm_burn_ops::conv2d(x, self.weight.val(), self.bias().unsqueeze(), None, how)
     }
 
     /// `scale (x * weight + bias + shift + residual)`; every image has its own shift.
@@ -141,8 +139,8 @@ impl Conv {
             Some(shift) => shift + bias,
             None => bias,
         };
-        let how = Convolution { stride: 1, scale: scale as f32 };
-        pfgm_kernels::conv2d(x, self.weight.val(), bias, residual, how)
+        let how = Conv2dOptions { stride: 1, scale: scale as f32 };
+        pfgm_burn_ops::conv2d(x, self.weight.val(), bias, residual, how)
     }
 }
 
@@ -182,8 +180,8 @@ impl GroupNorm {
     }
 
     pub fn forward(&self, x: Tensor<4>, activate: bool) -> Tensor<4> {
-        let how = Normalisation { groups: self.groups, epsilon: self.epsilon, activate };
-        pfgm_kernels::group_norm(x, self.gamma.val().unsqueeze(), self.beta.val().unsqueeze(), how)
+        let how = GroupNormOptions { groups: self.groups, epsilon: self.epsilon, activate };
+        pfgm_burn_ops::group_norm(x, self.gamma.val().unsqueeze(), self.beta.val().unsqueeze(), how)
     }
 
     /// Scaled by `1 + s` and shifted by `t` for every image, then activated.
@@ -196,8 +194,8 @@ impl GroupNorm {
         let shift = modulation.narrow(1, channels, channels);
         let gamma = scale.clone() * self.gamma.val().unsqueeze();
         let beta = scale * self.beta.val().unsqueeze() + shift;
-        let how = Normalisation { groups: self.groups, epsilon: self.epsilon, activate: true };
-        pfgm_kernels::group_norm(x, gamma, beta, how)
+        let how = GroupNormOptions { groups: self.groups, epsilon: self.epsilon, activate: true };
+        pfgm_burn_ops::group_norm(x, gamma, beta, how)
     }
 
     /// On vectors: images of one pixel.
@@ -268,7 +266,7 @@ impl Dropout {
                 next += 1;
             }
         });
-        pfgm_kernels::dropout(x, Dropped::new(places.collect(), 1.0 / (1.0 - probability as f32)))
+        pfgm_burn_ops::dropout(x, DropoutMask::new(places.collect(), 1.0 / (1.0 - probability as f32)))
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A network knows nothing of noise levels' meaning, of D, or of objectives: [`precondition`](crate::precondition) turns
 //! it into an estimate of `yhat`. Image networks are channels-last from end to end; the U-Nets are made of the operations
-//! of `pfgm-kernels`, NCSNv2 of Burn's.
+//! of `pfgm-burn-ops`, NCSNv2 of Burn's.
 
 mod embedding;
 mod layers;

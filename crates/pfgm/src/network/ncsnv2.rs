@@ -6,8 +6,8 @@ use burn::{
     module::{Module, Param},
     tensor::{DType, Device, Tensor, TensorData, module::max_pool2d},
 };
+use pfgm_burn_ops::{Filter, GroupNormOptions};
 use pfgm_data::Shape;
-use pfgm_kernels::{Filter, Normalisation};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -173,7 +173,7 @@ impl Block {
             None => x,
         };
         let sum = h + x;
-        if self.reach == Reach::Halved { pfgm_kernels::halve(sum, Filter::Box) } else { sum }
+        if self.reach == Reach::Halved { pfgm_burn_ops::downsample2x(sum, Filter::Box) } else { sum }
     }
 }
 
@@ -217,8 +217,8 @@ impl InstanceNorm {
         let apart = centred / variance.add_scalar(EPSILON).sqrt();
         let gamma: Tensor<2> = self.gamma.val().unsqueeze();
         let beta = apart * self.alpha.val().unsqueeze() * gamma.clone() + self.beta.val().unsqueeze();
-        let how = Normalisation { groups: channels, epsilon: EPSILON, activate: false };
-        pfgm_kernels::group_norm(x, gamma, beta, how)
+        let how = GroupNormOptions { groups: channels, epsilon: EPSILON, activate: false };
+        pfgm_burn_ops::group_norm(x, gamma, beta, how)
     }
 }
 

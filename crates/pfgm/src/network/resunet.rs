@@ -4,7 +4,7 @@ use burn::{
     module::Module,
     tensor::{Device, Tensor},
 };
-use pfgm_kernels::{Filter, Heads};
+use pfgm_burn_ops::{Filter, Heads};
 
 use super::layers::{Conv, GroupNorm, Initializer, Linear};
 
@@ -72,7 +72,7 @@ impl Attention {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let [batch, height, width, channels] = x.dims();
         let qkv = self.qkv.forward(self.norm.forward(x.clone(), false));
-        let mixed = pfgm_kernels::attention(qkv.reshape([batch, height * width, 3 * channels]), Heads(1));
+        let mixed = pfgm_burn_ops::attention(qkv.reshape([batch, height * width, 3 * channels]), Heads(1));
         self.project.fused(mixed.reshape([batch, height, width, channels]), None, Some(x), 1.0)
     }
 }
@@ -113,8 +113,8 @@ impl ResUnet {
         let h = self.down.strided(skip.clone(), 2);
         let h = self.third.forward(h, embedding.clone());
         let h = self.attention.forward(self.fourth.forward(h, embedding.clone()));
-        let h = self.up.forward(pfgm_kernels::double(h, Filter::Box));
-        let h = self.fifth.forward(pfgm_kernels::join(h, skip), embedding);
+        let h = self.up.forward(pfgm_burn_ops::upsample2x(h, Filter::Box));
+        let h = self.fifth.forward(pfgm_burn_ops::concat(h, skip), embedding);
         self.output.forward(self.norm.forward(h, true))
     }
 }

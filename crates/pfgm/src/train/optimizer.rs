@@ -8,7 +8,7 @@ use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param},
     tensor::{Gradients, Tensor},
 };
-use pfgm_kernels::{AdamState, AdamStep, adam};
+use pfgm_burn_ops::{AdamState, AdamStep, adam};
 
 use crate::config::TrainConfig;
 
@@ -61,7 +61,7 @@ impl FlatGradients {
 
     /// The Euclidean norm of all gradients together.
     pub fn norm(&self) -> f64 {
-        pfgm_kernels::adam::norm(&self.0)
+        pfgm_burn_ops::adam::norm(&self.0)
     }
 }
 

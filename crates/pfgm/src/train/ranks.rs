@@ -13,7 +13,7 @@ use burn::{
     module::{Module, ModuleVisitor, Param},
     tensor::{Device, Tensor, TensorData},
 };
-use pfgm_kernels::announce;
+use pfgm_burn_ops::gradient_hooks;
 
 use super::{optimizer::FlatGradients, trainer::TrainError};
 use crate::parallel::{Communicator, exchange};
@@ -91,7 +91,7 @@ impl Outbox {
                 let weight = param.val();
                 let place = self.0..self.0 + weight.shape().num_elements();
                 self.0 = place.end;
-                self.1.extend(announce::node(&weight).map(|node| (node, place)));
+                self.1.extend(gradient_hooks::weight_id(&weight).map(|node| (node, place)));
             }
         }
         let mut reader = Reader(0, HashMap::new());

@@ -13,8 +13,8 @@ use std::{
 };
 
 use burn::tensor::{Device, Tensor, TensorData};
+use pfgm_burn_ops::gradient_hooks;
 use pfgm_data::{DataError, Dataset};
-use pfgm_kernels::announce;
 
 use super::{
     batches::{Batch, Drawing, Told},
@@ -415,7 +415,7 @@ impl Trainer {
                     outbox.borrow_mut().expect_last_part(gradients.as_ref());
                     let outbox = Rc::clone(outbox);
                     let hear = move |node: u64, gradient: &[f32]| outbox.borrow_mut().hear(node, gradient);
-                    announce::listen(hear, || part_loss.backward())
+                    gradient_hooks::with_hook(hear, || part_loss.backward())
                 }
                 None => part_loss.backward(),
             };

@@ -5,8 +5,8 @@ use burn::{
     module::Module,
     tensor::{Tensor, TensorData, activation::silu},
 };
+use pfgm_burn_ops::{Filter, Heads};
 use pfgm_data::Shape;
-use pfgm_kernels::{Filter, Heads};
 use serde::{Deserialize, Serialize};
 
 use super::{Frame, blocks::Resample};
@@ -211,7 +211,7 @@ impl Attention {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let [batch, height, width, channels] = x.dims();
         let qkv = self.qkv.forward(self.norm.forward(x.clone(), false));
-        let mixed = pfgm_kernels::attention(qkv.reshape([batch, height * width, 3 * channels]), Heads(self.heads));
+        let mixed = pfgm_burn_ops::attention(qkv.reshape([batch, height * width, 3 * channels]), Heads(self.heads));
         self.project.fused(mixed.reshape([batch, height, width, channels]), None, Some(x), 1.0)
     }
 }
@@ -255,7 +255,7 @@ impl AdmUnet {
         }
         for (block, &joins) in self.up.iter().zip(&self.joins) {
             if joins {
-                x = pfgm_kernels::join(x, remembered.pop().expect("as many joins as images remembered"));
+                x = pfgm_burn_ops::concat(x, remembered.pop().expect("as many joins as images remembered"));
             }
             x = block.forward(x, embedding.clone(), &mut input.dropout);
         }

@@ -3,7 +3,7 @@
 use std::f64::consts::FRAC_1_SQRT_2;
 
 use burn::{module::Module, tensor::Tensor};
-use pfgm_kernels::{Filter, Heads};
+use pfgm_burn_ops::{Filter, Heads};
 
 use crate::network::layers::{Conv, Dropout, GroupNorm, Initializer, Linear, dropout};
 
@@ -19,8 +19,8 @@ impl Resample {
     pub fn apply(self, x: Tensor<4>, filter: Filter) -> Tensor<4> {
         match self {
             Self::Keep => x,
-            Self::Down => pfgm_kernels::halve(x, filter),
-            Self::Up => pfgm_kernels::double(x, filter),
+            Self::Down => pfgm_burn_ops::downsample2x(x, filter),
+            Self::Up => pfgm_burn_ops::upsample2x(x, filter),
         }
     }
 }
@@ -111,7 +111,7 @@ impl Attention {
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let [batch, height, width, channels] = x.dims();
         let qkv = self.qkv.forward(self.norm.forward(x.clone(), false));
-        let mixed = pfgm_kernels::attention(qkv.reshape([batch, height * width, 3 * channels]), Heads(1));
+        let mixed = pfgm_burn_ops::attention(qkv.reshape([batch, height * width, 3 * channels]), Heads(1));
         let mixed = mixed.reshape([batch, height, width, channels]);
         self.project.fused(mixed, None, Some(x), FRAC_1_SQRT_2)
     }

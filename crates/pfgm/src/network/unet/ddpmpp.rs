@@ -1,8 +1,8 @@
 //! The DDPM++ U-Net of score-based models (arXiv 2011.13456), which PFGM and PFGM++ train.
 
 use burn::{module::Module, tensor::Tensor};
+use pfgm_burn_ops::Filter;
 use pfgm_data::Shape;
-use pfgm_kernels::Filter;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -134,7 +134,7 @@ impl Unet {
         }
         for (block, &join) in self.up.iter().zip(&self.joins) {
             if join {
-                x = pfgm_kernels::join(x, remembered.pop().expect("as many joins as images remembered"));
+                x = pfgm_burn_ops::concat(x, remembered.pop().expect("as many joins as images remembered"));
             }
             x = block.forward(x, embedding.clone(), &mut input.dropout);
         }

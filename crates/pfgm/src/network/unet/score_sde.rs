@@ -5,8 +5,8 @@ use burn::{
     module::{Module, Param},
     tensor::{Tensor, TensorData, activation::silu},
 };
+use pfgm_burn_ops::{Conv2dOptions, Filter};
 use pfgm_data::Shape;
-use pfgm_kernels::{Convolution, Filter};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -260,7 +260,7 @@ impl ScoreUnet {
         x = self.middle[1].forward(self.middle_attention.forward(x), embedding.clone(), &mut input.dropout);
         for (block, &joins) in self.up.iter().zip(&self.steps.joins) {
             if joins {
-                x = pfgm_kernels::join(x, remembered.pop().expect("as many joins as images remembered"));
+                x = pfgm_burn_ops::concat(x, remembered.pop().expect("as many joins as images remembered"));
             }
             x = block.forward(x, embedding.clone(), &mut input.dropout);
         }
@@ -285,6 +285,6 @@ fn halved(rung: &Conv, pyramid: Tensor<4>, x: Tensor<4>) -> Tensor<4> {
     let rows = spread.clone().matmul(weight.reshape([3, 3 * pairs])).reshape([7, 3, pairs]);
     let columns = spread.matmul(rows.swap_dims(0, 1).reshape([3, 7 * pairs])).reshape([7, 7, pairs]);
     let weight = columns.swap_dims(0, 1).reshape([7, 7, inputs, outputs]);
-    let how = Convolution { stride: 2, scale: std::f32::consts::FRAC_1_SQRT_2 };
-    pfgm_kernels::conv2d(pyramid, weight, rung.bias().unsqueeze(), Some(x), how)
+    let how = Conv2dOptions { stride: 2, scale: std::f32::consts::FRAC_1_SQRT_2 };
+    pfgm_burn_ops::conv2d(pyramid, weight, rung.bias().unsqueeze(), Some(x), how)
 }

@@ -1,0 +1,40 @@
+//! Neural network operations as Burn tensor operations, with gradients.
+//!
+//! Each function here has two implementations. On Burn's CPU backend (Flex) it runs the operation of [`pfgm_cpu`], with an
+//! explicit gradient. On other devices it runs a `reference` composed of Burn's own operations, which tests also compare
+//! with. Everything that the networks compute goes through these functions, so that a faster implementation has one place.
+//!
+//! Images are channels-last, `[batch, height, width, channels]`, in single precision or bf16; the result has the
+//! precision of the image. Weights are in single precision.
+//!
+//! - [`flop_count`] counts the arithmetic that was asked for.
+//! - [`gradient_hooks`] passes on gradients of weights while the backward pass still runs.
+//!
+//! ```
+//! use burn::tensor::{Device, Tensor};
+//! use pfgm_burn_ops::{Filter, upsample2x};
+//!
+//! let image = Tensor::<4>::ones([1, 2, 2, 3], &Device::flex());
+//! assert_eq!(upsample2x(image, Filter::Box).dims(), [1, 4, 4, 3]);
+//! ```
+
+pub mod adam;
+pub mod attention;
+mod backend;
+pub mod concat;
+pub mod conv2d;
+pub mod dropout;
+pub mod flop_count;
+pub mod gradient_hooks;
+pub mod group_norm;
+pub mod linear;
+pub mod resample;
+
+pub use adam::{AdamState, AdamStep, adam};
+pub use attention::{Heads, attention};
+pub use concat::concat;
+pub use conv2d::{Conv2dOptions, conv2d};
+pub use dropout::{DropoutMask, dropout};
+pub use group_norm::{GroupNormOptions, group_norm};
+pub use linear::linear;
+pub use resample::{Filter, downsample2x, upsample2x};
