@@ -8,11 +8,11 @@ use pfgm::{
     config::Config,
     maps::UpscaleConfig,
     memory,
-    spec::{ModelError, ModelSpec},
     network::{AdmUnetConfig, LevelEmbedding, MlpConfig, NetworkConfig, ScoreUnetConfig, UnetConfig},
     precondition::Output,
     sample::{SampleRequest, sample},
     solver::{Method, SolverConfig},
+    spec::{ModelError, ModelSpec},
     train::checkpoint::{Checkpoint, CheckpointError},
     weights,
 };

@@ -81,8 +81,7 @@ struct Entry {
 impl Entry {
     fn parse(value: &Json) -> Result<Self, String> {
         let name = value.get("dtype").and_then(Json::as_str).ok_or("has no type")?;
-        let dtype =
-            DType::of_safetensors(name).ok_or_else(|| format!("is of type {name}, which is not supported"))?;
+        let dtype = DType::of_safetensors(name).ok_or_else(|| format!("is of type {name}, which is not supported"))?;
         let numbers = |key: &str| {
             let items = value.get(key)?.as_array()?;
             items.iter().map(Json::as_u64).collect::<Option<Vec<u64>>>()
