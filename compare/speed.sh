@@ -14,13 +14,13 @@ train() {
     shift
     if [ -d "$out/checkpoints" ]; then pfgm train "$out" --resume; else pfgm train fashion-mnist "${common[@]}" "$@" --out "$out"; fi
 }
-infinite=(--set flow.augmentation=inf --set objective.levels=uniform)
+infinite=(--set flow.extra_dims=inf --set objective.levels=uniform)
 rates=(--set flow.output.beta_min=0.1 --set flow.output.beta_max=20 --set flow.sigma_max=152)
-train pfgm --set flow.augmentation=1 --set objective.kind=pfgm
+train pfgm --set flow.extra_dims=1 --set objective.kind=pfgm
 train ve "${infinite[@]}" --set flow.output.kind=ve --set flow.output.scaled=true --set flow.output.unit=2 \
     --set flow.sigma_min=0.02 --set flow.sigma_max=100
 train vp "${infinite[@]}" --set flow.output.kind=vp "${rates[@]}" --set flow.sigma_min=0.0105
 train sub-vp "${infinite[@]}" --set flow.output.kind=sub-vp "${rates[@]}" --set flow.sigma_min=0.00011
 if [ "$what" = fashion-mnist ]; then
-    for d in 1 64 128 2048 inf; do train d$d --set flow.augmentation=$d; done
+    for d in 1 64 128 2048 inf; do train d$d --set flow.extra_dims=$d; done
 fi

@@ -3,7 +3,7 @@
 //! `cargo run --release -p pfgm --example exact_field`
 
 use pfgm::{
-    augmentation::Augmentation,
+    extra_dims::ExtraDims,
     field::ExactField,
     flow::{Counted, Flow},
     random::{Purpose, stream},
@@ -14,10 +14,10 @@ use pfgm_data::OpenOptions;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let heart = pfgm_data::open("heart", &OpenOptions::default())?;
     let charges: Vec<f64> = heart.some(heart.len())?.into_iter().map(f64::from).collect();
-    for augmentation in [Augmentation::Finite(1.0), Augmentation::Finite(64.0), Augmentation::Infinite] {
-        let field = ExactField::new(charges.clone(), 2, augmentation);
+    for extra_dims in [ExtraDims::Finite(1.0), ExtraDims::Finite(64.0), ExtraDims::Infinite] {
+        let field = ExactField::new(charges.clone(), 2, extra_dims);
         let counted = Counted::new(&field);
-        let flow = Flow { denoiser: &counted, augmentation };
+        let flow = Flow { denoiser: &counted, extra_dims };
         let particles = 500;
         let mut x: Vec<f64> =
             (0..particles).flat_map(|seed| flow.latent(100.0, &mut stream(seed, Purpose::Latent, 0, 0))).collect();
@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         };
         let farthest = x.chunks_exact(2).map(nearest).fold(0.0, f64::max);
         println!(
-            "D = {augmentation:<4} {particles} particles end at most {farthest:.4} from a charge, {:.0} evaluations each",
+            "D = {extra_dims:<4} {particles} particles end at most {farthest:.4} from a charge, {:.0} evaluations each",
             counted.rows() as f64 / particles as f64
         );
     }

@@ -34,8 +34,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let points: Vec<f64> = values.chunks_exact(dim).flat_map(|row| row.repeat(PROBES)).map(f64::from).collect();
     let denoiser = record.denoiser(&network, Vec::new(), 1.0, 64, &device);
     let solver = SolverConfig { method: Method::Rk45, rtol: 1e-3, atol: 1e-3, ..SolverConfig::default() };
-    let (augmentation, range) = (record.augmentation(), record.range());
-    let density = Density { denoiser: &denoiser, augmentation, range, solver, prior: Prior::Exact };
+    let (extra_dims, range) = (record.extra_dims(), record.range());
+    let density = Density { denoiser: &denoiser, extra_dims, range, solver, prior: Prior::Exact };
     for kind in [Probe::Rademacher, Probe::Gaussian] {
         let probes = kind.draw(points.len(), &mut stream(1, Purpose::Probe, 0, 0));
         let found = density.log(&points, Trace::Probes(&probes))?.values;

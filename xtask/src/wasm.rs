@@ -47,7 +47,7 @@ pub fn check(root: &Path) -> Result<()> {
 
 /// A number of everything that the module is made of (FNV-1a).
 fn sources(root: &Path) -> Result<String> {
-    let paths: Vec<PathBuf> = ["crates/numerics", "crates/web", "crates/field"]
+    let paths: Vec<PathBuf> = ["crates/numerics", "crates/web", "crates/flow"]
         .into_iter()
         .map(|folder| super::files(&root.join(folder).join("src"), "rs"))
         .collect::<Result<Vec<_>>>()?

@@ -31,7 +31,7 @@ const SMALL: &[&str] = &[
 
 /// PFGM's objective: every rank needs the field of the whole batch, and of charges beside it.
 const FIELD: &[&str] =
-    &["--set", "flow.augmentation=1", "--set", "objective.kind=pfgm", "--set", "objective.field_batch=64"];
+    &["--set", "flow.extra_dims=1", "--set", "objective.kind=pfgm", "--set", "objective.field_batch=64"];
 
 fn pfgm(folder: &Path, arguments: &[&str]) -> Output {
     let output = Command::new(env!("CARGO_BIN_EXE_pfgm")).current_dir(folder).args(arguments).output().unwrap();

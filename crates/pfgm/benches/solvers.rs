@@ -5,7 +5,7 @@
 use std::{collections::HashMap, path::Path};
 
 use pfgm::{
-    augmentation::Augmentation,
+    extra_dims::ExtraDims,
     field::ExactField,
     flow::{Counted, Denoiser, Flow},
     solver::{Method, ScheduleName, Search, SolverConfig, Tolerance, euler, gits, rk45, sample},
@@ -25,20 +25,20 @@ fn main() {
         let network = weights::assign(network, checkpoint.group(Group::Average)).expect("its weights");
         let classes = record.data.classes.len() as u32;
         let labels = (0..ROWS as u32).map(|row| (classes > 0).then(|| row % classes)).collect();
-        return table(&record.denoiser(&network, labels, 1.0, 64, &device), record.augmentation(), record.range());
+        return table(&record.denoiser(&network, labels, 1.0, 64, &device), record.extra_dims(), record.range());
     };
-    let augmentation = if d.is_finite() { Augmentation::Finite(d) } else { Augmentation::Infinite };
+    let extra_dims = if d.is_finite() { ExtraDims::Finite(d) } else { ExtraDims::Infinite };
     // Points of the black squares of a board of four by four; their noise at the end is as wide as they lie apart.
     let places = (0..64).flat_map(|i| (0..64).map(move |j| (i, j))).filter(|(i, j)| (i / 16 + j / 16) % 2 == 0);
     let side = |i: i32| (f64::from(i) + 0.5) / 16.0 - 2.0;
     let board = places.flat_map(|(i, j)| [side(i), side(j)]).collect();
-    table(&ExactField::new(board, 2, augmentation), augmentation, (0.05, 80.0));
+    table(&ExactField::new(board, 2, extra_dims), extra_dims, (0.05, 80.0));
 }
 
 /// A line a method, schedule and first step; a column a number of evaluations.
-fn table(denoiser: &dyn Denoiser, augmentation: Augmentation, range: (f64, f64)) {
+fn table(denoiser: &dyn Denoiser, extra_dims: ExtraDims, range: (f64, f64)) {
     let counted = Counted::new(denoiser);
-    let flow = Flow { denoiser: &counted, augmentation };
+    let flow = Flow { denoiser: &counted, extra_dims };
     let start = flow.latents(range.1, 0, 0..ROWS);
     // Schedules are found on other trajectories than they are tried on.
     let others = flow.latents(range.1, 0, 1000..1064);

@@ -6,7 +6,10 @@
 //! [`Flow`](flow::Flow) `dx / d ln sigma = x - yhat` turns data into a uniform hemisphere and back. `docs/equations.md` has
 //! the mathematics, `docs/architecture.md` says where what is.
 
-pub use pfgm_field::{augmentation, field, flow, hemisphere, kernel, random};
+pub use pfgm_flow::{
+    extra_dims, field, field_lines, flow, hemisphere, latent, likelihood, particles, prior, process, random,
+    restoration, solver,
+};
 
 pub mod bundled;
 pub mod cascade;
@@ -18,9 +21,6 @@ mod error;
 pub mod evaluate;
 pub mod features;
 pub mod import;
-pub mod latent;
-pub mod likelihood;
-pub mod lines;
 pub mod maps;
 pub mod measure;
 pub mod memory;
@@ -31,12 +31,8 @@ pub mod parallel;
 pub mod precondition;
 pub mod prelude;
 pub mod presets;
-pub mod process;
 mod progress;
-pub mod restore;
-pub mod reverse_sde;
 pub mod sample;
-pub mod solver;
 pub mod spec;
 pub mod train;
 pub mod weights;

@@ -129,7 +129,7 @@ fn measure_points(
         let denoiser = record.denoiser(network, labels, 1.0, batch, device);
         let density = Density {
             denoiser: &denoiser,
-            augmentation: record.augmentation(),
+            extra_dims: record.extra_dims(),
             range: record.range(),
             solver: how.solver.clone(),
             prior: how.prior,

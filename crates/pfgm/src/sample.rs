@@ -128,7 +128,7 @@ fn draw(
 ) -> Result<Samples, SolverError> {
     let stage = guides.map_or(0, |guides| guides.stage);
     let (_, sigma_max) = record.range();
-    let solver = request.solver.clone().for_output(record.config.flow.output);
+    let solver = request.solver.clone().for_process(record.config.flow.output.process());
     let mut values = Vec::with_capacity(request.seeds.len() * record.dim());
     let (mut rows, mut clipped) = (0, 0);
     for (batch, seeds) in request.seeds.chunks(request.batch.max(1)).enumerate() {
@@ -142,13 +142,13 @@ fn draw(
             denoiser.maps = maps(record, guides, seeds, first);
         }
         let counted = Counted::new(&denoiser);
-        let flow = Flow { denoiser: &counted, augmentation: record.augmentation() };
+        let flow = Flow { denoiser: &counted, extra_dims: record.extra_dims() };
         let mut x: Vec<f64> = flow.latents(sigma_max, stage, seeds.iter().copied());
         let solved = match (request.released, record.data.shape) {
             (Some(Released { upper_norm, .. }), Shape::Image { height, width, .. }) => {
                 clipped +=
                     x.chunks_exact_mut(record.dim()).map(|row| usize::from(clip(row, upper_norm))).sum::<usize>();
-                solver::released(&flow, &request.solver, record.range(), height * width, &mut x)
+                solver::authors_code(&flow, &request.solver, record.range(), height * width, &mut x)
             }
             _ => solver::sample_seeded(&flow, &solver, record.range(), seeds, &mut x),
         };

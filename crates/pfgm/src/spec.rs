@@ -7,15 +7,16 @@ use pfgm_data::{DataError, Dataset, Shape, Transform, resize::shrunk};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    augmentation::Augmentation,
     config::{Config, ConfigError, FlowConfig},
-    deformation, device, kernel,
+    deformation, device,
+    extra_dims::ExtraDims,
     maps::Maps,
     network::{Conditions, LevelEmbedding, Network, NetworkConfig, NetworkError},
     objective::{Noise, Objective},
     precondition::{
         Arithmetic, Excess, NetworkDenoiser, Parametrisation, Precondition, detailed, details, mean_square,
     },
+    prior,
     random::{Purpose, stream},
     weights,
 };
@@ -200,7 +201,7 @@ impl ModelSpec {
     pub fn prior(&self, stage: u64, seeds: impl IntoIterator<Item = u64>) -> Vec<f64> {
         let of_seed = |seed| {
             let mut x = vec![0.0; self.dim()];
-            kernel::perturb(self.augmentation(), self.range().1, &mut stream(seed, Purpose::Latent, stage, 0), &mut x);
+            prior::perturb(self.extra_dims(), self.range().1, &mut stream(seed, Purpose::Latent, stage, 0), &mut x);
             x
         };
         seeds.into_iter().flat_map(of_seed).collect()
@@ -218,23 +219,23 @@ impl ModelSpec {
 
     /// The noise that the network is trained on.
     pub fn noise(&self) -> Noise {
-        Noise { augmentation: self.augmentation(), process: self.config.flow.output.process(), range: self.range() }
+        Noise { extra_dims: self.extra_dims(), process: self.config.flow.output.process(), range: self.range() }
     }
 
     /// D.
-    pub fn augmentation(&self) -> Augmentation {
-        self.config.flow.augmentation
+    pub fn extra_dims(&self) -> ExtraDims {
+        self.config.flow.extra_dims
     }
 
     /// How the network's output becomes `yhat` of rows of a shape: the data's, or a patch's.
     fn precondition(&self, shape: Shape) -> Precondition {
-        let FlowConfig { sigma_data, far_field, reach, details, augmentation, .. } = self.config.flow;
+        let FlowConfig { sigma_data, far_field, reach, details, extra_dims, .. } = self.config.flow;
         let excess = match (detailed(shape), details) {
             (Some(size), Some(reach)) => Some(Excess::Details { size, reach }),
             _ => reach.map(|reach| Excess::Norm { reach }),
         };
         // Gaussian noise has no tail to be caught.
-        let excess = excess.filter(|_| far_field && augmentation != Augmentation::Infinite);
+        let excess = excess.filter(|_| far_field && extra_dims != ExtraDims::Infinite);
         Precondition { sigma_data: sigma_data.expect("a resolved record"), excess }
     }
 

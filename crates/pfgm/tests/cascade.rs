@@ -5,9 +5,9 @@ use std::{fs, path::Path};
 
 use burn::tensor::Device;
 use pfgm::{
-    augmentation::Augmentation::{Finite, Infinite},
     cascade::disagreement,
     config::Config,
+    extra_dims::ExtraDims::{Finite, Infinite},
     maps::UpscaleConfig,
     network::{NetworkConfig, UnetConfig},
     objective::{FieldObjective, Objective},
@@ -56,9 +56,9 @@ fn upscaled_images_made_smaller_are_those_they_were_made_from() {
     truth.chunks_exact_mut(dim).enumerate().for_each(|(index, row)| data.read(40 * index, row).unwrap());
     let low: Vec<f32> = truth.chunks_exact(dim).flat_map(|image| shrink(data.shape, image, 2)).collect();
     let others: Vec<f32> = low.chunks_exact(16).rev().flatten().copied().collect();
-    for augmentation in [Finite(1.0), Finite(128.0), Infinite] {
+    for extra_dims in [Finite(1.0), Finite(128.0), Infinite] {
         let mut config = small(16);
-        config.flow.augmentation = augmentation;
+        config.flow.extra_dims = extra_dims;
         config.upscale = Some(UpscaleConfig { factor: 2, noise: 0.2, sample_noise: 0.0 });
         let trainer = trained(config, data.clone(), 120);
         let (record, network) = (trainer.record(), trainer.averaged());
@@ -69,14 +69,14 @@ fn upscaled_images_made_smaller_are_those_they_were_made_from() {
         let images = made(&low, 0.0);
         let (own, of_others) =
             (disagreement(data.shape, &images, &low, 2), disagreement(data.shape, &images, &others, 2));
-        println!("D = {augmentation}: {own:.3} from their own, {of_others:.3} from others'");
-        assert!(own < 0.35 * of_others, "D = {augmentation}: {own} against {of_others}");
+        println!("D = {extra_dims}: {own:.3} from their own, {of_others:.3} from others'");
+        assert!(own < 0.35 * of_others, "D = {extra_dims}: {own} against {of_others}");
         // The same seeds with other images become these.
         let swapped = made(&others, 0.0);
         assert!(disagreement(data.shape, &swapped, &others, 2) < 0.35 * disagreement(data.shape, &swapped, &low, 2));
         // A network that is told of noise trusts what it is shown less.
         let noisy = disagreement(data.shape, &made(&low, 0.2), &low, 2);
-        assert!(noisy > own, "D = {augmentation}: {noisy} with noise, {own} without");
+        assert!(noisy > own, "D = {extra_dims}: {noisy} with noise, {own} without");
     }
 }
 

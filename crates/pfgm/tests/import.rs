@@ -8,15 +8,15 @@ use std::{
 
 use burn::tensor::{Tensor, TensorData};
 use pfgm::{
-    augmentation::Augmentation,
+    extra_dims::ExtraDims,
     field::ExactField,
     flow::{Counted, Denoiser, Flow, Query},
     import::{Imported, Method, Request, import, released_names},
-    kernel,
     likelihood::{Density, Prior, Trace},
     network::{Network, NetworkInput, Precision},
     precondition::{Arithmetic, NetworkDenoiser, Output, one_hot},
-    solver::{self, Method as Solver, SolverConfig, released},
+    prior,
+    solver::{self, Method as Solver, SolverConfig, authors_code},
     weights,
 };
 use pfgm_data::npz::{Floats, read_arrays};
@@ -93,7 +93,7 @@ fn released_names_and_layouts_come_back() {
 fn fields_of_pfgm() {
     for name in ["pfgm_ddpmpp", "pfgm_ncsnpp"] {
         let (imported, denoiser) = read(&format!("{name}.pth"), &Request { size: SIZE, ..Request::default() });
-        assert_eq!(imported.record.augmentation(), Augmentation::Finite(1.0));
+        assert_eq!(imported.record.extra_dims(), ExtraDims::Finite(1.0));
         assert_eq!(imported.step, 1234);
         let case = case(&format!("{name}.npz"));
         let x = rows(&case["x"]);
@@ -121,10 +121,10 @@ fn released_samplers_of_pfgm_to_the_letter() {
             (Solver::Rk45, "rk45", 1e-2),
         ] {
             let counted = Counted::new(&denoiser);
-            let flow = Flow { denoiser: &counted, augmentation: imported.record.augmentation() };
+            let flow = Flow { denoiser: &counted, extra_dims: imported.record.extra_dims() };
             let config = SolverConfig { method, steps: 10, rtol: 1e-4, atol: 1e-4, ..SolverConfig::default() };
             let mut x = rows(&case["prior_x"]);
-            released(&flow, &config, imported.record.range(), 16 * 16, &mut x).unwrap();
+            authors_code(&flow, &config, imported.record.range(), 16 * 16, &mut x).unwrap();
             let found = difference(&x, &rows(&case[&format!("sample_{key}")]));
             assert!(found < allowed, "{name}, {key}: {found:.1e}");
             let nfe = counted.rows() as f32 / case["prior_x"].shape[0] as f32;
@@ -139,7 +139,7 @@ fn targets_of_pfgm_are_the_field_of_the_data() {
     let (gamma, dim) = (5.0, 768);
     // Points and targets are flat there, in the order of the data.
     let flat = |name: &str| -> Vec<f64> { case[name].values.iter().map(|&value| f64::from(value)).collect() };
-    let field = ExactField::new(flat("data"), dim, Augmentation::Finite(1.0));
+    let field = ExactField::new(flat("data"), dim, ExtraDims::Finite(1.0));
     let (points, targets) = (flat("perturbed"), flat("target"));
     let mut found = Vec::new();
     for point in points.chunks_exact(dim + 1) {
@@ -183,7 +183,7 @@ fn scores_of_ve_and_vp() {
 
 #[test]
 fn denoiser_and_samples_of_pfgmpp() {
-    let request = Request { augmentation: Some(Augmentation::Finite(128.0)), ..Request::default() };
+    let request = Request { extra_dims: Some(ExtraDims::Finite(128.0)), ..Request::default() };
     let (imported, mut denoiser) = read("pfgmpp.pt", &request);
     assert_eq!((imported.step, imported.record.data.classes.len()), (777, 4));
     let case = case("pfgmpp.npz");
@@ -192,7 +192,7 @@ fn denoiser_and_samples_of_pfgmpp() {
     let sigma: Vec<f64> = case["sigma"].values.iter().map(|&sigma| f64::from(sigma)).collect();
     let found = difference(&yhat(&denoiser, &rows(&case["x"]), &sigma), &rows(&case["denoised"]));
     assert!(found < 1e-4, "denoised: {found:.1e}");
-    let flow = Flow { denoiser: &denoiser, augmentation: imported.record.augmentation() };
+    let flow = Flow { denoiser: &denoiser, extra_dims: imported.record.extra_dims() };
     let mut x = rows(&case["prior_x"]);
     let config = SolverConfig { method: Solver::Heun, steps: 18, ..SolverConfig::default() };
     solver::sample(&flow, &config, imported.record.range(), &mut x).unwrap();
@@ -205,7 +205,7 @@ fn denoisers_of_edm_in_other_forms() {
     for name in ["edm_ncsnpp", "edm_ddpmpp", "edm_adm"] {
         let request = Request { method: Some(Method::Edm), ..Request::default() };
         let (imported, mut denoiser) = read(&format!("{name}.pth"), &request);
-        assert_eq!(imported.record.augmentation(), Augmentation::Infinite);
+        assert_eq!(imported.record.extra_dims(), ExtraDims::Infinite);
         let case = case(&format!("{name}.npz"));
         denoiser.labels = vec![Some(2), Some(0)];
         let sigma: Vec<f64> = case["sigma"].values.iter().map(|&sigma| f64::from(sigma)).collect();
@@ -244,9 +244,9 @@ fn divergences_along_the_flow() {
         let (_, mut denoiser) = read(&format!("{name}.pth"), &request);
         let case = case(&format!("{name}.npz"));
         denoiser.labels = vec![Some(2), Some(0)];
-        let (augmentation, range) = (Augmentation::Infinite, (0.1, 10.0));
+        let (extra_dims, range) = (ExtraDims::Infinite, (0.1, 10.0));
         let solver = SolverConfig { method: Solver::Euler, steps: 8, ..SolverConfig::default() };
-        let density = Density { denoiser: &denoiser, augmentation, range, solver, prior: Prior::Exact };
+        let density = Density { denoiser: &denoiser, extra_dims, range, solver, prior: Prior::Exact };
         let found = density.log(&rows(&case["start"]), Trace::Probes(&rows(&case["probe"]))).unwrap();
         let apart = difference(&found.latents, &rows(&case["up"]));
         assert!(apart < 1e-4, "{name}, latents: {apart:.1e}");
@@ -258,7 +258,7 @@ fn divergences_along_the_flow() {
             .iter()
             .zip(found.latents.chunks_exact(dim))
             .map(|(log, latent)| {
-                log - closed - kernel::log_density(augmentation, dim, 10.0, latent.iter().map(|x| x * x).sum())
+                log - closed - prior::log_density(extra_dims, dim, 10.0, latent.iter().map(|x| x * x).sum())
             })
             .collect();
         let expected: Vec<f64> = case["integral"].values.iter().map(|&value| f64::from(value)).collect();
@@ -333,9 +333,9 @@ fn what_does_not_fit_is_said() {
     assert!(error.contains("--method pfgm") && error.contains("ve, vp, sub-vp"), "{error}");
     let error = refused(
         "vp_ddpmpp.pth",
-        Request { augmentation: Some(Augmentation::Finite(3.0)), size: SIZE, ..Request::default() },
+        Request { extra_dims: Some(ExtraDims::Finite(3.0)), size: SIZE, ..Request::default() },
     );
-    assert!(error.contains("--augmentation"), "{error}");
+    assert!(error.contains("extra_dims"), "{error}");
     let error = refused("vp_ddpmpp.pth", Request { size: Some([2, 3]), ..Request::default() });
     assert!(error.contains("4x4") && error.contains("2x3"), "{error}");
     let error = refused("strip.py", Request::default());

@@ -1,19 +1,18 @@
-//! Densities of flows against closed forms, derivatives of networks against differences.
+//! Derivatives of networks against differences, and densities of trained networks.
 #![allow(missing_docs)]
 
 use std::path::Path;
 
 use burn::tensor::Device;
 use pfgm::{
-    augmentation::Augmentation::{self, Finite, Infinite},
     config::Config,
-    field::ExactField,
+    extra_dims::ExtraDims::{self, Finite, Infinite},
     flow::{Denoiser, Differentiable, Query},
-    kernel,
-    likelihood::{Density, Prior, Probe, Trace},
+    likelihood::{Prior, Probe},
     measure::{Measurement, Rows, measure},
     network::{MlpConfig, NetworkConfig, ScoreUnetConfig},
     precondition::{NetworkDenoiser, Output},
+    prior,
     random::{Purpose, stream},
     solver::{Method, SolverConfig},
     spec::ModelSpec,
@@ -23,139 +22,14 @@ use pfgm::{
 use pfgm_data::{Dataset, OpenOptions, Shape, Values};
 use rand::RngExt;
 
-fn tight() -> SolverConfig {
-    SolverConfig { method: Method::Rk45, rtol: 1e-7, atol: 1e-9, ..SolverConfig::default() }
-}
-
-fn density(denoiser: &dyn Differentiable, augmentation: Augmentation, range: (f64, f64)) -> Density<'_> {
-    Density { denoiser, augmentation, range, solver: tight(), prior: Prior::Exact }
-}
-
-#[test]
-fn one_charge_at_the_origin_has_the_kernels_density() {
-    for augmentation in [Finite(1.0), Finite(2.5), Finite(64.0), Infinite] {
-        let field = ExactField::new(vec![0.0; 3], 3, augmentation);
-        let x = [0.3, -0.2, 0.9, 2.0, 0.1, -1.0];
-        let found = density(&field, augmentation, (0.4, 50.0)).log(&x, Trace::Exact).unwrap();
-        for (found, row) in found.values.iter().zip(x.chunks_exact(3)) {
-            let expected = kernel::log_density(augmentation, 3, 0.4, row.iter().map(|x| x * x).sum());
-            assert!((found - expected).abs() < 1e-5, "{augmentation}: {found} against {expected}");
-        }
-    }
-}
-
-/// Gaussian data: `yhat = s^2 / (s^2 + sigma^2) x`, whose density at every level is Gaussian where D is infinite.
-struct Gaussian {
-    dim: usize,
-    spread: f64,
-}
-
-impl Gaussian {
-    fn share(&self, sigma: f64) -> f64 {
-        let data = self.spread * self.spread;
-        data / (data + sigma * sigma)
-    }
-}
-
-impl Denoiser for Gaussian {
-    fn dim(&self) -> usize {
-        self.dim
-    }
-
-    fn denoise(&self, query: &Query, out: &mut [f64]) {
-        for (at, out) in out.iter_mut().enumerate() {
-            *out = self.share(query.sigma[at / self.dim]) * query.x[at];
-        }
-    }
-}
-
-impl Differentiable for Gaussian {
-    fn pull_back(&self, query: &Query, probes: &[f64], out: &mut [f64], pulled: &mut [f64]) {
-        self.denoise(query, out);
-        for (at, pulled) in pulled.iter_mut().enumerate() {
-            *pulled = self.share(query.sigma[at / self.dim]) * probes[at];
-        }
-    }
-}
-
-#[test]
-fn gaussian_data_have_a_gaussian_density() {
-    let data = Gaussian { dim: 4, spread: 0.7 };
-    let (lowest, highest) = (0.05, 4000.0);
-    let x = [0.3, -1.2, 0.5, 2.0, 0.0, 0.0, 0.1, -0.4];
-    let expected = |row: &[f64]| {
-        let variance: f64 = 0.7 * 0.7 + lowest * lowest;
-        let squares: f64 = row.iter().map(|x| x * x).sum();
-        -2.0 * (2.0 * std::f64::consts::PI * variance).ln() - squares / (2.0 * variance)
-    };
-    let density = density(&data, Infinite, (lowest, highest));
-    let probe = Probe::Rademacher.draw(8, &mut stream(1, Purpose::Latent, 0, 0));
-    // A multiple of the identity has no part off the diagonal: one probe of signs is exact.
-    for trace in [Trace::Exact, Trace::Probes(&probe)] {
-        for (found, row) in density.log(&x, trace).unwrap().values.iter().zip(x.chunks_exact(4)) {
-            assert!((found - expected(row)).abs() < 1e-5, "{found} against {}", expected(row));
-        }
-    }
-}
-
-#[test]
-fn charges_have_the_density_of_the_field() {
-    let charges = vec![0.5, 0.2, -0.4, 0.6, 0.1, -0.8, 0.3, 0.3];
-    for augmentation in [Finite(1.0), Finite(3.0), Finite(200.0), Infinite] {
-        let field = ExactField::new(charges.clone(), 2, augmentation);
-        let x = [0.4, 0.1, -1.0, 0.7, 0.0, 0.0];
-        // Far up the prior around the origin is the field of the charges to O(|y| / sigma).
-        let found = density(&field, augmentation, (0.3, 3e4)).log(&x, Trace::Exact).unwrap();
-        for (found, row) in found.values.iter().zip(x.chunks_exact(2)) {
-            let expected = field.log_density(row, 0.3);
-            assert!((found - expected).abs() < 1e-3, "{augmentation}: {found} against {expected}");
-        }
-    }
-}
-
-#[test]
-fn densities_of_mixtures_add_up_to_one() {
-    // On a line and in the plane, for a flow with a tail and one without.
-    for augmentation in [Finite(8.0), Infinite] {
-        for dim in [1, 2] {
-            let charges: Vec<f64> = if dim == 1 { vec![-0.5, 0.7] } else { vec![-0.5, 0.3, 0.6, -0.4, 0.1, 0.8] };
-            let field = ExactField::new(charges, dim, augmentation);
-            let (cells, width) = (if dim == 1 { 400_usize } else { 60 }, 12.0);
-            let place = |cell: usize| (cell as f64 + 0.5) / cells as f64 * width - width / 2.0;
-            let x: Vec<f64> = (0..cells.pow(dim as u32))
-                .flat_map(|cell| (0..dim).map(move |axis| place(cell / cells.pow(axis as u32) % cells)))
-                .collect();
-            let mut density = density(&field, augmentation, (0.3, 1e3));
-            density.solver = SolverConfig { rtol: 1e-5, atol: 1e-6, ..tight() };
-            let sum: f64 = density.log(&x, Trace::Exact).unwrap().values.iter().map(|log| log.exp()).sum();
-            let total = sum * (width / cells as f64).powi(dim as i32);
-            // What lies outside the square is less than a thousandth.
-            assert!((total - 1.0).abs() < 5e-3, "{augmentation} in {dim} dimensions: {total}");
-        }
-    }
-}
-
-#[test]
-fn the_released_constant_is_off_by_the_ratio_of_two_spheres() {
-    // docs/equations.md, section 8: the released code has 0.0015 bits a dimension more at N = 3072, half a bit less at N = 2.
-    for (dim, bits) in [(3072, 0.001454_f64), (2, -0.5)] {
-        let field = ExactField::new(vec![0.0; dim], dim, Finite(1.0));
-        let x = vec![0.1; dim];
-        let log =
-            |prior| Density { prior, ..density(&field, Finite(1.0), (1.0, 40.0)) }.log(&x, Trace::Probes(&x)).unwrap();
-        let difference = (log(Prior::Exact).values[0] - log(Prior::Released).values[0]) / (dim as f64 * 2_f64.ln());
-        assert!((difference - bits).abs() < 1e-3 * bits.abs(), "{difference} at N = {dim}");
-    }
-}
-
 fn digits() -> Dataset {
     pfgm_data::open("digits", &OpenOptions::default()).unwrap()
 }
 
 /// A small network whose every layer takes part, with what it says.
-fn network(network: NetworkConfig, output: Output, augmentation: Augmentation, data: &Dataset) -> NetworkDenoiser {
+fn network(network: NetworkConfig, output: Output, extra_dims: ExtraDims, data: &Dataset) -> NetworkDenoiser {
     let mut config = Config { network, ..Config::default() };
-    config.flow.augmentation = augmentation;
+    config.flow.extra_dims = extra_dims;
     config.flow.output = output;
     let record = ModelSpec::resolve(config, data).unwrap();
     let device = Device::flex();
@@ -188,7 +62,7 @@ fn derivatives_of_every_output_are_those_of_differences() {
     let radial = NetworkConfig::ScoreUnet(ScoreUnetConfig { radial: true, ..unet.clone() });
     let unet = NetworkConfig::ScoreUnet(unet);
     let (beta_min, beta_max) = (0.1, 20.0);
-    for (config, output, augmentation) in [
+    for (config, output, extra_dims) in [
         (mlp.clone(), Output::Edm, Infinite),
         (mlp.clone(), Output::Edm, Finite(2.0)),
         (unet.clone(), Output::Edm, Finite(2.0)),
@@ -198,7 +72,7 @@ fn derivatives_of_every_output_are_those_of_differences() {
         (unet, Output::SubVp { beta_min, beta_max }, Infinite),
         (radial, Output::Field { gamma: 5.0 }, Finite(1.0)),
     ] {
-        let denoiser = network(config, output, augmentation, &digits());
+        let denoiser = network(config, output, extra_dims, &digits());
         let dim = denoiser.dim();
         let mut rng = stream(6, Purpose::Latent, 0, 0);
         // Near the data; at noise level; far out, where the factors depend on the point.
@@ -211,7 +85,7 @@ fn derivatives_of_every_output_are_those_of_differences() {
                 out
             };
             let (mut out, mut pulled) = (vec![0.0; dim], vec![0.0; dim]);
-            denoiser.pull_back(&Query { x: &x, sigma: &[sigma], item: &[0] }, &probe, &mut out, &mut pulled);
+            denoiser.vjp(&Query { x: &x, sigma: &[sigma], item: &[0] }, &probe, &mut out, &mut pulled);
             assert!(out.iter().zip(yhat(&x)).all(|(a, b)| (a - b).abs() < 1e-4 * (1.0 + b.abs())));
             // probe^T J direction both ways; single precision asks for a large difference.
             let step = 0.01 * size;
@@ -224,7 +98,7 @@ fn derivatives_of_every_output_are_those_of_differences() {
             let scale = pulled.iter().map(|p| p * p).sum::<f64>().sqrt();
             assert!(
                 (found - slope).abs() < 2e-2 * scale.max(1e-3),
-                "{output:?}, {augmentation}, size {size}: {found} against {slope}"
+                "{output:?}, {extra_dims}, size {size}: {found} against {slope}"
             );
         }
     }
@@ -242,7 +116,7 @@ fn hutchinsons_estimate_is_unbiased() {
     for kind in [Probe::Rademacher, Probe::Gaussian] {
         let drawn = kind.draw(5 * probes, &mut stream(8, Purpose::Latent, 0, 0));
         let (mut out, mut pulled) = (vec![0.0; many.len()], vec![0.0; many.len()]);
-        denoiser.pull_back(&Query { x: &many, sigma: &levels, item: &items }, &drawn, &mut out, &mut pulled);
+        denoiser.vjp(&Query { x: &many, sigma: &levels, item: &items }, &drawn, &mut out, &mut pulled);
         let estimates: Vec<f64> = drawn
             .chunks_exact(5)
             .zip(pulled.chunks_exact(5))
@@ -271,7 +145,7 @@ fn a_trained_mixture_is_as_likely_as_it_is() {
     let mut draw = |count: usize| -> Vec<f64> {
         let mut point = |index: usize| {
             let mut point = centres[index % 6].to_vec();
-            kernel::perturb(Infinite, spread, &mut rng, &mut point);
+            prior::perturb(Infinite, spread, &mut rng, &mut point);
             point
         };
         (0..count).flat_map(&mut point).collect()
@@ -283,7 +157,7 @@ fn a_trained_mixture_is_as_likely_as_it_is() {
     let truth = |point: &[f64]| {
         let of = |centre: &[f64; 2]| {
             let squared = (point[0] - centre[0]).powi(2) + (point[1] - centre[1]).powi(2);
-            kernel::log_density(Infinite, 2, spread, squared).exp()
+            prior::log_density(Infinite, 2, spread, squared).exp()
         };
         (centres.iter().map(of).sum::<f64>() / 6.0).ln()
     };
@@ -291,7 +165,7 @@ fn a_trained_mixture_is_as_likely_as_it_is() {
 
     let network = NetworkConfig::Mlp(MlpConfig { width: 64, blocks: 2, dropout: 0.0 });
     let mut config = Config { network, ..Config::default() };
-    config.flow.augmentation = Finite(64.0);
+    config.flow.extra_dims = Finite(64.0);
     config.flow.sigma_min = 0.01;
     config.train.batch = 256;
     config.train.steps = 2500;
@@ -307,7 +181,7 @@ fn a_trained_mixture_is_as_likely_as_it_is() {
     let held_out: Vec<f32> = held_out.iter().map(|&value| value as f32).collect();
     let rows = Rows { values: &held_out, labels: &[], whole: false };
     let how = Measurement {
-        solver: SolverConfig { rtol: 1e-4, atol: 1e-4, ..tight() },
+        solver: SolverConfig { method: Method::Rk45, rtol: 1e-4, atol: 1e-4, ..SolverConfig::default() },
         probe: None,
         probes: 1,
         draws: 1,

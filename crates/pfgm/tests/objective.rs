@@ -2,9 +2,9 @@
 #![allow(missing_docs)]
 
 use pfgm::{
-    augmentation::Augmentation::{self, Finite, Infinite},
     config::Config,
     deformation::Deformation,
+    extra_dims::ExtraDims::{self, Finite, Infinite},
     field::ExactField,
     flow::{Denoiser, Query},
     objective::{Charges, DenoisingObjective, FieldObjective, Levels, Noise, Objective},
@@ -17,8 +17,8 @@ use pfgm_data::{OpenOptions, Shape};
 use rand::RngExt;
 use rand_distr::StandardNormal;
 
-fn noise(augmentation: Augmentation) -> Noise {
-    Noise { augmentation, process: Process::Ve, range: (2e-3, 80.0) }
+fn noise(extra_dims: ExtraDims) -> Noise {
+    Noise { extra_dims, process: Process::Ve, range: (2e-3, 80.0) }
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn score_models_are_trained_at_uniform_times() {
             deformations: &[],
         };
         let objective = DenoisingObjective { levels: Levels::Uniform, ..DenoisingObjective::default() };
-        let noise = Noise { augmentation: Infinite, process: output.process(), range: (0.01, 50.0) };
+        let noise = Noise { extra_dims: Infinite, process: output.process(), range: (0.01, 50.0) };
         let mut drawn: Vec<f64> = (0..2000)
             .map(|item| {
                 let mut streams = [stream(3, Purpose::Perturbation, 0, item)];
@@ -119,20 +119,20 @@ fn targets_are_the_field_of_the_items_class() {
     let stable = DenoisingObjective { reference: 6, ..DenoisingObjective::default() };
     let pfgm = FieldObjective { m: Some(100), field_batch: 6, ..FieldObjective::default() };
     for objective in [Objective::Denoising(stable), Objective::Field(pfgm)] {
-        for augmentation in [Finite(1.0), Finite(128.0), Infinite] {
+        for extra_dims in [Finite(1.0), Finite(128.0), Infinite] {
             let mut streams: Vec<_> = (0..4).map(|item| stream(1, Purpose::Perturbation, 0, item)).collect();
-            let targets = objective.draw(noise(augmentation), charges, &mut streams);
+            let targets = objective.draw(noise(extra_dims), charges, &mut streams);
             for (item, label) in labels.iter().enumerate() {
                 let of_class =
                     |(row, _): &(&[f32], &Option<u32>)| row.iter().map(|&v| f64::from(v)).collect::<Vec<_>>();
                 let kept = field.chunks_exact(dim).zip(&field_labels).filter(|(_, l)| label.is_none() || *l == label);
-                let exact = ExactField::new(kept.flat_map(|pair| of_class(&pair)).collect(), dim, augmentation);
+                let exact = ExactField::new(kept.flat_map(|pair| of_class(&pair)).collect(), dim, extra_dims);
                 let x: Vec<f64> = targets.x[2 * item..2 * item + 2].iter().map(|&v| f64::from(v)).collect();
                 let mut expected = [0.0; 2];
                 let sigma = [targets.sigma[item]];
                 exact.denoise(&Query { x: &x, sigma: &sigma, item: &[0] }, &mut expected);
                 for (found, expected) in targets.yhat[2 * item..].iter().zip(expected) {
-                    assert!((f64::from(*found) - expected).abs() < 1e-4, "{objective:?}, {augmentation}, item {item}");
+                    assert!((f64::from(*found) - expected).abs() < 1e-4, "{objective:?}, {extra_dims}, item {item}");
                 }
             }
         }
@@ -186,7 +186,7 @@ fn images_show_their_noise_before_it_hides_them() {
     // An image of the data with noise twenty times its level, at D = 1.
     let digits = pfgm_data::open("digits", &OpenOptions::default()).unwrap();
     let mut config = Config::default();
-    config.flow.augmentation = Finite(1.0);
+    config.flow.extra_dims = Finite(1.0);
     let record = ModelSpec::resolve(config.clone(), &digits).unwrap();
     assert!(record.config.flow.details.is_some_and(|most| most > 0.1 && most < record.config.flow.reach.unwrap()));
     let mut row = vec![0.0; 64];
@@ -204,7 +204,7 @@ fn images_show_their_noise_before_it_hides_them() {
     let mut before = record.clone();
     before.config.flow.details = None;
     assert!(far(&before, 5.0) > 0.0 && far(&before, 1.0) != far(&record, 1.0));
-    config.flow.augmentation = Infinite;
+    config.flow.extra_dims = Infinite;
     assert_eq!(far(&ModelSpec::resolve(config, &digits).unwrap(), 1.0), 0.0);
     // A patch is asked by its own shape, and by its norm where it is no square of four pixels.
     let pixel = record.parametrisation_of(Shape::Image { height: 1, width: 1, channels: 1 });

@@ -9,8 +9,8 @@ use std::{
 
 use burn::tensor::Device;
 use pfgm::{
-    augmentation::Augmentation::Finite,
     config::Config,
+    extra_dims::ExtraDims::Finite,
     likelihood::{Prior, Probe},
     maps::UpscaleConfig,
     measure::{Measurement, Rows, measure, measure_distributed},
@@ -131,7 +131,7 @@ fn config() -> Config {
 
 fn field_config() -> Config {
     let mut config = config();
-    config.flow.augmentation = Finite(1.0);
+    config.flow.extra_dims = Finite(1.0);
     config.objective = Objective::Field(FieldObjective { field_batch: 64, ..FieldObjective::default() });
     config
 }

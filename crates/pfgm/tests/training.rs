@@ -8,9 +8,9 @@ use burn::{
     tensor::{Device, Tensor},
 };
 use pfgm::{
-    augmentation::Augmentation::{Finite, Infinite},
     config::Config,
     deformation,
+    extra_dims::ExtraDims::{Finite, Infinite},
     flow::{Denoiser, Flow, Query},
     network::{
         AdmUnetConfig, Conditions, LevelEmbedding, MlpConfig, Ncsnv2Config, NetworkConfig, NetworkInput, Precision,
@@ -85,7 +85,7 @@ fn folder() -> tempfile::TempDir {
 
 fn field_config() -> Config {
     let mut config = small();
-    config.flow.augmentation = Finite(1.0);
+    config.flow.extra_dims = Finite(1.0);
     config.objective = Objective::Field(FieldObjective { field_batch: 64, ..FieldObjective::default() });
     config.train.accumulate = 2;
     config
@@ -297,16 +297,16 @@ fn learned(config: Config, data: &Dataset) -> (Trainer, f64) {
 }
 
 #[test]
-fn every_augmentation_and_objective_learns() {
+fn every_d_and_objective_learns() {
     // Sixty steps of a perceptron on the digits: the loss falls for each pair.
     let data = digits();
-    for augmentation in [Finite(1.0), Finite(2.5), Finite(128.0), Infinite] {
+    for extra_dims in [Finite(1.0), Finite(2.5), Finite(128.0), Infinite] {
         for objective in
             [Objective::default(), Objective::Field(FieldObjective { field_batch: 256, ..FieldObjective::default() })]
         {
             let network = NetworkConfig::Mlp(MlpConfig { width: 64, blocks: 1, dropout: 0.0 });
             let mut config = Config { network, objective: objective.clone(), ..Config::default() };
-            config.flow.augmentation = augmentation;
+            config.flow.extra_dims = extra_dims;
             config.train.batch = 128;
             config.train.steps = 60;
             config.train.warmup = 5;
@@ -314,7 +314,7 @@ fn every_augmentation_and_objective_learns() {
             config.train.ema = 0.5;
             config.train.checkpoint_every = 2;
             let (_, fallen) = learned(config, &data);
-            assert!(fallen < 0.99, "D = {augmentation}, {objective:?}: {fallen}");
+            assert!(fallen < 0.99, "D = {extra_dims}, {objective:?}: {fallen}");
         }
     }
 }
@@ -334,7 +334,7 @@ fn every_published_network_and_output_learns() {
     let field = Objective::Field(FieldObjective { field_batch: 256, ..FieldObjective::default() });
     let ncsnv2 = |radial| NetworkConfig::Ncsnv2(Ncsnv2Config { width: 8, multipliers: vec![1, 1, 1, 1], radial });
     let (beta_min, beta_max) = (0.1, 20.0);
-    for (network, output, augmentation, objective) in [
+    for (network, output, extra_dims, objective) in [
         (score(radial), Output::Field { gamma: 5.0 }, Finite(1.0), field.clone()),
         (score(ncsnpp.clone()), Output::Ve { scaled: true, unit: 1.0 }, Infinite, Objective::default()),
         (score(ncsnpp.clone()), Output::Ve { scaled: false, unit: 2.0 }, Infinite, Objective::default()),
@@ -348,7 +348,7 @@ fn every_published_network_and_output_learns() {
     ] {
         let what = format!("{network:?}, {output:?}");
         let mut config = Config { network, objective, ..Config::default() };
-        config.flow.augmentation = augmentation;
+        config.flow.extra_dims = extra_dims;
         config.flow.output = output;
         config.data.conditional = !matches!(config.network, NetworkConfig::Ncsnv2(_));
         take_thirty_steps(&mut config);
@@ -516,7 +516,7 @@ fn trained_digits_look_like_held_out_digits() {
     assert!(!quality.is_good(), "one class only: {quality:?}");
     // One that starts from a prior of the wrong size, and so averages instead of choosing:
     let denoiser = record.denoiser(&network, request.classes.clone(), 1.0, 512, &Device::flex());
-    let flow = Flow { denoiser: &denoiser, augmentation: record.augmentation() };
+    let flow = Flow { denoiser: &denoiser, extra_dims: record.extra_dims() };
     let mut x: Vec<f64> = request
         .seeds
         .iter()

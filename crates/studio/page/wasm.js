@@ -1,4 +1,4 @@
-// The exact field, compiled from crates/field: numbers in, numbers out. Every page and worker has an instance of its own.
+// The exact field, compiled from crates/flow: numbers in, numbers out. Every page and worker has an instance of its own.
 
 export class Playground {
   static async load() {

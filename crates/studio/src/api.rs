@@ -8,7 +8,7 @@ use pfgm::{
     latent,
     likelihood::{Prior, Probe},
     measure::Measurement,
-    restore,
+    restoration,
     sample::to_data,
     solver::{Method, SolverConfig},
 };
@@ -237,7 +237,8 @@ pub struct RunCard {
     /// The names of the classes.
     pub classes: Vec<String>,
     /// D; null for infinity.
-    pub augmentation: Option<f64>,
+    #[serde(rename = "augmentation")]
+    pub extra_dims: Option<f64>,
     /// The lowest and the highest noise level.
     pub range: (f64, f64),
     /// The run's own solver.
@@ -285,9 +286,7 @@ fn card(model: &Model) -> RunCard {
         data: data.name.clone(),
         shape: shape(data.shape),
         classes: data.classes.clone(),
-        augmentation: Some(record.augmentation().to_string())
-            .and_then(|d| d.parse().ok())
-            .filter(|d: &f64| d.is_finite()),
+        extra_dims: Some(record.extra_dims().to_string()).and_then(|d| d.parse().ok()).filter(|d: &f64| d.is_finite()),
         range: record.range(),
         solver: sample.solver.method.word().to_owned(),
         steps: sample.solver.steps,
@@ -574,7 +573,7 @@ pub async fn denoise(State(studio): State<Arc<Studio>>, Body(request): Body<Deno
     };
     let x = request.given.points(record)?;
     let (lowest, highest) = record.range();
-    let estimated = || restore::estimate_noise(&x[..record.dim()], [height, width, channels]).unwrap_or(lowest);
+    let estimated = || restoration::estimate_noise(&x[..record.dim()], [height, width, channels]).unwrap_or(lowest);
     let sigma = request.sigma.unwrap_or_else(|| estimated().clamp(1.01 * lowest, highest));
     if !(sigma > lowest && sigma <= highest) {
         return Err(Refusal::unprocessable(format!("sigma {sigma}: give a number above {lowest}, at most {highest}")));

@@ -83,10 +83,10 @@ impl Solving {
         if solver.rtol < 1e-9 {
             return Err(Refusal::unprocessable(format!("tolerance {}: give at least 1e-9", solver.rtol)));
         }
-        let solver = solver.for_output(record.config.flow.output);
+        let solver = solver.for_process(record.config.flow.output.process());
         let wrong =
             |(key, value, problem): (&str, String, String)| Refusal::unprocessable(format!("{key} {value}: {problem}"));
-        solver.check(record.augmentation()).map_err(wrong)?;
+        solver.check(record.extra_dims()).map_err(wrong)?;
         Ok(solver)
     }
 
@@ -162,7 +162,7 @@ pub fn latents(model: &Model, seeds: &[u64], scale: f64) -> Result<Vec<f64>, Ref
         return Err(Refusal::unprocessable(format!("scale {scale}: give a number above 0, at most 100")));
     }
     let denoiser = model.record.denoiser(&model.network, Vec::new(), 1.0, 1, &model.device);
-    let flow = Flow { denoiser: &denoiser, augmentation: model.record.augmentation() };
+    let flow = Flow { denoiser: &denoiser, extra_dims: model.record.extra_dims() };
     let latent = |&seed: &u64| flow.latent(model.record.range().1, &mut stream(seed, Purpose::Latent, 0, 0));
     Ok(seeds.iter().flat_map(latent).map(|value| scale * value).collect())
 }

@@ -12,7 +12,7 @@ use axum::http::StatusCode;
 use pfgm::{
     flow::Flow,
     measure::{Measurement, Rows, measure},
-    restore,
+    restoration,
     solver::{self, SolverConfig, SolverError},
 };
 use tokio::sync::{mpsc::Sender, oneshot};
@@ -308,12 +308,12 @@ fn compute(batch: &mut [Job]) -> Result<Computed, Refusal> {
     let rows = labels.len();
     let denoiser = record.denoiser(&model.network, labels, guidance, ROWS_TOGETHER, &model.device);
     let watched = Watched::new(&denoiser, &parts);
-    let flow = Flow { denoiser: &watched, augmentation: record.augmentation() };
+    let flow = Flow { denoiser: &watched, extra_dims: record.extra_dims() };
     let range = (record.range().0, top);
     match way {
         Way::Down => solver::sample_seeded(&flow, &solver, range, &seeds, &mut x).map_err(failed)?,
         Way::Up => solver::encode(&flow, &solver, range, &mut x).map_err(failed)?,
-        Way::Guess => restore::denoise_in_one_step(&flow, top, &mut x),
+        Way::Guess => restoration::denoise_in_one_step(&flow, top, &mut x),
     }
     let evaluations = watched.rows();
     Ok(Computed { values: x, nfe: evaluations as f64 / rows.max(1) as f64, evaluations })

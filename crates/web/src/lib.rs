@@ -1,4 +1,4 @@
-//! The exact field of `pfgm-field` as functions that a page can call: numbers and pointers, no glue that a tool would have to write.
+//! The exact field of `pfgm-flow` as functions that a page can call: numbers and pointers, no glue that a tool would have to write.
 //!
 //! `cargo xtask wasm` compiles this for `wasm32-unknown-unknown` and puts it where `pfgm studio` embeds it. A [`Playground`] is made
 //! by [`playground_new`]; arrays are written to and read from the module's memory at the addresses that `playground_charges`,

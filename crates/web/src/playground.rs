@@ -1,12 +1,12 @@
 //! Charges in the plane and what the page asks about them.
 
-use pfgm_field::{
-    augmentation::Augmentation,
+use pfgm_flow::{
+    extra_dims::ExtraDims,
     field::ExactField,
-    fixed::heun,
     flow::{AtLevel, Denoiser, Flow},
     particles,
     random::{Purpose, stream},
+    solver::heun,
 };
 
 /// Charges in the plane, and the field that is looked at: that of the augmented space, or that of the plane alone.
@@ -24,7 +24,7 @@ pub struct Playground {
 }
 
 enum Field {
-    Augmented(ExactField, Augmentation),
+    Augmented(ExactField, ExtraDims),
     Plane(AtLevel<ExactField>, f64),
 }
 
@@ -51,8 +51,8 @@ impl Playground {
         self.field = Some(if softening > 0.0 {
             Field::Plane(ExactField::without_height(charges, 2, softening), softening)
         } else {
-            let augmentation = if d.is_finite() { Augmentation::Finite(d) } else { Augmentation::Infinite };
-            Field::Augmented(ExactField::new(charges, 2, augmentation), augmentation)
+            let extra_dims = if d.is_finite() { ExtraDims::Finite(d) } else { ExtraDims::Infinite };
+            Field::Augmented(ExactField::new(charges, 2, extra_dims), extra_dims)
         });
         true
     }
@@ -61,12 +61,12 @@ impl Playground {
     /// and keeps where they were. False when there is no field.
     pub fn carry(&mut self, from: f64, to: f64, steps: usize) -> bool {
         let Some(field) = &self.field else { return false };
-        let (denoiser, augmentation): (&dyn Denoiser, _) = match field {
-            Field::Augmented(field, augmentation) => (field, *augmentation),
+        let (denoiser, extra_dims): (&dyn Denoiser, _) = match field {
+            Field::Augmented(field, extra_dims) => (field, *extra_dims),
             // Without a height ln sigma is nothing but time.
-            Field::Plane(field, _) => (field, Augmentation::Infinite),
+            Field::Plane(field, _) => (field, ExtraDims::Infinite),
         };
-        let flow = Flow { denoiser, augmentation };
+        let flow = Flow { denoiser, extra_dims };
         let level = |step: usize| from * (to / from).powf(step as f64 / steps as f64);
         self.paths.clear();
         self.paths.extend(&self.points);
@@ -99,8 +99,8 @@ impl Playground {
 
     /// Puts `count` points on the hemisphere: what is uniform there, projected along the rays to the plane at level `sigma`.
     pub fn on_hemisphere(&mut self, count: usize, sigma: f64, seed: u64) -> bool {
-        let Some(Field::Augmented(field, augmentation)) = &self.field else { return false };
-        let flow = Flow { denoiser: field, augmentation: *augmentation };
+        let Some(Field::Augmented(field, extra_dims)) = &self.field else { return false };
+        let flow = Flow { denoiser: field, extra_dims: *extra_dims };
         let latent = |item| flow.latent(sigma, &mut stream(seed, Purpose::Latent, 0, item));
         self.points = (0..count as u64).flat_map(latent).collect();
         true
@@ -108,8 +108,8 @@ impl Playground {
 
     /// Puts `count` points on the charges, in the cloud that the field makes of them at level `sigma`.
     pub fn on_charges(&mut self, count: usize, sigma: f64, seed: u64) -> bool {
-        let Some(Field::Augmented(_, augmentation)) = &self.field else { return false };
-        self.points = particles::on_charges(*augmentation, &self.charges, 2, (count, sigma), seed);
+        let Some(Field::Augmented(_, extra_dims)) = &self.field else { return false };
+        self.points = particles::on_charges(*extra_dims, &self.charges, 2, (count, sigma), seed);
         true
     }
 }

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use anyhow::{Result, bail};
 use pfgm::{
     flow::{Denoiser, Query},
-    kernel,
     measure::Measurement,
+    prior,
     random::{Purpose, stream},
 };
 use pfgm_data::Dataset;
@@ -167,7 +167,7 @@ fn smoothing(model: &Model, given: &Given, sigma: f64, batch: usize) -> Vec<f64>
     let denoiser = record.denoiser(&model.network, Vec::new(), 1.0, batch, &model.device);
     let mut noisy = points.clone();
     for (row, x) in noisy.chunks_exact_mut(dim).enumerate() {
-        kernel::perturb(record.augmentation(), sigma, &mut stream(0, Purpose::Perturbation, 0, row as u64), x);
+        prior::perturb(record.extra_dims(), sigma, &mut stream(0, Purpose::Perturbation, 0, row as u64), x);
     }
     let (levels, items): (Vec<f64>, Vec<usize>) = (vec![sigma; given.count()], (0..given.count()).collect());
     let mut yhat = vec![0.0; noisy.len()];

@@ -4,7 +4,7 @@ use anyhow::Result;
 use pfgm::{
     flow::{Counted, Flow},
     precondition::Arithmetic,
-    solver::{released, sample},
+    solver::{authors_code, sample},
 };
 use pfgm_data::npz::{Column, Named};
 
@@ -31,10 +31,10 @@ pub fn run(args: &DecodeArgs) -> Result<()> {
         denoiser.parametrisation.arithmetic = Arithmetic::Reference { z_exp };
     }
     let counted = Counted::new(&denoiser);
-    let flow = Flow { denoiser: &counted, augmentation: record.augmentation() };
+    let flow = Flow { denoiser: &counted, extra_dims: record.extra_dims() };
     match args.arithmetic {
         ArithmeticName::Exact => sample(&flow, &solver, record.range(), &mut x)?,
-        ArithmeticName::AuthorsCode => released(&flow, &solver, record.range(), height * width, &mut x)?,
+        ArithmeticName::AuthorsCode => authors_code(&flow, &solver, record.range(), height * width, &mut x)?,
     }
     let nfe = counted.rows() as f32 / points.rows as f32;
     let images = channels_first(&mut x.into_iter(), [points.rows, channels, height, width]);

@@ -2,9 +2,9 @@
 
 use anyhow::{Result, bail};
 use pfgm::{
-    augmentation::Augmentation,
+    extra_dims::ExtraDims,
     flow::Flow,
-    kernel,
+    prior,
     random::{Purpose, stream},
     solver::{Schedule, heun},
 };
@@ -98,7 +98,7 @@ fn training(model: &Model, args: &NormsArgs, grid: &[f64]) -> Result<Vec<Level>>
         let mut x = clean.clone();
         for (item, row) in x.chunks_exact_mut(dim).enumerate() {
             let mut rng = stream(args.seed, Purpose::Perturbation, step as u64, item as u64);
-            kernel::perturb(record.augmentation(), sigma, &mut rng, row);
+            prior::perturb(record.extra_dims(), sigma, &mut rng, row);
         }
         level(sigma, &x, dim)
     };
@@ -112,7 +112,7 @@ fn trajectories(model: &Model, args: &NormsArgs, grid: &[f64]) -> Vec<Level> {
     let labels = seeds.clone().map(|seed| class_in_turn(seed, record.data.classes.len())).collect();
     let guidance = record.config.sample.guidance;
     let denoiser = record.denoiser(&model.network, labels, guidance, args.count.min(64), &model.device);
-    let flow = Flow { denoiser: &denoiser, augmentation: record.augmentation() };
+    let flow = Flow { denoiser: &denoiser, extra_dims: record.extra_dims() };
     let mut x = flow.latents(grid[0], 0, seeds);
     let mut levels = vec![level(grid[0], &x, record.dim())];
     let progress = Progress::new();
@@ -158,15 +158,15 @@ fn draw(model: &Model, training: &[Level], on_the_way: &[Level], count: usize) -
     let (least, most) = norms().fold((f64::INFINITY, 0.0_f64), |(low, high), norm| (low.min(norm), high.max(norm)));
     let (low, high) = record.range();
     // r of the augmented space, where there is one; its extra dimensions only scale sigma.
-    let (axis, factor) = match record.augmentation() {
-        Augmentation::Finite(d) => ("r", d.sqrt()),
-        Augmentation::Infinite => ("sigma", 1.0),
+    let (axis, factor) = match record.extra_dims() {
+        ExtraDims::Finite(d) => ("r", d.sqrt()),
+        ExtraDims::Infinite => ("sigma", 1.0),
     };
     let mut canvas = Canvas::new(WIDTH, HEIGHT, SCALE)?;
     let cell = canvas.area();
     let x = Axis::logarithmic(axis, factor * low / 1.2, factor * high * 1.2);
     let y = Axis::logarithmic("|x|", least / 1.2, most * 1.2);
-    let title = format!("{}, D = {}: norms on the way", record.data.name, record.augmentation());
+    let title = format!("{}, D = {}: norms on the way", record.data.name, record.extra_dims());
     let mut panel = Panel::new(&mut canvas, cell, &title, x, y);
     let dots = |levels: &[Level]| -> Vec<[f64; 2]> {
         let of = |level: &Level| level.norms.iter().map(|&norm| [factor * level.sigma, norm]).collect::<Vec<_>>();

@@ -4,12 +4,12 @@ use std::{path::PathBuf, time::Instant};
 
 use anyhow::{Result, bail};
 use pfgm::{
-    augmentation::Augmentation,
+    extra_dims::ExtraDims,
     field::ExactField,
+    field_lines::{self, Line},
     flow::{Counted, Denoiser, Flow, Query},
-    kernel,
-    lines::{self, Line},
     precondition::Output,
+    prior,
     random::{Purpose, stream},
     solver::{self, Method, SolverConfig, Tolerance},
     spec::DataInfo,
@@ -36,7 +36,7 @@ struct Exact {
     data: DataInfo,
     charges: Vec<f64>,
     field: ExactField,
-    augmentation: Augmentation,
+    extra_dims: ExtraDims,
     range: (f64, f64),
 }
 
@@ -60,7 +60,7 @@ pub fn run(args: &SampleArgs, source: &str) -> Result<()> {
     let exact = Exact::new(args, &dataset, model.as_ref())?;
     // How the exact field is solved when nobody says.
     let usual = SolverConfig { method: Method::Rk45, rtol: 1e-5, atol: 1e-5, ..SolverConfig::default() };
-    let solved = Solved { augmentation: exact.augmentation, output: Output::Edm, run: None };
+    let solved = Solved { extra_dims: exact.extra_dims, output: Output::Edm, run: None };
     let config = SolverConfig { denoise: args.denoise, ..resolve::solver::changed(&args.solving, &usual, solved)? };
     let kind = if model.is_some() { "against-exact" } else { "exact" };
     let picture = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}-{kind}.png", exact.data.name)));
@@ -107,11 +107,11 @@ impl Exact {
         }
         let norm = |row: &[f64]| row.iter().map(|value| value * value).sum::<f64>().sqrt();
         let reach = charges.chunks_exact(dim).map(norm).fold(0.0, f64::max).max(1.0);
-        let (augmentation, range) = match (model, &args.extra_dims) {
-            (Some(model), _) => (model.record.augmentation(), model.record.range()),
+        let (extra_dims, range) = match (model, &args.extra_dims) {
+            (Some(model), _) => (model.record.extra_dims(), model.record.range()),
             // From a hundred times as far as the farthest charge they are one.
             (None, Some(text)) => (resolve::extra_dims("-D", text)?, (1e-3, 100.0 * reach)),
-            (None, None) => (Augmentation::Finite(1.0), (1e-3, 100.0 * reach)),
+            (None, None) => (ExtraDims::Finite(1.0), (1e-3, 100.0 * reach)),
         };
         let (shape, columns) = (dataset.shape, dataset.columns.clone());
         let data = DataInfo {
@@ -124,7 +124,7 @@ impl Exact {
             class_counts: Vec::new(),
             rows,
         };
-        Ok(Self { field: ExactField::new(charges.clone(), dim, augmentation), data, charges, augmentation, range })
+        Ok(Self { field: ExactField::new(charges.clone(), dim, extra_dims), data, charges, extra_dims, range })
     }
 
     fn dim(&self) -> usize {
@@ -133,13 +133,13 @@ impl Exact {
 
     /// One point of the prior for each seed.
     fn latents(&self, seeds: &[u64]) -> Vec<f64> {
-        let flow = Flow { denoiser: &self.field, augmentation: self.augmentation };
+        let flow = Flow { denoiser: &self.field, extra_dims: self.extra_dims };
         flow.latents(self.range.1, 0, seeds.iter().copied())
     }
 
     fn sample(&self, args: &SampleArgs, seeds: &[u64], config: &SolverConfig) -> Result<Vec<f64>> {
         let counted = Counted::new(&self.field);
-        let flow = Flow { denoiser: &counted, augmentation: self.augmentation };
+        let flow = Flow { denoiser: &counted, extra_dims: self.extra_dims };
         let bar = render::progress("sampling", seeds.len());
         let started = Instant::now();
         let mut all = Vec::with_capacity(seeds.len() * self.dim());
@@ -161,7 +161,7 @@ impl Exact {
         let Shares { observed, expected, farthest } = shares(&self.charges, x, self.dim(), (samples / 10).clamp(1, 50));
         line(format!(
             "{} charges, D = {}; the farthest sample ends {farthest:.4} from a charge",
-            self.data.rows, self.augmentation
+            self.data.rows, self.extra_dims
         ));
         if observed.len() > 1 {
             let test = chi_square(&observed, &expected);
@@ -179,14 +179,14 @@ impl Exact {
     fn compare(&self, model: &Model, seeds: &[u64], ends: &[f64]) -> Result<Vec<u8>> {
         const PATHS: usize = 40;
         let learned = model.record.denoiser(&model.network, vec![None; seeds.len()], 1.0, 256, &model.device);
-        let learned = Flow { denoiser: &learned, augmentation: self.augmentation };
-        let exact = Flow { denoiser: &self.field, augmentation: self.augmentation };
+        let learned = Flow { denoiser: &learned, extra_dims: self.extra_dims };
+        let exact = Flow { denoiser: &self.field, extra_dims: self.extra_dims };
         let mut learned_ends = self.latents(seeds);
         let tolerance = Tolerance { rtol: 1e-5, atol: 1e-5 };
         let (low, high) = self.range;
-        let learned_lines = lines::trace(&learned, (high, low), tolerance, &mut learned_ends)?;
+        let learned_lines = field_lines::trace(&learned, (high, low), tolerance, &mut learned_ends)?;
         let few = &seeds[..seeds.len().min(PATHS)];
-        let exact_lines = lines::trace(&exact, (high, low), tolerance, &mut self.latents(few))?;
+        let exact_lines = field_lines::trace(&exact, (high, low), tolerance, &mut self.latents(few))?;
         let apart = learned_ends.iter().zip(ends).map(|(a, b)| (a - b) * (a - b)).sum::<f64>() / seeds.len() as f64;
         line(format!("learned and exact ends of the same latents lie {:.4} apart (root mean square)", apart.sqrt()));
 
@@ -217,7 +217,7 @@ impl Exact {
         let errors = self.errors(model);
         let most = errors.iter().map(|point| point[1]).fold(1e-6, f64::max);
         let least = errors.iter().map(|point| point[1]).fold(most, f64::min);
-        let name = if self.augmentation == Augmentation::Infinite { "σ" } else { "r" };
+        let name = if self.extra_dims == ExtraDims::Infinite { "σ" } else { "r" };
         let x = Axis::logarithmic(name, errors[0][0], errors[errors.len() - 1][0]);
         let y = Axis::logarithmic("|learned − exact field| / |exact field|", 0.5 * least, 2.0 * most);
         let mut panel = Panel::new(&mut canvas, cells[2], "error of the learned field", x, y);
@@ -255,13 +255,13 @@ impl Exact {
         (0..LEVELS)
             .map(|level| {
                 let sigma = low * (high / low).powf(level as f64 / (LEVELS - 1) as f64);
-                let r = lines::height(self.augmentation, sigma);
+                let r = field_lines::height(self.extra_dims, sigma);
                 let mut x = Vec::with_capacity(POINTS * dim);
                 for index in 0..POINTS {
                     let charge = index * self.data.rows / POINTS;
                     let mut point = self.charges[charge * dim..(charge + 1) * dim].to_vec();
                     let mut rng = stream(0, Purpose::Perturbation, level as u64, index as u64);
-                    kernel::perturb(self.augmentation, sigma, &mut rng, &mut point);
+                    prior::perturb(self.extra_dims, sigma, &mut rng, &mut point);
                     x.extend(point);
                 }
                 let mut yhat = [vec![0.0; x.len()], vec![0.0; x.len()]];

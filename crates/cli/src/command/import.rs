@@ -20,7 +20,7 @@ pub fn run(args: &ImportArgs) -> Result<()> {
     let request = Request {
         method: args.method.map(Into::into),
         size: args.size.as_deref().map(size).transpose()?,
-        augmentation: args.extra_dims.as_deref().map(|d| resolve::extra_dims("--extra-dims", d)).transpose()?,
+        extra_dims: args.extra_dims.as_deref().map(|d| resolve::extra_dims("--extra-dims", d)).transpose()?,
         images: args.images.as_deref().map(range).transpose()?,
         like: args.like.as_deref().map(like).transpose()?,
     };
@@ -42,7 +42,7 @@ pub fn run(args: &ImportArgs) -> Result<()> {
         weights,
         imported.step,
         record.data.shape,
-        record.augmentation(),
+        record.extra_dims(),
         display(&path)
     ));
     line(format!("next      pfgm sample {} -n 16", display(&folder)));

@@ -55,7 +55,7 @@ fn carry(
     for (index, (x, labels)) in x.chunks_mut(batch * dim).zip(labels.chunks(batch)).enumerate() {
         let denoiser = record.denoiser(&model.network, labels.to_vec(), 1.0, batch, &model.device);
         let counted = Counted::new(&denoiser);
-        let flow = Flow { denoiser: &counted, augmentation: record.augmentation() };
+        let flow = Flow { denoiser: &counted, extra_dims: record.extra_dims() };
         let solved = match way {
             Way::Up => solver::encode(&flow, solver, record.range(), x),
             Way::Down => solver::sample(&flow, solver, record.range(), x),
@@ -119,7 +119,7 @@ fn latents(model: &Model, what: &str, solver: &SolverConfig, label: Option<u32>,
     let seeds = resolve::seeds("no such file, and as seeds", what)?;
     // Of latents nothing but D and the range of the flow is asked.
     let denoiser = record.denoiser(&model.network, Vec::new(), 1.0, 1, &model.device);
-    let flow = Flow { denoiser: &denoiser, augmentation: record.augmentation() };
+    let flow = Flow { denoiser: &denoiser, extra_dims: record.extra_dims() };
     Ok(flow.latents(record.range().1, 0, seeds))
 }
 

@@ -4,7 +4,7 @@ use std::{path::Path, time::Instant};
 
 use anyhow::{Result, bail};
 use pfgm::{
-    augmentation::Augmentation,
+    extra_dims::ExtraDims,
     likelihood::{Prior, Probe},
     measure::{Measured, Measurement, Rows, measure_distributed},
     parallel::{Communicator, Solo},
@@ -33,9 +33,9 @@ pub fn run(args: &LikelihoodArgs, ranks: &dyn Communicator) -> Result<()> {
     let record = &model.record;
     let prior = match args.prior {
         PriorName::Exact => Prior::Exact,
-        PriorName::AuthorsCode if record.augmentation() == Augmentation::Finite(1.0) => Prior::Released,
+        PriorName::AuthorsCode if record.extra_dims() == ExtraDims::Finite(1.0) => Prior::Released,
         PriorName::AuthorsCode => {
-            bail!("--prior authors-code: PFGM's, for D = 1; the run has D = {}", record.augmentation())
+            bail!("--prior authors-code: PFGM's, for D = 1; the run has D = {}", record.extra_dims())
         }
     };
     let file = PictureFile::new(args.out.clone().unwrap_or_else(|| in_run(&args.run.run, "likelihood.png")))?;

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use pfgm::{
     flow::Flow,
-    restore::{self, Inpainting},
+    restoration::{self, Inpainting},
     solver::{ScheduleName, SolverConfig},
     spec::ModelSpec,
 };
@@ -55,14 +55,14 @@ pub fn denoise(args: &DenoiseArgs) -> Result<()> {
     // Images of one level go together: each has its own where it is to be found.
     let together = if asked.is_some() { args.run.batch } else { 1 };
     for (x, labels) in x.chunks_mut(together * dim).zip(given.labels.chunks(together)) {
-        let found = || restore::estimate_noise(&x[..dim], size).unwrap_or(lowest).clamp(lowest * 1.001, highest);
+        let found = || restoration::estimate_noise(&x[..dim], size).unwrap_or(lowest).clamp(lowest * 1.001, highest);
         let sigma = asked.unwrap_or_else(found);
         let denoiser = record.denoiser(&model.network, labels.to_vec(), 1.0, together, &model.device);
-        let flow = Flow { denoiser: &denoiser, augmentation: record.augmentation() };
+        let flow = Flow { denoiser: &denoiser, extra_dims: record.extra_dims() };
         if args.one_step {
-            restore::denoise_in_one_step(&flow, sigma, x);
+            restoration::denoise_in_one_step(&flow, sigma, x);
         } else {
-            restore::denoise(&flow, &solver, lowest, sigma, x)?;
+            restoration::denoise(&flow, &solver, lowest, sigma, x)?;
         }
         levels.extend(vec![sigma; labels.len()]);
         bar.inc(labels.len() as u64);
@@ -120,9 +120,9 @@ pub fn inpaint(args: &InpaintArgs) -> Result<()> {
     for (x, part) in x.chunks_mut(args.run.batch * dim).zip(all.chunks(args.run.batch)) {
         let labels = part.iter().map(|&at| given.labels[at / fillings]).collect();
         let denoiser = record.denoiser(&model.network, labels, 1.0, part.len(), &model.device);
-        let flow = Flow { denoiser: &denoiser, augmentation: record.augmentation() };
+        let flow = Flow { denoiser: &denoiser, extra_dims: record.extra_dims() };
         let seeds: Vec<u64> = part.iter().map(|&at| at as u64).collect();
-        restore::inpaint(&flow, how, record.range(), &known.repeat(part.len()), &seeds, x);
+        restoration::inpaint(&flow, how, record.range(), &known.repeat(part.len()), &seeds, x);
         bar.inc(part.len() as u64);
     }
     bar.finish_and_clear();

@@ -25,7 +25,7 @@ pub fn run(args: &ScheduleArgs) -> Result<()> {
         bail!("--solver {}: it follows no grid; name one that does, such as {}", method.word(), USUAL.word());
     }
     let solver = SolverConfig { method, steps: args.steps, ..SolverConfig::default() };
-    resolve::solver::check(&solver, record.augmentation())?;
+    resolve::solver::check(&solver, record.extra_dims())?;
     let intervals = method.intervals(args.steps);
     if intervals == 0 {
         bail!("--steps {}: nothing is left to choose; give at least 2", args.steps);
@@ -41,7 +41,7 @@ pub fn run(args: &ScheduleArgs) -> Result<()> {
     let guidance = record.config.sample.guidance;
     let denoiser = record.denoiser(&model.network, labels, guidance, args.count.min(64), &model.device);
     let counted = Counted::new(&denoiser);
-    let flow = Flow { denoiser: &counted, augmentation: record.augmentation() };
+    let flow = Flow { denoiser: &counted, extra_dims: record.extra_dims() };
     let range = record.range();
     let x = flow.latents(range.1, 0, 0..args.count as u64);
     let levels = gits(&flow, &Search { solver, grid: args.grid, range }, &x);

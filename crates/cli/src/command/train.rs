@@ -145,7 +145,7 @@ pub fn begin(
         },
         data.len(),
         data.shape,
-        trainer.record().augmentation(),
+        trainer.record().extra_dims(),
         display(&folder)
     ));
     Ok((folder, trainer, data))

@@ -3,7 +3,10 @@
 use std::{fs, path::Path};
 
 use anyhow::{Context, Result, bail};
-use pfgm::{config::Config, presets};
+use pfgm::{
+    config::{Config, RENAMED_KEYS},
+    presets,
+};
 use pfgm_data::BUILT_IN;
 use toml::{Table, Value};
 
@@ -86,6 +89,27 @@ pub fn value_of(text: &str) -> Value {
 }
 
 pub fn set_key(table: &mut Table, path: &str, value: Value) -> Result<()> {
+    // A file may have the old name of a key, and so may --set.
+    rename_keys(table);
+    let path = RENAMED_KEYS.iter().find(|(old, _)| *old == path).map_or(path, |(_, new)| new);
+    insert_key(table, path, value)
+}
+
+/// Gives the keys of an older configuration their present names.
+fn rename_keys(table: &mut Table) {
+    for (old, new) in RENAMED_KEYS {
+        let (section, old) = old.split_once('.').expect("a key in a section");
+        let (_, new) = new.split_once('.').expect("a key in a section");
+        if let Some(section) = table.get_mut(section).and_then(Value::as_table_mut)
+            && !section.contains_key(new)
+            && let Some(value) = section.remove(old)
+        {
+            section.insert(new.to_owned(), value);
+        }
+    }
+}
+
+fn insert_key(table: &mut Table, path: &str, value: Value) -> Result<()> {
     match path.split_once('.') {
         None => {
             // Another kind of network or objective has keys of its own.
@@ -98,7 +122,7 @@ pub fn set_key(table: &mut Table, path: &str, value: Value) -> Result<()> {
         Some((head, rest)) => {
             let inner = table.entry(head).or_insert_with(|| Value::Table(Table::new()));
             match inner.as_table_mut() {
-                Some(inner) => set_key(inner, rest, value),
+                Some(inner) => insert_key(inner, rest, value),
                 None => bail!("--set {path}: `{head}` is a value, it has no keys"),
             }
         }
@@ -137,6 +161,16 @@ pub fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn old_keys_are_set_under_either_name() {
+        for (written, set) in [("augmentation", "extra_dims"), ("extra_dims", "augmentation")] {
+            let mut table: Table = format!("[flow]\n{written} = 2").parse().unwrap();
+            set_key(&mut table, &format!("flow.{set}"), Value::Integer(64)).unwrap();
+            let flow = table["flow"].as_table().unwrap();
+            assert_eq!((flow.len(), &flow["extra_dims"]), (1, &Value::Integer(64)));
+        }
+    }
 
     #[test]
     fn values_are_toml_or_words() {

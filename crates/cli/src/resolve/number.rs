@@ -3,13 +3,13 @@
 use std::{fmt::Display, ops::RangeInclusive};
 
 use anyhow::{Context, Result, bail};
-use pfgm::augmentation::Augmentation;
+use pfgm::extra_dims::ExtraDims;
 
 /// D as it is typed.
-pub fn extra_dims(flag: &str, text: &str) -> Result<Augmentation> {
+pub fn extra_dims(flag: &str, text: &str) -> Result<ExtraDims> {
     match text.parse::<f64>() {
-        Ok(f64::INFINITY) => Ok(Augmentation::Infinite),
-        Ok(d) if d > 0.0 => Ok(Augmentation::Finite(d)),
+        Ok(f64::INFINITY) => Ok(ExtraDims::Infinite),
+        Ok(d) if d > 0.0 => Ok(ExtraDims::Finite(d)),
         _ => bail!("{flag} {text}: give a number above 0, or inf"),
     }
 }

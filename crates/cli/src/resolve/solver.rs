@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use pfgm::{
-    augmentation::Augmentation,
+    extra_dims::ExtraDims,
     precondition::Output,
     process::{BETA_MAX, BETA_MIN, Process},
     solver::{Corrector, Method, ScheduleName, SolverConfig},
@@ -17,7 +17,7 @@ use crate::args::{ProcessArg, SolverArgs};
 /// What is solved.
 #[derive(Clone, Copy)]
 pub struct Solved<'a> {
-    pub augmentation: Augmentation,
+    pub extra_dims: ExtraDims,
     pub output: Output,
     /// Where found schedules are, if there is a run.
     pub run: Option<&'a Path>,
@@ -25,7 +25,7 @@ pub struct Solved<'a> {
 
 impl<'a> Solved<'a> {
     pub fn of(record: &ModelSpec, run: &'a Path) -> Self {
-        Self { augmentation: record.augmentation(), output: record.config.flow.output, run: Some(run) }
+        Self { extra_dims: record.extra_dims(), output: record.config.flow.output, run: Some(run) }
     }
 }
 
@@ -69,10 +69,10 @@ pub fn changed(args: &SolverArgs, kept: &SolverConfig, solved: Solved) -> Result
         corrector_steps: args.corrector_steps.unwrap_or(base.corrector_steps),
         snr: args.snr.unwrap_or(base.snr),
     }
-    .for_output(solved.output);
-    check(&solver, solved.augmentation)?;
+    .for_process(solved.output.process());
+    check(&solver, solved.extra_dims)?;
     if find_levels(&mut solver, solved.run).context("--schedule gits")? {
-        check(&solver, solved.augmentation)?;
+        check(&solver, solved.extra_dims)?;
     }
     Ok(solver)
 }
@@ -90,8 +90,8 @@ pub fn find_levels(solver: &mut SolverConfig, run: Option<&Path>) -> Result<bool
 }
 
 /// Checks a solver as the flags that it is made of.
-pub fn check(solver: &SolverConfig, augmentation: Augmentation) -> Result<()> {
-    match solver.check(augmentation) {
+pub fn check(solver: &SolverConfig, extra_dims: ExtraDims) -> Result<()> {
+    match solver.check(extra_dims) {
         Ok(()) => Ok(()),
         Err((key, value, problem)) => bail!("--{} {value}: {problem}", key.replace('_', "-")),
     }

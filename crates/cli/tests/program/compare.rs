@@ -43,7 +43,7 @@ fn a_matrix_is_compared_and_goes_on() {
     let dir = temporary();
     let here = dir.path();
     train(here, "digits", 4, "a", &[]);
-    train(here, "digits", 4, "b", &["--set", "flow.augmentation=inf"]);
+    train(here, "digits", 4, "b", &["--set", "flow.extra_dims=inf"]);
     let file = "reference = \"digits\"\nsamples = 20\n[[run]]\npath = \"a\"\n[[run]]\npath = \"b\"\nname = \"no <D>\"\n\
         [[solver]]\nmethod = \"unipc-2\"\nsteps = [3, 4]\n";
     fs::write(here.join("two.toml"), file).unwrap();
@@ -103,7 +103,7 @@ fn a_matrix_is_compared_and_goes_on() {
     fs::write(here.join("one.toml"), file.replace("[[run]]\npath = \"a\"\n", "")).unwrap();
     assert!(succeeds(here, &["compare", "one.toml", "-o", "out"]).contains("2, 2 of them finished before"));
     fs::remove_dir_all(here.join("b")).unwrap();
-    train(here, "digits", 4, "b", &["--set", "flow.augmentation=inf", "--set", "train.seed=5"]);
+    train(here, "digits", 4, "b", &["--set", "flow.extra_dims=inf", "--set", "train.seed=5"]);
     assert!(succeeds(here, &["compare", "one.toml", "-o", "out"]).contains("2, 0 of them finished before"));
 }
 

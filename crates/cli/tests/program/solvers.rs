@@ -11,7 +11,7 @@ fn words(line: &str) -> Vec<&str> {
 #[test]
 fn every_solver_samples() {
     let dir = temporary();
-    train(dir.path(), "digits", 2, "inf", &["--set", "flow.augmentation=inf"]);
+    train(dir.path(), "digits", 2, "inf", &["--set", "flow.extra_dims=inf"]);
     train(dir.path(), "digits", 2, "run", &[]);
     // What is asked for, and the evaluations that it takes.
     for (flags, nfe) in [
@@ -144,12 +144,12 @@ fn a_configuration_has_the_same_choices() {
     }
     for section in ["method = \"heun\"\nchurn = 40", "method = \"ancestral\"\nsteps = 50\ncorrector = \"langevin\""] {
         file(section);
-        succeeds(here, &["train", "mine.toml", "--dry-run", "--set", "flow.augmentation=inf"]);
+        succeeds(here, &["train", "mine.toml", "--dry-run", "--set", "flow.extra_dims=inf"]);
         refuses(here, &["train", "mine.toml", "--dry-run"], &["sample.solver.", "D = 128"]);
     }
     let process = "process = { kind = \"vp\", beta_min = 0.2 }";
     file(&format!("method = \"reverse-sde\"\nsteps = 50\n{process}"));
-    let said = succeeds(here, &["train", "mine.toml", "--dry-run", "--set", "flow.augmentation=inf"]);
+    let said = succeeds(here, &["train", "mine.toml", "--dry-run", "--set", "flow.extra_dims=inf"]);
     assert!(said.contains("beta_min = 0.2") && said.contains("beta_max = 20"), "{said}");
     file("method = \"dpmpp-4m\"");
     refuses(here, &["train", "mine.toml"], &["dpmpp-4m", "did you mean"]);
@@ -175,7 +175,7 @@ fn latents_are_decoded_by_any_solver() {
     let dir = temporary();
     let here = dir.path();
     let parity = |name: &str| format!("{}/../pfgm/tests/parity/{name}", env!("CARGO_MANIFEST_DIR"));
-    succeeds(here, &["import", &parity("pfgmpp.pt"), "-o", "run", "--augmentation", "128"]);
+    succeeds(here, &["import", &parity("pfgmpp.pt"), "-o", "run", "--extra-dims", "128"]);
     succeeds(here, &["import", &parity("vp_ddpmpp.pth"), "-o", "vp", "--method", "vp", "--size", "16x16"]);
     let decode = |run: &str, flags: &str| {
         let latents = parity(if run == "vp" { "vp_ddpmpp.npz" } else { "pfgmpp.npz" });

@@ -150,8 +150,8 @@ fn a_table_is_learned_and_written_in_its_own_units() {
 #[test]
 fn says_what_it_would_do() {
     let dir = temporary();
-    let said = succeeds(dir.path(), &["train", "digits", "--dry-run", "--set", "flow.augmentation=inf"]);
-    for part in ["augmentation = \"inf\"", "sigma_data = ", "weights", "MB"] {
+    let said = succeeds(dir.path(), &["train", "digits", "--dry-run", "--set", "flow.extra_dims=inf"]);
+    for part in ["extra_dims = \"inf\"", "sigma_data = ", "weights", "MB"] {
         assert!(said.contains(part), "{part}: {said}");
     }
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "a dry run writes nothing");
@@ -221,7 +221,7 @@ fn a_published_checkpoint_becomes_a_run() {
     let dir = temporary();
     let here = dir.path();
     let parity = |name: &str| format!("{}/../pfgm/tests/parity/{name}", env!("CARGO_MANIFEST_DIR"));
-    let said = succeeds(here, &["import", &parity("pfgmpp.pt"), "-o", "run", "--augmentation", "128"]);
+    let said = succeeds(here, &["import", &parity("pfgmpp.pt"), "-o", "run", "--extra-dims", "128"]);
     for part in ["images of 16x16x3", "D = 128", "step-00000777", "attention = [8]"] {
         assert!(said.contains(part), "{said}");
     }
@@ -300,7 +300,7 @@ fn bad_input_is_one_clear_line() {
     expect(&["train", "digits", "--set", "train.batch=many"], &["train.batch"]);
     expect(&["train", "digits", "--set", "train.batch=0"], &["train.batch = 0"]);
     expect(&["train", "digits", "--set", "train.batch"], &["KEY=VALUE"]);
-    expect(&["train", "digits", "--set", "flow.augmentation=-1"], &["augmentation"]);
+    expect(&["train", "digits", "--set", "flow.extra_dims=-1"], &["extra_dims"]);
     expect(&["train", "digits", "--set", "flow.details=-1"], &["flow.details = -1", "not negative"]);
     expect(&["train", "digits", "--set", "network.multipliers=[1,1,1,1,1]"], &["16x16", "8x8x1"]);
     expect(&["train", "digits", "--data", "nowhere"], &["nowhere", "no such file"]);

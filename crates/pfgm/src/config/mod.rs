@@ -6,7 +6,7 @@ use pfgm_data::{Load, OpenOptions};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    augmentation::Augmentation,
+    extra_dims::ExtraDims,
     maps::UpscaleConfig,
     network::{NetworkConfig, Precision, UnetConfig},
     objective::{DenoisingObjective, Objective},
@@ -85,12 +85,16 @@ fn is_unit(factor: &usize) -> bool {
     *factor == 1
 }
 
+/// Keys of configuration files that have a new name: the path of the old one and that of the new one. The old ones are still read.
+pub const RENAMED_KEYS: [(&str, &str); 1] = [("flow.augmentation", "flow.extra_dims")];
+
 /// The space and the range of the flow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FlowConfig {
     /// D: a number above 0, or "inf".
-    pub augmentation: Augmentation,
+    #[serde(alias = "augmentation")]
+    pub extra_dims: ExtraDims,
     /// The lowest noise level, where sampling ends.
     pub sigma_min: f64,
     /// The highest noise level, where the prior is; calibrated from the data when it is not given.
@@ -132,7 +136,7 @@ fn is_edm(output: &Output) -> bool {
 impl Default for FlowConfig {
     fn default() -> Self {
         Self {
-            augmentation: Augmentation::Finite(128.0),
+            extra_dims: ExtraDims::Finite(128.0),
             sigma_min: 2e-3,
             sigma_max: None,
             sigma_data: None,

@@ -277,8 +277,8 @@ impl TrainConfig {
 impl SampleConfig {
     fn check(&self, config: &Config) -> Checked {
         check_guidance("sample.guidance", self.guidance, config)?;
-        let solver = self.solver.clone().for_output(config.flow.output);
-        solver.check(config.flow.augmentation).or_else(|(key, value, problem)| {
+        let solver = self.solver.clone().for_process(config.flow.output.process());
+        solver.check(config.flow.extra_dims).or_else(|(key, value, problem)| {
             // The program calls `method` a solver.
             let key = if key == "solver" { "method" } else { key };
             fail(&format!("sample.solver.{key}"), value, &problem)

@@ -18,8 +18,8 @@ use pfgm_data::{Shape, Transform};
 use pfgm_torch::{TorchError, Value};
 
 use crate::{
-    augmentation::Augmentation,
     config::{Config, DataConfig, FlowConfig, SampleConfig, TrainConfig},
+    extra_dims::ExtraDims,
     network::{NetworkConfig, NetworkError},
     precondition::Output,
     process::{BETA_MAX, BETA_MIN},
@@ -56,7 +56,7 @@ pub struct Request {
     /// Height and width of the images, where the file does not say.
     pub size: Option<[usize; 2]>,
     /// D, for PFGM++.
-    pub augmentation: Option<Augmentation>,
+    pub extra_dims: Option<ExtraDims>,
     /// The range that images were scaled to in training, where it is not [-1, 1].
     pub images: Option<(f64, f64)>,
     /// A configuration whose noise levels and solver are the checkpoint's, instead of those published for CIFAR-10.
@@ -203,15 +203,15 @@ fn record(path: &Path, request: &Request, converted: Converted, step: u64) -> Re
     if request.images.is_some() && method != Method::Ve {
         return Err(unknown("--images: only VE models are published for images of other ranges than [-1, 1]".into()));
     }
-    if request.augmentation.is_some() && method != Method::PfgmPp {
-        return Err(unknown("--augmentation: only PFGM++ has a D to choose".into()));
+    if request.extra_dims.is_some() && method != Method::PfgmPp {
+        return Err(unknown("extra_dims: only PFGM++ has a D to choose".into()));
     }
     let (beta_min, beta_max) = (BETA_MIN, BETA_MAX);
-    let infinite = Augmentation::Infinite;
-    let (output, augmentation, range) = match method {
+    let infinite = ExtraDims::Infinite;
+    let (output, extra_dims, range) = match method {
         Method::Pfgm => {
             assumed.push("gamma = 5, z from 1e-3 to 40, as published for CIFAR-10".into());
-            (Output::Field { gamma: 5.0 }, Augmentation::Finite(1.0), (1e-3, 40.0))
+            (Output::Field { gamma: 5.0 }, ExtraDims::Finite(1.0), (1e-3, 40.0))
         }
         Method::Ve => {
             // Levels told by a file are of images in [0, 1]: so are the networks that have them released.
@@ -239,11 +239,11 @@ fn record(path: &Path, request: &Request, converted: Converted, step: u64) -> Re
         }
         Method::Edm => (Output::Edm, infinite, (2e-3, 80.0)),
         Method::PfgmPp => {
-            let augmentation = request.augmentation.unwrap_or_else(|| {
-                assumed.push("D = 2048, as published for CIFAR-10 (--augmentation says otherwise)".into());
-                Augmentation::Finite(2048.0)
+            let extra_dims = request.extra_dims.unwrap_or_else(|| {
+                assumed.push("D = 2048, as published for CIFAR-10 (`extra_dims` says otherwise)".into());
+                ExtraDims::Finite(2048.0)
             });
-            (Output::Edm, augmentation, (2e-3, 80.0))
+            (Output::Edm, extra_dims, (2e-3, 80.0))
         }
     };
     let solver = match output {
@@ -266,7 +266,7 @@ fn record(path: &Path, request: &Request, converted: Converted, step: u64) -> Re
     let config = Config {
         data: DataConfig { source: name.clone(), conditional: classes > 0, hold_out: 0, ..DataConfig::default() },
         flow: FlowConfig {
-            augmentation,
+            extra_dims,
             sigma_min: range.0,
             sigma_max: Some(range.1),
             sigma_data: Some(0.5),
@@ -324,7 +324,7 @@ fn method(
     let (method, why) = match network {
         network if network.is_radial() => return Ok(Method::Pfgm),
         NetworkConfig::Ncsnv2(_) => return Ok(Method::Ve),
-        _ if preconditioned && request.augmentation.is_some() => return Ok(Method::PfgmPp),
+        _ if preconditioned && request.extra_dims.is_some() => return Ok(Method::PfgmPp),
         _ if preconditioned => (Method::PfgmPp, "the file does not say; for EDM's give --method edm"),
         NetworkConfig::ScoreUnet(unet) if unet.pyramid => (Method::Ve, "NCSN++ is published with VE"),
         _ => (Method::Vp, "DDPM++ is published with VP"),

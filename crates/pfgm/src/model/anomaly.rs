@@ -10,7 +10,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     flow::{Denoiser, Query},
-    kernel,
+    prior,
     random::{Purpose, stream},
 };
 
@@ -133,7 +133,7 @@ impl Model {
             let mut noisy = points.to_vec();
             for (row, x) in noisy.chunks_exact_mut(dim).enumerate() {
                 let item = (batch * running.batch + row) as u64;
-                kernel::perturb(self.spec.augmentation(), sigma, &mut stream(0, Purpose::Perturbation, 0, item), x);
+                prior::perturb(self.spec.extra_dims(), sigma, &mut stream(0, Purpose::Perturbation, 0, item), x);
             }
             let count = points.len() / dim;
             let denoiser = self.conditioned(Conditions::of(vec![None; count]));

@@ -5,10 +5,10 @@ use pfgm_data::{Dataset, Shape};
 
 use super::{Model, TrainingState};
 use crate::{
-    augmentation::Augmentation,
     config::Config,
     device,
     error::{Error, Result},
+    extra_dims::ExtraDims,
     network::{MlpConfig, NetworkConfig, UnetConfig},
     objective::{FieldObjective, Objective},
     solver::SolverConfig,
@@ -112,13 +112,13 @@ impl ModelBuilder {
         let is_new = self.config.is_none();
         let mut config = self.config.unwrap_or_default();
         if let Some(d) = self.extra_dims {
-            config.flow.augmentation = extra_dims(d)?;
+            config.flow.extra_dims = extra_dims(d)?;
         }
         if is_new {
             config.data.source = if train.name.is_empty() { "data".into() } else { train.name.clone() };
             config.data.conditional = train.labels.as_ref().is_some_and(|labels| labels.names.len() > 1);
             config.network = network_for(train.shape);
-            if config.flow.augmentation == Augmentation::Finite(1.0) {
+            if config.flow.extra_dims == ExtraDims::Finite(1.0) {
                 let field_batch = FIELD_BATCH.min(train.len());
                 config.objective = Objective::Field(FieldObjective { field_batch, ..FieldObjective::default() });
             }
@@ -137,10 +137,10 @@ impl ModelBuilder {
 }
 
 /// D from a number.
-pub(crate) fn extra_dims(d: f64) -> Result<Augmentation> {
+pub(crate) fn extra_dims(d: f64) -> Result<ExtraDims> {
     match d {
-        f64::INFINITY => Ok(Augmentation::Infinite),
-        d if d > 0.0 => Ok(Augmentation::Finite(d)),
+        f64::INFINITY => Ok(ExtraDims::Infinite),
+        d if d > 0.0 => Ok(ExtraDims::Finite(d)),
         _ => Err(Error::argument("extra_dims", format!("{d}: give a number above 0, or infinity"))),
     }
 }

@@ -46,7 +46,7 @@ impl ExactField {
     pub fn new(data: &Dataset, d: f64) -> Result<Self> {
         let extra_dims = extra_dims(d)?;
         let mut config = Config::default();
-        config.flow.augmentation = extra_dims;
+        config.flow.extra_dims = extra_dims;
         config.flow.sigma_min = 1e-3;
         Self::of(data, Transform::fit(data)?, config)
     }
@@ -89,7 +89,7 @@ impl ExactField {
             class_counts: Vec::new(),
             rows,
         };
-        let field = field::ExactField::new(charges, dim, config.flow.augmentation);
+        let field = field::ExactField::new(charges, dim, config.flow.extra_dims);
         Ok(Self { spec: ModelSpec { config, data: info }, field })
     }
 

@@ -12,7 +12,7 @@ use crate::{
     error::{Error, Result},
     flow::{Denoiser, Differentiable, Flow, Query},
     progress::{CancelToken, Observer, Progress},
-    restore,
+    restoration,
     solver::{self, SolverConfig},
     spec::ModelSpec,
 };
@@ -162,10 +162,10 @@ impl Denoiser for Monitored<'_> {
 }
 
 impl Differentiable for Monitored<'_> {
-    fn pull_back(&self, query: &Query, probes: &[f64], out: &mut [f64], pulled: &mut [f64]) {
+    fn vjp(&self, query: &Query, probes: &[f64], out: &mut [f64], pulled: &mut [f64]) {
         let (dim, active) = (self.dim(), self.active(query));
         if active.len() == query.item.len() {
-            self.inner.pull_back(query, probes, out, pulled);
+            self.inner.vjp(query, probes, out, pulled);
         } else {
             out.copy_from_slice(query.x);
             pulled.fill(0.0);
@@ -174,7 +174,7 @@ impl Differentiable for Monitored<'_> {
             let probes = gather(probes, &active, dim);
             let (mut yhat, mut products) = (vec![0.0; x.len()], vec![0.0; x.len()]);
             if !active.is_empty() {
-                self.inner.pull_back(&Query { x: &x, sigma: &sigma, item: &item }, &probes, &mut yhat, &mut products);
+                self.inner.vjp(&Query { x: &x, sigma: &sigma, item: &item }, &probes, &mut yhat, &mut products);
             }
             scatter(&yhat, &active, dim, out);
             scatter(&products, &active, dim, pulled);
@@ -329,7 +329,7 @@ pub(crate) fn integrate(
     let authors_z = authors_code.map(|settings| settings.z_exp);
     let (spec, denoiser) = (estimator.spec(), estimator.conditioned(Conditions { labels, guidance, authors_z }));
     let monitored = Monitored::new(&*denoiser, monitor);
-    let flow = Flow { denoiser: &monitored, augmentation: spec.augmentation() };
+    let flow = Flow { denoiser: &monitored, extra_dims: spec.extra_dims() };
     let range = (spec.range().0, sigma);
     let mut clipped = 0;
     match (direction, authors_code, spec.data.shape) {
@@ -337,11 +337,11 @@ pub(crate) fn integrate(
             if let Some(upper_norm) = upper_norm {
                 clipped = x.chunks_exact_mut(spec.dim()).map(|row| usize::from(clip(row, upper_norm))).sum();
             }
-            solver::released(&flow, &solver, range, height * width, &mut x)?;
+            solver::authors_code(&flow, &solver, range, height * width, &mut x)?;
         }
         (Direction::Decode, ..) => solver::sample_seeded(&flow, &solver, range, &seeds, &mut x)?,
         (Direction::Encode, ..) => solver::encode(&flow, &solver, range, &mut x)?,
-        (Direction::PosteriorMean, ..) => restore::denoise_in_one_step(&flow, sigma, &mut x),
+        (Direction::PosteriorMean, ..) => restoration::denoise_in_one_step(&flow, sigma, &mut x),
     }
     let evaluations = monitored.evaluations();
     Ok(Integrated { x, evaluations, clipped })

@@ -10,8 +10,8 @@ use super::{
     integrate::{Conditions, Estimator, Execution, Monitored, Running, execution_options},
 };
 use crate::{
-    augmentation::Augmentation,
     error::{Error, Result},
+    extra_dims::ExtraDims,
     likelihood::{Density, Prior, Probe, Trace as TraceOf},
     measure::{Measured, Summary},
     parallel::{Communicator, Solo, gather},
@@ -271,9 +271,9 @@ impl Model {
                 format!("{draws}: give at least 1, and 1 for data that are not integers"),
             ));
         }
-        if prior == Prior::Released && self.spec.augmentation() != Augmentation::Finite(1.0) {
+        if prior == Prior::Released && self.spec.extra_dims() != ExtraDims::Finite(1.0) {
             let problem =
-                format!("the published constant is PFGM's, for D = 1; the model has D = {}", self.spec.augmentation());
+                format!("the published constant is PFGM's, for D = 1; the model has D = {}", self.spec.extra_dims());
             return Err(Error::argument("prior", problem));
         }
         let solver = self.spec.invertible_solver_or(solver)?;
@@ -309,7 +309,7 @@ fn log_densities(
         let monitored = Monitored::new(&*denoiser, running);
         let density = Density {
             denoiser: &monitored,
-            augmentation: spec.augmentation(),
+            extra_dims: spec.extra_dims(),
             range: spec.range(),
             solver: plan.solver.clone(),
             prior: plan.prior,

@@ -86,7 +86,7 @@ impl std::fmt::Debug for Model {
         f.debug_struct("Model")
             .field("data", &data.name)
             .field("shape", &data.shape)
-            .field("extra_dims", &self.spec.augmentation())
+            .field("extra_dims", &self.spec.extra_dims())
             .field("weights", &self.weights())
             .field("step", &self.step)
             .finish_non_exhaustive()

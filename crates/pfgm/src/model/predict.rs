@@ -85,7 +85,7 @@ impl Model {
         let item: Vec<usize> = (0..sigma.len()).collect();
         let (mut yhat, mut product) = (vec![0.0; x.len()], vec![0.0; x.len()]);
         let denoiser = self.conditioned(Conditions::of(classes.to_vec()));
-        denoiser.pull_back(&Query { x, sigma, item: &item }, vector, &mut yhat, &mut product);
+        denoiser.vjp(&Query { x, sigma, item: &item }, vector, &mut yhat, &mut product);
         Ok((yhat, product))
     }
 

@@ -13,7 +13,7 @@ use crate::{
     config::check_guidance,
     error::{Error, Result},
     flow::Flow,
-    restore::{self, Inpainting, estimate_noise},
+    restoration::{self, Inpainting, estimate_noise},
     solver::SolverConfig,
 };
 
@@ -260,10 +260,10 @@ impl Model {
         for (x, part) in x.chunks_mut(running.batch * dim).zip(all.chunks(running.batch)) {
             let denoiser = self.conditioned(Conditions::of(part.iter().map(|&at| labels[at]).collect()));
             let monitored = Monitored::new(&*denoiser, &running);
-            let flow = Flow { denoiser: &monitored, augmentation: self.spec.augmentation() };
+            let flow = Flow { denoiser: &monitored, extra_dims: self.spec.extra_dims() };
             let seeds: Vec<u64> = part.iter().map(|&at| seed.wrapping_add(at as u64)).collect();
             let how = Inpainting { steps, rounds };
-            restore::inpaint(&flow, how, self.spec.range(), &known.repeat(part.len()), &seeds, x);
+            restoration::inpaint(&flow, how, self.spec.range(), &known.repeat(part.len()), &seeds, x);
             evaluations += monitored.evaluations();
             running.advance(part.len())?;
         }

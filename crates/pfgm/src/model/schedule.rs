@@ -64,7 +64,7 @@ impl Model {
         let denoiser = self.conditioned(Conditions { guidance, ..Conditions::of(self.spec.classes_in_turn(&seeds)) });
         let running = execution.begin("schedule", trajectories)?;
         let monitored = Monitored::new(&*denoiser, &running);
-        let flow = Flow { denoiser: &monitored, augmentation: self.spec.augmentation() };
+        let flow = Flow { denoiser: &monitored, extra_dims: self.spec.extra_dims() };
         let x = self.spec.prior(0, seeds);
         let levels = gits(&flow, &Search { solver, grid, range: self.spec.range() }, &x);
         running.advance(trajectories)?;

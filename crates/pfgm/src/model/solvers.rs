@@ -9,9 +9,10 @@ use crate::{
 impl ModelSpec {
     /// The given solver, or the model's own, checked against its D and its network.
     pub(crate) fn solver_or(&self, solver: Option<SolverConfig>) -> Result<SolverConfig> {
-        let solver = solver.unwrap_or_else(|| self.config.sample.solver.clone()).for_output(self.config.flow.output);
+        let solver =
+            solver.unwrap_or_else(|| self.config.sample.solver.clone()).for_process(self.config.flow.output.process());
         solver
-            .check(self.augmentation())
+            .check(self.extra_dims())
             .map_err(|(key, value, problem)| Error::argument("solver", format!("{key} = {value}: {problem}")))?;
         Ok(solver)
     }

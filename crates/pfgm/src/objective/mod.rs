@@ -18,8 +18,8 @@ pub use self::pfgm::{Calibration, FieldObjective};
 pub use pfgmpp::{DenoisingObjective, Levels};
 
 use crate::{
-    augmentation::Augmentation,
     deformation::{self, Deformation},
+    extra_dims::ExtraDims,
     field,
     precondition::Factors,
     process::Process,
@@ -42,7 +42,7 @@ pub enum Objective {
 #[derive(Clone, Copy, Debug)]
 pub struct Noise {
     /// D.
-    pub augmentation: Augmentation,
+    pub extra_dims: ExtraDims,
     /// How noise grows with time, where levels are drawn by it.
     pub process: Process,
     /// The lowest and the highest noise level of the flow.
@@ -86,7 +86,7 @@ type Kind = (Option<u32>, Option<[u32; deformation::LABELS]>);
 impl Charges<'_> {
     /// `yhat` at points of the loss batch's items, `[batch, N]`: the field-weighted mean of the charges of the item's class, or
     /// of all charges where the network is told none, deformed as the item is.
-    fn means(&self, augmentation: Augmentation, x: &[f32], sigma: &[f64]) -> Vec<f32> {
+    fn means(&self, extra_dims: ExtraDims, x: &[f32], sigma: &[f64]) -> Vec<f32> {
         let dim = self.shape.dim();
         let mut yhat = vec![0.0; x.len()];
         let kinds: Vec<Kind> = (0..sigma.len()).map(|item| self.kind(item)).collect();
@@ -98,7 +98,7 @@ impl Charges<'_> {
             );
             let charges = self.charges_for(items[0]);
             let mut means = vec![0.0; x.len()];
-            field::weighted_mean(augmentation, &x, &sigma, &charges, dim, &mut means);
+            field::weighted_mean(extra_dims, &x, &sigma, &charges, dim, &mut means);
             for (item, mean) in items.into_iter().zip(means.chunks_exact(dim)) {
                 yhat[item * dim..(item + 1) * dim].copy_from_slice(mean);
             }
@@ -143,7 +143,7 @@ impl Objective {
     /// Draws a training point for each charge of the loss batch from its item's own stream, and finds `yhat` there.
     pub fn draw(&self, noise: Noise, charges: Charges, streams: &mut [Stream]) -> Targets {
         match self {
-            Self::Field(objective) => objective.draw(noise.augmentation, charges, streams),
+            Self::Field(objective) => objective.draw(noise.extra_dims, charges, streams),
             Self::Denoising(objective) => objective.draw(noise, charges, streams),
         }
     }

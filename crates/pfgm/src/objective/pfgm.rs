@@ -9,7 +9,7 @@ use rand_distr::{ChiSquared, Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
 use super::{Charges, Targets};
-use crate::{augmentation::Augmentation, random::Stream};
+use crate::{extra_dims::ExtraDims, random::Stream};
 
 /// The squared error of `v = -sqrt(N) E / (|E| + gamma)`, per component.
 ///
@@ -64,31 +64,31 @@ impl FieldObjective {
         Calibration { norm, m, z_max: (2.0 / PI).sqrt() * reach, upper_norm: n * reach }
     }
 
-    pub(super) fn draw(&self, augmentation: Augmentation, charges: Charges, streams: &mut [Stream]) -> Targets {
+    pub(super) fn draw(&self, extra_dims: ExtraDims, charges: Charges, streams: &mut [Stream]) -> Targets {
         let dim = charges.shape.dim();
         let (mut x, mut sigma) = (Vec::with_capacity(charges.batch.len()), Vec::new());
         for (y, rng) in charges.batch.chunks_exact(dim).zip(streams) {
-            let (radius, level) = self.reach(augmentation, dim, rng);
+            let (radius, level) = self.reach(extra_dims, dim, rng);
             let direction: Vec<f64> = (0..dim).map(|_| StandardNormal.sample(rng)).collect();
             let norm = direction.iter().map(|value: &f64| value * value).sum::<f64>().sqrt();
             x.extend(y.iter().zip(&direction).map(|(y, u)| (f64::from(*y) + radius / norm * u) as f32));
             sigma.push(level);
         }
-        let yhat = charges.means(augmentation, &x, &sigma);
+        let yhat = charges.means(extra_dims, &x, &sigma);
         Targets { dim, x, sigma, yhat }
     }
 
     /// How far a point lies from its charge along the data and along the augmented direction.
-    fn reach(&self, augmentation: Augmentation, dim: usize, rng: &mut Stream) -> (f64, f64) {
+    fn reach(&self, extra_dims: ExtraDims, dim: usize, rng: &mut Stream) -> (f64, f64) {
         let chi = |degrees: f64, rng: &mut Stream| {
             ChiSquared::new(degrees).expect("a positive number of dimensions").sample(rng).sqrt()
         };
         let radius = self.s * chi(dim as f64, rng);
         let level = self.s
-            * match augmentation {
+            * match extra_dims {
                 // At D = 1 this is |eps_z|; in units of sigma = r / sqrt(D) it has a limit.
-                Augmentation::Finite(d) => chi(d, rng) / d.sqrt(),
-                Augmentation::Infinite => 1.0,
+                ExtraDims::Finite(d) => chi(d, rng) / d.sqrt(),
+                ExtraDims::Infinite => 1.0,
             };
         let m = f64::from(self.m.expect("M is calibrated before training"));
         let most = if self.restrict && level < self.s / 2.0 { 0.7 * m } else { m };

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Charges, Noise, Targets};
 use crate::{
-    kernel,
     precondition::{Factors, column},
+    prior,
     random::Stream,
 };
 
@@ -68,12 +68,12 @@ impl DenoisingObjective {
                 Levels::Uniform => noise.process.trained_at(rng.random(), noise.range),
             };
             let mut x: Vec<f64> = y.iter().map(|&value| f64::from(value)).collect();
-            kernel::perturb(noise.augmentation, sigma, rng, &mut x);
+            prior::perturb(noise.extra_dims, sigma, rng, &mut x);
             targets.x.extend(x.iter().map(|&value| value as f32));
             targets.sigma.push(sigma);
         }
         if self.reference > 0 {
-            targets.yhat = charges.means(noise.augmentation, &targets.x, &targets.sigma);
+            targets.yhat = charges.means(noise.extra_dims, &targets.x, &targets.sigma);
         }
         targets
     }

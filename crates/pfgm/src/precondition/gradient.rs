@@ -45,7 +45,7 @@ impl Parametrisation {
     /// Pulls a cotangent on `yhat` of one row back to the point and to the network's raw output.
     ///
     /// What reaches the point through the network is yet to be added: [`Parametrisation::through_network`].
-    pub fn pull_back(self, factors: &Factors, sigma: f64, x: &[f64], raw: &[f32], cotangent: &[f64]) -> Pulled {
+    pub fn vjp(self, factors: &Factors, sigma: f64, x: &[f64], raw: &[f32], cotangent: &[f64]) -> Pulled {
         let scaled = |factor: f64| cotangent.iter().map(|c| factor * c).collect::<Vec<f64>>();
         match self.output {
             Output::Edm => {

@@ -414,7 +414,7 @@ impl NetworkDenoiser {
             let (range, raw) = (row * dim..(row + 1) * dim, &raw[row * width..(row + 1) * width]);
             let x = &x[range.clone()];
             parametrisation.estimate(factors, sigma, x, raw, &mut out[range.clone()]);
-            let back = parametrisation.pull_back(factors, sigma, x, raw, &probes[range.clone()]);
+            let back = parametrisation.vjp(factors, sigma, x, raw, &probes[range.clone()]);
             pulled[range].copy_from_slice(&back.point);
             cotangents.extend(back.raw.iter().map(|&value| value as f32));
         }
@@ -449,7 +449,7 @@ struct Part<'a> {
 }
 
 impl Differentiable for NetworkDenoiser {
-    fn pull_back(&self, query: &Query, probes: &[f64], out: &mut [f64], pulled: &mut [f64]) {
+    fn vjp(&self, query: &Query, probes: &[f64], out: &mut [f64], pulled: &mut [f64]) {
         let chunk = self.rows_together(query.sigma.len());
         let of_rows = chunk * self.dim;
         let given = query.x.chunks(of_rows).zip(probes.chunks(of_rows));

@@ -293,7 +293,7 @@ fn choice(entry: usize, table: Table) -> Result<Choice> {
 
 #[cfg(test)]
 mod tests {
-    use pfgm::augmentation::Augmentation;
+    use pfgm::extra_dims::ExtraDims;
 
     use super::*;
 
@@ -357,7 +357,7 @@ mod tests {
             for choice in file.choices().unwrap_or_else(|error| panic!("{shown}: {error:#}")) {
                 // Stochastic samplers are for infinite D; what else there is serves every D.
                 let sde = choice.solver.method.is_sde();
-                let d = if sde { Augmentation::Infinite } else { Augmentation::Finite(128.0) };
+                let d = if sde { ExtraDims::Infinite } else { ExtraDims::Finite(128.0) };
                 choice.solver.check(d).unwrap_or_else(|problem| panic!("{shown}: {problem:?}"));
             }
             count += 1;

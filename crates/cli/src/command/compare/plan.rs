@@ -8,10 +8,10 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use pfgm::{
-    augmentation::Augmentation,
     bundled,
     config::check_guidance,
     evaluate::{Reference, Scaling},
+    extra_dims::ExtraDims,
     features::Features,
     parallel::Solo,
     solver::{Corrector, Method, SolverConfig},
@@ -257,19 +257,19 @@ fn source(file: &File, first: &ModelSpec) -> Result<(Source, String)> {
 /// A solver as a run takes it.
 fn solver(choice: &Choice, run: &Known) -> Result<SolverConfig> {
     let (entry, name) = (choice.entry, &run.name);
-    let check = |solver: &SolverConfig, augmentation: Augmentation| match solver.check(augmentation) {
+    let check = |solver: &SolverConfig, extra_dims: ExtraDims| match solver.check(extra_dims) {
         Ok(()) => Ok(()),
         Err((key, value, problem)) => {
             let key = if key == "solver" { "method" } else { key };
             bail!("solver[{entry}].{key} = {value}: {problem} (run {name})")
         }
     };
-    let mut solver = choice.solver.clone().for_output(run.record.config.flow.output);
-    check(&solver, run.record.augmentation())?;
+    let mut solver = choice.solver.clone().for_process(run.record.config.flow.output.process());
+    check(&solver, run.record.extra_dims())?;
     if resolve::solver::find_levels(&mut solver, Some(&run.path))
         .with_context(|| format!("solver[{entry}].schedule = gits"))?
     {
-        check(&solver, run.record.augmentation())?;
+        check(&solver, run.record.extra_dims())?;
     }
     if solver.method.has_grid() {
         solver.grid(run.record.range()).with_context(|| format!("solver[{entry}].levels (run {name})"))?;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fmt::Write, fs, path::Path};
 
 use anyhow::{Context, Result};
-use pfgm::{augmentation::Augmentation, solver::Method};
+use pfgm::{extra_dims::ExtraDims, solver::Method};
 use pfgm_plot::{Curve, Dot, curves};
 
 use super::{
@@ -77,7 +77,7 @@ pub fn table(plan: &Plan, found: &[Result<Finished, String>]) -> Result<Vec<u8>>
         let gridless = solver.method == Method::Rk45;
         let mut record = vec![
             row.run.name.clone(),
-            row.run.record.augmentation().to_string(),
+            row.run.record.extra_dims().to_string(),
             solver.method.word().to_owned(),
             if gridless { String::new() } else { solver.steps.to_string() },
             row.cell.settings(&[]),
@@ -128,7 +128,7 @@ pub fn page(plan: &Plan, found: &[Result<Finished, String>], cells: &Path) -> Re
             page,
             "<h2>{}</h2>\n<p>D = {}, {}</p>\n",
             escaped(&run.name),
-            run.record.augmentation(),
+            run.record.extra_dims(),
             escaped(&run.record.data.name)
         )?;
         let drawn = grouped(own.iter().copied(), |row| row.cell.curve(), |row| row.nfe());
@@ -159,11 +159,11 @@ fn overall(rows: &[Row], plan: &Plan) -> Vec<Figure> {
         if plan.runs.len() > 1 { format!("{}: {what}", row.run.name) } else { what }
     };
     let mut figures: Vec<Figure> = Vec::new();
-    if different(&|row| row.run.record.augmentation().to_string()) == plan.runs.len() {
-        let finite = |row: &&Row| matches!(row.run.record.augmentation(), Augmentation::Finite(_));
-        let d = |row: &Row| match row.run.record.augmentation() {
-            Augmentation::Finite(d) => d,
-            Augmentation::Infinite => f64::INFINITY,
+    if different(&|row| row.run.record.extra_dims().to_string()) == plan.runs.len() {
+        let finite = |row: &&Row| matches!(row.run.record.extra_dims(), ExtraDims::Finite(_));
+        let d = |row: &Row| match row.run.record.extra_dims() {
+            ExtraDims::Finite(d) => d,
+            ExtraDims::Infinite => f64::INFINITY,
         };
         let drawn = grouped(rows.iter().filter(finite), |row| row.cell.title(&[]), d);
         figures.push(("finite D".to_owned(), "number of extra dimensions D", drawn));
@@ -246,7 +246,7 @@ fn cells_table(page: &mut String, rows: &[Row], plan: &Plan) -> Result<()> {
     for row in rows {
         let own: Vec<&Row> = rows.iter().filter(|other| other.cell.run == row.cell.run).collect();
         let is_best = best(&own).is_some_and(|best| std::ptr::eq(best, row));
-        let (name, d) = (escaped(&plan.runs[row.cell.run].name), row.run.record.augmentation());
+        let (name, d) = (escaped(&plan.runs[row.cell.run].name), row.run.record.extra_dims());
         let solver = escaped(&row.cell.title(&[]));
         write!(page, "<tr><td class=\"l\">{name}</td><td>{d}</td><td class=\"l\">{solver}</td>")?;
         match row.found {

@@ -1,7 +1,7 @@
 //! Particles that rise from the charges to the hemisphere, turn with it, and fall back to the charges.
 
 use anyhow::Result;
-use pfgm::lines::{self, Line};
+use pfgm::field_lines::{self, Line};
 use pfgm_plot::{Animation, Canvas, PlotError, Space, animate, color::RED};
 
 use super::{
@@ -34,7 +34,7 @@ pub fn draw(scene: &Scene, format: Animation, (particles, frames): (usize, usize
         }
     }
     let span = (scene.far(), scene.low());
-    let down = lines::trace(&scene.flow(), span, scene.scaled(TOLERANCE), &mut far)?;
+    let down = field_lines::trace(&scene.flow(), span, scene.scaled(TOLERANCE), &mut far)?;
     let foot = scene.foot();
     let particles: Vec<Particle> = up
         .iter()

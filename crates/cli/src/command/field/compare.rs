@@ -4,10 +4,10 @@ use std::f64::consts::PI;
 
 use anyhow::Result;
 use pfgm::{
-    augmentation::Augmentation,
+    extra_dims::ExtraDims,
     field::ExactField,
+    field_lines::{self, Line},
     flow::{Counted, Flow},
-    lines::{self, Line},
     random::{Purpose, stream},
     solver::{Course, Schedule, Tolerance, Variable, euler, rk45, rk45_along},
 };
@@ -41,7 +41,7 @@ pub fn extra_dimension(scene: &Scene) -> Result<Vec<u8>> {
             point
         })
         .collect();
-    let falling = lines::trace(&scene.flow(), (far, low), scene.scaled(TOLERANCE), &mut ends)?;
+    let falling = field_lines::trace(&scene.flow(), (far, low), scene.scaled(TOLERANCE), &mut ends)?;
 
     let mut canvas = Canvas::new(1200.0, 420.0, scene.scale)?;
     let cells = canvas.area().columns(&[1.0, 1.25, 1.0]);
@@ -74,7 +74,7 @@ pub fn extra_dimension(scene: &Scene) -> Result<Vec<u8>> {
 fn without(scene: &Scene, softening: f64) -> Result<(Vec<f64>, Vec<Line>)> {
     let denoiser = ExactField::without_height(scene.charges.clone(), 2, softening);
     // Without a height ln sigma is nothing but time, in which distances fall to a part in e.
-    let flow = Flow { denoiser: &denoiser, augmentation: Augmentation::Infinite };
+    let flow = Flow { denoiser: &denoiser, extra_dims: ExtraDims::Infinite };
     let radius = 4.0 * scene.near;
     let mut x: Vec<f64> = (0..ENDS)
         .flat_map(|index| {
@@ -82,7 +82,7 @@ fn without(scene: &Scene, softening: f64) -> Result<(Vec<f64>, Vec<Line>)> {
             [scene.center[0] + radius * angle.cos(), scene.center[1] + radius * angle.sin()]
         })
         .collect();
-    let lines = lines::trace(&flow, (1e12, 1.0), scene.scaled(TOLERANCE), &mut x)?;
+    let lines = field_lines::trace(&flow, (1e12, 1.0), scene.scaled(TOLERANCE), &mut x)?;
     Ok((x, lines))
 }
 
@@ -131,21 +131,21 @@ pub fn change_of_variable(scene: &Scene) -> Result<Vec<u8>> {
             scene.charges[2 * charge..2 * charge + 2].to_vec()
         })
         .collect();
-    let field = ExactField::new(few, 2, scene.augmentation);
+    let field = ExactField::new(few, 2, scene.extra_dims);
     let (high, low) = (40.0 * scene.spread, 1e-3 * scene.spread);
     let start: Vec<f64> = (0..PARTICLES as u64)
         .flat_map(|item| {
-            let flow = Flow { denoiser: &field, augmentation: scene.augmentation };
+            let flow = Flow { denoiser: &field, extra_dims: scene.extra_dims };
             flow.latent(high, &mut stream(scene.seed, Purpose::Latent, 0, item))
         })
         .collect();
     let mut truth = start.clone();
-    let flow = Flow { denoiser: &field, augmentation: scene.augmentation };
+    let flow = Flow { denoiser: &field, extra_dims: scene.extra_dims };
     rk45(&flow, high, low, Tolerance { rtol: 1e-11, atol: 1e-11 * scene.spread }, &mut truth)?;
     let cost = |run: &dyn Fn(&Flow, &mut [f64]) -> Result<()>| -> Result<Cost> {
         let counted = Counted::new(&field);
         let mut x = start.clone();
-        run(&Flow { denoiser: &counted, augmentation: scene.augmentation }, &mut x)?;
+        run(&Flow { denoiser: &counted, extra_dims: scene.extra_dims }, &mut x)?;
         let missed = x.chunks_exact(2).zip(truth.chunks_exact(2)).map(|(a, b)| (a[0] - b[0]).hypot(a[1] - b[1]));
         Ok([counted.rows() as f64 / PARTICLES as f64, missed.sum::<f64>() / (PARTICLES as f64 * scene.spread)])
     };

@@ -1,7 +1,7 @@
 //! The flow as probability: the density at several heights, from the field itself.
 
 use anyhow::Result;
-use pfgm::{lines, solver::rk45};
+use pfgm::{field_lines, solver::rk45};
 use pfgm_plot::{Canvas, Panel, color::INK};
 use rayon::prelude::*;
 
@@ -19,7 +19,7 @@ pub fn draw(scene: &Scene) -> Result<Vec<u8>> {
     let mut canvas = Canvas::new(1200.0, 350.0, scene.scale)?;
     let cells = canvas.area().columns(&[1.0; 4]);
     let mut level = scene.low();
-    let mut x = lines::on_charges(scene.augmentation, &scene.charges, 2, (PARTICLES, level), scene.seed);
+    let mut x = field_lines::on_charges(scene.extra_dims, &scene.charges, 2, (PARTICLES, level), scene.seed);
     for (cell, share) in cells.into_iter().zip(LEVELS) {
         let sigma = share * scene.spread;
         rk45(&scene.flow(), level, sigma, scene.scaled(TOLERANCE), &mut x)?;

@@ -13,7 +13,7 @@ mod training;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use pfgm::augmentation::Augmentation;
+use pfgm::extra_dims::ExtraDims;
 
 use self::{overview::Counts, scene::Scene};
 use crate::{
@@ -35,16 +35,16 @@ pub fn run(args: &FieldArgs) -> Result<()> {
         resolve::within(flag, value, least..=MOST)?;
     }
     resolve::within("--scale", args.scale, 0.5..=8.0)?;
-    let augmentation = resolve::extra_dims("-D", &args.extra_dims)?;
+    let extra_dims = resolve::extra_dims("-D", &args.extra_dims)?;
     if let Some(story) = args.story {
-        return tell(args, story, augmentation);
+        return tell(args, story, extra_dims);
     }
     let format = args.animate.as_deref().map(|path| resolve::animation("--animate", path)).transpose()?;
-    let scene = scene(args, "heart", augmentation)?;
+    let scene = scene(args, "heart", extra_dims)?;
     if args.density {
         plane_only(&scene, "--density")?;
     }
-    line(format!("{}: {} charges, N = {}, D = {augmentation}", scene.name, scene.count(), scene.dim));
+    line(format!("{}: {} charges, N = {}, D = {extra_dims}", scene.name, scene.count(), scene.dim));
     if let (Some(path), Some(format)) = (&args.animate, format) {
         render::check_writable(path)?;
         render::write(path, &animate::draw(&scene, format, (args.particles, args.frames))?)?;
@@ -65,16 +65,16 @@ pub fn run(args: &FieldArgs) -> Result<()> {
 }
 
 /// Draws one figure of the story, or all of them.
-fn tell(args: &FieldArgs, story: Story, augmentation: Augmentation) -> Result<()> {
-    if augmentation != Augmentation::Finite(1.0) {
-        bail!("-D {augmentation}: the story is told at D = 1 (`--story dimensions` compares others); omit -D");
+fn tell(args: &FieldArgs, story: Story, extra_dims: ExtraDims) -> Result<()> {
+    if extra_dims != ExtraDims::Finite(1.0) {
+        bail!("-D {extra_dims}: the story is told at D = 1 (`--story dimensions` compares others); omit -D");
     }
     if story == Story::NonCompact && args.data.is_some() {
         bail!("--story non-compact: has Gaussian and Student-t charges of its own; omit DATA");
     }
     let folder = (story == Story::All).then(|| args.out.clone().unwrap_or_else(|| PathBuf::from("physics")));
     for (figure, name) in story.figures() {
-        let scene = scene(args, figure.charges(), augmentation)?;
+        let scene = scene(args, figure.charges(), extra_dims)?;
         plane_only(&scene, "--story")?;
         let path = match (&folder, &args.out) {
             (Some(folder), _) => folder.join(name),
@@ -88,9 +88,9 @@ fn tell(args: &FieldArgs, story: Story, augmentation: Augmentation) -> Result<()
     Ok(())
 }
 
-fn scene(args: &FieldArgs, default: &str, augmentation: Augmentation) -> Result<Scene> {
+fn scene(args: &FieldArgs, default: &str, extra_dims: ExtraDims) -> Result<Scene> {
     let name = args.data.as_deref().unwrap_or(default);
-    Scene::new(&resolve::dataset(name, &args.table)?, args.charges, augmentation, (args.seed, args.scale))
+    Scene::new(&resolve::dataset(name, &args.table)?, args.charges, extra_dims, (args.seed, args.scale))
 }
 
 /// Some pictures show the plane of the data.

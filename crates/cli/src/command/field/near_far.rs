@@ -3,7 +3,7 @@
 use std::f64::consts::PI;
 
 use anyhow::Result;
-use pfgm::{augmentation::Augmentation, field::ExactField, latent::norm};
+use pfgm::{extra_dims::ExtraDims, field::ExactField, latent::norm};
 use pfgm_plot::{
     Area, Axis, Canvas, Mark, Panel,
     color::{BLUE, INK, RED},
@@ -113,7 +113,7 @@ pub fn empirical_field(scene: &Scene) -> Result<Vec<u8>> {
 
 fn field_in_plane(canvas: &mut Canvas, cell: Area, scene: &Scene, (title, charges, height): (&str, &[f64], f64)) {
     const ARROWS: usize = 17;
-    let field = ExactField::new(charges.to_vec(), 2, Augmentation::Finite(1.0));
+    let field = ExactField::new(charges.to_vec(), 2, ExtraDims::Finite(1.0));
     let middle = ([scene.center[0], scene.center[1]], 1.5 * scene.near);
     let mut panel = Panel::square(canvas, cell, title, [&scene.columns[0], &scene.columns[1]], middle);
     let points = panel.cell_middles(CELLS, CELLS);
@@ -130,7 +130,7 @@ fn field_in_plane(canvas: &mut Canvas, cell: Area, scene: &Scene, (title, charge
 /// By how much of its strength the field of the charges differs, at the worst of some points, from the sum of the fields
 /// of each, as Coulomb's law has them.
 fn superposition(scene: &Scene, charges: &[f64], height: f64) -> f64 {
-    let all = ExactField::new(charges.to_vec(), 2, Augmentation::Finite(1.0));
+    let all = ExactField::new(charges.to_vec(), 2, ExtraDims::Finite(1.0));
     let points = scene.charges.chunks_exact(2).take(50).map(|y| [1.3 * y[0] + 0.05, 1.3 * y[1] - 0.03]);
     points
         .map(|x| {

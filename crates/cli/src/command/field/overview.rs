@@ -3,7 +3,7 @@
 use std::f64::consts::PI;
 
 use anyhow::Result;
-use pfgm::{hemisphere, lines::Line};
+use pfgm::{field_lines::Line, hemisphere};
 use pfgm_metrics::{KolmogorovSmirnov, kolmogorov_smirnov};
 use pfgm_plot::{
     Area, Axis, Canvas, Color, Panel, Space, View,
@@ -32,7 +32,7 @@ pub fn draw(scene: &Scene, counts: &Counts) -> Result<Vec<u8>> {
         .map(|index| lines[index * particles / counts.lines].within(&foot, scene.dome()))
         .filter(|line| line.length() > 0.0)
         .collect();
-    let angles = hemisphere::angles(scene.augmentation, &scene.center, &ends, scene.far());
+    let angles = hemisphere::angles(scene.extra_dims, &scene.center, &ends, scene.far());
     let height = kolmogorov_smirnov(&angles.height, |share| share);
     let azimuth = (!angles.azimuth.is_empty()).then(|| kolmogorov_smirnov(&angles.azimuth, |turn| turn));
 
@@ -143,8 +143,8 @@ pub fn shade(height: f64, top: f64) -> Color {
 fn in_space(canvas: &mut Canvas, cell: Area, scene: &Scene, lines: &[Line]) {
     let name = scene.height_name();
     let title = match scene.dim {
-        3 => format!("field lines, colored by {name}, D = {}", scene.augmentation),
-        _ => format!("field lines in the augmented space, D = {}", scene.augmentation),
+        3 => format!("field lines, colored by {name}, D = {}", scene.extra_dims),
+        _ => format!("field lines in the augmented space, D = {}", scene.extra_dims),
     };
     heading(canvas, cell, &title);
     let space = Space::new(cell.inset([16.0, 36.0, 16.0, 22.0]), view(scene, scene.dome()));

@@ -2,10 +2,10 @@
 
 use anyhow::{Result, bail};
 use pfgm::{
-    augmentation::Augmentation,
+    extra_dims::ExtraDims,
     field::ExactField,
+    field_lines::{self, Line},
     flow::Flow,
-    lines::{self, Line},
     solver::Tolerance,
 };
 use pfgm_data::{Dataset, Shape};
@@ -19,7 +19,7 @@ pub struct Scene {
     pub columns: Vec<String>,
     pub dim: usize,
     pub charges: Vec<f64>,
-    pub augmentation: Augmentation,
+    pub extra_dims: ExtraDims,
     pub field: ExactField,
     pub seed: u64,
     /// Pixels for each unit of length of a figure.
@@ -36,7 +36,7 @@ pub struct Scene {
 
 impl Scene {
     /// At most `most` charges, spread over a data set.
-    pub fn new(dataset: &Dataset, most: usize, augmentation: Augmentation, (seed, scale): (u64, f64)) -> Result<Self> {
+    pub fn new(dataset: &Dataset, most: usize, extra_dims: ExtraDims, (seed, scale): (u64, f64)) -> Result<Self> {
         let name = dataset.name.clone();
         let dim = match dataset.shape {
             Shape::Vector { len } if len <= 3 => len,
@@ -63,8 +63,8 @@ impl Scene {
             len if len == dim => dataset.columns.clone(),
             _ => (1..=dim).map(|number| format!("column {number}")).collect(),
         };
-        let field = ExactField::new(charges.clone(), dim, augmentation);
-        Ok(Self { name, columns, dim, charges, augmentation, field, seed, scale, center, spread, near, reach })
+        let field = ExactField::new(charges.clone(), dim, extra_dims);
+        Ok(Self { name, columns, dim, charges, extra_dims, field, seed, scale, center, spread, near, reach })
     }
 
     /// How many charges there are.
@@ -74,7 +74,7 @@ impl Scene {
 
     /// The flow of the exact field.
     pub fn flow(&self) -> Flow<'_> {
-        Flow { denoiser: &self.field, augmentation: self.augmentation }
+        Flow { denoiser: &self.field, extra_dims: self.extra_dims }
     }
 
     /// The lowest level: particles there have hardly left their charges.
@@ -93,17 +93,17 @@ impl Scene {
     }
 
     /// The same charges in the field of another number of dimensions.
-    pub fn with(&self, augmentation: Augmentation) -> Self {
-        let field = ExactField::new(self.charges.clone(), self.dim, augmentation);
+    pub fn with(&self, extra_dims: ExtraDims) -> Self {
+        let field = ExactField::new(self.charges.clone(), self.dim, extra_dims);
         let (name, columns, charges) = (self.name.clone(), self.columns.clone(), self.charges.clone());
-        Self { name, columns, charges, augmentation, field, center: self.center.clone(), ..*self }
+        Self { name, columns, charges, extra_dims, field, center: self.center.clone(), ..*self }
     }
 
     /// Particles that rise from the charges to the far level: where they arrive, and their lines.
     pub fn rise(&self, particles: usize) -> Result<(Vec<f64>, Vec<Line>)> {
         let (low, far) = (self.low(), self.far());
-        let mut x = lines::on_charges(self.augmentation, &self.charges, self.dim, (particles, low), self.seed);
-        let risen = lines::trace(&self.flow(), (low, far), self.scaled(TOLERANCE), &mut x)?;
+        let mut x = field_lines::on_charges(self.extra_dims, &self.charges, self.dim, (particles, low), self.seed);
+        let risen = field_lines::trace(&self.flow(), (low, far), self.scaled(TOLERANCE), &mut x)?;
         Ok((x, risen))
     }
 
@@ -140,10 +140,10 @@ impl Scene {
 
     /// What the height is called.
     pub fn height_name(&self) -> &'static str {
-        match self.augmentation {
-            Augmentation::Finite(1.0) => "z",
-            Augmentation::Finite(_) => "r",
-            Augmentation::Infinite => "σ",
+        match self.extra_dims {
+            ExtraDims::Finite(1.0) => "z",
+            ExtraDims::Finite(_) => "r",
+            ExtraDims::Infinite => "σ",
         }
     }
 }

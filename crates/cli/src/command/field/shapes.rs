@@ -2,9 +2,9 @@
 
 use anyhow::{Context, Result};
 use pfgm::{
-    augmentation::Augmentation,
+    extra_dims::ExtraDims,
+    field_lines,
     flow::{Counted, Flow},
-    lines,
     random::{Purpose, stream},
     solver::rk45,
 };
@@ -22,8 +22,8 @@ use super::{
 use crate::render::line;
 
 /// The numbers of dimensions that are compared, and the paths drawn for each.
-const DIMENSIONS: [Augmentation; 4] =
-    [Augmentation::Finite(1.0), Augmentation::Finite(8.0), Augmentation::Finite(64.0), Augmentation::Infinite];
+const DIMENSIONS: [ExtraDims; 4] =
+    [ExtraDims::Finite(1.0), ExtraDims::Finite(8.0), ExtraDims::Finite(64.0), ExtraDims::Infinite];
 const PATHS: usize = 120;
 
 /// What D does: the same particles, from heavy tails to a Gaussian.
@@ -34,21 +34,21 @@ pub fn dimensions(scene: &Scene) -> Result<Vec<u8>> {
     // A particle at level sigma is about as far out as sigma and the data together.
     let coordinate = scene.spread / 2.0_f64.sqrt();
     let scaled = |x: f64, sigma: f64| (x - scene.center[0]) / sigma.hypot(coordinate);
-    for (cell, augmentation) in cells.into_iter().zip(DIMENSIONS) {
-        let of_d = scene.with(augmentation);
+    for (cell, extra_dims) in cells.into_iter().zip(DIMENSIONS) {
+        let of_d = scene.with(extra_dims);
         let counted = Counted::new(&of_d.field);
-        let flow = Flow { denoiser: &counted, augmentation };
+        let flow = Flow { denoiser: &counted, extra_dims };
         let mut x: Vec<f64> = (0..PATHS as u64)
             .flat_map(|item| flow.latent(high, &mut stream(scene.seed, Purpose::Latent, 0, item)))
             .collect();
         let far_out = x.chunks_exact(2).filter(|p| p[0].hypot(p[1]) > 4.0 * high).count();
-        let lines = lines::trace(&flow, (high, low), scene.scaled(TOLERANCE), &mut x)?;
+        let lines = field_lines::trace(&flow, (high, low), scene.scaled(TOLERANCE), &mut x)?;
         let (across, up) = (Axis::linear("x / √(σ² + spread²)", -4.0, 4.0), Axis::logarithmic("σ = r/√D", low, high));
-        let d = if augmentation == Augmentation::Infinite { "∞".into() } else { augmentation.to_string() };
+        let d = if extra_dims == ExtraDims::Infinite { "∞".into() } else { extra_dims.to_string() };
         let evaluations = counted.rows() as f64 / PATHS as f64;
         let title = format!("D = {d}: {evaluations:.0} evaluations");
         let mut panel = Panel::new(&mut canvas, cell, &title, across, up);
-        let per_height = lines::height(augmentation, 1.0);
+        let per_height = field_lines::height(extra_dims, 1.0);
         for path in &lines {
             let points: Vec<_> = path
                 .points()
@@ -61,7 +61,7 @@ pub fn dimensions(scene: &Scene) -> Result<Vec<u8>> {
             panel.shaded_curve(&points, 0.9);
         }
         line(format!(
-            "D = {augmentation:<4} {evaluations:.1} evaluations each (RK45, 1e-5), {far_out} of {PATHS} particles start farther out than 4 sigma"
+            "D = {extra_dims:<4} {evaluations:.1} evaluations each (RK45, 1e-5), {far_out} of {PATHS} particles start farther out than 4 sigma"
         ));
     }
     Ok(canvas.png()?)
@@ -97,7 +97,7 @@ pub fn non_compact(scene: &Scene) -> Result<Vec<u8>> {
     ];
     for (pair, Law { set: name, title, beyond: law }) in cells.chunks_exact(2).zip(laws) {
         let set = generated::named(name, scene.count()).context("a built-in set")?;
-        let charges = Scene::new(&set, scene.count(), Augmentation::Finite(1.0), (scene.seed, scene.scale))?;
+        let charges = Scene::new(&set, scene.count(), ExtraDims::Finite(1.0), (scene.seed, scene.scale))?;
         let far = charges.far();
         let mut x: Vec<f64> = (0..SAMPLES as u64)
             .flat_map(|item| charges.flow().latent(far, &mut stream(scene.seed, Purpose::Latent, 0, item)))

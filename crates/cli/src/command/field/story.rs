@@ -1,7 +1,7 @@
 //! Figures that explain Poisson flows.
 
 use anyhow::Result;
-use pfgm::augmentation::Augmentation;
+use pfgm::extra_dims::ExtraDims;
 
 use super::{compare, near_far, scene::Scene, shapes, training};
 use crate::args::Story;
@@ -32,7 +32,7 @@ impl Story {
 
     /// Draws it, and prints what was measured.
     pub fn draw(self, scene: &Scene) -> Result<Vec<u8>> {
-        debug_assert_eq!(scene.augmentation, Augmentation::Finite(1.0));
+        debug_assert_eq!(scene.extra_dims, ExtraDims::Finite(1.0));
         match self {
             Self::NearFar | Self::All => near_far::near_far(scene),
             Self::ExtraDimension => compare::extra_dimension(scene),

@@ -4,7 +4,7 @@ use std::f64::consts::PI;
 
 use anyhow::Result;
 use pfgm::{
-    augmentation::Augmentation,
+    extra_dims::ExtraDims,
     hemisphere,
     objective::{Charges, FieldObjective, Noise, Objective},
     process::Process,
@@ -41,8 +41,7 @@ pub fn training_points(scene: &Scene) -> Result<Vec<u8>> {
     let mut streams: Vec<Stream> =
         (0..POINTS as u64).map(|item| stream(scene.seed, Purpose::Perturbation, 0, item)).collect();
     let labels = vec![None; POINTS];
-    let noise =
-        Noise { augmentation: Augmentation::Finite(1.0), process: Process::Ve, range: (0.0, calibration.z_max) };
+    let noise = Noise { extra_dims: ExtraDims::Finite(1.0), process: Process::Ve, range: (0.0, calibration.z_max) };
     let drawn = Objective::Field(objective).draw(
         noise,
         Charges {
@@ -157,7 +156,7 @@ pub fn projection(scene: &Scene) -> Result<Vec<u8>> {
         ("draws of the prior", Mark::Dot, RED),
     ]);
     for (name, points) in [("projected hemisphere", &projected), ("draws of the prior", &prior)] {
-        let angles = hemisphere::angles(scene.augmentation, &[0.0; 2], points, z_max);
+        let angles = hemisphere::angles(scene.extra_dims, &[0.0; 2], points, z_max);
         let test = |values: &[f64]| statistic(&kolmogorov_smirnov(values, |share| share));
         line(format!(
             "{name:<22} Kolmogorov-Smirnov: height {}, azimuth {}",
