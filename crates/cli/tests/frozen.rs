@@ -38,7 +38,7 @@ fn pfgm(folder: &Path, arguments: &[&str]) {
 fn arrays(path: &Path) -> Vec<(String, Vec<u64>, Vec<f32>)> {
     let file = fs::File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let mut archive = ZipArchive::new(file).unwrap();
-    let mut names: Vec<String> = archive.file_names().map(str::to_owned).collect();
+    let mut names: Vec<String> = archive.file_names().map(|name| name.unwrap().into_owned()).collect();
     names.sort();
     let mut read = |name: String| {
         let file = NpyFile::new(archive.by_name(&name).unwrap()).unwrap();
