@@ -9,7 +9,7 @@ use pfgm::{
     spec::ModelSpec,
     train::{Observer, StepReport, Trainer},
 };
-use pfgm_data::{OpenOptions, generated::inside_heart};
+use pfgm_data::{OpenOptions, generate::inside_heart};
 
 struct Printer;
 

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use rand::{SeedableRng, seq::SliceRandom};
+use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::{DataError, Stored, resize};
+use crate::{DataError, OnDisk, OpenOptions, resize};
 
 /// The shape of one row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +38,27 @@ impl Shape {
     }
 }
 
+impl From<[usize; 1]> for Shape {
+    /// Rows of `len` numbers.
+    fn from([len]: [usize; 1]) -> Self {
+        Self::Vector { len }
+    }
+}
+
+impl From<[usize; 2]> for Shape {
+    /// Gray images, `[height, width]`.
+    fn from([height, width]: [usize; 2]) -> Self {
+        Self::Image { height, width, channels: 1 }
+    }
+}
+
+impl From<[usize; 3]> for Shape {
+    /// Images, `[height, width, channels]`.
+    fn from([height, width, channels]: [usize; 3]) -> Self {
+        Self::Image { height, width, channels }
+    }
+}
+
 impl std::fmt::Display for Shape {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -53,7 +76,7 @@ pub enum Values {
     /// Everything else.
     Floats(Vec<f32>),
     /// Values that stay in files and are read when they are asked for.
-    Stored(Stored),
+    OnDisk(OnDisk),
 }
 
 impl Values {
@@ -62,7 +85,7 @@ impl Values {
         match self {
             Self::Bytes(values) => values.len(),
             Self::Floats(values) => values.len(),
-            Self::Stored(stored) => stored.values(),
+            Self::OnDisk(stored) => stored.values(),
         }
     }
 
@@ -76,7 +99,7 @@ impl Values {
         match self {
             Self::Bytes(_) => true,
             Self::Floats(_) => false,
-            Self::Stored(stored) => stored.are_bytes(),
+            Self::OnDisk(stored) => stored.are_bytes(),
         }
     }
 
@@ -111,7 +134,20 @@ impl Labels {
     }
 }
 
-/// A data set, in memory or in files.
+/// A data set: rows of one shape in memory or on disk, with the nominal range of their values and labels if there are any.
+///
+/// ```
+/// use pfgm_data::{Dataset, Shape};
+///
+/// # fn main() -> Result<(), pfgm_data::DataError> {
+/// let data = Dataset::from_rows(vec![0.0; 6 * 28 * 28], [28, 28, 1])?
+///     .with_labels(vec![0, 1, 2, 0, 1, 2])?
+///     .with_class_names(["shirt", "coat", "shoe"])?;
+/// let (train, held_out) = data.split(2, 0)?;
+/// assert_eq!((train.len(), held_out.len()), (4, 2));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Dataset {
     /// What it is called.
@@ -150,17 +186,14 @@ impl Dataset {
             return Err(DataError::malformed(path, format!("{} values are no whole rows of {dim}", values.len())));
         }
         let rows = values.len() / dim;
-        if let Some(labels) = &labels
-            && labels.of_row.len() != rows
-        {
-            let problem = format!("{} labels for {rows} rows; take labels and data from one set", labels.of_row.len());
-            return Err(DataError::malformed(path, problem));
+        if let Some(labels) = &labels {
+            check_labels(path, labels.of_row.len(), rows)?;
         }
         let observed = match &values {
             Values::Bytes(_) => (0.0, 255.0),
             Values::Floats(floats) => finite_range(path, floats, dim, 0)?,
-            Values::Stored(stored) if stored.are_bytes() => (0.0, 255.0),
-            Values::Stored(stored) => {
+            Values::OnDisk(stored) if stored.are_bytes() => (0.0, 255.0),
+            Values::OnDisk(stored) => {
                 let (mut low, mut high, mut index, mut wrong) = (f32::INFINITY, f32::NEG_INFINITY, 0, None);
                 stored.each(&mut |row| {
                     match finite_range(path, row, dim, index) {
@@ -174,6 +207,128 @@ impl Dataset {
         };
         let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         Ok(Self { name, shape, values, range: range.unwrap_or(observed), labels, columns: Vec::new() })
+    }
+
+    /// Opens a built-in data set by its name, or the file or folder at a path, with the default [`OpenOptions`].
+    ///
+    /// # Errors
+    /// Returns an error if nothing is there, no reader knows the format, or the data are damaged or ambiguous.
+    pub fn open(source: impl AsRef<Path>) -> Result<Self, DataError> {
+        crate::open(&source.as_ref().to_string_lossy(), &OpenOptions::default())
+    }
+
+    /// Makes a data set of numbers in memory. Rows follow one another; an image is stored row by row of pixels, and the channels of a
+    /// pixel stand together.
+    ///
+    /// # Shapes
+    /// `rows`: `[n, shape]`; `shape`: `[columns]`, `[height, width]` or `[height, width, channels]`
+    ///
+    /// # Errors
+    /// Returns an error if there is no row, the last row is not whole, or a value is not finite.
+    pub fn from_rows(rows: Vec<f32>, shape: impl Into<Shape>) -> Result<Self, DataError> {
+        Self::new(Path::new("rows"), shape.into(), Values::Floats(rows), None, None)
+    }
+
+    /// Makes a data set of 8-bit images in memory, as [`Dataset::from_rows`] does.
+    ///
+    /// # Errors
+    /// Returns an error if there is no row, or the last row is not whole.
+    pub fn from_bytes(rows: Vec<u8>, shape: impl Into<Shape>) -> Result<Self, DataError> {
+        Self::new(Path::new("rows"), shape.into(), Values::Bytes(rows), None, None)
+    }
+
+    /// Sets the name of the data set.
+    #[must_use]
+    pub fn with_name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Sets the class of each row, a number from 0. The classes are named by their numbers.
+    ///
+    /// # Errors
+    /// Returns an error if the number of labels is not the number of rows.
+    pub fn with_labels(mut self, labels: Vec<u32>) -> Result<Self, DataError> {
+        let path = Path::new(&self.name);
+        check_labels(path, labels.len(), self.len())?;
+        self.labels = Some(Labels::numbered(path, labels)?);
+        Ok(self)
+    }
+
+    /// Names the classes, in the order of their numbers.
+    ///
+    /// # Errors
+    /// Returns an error if there are no labels, or a label has no name.
+    pub fn with_class_names<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Result<Self, DataError> {
+        let names: Vec<String> = names.into_iter().map(Into::into).collect();
+        let Some(labels) = &mut self.labels else {
+            return Err(DataError::malformed(Path::new(&self.name), "class names were given, but there are no labels"));
+        };
+        let largest = labels.of_row.iter().copied().max().unwrap_or(0) as usize;
+        if largest >= names.len() {
+            let problem = format!("label {largest} has no name: {} class names were given", names.len());
+            return Err(DataError::malformed(Path::new(&self.name), problem));
+        }
+        labels.names = names;
+        Ok(self)
+    }
+
+    /// Names the columns of a table.
+    ///
+    /// # Errors
+    /// Returns an error if the number of names is not the number of columns.
+    pub fn with_columns<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Result<Self, DataError> {
+        self.columns = names.into_iter().map(Into::into).collect();
+        if self.columns.len() == self.shape.dim() {
+            return Ok(self);
+        }
+        let problem = format!("{} column names for {}", self.columns.len(), self.shape);
+        Err(DataError::malformed(Path::new(&self.name), problem))
+    }
+
+    /// Sets the nominal range of the values, for images the values of black and white.
+    ///
+    /// # Errors
+    /// Returns an error if the range is empty or not finite.
+    pub fn with_range(mut self, low: f32, high: f32) -> Result<Self, DataError> {
+        if !(low.is_finite() && high.is_finite() && low < high) {
+            let problem = format!("range {low} to {high}: give two finite numbers, the lower first");
+            return Err(DataError::malformed(Path::new(&self.name), problem));
+        }
+        self.range = (low, high);
+        Ok(self)
+    }
+
+    /// Returns all values, row after row.
+    ///
+    /// # Errors
+    /// Returns an error if rows lie in a file that cannot be read.
+    pub fn values(&self) -> Result<Vec<f32>, DataError> {
+        let mut all = Vec::with_capacity(self.values.len());
+        self.each(&mut |row| all.extend_from_slice(row))?;
+        Ok(all)
+    }
+
+    /// Splits the rows at random into those to train on and `held_out` others. The order of rows is kept in both parts; the same seed
+    /// holds out the same rows.
+    ///
+    /// # Errors
+    /// Returns an error if no row would be left to train on, or `held_out` is 0.
+    pub fn split(&self, held_out: usize, seed: u64) -> Result<(Self, Self), DataError> {
+        if held_out == 0 || held_out >= self.len() {
+            let problem = format!(
+                "{held_out} rows cannot be held out of {}; give a number from 1 to {}",
+                self.len(),
+                self.len().saturating_sub(1)
+            );
+            return Err(DataError::malformed(Path::new(&self.name), problem));
+        }
+        let mut rows: Vec<usize> = (0..self.len()).collect();
+        rows.shuffle(&mut split_stream(seed));
+        let (held, kept) = rows.split_at_mut(held_out);
+        held.sort_unstable();
+        kept.sort_unstable();
+        Ok((self.select(kept), self.select(held)))
     }
 
     /// How many rows there are.
@@ -201,7 +356,7 @@ impl Dataset {
                 out.iter_mut().zip(&values[row]).for_each(|(out, &value)| *out = f32::from(value));
             }
             Values::Floats(values) => out.copy_from_slice(&values[row]),
-            Values::Stored(stored) => stored.read(index, out)?,
+            Values::OnDisk(stored) => stored.read(index, out)?,
         }
         Ok(())
     }
@@ -224,7 +379,7 @@ impl Dataset {
     /// # Errors
     /// When a row lies in a file that cannot be read.
     pub fn each(&self, visit: &mut dyn FnMut(&mut [f32])) -> Result<(), DataError> {
-        if let Values::Stored(stored) = &self.values {
+        if let Values::OnDisk(stored) = &self.values {
             return stored.each(visit);
         }
         let mut row = vec![0.0; self.shape.dim()];
@@ -248,8 +403,8 @@ impl Dataset {
                 format!("{} cannot be made {factor} times smaller; give a number that divides both sides", self.shape);
             return Err(DataError::malformed(Path::new(&self.name), problem));
         };
-        if let Values::Stored(stored) = &self.values {
-            let values = Values::Stored(stored.shrunk(self.shape, factor));
+        if let Values::OnDisk(stored) = &self.values {
+            let values = Values::OnDisk(stored.shrunk(self.shape, factor));
             return Ok(Self { shape, values, ..self.clone() });
         }
         let mut row = vec![0.0; self.shape.dim()];
@@ -267,7 +422,7 @@ impl Dataset {
         let values = match &self.values {
             Values::Bytes(all) => Values::Bytes(gather(all, rows, dim)),
             Values::Floats(all) => Values::Floats(gather(all, rows, dim)),
-            Values::Stored(stored) => Values::Stored(stored.select(rows)),
+            Values::OnDisk(stored) => Values::OnDisk(stored.select(rows)),
         };
         let labels = self.labels.as_ref().map(|labels| Labels {
             of_row: rows.iter().map(|&row| labels.of_row[row]).collect(),
@@ -275,6 +430,22 @@ impl Dataset {
         });
         Self { values, labels, name: self.name.clone(), columns: self.columns.clone(), ..*self }
     }
+}
+
+fn check_labels(path: &Path, labels: usize, rows: usize) -> Result<(), DataError> {
+    if labels == rows {
+        return Ok(());
+    }
+    Err(DataError::malformed(path, format!("{labels} labels for {rows} rows; take labels and data from one set")))
+}
+
+/// The random stream of [`Dataset::split`]: the library's stream of this seed for the purpose number 7, step 0, item 0.
+fn split_stream(seed: u64) -> ChaCha8Rng {
+    const PURPOSE: u64 = 7;
+    let mut key = [0; 32];
+    key[..8].copy_from_slice(&seed.to_le_bytes());
+    key[8..16].copy_from_slice(&PURPOSE.to_le_bytes());
+    ChaCha8Rng::from_seed(key)
 }
 
 fn gather<T: Copy>(all: &[T], rows: &[usize], dim: usize) -> Vec<T> {

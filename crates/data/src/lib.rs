@@ -4,6 +4,7 @@
 //! What comes back is a [`Dataset`]: rows of one shape, labels if there are any, and the range of the values. A
 //! [`Transform`] maps rows to the space that models learn in and back.
 
+pub mod affine;
 pub mod archive;
 pub mod cifar;
 pub mod csv;
@@ -11,18 +12,17 @@ mod dataset;
 pub mod digits;
 mod error;
 pub mod folder;
-pub mod generated;
+pub mod generate;
 pub mod idx;
 pub mod npz;
+mod on_disk;
 mod open;
 pub mod resize;
-mod stored;
 mod tiff;
 mod transform;
-pub mod warp;
 
 pub use dataset::{Dataset, Labels, Shape, Values};
 pub use error::DataError;
+pub use on_disk::{Load, OnDisk};
 pub use open::{BUILT_IN, OpenOptions, open};
-pub use stored::{Load, Stored};
 pub use transform::{Transform, flip_horizontally};

@@ -225,7 +225,7 @@ fn in_single_precision(values: Values) -> Vec<f32> {
     match values {
         Values::Bytes(values) => values.into_iter().map(f32::from).collect(),
         Values::Floats(values) => values,
-        Values::Stored(_) => unreachable!("an array is parsed to memory"),
+        Values::OnDisk(_) => unreachable!("an array is parsed to memory"),
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use crate::{DataError, Dataset, Load, archive, cifar, csv, digits, folder, generated, idx, npz, stored};
+use crate::{DataError, Dataset, Load, archive, cifar, csv, digits, folder, generate, idx, npz, on_disk};
 
 /// The data sets that need no file.
 pub const BUILT_IN: [&str; 9] =
@@ -36,7 +36,7 @@ pub struct OpenOptions {
 /// When nothing lies there, no reader knows it, or it is damaged.
 pub fn open(source: &str, options: &OpenOptions) -> Result<Dataset, DataError> {
     let built_in = BUILT_IN.contains(&source);
-    let stored = if built_in { None } else { stored::open(Path::new(source), options)? };
+    let stored = if built_in { None } else { on_disk::open(Path::new(source), options)? };
     let set = match stored {
         Some(set) => set,
         None => open_whole(source, options)?,
@@ -48,7 +48,7 @@ fn open_whole(source: &str, options: &OpenOptions) -> Result<Dataset, DataError>
     if source == "digits" {
         return Ok(digits::load());
     }
-    if let Some(set) = generated::named(source, GENERATED_POINTS) {
+    if let Some(set) = generate::table(source, GENERATED_POINTS, 0) {
         return Ok(set);
     }
     let path = Path::new(source);

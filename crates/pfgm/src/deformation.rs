@@ -3,10 +3,7 @@
 
 use std::f64::consts::PI;
 
-use pfgm_data::{
-    Shape, flip_horizontally,
-    warp::{Affine, warp},
-};
+use pfgm_data::{Shape, affine::Affine, flip_horizontally};
 use rand::{Rng, RngExt};
 use rand_distr::{Distribution, StandardNormal};
 
@@ -80,7 +77,7 @@ impl Deformation {
             flip_horizontally(shape, &mut mirrored);
             return mirrored;
         }
-        if self.is_none() { image.to_vec() } else { warp(shape, image, self.map) }
+        if self.is_none() { image.to_vec() } else { self.map.apply(shape, image) }
     }
 }
 

@@ -158,7 +158,7 @@ fn what_is_learned_from_files_is_what_is_learned_from_memory() {
         let checkpoint = |load: Load| {
             let options = OpenOptions { load, ..OpenOptions::default() };
             let data = pfgm_data::open(path.to_str().unwrap(), &options).unwrap();
-            assert_eq!(matches!(data.values, Values::Stored(_)), load == Load::Stream);
+            assert_eq!(matches!(data.values, Values::OnDisk(_)), load == Load::Stream);
             let mut config = small(8);
             config.objective = objective.clone();
             config.data.conditional = true;

@@ -13,7 +13,7 @@ use pfgm::{
 };
 use pfgm_burn_ops::flop_count;
 use pfgm_cpu::{arch, probe, simd};
-use pfgm_data::{Dataset, Labels, Shape, Values};
+use pfgm_data::Dataset;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Map, Value, json};
 
@@ -237,15 +237,7 @@ fn made_up(shape: &str) -> Result<Dataset> {
     };
     let (rows, classes) = MADE_UP;
     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(3);
-    Ok(Dataset {
-        name: "noise".into(),
-        shape: Shape::Image { height, width, channels },
-        values: Values::Bytes((0..rows * height * width * channels).map(|_| rng.random()).collect()),
-        range: (0.0, 255.0),
-        labels: Some(Labels {
-            of_row: (0..rows as u32).map(|row| row % classes).collect(),
-            names: (0..classes).map(|class| class.to_string()).collect(),
-        }),
-        columns: Vec::new(),
-    })
+    let pixels = (0..rows * height * width * channels).map(|_| rng.random()).collect();
+    let labels = (0..rows as u32).map(|row| row % classes).collect();
+    Ok(Dataset::from_bytes(pixels, [height, width, channels])?.with_name("noise").with_labels(labels)?)
 }

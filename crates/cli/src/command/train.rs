@@ -15,7 +15,6 @@ use burn::tensor::Device;
 use indicatif::ProgressBar;
 use pfgm::{
     config::Config,
-    random::{Purpose, stream},
     sample::{SampleRequest, sample},
     solver::{ScheduleName, SolverConfig},
     spec::ModelSpec,
@@ -24,7 +23,6 @@ use pfgm::{
 };
 use pfgm_data::{Dataset, Shape};
 use pfgm_plot::Series;
-use rand::seq::SliceRandom;
 
 use crate::{
     args::TrainArgs,
@@ -252,18 +250,9 @@ pub fn load(config: &Config) -> Result<(Dataset, Option<Dataset>)> {
     if held >= dataset.len() {
         bail!("data.hold_out = {held}, but {} has only {} rows; leave some to train on", dataset.name, dataset.len());
     }
-    let (train, held_out) = split(&dataset, held);
+    // The same rows are held out in every run.
+    let (train, held_out) = dataset.split(held, 0)?;
     Ok((train, Some(held_out)))
-}
-
-/// The same rows are held out in every run.
-fn split(dataset: &Dataset, held: usize) -> (Dataset, Dataset) {
-    let mut rows: Vec<usize> = (0..dataset.len()).collect();
-    rows.shuffle(&mut stream(0, Purpose::Split, 0, 0));
-    let (held, kept) = rows.split_at_mut(held);
-    held.sort_unstable();
-    kept.sort_unstable();
-    (dataset.select(kept), dataset.select(held))
 }
 
 /// The resolved configuration, the number of weights, and what a step needs.

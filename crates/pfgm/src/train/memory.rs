@@ -50,7 +50,7 @@ pub fn memory_estimate(record: &ModelSpec, weights: usize, data: &Dataset) -> Me
     let part = train.batch.div_ceil(train.accumulate);
     // Of rows in files the order of an epoch, the classes, and where each is.
     let stored = match data.values {
-        Values::Stored(_) => 8 * FLOAT * data.len(),
+        Values::OnDisk(_) => 8 * FLOAT * data.len(),
         Values::Bytes(_) | Values::Floats(_) => data.values.bytes(),
     };
     let field = record.config.objective.field_batch().unwrap_or(0) * record.dim() * FLOAT;

@@ -62,7 +62,7 @@ impl TrainingSet {
 
     /// Whether it is of use to read ahead.
     pub(super) fn reads_ahead(&self) -> bool {
-        matches!(self.shared.dataset.values, Values::Stored(_))
+        matches!(self.shared.dataset.values, Values::OnDisk(_))
     }
 
     /// Begins to read what will be asked for next, list by list, and forgets what was read ahead and not asked for.
@@ -100,7 +100,7 @@ impl Shared {
         };
         match &self.dataset.values {
             // Images are decoded side by side.
-            Values::Stored(_) => values.par_chunks_exact_mut(dim).zip(rows).try_for_each(read)?,
+            Values::OnDisk(_) => values.par_chunks_exact_mut(dim).zip(rows).try_for_each(read)?,
             Values::Bytes(_) | Values::Floats(_) => values.chunks_exact_mut(dim).zip(rows).try_for_each(read)?,
         }
         Ok(values)

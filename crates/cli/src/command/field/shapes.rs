@@ -8,7 +8,7 @@ use pfgm::{
     random::{Purpose, stream},
     solver::rk45,
 };
-use pfgm_data::generated;
+use pfgm_data::generate;
 use pfgm_metrics::kolmogorov_smirnov;
 use pfgm_plot::{
     Axis, Canvas, Mark, Panel,
@@ -84,7 +84,7 @@ fn gaussian_beyond(radius: f64) -> f64 {
 
 /// The same of the set `student-t`.
 fn student_t_beyond(radius: f64) -> f64 {
-    (1.0 + 4.0 * radius * radius / generated::DEGREES).powf(-0.5 * generated::DEGREES)
+    (1.0 + 4.0 * radius * radius / generate::DEGREES).powf(-0.5 * generate::DEGREES)
 }
 
 /// Gaussian and Student-t charges: the flow needs no edge, only a prior from far enough.
@@ -96,7 +96,7 @@ pub fn non_compact(scene: &Scene) -> Result<Vec<u8>> {
         Law { set: "student-t", title: "Student-t charges (3 degrees)", beyond: student_t_beyond },
     ];
     for (pair, Law { set: name, title, beyond: law }) in cells.chunks_exact(2).zip(laws) {
-        let set = generated::named(name, scene.count()).context("a built-in set")?;
+        let set = generate::table(name, scene.count(), 0).context("a built-in set")?;
         let charges = Scene::new(&set, scene.count(), ExtraDims::Finite(1.0), (scene.seed, scene.scale))?;
         let far = charges.far();
         let mut x: Vec<f64> = (0..SAMPLES as u64)

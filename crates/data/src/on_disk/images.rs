@@ -10,7 +10,7 @@ use image::{DynamicImage, ImageDecoder, ImageReader};
 use rayon::prelude::*;
 
 use super::{
-    Rows, Stored,
+    OnDisk, Rows,
     lmdb::{self as tree, Place},
     read_at, wants,
 };
@@ -166,7 +166,7 @@ impl Images {
         };
         let range = deep.then_some((0.0, 1.0));
         let images = Self { path: path.to_owned(), encoded, side, shape, deep };
-        Dataset::new(path, shape, Values::Stored(Stored::new(images, count, shape.dim(), !deep)), range, labels)
+        Dataset::new(path, shape, Values::OnDisk(OnDisk::new(images, count, shape.dim(), !deep)), range, labels)
     }
 }
 

@@ -45,7 +45,7 @@ pub(crate) trait Rows: fmt::Debug + Send + Sync {
 
 /// Rows in files.
 #[derive(Clone, Debug)]
-pub struct Stored {
+pub struct OnDisk {
     rows: Arc<dyn Rows>,
     /// Which of them these are, where they are not all.
     picked: Option<Arc<[u32]>>,
@@ -55,13 +55,13 @@ pub struct Stored {
     bytes: bool,
 }
 
-impl PartialEq for Stored {
+impl PartialEq for OnDisk {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.rows, &other.rows) && self.picked == other.picked
     }
 }
 
-impl Stored {
+impl OnDisk {
     pub(crate) fn new(rows: impl Rows + 'static, count: usize, dim: usize, bytes: bool) -> Self {
         Self { rows: Arc::new(rows), picked: None, count, dim, bytes }
     }
@@ -115,7 +115,7 @@ impl Stored {
 /// Images made smaller when they are read.
 #[derive(Debug)]
 struct Shrunk {
-    whole: Stored,
+    whole: OnDisk,
     shape: Shape,
     factor: usize,
 }
@@ -248,7 +248,7 @@ impl Dataset {
     /// # Errors
     /// When one cannot be read.
     pub fn loaded(&self) -> Result<Self, DataError> {
-        let Values::Stored(stored) = &self.values else { return Ok(self.clone()) };
+        let Values::OnDisk(stored) = &self.values else { return Ok(self.clone()) };
         let (mut bytes, mut floats) = (Vec::new(), Vec::new());
         stored.each(&mut |row| match stored.bytes {
             true => bytes.extend(row.iter().map(|&value| value as u8)),

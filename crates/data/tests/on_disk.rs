@@ -40,8 +40,8 @@ fn values(set: &Dataset) -> Vec<u32> {
 fn same(path: &Path, shrink: usize, side: usize) -> Dataset {
     let whole = read(path, Load::Whole, shrink, side).unwrap();
     let stored = read(path, Load::Stream, shrink, side).unwrap();
-    assert!(!matches!(whole.values, Values::Stored(_)), "{}", path.display());
-    assert!(matches!(stored.values, Values::Stored(_)), "{}", path.display());
+    assert!(!matches!(whole.values, Values::OnDisk(_)), "{}", path.display());
+    assert!(matches!(stored.values, Values::OnDisk(_)), "{}", path.display());
     for (one, other) in [(&whole, &stored), (&whole.select(&[3, 1, 2]), &stored.select(&[3, 1, 2]))] {
         assert_eq!((one.shape, one.range, &one.name), (other.shape, other.range, &other.name));
         assert_eq!((one.len(), &one.labels), (other.len(), &other.labels));

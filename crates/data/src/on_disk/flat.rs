@@ -8,7 +8,7 @@ use std::{
 
 use npyz::{DType, Endianness, NpyHeader, Order, TypeChar};
 
-use super::{Rows, Stored, read_at};
+use super::{OnDisk, Rows, read_at};
 use crate::{DataError, Dataset, Labels, Shape, Values, cifar as batches, idx as images, npz as arrays};
 
 /// The type of a value in a file, the lowest byte first.
@@ -126,8 +126,8 @@ pub(super) fn idx(path: &Path) -> Result<Dataset, DataError> {
     let labels = images::labels_of(path)?;
     let (start, stride) = (images::HEADER as u64, shape.dim() as u64);
     let flat = Flat { path: path.to_owned(), file, start, stride, number: Number::U8, planes: 0 };
-    let stored = Stored::new(flat, sizes[0], shape.dim(), true);
-    Dataset::new(path, shape, Values::Stored(stored), None, labels)
+    let stored = OnDisk::new(flat, sizes[0], shape.dim(), true);
+    Dataset::new(path, shape, Values::OnDisk(stored), None, labels)
 }
 
 /// A batch of CIFAR's.
@@ -149,7 +149,7 @@ pub(super) fn cifar(path: &Path) -> Result<Dataset, DataError> {
     let rows = classes.len();
     let flat = Flat { path: path.to_owned(), file, start: label_bytes, stride: record, number: Number::U8, planes: 3 };
     let labels = Some(Labels::numbered(path, classes)?);
-    Dataset::new(path, shape, Values::Stored(Stored::new(flat, rows, shape.dim(), true)), None, labels)
+    Dataset::new(path, shape, Values::OnDisk(OnDisk::new(flat, rows, shape.dim(), true)), None, labels)
 }
 
 /// A `.npy` file; none where its numbers cannot be read in place.
@@ -183,8 +183,8 @@ fn array(path: &Path, start: u64, labels: Option<Labels>) -> Result<Option<Datas
     }
     let flat =
         Flat { path: path.to_owned(), file, start, stride, number, planes: if planes { channels(shape) } else { 0 } };
-    let stored = Stored::new(flat, sizes[0], shape.dim(), number == Number::U8);
-    Dataset::new(path, shape, Values::Stored(stored), None, labels).map(Some)
+    let stored = OnDisk::new(flat, sizes[0], shape.dim(), number == Number::U8);
+    Dataset::new(path, shape, Values::OnDisk(stored), None, labels).map(Some)
 }
 
 fn channels(shape: Shape) -> usize {

@@ -92,39 +92,41 @@ fn find_taps(taps: &mut Vec<(usize, f64)>, place: f64, spread: f64, len: usize) 
     taps.extend(weights.filter(|&(_, weight)| weight != 0.0));
 }
 
-/// An image mapped by `map`, as a new image: sampled with a windowed sinc, mirrored at its borders.
-///
-/// # Shapes
-/// `image` and the result: rows of `shape`
-///
-/// # Panics
-/// When `shape` is no image, or the map flattens it.
-pub fn warp(shape: Shape, image: &[f32], map: Affine) -> Vec<f32> {
-    let Shape::Image { height, width, channels } = shape else { panic!("warp: {shape} is no image") };
-    let back = map.inverse();
-    let centre = [(width as f64 - 1.0) / 2.0, (height as f64 - 1.0) / 2.0];
-    let [[a, b], [c, d]] = back.matrix;
-    let spread = (a * d - b * c).abs().sqrt().max(1.0);
-    let mut result = vec![0.0_f32; image.len()];
-    let mut sum = vec![0.0_f64; channels];
-    let (mut columns, mut rows) = (Vec::new(), Vec::new());
-    for (pixel, out) in result.chunks_exact_mut(channels).enumerate() {
-        let [x, y] = back.linear([(pixel % width) as f64 - centre[0], (pixel / width) as f64 - centre[1]]);
-        find_taps(&mut columns, x + back.shift[0] + centre[0], spread, width);
-        find_taps(&mut rows, y + back.shift[1] + centre[1], spread, height);
-        let mut total = 0.0;
-        sum.fill(0.0);
-        for &(row, of_row) in &rows {
-            for &(column, of_column) in &columns {
-                let weight = of_row * of_column;
-                total += weight;
-                let from = &image[(row * width + column) * channels..][..channels];
-                sum.iter_mut().zip(from).for_each(|(sum, &value)| *sum += weight * f64::from(value));
+impl Affine {
+    /// Maps an image; the result is sampled with a windowed sinc, and the image continues as its mirror image beyond its borders.
+    ///
+    /// # Shapes
+    /// `image` and the result: rows of `shape`
+    ///
+    /// # Panics
+    /// When `shape` is no image, or the map flattens it.
+    pub fn apply(self, shape: Shape, image: &[f32]) -> Vec<f32> {
+        let Shape::Image { height, width, channels } = shape else { panic!("{shape} is no image") };
+        let back = self.inverse();
+        let center = [(width as f64 - 1.0) / 2.0, (height as f64 - 1.0) / 2.0];
+        let [[a, b], [c, d]] = back.matrix;
+        let spread = (a * d - b * c).abs().sqrt().max(1.0);
+        let mut result = vec![0.0_f32; image.len()];
+        let mut sum = vec![0.0_f64; channels];
+        let (mut columns, mut rows) = (Vec::new(), Vec::new());
+        for (pixel, out) in result.chunks_exact_mut(channels).enumerate() {
+            let [x, y] = back.linear([(pixel % width) as f64 - center[0], (pixel / width) as f64 - center[1]]);
+            find_taps(&mut columns, x + back.shift[0] + center[0], spread, width);
+            find_taps(&mut rows, y + back.shift[1] + center[1], spread, height);
+            let mut total = 0.0;
+            sum.fill(0.0);
+            for &(row, of_row) in &rows {
+                for &(column, of_column) in &columns {
+                    let weight = of_row * of_column;
+                    total += weight;
+                    let from = &image[(row * width + column) * channels..][..channels];
+                    sum.iter_mut().zip(from).for_each(|(sum, &value)| *sum += weight * f64::from(value));
+                }
             }
+            out.iter_mut().zip(&sum).for_each(|(out, sum)| *out = (sum / total) as f32);
         }
-        out.iter_mut().zip(&sum).for_each(|(out, sum)| *out = (sum / total) as f32);
+        result
     }
-    result
 }
 
 #[cfg(test)]
@@ -146,10 +148,10 @@ mod tests {
     fn mirroring_and_moving_by_whole_pixels_are_exact() {
         let mut flipped = image();
         flip_horizontally(SHAPE, &mut flipped);
-        assert_close(&warp(SHAPE, &image(), Affine::stretch(-1.0, 1.0)), &flipped);
-        assert_close(&warp(SHAPE, &image(), Affine::IDENTITY), &image());
+        assert_close(&Affine::stretch(-1.0, 1.0).apply(SHAPE, &image()), &flipped);
+        assert_close(&Affine::IDENTITY.apply(SHAPE, &image()), &image());
         // One to the right and two down.
-        let moved = warp(SHAPE, &image(), Affine::shift(1.0, 2.0));
+        let moved = Affine::shift(1.0, 2.0).apply(SHAPE, &image());
         for row in 2..6 {
             assert_close(&moved[(row * 5 + 1) * 2..(row + 1) * 10], &image()[(row - 2) * 10..(row - 2) * 10 + 8]);
         }
@@ -161,9 +163,9 @@ mod tests {
             [Shape::Image { height: 1, width: 6, channels: 1 }, Shape::Image { height: 6, width: 1, channels: 1 }]
         {
             let line = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
-            let turned = warp(shape, &line, Affine::turn(std::f64::consts::PI));
+            let turned = Affine::turn(std::f64::consts::PI).apply(shape, &line);
             assert_close(&turned, &[6.0, 5.0, 4.0, 3.0, 2.0, 1.0]);
-            assert!(warp(shape, &line, Affine::turn(0.3).then(Affine::shift(0.4, 2.3))).iter().all(|v| v.is_finite()));
+            assert!(Affine::turn(0.3).then(Affine::shift(0.4, 2.3)).apply(shape, &line).iter().all(|v| v.is_finite()));
         }
     }
 
@@ -193,14 +195,14 @@ mod tests {
             (0..33 * 33).map(value).collect()
         };
         let (sin, cos) = 0.7_f64.sin_cos();
-        let turned = warp(shape, &blob(5.0, 1.0), Affine::turn(0.7));
+        let turned = Affine::turn(0.7).apply(shape, &blob(5.0, 1.0));
         let expected = blob(5.0 * cos - sin, 5.0 * sin + cos);
         // Corners come from beyond the border, where the blob's mirror image is.
         let inside = |at: &usize| (at % 33).abs_diff(16).pow(2) + (at / 33).abs_diff(16).pow(2) <= 16 * 16;
         let error = (0..33 * 33).filter(inside).map(|at| (turned[at] - expected[at]).abs()).fold(0.0, f32::max);
         assert!(error < 4e-3, "{error}");
         // Half the size: half the width of the blob, brightness as before.
-        let small = warp(shape, &blob(0.0, 0.0), Affine::stretch(0.5, 0.5));
+        let small = Affine::stretch(0.5, 0.5).apply(shape, &blob(0.0, 0.0));
         assert!((small[16 * 33 + 16] - 1.0).abs() < 0.1 && (small[16 * 33 + 19] - (-2.0_f32).exp()).abs() < 0.05);
     }
 }

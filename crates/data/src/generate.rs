@@ -1,4 +1,4 @@
-//! Data sets that a formula makes: always the same points.
+//! Generates point sets in the plane: the same points for the same seed.
 
 use std::{f32::consts::PI, path::Path};
 
@@ -11,30 +11,90 @@ use crate::{Dataset, Shape, Values};
 /// The degrees of freedom of `student-t`: a variance exists, a fourth moment does not.
 pub const DEGREES: f64 = 3.0;
 
-/// So many points of the set of this name, if there is one.
-pub fn named(name: &str, points: usize) -> Option<Dataset> {
-    let point: fn(&mut ChaCha8Rng) -> [f32; 2] = match name {
+/// The names of the sets that this module makes.
+pub const NAMES: [&str; 8] =
+    ["heart", "disk", "spiral", "checkerboard", "two-moons", "swiss-roll-2d", "gaussian", "student-t"];
+
+type Draw = fn(&mut ChaCha8Rng) -> [f32; 2];
+
+fn draw_of(name: &str) -> Option<Draw> {
+    Some(match name {
         "heart" => in_heart,
-        "disk" => disk,
-        "spiral" => spiral,
-        "checkerboard" => checkerboard,
-        "two-moons" => two_moons,
-        "swiss-roll-2d" => swiss_roll,
-        "gaussian" => gaussian,
-        "student-t" => student_t,
+        "disk" => in_disk,
+        "spiral" => on_spiral,
+        "checkerboard" => in_dark_square,
+        "two-moons" => on_moon,
+        "swiss-roll-2d" => on_roll,
+        "gaussian" => from_gaussian,
+        "student-t" => from_student_t,
         _ => return None,
-    };
-    let mut rng = ChaCha8Rng::seed_from_u64(0);
-    let values = (0..points).flat_map(|_| point(&mut rng)).collect();
+    })
+}
+
+fn points(draw: Draw, n: usize, seed: u64) -> Vec<f32> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    (0..n).flat_map(|_| draw(&mut rng)).collect()
+}
+
+/// Returns `n` points of the set with this name (see [`NAMES`]) as a table with the columns x and y; `None` if there is no such set.
+///
+/// # Panics
+/// If `n` is 0.
+pub fn table(name: &str, n: usize, seed: u64) -> Option<Dataset> {
+    let values = points(draw_of(name)?, n, seed);
     let mut set = Dataset::new(Path::new(name), Shape::Vector { len: 2 }, Values::Floats(values), None, None)
         .expect("at least one point");
     set.columns = vec!["x".into(), "y".into()];
     Some(set)
 }
 
-/// Points spread evenly over a heart in the plane, `(x^2 + y^2 - 1)^3 <= x^2 y^3`.
-pub fn heart(points: usize) -> Dataset {
-    named("heart", points).expect("a name of this list")
+/// Draws points uniformly from the heart `(x^2 + y^2 - 1)^3 <= x^2 y^3`.
+///
+/// # Shapes
+/// Returns `[n, 2]`, row after row; the other sets of this module do the same.
+///
+/// ```
+/// let rows = pfgm_data::generate::heart(100, 0);
+/// assert_eq!(rows.len(), 200);
+/// assert!(rows.chunks(2).all(|p| pfgm_data::generate::inside_heart(p[0], p[1])));
+/// ```
+pub fn heart(n: usize, seed: u64) -> Vec<f32> {
+    points(in_heart, n, seed)
+}
+
+/// Draws points uniformly from the unit disk.
+pub fn disk(n: usize, seed: u64) -> Vec<f32> {
+    points(in_disk, n, seed)
+}
+
+/// Draws points along two spiral arms of one and a quarter turn, with normal noise of standard deviation 0.02.
+pub fn spiral(n: usize, seed: u64) -> Vec<f32> {
+    points(on_spiral, n, seed)
+}
+
+/// Draws points uniformly from the eight dark squares of a board of four by four squares on `[-1, 1]^2`.
+pub fn checkerboard(n: usize, seed: u64) -> Vec<f32> {
+    points(in_dark_square, n, seed)
+}
+
+/// Draws points from two interleaved half circles around the origin, with normal noise of standard deviation 0.04.
+pub fn two_moons(n: usize, seed: u64) -> Vec<f32> {
+    points(on_moon, n, seed)
+}
+
+/// Draws points from the cross-section of the Swiss roll, with normal noise of standard deviation 0.02.
+pub fn swiss_roll(n: usize, seed: u64) -> Vec<f32> {
+    points(on_roll, n, seed)
+}
+
+/// Draws points from a normal distribution with standard deviation 1/2.
+pub fn gaussian(n: usize, seed: u64) -> Vec<f32> {
+    points(from_gaussian, n, seed)
+}
+
+/// Draws points from a Student-t distribution with scale 1/2 and [`DEGREES`] degrees of freedom.
+pub fn student_t(n: usize, seed: u64) -> Vec<f32> {
+    points(from_student_t, n, seed)
 }
 
 /// Whether a point lies in the heart of [`heart`].
@@ -52,7 +112,7 @@ fn in_heart(rng: &mut ChaCha8Rng) -> [f32; 2] {
 }
 
 /// The unit disk, evenly.
-fn disk(rng: &mut ChaCha8Rng) -> [f32; 2] {
+fn in_disk(rng: &mut ChaCha8Rng) -> [f32; 2] {
     loop {
         let (x, y): (f32, f32) = (rng.random_range(-1.0..1.0), rng.random_range(-1.0..1.0));
         if x * x + y * y <= 1.0 {
@@ -62,7 +122,7 @@ fn disk(rng: &mut ChaCha8Rng) -> [f32; 2] {
 }
 
 /// Two arms of one and a quarter turn, evenly along their length, with a little noise.
-fn spiral(rng: &mut ChaCha8Rng) -> [f32; 2] {
+fn on_spiral(rng: &mut ChaCha8Rng) -> [f32; 2] {
     // The square root makes equal steps nearly equal lengths.
     let angle = 2.5 * PI * rng.random_range(0.015_f32..1.0).sqrt();
     let side = if rng.random_bool(0.5) { 1.0 } else { -1.0 };
@@ -71,7 +131,7 @@ fn spiral(rng: &mut ChaCha8Rng) -> [f32; 2] {
 }
 
 /// The eight dark squares of a board of four by four on `[-1, 1]^2`, evenly.
-fn checkerboard(rng: &mut ChaCha8Rng) -> [f32; 2] {
+fn in_dark_square(rng: &mut ChaCha8Rng) -> [f32; 2] {
     let (row, pair) = (rng.random_range(0..4_u8), rng.random_range(0..2_u8));
     let column = 2 * pair + row % 2;
     let (x, y): (f32, f32) = (rng.random_range(0.0..0.5), rng.random_range(0.0..0.5));
@@ -79,7 +139,7 @@ fn checkerboard(rng: &mut ChaCha8Rng) -> [f32; 2] {
 }
 
 /// Two half circles that reach into each other, with a little noise, around the origin.
-fn two_moons(rng: &mut ChaCha8Rng) -> [f32; 2] {
+fn on_moon(rng: &mut ChaCha8Rng) -> [f32; 2] {
     let angle = rng.random_range(0.0..PI);
     let (x, y) = (angle.cos(), angle.sin());
     let [x, y] = if rng.random_bool(0.5) { [x - 0.5, y - 0.25] } else { [0.5 - x, 0.25 - y] };
@@ -87,19 +147,19 @@ fn two_moons(rng: &mut ChaCha8Rng) -> [f32; 2] {
 }
 
 /// The cross-section of the Swiss roll: one arm of one and a half turns, evenly in angle, with a little noise.
-fn swiss_roll(rng: &mut ChaCha8Rng) -> [f32; 2] {
+fn on_roll(rng: &mut ChaCha8Rng) -> [f32; 2] {
     let angle = 1.5 * PI * rng.random_range(1.0_f32..3.0);
     let radius = angle / (4.5 * PI);
     noisy([radius * angle.cos(), radius * angle.sin()], 0.02, rng)
 }
 
 /// A normal distribution of standard deviation 1/2: no edge.
-fn gaussian(rng: &mut ChaCha8Rng) -> [f32; 2] {
+fn from_gaussian(rng: &mut ChaCha8Rng) -> [f32; 2] {
     noisy([0.0; 2], 0.5, rng)
 }
 
 /// A Student-t distribution of scale 1/2 with [`DEGREES`] degrees of freedom: no edge, and far outliers.
-fn student_t(rng: &mut ChaCha8Rng) -> [f32; 2] {
+fn from_student_t(rng: &mut ChaCha8Rng) -> [f32; 2] {
     let chi2 = ChiSquared::new(DEGREES).expect("a positive number of degrees").sample(rng);
     noisy([0.0; 2], (0.25 * DEGREES / chi2).sqrt() as f32, rng)
 }
@@ -115,8 +175,8 @@ fn noisy(point: [f32; 2], scale: f32, rng: &mut impl Rng) -> [f32; 2] {
 mod tests {
     use super::*;
 
-    fn points(name: &str) -> Vec<[f32; 2]> {
-        let set = named(name, 4000).unwrap();
+    fn drawn(name: &str) -> Vec<[f32; 2]> {
+        let set = table(name, 4000, 0).unwrap();
         let mut row = [0.0; 2];
         (0..set.len())
             .map(|index| {
@@ -127,7 +187,7 @@ mod tests {
     }
 
     fn share(name: &str, inside: impl Fn(f32, f32) -> bool) -> f64 {
-        let points = points(name);
+        let points = drawn(name);
         points.iter().filter(|p| inside(p[0], p[1])).count() as f64 / points.len() as f64
     }
 
@@ -153,15 +213,16 @@ mod tests {
         let far = 3.0;
         let tail = (1.0_f64 + 4.0 * far * far / 3.0).powf(-1.5);
         assert!((share("student-t", |x, y| f64::from(x.hypot(y)) > far) / tail - 1.0).abs() < 0.4);
-        let spread = points("spiral").iter().map(|p| p[0].hypot(p[1])).fold(0.0, f32::max);
+        let spread = drawn("spiral").iter().map(|p| p[0].hypot(p[1])).fold(0.0, f32::max);
         assert!((0.98..1.1).contains(&spread), "{spread}");
     }
 
     #[test]
     fn the_same_points_every_time_and_only_known_names() {
-        for name in &crate::BUILT_IN[1..] {
-            assert_eq!(named(name, 10).unwrap().values, named(name, 10).unwrap().values, "{name}");
+        assert_eq!(crate::BUILT_IN[1..], NAMES);
+        for name in NAMES {
+            assert_eq!(table(name, 10, 0).unwrap().values, table(name, 10, 0).unwrap().values, "{name}");
         }
-        assert!(named("hart", 10).is_none());
+        assert!(table("hart", 10, 0).is_none());
     }
 }

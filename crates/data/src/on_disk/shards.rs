@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Rows, Stored};
+use super::{OnDisk, Rows};
 use crate::{DataError, Dataset, Labels, Values};
 
 /// Whether a file of a folder is part of a data set.
@@ -13,7 +13,7 @@ pub(super) fn is_shard(name: &str) -> bool {
 /// Data sets one after another.
 #[derive(Debug)]
 struct Joined {
-    parts: Vec<Stored>,
+    parts: Vec<OnDisk>,
     /// The first row behind each part.
     ends: Vec<usize>,
 }
@@ -40,15 +40,15 @@ pub(super) fn joined(path: &Path, parts: Vec<Option<Dataset>>) -> Result<Option<
     let labels = labels(path, &sets)?;
     let (mut ends, mut all, mut rows, mut bytes) = (Vec::new(), Vec::new(), 0, true);
     for set in &sets {
-        let Values::Stored(stored) = &set.values else { return Ok(None) };
+        let Values::OnDisk(stored) = &set.values else { return Ok(None) };
         rows += set.len();
         ends.push(rows);
         bytes &= stored.are_bytes();
         all.push(stored.clone());
     }
-    let stored = Stored::new(Joined { parts: all, ends }, rows, shape.dim(), bytes);
+    let stored = OnDisk::new(Joined { parts: all, ends }, rows, shape.dim(), bytes);
     let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-    Ok(Some(Dataset { name, shape, values: Values::Stored(stored), range, labels, columns: Vec::new() }))
+    Ok(Some(Dataset { name, shape, values: Values::OnDisk(stored), range, labels, columns: Vec::new() }))
 }
 
 /// The classes of all parts, where all have some; those with the most names name them.
