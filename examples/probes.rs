@@ -5,10 +5,10 @@
 use std::path::Path;
 
 use pfgm::{
+    checkpoint::{self, Checkpoint, Group},
     likelihood::{Density, Prior, Probe, Trace},
     random::{Purpose, stream},
     solver::{Method, SolverConfig},
-    train::checkpoint::{self, Checkpoint, Group},
     weights,
 };
 use pfgm_data::OpenOptions;

@@ -6,6 +6,7 @@
 
 pub mod affine;
 pub mod archive;
+pub mod atomic;
 pub mod cifar;
 pub mod csv;
 mod dataset;

@@ -36,7 +36,7 @@ fn time(ranks: &Mpi, count: usize) -> f64 {
     drop(sender);
     ranks.barrier();
     let started = Instant::now();
-    let sums = ranks.sum_as_they_come(&buckets);
+    let sums = ranks.all_reduce_stream(&buckets);
     let seconds = started.elapsed().as_secs_f64();
     let wanted = (ranks.size() * (ranks.size() + 1) / 2) as f32;
     assert!(sums.iter().flatten().all(|sum| *sum == wanted), "the sums of all ranks");

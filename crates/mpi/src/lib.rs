@@ -93,7 +93,7 @@ impl Communicator for Mpi {
         self.on_host
     }
 
-    fn sum_as_they_come(&self, buckets: &Receiver<Vec<f32>>) -> Vec<Vec<f32>> {
+    fn all_reduce_stream(&self, buckets: &Receiver<Vec<f32>>) -> Vec<Vec<f32>> {
         let mut sums: Vec<Pending> = Vec::new();
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
         let mut all_are_here = false;

@@ -5,11 +5,11 @@
 use std::{collections::HashMap, path::Path};
 
 use pfgm::{
+    checkpoint::{Checkpoint, Group, find},
     extra_dims::ExtraDims,
     field::ExactField,
     flow::{Counted, Denoiser, Flow},
     solver::{Method, ScheduleName, Search, SolverConfig, Tolerance, euler, gits, rk45, sample},
-    train::checkpoint::{Checkpoint, Group, find},
     weights,
 };
 
@@ -24,7 +24,7 @@ fn main() {
         let network = record.network(&device).expect("a network");
         let network = weights::assign(network, checkpoint.group(Group::Average)).expect("its weights");
         let classes = record.data.classes.len() as u32;
-        let labels = (0..ROWS as u32).map(|row| (classes > 0).then(|| row % classes)).collect();
+        let labels: Vec<Option<u32>> = (0..ROWS as u32).map(|row| (classes > 0).then(|| row % classes)).collect();
         return table(&record.denoiser(&network, labels, 1.0, 64, &device), record.extra_dims(), record.range());
     };
     let extra_dims = if d.is_finite() { ExtraDims::Finite(d) } else { ExtraDims::Infinite };

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::train::checkpoint::{self, Checkpoint, CheckpointError};
+use crate::checkpoint::{self, Checkpoint, CheckpointError};
 
 /// A run that comes along.
 #[derive(Clone, Copy, Debug)]
@@ -59,7 +59,7 @@ pub fn open(run: &Path) -> Result<Checkpoint, CheckpointError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{train::checkpoint::Group, weights};
+    use crate::{checkpoint::Group, weights};
 
     #[test]
     fn every_one_is_whole_and_small() {

@@ -62,7 +62,7 @@ pub fn check(records: &[&ModelSpec]) -> Result<(), CascadeError> {
             return Err(CascadeError::Data(stage));
         }
         let made = records[stage.saturating_sub(1)].data.shape;
-        let wants = record.maps().low_shape();
+        let wants = record.spatial().low_shape();
         if stage > 0 && wants != Some(made) {
             let wants = wants.map_or_else(|| "no size".to_owned(), |shape| shape.to_string());
             return Err(CascadeError::Shapes { stage, wants, made });

@@ -6,6 +6,7 @@ use pfgm_data::DataError;
 
 use crate::{
     cascade::CascadeError,
+    checkpoint::CheckpointError,
     config::ConfigError,
     device::DeviceError,
     evaluate::EvaluateError,
@@ -14,7 +15,7 @@ use crate::{
     network::{NetworkError, PrecisionError},
     solver::SolverError,
     spec::ModelError,
-    train::{TrainError, checkpoint::CheckpointError},
+    train::TrainError,
     weights::WeightError,
 };
 

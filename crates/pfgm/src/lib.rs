@@ -2,7 +2,7 @@
 //!
 //! Data points are charges in a space with D extra dimensions. Everything here is about one function,
 //! [`yhat(x, sigma)`](flow::Denoiser), the field-weighted mean of the charges: an [`ExactField`](field::ExactField)
-//! computes it from the charges, a [`NetworkDenoiser`](precondition::NetworkDenoiser) estimates it, and the
+//! computes it from the charges, a [`NetworkDenoiser`](denoiser::NetworkDenoiser) estimates it, and the
 //! [`Flow`](flow::Flow) `dx / d ln sigma = x - yhat` turns data into a uniform hemisphere and back. `docs/equations.md` has
 //! the mathematics, `docs/architecture.md` says where what is.
 
@@ -13,15 +13,17 @@ pub use pfgm_flow::{
 
 pub mod bundled;
 pub mod cascade;
+pub mod checkpoint;
+pub mod conditioning;
 pub mod config;
 pub mod defaults;
 pub mod deformation;
+pub mod denoiser;
 pub mod device;
 mod error;
 pub mod evaluate;
 pub mod features;
 pub mod import;
-pub mod maps;
 pub mod measure;
 pub mod memory;
 pub mod model;
@@ -29,6 +31,7 @@ pub mod network;
 pub mod objective;
 pub mod parallel;
 pub mod precondition;
+pub mod prediction;
 pub mod prelude;
 pub mod presets;
 mod progress;

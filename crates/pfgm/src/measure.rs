@@ -114,7 +114,8 @@ fn measure_points(
     for first in points.clone().step_by(batch) {
         let part: Vec<usize> = (first..(first + batch).min(points.end)).collect();
         let x: Vec<f64> = part.iter().flat_map(|&point| point_of(record, rows, how, point, each, probes)).collect();
-        let labels = part.iter().map(|&point| rows.labels.get(point / each).copied().flatten()).collect();
+        let labels: Vec<Option<u32>> =
+            part.iter().map(|&point| rows.labels.get(point / each).copied().flatten()).collect();
         let drawn: Vec<f64> = match how.probe {
             None => Vec::new(),
             Some(kind) => part

@@ -24,7 +24,7 @@ pub trait Communicator: Send + Sync {
     /// the same lengths, in the same order. Every rank gets the same sums.
     ///
     /// Returns when the senders are gone and every sum is there.
-    fn sum_as_they_come(&self, buckets: &Receiver<Vec<f32>>) -> Vec<Vec<f32>>;
+    fn all_reduce_stream(&self, buckets: &Receiver<Vec<f32>>) -> Vec<Vec<f32>>;
 
     /// Sums values over all ranks, in place.
     fn sum(&self, values: &mut [f64]);
@@ -71,7 +71,7 @@ impl Communicator for Solo {
         (0, 1)
     }
 
-    fn sum_as_they_come(&self, buckets: &Receiver<Vec<f32>>) -> Vec<Vec<f32>> {
+    fn all_reduce_stream(&self, buckets: &Receiver<Vec<f32>>) -> Vec<Vec<f32>> {
         buckets.iter().collect()
     }
 

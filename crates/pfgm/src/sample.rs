@@ -4,11 +4,11 @@ use burn::tensor::Device;
 use pfgm_data::Shape;
 
 use crate::{
+    conditioning::{Conditioning, add_noise},
     flow::{Counted, Flow},
-    maps::{Low, noised},
     network::Network,
     parallel::{Communicator, gather},
-    precondition::Arithmetic,
+    prediction::Arithmetic,
     random::{Purpose, stream},
     solver::{self, SolverConfig, SolverError},
     spec::ModelSpec,
@@ -133,13 +133,14 @@ fn draw(
     let (mut rows, mut clipped) = (0, 0);
     for (batch, seeds) in request.seeds.chunks(request.batch.max(1)).enumerate() {
         let first = batch * request.batch.max(1);
-        let classes = request.classes.iter().skip(first).take(seeds.len()).copied().collect();
-        let mut denoiser = record.denoiser(network, classes, request.guidance, request.batch, device);
+        let classes: Vec<Option<u32>> = request.classes.iter().skip(first).take(seeds.len()).copied().collect();
+        let conditioning = match guides {
+            Some(guides) => low_resolution(classes.into(), record, guides, seeds, first),
+            None => classes.into(),
+        };
+        let mut denoiser = record.denoiser(network, conditioning, request.guidance, request.batch, device);
         if let Some(Released { z_exp, .. }) = request.released {
-            denoiser.parametrisation.arithmetic = Arithmetic::Reference { z_exp };
-        }
-        if let Some(guides) = guides {
-            denoiser.maps = maps(record, guides, seeds, first);
+            denoiser = denoiser.with_arithmetic(Arithmetic::AuthorsCode { z_exp });
         }
         let counted = Counted::new(&denoiser);
         let flow = Flow { denoiser: &counted, extra_dims: record.extra_dims() };
@@ -161,18 +162,24 @@ fn draw(
     Ok(Samples { values, nfe: rows as f64 / count, clipped: clipped as f64 / count })
 }
 
-/// What the network sees beside the images of some seeds, the first of which is sample number `first`.
-fn maps(record: &ModelSpec, guides: Guides, seeds: &[u64], first: usize) -> Vec<Vec<f32>> {
-    let maps = record.maps();
-    let dim = maps.low_shape().expect("a super-resolution flow, as it was checked").dim();
+/// Adds the low-resolution images of some seeds, the first of which is sample number `first`, with noise.
+fn low_resolution(
+    conditioning: Conditioning,
+    record: &ModelSpec,
+    guides: Guides,
+    seeds: &[u64],
+    first: usize,
+) -> Conditioning {
+    let spatial = record.spatial();
+    let dim = spatial.low_shape().expect("a super-resolution flow, as it was checked").dim();
     let rows = guides.images.chunks_exact(dim).skip(first);
-    let of = |(row, &seed): (&[f32], &u64)| {
+    let noisy = |(row, &seed): (&[f32], &u64)| {
         let mut low = row.to_vec();
         record.data.transform.forward(&mut low);
-        let low = noised(&low, guides.noise, &mut stream(seed, Purpose::Guide, guides.stage, 0));
-        maps.of(Some(Low { image: &low, noise: guides.noise }))
+        add_noise(&low, guides.noise, &mut stream(seed, Purpose::Guide, guides.stage, 0))
     };
-    rows.zip(seeds).map(of).collect()
+    let images: Vec<f32> = rows.zip(seeds).flat_map(noisy).collect();
+    conditioning.with_low_resolution(&spatial, &images, guides.noise)
 }
 
 /// Scales a latent whose norm lies beyond `[1, upper]` back to it; returns whether it did.

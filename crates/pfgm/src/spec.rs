@@ -7,15 +7,16 @@ use pfgm_data::{DataError, Dataset, Shape, Transform, resize::shrunk};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    conditioning::{Conditioning, SpatialConditioning},
     config::{Config, ConfigError, FlowConfig},
-    deformation, device,
+    deformation,
+    denoiser::{Buffers, NetworkDenoiser},
+    device,
     extra_dims::ExtraDims,
-    maps::Maps,
     network::{Conditions, LevelEmbedding, Network, NetworkConfig, NetworkError},
-    objective::{Noise, Objective},
-    precondition::{
-        Arithmetic, Excess, NetworkDenoiser, Parametrisation, Precondition, detailed, details, mean_square,
-    },
+    objective::{DEFAULT_GAMMA, Noise, Objective},
+    precondition::{NoiseEstimate, Precondition, detail_mean_square, detail_size, mean_square},
+    prediction::{Arithmetic, Output, Prediction},
     prior,
     random::{Purpose, stream},
     weights,
@@ -153,14 +154,17 @@ impl ModelSpec {
             Objective::Field(field) => {
                 let calibration = field.calibrate(dataset.shape.dim(), spread.norm);
                 field.m = Some(calibration.m);
+                if config.flow.output == Output::Edm {
+                    field.gamma.get_or_insert(DEFAULT_GAMMA);
+                }
                 calibration.z_max
             }
             Objective::Denoising(_) => SIGMA_MAX,
         };
         config.flow.sigma_max.get_or_insert(calibrated);
         config.flow.sigma_data.get_or_insert(spread.std);
-        config.flow.reach.get_or_insert(spread.reach);
-        config.flow.details = config.flow.details.or(spread.details);
+        config.flow.max_row_rms.get_or_insert(spread.max_row_rms);
+        config.flow.detail_rms = config.flow.detail_rms.or(spread.detail_rms);
         let (sigma_min, sigma_max) = (config.flow.sigma_min, config.flow.sigma_max.unwrap_or(calibrated));
         if !(sigma_max.is_finite() && sigma_max > sigma_min) {
             return Err(ModelError::Range { sigma_min, sigma_max });
@@ -229,36 +233,42 @@ impl ModelSpec {
 
     /// How the network's output becomes `yhat` of rows of a shape: the data's, or a patch's.
     fn precondition(&self, shape: Shape) -> Precondition {
-        let FlowConfig { sigma_data, far_field, reach, details, extra_dims, .. } = self.config.flow;
-        let excess = match (detailed(shape), details) {
-            (Some(size), Some(reach)) => Some(Excess::Details { size, reach }),
-            _ => reach.map(|reach| Excess::Norm { reach }),
+        let FlowConfig { sigma_data, far_field, max_row_rms, detail_rms, extra_dims, .. } = self.config.flow;
+        let estimate = match (detail_size(shape), detail_rms) {
+            (Some(size), Some(detail_rms)) => Some(NoiseEstimate::Details { size, detail_rms }),
+            _ => max_row_rms.map(|max_row_rms| NoiseEstimate::Norm { max_row_rms }),
         };
         // Gaussian noise has no tail to be caught.
-        let excess = excess.filter(|_| far_field && extra_dims != ExtraDims::Infinite);
-        Precondition { sigma_data: sigma_data.expect("a resolved record"), excess }
+        let noise_estimate = estimate.filter(|_| far_field && extra_dims != ExtraDims::Infinite);
+        Precondition { sigma_data: sigma_data.expect("a resolved record"), noise_estimate }
     }
 
-    /// How the network's output becomes `yhat`, whatever it says.
-    pub fn parametrisation(&self) -> Parametrisation {
-        self.parametrisation_of(self.data.shape)
+    /// Meaning of the network's raw output.
+    pub fn prediction(&self) -> Prediction {
+        self.prediction_of(self.data.shape)
     }
 
-    /// The same for rows of a shape: the data's, or a patch's.
-    pub fn parametrisation_of(&self, shape: Shape) -> Parametrisation {
-        let logarithmic = match &self.config.network {
+    /// Meaning of the network's raw output for rows of a shape: that of the data, or of a patch.
+    pub fn prediction_of(&self, shape: Shape) -> Prediction {
+        let log_level = match &self.config.network {
             NetworkConfig::ScoreUnet(network) => network.embedding == LevelEmbedding::Fourier,
             NetworkConfig::Mlp(_) | NetworkConfig::Unet(_) | NetworkConfig::AdmUnet(_) | NetworkConfig::Ncsnv2(_) => {
                 false
             }
         };
-        let (output, arithmetic) = (self.config.flow.output, Arithmetic::Exact);
-        Parametrisation { output, precondition: self.precondition(shape), logarithmic, arithmetic }
+        Prediction {
+            output: self.config.flow.output,
+            precondition: self.precondition(shape),
+            log_level,
+            arithmetic: Arithmetic::Exact,
+            loss: self.config.objective.loss(),
+        }
     }
 
-    /// What the network sees beside each pixel.
-    pub fn maps(&self) -> Maps {
-        Maps { shape: self.data.shape, upscale: self.config.upscale, places: self.config.train.patch > 0 }
+    /// Which values the network gets at each pixel.
+    pub fn spatial(&self) -> SpatialConditioning {
+        let positions = self.config.train.patch > 0;
+        SpatialConditioning { shape: self.data.shape, upscale: self.config.upscale, positions }
     }
 
     /// The shape of what the network is trained on: the data's, or a patch's.
@@ -296,34 +306,32 @@ impl ModelSpec {
     /// What the network is told beside the noise level.
     fn conditions(&self) -> Conditions {
         let deformation = if self.config.train.augment > 0.0 { deformation::LABELS } else { 0 };
-        Conditions { classes: self.data.classes.len(), deformation, maps: self.maps().channels() }
+        Conditions { classes: self.data.classes.len(), deformation, maps: self.spatial().channels() }
     }
 
-    /// The network as an estimate of `yhat` for a batch whose items have the given classes. That of a super-resolution flow is yet to
-    /// be told the low-resolution images: its `maps`.
+    /// The network as an estimate of `yhat` for a batch with the given conditioning.
+    ///
+    /// `guidance` is the scale of classifier-free guidance, with 1 for none. At most `max_rows` rows are evaluated together. The
+    /// conditioning of a super-resolution flow must have its low-resolution images.
     pub fn denoiser(
         &self,
         network: &Network,
-        labels: Vec<Option<u32>>,
+        conditioning: impl Into<Conditioning>,
         guidance: f64,
-        rows_at_once: usize,
+        max_rows: usize,
         device: &Device,
     ) -> NetworkDenoiser {
         NetworkDenoiser {
             network: network.valid(),
-            parametrisation: self.parametrisation(),
+            prediction: self.prediction(),
             dim: self.dim(),
             classes: self.data.classes.len(),
-            labels,
-            maps: if self.maps().places && self.config.upscale.is_none() {
-                vec![self.maps().of(None)]
-            } else {
-                Vec::new()
-            },
+            conditioning: conditioning.into().with_positions(&self.spatial()),
             guidance,
-            rows_at_once,
+            max_rows,
             precision: self.config.sample.precision,
             device: device.clone().inner(),
+            buffers: Buffers::default(),
         }
     }
 }
@@ -352,9 +360,9 @@ pub struct Spread {
     /// The root mean square of the centred values.
     pub std: f64,
     /// The largest root mean square of a row.
-    pub reach: f64,
+    pub max_row_rms: f64,
     /// The largest root mean square of an image's finest details, where images have any.
-    pub details: Option<f64>,
+    pub detail_rms: Option<f64>,
 }
 
 impl Spread {
@@ -372,12 +380,12 @@ impl Spread {
             })
         };
         each(&mut |row| mean.iter_mut().zip(row).for_each(|(mean, &value)| *mean += f64::from(value) / rows as f64))?;
-        let (mut norm, mut square, mut reach) = (0.0, 0.0, 0.0_f64);
-        let size = detailed(dataset.shape);
+        let (mut norm, mut square, mut max_row_rms) = (0.0, 0.0, 0.0_f64);
+        let size = detail_size(dataset.shape);
         let mut fine = 0.0_f64;
         each(&mut |row| {
-            reach = reach.max(mean_square(row).sqrt());
-            fine = size.map_or(fine, |size| details(size, row).max(fine));
+            max_row_rms = max_row_rms.max(mean_square(row).sqrt());
+            fine = size.map_or(fine, |size| detail_mean_square(size, row).max(fine));
             let squares: f64 = row.iter().zip(&mean).map(|(&value, mean)| (f64::from(value) - mean).powi(2)).sum();
             norm += squares.sqrt() / rows as f64;
             square += squares / (rows * dim) as f64;
@@ -386,8 +394,8 @@ impl Spread {
         Ok(Self {
             norm,
             std: if square > 0.0 { square.sqrt() } else { 1.0 },
-            reach,
-            details: size.map(|_| fine.sqrt()),
+            max_row_rms,
+            detail_rms: size.map(|_| fine.sqrt()),
         })
     }
 }

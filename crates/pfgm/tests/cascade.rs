@@ -6,9 +6,9 @@ use std::{fs, path::Path};
 use burn::tensor::Device;
 use pfgm::{
     cascade::disagreement,
+    conditioning::UpscaleConfig,
     config::Config,
     extra_dims::ExtraDims::{Finite, Infinite},
-    maps::UpscaleConfig,
     network::{NetworkConfig, UnetConfig},
     objective::{FieldObjective, Objective},
     sample::{Guides, SampleRequest, sample, upscale},

@@ -5,15 +5,15 @@ use std::{collections::HashMap, panic::catch_unwind, path::Path};
 
 use burn::tensor::Device;
 use pfgm::{
+    checkpoint::{Checkpoint, CheckpointError},
+    conditioning::UpscaleConfig,
     config::Config,
-    maps::UpscaleConfig,
     memory,
     network::{AdmUnetConfig, LevelEmbedding, MlpConfig, NetworkConfig, ScoreUnetConfig, UnetConfig},
-    precondition::Output,
+    prediction::Output,
     sample::{SampleRequest, sample},
     solver::{Method, SolverConfig},
     spec::{ModelError, ModelSpec},
-    train::checkpoint::{Checkpoint, CheckpointError},
     weights,
 };
 use pfgm_data::{Dataset, OpenOptions};

@@ -6,15 +6,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use burn::tensor::{Tensor, TensorData};
 use pfgm::{
+    conditioning::Conditioning,
+    denoiser::NetworkDenoiser,
     extra_dims::ExtraDims,
     field::ExactField,
     flow::{Counted, Denoiser, Flow, Query},
     import::{Imported, Method, Request, import, released_names},
     likelihood::{Density, Prior, Trace},
-    network::{Network, NetworkInput, Precision},
-    precondition::{Arithmetic, NetworkDenoiser, Output, one_hot},
+    network::Network,
+    prediction::{Arithmetic, Output, Prediction},
     prior,
     solver::{self, Method as Solver, SolverConfig, authors_code},
     weights,
@@ -50,11 +51,15 @@ fn difference(found: &[f64], expected: &[f64]) -> f64 {
 }
 
 fn read(name: &str, request: &Request) -> (Imported, NetworkDenoiser) {
+    read_with(name, request, Conditioning::default())
+}
+
+fn read_with(name: &str, request: &Request, conditioning: Conditioning) -> (Imported, NetworkDenoiser) {
     let imported = import(&parity(name), request).unwrap();
     let device = pfgm::device::open("cpu").unwrap();
     let by_name: HashMap<_, _> = imported.average.iter().map(|w| (w.name.clone(), w.clone())).collect();
     let network: Network = weights::assign(imported.record.network(&device).unwrap(), &by_name).unwrap();
-    let denoiser = imported.record.denoiser(&network, Vec::new(), 1.0, 64, &device);
+    let denoiser = imported.record.denoiser(&network, conditioning, 1.0, 64, &device);
     (imported, denoiser)
 }
 
@@ -98,8 +103,8 @@ fn fields_of_pfgm() {
         let case = case(&format!("{name}.npz"));
         let x = rows(&case["x"]);
         let z: Vec<f64> = case["z"].values.iter().map(|&z| f64::from(z)).collect();
-        let factors = denoiser.parametrisation.of_rows(&x, &z);
-        let raw = denoiser.raw(&x, &factors, &vec![None; z.len()]);
+        let coefficients = denoiser.prediction().coefficients(&x, &z);
+        let raw = denoiser.raw(&x, &coefficients);
         let dim = imported.record.dim();
         let field: Vec<f64> = raw.chunks_exact(dim + 1).flat_map(|row| &row[..dim]).map(|&v| f64::from(v)).collect();
         let radial: Vec<f64> = raw.chunks_exact(dim + 1).map(|row| f64::from(row[dim])).collect();
@@ -112,8 +117,8 @@ fn fields_of_pfgm() {
 #[test]
 fn released_samplers_of_pfgm_to_the_letter() {
     for name in ["pfgm_ddpmpp", "pfgm_ncsnpp"] {
-        let (imported, mut denoiser) = read(&format!("{name}.pth"), &Request { size: SIZE, ..Request::default() });
-        denoiser.parametrisation.arithmetic = Arithmetic::Reference { z_exp: 5.0 };
+        let (imported, denoiser) = read(&format!("{name}.pth"), &Request { size: SIZE, ..Request::default() });
+        let denoiser = denoiser.with_arithmetic(Arithmetic::AuthorsCode { z_exp: 5.0 });
         let case = case(&format!("{name}.npz"));
         for (method, key, allowed) in [
             (Solver::Euler, "forward_euler", 1e-3),
@@ -184,11 +189,11 @@ fn scores_of_ve_and_vp() {
 #[test]
 fn denoiser_and_samples_of_pfgmpp() {
     let request = Request { extra_dims: Some(ExtraDims::Finite(128.0)), ..Request::default() };
-    let (imported, mut denoiser) = read("pfgmpp.pt", &request);
-    assert_eq!((imported.step, imported.record.data.classes.len()), (777, 4));
     let case = case("pfgmpp.npz");
-    denoiser.labels =
+    let classes: Vec<Option<u32>> =
         case["labels"].values.chunks_exact(4).map(|row| row.iter().position(|v| *v > 0.5).map(|c| c as u32)).collect();
+    let (imported, denoiser) = read_with("pfgmpp.pt", &request, classes.into());
+    assert_eq!((imported.step, imported.record.data.classes.len()), (777, 4));
     let sigma: Vec<f64> = case["sigma"].values.iter().map(|&sigma| f64::from(sigma)).collect();
     let found = difference(&yhat(&denoiser, &rows(&case["x"]), &sigma), &rows(&case["denoised"]));
     assert!(found < 1e-4, "denoised: {found:.1e}");
@@ -204,36 +209,21 @@ fn denoiser_and_samples_of_pfgmpp() {
 fn denoisers_of_edm_in_other_forms() {
     for name in ["edm_ncsnpp", "edm_ddpmpp", "edm_adm"] {
         let request = Request { method: Some(Method::Edm), ..Request::default() };
-        let (imported, mut denoiser) = read(&format!("{name}.pth"), &request);
+        let classes = Conditioning::from(vec![Some(2), Some(0)]);
+        let (imported, denoiser) = read_with(&format!("{name}.pth"), &request, classes.clone());
         assert_eq!(imported.record.extra_dims(), ExtraDims::Infinite);
         let case = case(&format!("{name}.npz"));
-        denoiser.labels = vec![Some(2), Some(0)];
         let sigma: Vec<f64> = case["sigma"].values.iter().map(|&sigma| f64::from(sigma)).collect();
         let found = difference(&yhat(&denoiser, &rows(&case["x"]), &sigma), &rows(&case["denoised"]));
         assert!(found < 1e-4, "{name}: {found:.1e}");
-        // What it says when it is told of deformations.
-        let told = &case["deformed"];
-        let points = rows(&case["x"]);
-        let x = points.chunks_exact(denoiser.dim).zip(&sigma).map(|(x, sigma)| {
-            let factor = 1.0 / (sigma * sigma + 0.25).sqrt();
-            x.iter().map(|x| (x * factor) as f32).collect::<Vec<_>>()
-        });
-        let x: Vec<f32> = x.flatten().collect();
-        let (device, labels) = (denoiser.device.clone(), one_hot(&[Some(2), Some(0)], 3, &denoiser.device));
-        let input = NetworkInput {
-            maps: None,
-            x: Tensor::from_data(TensorData::new(x, [2, denoiser.dim]), &device),
-            noise: Tensor::from_data([[sigma[0].ln() as f32 / 4.0], [sigma[1].ln() as f32 / 4.0]], &device),
-            far: Tensor::zeros([2, 1], &device),
-            classes: labels,
-            deformation: Some(Tensor::from_data(TensorData::new(told.values.clone(), [2, 9]), &device)),
-            dropout: None,
-            precision: Precision::F32,
-        };
-        let raw: Vec<f32> = denoiser.network.forward(input).into_data().try_to_vec().unwrap();
+        // The raw output with labels of augmentation.
+        let labels = case["deformed"].values.chunks_exact(9).map(|row| row.try_into().unwrap()).collect();
+        let (_, denoiser) = read_with(&format!("{name}.pth"), &request, classes.with_augmentation(labels));
+        let x = rows(&case["x"]);
+        let raw = denoiser.raw(&x, &denoiser.prediction().coefficients(&x, &sigma));
         let raw: Vec<f64> = raw.into_iter().map(f64::from).collect();
         let found = difference(&raw, &rows(&case["raw_deformed"]));
-        assert!(found < 1e-4, "{name}, told of deformations: {found:.1e}");
+        assert!(found < 1e-4, "{name}, augmented: {found:.1e}");
     }
 }
 
@@ -241,9 +231,8 @@ fn denoisers_of_edm_in_other_forms() {
 fn divergences_along_the_flow() {
     for name in ["edm_ncsnpp", "edm_ddpmpp"] {
         let request = Request { method: Some(Method::Edm), ..Request::default() };
-        let (_, mut denoiser) = read(&format!("{name}.pth"), &request);
+        let (_, denoiser) = read_with(&format!("{name}.pth"), &request, vec![Some(2), Some(0)].into());
         let case = case(&format!("{name}.npz"));
-        denoiser.labels = vec![Some(2), Some(0)];
         let (extra_dims, range) = (ExtraDims::Infinite, (0.1, 10.0));
         let solver = SolverConfig { method: Solver::Euler, steps: 8, ..SolverConfig::default() };
         let density = Density { denoiser: &denoiser, extra_dims, range, solver, prior: Prior::Exact };
@@ -251,7 +240,7 @@ fn divergences_along_the_flow() {
         let apart = difference(&found.latents, &rows(&case["up"]));
         assert!(apart < 1e-4, "{name}, latents: {apart:.1e}");
         // What is left of ln p without the prior and the closed part.
-        let dim = denoiser.dim;
+        let dim = denoiser.dim();
         let closed = dim as f64 * 100_f64.ln();
         let integral: Vec<f64> = found
             .values
@@ -274,7 +263,7 @@ fn scores_of_images_between_zero_and_one() {
     let (_, denoiser) = read("ve_ncsnpp.pth", &request);
     let (imported, halved) = read("ve_ncsnpp.pth", &Request { images: Some((0.0, 1.0)), ..request });
     assert_eq!(imported.record.range(), (0.02, 100.0));
-    let x: Vec<f64> = (0..denoiser.dim).map(|at| ((at * 37) % 101) as f64 / 25.0 - 2.0).collect();
+    let x: Vec<f64> = (0..denoiser.dim()).map(|at| ((at * 37) % 101) as f64 / 25.0 - 2.0).collect();
     // The network sees the image in [-1, 1] either way; its answer, times its own sigma, is a step towards yhat in units of it.
     let step = |denoiser: &NetworkDenoiser, sigma: f64| -> Vec<f64> {
         yhat(denoiser, &x, &[sigma]).iter().zip(&x).map(|(y, x)| (y - x) / sigma).collect()
@@ -292,10 +281,10 @@ fn scores_of_ncsnv2() {
     let (x, sigma) = (rows(&case["x"]), &case["sigma"].values);
     let sigma: Vec<f64> = sigma.iter().map(|&sigma| f64::from(sigma)).collect();
     let yhat = yhat(&denoiser, &x, &sigma);
-    let per_row = x.chunks_exact(denoiser.dim).zip(yhat.chunks_exact(denoiser.dim)).zip(&sigma);
+    let per_row = x.chunks_exact(denoiser.dim()).zip(yhat.chunks_exact(denoiser.dim())).zip(&sigma);
     let score: Vec<f64> =
         per_row.flat_map(|((x, y), sigma)| x.iter().zip(y).map(move |(x, y)| (y - x) / (sigma * sigma))).collect();
-    for (found, expected) in score.chunks_exact(denoiser.dim).zip(rows(&case["score"]).chunks_exact(denoiser.dim)) {
+    for (found, expected) in score.chunks_exact(denoiser.dim()).zip(rows(&case["score"]).chunks_exact(denoiser.dim())) {
         let found = difference(found, expected);
         assert!(found < 1e-4, "{found:.1e}");
     }
@@ -310,12 +299,12 @@ fn exact_arithmetic_agrees_with_the_networks_own_component_where_the_field_is_on
         let size = (x.iter().map(|x| x * x).sum::<f64>() + z * z).sqrt();
         let factor = -f64::from(dim).sqrt() / (size + gamma);
         let raw: Vec<f32> = x.iter().chain([&z]).map(|value| (factor * value) as f32).collect();
-        let (_, mut denoiser) = read("pfgm_ddpmpp.pth", &Request { size: SIZE, ..Request::default() });
-        for arithmetic in [Arithmetic::Exact, Arithmetic::Reference { z_exp: 0.0 }] {
-            denoiser.parametrisation.arithmetic = arithmetic;
-            let factors = denoiser.parametrisation.of_rows(&x, &[z]);
+        let (_, denoiser) = read("pfgm_ddpmpp.pth", &Request { size: SIZE, ..Request::default() });
+        for arithmetic in [Arithmetic::Exact, Arithmetic::AuthorsCode { z_exp: 0.0 }] {
+            let prediction = Prediction { arithmetic, ..denoiser.prediction() };
+            let coefficients = prediction.coefficients(&x, &[z]);
             let mut out = vec![1.0; x.len()];
-            denoiser.parametrisation.estimate(&factors[0], z, &x, &raw, &mut out);
+            prediction.to_yhat(&coefficients[0], &x, &raw, &mut out);
             // The charge lies at the origin; rounding of the field counts more the closer z is to zero.
             let largest = out.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
             let allowed = if arithmetic == Arithmetic::Exact { 2e-5 / z.min(1.0) } else { 1e-2 };

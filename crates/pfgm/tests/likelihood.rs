@@ -6,12 +6,13 @@ use std::path::Path;
 use burn::tensor::Device;
 use pfgm::{
     config::Config,
+    denoiser::NetworkDenoiser,
     extra_dims::ExtraDims::{self, Finite, Infinite},
     flow::{Denoiser, Differentiable, Query},
     likelihood::{Prior, Probe},
     measure::{Measurement, Rows, measure},
     network::{MlpConfig, NetworkConfig, ScoreUnetConfig},
-    precondition::{NetworkDenoiser, Output},
+    prediction::Output,
     prior,
     random::{Purpose, stream},
     solver::{Method, SolverConfig},

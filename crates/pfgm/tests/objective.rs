@@ -8,7 +8,7 @@ use pfgm::{
     field::ExactField,
     flow::{Denoiser, Query},
     objective::{Charges, DenoisingObjective, FieldObjective, Levels, Noise, Objective},
-    precondition::{Output, Parametrisation},
+    prediction::{Output, Prediction},
     process::Process,
     random::{Purpose, stream},
     spec::ModelSpec,
@@ -154,23 +154,23 @@ fn what_a_network_should_say_makes_yhat() {
         Output::SubVp { beta_min, beta_max },
     ] {
         for sigma in [0.05, 1.0, 30.0] {
-            let parametrisation = Parametrisation { output, ..record.parametrisation() };
-            let raw = parametrisation.targets(&x, &[sigma], &yhat).unwrap();
-            let factors = parametrisation.of_rows(&x, &[sigma]);
+            let prediction = Prediction { output, ..record.prediction() };
+            let raw = prediction.target(&x, &[sigma], &yhat).unwrap();
+            let coefficients = prediction.coefficients(&x, &[sigma]);
             let mut out = vec![0.0; x.len()];
-            parametrisation.estimate(&factors[0], sigma, &x.map(f64::from), &raw, &mut out);
+            prediction.to_yhat(&coefficients[0], &x.map(f64::from), &raw, &mut out);
             for (found, &expected) in out.iter().zip(&yhat) {
                 assert!((found - f64::from(expected)).abs() < 2e-5 * sigma.max(1.0), "{output:?} at {sigma}: {out:?}");
             }
         }
         // Levels in the network's own terms and back.
         for t in [0.01, 0.4, 1.0] {
-            let parametrisation = Parametrisation { output, ..record.parametrisation() };
+            let prediction = Prediction { output, ..record.prediction() };
             let level_at = |t: f64| match output {
                 Output::Vp { .. } | Output::SubVp { .. } => output.process().sigma(t, (0.0, 0.0)),
                 Output::Edm | Output::Field { .. } | Output::Ve { .. } => t,
             };
-            let level = parametrisation.of_rows(&x, &[level_at(t)])[0].noise;
+            let level = prediction.coefficients(&x, &[level_at(t)])[0].noise;
             let scale = match output {
                 Output::Vp { .. } | Output::SubVp { .. } => 999.0,
                 Output::Ve { unit, .. } => 1.0 / unit,
@@ -188,7 +188,9 @@ fn images_show_their_noise_before_it_hides_them() {
     let mut config = Config::default();
     config.flow.extra_dims = Finite(1.0);
     let record = ModelSpec::resolve(config.clone(), &digits).unwrap();
-    assert!(record.config.flow.details.is_some_and(|most| most > 0.1 && most < record.config.flow.reach.unwrap()));
+    assert!(
+        record.config.flow.detail_rms.is_some_and(|most| most > 0.1 && most < record.config.flow.max_row_rms.unwrap())
+    );
     let mut row = vec![0.0; 64];
     digits.read(0, &mut row).unwrap();
     record.data.transform.forward(&mut row);
@@ -196,20 +198,21 @@ fn images_show_their_noise_before_it_hides_them() {
         let mut rng = stream(3, Purpose::Perturbation, 0, 0);
         row.iter().map(|value| value + size * rng.sample::<f32, _>(StandardNormal)).collect()
     };
-    let far = |record: &ModelSpec, size: f32| record.parametrisation().of_rows(&noisy(size), &[0.05])[0].far;
+    let far =
+        |record: &ModelSpec, size: f32| record.prediction().coefficients(&noisy(size), &[0.05])[0].log_sigma_ratio;
     assert_eq!(far(&record, 0.0), 0.0);
     // What the network is told is a quarter of the logarithm of the ratio.
     assert!((far(&record, 1.0) - 20.0_f64.ln() / 4.0).abs() < 0.1, "{}", far(&record, 1.0));
     // A run of before goes by the norm, Gaussian noise by its level.
     let mut before = record.clone();
-    before.config.flow.details = None;
+    before.config.flow.detail_rms = None;
     assert!(far(&before, 5.0) > 0.0 && far(&before, 1.0) != far(&record, 1.0));
     config.flow.extra_dims = Infinite;
     assert_eq!(far(&ModelSpec::resolve(config, &digits).unwrap(), 1.0), 0.0);
     // A patch is asked by its own shape, and by its norm where it is no square of four pixels.
-    let pixel = record.parametrisation_of(Shape::Image { height: 1, width: 1, channels: 1 });
-    assert!(pixel.of_rows(&[9.0_f32], &[0.05])[0].far > 0.5);
+    let pixel = record.prediction_of(Shape::Image { height: 1, width: 1, channels: 1 });
+    assert!(pixel.coefficients(&[9.0_f32], &[0.05])[0].log_sigma_ratio > 0.5);
     let shape = Shape::Image { height: 4, width: 4, channels: 1 };
-    let patch = record.parametrisation_of(shape).of_rows(&noisy(5.0)[..16], &[0.05]);
-    assert!(patch[0].far > 0.5);
+    let patch = record.prediction_of(shape).coefficients(&noisy(5.0)[..16], &[0.05]);
+    assert!(patch[0].log_sigma_ratio > 0.5);
 }

@@ -9,10 +9,10 @@ use std::{
 
 use burn::tensor::Device;
 use pfgm::{
+    conditioning::UpscaleConfig,
     config::Config,
     extra_dims::ExtraDims::Finite,
     likelihood::{Prior, Probe},
-    maps::UpscaleConfig,
     measure::{Measurement, Rows, measure, measure_distributed},
     network::{NetworkConfig, UnetConfig},
     objective::{FieldObjective, Objective},
@@ -59,7 +59,7 @@ impl Communicator for Rank {
         (self.rank, self.size)
     }
 
-    fn sum_as_they_come(&self, buckets: &Receiver<Vec<f32>>) -> Vec<Vec<f32>> {
+    fn all_reduce_stream(&self, buckets: &Receiver<Vec<f32>>) -> Vec<Vec<f32>> {
         let buckets: Vec<Vec<f32>> = buckets.iter().collect();
         let lengths: Vec<u8> = buckets.iter().flat_map(|bucket| bucket.len().to_le_bytes()).collect();
         let all = self.meet(lengths.clone());

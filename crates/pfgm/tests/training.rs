@@ -8,6 +8,7 @@ use burn::{
     tensor::{Device, Tensor},
 };
 use pfgm::{
+    checkpoint::{self, Checkpoint},
     config::Config,
     deformation,
     extra_dims::ExtraDims::{Finite, Infinite},
@@ -17,12 +18,12 @@ use pfgm::{
         ScoreUnetConfig, UnetConfig,
     },
     objective::{FieldObjective, Objective},
-    precondition::Output,
+    prediction::Output,
     random::{Purpose, stream},
     sample::{SampleRequest, sample},
     solver::{Method, SolverConfig},
     spec::ModelSpec,
-    train::{Log, Observer, StepReport, Trainer, checkpoint, checkpoint::Checkpoint},
+    train::{Log, Observer, StepReport, Trainer},
     weights,
 };
 use pfgm_data::{Dataset, OpenOptions, Shape};
@@ -385,7 +386,7 @@ fn a_network_that_is_told_of_deformations_learns_and_uses_what_it_is_told() {
                 maps: None,
                 x: Tensor::ones([1, 64], &device),
                 noise: Tensor::zeros([1, 1], &device),
-                far: Tensor::zeros([1, 1], &device),
+                log_sigma_ratio: Tensor::zeros([1, 1], &device),
                 classes: None,
                 deformation: deformation.map(|labels| Tensor::from_data([labels], &device)),
                 dropout: None,
@@ -421,7 +422,7 @@ proptest! {
             maps: None,
             x: Tensor::ones([batch, shape.dim()], &device),
             noise: Tensor::zeros([batch, 1], &device),
-            far: Tensor::zeros([batch, 1], &device),
+            log_sigma_ratio: Tensor::zeros([batch, 1], &device),
             classes: (classes > 0).then(|| Tensor::zeros([batch, classes], &device)),
             deformation: (deformation > 0).then(|| Tensor::zeros([batch, deformation], &device)),
             dropout: None,

@@ -11,9 +11,9 @@ use std::{
 use burn::tensor::Device;
 use pfgm::{
     bundled::{self, BUNDLED},
+    checkpoint::{self, Checkpoint, CheckpointError},
     network::Network,
     spec::ModelSpec,
-    train::checkpoint::{self, Checkpoint, CheckpointError},
 };
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -5,11 +5,12 @@ use std::{fs, path::Path, time::Instant};
 use anyhow::{Context, Result, bail};
 use burn::tensor::{Device, Tensor, TensorData};
 use pfgm::{
+    checkpoint::{self, Checkpoint},
     config::TrainConfig,
     flow::{Denoiser, Query},
     network::ResUnet,
     spec::ModelSpec,
-    train::{FlatGradients, Optimizer, Trainer, checkpoint, checkpoint::Checkpoint},
+    train::{FlatGradients, Optimizer, Trainer},
 };
 use pfgm_burn_ops::flop_count;
 use pfgm_cpu::{arch, probe, simd};
@@ -209,7 +210,7 @@ fn flow(args: &BenchArgs, what: &str, device: &Device) -> Result<Value> {
         }
     };
     let classes = model.record.data.classes.len() as u32;
-    let labels = (0..batch as u32).map(|item| item.checked_rem(classes)).collect();
+    let labels: Vec<Option<u32>> = (0..batch as u32).map(|item| item.checked_rem(classes)).collect();
     let dim = model.record.dim();
     let denoiser = model.record.denoiser(&model.network, labels, 1.0, batch, device);
     let x: Vec<f64> = normal(batch * dim, 1).into_iter().map(f64::from).collect();

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use pfgm::{
     flow::{Counted, Flow},
-    precondition::Arithmetic,
+    prediction::Arithmetic,
     solver::{authors_code, sample},
 };
 use pfgm_data::npz::{Column, Named};
@@ -25,11 +25,12 @@ pub fn run(args: &DecodeArgs) -> Result<()> {
     let [channels, height, width] = layout(record);
     let points = Points::find(&args.latents, &read(&args.latents)?, record)?;
     let solver = resolve::solver::solver(&args.solving, record, &args.run)?;
-    let mut denoiser = record.denoiser(&model.network, points.labels, 1.0, points.rows, &model.device);
+    let denoiser = record.denoiser(&model.network, points.labels, 1.0, points.rows, &model.device);
     let mut x = points.x;
-    if let Some(z_exp) = trusted_from(args.arithmetic, args.z_exp, record)? {
-        denoiser.parametrisation.arithmetic = Arithmetic::Reference { z_exp };
-    }
+    let denoiser = match trusted_from(args.arithmetic, args.z_exp, record)? {
+        Some(z_exp) => denoiser.with_arithmetic(Arithmetic::AuthorsCode { z_exp }),
+        None => denoiser,
+    };
     let counted = Counted::new(&denoiser);
     let flow = Flow { denoiser: &counted, extra_dims: record.extra_dims() };
     match args.arithmetic {

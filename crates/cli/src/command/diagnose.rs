@@ -109,7 +109,7 @@ fn training(model: &Model, args: &NormsArgs, grid: &[f64]) -> Result<Vec<Level>>
 fn trajectories(model: &Model, args: &NormsArgs, grid: &[f64]) -> Vec<Level> {
     let record = &model.record;
     let seeds = (0..args.count as u64).map(|item| args.seed.wrapping_add(item));
-    let labels = seeds.clone().map(|seed| class_in_turn(seed, record.data.classes.len())).collect();
+    let labels: Vec<Option<u32>> = seeds.clone().map(|seed| class_in_turn(seed, record.data.classes.len())).collect();
     let guidance = record.config.sample.guidance;
     let denoiser = record.denoiser(&model.network, labels, guidance, args.count.min(64), &model.device);
     let flow = Flow { denoiser: &denoiser, extra_dims: record.extra_dims() };

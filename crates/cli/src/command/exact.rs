@@ -8,7 +8,7 @@ use pfgm::{
     field::ExactField,
     field_lines::{self, Line},
     flow::{Counted, Denoiser, Flow, Query},
-    precondition::Output,
+    prediction::Output,
     prior,
     random::{Purpose, stream},
     solver::{self, Method, SolverConfig, Tolerance},

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use anyhow::{Context, Result, anyhow};
 use pfgm::{
     bundled,
+    checkpoint::{Checkpoint, Group},
     import::released_names,
-    train::checkpoint::{Checkpoint, Group},
     weights::{self, Weight},
 };
 use safetensors::{Dtype, tensor::TensorView};

@@ -2,9 +2,9 @@
 
 use anyhow::{Context, Result, bail};
 use pfgm::{
+    checkpoint::{self, Checkpoint, Group},
     config::Config,
     import::{Request, import},
-    train::checkpoint::{self, Checkpoint, Group},
 };
 
 use crate::{

@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use pfgm::{
     flow::{Denoiser, Query},
-    precondition::Output,
+    prediction::Output,
 };
 use pfgm_data::npz::{Column, Named};
 
@@ -30,8 +30,8 @@ pub fn run(args: &PredictArgs) -> Result<()> {
     if level.values.len() != rows || level.values.iter().any(|level| !(*level > 0.0 && level.is_finite())) {
         bail!("{}: the noise levels must be {rows} numbers above 0", args.at.display());
     }
-    let parametrisation = record.parametrisation();
-    let sigma_at = |level: f64| match parametrisation.output {
+    let prediction = record.prediction();
+    let sigma_at = |level: f64| match prediction.output {
         output @ (Output::Ve { .. } | Output::Vp { .. } | Output::SubVp { .. }) if name == "t" => {
             output.process().sigma(level, record.range())
         }
@@ -40,19 +40,19 @@ pub fn run(args: &PredictArgs) -> Result<()> {
     };
     let sigma: Vec<f64> = level.values.iter().map(|&level| sigma_at(f64::from(level))).collect();
     let denoiser = record.denoiser(&model.network, points.labels.clone(), 1.0, rows, &model.device);
-    let scaled = matches!(parametrisation.output, Output::Vp { .. } | Output::SubVp { .. });
+    let scaled = matches!(prediction.output, Output::Vp { .. } | Output::SubVp { .. });
     // The points as the network sees them, and as the flow does.
-    let factors = parametrisation.of_rows(&points.x, &sigma);
-    let mean = |row: usize| if scaled { factors[row].input } else { 1.0 };
+    let coefficients = prediction.coefficients(&points.x, &sigma);
+    let mean = |row: usize| if scaled { coefficients[row].input } else { 1.0 };
     let x: Vec<f64> = points.x.iter().enumerate().map(|(at, x)| x / mean(at / dim)).collect();
     let mut yhat = vec![0.0; x.len()];
     let item: Vec<usize> = (0..rows).collect();
     denoiser.denoise(&Query { x: &x, sigma: &sigma, item: &item }, &mut yhat);
-    let raw = denoiser.raw(&x, &factors, &points.labels);
+    let raw = denoiser.raw(&x, &coefficients);
     let (image, shape) = ([rows, channels, height, width], array_shape(record, rows));
     let planes = |values: &mut dyn Iterator<Item = f64>| channels_first(values, image);
     let mut out: Vec<(&str, Vec<usize>, Vec<f32>)> = vec![("yhat", shape.clone(), planes(&mut yhat.iter().copied()))];
-    match parametrisation.output {
+    match prediction.output {
         Output::Edm => {}
         Output::Field { .. } => {
             let mut field = raw.chunks_exact(dim + 1).flat_map(|row| &row[..dim]).map(|&value| f64::from(value));

@@ -118,7 +118,7 @@ pub fn inpaint(args: &InpaintArgs) -> Result<()> {
     let bar = render::progress("filling", all.len());
     let how = Inpainting { steps: args.steps, rounds: args.rounds };
     for (x, part) in x.chunks_mut(args.run.batch * dim).zip(all.chunks(args.run.batch)) {
-        let labels = part.iter().map(|&at| given.labels[at / fillings]).collect();
+        let labels: Vec<Option<u32>> = part.iter().map(|&at| given.labels[at / fillings]).collect();
         let denoiser = record.denoiser(&model.network, labels, 1.0, part.len(), &model.device);
         let flow = Flow { denoiser: &denoiser, extra_dims: record.extra_dims() };
         let seeds: Vec<u64> = part.iter().map(|&at| at as u64).collect();

@@ -8,7 +8,7 @@ use pfgm::{
     config::check_guidance,
     network::Network,
     parallel::Communicator,
-    precondition::Output,
+    prediction::Output,
     sample::{Released, SampleRequest, sample_distributed},
     solver::SolverConfig,
     spec::{DataInfo, ModelSpec},

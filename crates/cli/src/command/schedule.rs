@@ -37,7 +37,7 @@ pub fn run(args: &ScheduleArgs) -> Result<()> {
     render::check_writable(&path)?;
     let classes = record.data.classes.len();
     let class = |item: usize| (classes > 0).then(|| (item % classes.max(1)) as u32);
-    let labels = (0..args.count).map(class).collect();
+    let labels: Vec<Option<u32>> = (0..args.count).map(class).collect();
     let guidance = record.config.sample.guidance;
     let denoiser = record.denoiser(&model.network, labels, guidance, args.count.min(64), &model.device);
     let counted = Counted::new(&denoiser);

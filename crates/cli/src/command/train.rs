@@ -14,11 +14,12 @@ use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use indicatif::ProgressBar;
 use pfgm::{
+    checkpoint::{self, Checkpoint},
     config::Config,
     sample::{SampleRequest, sample},
     solver::{ScheduleName, SolverConfig},
     spec::ModelSpec,
-    train::{Events, LogLine, Observer, StepReport, Trainer, checkpoint, checkpoint::Checkpoint},
+    train::{Events, LogLine, Observer, StepReport, Trainer},
     weights,
 };
 use pfgm_data::{Dataset, Shape};
@@ -120,6 +121,7 @@ pub fn begin(
     ranks: &Ranks,
 ) -> Result<Begun> {
     let (data, held_out) = load(&config)?;
+    config.unused_keys().iter().for_each(|(_, notice)| line(format!("note: {notice}")));
     let record = ModelSpec::resolve(config, &data)?;
     if dry_run {
         // Before anything large is allocated: what needs too much memory is refused below.
@@ -215,13 +217,16 @@ fn difference(a: &ModelSpec, b: &ModelSpec) -> Result<Option<String>> {
         flatten("", &serde_json::to_value(record)?, &mut leaves);
         Ok(leaves)
     };
+    let unused = [a, b].map(|record| record.config.unused_keys()).concat();
+    let unused: Vec<String> = unused.into_iter().map(|(key, _)| format!("config.{key}")).collect();
     let (a, b) = (flat(a)?, flat(b)?);
     let value = |of: &[(String, String)], key: &str| {
         of.iter().find(|(name, _)| name == key).map_or_else(|| "nothing".to_owned(), |(_, value)| value.clone())
     };
     // Data may have moved; that they are the same data shows in their shape, size and scale.
     let moved = ["config.data.source", "data.name"];
-    let mut keys = a.iter().chain(&b).map(|(key, _)| key).filter(|key| !moved.contains(&key.as_str()));
+    let is_compared = |key: &&String| !moved.contains(&key.as_str()) && !unused.iter().any(|unused| *unused == **key);
+    let mut keys = a.iter().chain(&b).map(|(key, _)| key).filter(is_compared);
     let found = keys.find(|key| value(&a, key) != value(&b, key));
     Ok(found.map(|key| {
         format!("{} is {} there, {} here", key.trim_start_matches("config."), value(&a, key), value(&b, key))

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use pfgm::train::checkpoint::write_atomically;
+use pfgm_data::atomic;
 
 use super::text;
 
@@ -78,7 +78,7 @@ fn write_to(path: &Path, bytes: &[u8]) -> io::Result<()> {
         Target::Stream => fs::OpenOptions::new().write(true).open(path)?.write_all(bytes),
         Target::File(file) => {
             let permissions = fs::metadata(&file).ok().map(|metadata| metadata.permissions());
-            write_atomically(&file, bytes)?;
+            atomic::write(&file, bytes)?;
             match permissions {
                 Some(permissions) => fs::set_permissions(&file, permissions),
                 None => Ok(()),

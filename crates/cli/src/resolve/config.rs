@@ -173,6 +173,18 @@ mod tests {
     }
 
     #[test]
+    fn old_keys_are_read_and_current_ones_written() {
+        let table: Table = "data.source = \"digits\"\nflow.reach = 0.5\nflow.details = 0.25".parse().unwrap();
+        let set = vec!["flow.details=0.125".to_owned()];
+        let config = change(table, &TrainArgs { set, ..TrainArgs::default() }).unwrap();
+        assert_eq!((config.flow.max_row_rms, config.flow.detail_rms), (Some(0.5), Some(0.125)));
+        let written = toml::to_string(&config).unwrap();
+        assert!(written.contains("max_row_rms = 0.5") && !written.contains("reach"), "{written}");
+        let read: Config = toml::from_str("flow.reach = 0.5\nflow.details = 0.25").unwrap();
+        assert_eq!((read.flow.max_row_rms, read.flow.detail_rms), (Some(0.5), Some(0.25)));
+    }
+
+    #[test]
     fn values_are_toml_or_words() {
         assert_eq!(value_of("64"), Value::Integer(64));
         assert_eq!(value_of("[1, 2]"), Value::Array(vec![Value::Integer(1), Value::Integer(2)]));

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use pfgm::{
     extra_dims::ExtraDims,
-    precondition::Output,
+    prediction::Output,
     process::{BETA_MAX, BETA_MIN, Process},
     solver::{Corrector, Method, ScheduleName, SolverConfig},
     spec::ModelSpec,

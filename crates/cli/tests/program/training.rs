@@ -301,7 +301,7 @@ fn bad_input_is_one_clear_line() {
     expect(&["train", "digits", "--set", "train.batch=0"], &["train.batch = 0"]);
     expect(&["train", "digits", "--set", "train.batch"], &["KEY=VALUE"]);
     expect(&["train", "digits", "--set", "flow.extra_dims=-1"], &["extra_dims"]);
-    expect(&["train", "digits", "--set", "flow.details=-1"], &["flow.details = -1", "not negative"]);
+    expect(&["train", "digits", "--set", "flow.detail_rms=-1"], &["flow.detail_rms = -1", "not negative"]);
     expect(&["train", "digits", "--set", "network.multipliers=[1,1,1,1,1]"], &["16x16", "8x8x1"]);
     expect(&["train", "digits", "--data", "nowhere"], &["nowhere", "no such file"]);
     expect(&["train", "digits", "--data", "heart"], &["data.conditional"]);

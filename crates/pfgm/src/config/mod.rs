@@ -6,11 +6,11 @@ use pfgm_data::{Load, OpenOptions};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    conditioning::UpscaleConfig,
     extra_dims::ExtraDims,
-    maps::UpscaleConfig,
     network::{NetworkConfig, Precision, UnetConfig},
-    objective::{DenoisingObjective, Objective},
-    precondition::Output,
+    objective::{DenoisingObjective, FieldObjective, Objective},
+    prediction::Output,
     solver::SolverConfig,
 };
 
@@ -86,7 +86,8 @@ fn is_unit(factor: &usize) -> bool {
 }
 
 /// Keys of configuration files that have a new name: the path of the old one and that of the new one. The old ones are still read.
-pub const RENAMED_KEYS: [(&str, &str); 1] = [("flow.augmentation", "flow.extra_dims")];
+pub const RENAMED_KEYS: [(&str, &str); 3] =
+    [("flow.augmentation", "flow.extra_dims"), ("flow.reach", "flow.max_row_rms"), ("flow.details", "flow.detail_rms")];
 
 /// The space and the range of the flow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -105,13 +106,13 @@ pub struct FlowConfig {
     pub sigma_data: Option<f64>,
     /// Whether points much noisier than their level suggests are scaled by the noise that they show, where D is finite.
     pub far_field: bool,
-    /// The largest root mean square of a row in the model's space; measured when it is not given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reach: Option<f64>,
-    /// The largest root mean square of an image's finest details, what each square of four pixels has beside its mean; measured
-    /// when it is not given. Points that have more of them are noisy, whatever their level.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub details: Option<f64>,
+    /// Largest root mean square of a row in the model's space; measured if not given.
+    #[serde(skip_serializing_if = "Option::is_none", alias = "reach")]
+    pub max_row_rms: Option<f64>,
+    /// Largest root mean square of an image's finest details: each block of 2x2 pixels minus its mean. Measured if not given.
+    /// A point with larger details is noisy, whatever its level.
+    #[serde(skip_serializing_if = "Option::is_none", alias = "details")]
+    pub detail_rms: Option<f64>,
     /// What the network's output says: EDM's denoiser, PFGM's field, a score.
     #[serde(skip_serializing_if = "is_edm")]
     pub output: Output,
@@ -141,8 +142,8 @@ impl Default for FlowConfig {
             sigma_max: None,
             sigma_data: None,
             far_field: true,
-            reach: None,
-            details: None,
+            max_row_rms: None,
+            detail_rms: None,
             output: Output::Edm,
         }
     }
@@ -253,5 +254,20 @@ pub struct SampleConfig {
 impl Default for SampleConfig {
     fn default() -> Self {
         Self { solver: SolverConfig::default(), guidance: 1.0, precision: Precision::F32 }
+    }
+}
+
+impl Config {
+    /// Keys that are set but have no effect, each with the reason and what to do.
+    pub fn unused_keys(&self) -> Vec<(&'static str, String)> {
+        match (&self.objective, self.flow.output) {
+            (Objective::Field(FieldObjective { gamma: Some(gamma), .. }), Output::Field { gamma: used }) => vec![(
+                "objective.gamma",
+                format!(
+                    "objective.gamma = {gamma} has no effect: flow.output.gamma = {used} is used; omit objective.gamma"
+                ),
+            )],
+            _ => Vec::new(),
+        }
     }
 }

@@ -4,10 +4,10 @@
 
 use super::{Config, DataConfig, FlowConfig, SampleConfig, TrainConfig};
 use crate::{
-    maps::UpscaleConfig,
+    conditioning::UpscaleConfig,
     network::NetworkConfig,
     objective::{DenoisingObjective, FieldObjective, Objective},
-    precondition::Output,
+    prediction::Output,
 };
 
 /// A value that cannot work.
@@ -166,7 +166,7 @@ impl FlowConfig {
         if let Some(sigma_data) = self.sigma_data {
             check_level("flow.sigma_data", sigma_data)?;
         }
-        for (key, value) in [("flow.reach", self.reach), ("flow.details", self.details)] {
+        for (key, value) in [("flow.max_row_rms", self.max_row_rms), ("flow.detail_rms", self.detail_rms)] {
             if let Some(value) = value.filter(|&value| !(value.is_finite() && value >= 0.0)) {
                 return fail(key, value, "give a number that is not negative, or omit it to have it measured");
             }
@@ -200,7 +200,7 @@ impl FieldObjective {
     fn check(&self, batch: usize) -> Checked {
         check_level("objective.s", self.s)?;
         check_level("objective.tau", self.tau)?;
-        check_level("objective.gamma", self.gamma)?;
+        self.gamma.map_or(Ok(()), |gamma| check_level("objective.gamma", gamma))?;
         check_items("objective.field_batch", self.field_batch)?;
         if self.field_batch < batch {
             let problem = format!("the field batch contains the loss batch: give at least {batch}");

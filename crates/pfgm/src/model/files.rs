@@ -10,10 +10,11 @@ use safetensors::{Dtype, tensor::TensorView};
 
 use super::{Model, TrainingState};
 use crate::{
-    bundled, device,
+    bundled,
+    checkpoint::{self, Checkpoint, CheckpointError, Group},
+    device,
     error::{Error, Result},
     import::{self, Request, released_names},
-    train::checkpoint::{self, Checkpoint, CheckpointError, Group},
     weights::{self, Weight},
 };
 
@@ -131,7 +132,7 @@ impl Model {
             }
         };
         let file = self.safetensors(&weights);
-        checkpoint::write_atomically(path, &file).map_err(|error| Error::io(path, error))
+        pfgm_data::atomic::write(path, &file).map_err(|error| Error::io(path, error))
     }
 
     fn safetensors(&self, weights: &[Weight]) -> Vec<u8> {

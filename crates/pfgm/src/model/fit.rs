@@ -7,17 +7,15 @@ use std::{
     time::Instant,
 };
 
-use pfgm_data::Dataset;
+use pfgm_data::{Dataset, atomic};
 
 use super::{Model, TrainingState};
 use crate::{
+    checkpoint::{Checkpoint, Group},
     error::{Error, Result},
     parallel::Communicator,
     progress::CancelToken,
-    train::{
-        LogLine, Observer, StepReport, Trainer,
-        checkpoint::{self, Checkpoint, Group},
-    },
+    train::{LogLine, Observer, StepReport, Trainer},
     weights::{self, Weight},
 };
 
@@ -273,7 +271,7 @@ impl Model {
         std::fs::create_dir_all(&checkpoints).map_err(|error| Error::io(&checkpoints, error))?;
         let path = folder.join("config.toml");
         let text = toml::to_string(&self.spec.config).expect("a configuration is plain data");
-        checkpoint::write_atomically(&path, text.as_bytes()).map_err(|error| Error::io(&path, error))
+        atomic::write(&path, text.as_bytes()).map_err(|error| Error::io(&path, error))
     }
 }
 

@@ -39,12 +39,12 @@ pub use self::{
     schedule::ScheduleSearch,
 };
 use crate::{
+    checkpoint::Checkpoint,
     error::{Error, Result},
     flow::Differentiable,
     network::{Network, Precision},
-    precondition::Arithmetic,
+    prediction::Arithmetic,
     spec::ModelSpec,
-    train::checkpoint::Checkpoint,
     weights,
 };
 
@@ -198,10 +198,10 @@ impl Estimator for Model {
 
     fn conditioned(&self, conditions: Conditions) -> Box<dyn Differentiable + '_> {
         let Conditions { labels, guidance, authors_z } = conditions;
-        let mut denoiser = self.spec.denoiser(&self.network, labels, guidance, EVALUATION_BATCH, &self.device);
-        if let Some(z_exp) = authors_z {
-            denoiser.parametrisation.arithmetic = Arithmetic::Reference { z_exp };
+        let denoiser = self.spec.denoiser(&self.network, labels, guidance, EVALUATION_BATCH, &self.device);
+        match authors_z {
+            Some(z_exp) => Box::new(denoiser.with_arithmetic(Arithmetic::AuthorsCode { z_exp })),
+            None => Box::new(denoiser),
         }
-        Box::new(denoiser)
     }
 }

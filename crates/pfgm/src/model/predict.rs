@@ -7,7 +7,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     flow::Query,
-    precondition::Output,
+    prediction::Output,
 };
 
 /// What a network estimates at some points.
@@ -108,20 +108,20 @@ impl Model {
     /// Returns an error if the shapes do not fit, a level is not above 0, or the model does not know a class.
     pub fn predict(&self, x: &[f64], sigma: &[f64], classes: &[Option<u32>]) -> Result<Prediction> {
         self.check_points(x, sigma, classes)?;
-        let (dim, parametrisation) = (self.dim(), self.spec.parametrisation());
-        let is_scaled = matches!(parametrisation.output, Output::Vp { .. } | Output::SubVp { .. });
+        let (dim, prediction) = (self.dim(), self.spec.prediction());
+        let is_scaled = matches!(prediction.output, Output::Vp { .. } | Output::SubVp { .. });
         // The points as the network sees them, and as the flow does.
-        let factors = parametrisation.of_rows(x, sigma);
-        let mean = |row: usize| if is_scaled { factors[row].input } else { 1.0 };
+        let coefficients = prediction.coefficients(x, sigma);
+        let mean = |row: usize| if is_scaled { coefficients[row].input } else { 1.0 };
         let x: Vec<f64> = x.iter().enumerate().map(|(at, x)| x / mean(at / dim)).collect();
         let yhat = self.yhat(&x, sigma, classes)?;
         let mut labels = classes.to_vec();
         labels.resize(sigma.len(), None);
-        let denoiser = self.spec.denoiser(&self.network, labels.clone(), 1.0, sigma.len(), &self.device);
-        let raw = denoiser.raw(&x, &factors, &labels);
+        let denoiser = self.spec.denoiser(&self.network, labels, 1.0, sigma.len(), &self.device);
+        let raw = denoiser.raw(&x, &coefficients);
         // The score in the network's own space, where everything is `mean` times as large.
         let score = |at: usize| (yhat[at] - x[at]) / (sigma[at / dim].powi(2) * mean(at / dim));
-        let is_score = is_scaled || matches!(parametrisation.output, Output::Ve { .. });
+        let is_score = is_scaled || matches!(prediction.output, Output::Ve { .. });
         let score = is_score.then(|| (0..x.len()).map(score).collect());
         Ok(Prediction { width: raw.len() / sigma.len().max(1), yhat, raw, score })
     }

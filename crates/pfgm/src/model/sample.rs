@@ -12,7 +12,7 @@ use crate::{
     config::check_guidance,
     error::{Error, Result},
     parallel::{self, Communicator, Solo},
-    precondition::Output,
+    prediction::Output,
     solver::SolverConfig,
 };
 

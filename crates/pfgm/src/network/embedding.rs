@@ -52,11 +52,11 @@ impl Embedding {
     pub fn forward(
         &self,
         noise: Tensor<2>,
-        far: Tensor<2>,
+        log_sigma_ratio: Tensor<2>,
         classes: Option<Tensor<2>>,
         deformation: Option<Tensor<2>>,
     ) -> Tensor<2> {
-        let embedding = sinusoidal(noise, self.width) + self.far.forward(far);
+        let embedding = sinusoidal(noise, self.width) + self.far.forward(log_sigma_ratio);
         let embedding = match (&self.classes, classes) {
             (Some(linear), Some(classes)) => {
                 // One of many entries is one: the factor restores unit variance.

@@ -83,7 +83,7 @@ impl MlpConfig {
 
 impl Mlp {
     pub(super) fn forward(&self, mut input: NetworkInput) -> Tensor<2> {
-        let embedding = self.embedding.forward(input.noise, input.far, input.classes, input.deformation);
+        let embedding = self.embedding.forward(input.noise, input.log_sigma_ratio, input.classes, input.deformation);
         let mut x = self.input.forward(input.x);
         for block in &self.blocks {
             x = block.forward(x, embedding.clone(), &mut input.dropout);

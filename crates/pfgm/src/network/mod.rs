@@ -252,7 +252,7 @@ pub struct NetworkInput<'a> {
     /// What the network is told of the noise level of each, `[batch, 1]`.
     pub noise: Tensor<2>,
     /// What the network is told of points that are far out, `[batch, 1]`.
-    pub far: Tensor<2>,
+    pub log_sigma_ratio: Tensor<2>,
     /// The classes as rows of zeros and a one, `[batch, classes]`; a row of zeros has no class.
     pub classes: Option<Tensor<2>>,
     /// How the images were deformed, `[batch, values]`; none if they were not.

@@ -1,32 +1,30 @@
-//! Objectives: from a batch of data to a loss on the estimate of `yhat`.
+//! Objectives: from a batch of data to training points with known `yhat`.
 //!
-//! An objective says where to look (points and noise levels), what `yhat` is there, and how much a wrong estimate counts. It only ever sees the
-//! estimate, never the network. Outputs with a target of their own (PFGM's field, scores) are compared with that target instead
-//! (`precondition`).
+//! An objective draws noise levels and perturbs the batch, computes `yhat` there, and chooses the loss of an output that is `yhat`.
+//! The loss itself is in [`prediction`](crate::prediction).
 
 mod pfgm;
 mod pfgmpp;
 
 use std::{borrow::Cow, collections::BTreeSet};
 
-use burn::tensor::{Device, Tensor, TensorData};
 use pfgm_data::Shape;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-pub use self::pfgm::{Calibration, FieldObjective};
+pub use self::pfgm::{Calibration, DEFAULT_GAMMA, FieldObjective};
 pub use pfgmpp::{DenoisingObjective, Levels};
 
 use crate::{
     deformation::{self, Deformation},
     extra_dims::ExtraDims,
     field,
-    precondition::Factors,
+    prediction::{Loss, TrainingPoints},
     process::Process,
     random::Stream,
 };
 
-/// The choice of an objective and its parameters.
+/// An objective and its parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind")]
 pub enum Objective {
@@ -38,54 +36,40 @@ pub enum Objective {
     Denoising(DenoisingObjective),
 }
 
-/// The noise that training points are made with.
+/// Noise of training points.
 #[derive(Clone, Copy, Debug)]
 pub struct Noise {
     /// D.
     pub extra_dims: ExtraDims,
-    /// How noise grows with time, where levels are drawn by it.
+    /// Diffusion process, from which levels may be drawn.
     pub process: Process,
-    /// The lowest and the highest noise level of the flow.
+    /// Lowest and highest noise level of the flow.
     pub range: (f64, f64),
 }
 
-/// Training points and what is true there.
-#[derive(Clone, Debug)]
-pub struct Targets {
-    /// N.
-    pub dim: usize,
-    /// The perturbed points, `[batch, dim]`.
-    pub x: Vec<f32>,
-    /// Their noise levels.
-    pub sigma: Vec<f64>,
-    /// `yhat` there, `[batch, dim]`: the field-weighted mean of a batch of charges, or the one charge that was perturbed.
-    pub yhat: Vec<f32>,
-}
-
-/// The charges that an objective may look at.
+/// Charges from which an objective makes training points.
 #[derive(Clone, Copy, Debug)]
 pub struct Charges<'a> {
-    /// The shape of a row.
+    /// Shape of a row.
     pub shape: Shape,
-    /// The loss batch, `[batch, N]`: the points that are perturbed.
+    /// Loss batch, `[batch, N]`: the points that are perturbed.
     pub batch: &'a [f32],
-    /// The field batch, `[charges, N]`, which contains the loss batch before it was deformed; only that where the objective needs
-    /// no other.
+    /// Field batch, `[charges, N]`. It contains the loss batch before augmentation, and nothing else if the objective needs no field.
     pub field: &'a [f32],
-    /// The class that the network is told of each item of the loss batch, if any.
+    /// Class of each item of the loss batch as the network gets it.
     pub labels: &'a [Option<u32>],
-    /// The class of each charge.
+    /// Class of each charge of the field batch.
     pub field_labels: &'a [Option<u32>],
-    /// How each item of the loss batch was deformed; empty if none was.
+    /// Augmentation of each item of the loss batch; empty if there is none.
     pub deformations: &'a [Deformation],
 }
 
-/// What items have in common whose targets are made of the same charges: the class, and the deformation by what is told of it.
+/// Class and augmentation of an item. The targets of items that share both are made of the same charges.
 type Kind = (Option<u32>, Option<[u32; deformation::LABELS]>);
 
 impl Charges<'_> {
-    /// `yhat` at points of the loss batch's items, `[batch, N]`: the field-weighted mean of the charges of the item's class, or
-    /// of all charges where the network is told none, deformed as the item is.
+    /// `yhat` at perturbed points, `[batch, N]`: the field-weighted mean of the charges of the item's class, or of all charges if it has
+    /// none, augmented as the item is.
     fn means(&self, extra_dims: ExtraDims, x: &[f32], sigma: &[f64]) -> Vec<f32> {
         let dim = self.shape.dim();
         let mut yhat = vec![0.0; x.len()];
@@ -111,7 +95,7 @@ impl Charges<'_> {
         (self.labels[item], deformation.map(|deformation| deformation.labels.map(f32::to_bits)))
     }
 
-    /// The charges that an item's target is made of.
+    /// Charges of which the target of an item is made.
     fn charges_for(&self, item: usize) -> Cow<'_, [f32]> {
         let (dim, class) = (self.shape.dim(), self.labels[item]);
         let charges: Cow<[f32]> = match class {
@@ -132,7 +116,7 @@ impl Charges<'_> {
 }
 
 impl Objective {
-    /// How many charges the field of a step is made of; `None` where the objective needs no field.
+    /// Number of charges in the field of a step; `None` if the objective needs no field.
     pub fn field_batch(&self) -> Option<usize> {
         match self {
             Self::Field(objective) => Some(objective.field_batch),
@@ -140,47 +124,19 @@ impl Objective {
         }
     }
 
-    /// Draws a training point for each charge of the loss batch from its item's own stream, and finds `yhat` there.
-    pub fn draw(&self, noise: Noise, charges: Charges, streams: &mut [Stream]) -> Targets {
+    /// Draws a training point for each item of the loss batch from its own stream, and computes `yhat` there.
+    pub fn draw(&self, noise: Noise, charges: Charges, streams: &mut [Stream]) -> TrainingPoints {
         match self {
             Self::Field(objective) => objective.draw(noise.extra_dims, charges, streams),
             Self::Denoising(objective) => objective.draw(noise, charges, streams),
         }
     }
 
-    /// The loss of an estimate of `yhat`, summed over the batch; `factors` are those that made the estimate from a
-    /// network's output.
-    ///
-    /// # Shapes
-    /// `estimate`: `[batch, dim]`, result: `[1]`
-    pub fn loss(&self, targets: &Targets, estimate: Tensor<2>, factors: &[Factors]) -> Tensor<1> {
+    /// Loss of a network whose output is `yhat`.
+    pub fn loss(&self) -> Loss {
         match self {
-            Self::Field(objective) => objective.loss(targets, estimate),
-            Self::Denoising(objective) => objective.loss(targets, estimate, factors),
+            Self::Field(objective) => Loss::Field { gamma: objective.gamma.unwrap_or(DEFAULT_GAMMA) },
+            Self::Denoising(_) => Loss::Denoising,
         }
-    }
-}
-
-impl Targets {
-    /// Some of the items.
-    pub fn slice(&self, items: std::ops::Range<usize>) -> Self {
-        let values = items.start * self.dim..items.end * self.dim;
-        Self {
-            dim: self.dim,
-            x: self.x[values.clone()].to_vec(),
-            sigma: self.sigma[items].to_vec(),
-            yhat: self.yhat[values].to_vec(),
-        }
-    }
-
-    /// Rows of `dim` values as a tensor.
-    pub fn rows(&self, values: &[f32], device: &Device) -> Tensor<2> {
-        Tensor::from_data(TensorData::new(values.to_vec(), [self.sigma.len(), self.dim]), device)
-    }
-
-    /// A value for each row, as a column.
-    pub fn column(&self, value: impl Fn(f64) -> f64, device: &Device) -> Tensor<2> {
-        let values: Vec<f32> = self.sigma.iter().map(|&sigma| value(sigma) as f32).collect();
-        Tensor::from_data(TensorData::new(values, [self.sigma.len(), 1]), device)
     }
 }

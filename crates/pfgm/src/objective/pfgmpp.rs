@@ -1,25 +1,20 @@
 //! Denoising of Student-t noise: PFGM++'s perturbation objective (docs/equations.md, section 6).
 
-use burn::tensor::Tensor;
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
-use super::{Charges, Noise, Targets};
-use crate::{
-    precondition::{Factors, column},
-    prior,
-    random::Stream,
-};
+use super::{Charges, Noise};
+use crate::{prediction::TrainingPoints, prior, random::Stream};
 
-/// How noise levels are drawn.
+/// Distribution of the noise levels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Levels {
     /// `ln sigma ~ N(mean, std^2)`, as EDM and PFGM++ do.
     #[default]
     Normal,
-    /// At uniform times, as score models do: `ln sigma` uniform over the range of the flow, for VP and sub-VP `t` in [1e-5, 1].
+    /// Uniform times, as score models use: `ln sigma` uniform over the range of the flow, for VP and sub-VP `t` in [1e-5, 1].
     Uniform,
 }
 
@@ -27,20 +22,19 @@ fn is_default(levels: &Levels) -> bool {
     *levels == Levels::Normal
 }
 
-/// `w |yhat(x, sigma) - y|^2` per coordinate, with `ln sigma ~ N(mean, std^2)` and `w = 1 / c_out^2`, which is
-/// `(sigma^2 + s_d^2) / (sigma s_d)^2` except for points far out: the network's own output is judged evenly everywhere.
+/// PFGM++'s objective: `|yhat(x, sigma) - y|^2 / c_out^2` per coordinate, with `ln sigma ~ N(mean, std^2)`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DenoisingObjective {
-    /// How noise levels are drawn.
+    /// Distribution of the noise levels.
     #[serde(skip_serializing_if = "is_default")]
     pub levels: Levels,
-    /// The mean of ln sigma.
+    /// Mean of ln sigma.
     pub mean: f64,
-    /// The standard deviation of ln sigma.
+    /// Standard deviation of ln sigma.
     pub std: f64,
-    /// Charges whose field-weighted mean, of the item's class, is the target (stable targets, arXiv 2302.00670); with 0 the target
-    /// is the one charge that was perturbed.
+    /// Number of charges whose field-weighted mean, within the item's class, is the target (stable target field, arXiv 2302.00670). With
+    /// 0 the target is the charge that was perturbed.
     #[serde(skip_serializing_if = "is_zero")]
     pub reference: usize,
 }
@@ -56,9 +50,9 @@ impl Default for DenoisingObjective {
 }
 
 impl DenoisingObjective {
-    pub(super) fn draw(&self, noise: Noise, charges: Charges, streams: &mut [Stream]) -> Targets {
+    pub(super) fn draw(&self, noise: Noise, charges: Charges, streams: &mut [Stream]) -> TrainingPoints {
         let dim = charges.shape.dim();
-        let mut targets = Targets { dim, x: Vec::new(), sigma: Vec::new(), yhat: charges.batch.to_vec() };
+        let mut targets = TrainingPoints { dim, x: Vec::new(), sigma: Vec::new(), yhat: charges.batch.to_vec() };
         for (y, rng) in charges.batch.chunks_exact(dim).zip(streams) {
             let sigma = match self.levels {
                 Levels::Normal => {
@@ -76,12 +70,5 @@ impl DenoisingObjective {
             targets.yhat = charges.means(noise.extra_dims, &targets.x, &targets.sigma);
         }
         targets
-    }
-
-    pub(super) fn loss(&self, targets: &Targets, estimate: Tensor<2>, factors: &[Factors]) -> Tensor<1> {
-        let device = estimate.device();
-        let error = estimate - targets.rows(&targets.yhat, &device);
-        let weight = column(factors, |factors| 1.0 / (factors.out * factors.out), &device);
-        (error.square() * weight).sum().div_scalar(targets.dim as f64)
     }
 }

@@ -1,83 +1,42 @@
-//! What a training step learns from: a function of the seed and the step alone.
+//! Batches of training: functions of the seed and the step alone.
 
 use std::{collections::HashSet, ops::Range};
 
-use burn::tensor::{Device, Tensor, TensorData};
 use pfgm_data::{DataError, Shape, flip_horizontally};
 use rand::RngExt;
 use rayon::prelude::*;
 
 use super::{
-    beside::Beside,
-    training_set::{Order, TrainingSet},
+    patches::Patches,
+    training_set::{EpochPermutation, TrainingSet},
 };
 use crate::{
-    deformation::{self, Deformation},
-    objective::{Charges, Targets},
+    conditioning::Conditioning,
+    deformation::Deformation,
+    objective::Charges,
+    prediction::TrainingPoints,
     random::{Purpose, Stream, stream},
     spec::ModelSpec,
 };
 
-/// The step that held-out rows are perturbed for: steps of training end long before it.
+/// Step of the random streams of held-out rows. Training ends long before it.
 const HELD_OUT: u64 = u64::MAX;
 
-/// What a rank computes of a batch.
+/// Items of a batch that one rank computes.
 pub(super) struct Batch {
-    /// The step that it is for.
+    /// Step of the batch.
     pub step: u64,
-    /// Which items of the whole batch they are.
+    /// Range of these items in the whole batch.
     pub items: Range<usize>,
-    /// The shape of an item: the data's, or a patch's.
-    shape: Shape,
-    /// Where the network is asked, and what it should say.
-    pub targets: Targets,
-    labels: Vec<Option<u32>>,
-    /// Empty where images are not deformed.
-    deformations: Vec<Deformation>,
-    /// What is seen beside each item; empty where nothing is.
-    maps: Vec<f32>,
-}
-
-/// What a network is told of some items.
-#[derive(Clone, Copy)]
-pub(super) struct Told<'a> {
-    /// The shape of each.
+    /// Shape of an item: that of the data, or of a patch.
     pub shape: Shape,
-    /// The class of each.
-    pub labels: &'a [Option<u32>],
-    deformations: &'a [Deformation],
-    maps: &'a [f32],
+    /// Perturbed points, and `yhat` there.
+    pub points: TrainingPoints,
+    /// Conditioning of each item.
+    pub conditioning: Conditioning,
 }
 
-impl Batch {
-    /// What a network is told of some of the items.
-    pub(super) fn told(&self, items: Range<usize>) -> Told<'_> {
-        let width = self.maps.len() / self.labels.len();
-        Told {
-            shape: self.shape,
-            labels: &self.labels[items.clone()],
-            deformations: self.deformations.get(items.clone()).unwrap_or_default(),
-            maps: &self.maps[items.start * width..items.end * width],
-        }
-    }
-}
-
-impl Told<'_> {
-    /// What a network is told of how images were deformed, `[batch, values]`.
-    pub(super) fn deformation(self, device: &Device) -> Option<Tensor<2>> {
-        let values: Vec<f32> = self.deformations.iter().flat_map(|deformation| deformation.labels).collect();
-        let shape = [self.deformations.len(), deformation::LABELS];
-        (!self.deformations.is_empty()).then(|| Tensor::from_data(TensorData::new(values, shape), device))
-    }
-
-    /// What a network sees beside images, `[batch, pixels * maps]`.
-    pub(super) fn maps(self, device: &Device) -> Option<Tensor<2>> {
-        let shape = [self.labels.len(), self.maps.len() / self.labels.len().max(1)];
-        (!self.maps.is_empty()).then(|| Tensor::from_data(TensorData::new(self.maps.to_vec(), shape), device))
-    }
-}
-
-/// Charges that a field is made of.
+/// Charges of a field.
 #[derive(Default)]
 struct Field {
     /// `[charges, N]`
@@ -86,7 +45,7 @@ struct Field {
 }
 
 impl Field {
-    /// Rows as they are.
+    /// Reads rows of the data.
     fn read(data: &TrainingSet, rows: &[usize]) -> Result<Self, DataError> {
         let mut values = Vec::new();
         data.read(rows, &mut values)?;
@@ -99,7 +58,7 @@ impl Field {
     }
 }
 
-/// What a batch is made of beside its images.
+/// Items of a batch without their images.
 struct Items {
     step: u64,
     numbers: Range<usize>,
@@ -107,22 +66,22 @@ struct Items {
     deformations: Vec<Deformation>,
 }
 
-/// What batches are drawn from.
-pub(super) struct Drawing<'a> {
-    /// The run's record.
+/// Draws the batches of a run.
+pub(super) struct BatchSampler<'a> {
+    /// ModelSpec of the run.
     pub record: &'a ModelSpec,
-    /// The rows.
+    /// Rows to train on.
     pub data: &'a TrainingSet,
-    /// Which items of each batch this rank computes.
+    /// Range of the items of each batch that this rank computes.
     pub share: Range<usize>,
 }
 
-impl Drawing<'_> {
-    /// This rank's part of a step's batch. The next one's rows are read meanwhile.
+impl BatchSampler<'_> {
+    /// Draws the items of a step that this rank computes, and starts to read the rows of the next step.
     ///
     /// # Errors
-    /// When a row lies in a file that cannot be read.
-    pub(super) fn batch(&self, step: u64, order: &mut Order) -> Result<Batch, DataError> {
+    /// Returns an error if a row cannot be read from its file.
+    pub(super) fn batch(&self, step: u64, order: &mut EpochPermutation) -> Result<Batch, DataError> {
         let train = &self.record.config.train;
         let (items, drawn) = (self.share.clone(), self.drawn_items());
         let own = items.start - drawn.start..items.end - drawn.start;
@@ -150,14 +109,14 @@ impl Drawing<'_> {
         let deformed = images.par_chunks_exact_mut(dim).zip(&deformations);
         deformed.for_each(|(row, deformation)| row.copy_from_slice(&deformation.apply(shape, row)));
         field.extend(&self.others(step, &rows)?);
-        let beside = Beside::cut(self.record, step, items.start as u64..items.end as u64, images);
-        let batch = self.perturb(Items { step, numbers: items, labels, deformations }, beside, &field, streams);
+        let patches = Patches::cut(self.record, step, items.start as u64..items.end as u64, images);
+        let batch = self.perturb(Items { step, numbers: items, labels, deformations }, patches, &field, streams);
         self.read_ahead(step, order);
         Ok(batch)
     }
 
-    /// The batches that held-out rows make, from number `first` on, every `step`-th: as they are, with noise that depends on
-    /// each row alone, in a field of the rows and of the same training rows.
+    /// Batches of held-out rows, from number `first` on, every `step`-th. Rows are not augmented. Their noise depends on the row
+    /// alone, and their field is made of them and of the same training rows.
     pub(super) fn held_out<'a>(
         &'a self,
         rows: &'a TrainingSet,
@@ -175,15 +134,16 @@ impl Drawing<'_> {
             let seed = self.record.config.train.seed;
             let mut streams: Vec<Stream> =
                 numbers.clone().map(|row| stream(seed, Purpose::Perturbation, HELD_OUT, row)).collect();
-            let beside = Beside::whole(self.record, HELD_OUT, numbers, images);
+            let patches = Patches::whole(self.record, HELD_OUT, numbers, images);
             let items = Items { step: HELD_OUT, numbers: items, labels, deformations: Vec::new() };
-            Ok(self.perturb(items, beside, &field, &mut streams))
+            Ok(self.perturb(items, patches, &field, &mut streams))
         }))
     }
 
-    /// Draws where the network is asked, and what it should say there.
-    fn perturb(&self, items: Items, beside: Beside, field: &Field, streams: &mut [Stream]) -> Batch {
-        let (Items { step, numbers, labels, deformations }, Beside { shape, images, maps }) = (items, beside);
+    /// Perturbs the images of some items.
+    fn perturb(&self, items: Items, patches: Patches, field: &Field, streams: &mut [Stream]) -> Batch {
+        let Items { step, numbers, labels, deformations } = items;
+        let Patches { shape, images, spatial } = patches;
         let charges = Charges {
             shape,
             batch: &images,
@@ -192,11 +152,14 @@ impl Drawing<'_> {
             field_labels: &field.labels,
             deformations: &deformations,
         };
-        let targets = self.record.config.objective.draw(self.record.noise(), charges, streams);
-        Batch { step, items: numbers, shape, targets, labels, deformations, maps }
+        let points = self.record.config.objective.draw(self.record.noise(), charges, streams);
+        let conditioning = Conditioning::from(labels)
+            .with_spatial(spatial, numbers.len())
+            .with_augmentation(deformations.iter().map(|deformation| deformation.labels).collect());
+        Batch { step, items: numbers, shape, points, conditioning }
     }
 
-    /// Which items of a batch this rank draws: its own, or all where a field is made of them, whoever computes which of its items.
+    /// Range of the items that this rank draws: its own, or the whole batch if a field is made of it.
     fn drawn_items(&self) -> Range<usize> {
         match self.record.config.objective.field_batch() {
             Some(_) => 0..self.record.config.train.batch,
@@ -204,16 +167,16 @@ impl Drawing<'_> {
         }
     }
 
-    /// The rows of what this rank draws of a step's batch.
-    fn rows_of(&self, step: u64, order: &mut Order) -> Vec<usize> {
+    /// Rows of the items that this rank draws.
+    fn rows_of(&self, step: u64, order: &mut EpochPermutation) -> Vec<usize> {
         let train = &self.record.config.train;
         let first = step * train.batch as u64;
         let places = self.drawn_items().map(|item| first + item as u64);
         places.map(|at| order.row(train.seed, self.data.len(), at)).collect()
     }
 
-    /// Has the rows of the step after `step` read while that one is computed.
-    fn read_ahead(&self, step: u64, order: &mut Order) {
+    /// Starts to read the rows of the step after `step`.
+    fn read_ahead(&self, step: u64, order: &mut EpochPermutation) {
         // An epoch's last step does not look into the next epoch's order: both would have to be kept.
         let (next, batch, rows) = (step + 1, self.record.config.train.batch as u64, self.data.len() as u64);
         let same_epoch = (next + 1) * batch / rows == step * batch / rows;
@@ -225,7 +188,7 @@ impl Drawing<'_> {
         self.data.read_ahead([Some(rows), others].into_iter().flatten());
     }
 
-    /// The rows that fill a step's field batch of `count` up, and the stream that they were drawn from.
+    /// Rows that complete a step's field batch of `count`, and the stream from which they were drawn.
     fn other_rows(&self, step: u64, batch: &[usize], count: usize) -> (Vec<usize>, Stream) {
         let taken: HashSet<usize> = batch.iter().copied().collect();
         let mut rng = stream(self.record.config.train.seed, Purpose::FieldBatch, step, 0);
@@ -234,8 +197,7 @@ impl Drawing<'_> {
         (candidates.into_iter().filter(|row| !taken.contains(row)).take(wanted).collect(), rng)
     }
 
-    /// What fills a step's field batch up beside the rows of its loss batch, mirrored as often as those are; nothing where no
-    /// field is made of a batch.
+    /// Charges that complete a step's field batch, mirrored as often as those of the loss batch; none if the objective needs no field.
     fn others(&self, step: u64, batch: &[usize]) -> Result<Field, DataError> {
         let Some(count) = self.record.config.objective.field_batch() else { return Ok(Field::default()) };
         let (rows, mut rng) = self.other_rows(step, batch, count);

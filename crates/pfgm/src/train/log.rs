@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::checkpoint::write_atomically;
+use pfgm_data::atomic;
 
 /// A line of the log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,7 +47,7 @@ impl Log {
                 .filter(|line| serde_json::from_str::<LogLine>(line).is_ok_and(|line| line.step <= step))
                 .flat_map(|line| [line.as_str(), "\n"])
                 .collect();
-            write_atomically(path, kept.as_bytes())?;
+            atomic::write(path, kept.as_bytes())?;
         }
         Ok(Self(OpenOptions::new().create(true).append(true).open(path)?))
     }

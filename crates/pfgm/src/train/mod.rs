@@ -1,12 +1,11 @@
 //! Training: steps, checkpoints, the log.
 
 mod batches;
-mod beside;
-pub mod checkpoint;
 mod events;
 mod log;
 mod memory;
 mod optimizer;
+mod patches;
 mod ranks;
 mod trainer;
 mod training_set;

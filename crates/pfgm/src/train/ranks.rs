@@ -68,7 +68,7 @@ pub(super) fn add_values(hasher: &mut DefaultHasher, values: &[f32]) {
 }
 
 /// The gradients of a backward pass on their way to the other ranks, those of convolutions from when they are made.
-pub(super) struct Outbox {
+pub(super) struct GradientBuckets {
     buckets: Sender<Vec<f32>>,
     /// Where the weights of each convolution lie among all.
     places: HashMap<u64, Range<usize>>,
@@ -82,8 +82,8 @@ pub(super) struct Outbox {
     sent: Vec<Range<usize>>,
 }
 
-impl Outbox {
-    /// An outbox for the gradients of a network.
+impl GradientBuckets {
+    /// Empty buckets for the gradients of a network.
     pub(super) fn new(network: &impl Module, buckets: Sender<Vec<f32>>, spare: Vec<Vec<f32>>) -> Rc<RefCell<Self>> {
         struct Reader(usize, HashMap<u64, Range<usize>>);
         impl ModuleVisitor for Reader {
@@ -106,7 +106,7 @@ impl Outbox {
     }
 
     /// A convolution's gradient.
-    pub(super) fn hear(&mut self, node: u64, gradient: &[f32]) {
+    pub(super) fn push(&mut self, node: u64, gradient: &[f32]) {
         let place = self.places.remove(&node).expect("every convolution has weights of its own");
         let start = self.bucket.len();
         self.bucket.extend_from_slice(gradient);

@@ -17,21 +17,20 @@ use pfgm_burn_ops::gradient_hooks;
 use pfgm_data::{DataError, Dataset};
 
 use super::{
-    batches::{Batch, Drawing, Told},
-    checkpoint::{self, Checkpoint, CheckpointError, Group},
+    batches::{Batch, BatchSampler},
     log::{Log, LogLine},
     memory::memory_estimate,
     optimizer::{FlatGradients, Optimizer, learning_rate},
-    ranks::{Common, Outbox, add_values, fingerprint, gradients_of},
-    training_set::{Order, TrainingSet},
+    ranks::{Common, GradientBuckets, add_values, fingerprint, gradients_of},
+    training_set::{EpochPermutation, TrainingSet},
 };
 use crate::{
+    checkpoint::{self, Checkpoint, CheckpointError, Group},
     config::{Config, TrainConfig},
     memory::MemoryError,
     network::{Dropout, Network, NetworkInput, PrecisionError},
-    objective::Targets,
     parallel::{Communicator, Solo},
-    precondition::{Factors, column, one_hot},
+    precondition::{PreconditionCoefficients, column},
     spec::{ModelError, ModelSpec},
     weights::{self, Weight},
 };
@@ -128,7 +127,7 @@ pub struct Trainer {
     step: u64,
     device: Device,
     /// The order of the epoch that the last batch came from.
-    order: Order,
+    order: EpochPermutation,
     ranks: Arc<dyn Communicator>,
     /// The next batch, where it was drawn while gradients were summed.
     next: Option<Batch>,
@@ -170,7 +169,7 @@ impl Trainer {
             optimizer,
             step: 0,
             device,
-            order: Order::default(),
+            order: EpochPermutation::default(),
             ranks,
             next: None,
             spare: Vec::new(),
@@ -400,8 +399,8 @@ impl Trainer {
         Ok((loss, norm))
     }
 
-    /// The loss of a batch's items, and its gradients; what the outbox can send early, it sends.
-    fn gradients(&self, batch: &Batch, outbox: Option<&Rc<RefCell<Outbox>>>) -> (f64, FlatGradients) {
+    /// The loss of a batch's items, and its gradients; `buckets` sends gradients of convolutions to the other ranks as soon as they are computed.
+    fn gradients(&self, batch: &Batch, buckets: Option<&Rc<RefCell<GradientBuckets>>>) -> (f64, FlatGradients) {
         let train = &self.record.config.train;
         let part = train.batch.div_ceil(train.accumulate);
         let (mut loss, mut gradients) = (0.0, None);
@@ -409,13 +408,13 @@ impl Trainer {
         for first in (0..count).step_by(part) {
             let items = first..(first + part).min(count);
             let masks = Dropout::new(train.seed, batch.step, batch.items.start + items.start, items.len());
-            let part_loss = self.loss(batch, items, Some(masks)).div_scalar(train.batch as f64);
-            let mut graph = match outbox.filter(|_| first + part >= count) {
-                Some(outbox) => {
-                    outbox.borrow_mut().expect_last_part(gradients.as_ref());
-                    let outbox = Rc::clone(outbox);
-                    let hear = move |node: u64, gradient: &[f32]| outbox.borrow_mut().hear(node, gradient);
-                    gradient_hooks::with_hook(hear, || part_loss.backward())
+            let part_loss = self.loss(&self.network, batch, items, Some(masks)).div_scalar(train.batch as f64);
+            let mut graph = match buckets.filter(|_| first + part >= count) {
+                Some(buckets) => {
+                    buckets.borrow_mut().expect_last_part(gradients.as_ref());
+                    let buckets = Rc::clone(buckets);
+                    let push = move |node: u64, gradient: &[f32]| buckets.borrow_mut().push(node, gradient);
+                    gradient_hooks::with_hook(push, || part_loss.backward())
                 }
                 None => part_loss.backward(),
             };
@@ -434,17 +433,17 @@ impl Trainer {
     fn summed_gradients(
         &self,
         batch: &Batch,
-        order: &mut Order,
+        order: &mut EpochPermutation,
         spare: &mut Vec<Vec<f32>>,
     ) -> (f64, FlatGradients, Result<Batch, DataError>) {
-        let (sender, buckets) = mpsc::channel();
-        let outbox = Outbox::new(&self.network, sender, std::mem::take(spare));
+        let (sender, receiver) = mpsc::channel();
+        let buckets = GradientBuckets::new(&self.network, sender, std::mem::take(spare));
         let (mut loss, places, next, sums) = thread::scope(|scope| {
-            let sums = scope.spawn(move || self.ranks.sum_as_they_come(&buckets));
-            let (loss, gradients) = self.gradients(batch, Some(&outbox));
-            let places = outbox.borrow_mut().finish(&gradients);
+            let sums = scope.spawn(move || self.ranks.all_reduce_stream(&receiver));
+            let (loss, gradients) = self.gradients(batch, Some(&buckets));
+            let places = buckets.borrow_mut().finish(&gradients);
             // The sums are complete when no sender is left.
-            drop(outbox);
+            drop(buckets);
             let next = self.drawing().batch(batch.step + 1, order);
             ([loss], places, next, sums.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });
@@ -455,58 +454,40 @@ impl Trainer {
     }
 
     /// What batches are drawn from.
-    fn drawing(&self) -> Drawing<'_> {
-        Drawing { record: &self.record, data: &self.data, share: self.ranks.share(self.record.config.train.batch) }
+    fn drawing(&self) -> BatchSampler<'_> {
+        BatchSampler { record: &self.record, data: &self.data, share: self.ranks.share(self.record.config.train.batch) }
     }
 
-    /// The summed loss of some of a batch's items, with the network as it is.
-    fn loss(&self, batch: &Batch, items: Range<usize>, masks: Option<Dropout>) -> Tensor<1> {
-        let targets = batch.targets.slice(items.clone());
-        self.loss_at(&self.network, &targets, batch.told(items), masks, &self.device)
-    }
-
-    /// The summed loss of a network's estimate of `yhat` at training points, when told of each item what it is told.
-    fn loss_at(
-        &self,
-        network: &Network,
-        targets: &Targets,
-        told: Told,
-        mut masks: Option<Dropout>,
-        device: &Device,
-    ) -> Tensor<1> {
-        let parametrisation = self.record.parametrisation_of(told.shape);
-        let factors = parametrisation.of_rows(&targets.x, &targets.sigma);
-        let factor = |of: fn(&Factors) -> f64| column(&factors, of, device);
-        let x = targets.rows(&targets.x, device);
+    /// Loss of some items of a batch, summed.
+    fn loss(&self, network: &Network, batch: &Batch, items: Range<usize>, mut masks: Option<Dropout>) -> Tensor<1> {
+        let device = if masks.is_some() { self.device.clone() } else { self.device.clone().inner() };
+        let points = batch.points.slice(items.clone());
+        let prediction = self.record.prediction_of(batch.shape);
+        let coefficients = prediction.coefficients(&points.x, &points.sigma);
+        let of_rows = |of: fn(&PreconditionCoefficients) -> f64| column(&coefficients, of, &device);
+        let rows: Vec<usize> = items.collect();
+        let conditioning = batch.conditioning.tensors(&rows, self.record.data.classes.len(), &device);
         let raw = network.forward(NetworkInput {
-            x: x.clone() * factor(|f| f.input),
-            maps: told.maps(device),
-            noise: factor(|f| f.noise),
-            far: factor(|f| f.far),
-            classes: one_hot(told.labels, self.record.data.classes.len(), device),
-            deformation: told.deformation(device),
+            x: points.tensor(&points.x, &device) * of_rows(|row| row.input),
+            maps: conditioning.spatial,
+            noise: of_rows(|row| row.noise),
+            log_sigma_ratio: of_rows(|row| row.log_sigma_ratio),
+            classes: conditioning.classes,
+            deformation: conditioning.augmentation,
             dropout: masks.as_mut(),
             precision: self.record.config.train.precision,
         });
-        if let Some(wanted) = parametrisation.targets(&targets.x, &targets.sigma, &targets.yhat) {
-            // What the network says is compared with what it should say.
-            let [rows, width] = raw.dims();
-            let wanted = Tensor::from_data(TensorData::new(wanted, [rows, width]), device);
-            let judged = targets.column(|sigma| parametrisation.judged(sigma), device);
-            return ((raw - wanted) * judged).square().sum().div_scalar(width as f64);
-        }
-        let estimate = x * factor(|f| f.skip) + raw * factor(|f| f.out);
-        self.record.config.objective.loss(targets, estimate, &factors)
+        prediction.loss(&points, raw, &coefficients)
     }
 
     /// The loss per item of the averaged weights on held-out rows, with noise that is the same at every step.
     pub fn held_out_loss(&self) -> Result<Option<f64>, DataError> {
         let Some(data) = self.held_out.as_ref() else { return Ok(None) };
-        let (network, device) = (self.averaged(), self.device.clone().inner());
+        let network = self.averaged();
         let mut total = [0.0];
         for batch in self.drawing().held_out(data, (self.ranks.rank(), self.ranks.size()))? {
             let batch = batch?;
-            let loss = self.loss_at(&network, &batch.targets, batch.told(0..batch.items.len()), None, &device);
+            let loss = self.loss(&network, &batch, 0..batch.items.len(), None);
             total[0] += f64::from(loss.into_scalar::<f32>());
         }
         self.ranks.sum(&mut total);

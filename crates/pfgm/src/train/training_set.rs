@@ -109,13 +109,13 @@ impl Shared {
 
 /// The order of an epoch's rows.
 #[derive(Default)]
-pub(super) struct Order {
+pub(super) struct EpochPermutation {
     /// Which epoch's, if any.
     epoch: Option<u64>,
     rows: Vec<u32>,
 }
 
-impl Order {
+impl EpochPermutation {
     /// The row at place `at` of an endless sequence of epochs, each a permutation of all rows.
     pub(super) fn row(&mut self, seed: u64, rows: usize, at: u64) -> usize {
         let epoch = at / rows as u64;

@@ -68,7 +68,7 @@ pub fn upscaled_picture(
     let guides = Guides { images: &low, noise: scale.sample_noise, stage: 1 };
     let made = upscale(record, &trainer.averaged(), &request, guides, device, &mut |_| {})?.values;
     agreement(shape, record.data.range, &made, &low, scale.factor);
-    let low_shape = record.maps().low_shape().unwrap_or(shape);
+    let low_shape = record.spatial().low_shape().unwrap_or(shape);
     let low = low.chunks_exact(low_shape.dim()).map(|image| blocks(low_shape, image, scale.factor));
     let triples = low.zip(made.chunks_exact(dim)).zip(truth.chunks_exact(dim));
     let values: Vec<f32> = triples.flat_map(|((low, made), truth)| [&low, made, truth].concat()).collect();

@@ -9,10 +9,10 @@ use std::{
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use pfgm::{
+    checkpoint::{self, Checkpoint},
     config::TrainConfig,
     objective::Objective,
     parallel::Solo,
-    train::checkpoint::{self, Checkpoint},
 };
 
 use super::file::{File, Stage};
@@ -84,10 +84,11 @@ fn check_begun(stage: &Stage, cascade: &Path) -> Result<()> {
     // What was measured is nobody's wish.
     kept.flow.sigma_max = wanted.flow.sigma_max.and(kept.flow.sigma_max);
     kept.flow.sigma_data = wanted.flow.sigma_data.and(kept.flow.sigma_data);
-    kept.flow.reach = wanted.flow.reach.and(kept.flow.reach);
-    kept.flow.details = wanted.flow.details.and(kept.flow.details);
+    kept.flow.max_row_rms = wanted.flow.max_row_rms.and(kept.flow.max_row_rms);
+    kept.flow.detail_rms = wanted.flow.detail_rms.and(kept.flow.detail_rms);
     if let (Objective::Field(kept), Objective::Field(wanted)) = (&mut kept.objective, &wanted.objective) {
         kept.m = wanted.m.and(kept.m);
+        kept.gamma = wanted.gamma.and(kept.gamma);
     }
     if kept != *wanted {
         bail!("{}: has begun with another configuration; resume it as it was, or start a new cascade", stage.name);

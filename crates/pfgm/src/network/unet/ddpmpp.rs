@@ -121,7 +121,7 @@ impl Unet {
     }
 
     pub(in crate::network) fn forward(&self, mut input: NetworkInput) -> Tensor<2> {
-        let embedding = self.embedding.forward(input.noise, input.far, input.classes, input.deformation);
+        let embedding = self.embedding.forward(input.noise, input.log_sigma_ratio, input.classes, input.deformation);
         let frame = self.frame.of(input.x.dims()[1]);
         let mut x = self.input.forward(frame.enter(input.x, input.maps));
         let mut remembered = vec![x.clone()];

@@ -1,18 +1,19 @@
-//! Checkpoints: one safetensors file with the weights, their average, the optimiser's state, and the run's record.
+//! Checkpoints: one safetensors file with the weights, their moving average, the state of the optimizer, and the record of the run.
 //!
-//! A file is written aside, synced, and renamed, so that a name always stands for a whole file. It needs nothing beside
-//! it: the record says what network the weights belong to and what data they were trained on.
+//! A checkpoint is written whole or not at all ([`pfgm_data::atomic`]). It stands alone: the record says which network the weights
+//! belong to and which data they were trained on.
+
+mod safetensors_file;
 
 use std::{
-    borrow::Cow,
     collections::HashMap,
-    fs::{self, File},
-    io,
+    fs, io,
     path::{Path, PathBuf},
 };
 
 use burn::tensor::Device;
-use safetensors::{Dtype, SafeTensorError, SafeTensors, View};
+use pfgm_data::atomic;
+use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -23,27 +24,27 @@ use crate::{
     weights::{self, Weight, WeightError},
 };
 
-/// The version of the layout.
+/// Version of the layout.
 const FORMAT: u32 = 1;
 const ENDING: &str = "safetensors";
 /// Copies of a row in double precision that sampling one item needs, at the least.
 const SAMPLING_ROWS: u64 = 8;
 
-/// Weights of one kind.
+/// One of the four sets of values that a checkpoint has for each weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Group {
-    /// The weights that the optimiser moves.
+    /// Weights that the optimizer updates.
     Network,
-    /// Their moving average, which samples are drawn with.
+    /// Moving average of the weights, with which samples are drawn.
     Average,
-    /// Adam's first moments.
+    /// First moments of Adam.
     First,
-    /// Adam's second moments.
+    /// Second moments of Adam.
     Second,
 }
 
 impl Group {
-    /// All of them, as a checkpoint holds them.
+    /// All groups, in the order of a checkpoint.
     pub const ALL: [Self; 4] = [Self::Network, Self::Average, Self::First, Self::Second];
 
     fn prefix(self) -> &'static str {
@@ -56,7 +57,7 @@ impl Group {
     }
 }
 
-/// What a checkpoint says about itself.
+/// Metadata of a checkpoint file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Header {
     format: u32,
@@ -67,72 +68,72 @@ struct Header {
 /// A checkpoint in memory.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
-    /// Steps taken.
+    /// Number of training steps taken.
     pub step: u64,
-    /// The run.
+    /// Configuration and data of the run.
     pub record: ModelSpec,
     groups: HashMap<&'static str, HashMap<String, Weight>>,
 }
 
-/// Why a checkpoint could not be read or written. Every message names the file and what to do.
+/// Reason why a checkpoint cannot be read or written. Each message names the file and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
-    /// The system refused.
+    /// The system reported an error.
     #[error("{path}: cannot be {action}: {source}")]
     Io {
         /// The file.
         path: PathBuf,
-        /// Read or written.
+        /// "read" or "written".
         action: &'static str,
-        /// The system's reason.
+        /// Error of the system.
         source: io::Error,
     },
-    /// The file is no checkpoint, or not a whole one.
-    #[error("{path}: {problem}; the file is cut short, damaged, or no checkpoint of pfgm: use another one")]
+    /// The file is damaged, or is not a checkpoint.
+    #[error("{path}: {problem}; the file is cut short, damaged, or not a checkpoint of pfgm: use another one")]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// Problem that was found.
         problem: String,
     },
-    /// The specification in it cannot work.
+    /// The specification of the run is not valid.
     #[error("{path}: its specification: {source}; the file is damaged, or was made to do harm")]
     Specification {
         /// The file.
         path: PathBuf,
-        /// What cannot work.
+        /// Problem that was found.
         source: ModelError,
     },
-    /// The machine has too little memory for it.
+    /// The machine has too little memory.
     #[error("{path}: {source}")]
     Memory {
         /// The file.
         path: PathBuf,
-        /// How much is missing.
+        /// Memory that is needed and available.
         source: MemoryError,
     },
-    /// The weights are those of another network.
+    /// The weights do not fit the network of the record.
     #[error("{path}: {source}; the checkpoint is of another configuration")]
     Weights {
         /// The file.
         path: PathBuf,
-        /// Which weight.
+        /// Weight that does not fit.
         source: WeightError,
     },
-    /// There is no checkpoint.
+    /// The folder contains no checkpoint.
     #[error("{0}: no checkpoint in it; give a run's folder or a checkpoint file")]
     None(PathBuf),
 }
 
 impl Checkpoint {
-    /// A checkpoint of the given groups.
+    /// Creates a checkpoint from groups of weights.
     pub fn new(step: u64, record: ModelSpec, groups: impl IntoIterator<Item = (Group, Vec<Weight>)>) -> Self {
         let by_name = |weights: Vec<Weight>| weights.into_iter().map(|weight| (weight.name.clone(), weight)).collect();
         let groups = groups.into_iter().map(|(group, weights)| (group.prefix(), by_name(weights))).collect();
         Self { step, record, groups }
     }
 
-    /// The weights of one kind, by name.
+    /// Weights of one group, by name; empty if the checkpoint lacks the group.
     pub fn group(&self, group: Group) -> &HashMap<String, Weight> {
         static EMPTY: std::sync::LazyLock<HashMap<String, Weight>> = std::sync::LazyLock::new(HashMap::new);
         self.groups.get(group.prefix()).unwrap_or(&EMPTY)
@@ -141,41 +142,33 @@ impl Checkpoint {
     /// Writes the checkpoint to `path`, whole or not at all.
     ///
     /// # Errors
-    /// When the system refuses, as on a full disk; what stood at `path` before stays.
+    /// Returns an error if the system refuses, as on a full disk. A file that was at `path` stays.
     pub fn write(&self, path: &Path) -> Result<(), CheckpointError> {
         let groups = self.groups.iter();
-        let tensors = groups.flat_map(|(prefix, weights)| {
-            weights.iter().map(move |(name, weight)| (format!("{prefix}{name}"), Stored(weight)))
+        let weights = groups.flat_map(|(prefix, weights)| {
+            weights.iter().map(move |(name, weight)| (format!("{prefix}{name}"), weight))
         });
+        let weights = weights.collect();
         let header = Header { format: FORMAT, step: self.step, record: self.record.clone() };
         let header = serde_json::to_string(&header).expect("a record is plain data");
-        let header = HashMap::from([("pfgm".to_owned(), header)]);
-        let write = |aside: &Path| {
-            // That library's file can be read by its owner alone; ours by whom the system says.
-            let permissions = File::create(aside)?.metadata()?.permissions();
-            safetensors::serialize_to_file(tensors, Some(header), aside).map_err(|error| match error {
-                SafeTensorError::IoError(source) => source,
-                other => io::Error::other(other),
-            })?;
-            fs::set_permissions(aside, permissions)
-        };
-        replace(path, write).map_err(|source| CheckpointError::Io { path: path.to_owned(), action: "written", source })
+        atomic::write_with(path, |file| safetensors_file::write(file, header, weights))
+            .map_err(|source| CheckpointError::Io { path: path.to_owned(), action: "written", source })
     }
 
-    /// Reads a checkpoint.
+    /// Reads the checkpoint at `path`.
     ///
     /// # Errors
-    /// When there is none at `path`, or it is damaged.
+    /// Returns an error if the file cannot be read, is damaged, or is not a checkpoint.
     pub fn read(path: &Path) -> Result<Self, CheckpointError> {
         let bytes =
             fs::read(path).map_err(|source| CheckpointError::Io { path: path.to_owned(), action: "read", source })?;
         Self::parse(path, &bytes)
     }
 
-    /// Reads a checkpoint that is in memory already; `path` is what to call it.
+    /// Reads a checkpoint from memory. Errors name `path`.
     ///
     /// # Errors
-    /// When it is damaged.
+    /// Returns an error if the bytes are damaged or are not a checkpoint.
     pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, CheckpointError> {
         let damaged = |problem: String| CheckpointError::Damaged { path: path.to_owned(), problem };
         let tensors = SafeTensors::deserialize(bytes).map_err(|error| damaged(error.to_string()))?;
@@ -217,10 +210,10 @@ impl Checkpoint {
             .map_err(|source| CheckpointError::Memory { path: path.to_owned(), source })
     }
 
-    /// The network with its averaged weights; `path` is what errors call the checkpoint.
+    /// Creates the network with the averaged weights. Errors name `path`.
     ///
     /// # Errors
-    /// When the weights are those of another network.
+    /// Returns an error if the weights do not fit the network of the record.
     pub fn averaged(&self, path: &Path, device: &Device) -> Result<Network, CheckpointError> {
         let wrong = |source| CheckpointError::Weights { path: path.to_owned(), source };
         let network = self
@@ -231,62 +224,12 @@ impl Checkpoint {
     }
 }
 
-/// A weight as it lies in a file: little-endian single precision.
-struct Stored<'a>(&'a Weight);
-
-impl View for Stored<'_> {
-    fn dtype(&self) -> Dtype {
-        Dtype::F32
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.0.shape
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        self.0.values.iter().flat_map(|value| value.to_le_bytes()).collect()
-    }
-
-    fn data_len(&self) -> usize {
-        size_of_val(self.0.values.as_slice())
-    }
-}
-
-/// Writes bytes aside, syncs them, and renames the file to its place.
-///
-/// # Errors
-/// When the system refuses; the file that stood there before stays, and nothing is left aside.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    replace(path, |aside| fs::write(aside, bytes))
-}
-
-/// Has a file written aside, syncs it, and renames it to its place.
-fn replace(path: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let aside = path.with_file_name(format!(".{name}.{}.part", std::process::id()));
-    let written = (|| {
-        write(&aside)?;
-        File::open(&aside)?.sync_all()?;
-        fs::rename(&aside, path)
-    })();
-    // The new name should survive a power cut too; where folders cannot be synced, the file is whole all the same.
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty())
-        && let Ok(folder) = File::open(folder)
-    {
-        let _ = folder.sync_all();
-    }
-    if written.is_err() {
-        let _ = fs::remove_file(&aside);
-    }
-    written
-}
-
-/// The file of the checkpoint after `step` steps in a run's folder.
+/// Path of the checkpoint after `step` steps in the folder of a run.
 pub fn path_of(run: &Path, step: u64) -> PathBuf {
     run.join("checkpoints").join(format!("step-{step:08}.{ENDING}"))
 }
 
-/// The checkpoints of a run's folder, oldest first.
+/// Checkpoints in the folder of a run, oldest first.
 pub fn list(run: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(run.join("checkpoints")) else { return Vec::new() };
     let mut paths: Vec<PathBuf> = entries
@@ -298,10 +241,10 @@ pub fn list(run: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// The checkpoint that a user means: the file itself, or the latest of a run's folder.
+/// Path of a checkpoint: `run` itself if it is a file, or else the latest checkpoint in the folder of a run.
 ///
 /// # Errors
-/// When there is none.
+/// Returns an error if there is no checkpoint.
 pub fn find(run: &Path) -> Result<PathBuf, CheckpointError> {
     if run.is_file() {
         return Ok(run.to_owned());
@@ -309,11 +252,11 @@ pub fn find(run: &Path) -> Result<PathBuf, CheckpointError> {
     list(run).pop().ok_or_else(|| CheckpointError::None(run.to_owned()))
 }
 
-/// Removes the oldest checkpoints of a run, so that `keep` stay.
+/// Removes the oldest checkpoints of a run, and keeps the latest `keep`.
 pub fn prune(run: &Path, keep: usize) {
     let paths = list(run);
     for path in &paths[..paths.len().saturating_sub(keep)] {
-        // One that cannot be removed costs only space.
+        // A checkpoint that cannot be removed costs only space.
         let _ = fs::remove_file(path);
     }
 }

@@ -1,0 +1,98 @@
+//! The loss of training.
+
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::{Output, Prediction, combine, field::normalized_fields};
+use crate::precondition::{PreconditionCoefficients, column};
+
+/// Loss of a network with [`Output::Edm`]. Other outputs are compared with their own target ([`Prediction::target`]).
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Loss {
+    /// `|yhat - y|^2 / c_out^2` per coordinate: the squared error of the raw output (EDM, PFGM++).
+    #[default]
+    Denoising,
+    /// Squared error of PFGM's normalized field, which is computed from `yhat`.
+    Field {
+        /// Constant that keeps the field smooth near the data.
+        gamma: f64,
+    },
+}
+
+/// Points where a network is trained, and `yhat` there.
+#[derive(Clone, Debug)]
+pub struct TrainingPoints {
+    /// N.
+    pub dim: usize,
+    /// Perturbed points, `[batch, N]`.
+    pub x: Vec<f32>,
+    /// Noise level of each point.
+    pub sigma: Vec<f64>,
+    /// `yhat` at each point, `[batch, N]`: the field-weighted mean of charges, or the charge that was perturbed.
+    pub yhat: Vec<f32>,
+}
+
+impl TrainingPoints {
+    /// Returns some of the points.
+    pub fn slice(&self, items: std::ops::Range<usize>) -> Self {
+        let values = items.start * self.dim..items.end * self.dim;
+        Self {
+            dim: self.dim,
+            x: self.x[values.clone()].to_vec(),
+            sigma: self.sigma[items].to_vec(),
+            yhat: self.yhat[values].to_vec(),
+        }
+    }
+
+    /// `values`, `[batch, N]`, as a tensor.
+    pub fn tensor(&self, values: &[f32], device: &Device) -> Tensor<2> {
+        Tensor::from_data(TensorData::new(values.to_vec(), [self.sigma.len(), self.dim]), device)
+    }
+}
+
+impl Prediction {
+    /// Factor of the error of a raw output before it is squared. Without it, targets that grow without bound near the data would
+    /// dominate the loss.
+    pub fn loss_weight(self, sigma: f64) -> f64 {
+        match self.output {
+            // |score std + noise|^2
+            Output::Ve { scaled: false, unit } => sigma / unit,
+            Output::Edm | Output::Field { .. } | Output::Ve { .. } | Output::Vp { .. } | Output::SubVp { .. } => 1.0,
+        }
+    }
+
+    /// Loss of a network's raw output, summed over the batch. `coefficients` are those of the points.
+    ///
+    /// # Shapes
+    /// `raw`: `[batch, N]`, for a field `[batch, N + 1]`; the result: `[1]`
+    pub fn loss(self, points: &TrainingPoints, raw: Tensor<2>, coefficients: &[PreconditionCoefficients]) -> Tensor<1> {
+        if let Some(target) = self.target(&points.x, &points.sigma, &points.yhat) {
+            return self.raw_loss(points, raw, target);
+        }
+        let device = raw.device();
+        let x = points.tensor(&points.x, &device);
+        let y = points.tensor(&points.yhat, &device);
+        let [skip, out] = [column(coefficients, |row| row.skip, &device), column(coefficients, |row| row.out, &device)];
+        let estimate = combine(x.clone(), raw, skip, out);
+        match self.loss {
+            Loss::Denoising => {
+                let weight = column(coefficients, |row| 1.0 / (row.out * row.out), &device);
+                ((estimate - y).square() * weight).sum().div_scalar(points.dim as f64)
+            }
+            Loss::Field { gamma } => {
+                let z = column(coefficients, |row| row.sigma, &device);
+                let (v, v_z) = normalized_fields(x.clone() - estimate, z.clone(), gamma);
+                let (w, w_z) = normalized_fields(x - y, z, gamma);
+                ((v - w).square().sum() + (v_z - w_z).square().sum()).div_scalar((points.dim + 1) as f64)
+            }
+        }
+    }
+
+    /// Weighted squared error of the raw output itself.
+    fn raw_loss(self, points: &TrainingPoints, raw: Tensor<2>, target: Vec<f32>) -> Tensor<1> {
+        let ([rows, width], device) = (raw.dims(), raw.device());
+        let target = Tensor::from_data(TensorData::new(target, [rows, width]), &device);
+        let weights: Vec<f32> = points.sigma.iter().map(|&sigma| self.loss_weight(sigma) as f32).collect();
+        let weights = Tensor::from_data(TensorData::new(weights, [rows, 1]), &device);
+        ((raw - target) * weights).square().sum().div_scalar(width as f64)
+    }
+}
