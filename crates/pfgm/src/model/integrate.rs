@@ -304,6 +304,9 @@ impl Monitor for Running<'_> {
     }
 
     fn evaluated(&self, query: &Query, _yhat: &[f64]) {
+        if !self.is_running() {
+            return;
+        }
         let progress = self.progress.get();
         self.progress.set(Progress { evaluations: progress.evaluations + query.item.len() as u64, ..progress });
         self.tell();

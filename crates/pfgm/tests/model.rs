@@ -1,0 +1,295 @@
+//! `Model` gives what its parts give by hand, in any batches, and stops when it is told to.
+
+use std::{cell::Cell, ops::ControlFlow, path::Path};
+
+use pfgm::{
+    CancelToken, Error, ExactField, Model,
+    flow::{Denoiser, Flow, Query},
+    likelihood::{Density, Prior, Trace as TraceOf},
+    model::{Anomaly, Denoise, Fit, Inpaint, Likelihood, ScheduleSearch, Trace, WeightNames},
+    random::{Purpose, stream},
+    solver::{self, Method, SolverConfig},
+};
+use pfgm_data::{Dataset, Labels, OpenOptions, Shape, Values};
+use rand::RngExt;
+
+fn heun(steps: usize) -> SolverConfig {
+    SolverConfig { method: Method::Heun, steps, ..SolverConfig::default() }
+}
+
+fn open(name: &str) -> Dataset {
+    pfgm_data::open(name, &OpenOptions::default()).unwrap()
+}
+
+/// Two clouds of points, of which the first class has three times as many, and a third class that no point has.
+fn clouds(rows: usize) -> Dataset {
+    let mut rng = stream(3, Purpose::Evaluation, 0, 0);
+    let of_row: Vec<u32> = (0..rows as u32).map(|row| u32::from(row % 4 == 0)).collect();
+    let values = of_row.iter().flat_map(|&class| [class as f32 * 4.0, 0.0]).map(|x| x + rng.random_range(-0.5..0.5));
+    let names = ["left", "right", "nowhere"].map(String::from).to_vec();
+    let labels = Some(Labels { of_row: of_row.clone(), names });
+    Dataset::new(Path::new("clouds"), Shape::Vector { len: 2 }, Values::Floats(values.collect()), None, labels).unwrap()
+}
+
+#[test]
+fn samples_are_points_of_the_prior_moved_down_the_flow() {
+    let model = Model::load("digits").unwrap();
+    let classes = [Some(3), None, Some(7), Some(0), Some(3)];
+    let drawn = model.sample(5).seed(11).classes(classes).guidance(1.5).solver(heun(3)).draw().unwrap();
+
+    let spec = model.spec();
+    let denoiser = model.denoiser(classes.to_vec(), 1.5);
+    let flow = Flow { denoiser: &denoiser, augmentation: spec.augmentation() };
+    let mut x = flow.latents(spec.range().1, 0, 11..16);
+    solver::sample(&flow, &heun(3), spec.range(), &mut x).unwrap();
+    assert_eq!(drawn.values(), spec.to_data_units(&x));
+    assert_eq!((drawn.rows(), drawn.row_shape(), drawn.nfe()), (5, &[8, 8][..], 5.0));
+    assert_eq!((&drawn.seeds[..], &drawn.classes[..]), (&[11, 12, 13, 14, 15][..], &classes[..]));
+
+    let in_parts = model.sample(5).seed(11).classes(classes).guidance(1.5).solver(heun(3)).batch(2).draw().unwrap();
+    assert_eq!(in_parts, drawn);
+}
+
+#[test]
+fn likelihoods_are_those_of_the_density_in_the_data_units() {
+    let model = Model::load("digits").unwrap();
+    let rows = open("digits").select(&[5, 77]);
+    // Numbers that are not integers are not dequantized.
+    let rows = Dataset { values: Values::Floats(rows.some(2).unwrap()), ..rows };
+    let found = model.log_likelihood(&rows, Likelihood::default().solver(heun(6)).trace(Trace::Exact)).unwrap();
+
+    let (spec, given) = (model.spec(), model.spec().rows(&rows).unwrap());
+    let denoiser = model.denoiser(given.labels.clone(), 1.0);
+    let (extra_dims, range) = (spec.augmentation(), spec.range());
+    let density =
+        Density { denoiser: &denoiser, augmentation: extra_dims, range, solver: heun(6), prior: Prior::Exact };
+    let logs = density.log(&spec.to_model_space(&given.values), TraceOf::Exact).unwrap().values;
+    // A digit's values go from 0 to 16, the model's from -1 to 1.
+    let expected: Vec<f64> = logs.iter().map(|log| log - 64.0 * 8.0_f64.ln()).collect();
+    for (found, expected) in found.values().iter().zip(&expected) {
+        assert!((found - expected).abs() < 1e-9, "{found} and {expected}");
+    }
+    assert_eq!(found.mean(), (found.values()[0] + found.values()[1]) / 2.0);
+    assert!((found.standard_error() - (found.values()[0] - found.values()[1]).abs() / 2.0).abs() < 1e-9);
+}
+
+#[test]
+fn encoding_and_decoding_are_inverse() {
+    let model = Model::load("digits").unwrap();
+    let rows = open("digits").select(&[0, 1, 2]);
+    let rk45 = SolverConfig { method: Method::Rk45, rtol: 1e-5, atol: 1e-5, ..SolverConfig::default() };
+    let latents = model.encode(&rows, rk45.clone()).unwrap();
+    let back = model.decode(&latents, rk45).unwrap();
+    let values = rows.some(3).unwrap();
+    let worst = back.values().iter().zip(&values).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(worst < 0.05, "{worst} of 16");
+    let with_another = latents.clone().with_class(Some(5));
+    let other = model.decode(&with_another, heun(8)).unwrap();
+    assert_ne!(other.values(), back.values());
+    let way = model.interpolate(&latents, &with_another.scaled(1.0), 3, heun(4)).unwrap();
+    assert_eq!(way.rows(), 9);
+}
+
+#[test]
+fn an_interrupted_training_goes_on_exactly() {
+    let data = clouds(64);
+    let new = || Model::builder().extra_dims(f64::INFINITY).seed(5).build(&data).unwrap();
+    let fit = || Fit::steps(12).batch(16);
+    let (mut whole, mut parts) = (new(), new());
+    let report = whole.fit(&data, fit().held_out(&data)).unwrap();
+    assert!(report.held_out_loss.is_some_and(f64::is_finite) && !report.is_canceled);
+
+    let stop = |step| {
+        move |progress: &pfgm::model::FitProgress| {
+            if progress.step == step { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        }
+    };
+    let first = parts.fit(&data, fit().observer(stop(4))).unwrap();
+    assert_eq!((first.steps, first.is_canceled), (4, true));
+    let folder = tempfile::tempdir().unwrap();
+    parts.save(folder.path()).unwrap();
+    let device = pfgm::device::open("cpu").unwrap();
+    let mut resumed = Model::resume(folder.path(), &device).unwrap();
+    assert_eq!(resumed.fit(&data, fit()).unwrap().steps, 12);
+    parts.fit(&data, fit()).unwrap();
+    let draw = |model: &Model| model.sample(4).solver(heun(4)).draw().unwrap();
+    assert_eq!(draw(&parts), draw(&whole));
+    assert_eq!(draw(&resumed), draw(&whole));
+
+    // A later checkpoint is not hidden behind an earlier one.
+    whole.save(folder.path()).unwrap();
+    assert!(matches!(Model::load(folder.path()).unwrap().step(), 12));
+    let mut early = new();
+    early.fit(&data, Fit::steps(2).batch(16)).unwrap();
+    assert!(matches!(early.save(folder.path()), Err(Error::Argument { name: "folder", .. })));
+
+    // Weights alone are enough to go on, as well.
+    let file = folder.path().join("weights.safetensors");
+    whole.export(&file, WeightNames::Checkpoint).unwrap();
+    let mut tuned = Model::load(&file).unwrap();
+    assert_eq!(draw(&tuned), draw(&whole));
+    assert_eq!(tuned.fit(&data, Fit::steps(3).batch(16)).unwrap().steps, 3);
+    assert_ne!(draw(&tuned), draw(&whole));
+    assert!(matches!(Model::resume(&file, &device), Err(Error::Argument { name: "path", .. })));
+}
+
+#[test]
+fn classes_are_drawn_in_the_shares_of_the_data() {
+    let data = clouds(64);
+    let model = Model::builder().build(&data).unwrap();
+    assert_eq!(model.classes(), ["left", "right", "nowhere"]);
+    let classes = model.sample(2000).resolved_classes().unwrap();
+    let share = |class: u32| classes.iter().filter(|found| **found == Some(class)).count() as f64 / 2000.0;
+    // Five standard deviations of 2000 draws are 0.05.
+    assert!(
+        (share(1) - 0.25).abs() < 0.05 && share(2) == 0.0 && share(0) + share(1) == 1.0,
+        "{} {}",
+        share(0),
+        share(1)
+    );
+    // A class follows from its seed alone.
+    assert_eq!(model.sample(1).seed(1234).resolved_classes().unwrap(), [classes[1234]]);
+    assert_eq!(model.sample(4).balanced().resolved_classes().unwrap(), [Some(0), Some(1), Some(0), Some(1)]);
+    assert_eq!(model.sample(2).class("right").resolved_classes().unwrap(), [Some(1); 2]);
+    for (wrong, part) in [("nowhere", "no row"), ("middle", "left, right")] {
+        let error = model.sample(1).class(wrong).draw().unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    }
+    assert!(model.sample(2).classes([Some(3), None]).draw().is_err());
+    assert!(model.sample(2).classes([None]).draw().is_err());
+}
+
+#[test]
+fn computations_end_when_they_are_canceled() {
+    let model = Model::load("digits").unwrap();
+    let calls = Cell::new(0);
+    let stop = |_: &pfgm::Progress| {
+        calls.set(calls.get() + 1);
+        if calls.get() == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    assert!(matches!(model.sample(2).solver(heun(18)).observer(stop).draw(), Err(Error::Canceled)));
+    // The solver's other evaluations are rows that stand still; the observer hears no evaluated row any more.
+    let evaluations = Cell::new(0);
+    let count = |progress: &pfgm::Progress| {
+        evaluations.set(progress.evaluations);
+        if progress.evaluations >= 6 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    assert!(model.sample(2).solver(heun(18)).observer(count).draw().is_err());
+    assert_eq!(evaluations.get(), 6);
+    let token = CancelToken::new();
+    token.cancel();
+    assert!(matches!(model.sample(2).cancel(&token).draw(), Err(Error::Canceled)));
+    let rows = open("digits").select(&[0]);
+    assert!(matches!(model.log_likelihood(&rows, Likelihood::default().cancel(&token)), Err(Error::Canceled)));
+    assert!(matches!(model.denoise(&rows, Denoise::sigma(0.3).cancel(&token)), Err(Error::Canceled)));
+}
+
+#[test]
+fn restored_images_keep_what_is_known() {
+    let model = Model::load("digits").unwrap();
+    let rows = open("digits").select(&[8, 9]);
+    let values = rows.some(2).unwrap();
+    let known: Vec<bool> = (0..64).map(|at| at % 8 < 4).collect();
+    let how = || Inpaint::default().steps(6).rounds(1).fillings(2);
+    let filled = model.inpaint(&rows, &known, how()).unwrap();
+    assert_eq!(filled.rows(), 4);
+    for (at, (filled, known)) in filled.values().iter().zip(known.repeat(4)).enumerate() {
+        let original = values[at / 128 * 64 + at % 64];
+        assert!(!known || (filled - original).abs() < 1e-4, "{at}: {filled} and {original}");
+    }
+    assert_ne!(filled.row(0), filled.row(1));
+    assert_eq!(model.inpaint(&rows, &known, how().batch(1)).unwrap(), filled);
+    assert!(model.inpaint(&rows, &[true; 64], how()).is_err() && model.inpaint(&rows, &[true; 3], how()).is_err());
+
+    let mean = model.denoise(&rows, Denoise::sigma(0.3).posterior_mean()).unwrap();
+    let given = model.spec().rows(&rows).unwrap();
+    let yhat = model.yhat(&model.spec().to_model_space(&given.values), &[0.3; 2], &given.labels).unwrap();
+    assert_eq!(mean.samples.values(), model.spec().to_data_units(&yhat));
+    let own = model.denoise(&rows, Denoise::estimated().solver(heun(4))).unwrap();
+    assert!(own.sigma.iter().all(|sigma| (0.001..2.0).contains(sigma)), "{:?}", own.sigma);
+    assert!(model.denoise(&rows, Denoise::sigma(1e9)).is_err());
+}
+
+#[test]
+fn what_was_not_learned_is_more_unusual() {
+    let model = Model::load("digits").unwrap();
+    let digits = open("digits");
+    let usual = digits.select(&(0..20).collect::<Vec<_>>());
+    let noise: Vec<f32> = (0..20 * 64).map(|at| (at * 7919 % 17) as f32).collect();
+    let shape = Shape::Image { height: 8, width: 8, channels: 1 };
+    let noise = Dataset::new(Path::new("noise"), shape, Values::Floats(noise), Some((0.0, 16.0)), None).unwrap();
+    let found = model.anomaly_scores(&usual, &noise, Anomaly::default().reconstruction([0.3])).unwrap();
+    let [score] = &found.scores[..] else { panic!("one score: {found:?}") };
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    assert!(mean(&score.of_rows) > 2.0 * mean(&score.usual), "{score:?}");
+}
+
+#[test]
+fn products_with_the_jacobian_are_derivatives() {
+    let model = Model::load("digits").unwrap();
+    let (x, sigma, class) = (model.latents([4]).scaled(0.02).x, [1.5], [Some(2)]);
+    let vector: Vec<f64> = (0..64).map(|at| ((at * 13) as f64).sin()).collect();
+    let direction: Vec<f64> = (0..64).map(|at| ((at * 5) as f64).cos()).collect();
+    let (yhat, product) = model.vjp(&x, &sigma, &class, &vector).unwrap();
+    assert_eq!(yhat, model.yhat(&x, &sigma, &class).unwrap());
+    let moved = |h: f64| -> Vec<f64> { x.iter().zip(&direction).map(|(x, d)| x + h * d).collect() };
+    let at = |h: f64| -> f64 {
+        model.yhat(&moved(h), &sigma, &class).unwrap().iter().zip(&vector).map(|(y, v)| y * v).sum()
+    };
+    let (slope, along) =
+        ((at(1e-2) - at(-1e-2)) / 2e-2, product.iter().zip(&direction).map(|(p, d)| p * d).sum::<f64>());
+    assert!((slope - along).abs() < 2e-2 * along.abs().max(1.0), "{slope} and {along}");
+}
+
+#[test]
+fn samples_of_the_exact_field_are_its_charges() {
+    let data = open("heart").select(&[0, 10, 20, 30, 40]);
+    let rk45 = SolverConfig { method: Method::Rk45, rtol: 1e-5, atol: 1e-5, ..SolverConfig::default() };
+    for d in [1.0, 64.0, f64::INFINITY] {
+        let field = ExactField::new(&data, d).unwrap();
+        let drawn = field.sample(40).seed(2).solver(rk45.clone()).draw().unwrap();
+        let charges = data.some(5).unwrap();
+        let is_near = |row: &[f32]| charges.chunks_exact(2).any(|y| (row[0] - y[0]).hypot(row[1] - y[1]) < 0.02);
+        // Samples end at the lowest level, 0.001, where one of twenty is more than 0.02 away at D = 1.
+        let near = drawn.values().chunks_exact(2).filter(|row| is_near(row)).count();
+        assert!(near >= if d == 1.0 { 32 } else { 40 }, "D = {d}: {near} of 40");
+        let x = field.spec().to_model_space(&charges);
+        let yhat = field.yhat(&x, &[1e-3; 5]).unwrap();
+        assert!(yhat.iter().zip(&x).all(|(a, b)| (a - b).abs() < 1e-2));
+        assert!(matches!(field.sample(1).guidance(2.0).draw(), Err(Error::Argument { name: "guidance", .. })));
+    }
+    assert!(ExactField::new(&data, 0.0).is_err() && ExactField::new(&data, f64::NAN).is_err());
+}
+
+#[test]
+fn found_levels_go_from_the_highest_to_the_lowest() {
+    let model = Model::load("digits").unwrap();
+    let solver = SolverConfig { method: Method::DpmPp2m, steps: 4, ..SolverConfig::default() };
+    let levels = model.search_schedule(ScheduleSearch::new(solver).trajectories(4).grid(12)).unwrap();
+    let (low, high) = model.spec().range();
+    assert_eq!(levels.len(), 5);
+    assert!(
+        levels.windows(2).all(|pair| pair[0] > pair[1])
+            && (levels[0] - high).abs() < 1e-9
+            && (levels[4] - low).abs() < 1e-9
+    );
+    assert!(model.search_schedule(ScheduleSearch::new(SolverConfig { method: Method::Rk45, ..heun(4) })).is_err());
+}
+
+#[test]
+fn rows_that_do_not_fit_are_rejected() {
+    let model = Model::load("digits").unwrap();
+    let (heart, digits) = (open("heart"), open("digits").select(&[0]));
+    assert!(matches!(model.encode(&heart, heun(2)), Err(Error::Argument { name: "data", .. })));
+    let unlabeled = Dataset { labels: None, ..digits.clone() };
+    assert!(matches!(model.encode(&unlabeled, heun(2)), Err(Error::Argument { name: "data", .. })));
+    let stochastic = SolverConfig { churn: 10.0, ..heun(4) };
+    assert!(model.encode(&digits, stochastic).is_err());
+    assert!(model.sample(1).latent_scale(0.0).draw().is_err());
+    assert!(model.sample(1).batch(0).draw().is_err());
+    let points = Model::builder().build(&heart).unwrap();
+    assert!(matches!(points.sample(1).class("3").draw(), Err(Error::Argument { name: "class", .. })));
+    assert!(Model::builder().extra_dims(-1.0).build(&heart).is_err());
+    let query = Query { x: &[0.0; 2], sigma: &[1.0], item: &[0] };
+    points.denoiser(vec![None], 1.0).denoise(&query, &mut [0.0; 2]);
+}
