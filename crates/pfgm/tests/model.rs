@@ -39,7 +39,7 @@ fn samples_are_points_of_the_prior_moved_down_the_flow() {
 
     let spec = model.spec();
     let denoiser = model.denoiser(classes.to_vec(), 1.5);
-    let flow = Flow { denoiser: &denoiser, augmentation: spec.augmentation() };
+    let flow = Flow { denoiser: &denoiser, extra_dims: spec.extra_dims() };
     let mut x = flow.latents(spec.range().1, 0, 11..16);
     solver::sample(&flow, &heun(3), spec.range(), &mut x).unwrap();
     assert_eq!(drawn.values(), spec.to_data_units(&x));
@@ -60,9 +60,8 @@ fn likelihoods_are_those_of_the_density_in_the_data_units() {
 
     let (spec, given) = (model.spec(), model.spec().rows(&rows).unwrap());
     let denoiser = model.denoiser(given.labels.clone(), 1.0);
-    let (extra_dims, range) = (spec.augmentation(), spec.range());
-    let density =
-        Density { denoiser: &denoiser, augmentation: extra_dims, range, solver: heun(6), prior: Prior::Exact };
+    let (extra_dims, range) = (spec.extra_dims(), spec.range());
+    let density = Density { denoiser: &denoiser, extra_dims, range, solver: heun(6), prior: Prior::Exact };
     let logs = density.log(&spec.to_model_space(&given.values), TraceOf::Exact).unwrap().values;
     // A digit's values go from 0 to 16, the model's from -1 to 1.
     let expected: Vec<f64> = logs.iter().map(|log| log - 64.0 * 8.0_f64.ln()).collect();
