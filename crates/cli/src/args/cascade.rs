@@ -80,7 +80,7 @@ pub struct CascadeSampleArgs {
     #[arg(long, value_name = "DATA")]
     pub from: Option<String>,
 
-    /// Standard deviation of the noise added to images before they are upscaled (conditioning extra_dims), in the model's units [default: each run's]
+    /// Standard deviation of the noise added to images before they are upscaled (conditioning augmentation), in the model's units [default: each run's]
     #[arg(long, value_name = "SIGMA", allow_negative_numbers = true)]
     pub noise: Option<f64>,
 

@@ -8,13 +8,30 @@ use super::DataArgs;
 
 #[derive(Debug, Default, Args)]
 pub struct TrainArgs {
-    /// A preset (see `pfgm presets`), a TOML file, or with --resume the folder of a run
-    #[arg(value_name = "PRESET|FILE.toml")]
-    pub what: String,
+    /// The data to train on (a path or a built-in set; network and budget follow from them), a preset (see `pfgm presets`), a TOML file,
+    /// or with --resume the folder of a run
+    #[arg(value_name = "DATA|PRESET|FILE.toml|RUN")]
+    pub what: Option<String>,
 
-    /// The data: a path, or a built-in set such as `digits` or `heart` [default: the preset's]
+    /// Start from the configuration of a preset (see `pfgm presets`)
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["from", "resume"])]
+    pub preset: Option<String>,
+
+    /// Fine-tune: start from the weights of this run or checkpoint; a tenth of its learning rate unless train.lr is set
+    #[arg(long, value_name = "RUN|CHECKPOINT", conflicts_with = "resume")]
+    pub from: Option<PathBuf>,
+
+    /// The data: a path, or a built-in set such as `digits` or `heart` [default: the preset's or run's]
     #[arg(long, value_name = "PATH")]
     pub data: Option<String>,
+
+    /// D, the number of extra dimensions: 1 is PFGM, above 0 PFGM++, inf a diffusion model [default: the preset's, or 128]
+    #[arg(short = 'D', long = "extra-dims", value_name = "D", allow_negative_numbers = true)]
+    pub extra_dims: Option<String>,
+
+    /// Train for about so many minutes: the first steps are measured, and the number of steps set accordingly
+    #[arg(long, value_name = "MINUTES", conflicts_with = "resume")]
+    pub minutes: Option<f64>,
 
     #[command(flatten)]
     pub table: DataArgs,

@@ -189,7 +189,7 @@ fn flow(args: &BenchArgs, what: &str, device: &Device) -> Result<Value> {
     } else {
         let mut set = args.set.clone();
         set.extend(args.batch.map(|batch| format!("train.batch={batch}")));
-        (resolve::config(&TrainArgs { what: what.to_owned(), set, ..TrainArgs::default() })?.config, None)
+        (resolve::plan(&TrainArgs { what: Some(what.to_owned()), set, ..TrainArgs::default() })?.config, None)
     };
     let mut config = config;
     config.train.batch = args.batch.unwrap_or(config.train.batch);
@@ -200,7 +200,7 @@ fn flow(args: &BenchArgs, what: &str, device: &Device) -> Result<Value> {
     let batch = config.train.batch;
     let data = match &args.shape {
         Some(shape) => made_up(shape)?,
-        None => train::load(&config).context("--shape 28x28x1 measures without data")?.0,
+        None => train::load(&config, None).context("--shape 28x28x1 measures without data")?.0,
     };
     let model = match &checkpoint {
         Some(_) => Model::load(Path::new(what), &args.compute)?,

@@ -50,7 +50,7 @@ pub fn run(args: &ImportArgs) -> Result<()> {
 }
 
 fn like(what: &str) -> Result<Config> {
-    Ok(resolve::config(&TrainArgs { what: what.to_owned(), ..TrainArgs::default() })?.config)
+    Ok(resolve::plan(&TrainArgs { what: Some(what.to_owned()), ..TrainArgs::default() })?.config)
 }
 
 fn size(text: &str) -> Result<[usize; 2]> {

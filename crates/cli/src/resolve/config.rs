@@ -10,43 +10,72 @@ use pfgm::{
 use pfgm_data::BUILT_IN;
 use toml::{Table, Value};
 
-use crate::args::TrainArgs;
+use crate::args::{DataArgs, TrainArgs};
 
-/// A configuration and what a run of it is called.
-pub struct Named {
-    pub name: String,
-    pub config: Config,
+/// The configuration's key of D.
+const EXTRA_DIMS: &str = "flow.extra_dims";
+
+/// What the command line changes in a configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    /// The data, which replace those of the configuration.
+    pub data: Option<String>,
+    /// Columns and label of a table.
+    pub table: DataArgs,
+    /// Assignments KEY=VALUE. They do not depend on their order, but for the same key: there the last one counts.
+    pub set: Vec<String>,
 }
 
-/// The configuration that `train`'s arguments describe: a preset or file, changed by --data, --set and the rest.
-pub fn config(args: &TrainArgs) -> Result<Named> {
-    let (name, text) = match presets::find(&args.what) {
-        Some(preset) => (preset.name.to_owned(), preset.text.to_owned()),
-        None => (stem(&args.what), config_file(&args.what)?),
-    };
-    let table: Table = text.parse().map_err(|error: toml::de::Error| one_line(&args.what, &error))?;
-    Ok(Named { name, config: change(table, args).with_context(|| args.what.clone())? })
+impl Changes {
+    /// The changes that `train`'s flags ask for.
+    pub fn of(args: &TrainArgs) -> Self {
+        let dims = args.extra_dims.as_ref().map(|dims| format!("{EXTRA_DIMS}={dims}"));
+        let set = dims.into_iter().chain(args.set.iter().cloned()).collect();
+        Self { data: args.data.clone(), table: args.table.clone(), set }
+    }
+
+    /// Those of the data alone.
+    pub fn of_data(&self) -> Result<Self> {
+        let set = self.set.iter().filter(|assignment| assignment.trim_start().starts_with("data.")).cloned().collect();
+        Ok(Self { set, ..self.clone() })
+    }
+
+    /// Whether a key is assigned.
+    pub fn sets(&self, key: &str) -> bool {
+        self.set.iter().any(|assignment| assignment.split('=').next().is_some_and(|name| name.trim() == key))
+    }
 }
 
-/// A configuration with the changes that `train`'s arguments ask for.
-pub fn change(mut table: Table, args: &TrainArgs) -> Result<Config> {
+/// Assignments KEY=VALUE in the order in which they must be made: a table before its keys, and `kind`, which clears the keys of
+/// another kind, before the keys next to it.
+pub fn assignments(set: &[String]) -> Result<Vec<(String, Value)>> {
+    let mut assignments = Vec::new();
+    for assignment in set {
+        let Some((path, value)) = assignment.split_once('=') else {
+            bail!("--set {assignment}: write KEY=VALUE, as in --set train.batch=64");
+        };
+        assignments.push((path.trim().to_owned(), value_of(value.trim())));
+    }
+    assignments.sort_by_key(|(path, _)| (path.split('.').count(), path != "kind" && !path.ends_with(".kind")));
+    Ok(assignments)
+}
+
+/// A configuration with changes, checked.
+pub fn change(mut table: Table, changes: &Changes) -> Result<Config> {
     let mut set = |path: &str, value: Value| set_key(&mut table, path, value);
-    if let Some(data) = &args.data {
+    if let Some(data) = &changes.data {
         set("data.source", Value::String(data.clone()))?;
         // Another data set has other columns.
         set("data.columns", Value::Array(Vec::new()))?;
     }
-    if let Some(label) = &args.table.label {
+    if let Some(label) = &changes.table.label {
         set("data.label", Value::String(label.clone()))?;
     }
-    if let Some(columns) = &args.table.columns {
+    if let Some(columns) = &changes.table.columns {
         set("data.columns", Value::Array(columns.iter().cloned().map(Value::String).collect()))?;
     }
-    for assignment in &args.set {
-        let Some((path, value)) = assignment.split_once('=') else {
-            bail!("--set {assignment}: write KEY=VALUE, as in --set train.batch=64");
-        };
-        set(path.trim(), value_of(value.trim()))?;
+    for (path, value) in assignments(&changes.set)? {
+        set(&path, value)?;
     }
     let mut config: Config = serde_path_to_error::deserialize(Value::Table(table)).map_err(explain)?;
     let source = &mut config.data.source;
@@ -62,6 +91,20 @@ pub fn change(mut table: Table, args: &TrainArgs) -> Result<Config> {
     Ok(config)
 }
 
+/// The leaves of a JSON value, each with its path: `train.lr` and `0.001`.
+pub fn flatten(path: &str, value: &serde_json::Value, leaves: &mut Vec<(String, String)>) {
+    match value {
+        serde_json::Value::Object(entries) => {
+            for (key, value) in entries {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                flatten(&path, value, leaves);
+            }
+        }
+        leaf => leaves.push((path.to_owned(), leaf.to_string())),
+    }
+}
+
+/// The text of a configuration file.
 pub fn config_file(what: &str) -> Result<String> {
     let path = Path::new(what);
     if path.is_dir() {
@@ -71,7 +114,7 @@ pub fn config_file(what: &str) -> Result<String> {
         let names = presets::PRESETS.iter().map(|preset| preset.name);
         let hint = nearest(what, names.clone()).map_or_else(String::new, |name| format!(" did you mean `{name}`?"));
         let names: Vec<_> = names.collect();
-        bail!("{what}: no preset and no file of that name;{hint} the presets are {}", names.join(", "));
+        bail!("{what}: no preset, file or folder of that name;{hint} the presets are {}", names.join(", "));
     }
     fs::read_to_string(path).with_context(|| format!("{what}: cannot be read"))
 }
@@ -176,12 +219,24 @@ mod tests {
     fn old_keys_are_read_and_current_ones_written() {
         let table: Table = "data.source = \"digits\"\nflow.reach = 0.5\nflow.details = 0.25".parse().unwrap();
         let set = vec!["flow.details=0.125".to_owned()];
-        let config = change(table, &TrainArgs { set, ..TrainArgs::default() }).unwrap();
+        let config = change(table, &Changes { set, ..Changes::default() }).unwrap();
         assert_eq!((config.flow.max_row_rms, config.flow.detail_rms), (Some(0.5), Some(0.125)));
         let written = toml::to_string(&config).unwrap();
         assert!(written.contains("max_row_rms = 0.5") && !written.contains("reach"), "{written}");
         let read: Config = toml::from_str("flow.reach = 0.5\nflow.details = 0.25").unwrap();
         assert_eq!((read.flow.max_row_rms, read.flow.detail_rms), (Some(0.5), Some(0.25)));
+    }
+
+    #[test]
+    fn assignments_do_not_depend_on_their_order() {
+        let config = |set: [&str; 4]| {
+            let set = set.iter().map(ToString::to_string).collect();
+            change(Table::new(), &Changes { data: Some("heart".into()), set, ..Changes::default() }).unwrap()
+        };
+        let one = config(["network.width=32", "network.kind=mlp", "train.batch=8", "network.blocks=1"]);
+        let other = config(["network.blocks=1", "train.batch=8", "network.kind=mlp", "network.width=32"]);
+        assert_eq!(one, other);
+        assert!(matches!(&one.network, pfgm::network::NetworkConfig::Mlp(mlp) if mlp.width == 32 && mlp.blocks == 1));
     }
 
     #[test]

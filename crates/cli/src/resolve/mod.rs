@@ -5,8 +5,12 @@ mod data;
 mod file;
 mod number;
 pub mod solver;
+mod training;
 
-pub use config::{Named, change, config, config_file, explain, nearest, one_line, set_key, stem, value_of};
+pub use config::{
+    Changes, assignments, change, config_file, explain, flatten, nearest, one_line, set_key, stem,
+};
 pub use data::dataset;
 pub use file::{animation, run_folder};
 pub use number::{MAX_LEVELS, MAX_SAMPLES, extra_dims, product, seeds, within};
+pub use training::{Plan, fine_tuning, plan};

@@ -7,6 +7,7 @@ mod evaluate;
 mod field;
 mod latents;
 mod output;
+mod own_data;
 mod solvers;
 mod studio;
 mod support;

@@ -101,11 +101,19 @@ impl ModelBuilder {
     /// Returns an error if an option cannot work, or does not fit the data.
     pub fn build(self, train: &Dataset) -> Result<Model> {
         let device = self.device.clone().map_or_else(|| device::open("cpu"), Ok)?;
-        let config = self.resolve(train)?;
-        config.check()?;
-        let spec = ModelSpec::resolve(config, train)?;
+        let spec = self.spec(train)?;
         let network = spec.network(&device)?;
         Ok(Model { training: TrainingState::Untrained, ..Model::assemble(spec, network, &device, 0) })
+    }
+
+    /// Resolves the specification of the model without building its network.
+    ///
+    /// # Errors
+    /// Returns an error if an option cannot work, or does not fit the data.
+    pub fn spec(self, train: &Dataset) -> Result<ModelSpec> {
+        let config = self.resolve(train)?;
+        config.check()?;
+        Ok(ModelSpec::resolve(config, train)?)
     }
 
     fn resolve(self, train: &Dataset) -> Result<Config> {

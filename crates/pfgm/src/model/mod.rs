@@ -7,6 +7,7 @@ mod builder;
 mod classes;
 mod exact;
 mod files;
+mod fine_tune;
 mod fit;
 mod integrate;
 mod latents;

@@ -8,8 +8,8 @@ use pfgm::{
 use toml::{Table, Value};
 
 use crate::{
-    args::{TrainArgs, cascade::CascadeTrainArgs},
-    resolve,
+    args::cascade::CascadeTrainArgs,
+    resolve::{self, Changes},
 };
 
 /// A cascade as it is written down, with the changes that the command line asks for.
@@ -57,8 +57,8 @@ impl File {
     pub fn parse(name: String, text: &str, args: &CascadeTrainArgs) -> Result<Self> {
         let table: Table = text.parse().map_err(|error| resolve::one_line(&args.what, &error))?;
         let mut file = Self { name, table };
-        for assignment in &args.set {
-            file.set(assignment)?;
+        for (path, value) in resolve::assignments(&args.set)? {
+            file.set(&path, value)?;
         }
         if let Some(data) = &args.data {
             file.set_all("data.source", &Value::String(data.clone()))?;
@@ -81,11 +81,7 @@ impl File {
             .context("a cascade has a [[stage]] for its base and one for each upscaling")
     }
 
-    fn set(&mut self, assignment: &str) -> Result<()> {
-        let Some((path, value)) = assignment.split_once('=') else {
-            bail!("--set {assignment}: write KEY=VALUE or FLOW.KEY=VALUE, as in --set upscale-1.train.steps=500");
-        };
-        let (path, value) = (path.trim(), resolve::value_of(value.trim()));
+    fn set(&mut self, path: &str, value: Value) -> Result<()> {
         let stages = self.own()?.len();
         let named =
             path.split_once('.').and_then(|(head, rest)| Some(((0..stages).find(|&n| name_of(n) == head)?, rest)));
@@ -122,7 +118,7 @@ impl File {
                 }
                 _ => {}
             }
-            let config = resolve::change(table, &TrainArgs::default()).with_context(|| name.clone())?;
+            let config = resolve::change(table, &Changes::default()).with_context(|| name.clone())?;
             stages.push(Stage { name, config });
         }
         let mut shrink = 1;

@@ -21,7 +21,7 @@ use crate::{
     command::train::{self, Ended, program},
     distributed::Ranks,
     render::{self, display, line},
-    resolve,
+    resolve::{self, Plan},
 };
 
 /// What a cascade's folder keeps of its file.
@@ -34,7 +34,7 @@ pub fn run(args: &CascadeTrainArgs) -> Result<()> {
     if args.dry_run {
         for stage in stages {
             line(format!("# {}", stage.name));
-            train::begin(named(stage), true, |_| Ok(PathBuf::new()), &device, &ranks)?;
+            train::begin(plan_of(stage), true, |_| Ok(PathBuf::new()), &device, &ranks)?;
         }
         return Ok(());
     }
@@ -70,8 +70,8 @@ fn kept(args: &CascadeTrainArgs) -> Result<(PathBuf, File)> {
     Ok((folder, File::parse(String::new(), &text, args)?))
 }
 
-fn named(stage: Stage) -> resolve::Named {
-    resolve::Named { name: stage.name, config: stage.config }
+fn plan_of(stage: Stage) -> Plan {
+    Plan::new(stage.name, stage.config)
 }
 
 /// Whether a flow that has begun is still to be what it was: only how far it goes and when it saves and logs may change.
@@ -102,8 +102,8 @@ fn train_stage(stage: Stage, cascade: &Path, text: &str, device: &Device, ranks:
     let folder = cascade.join(&stage.name);
     if checkpoint::list(&folder).is_empty() {
         let write = |_: &str| render::write(&cascade.join(FILE), text.as_bytes()).map(|()| folder);
-        let begun = train::begin(named(stage), false, write, device, ranks)?;
-        return train::go_on(begun, false, device, ranks);
+        let begun = train::begin(plan_of(stage), false, write, device, ranks)?;
+        return train::finish(begun, false, device, ranks);
     }
     let wanted = &stage.config.train;
     let set = [
@@ -113,7 +113,7 @@ fn train_stage(stage: Stage, cascade: &Path, text: &str, device: &Device, ranks:
         ("log_every", wanted.log_every),
     ];
     let set = set.into_iter().map(|(key, value)| format!("train.{key}={value}")).collect();
-    let what = folder.to_string_lossy().into_owned();
+    let what = Some(folder.to_string_lossy().into_owned());
     let begun = train::resume(&TrainArgs { what, set, resume: true, ..TrainArgs::default() }, device, ranks)?;
-    train::go_on(begun, false, device, ranks)
+    train::finish(begun, false, device, ranks)
 }

@@ -1,0 +1,53 @@
+//! The picture that is drawn after a training.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use burn::tensor::Device;
+use pfgm::{
+    Model, checkpoint,
+    solver::{ScheduleName, SolverConfig},
+    train::Trainer,
+};
+use pfgm_data::{Dataset, Shape};
+use pfgm_plot::Series;
+
+use crate::{
+    command::cascade,
+    render::{self, Rows, chart_rows},
+};
+
+/// Samples in the picture.
+const IMAGES: usize = 64;
+const ROWS: usize = 2000;
+/// Rows of images for each class.
+const ROUNDS: usize = 8;
+
+/// Draws samples of the last checkpoint to `samples.png` in the run's folder: images with a column for each class, or points and
+/// columns together with the data's.
+pub fn draw(trainer: &Trainer, data: &Dataset, folder: &Path, device: &Device) -> Result<PathBuf> {
+    let spec = trainer.record();
+    if spec.config.upscale.is_some() {
+        return cascade::upscaled_picture(trainer, data, folder, device);
+    }
+    let classes = spec.data.classes.len();
+    let (count, across) = match (spec.data.shape, classes) {
+        (Shape::Vector { .. }, _) => (ROWS, 1),
+        (_, 2..=16) => (ROUNDS * classes, classes),
+        _ => (IMAGES, 8),
+    };
+    // A schedule can be searched for only once there is a run.
+    let kept = &spec.config.sample.solver;
+    let schedule = kept.schedule.filter(|schedule| *schedule != ScheduleName::Gits || !kept.levels.is_empty());
+    let model = Model::load_on(checkpoint::path_of(folder, trainer.steps_taken()), device)?;
+    let samples = model.sample(count).balanced().solver(SolverConfig { schedule, ..kept.clone() }).draw()?;
+    let rows = match spec.data.shape {
+        Shape::Image { .. } => Vec::new(),
+        Shape::Vector { .. } => chart_rows(data)?,
+    };
+    let series = [Series { name: "data", values: &rows }, Series { name: "samples", values: samples.values() }];
+    let picture = Rows::from(&spec.data).picture(&series, across, &spec.data.name)?;
+    let path = folder.join("samples.png");
+    render::write(&path, &picture)?;
+    Ok(path)
+}

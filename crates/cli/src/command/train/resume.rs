@@ -1,0 +1,145 @@
+//! Resuming a run.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::{Context, Result, bail};
+use burn::tensor::Device;
+use pfgm::{
+    Model,
+    checkpoint::{self, Checkpoint, Group},
+    config::Config,
+    spec::ModelSpec,
+    train::Trainer,
+};
+
+use super::{
+    Training,
+    begin::{begin, describe, load},
+};
+use crate::{
+    args::TrainArgs,
+    distributed::Ranks,
+    render::{display, line},
+    resolve::{self, Changes, Plan},
+};
+
+/// What may change in a run that is resumed; it is part of the refusal of everything else.
+const MAY_CHANGE: &str = "train.steps, train.checkpoint_every, train.keep, train.log_every, and the path of the data";
+
+/// Resumes a run at its last checkpoint. A run that ended before its first checkpoint begins anew.
+pub fn resume(args: &TrainArgs, device: &Device, ranks: &Ranks) -> Result<Training> {
+    if args.from.is_some() || args.minutes.is_some() {
+        bail!("--resume: a run is resumed as it is; omit --from and --minutes");
+    }
+    let what = args.what.as_deref().context("--resume: name the folder of a run")?;
+    let is_run = Path::new(what).is_dir();
+    let folder = match (&args.out, is_run) {
+        (Some(out), false) => out.clone(),
+        (None, true) => PathBuf::from(what),
+        (Some(_), true) => bail!("--out: a run is resumed in its own folder; omit --out"),
+        (None, false) => latest_run(what)?,
+    };
+    if checkpoint::list(&folder).is_empty() && folder.join("config.toml").is_file() {
+        return begin_again(args, folder, device, ranks);
+    }
+    let path = checkpoint::find(&folder)?;
+    let checkpoint = Checkpoint::read(&path)?;
+    if checkpoint.group(Group::First).is_empty() {
+        bail!(
+            "{}: holds averaged weights alone, without the state of a training; start another with \
+             `pfgm train --from {}`",
+            path.display(),
+            display(&folder)
+        );
+    }
+    let mut config = if is_run {
+        let text = toml::to_string(&checkpoint.record.config).context("the checkpoint's configuration")?;
+        resolve::change(text.parse()?, &Changes::of(args))?
+    } else {
+        resolve::plan(args)?.config
+    };
+    let (data, held_out) = load(&config, None)?;
+    let wanted = config.train.clone();
+    keep_schedule(&mut config, &checkpoint.record.config);
+    let spec = Model::builder().config(config).spec(&data)?;
+    if let Some(difference) = difference(&checkpoint.record, &spec)? {
+        bail!(
+            "{}: the checkpoint is of another configuration ({difference}); on --resume, only {MAY_CHANGE} may change: \
+             start another run with `pfgm train --from {}`",
+            path.display(),
+            display(&folder)
+        );
+    }
+    let trainer = Trainer::resume(&checkpoint, &path, data.clone(), held_out, device)?;
+    let mut trainer = trainer.distributed(Arc::clone(ranks))?;
+    trainer.reschedule(&wanted);
+    if args.dry_run {
+        describe(trainer.record(), &data)?;
+    } else {
+        line(format!("resuming {} at step {}", display(&folder), trainer.steps_taken()));
+    }
+    Ok(Training { folder, trainer, data })
+}
+
+/// A run whose folder has a configuration, but no checkpoint yet.
+fn begin_again(args: &TrainArgs, folder: PathBuf, device: &Device, ranks: &Ranks) -> Result<Training> {
+    let path = folder.join("config.toml");
+    let text = fs::read_to_string(&path).with_context(|| format!("{}: cannot be read", path.display()))?;
+    let table = text.parse().map_err(|error| resolve::one_line(&path.display().to_string(), &error))?;
+    let config = resolve::change(table, &Changes::of(args)).with_context(|| path.display().to_string())?;
+    let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    line(format!("{}: no checkpoint yet; the training begins anew", display(&folder)));
+    begin(Plan::new(name, config), args.dry_run, |_| Ok(folder), device, ranks)
+}
+
+/// Gives a configuration the values of a kept one that may differ from it.
+fn keep_schedule(config: &mut Config, kept: &Config) {
+    config.train.steps = kept.train.steps;
+    config.train.checkpoint_every = kept.train.checkpoint_every;
+    config.train.keep = kept.train.keep;
+    config.train.log_every = kept.train.log_every;
+}
+
+/// The run with the newest checkpoint among runs/NAME, runs/NAME-2, ...
+fn latest_run(what: &str) -> Result<PathBuf> {
+    let name = Path::new(what).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let is_ours = |folder: &str| {
+        let rest = folder.strip_prefix(&name).unwrap_or("?");
+        rest.is_empty() || rest.strip_prefix('-').is_some_and(|number| number.parse::<u32>().is_ok())
+    };
+    let newest = |run: &PathBuf| fs::metadata(checkpoint::list(run).pop()?).ok()?.modified().ok();
+    let runs = fs::read_dir("runs").into_iter().flatten().flatten();
+    runs.filter(|entry| is_ours(&entry.file_name().to_string_lossy()))
+        .filter_map(|entry| Some((newest(&entry.path())?, entry.path())))
+        .max()
+        .map(|(_, path)| path)
+        .with_context(|| format!("--resume: no run with a checkpoint in runs/{name}; name its folder with --out DIR"))
+}
+
+/// The first key in which two specifications differ, with both values.
+fn difference(kept: &ModelSpec, wanted: &ModelSpec) -> Result<Option<String>> {
+    let flat = |spec: &ModelSpec| -> Result<Vec<(String, String)>> {
+        let mut leaves = Vec::new();
+        resolve::flatten("", &serde_json::to_value(spec)?, &mut leaves);
+        Ok(leaves)
+    };
+    let unused: Vec<String> =
+        [kept, wanted].iter().flat_map(|spec| spec.config.unused_keys()).map(|(key, _)| format!("config.{key}")).collect();
+    let (kept, wanted) = (flat(kept)?, flat(wanted)?);
+    let value = |of: &[(String, String)], key: &str| {
+        of.iter().find(|(name, _)| name == key).map_or_else(|| "nothing".to_owned(), |(_, value)| value.clone())
+    };
+    // Data may have moved; their shape, size and scale show that they are the same. Older runs have no counts of classes.
+    let ignored = ["config.data.source", "data.name", "data.class_counts"];
+    let is_compared = |key: &&String| !ignored.contains(&key.as_str()) && !unused.contains(key);
+    let mut keys = kept.iter().chain(&wanted).map(|(key, _)| key).filter(is_compared);
+    let found = keys.find(|key| value(&kept, key) != value(&wanted, key));
+    Ok(found.map(|key| {
+        let shown = key.trim_start_matches("config.");
+        format!("{shown} is {} there, {} here", value(&kept, key), value(&wanted, key))
+    }))
+}

@@ -1,0 +1,101 @@
+//! Progress of a training, and the signals that stop it.
+
+use std::{
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use indicatif::ProgressBar;
+use pfgm::train::{Events, LogLine, Observer, StepReport};
+
+use crate::render::{self, line, warn};
+
+/// Whether a signal asked to stop.
+static STOP: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+/// Whether a training is going on, which has to save first.
+static IS_TRAINING: AtomicBool = AtomicBool::new(false);
+
+/// Handles Ctrl-C, SIGTERM and SIGUSR1 from the first training of this process on. Of many ranks, none exits by itself: mpirun
+/// ends all.
+fn handle_signals(many: bool) -> Result<()> {
+    static HANDLED: AtomicBool = AtomicBool::new(false);
+    if HANDLED.swap(true, Ordering::SeqCst) {
+        return Ok(());
+    }
+    ctrlc::set_handler(move || {
+        let again = STOP.swap(true, Ordering::SeqCst);
+        if many {
+            if !again && !render::is_silent() {
+                warn("\nsaving after this step");
+            }
+            return;
+        }
+        if again || !IS_TRAINING.load(Ordering::SeqCst) {
+            std::process::exit(130);
+        }
+        warn("\nsaving after this step; interrupt again to exit at once");
+    })
+    .context("signals cannot be handled")?;
+    // Schedulers send SIGUSR1 before a time limit, and mpirun passes it on at once.
+    #[cfg(unix)]
+    signal_hook::flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&STOP))
+        .context("signals cannot be handled")?;
+    Ok(())
+}
+
+/// Shows the progress of a training, and stops it after a signal.
+pub struct Watcher {
+    bar: ProgressBar,
+    /// The loss, smoothed.
+    pub loss: f64,
+    /// When the last line was printed, where there is no terminal.
+    printed: Instant,
+    /// TensorBoard's event file, if there is one.
+    pub events: Option<Events>,
+}
+
+impl Watcher {
+    pub fn new(first: u64, steps: u64, many: bool) -> Result<Self> {
+        let bar = render::bar(steps, "{wide_bar} {pos}/{len}  {msg}  {eta} left")?.with_position(first);
+        bar.reset_eta();
+        handle_signals(many)?;
+        IS_TRAINING.store(true, Ordering::SeqCst);
+        Ok(Self { bar, loss: f64::NAN, printed: Instant::now(), events: None })
+    }
+
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+        IS_TRAINING.store(false, Ordering::SeqCst);
+    }
+}
+
+impl Observer for Watcher {
+    fn step(&mut self, report: &StepReport) {
+        self.loss = if self.loss.is_nan() { report.loss } else { 0.98 * self.loss + 0.02 * report.loss };
+        let message = format!("loss {:.4}  {:.0} images/s", self.loss, report.images_per_second);
+        if self.bar.is_hidden() && self.printed.elapsed() > Duration::from_secs(10) {
+            line(format!("step {}/{}  {message}", report.step, report.steps));
+            self.printed = Instant::now();
+        }
+        self.bar.set_position(report.step);
+        self.bar.set_message(message);
+    }
+
+    fn logged(&mut self, line: &LogLine) {
+        // A full disk stops the training where its own log is written.
+        if let Some(events) = &mut self.events
+            && let Err(error) = events.add(line)
+        {
+            warn(format!("--tensorboard: {error}; the training continues without it"));
+            self.events = None;
+        }
+    }
+
+    fn stop_requested(&mut self) -> bool {
+        STOP.load(Ordering::SeqCst)
+    }
+}
