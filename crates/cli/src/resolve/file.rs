@@ -30,7 +30,10 @@ pub fn run_folder(out: Option<&Path>, name: &str) -> Result<PathBuf> {
             bail!("--out {}: is a file; name a folder", out.display());
         }
         if taken(out) {
-            bail!("--out {}: is not empty; add --resume to resume the run in it, or name another folder", out.display());
+            bail!(
+                "--out {}: is not empty; add --resume to resume the run in it, or name another folder",
+                out.display()
+            );
         }
         return Ok(out.to_owned());
     }

@@ -7,9 +7,7 @@ mod number;
 pub mod solver;
 mod training;
 
-pub use config::{
-    Changes, assignments, change, config_file, explain, flatten, nearest, one_line, set_key, stem,
-};
+pub use config::{Changes, assignments, change, config_file, explain, flatten, nearest, one_line, set_key, stem};
 pub use data::dataset;
 pub use file::{animation, run_folder};
 pub use number::{MAX_LEVELS, MAX_SAMPLES, extra_dims, product, seeds, within};

@@ -207,8 +207,7 @@ pub fn fine_tuning(args: &TrainArgs, model: Model) -> Result<Plan> {
     };
     let follows = Config::for_data(&data);
     let mut config = own.clone();
-    config.data =
-        DataConfig { conditional: follows.data.conditional, hold_out: follows.data.hold_out, ..options };
+    config.data = DataConfig { conditional: follows.data.conditional, hold_out: follows.data.hold_out, ..options };
     // The extent of the noise in the new data is measured; the scale that the network was trained for stays.
     (config.flow.max_row_rms, config.flow.detail_rms) = (None, None);
     config.train.batch = own.train.batch.min(follows.train.batch.max(1));
@@ -226,4 +225,3 @@ pub fn fine_tuning(args: &TrainArgs, model: Model) -> Result<Plan> {
     }
     Ok(Plan { notes, data: Some(data), start: Some(model), ..Plan::new(name, config) })
 }
-

@@ -21,8 +21,16 @@ fn config(run: &Path) -> toml::Table {
     fs::read_to_string(run.join("config.toml")).unwrap().parse().unwrap()
 }
 
-const FEW_STEPS: [&str; 8] =
-    ["--set", "train.steps=2", "--set", "network.width=8", "--set", "train.batch=4", "--set", "train.checkpoint_every=1"];
+const FEW_STEPS: [&str; 8] = [
+    "--set",
+    "train.steps=2",
+    "--set",
+    "network.width=8",
+    "--set",
+    "train.batch=4",
+    "--set",
+    "train.checkpoint_every=1",
+];
 
 #[test]
 fn images_tables_and_arrays_train_as_they_stand() {
@@ -64,7 +72,20 @@ fn images_tables_and_arrays_train_as_they_stand() {
 #[test]
 fn keys_that_are_given_decide_what_follows_from_them() {
     let dir = temporary();
-    let said = succeeds(dir.path(), &["train", "heart", "--dry-run", "--preset", "digits", "--set", "data.conditional=false", "--set", "network.kind=mlp"]);
+    let said = succeeds(
+        dir.path(),
+        &[
+            "train",
+            "heart",
+            "--dry-run",
+            "--preset",
+            "digits",
+            "--set",
+            "data.conditional=false",
+            "--set",
+            "network.kind=mlp",
+        ],
+    );
     assert!(said.contains("source = \"heart\"") && said.contains("steps = 1500"), "{said}");
     let said = succeeds(dir.path(), &["train", "two-moons", "--dry-run", "--set", "train.steps=150", "-D", "1"]);
     assert!(said.contains("cooldown = 37") && said.contains("extra_dims = 1"), "{said}");

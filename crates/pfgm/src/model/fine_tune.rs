@@ -36,12 +36,16 @@ impl Model {
     pub fn fine_tune(&self, config: Config, train: &Dataset) -> Result<Self> {
         let learned = &self.spec.data;
         if train.shape != learned.shape {
-            let problem = format!("{}: rows are {}, but the model learned from {}", train.name, train.shape, learned.shape);
+            let problem =
+                format!("{}: rows are {}, but the model learned from {}", train.name, train.shape, learned.shape);
             return Err(Error::argument("data", problem));
         }
         let own = &self.spec.config;
         if without_dropout(&config.network) != without_dropout(&own.network) {
-            return Err(Error::argument("network", "fine-tuning keeps the model's network; only its dropout can change"));
+            return Err(Error::argument(
+                "network",
+                "fine-tuning keeps the model's network; only its dropout can change",
+            ));
         }
         if config.flow.output != own.flow.output || config.upscale != own.upscale {
             return Err(Error::argument("flow.output", "fine-tuning keeps what the network predicts"));
@@ -49,7 +53,8 @@ impl Model {
         config.check()?;
         let spec = ModelSpec::resolve(config, train)?;
         let fresh = weights::collect(&spec.network(&self.device)?);
-        let class_weights = if spec.data.classes == learned.classes { HashSet::new() } else { class_weights(&spec, self)? };
+        let class_weights =
+            if spec.data.classes == learned.classes { HashSet::new() } else { class_weights(&spec, self)? };
         let mut trained: HashMap<String, Weight> =
             weights::collect(&self.network).into_iter().map(|weight| (weight.name.clone(), weight)).collect();
         let choose = |weight: Weight| match trained.remove(&weight.name) {

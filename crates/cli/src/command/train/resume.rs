@@ -127,8 +127,11 @@ fn difference(kept: &ModelSpec, wanted: &ModelSpec) -> Result<Option<String>> {
         resolve::flatten("", &serde_json::to_value(spec)?, &mut leaves);
         Ok(leaves)
     };
-    let unused: Vec<String> =
-        [kept, wanted].iter().flat_map(|spec| spec.config.unused_keys()).map(|(key, _)| format!("config.{key}")).collect();
+    let unused: Vec<String> = [kept, wanted]
+        .iter()
+        .flat_map(|spec| spec.config.unused_keys())
+        .map(|(key, _)| format!("config.{key}"))
+        .collect();
     let (kept, wanted) = (flat(kept)?, flat(wanted)?);
     let value = |of: &[(String, String)], key: &str| {
         of.iter().find(|(name, _)| name == key).map_or_else(|| "nothing".to_owned(), |(_, value)| value.clone())
