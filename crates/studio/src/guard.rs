@@ -1,6 +1,11 @@
-//! Who may ask: this computer's own pages, or whoever knows the token.
+//! Access control: host names, origins, and the token.
 
-use std::net::IpAddr;
+use std::{
+    fmt::Write,
+    io,
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use axum::{
     extract::{Request, State},
@@ -9,20 +14,24 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 
-use crate::limits::Refusal;
+use crate::error::ApiError;
 
-const COOKIE: &str = "pfgm_token";
+const COOKIE: &str = "pfgm_session";
 
-/// What requests are held against.
+/// Access policy. Clones share the one-time link.
 #[derive(Clone, Debug)]
 pub struct Guard {
-    /// Whoever asks has to know it, where there is one.
-    pub token: Option<String>,
-    /// Whether the server listens to this computer alone.
-    pub local: bool,
+    /// Token that clients need, if any.
+    token: Option<String>,
+    /// Whether only this computer can connect.
+    is_local: bool,
+    /// Value of the cookie of browsers that have shown the token or the link.
+    session: String,
+    /// Code of the link, until it is used.
+    link: Arc<Mutex<Option<String>>>,
 }
 
-/// What browsers are told with every answer.
+/// Security headers of every response.
 const HEADERS: [(HeaderName, &str); 5] = [
     (
         header::CONTENT_SECURITY_POLICY,
@@ -35,12 +44,12 @@ const HEADERS: [(HeaderName, &str); 5] = [
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
 ];
 
-/// Lets a request pass, or refuses it.
+/// Passes a request on, or rejects it.
 pub async fn check(State(guard): State<Guard>, request: Request, next: Next) -> Response {
     let mut response = match guard.verdict(request.method(), request.uri(), request.headers()) {
         Verdict::Pass => next.run(request).await,
-        Verdict::Remember(token) => remember(&token),
-        Verdict::Refuse(refusal) => refusal.into_response(),
+        Verdict::SignIn => guard.sign_in(),
+        Verdict::Reject(error) => error.into_response(),
     };
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
@@ -50,63 +59,98 @@ pub async fn check(State(guard): State<Guard>, request: Request, next: Next) -> 
 
 enum Verdict {
     Pass,
-    /// The page was opened with the token in its address: it moves to a cookie.
-    Remember(String),
-    Refuse(Refusal),
+    /// The address of the page has the token or the one-time link.
+    SignIn,
+    Reject(ApiError),
 }
 
 impl Guard {
+    /// Creates a policy with a fresh one-time link.
+    ///
+    /// # Errors
+    /// If the system gives no random numbers.
+    pub fn new(token: Option<String>, is_local: bool) -> io::Result<Self> {
+        let link = Arc::new(Mutex::new(Some(random_code()?)));
+        Ok(Self { token, is_local, session: random_code()?, link })
+    }
+
+    /// Returns the query of the one-time link; empty if no token is needed.
+    pub fn link_query(&self) -> String {
+        let link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
+        link.as_ref().filter(|_| self.token.is_some()).map_or_else(String::new, |code| format!("?link={code}"))
+    }
+
     fn verdict(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Verdict {
         let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         let host = text(&header::HOST).or_else(|| uri.authority().map(|authority| authority.as_str()));
-        let forbidden = |reason: &str| Verdict::Refuse(Refusal::new(StatusCode::FORBIDDEN, reason));
-        let Some(host) = host else { return forbidden("no Host header") };
-        // A foreign name that leads here is a page's trick to be taken for ours.
-        if self.local && !is_loopback(host) {
+        let forbidden = |reason: &str| Verdict::Reject(ApiError::new(StatusCode::FORBIDDEN, reason));
+        let Some(host) = host else { return forbidden("the request has no Host header") };
+        // DNS rebinding: another site's name that resolves to this computer.
+        if self.is_local && !is_loopback(host) {
             return forbidden("Host: this server answers to localhost and 127.0.0.1 only");
         }
-        let foreign = text(&header::ORIGIN)
+        let is_foreign = text(&header::ORIGIN)
             .is_some_and(|origin| origin.split_once("://").is_none_or(|(_, from)| !from.eq_ignore_ascii_case(host)));
-        let cross = headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none");
-        let navigation = method == Method::GET && uri.path() == "/";
-        if foreign || (cross && !navigation) {
-            return forbidden("another site's page may not ask this server");
+        let is_cross_site = headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none");
+        let is_navigation = method == Method::GET && uri.path() == "/";
+        if is_foreign || (is_cross_site && !is_navigation) {
+            return forbidden("pages of other sites may not use this server");
         }
-        let Some(token) = &self.token else { return Verdict::Pass };
-        if uri.path() == "/healthz" || self.knows(headers) {
+        if uri.path() == "/healthz" || self.is_signed_in(headers) {
             return Verdict::Pass;
         }
-        let given = uri.query().and_then(|query| query.split('&').find_map(|part| part.strip_prefix("token=")));
-        match given {
-            Some(given) if uri.path() == "/" && same(given, token) => Verdict::Remember(token.clone()),
-            _ => {
-                let reason = "a token is needed: open /?token=TOKEN, or send `authorization: Bearer TOKEN`";
-                Verdict::Refuse(Refusal::new(StatusCode::UNAUTHORIZED, reason))
-            }
+        if is_navigation && self.has_secret(uri) {
+            return Verdict::SignIn;
         }
+        let reason = "a token is needed: open /?token=TOKEN, or send `authorization: Bearer TOKEN`; a link works once";
+        Verdict::Reject(ApiError::new(StatusCode::UNAUTHORIZED, reason))
     }
 
-    fn knows(&self, headers: &HeaderMap) -> bool {
+    fn is_signed_in(&self, headers: &HeaderMap) -> bool {
         let Some(token) = &self.token else { return true };
         let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let bearer = text(&header::AUTHORIZATION).strip_prefix("Bearer ").is_some_and(|given| same(given, token));
-        let cookies = text(&header::COOKIE);
-        let cookie = cookies.split(';').filter_map(|cookie| cookie.trim().split_once('='));
-        bearer || cookie.into_iter().any(|(name, value)| name == COOKIE && same(value, token))
+        let bearer = text(&header::AUTHORIZATION).strip_prefix("Bearer ").is_some_and(|given| is_equal(given, token));
+        let cookies = text(&header::COOKIE).split(';').filter_map(|cookie| cookie.trim().split_once('='));
+        bearer || cookies.into_iter().any(|(name, value)| name == COOKIE && is_equal(value, &self.session))
+    }
+
+    /// Returns true if an address has the token or the unused link. Uses the link up.
+    fn has_secret(&self, uri: &Uri) -> bool {
+        let value = |key: &str| {
+            let pairs = uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+            pairs.into_iter().find(|(name, _)| *name == key).map(|(_, value)| value)
+        };
+        let is_token = value("token").zip(self.token.as_deref()).is_some_and(|(given, token)| is_equal(given, token));
+        let mut link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_link = value("link").zip(link.as_deref()).is_some_and(|(given, code)| is_equal(given, code));
+        if is_link {
+            *link = None;
+        }
+        is_token || is_link
+    }
+
+    /// Sets the cookie and redirects to the page, so that the secret does not stay in the browser's address bar.
+    fn sign_in(&self) -> Response {
+        let mut response = Redirect::to("/").into_response();
+        let cookie = format!("{COOKIE}={}; HttpOnly; SameSite=Strict; Path=/", self.session);
+        if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+            response.headers_mut().insert(header::SET_COOKIE, cookie);
+        }
+        response
     }
 }
 
-/// The page without the token in its address, which it would leave in the history.
-fn remember(token: &str) -> Response {
-    let mut response = Redirect::to("/").into_response();
-    let cookie = format!("{COOKIE}={token}; HttpOnly; SameSite=Strict; Path=/");
-    if let Ok(cookie) = HeaderValue::from_str(&cookie) {
-        response.headers_mut().insert(header::SET_COOKIE, cookie);
-    }
-    response
+/// Returns 128 random bits in hexadecimal.
+fn random_code() -> io::Result<String> {
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+    Ok(bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    }))
 }
 
-/// Whether a host, with or without a port, is this computer's own name.
+/// Returns true if a host, with or without a port, is a name of this computer.
 fn is_loopback(host: &str) -> bool {
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
@@ -115,13 +159,13 @@ fn is_loopback(host: &str) -> bool {
     name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// Comparison that takes as long wherever the difference is.
-fn same(given: &str, token: &str) -> bool {
-    let difference = given.bytes().zip(token.bytes()).fold(0, |all, (a, b)| all | (a ^ b));
-    given.len() == token.len() && difference == 0
+/// Compares in a time that does not depend on where the difference is.
+fn is_equal(given: &str, secret: &str) -> bool {
+    let difference = given.bytes().zip(secret.bytes()).fold(0, |all, (a, b)| all | (a ^ b));
+    given.len() == secret.len() && difference == 0
 }
 
-/// Whether a token can stand in a header, a cookie and an address.
+/// Returns true if a token is long enough and can stand in a header and in an address.
 pub fn is_token(text: &str) -> bool {
     text.len() >= 8 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }

@@ -1,22 +1,25 @@
-//! Poisson flows in the browser: `pfgm studio`.
+//! `pfgm studio`: a local server with one web page and a JSON API.
 //!
-//! A server for this computer that has one page in it and a JSON API beneath. The page's field is the library's own, compiled to
-//! WebAssembly (`crates/web`); what needs a network is asked of the server, whose handlers only check what is asked ([`asked`]) and put
-//! it into one bounded [`queue`].
+//! The page computes exact fields itself, with the library's own code compiled to WebAssembly (`crates/web`). Everything that needs a
+//! network is a request to the server. A handler ([`api`]) validates the request ([`request`]) and submits it to one bounded
+//! [`queue`].
 
 pub mod api;
-pub mod asked;
-pub mod events;
+mod connection;
+pub mod error;
+pub mod extract;
 pub mod guard;
 pub mod limits;
 pub mod metrics;
-pub mod openapi;
+pub mod models;
+#[cfg(test)]
+mod openapi;
 pub mod page;
-pub mod points;
+pub mod progress;
 pub mod queue;
+pub mod request;
 pub mod runs;
 pub mod server;
-pub mod training;
-pub mod watched;
+mod track;
 
 pub use server::{Options, Server, StudioError, run};

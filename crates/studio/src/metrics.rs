@@ -1,4 +1,4 @@
-//! What the server counts, for Prometheus.
+//! Counters and histograms for Prometheus.
 
 use std::{sync::atomic::AtomicU64, time::Duration};
 
@@ -8,33 +8,33 @@ use prometheus_client::{
     registry::Registry,
 };
 
-/// Which requests.
+/// Labels of the counter of answers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Answered {
-    /// The route, or `page`.
+pub struct AnswerLabels {
+    /// Route of the request, or `page`.
     pub route: String,
-    /// The status.
+    /// HTTP status.
     pub status: u16,
 }
 
-/// All counts.
+/// Counters and histograms.
 pub struct Metrics {
     registry: Registry,
-    /// Answers.
-    pub answers: Family<Answered, Counter>,
-    /// Requests that wait for their turn.
+    /// Number of answers by route and status.
+    pub answers: Family<AnswerLabels, Counter>,
+    /// Number of requests in the queue.
     pub waiting: Gauge,
-    /// Rows that were computed.
+    /// Number of computed rows.
     pub rows: Counter,
-    /// Evaluations of networks, one a row.
+    /// Number of network evaluations, counted per row.
     pub evaluations: Counter,
-    /// Requests whose client went away.
+    /// Number of requests whose client disconnected.
     pub cancelled: Counter,
-    /// Rows that were computed together.
+    /// Number of rows per batch.
     pub batch: Histogram,
-    /// Seconds from the beginning of a batch to its end.
+    /// Computing time per batch, in seconds.
     pub seconds: Histogram,
-    /// Seconds spent computing.
+    /// Total computing time, in seconds.
     pub busy: Counter<f64, AtomicU64>,
 }
 
@@ -53,13 +53,13 @@ impl Default for Metrics {
         };
         let registry = &mut metrics.registry;
         registry.register("answers", "Answers by route and status", metrics.answers.clone());
-        registry.register("waiting", "Requests that wait for their turn", metrics.waiting.clone());
-        registry.register("rows", "Rows that were computed", metrics.rows.clone());
-        registry.register("evaluations", "Evaluations of networks, one a row", metrics.evaluations.clone());
-        registry.register("cancelled", "Requests whose client went away", metrics.cancelled.clone());
-        registry.register("batch_rows", "Rows that were computed together", metrics.batch.clone());
-        registry.register("batch_seconds", "Seconds that a batch took", metrics.seconds.clone());
-        registry.register("busy_seconds", "Seconds spent computing", metrics.busy.clone());
+        registry.register("waiting", "Requests in the queue", metrics.waiting.clone());
+        registry.register("rows", "Computed rows", metrics.rows.clone());
+        registry.register("evaluations", "Network evaluations, counted per row", metrics.evaluations.clone());
+        registry.register("cancelled", "Requests whose client disconnected", metrics.cancelled.clone());
+        registry.register("batch_rows", "Rows per batch", metrics.batch.clone());
+        registry.register("batch_seconds", "Computing time per batch", metrics.seconds.clone());
+        registry.register("busy_seconds", "Total computing time", metrics.busy.clone());
         metrics
     }
 }
@@ -67,19 +67,19 @@ impl Default for Metrics {
 impl Metrics {
     /// Counts an answer.
     pub fn answered(&self, route: &str, status: u16) {
-        self.answers.get_or_create(&Answered { route: route.to_owned(), status }).inc();
+        self.answers.get_or_create(&AnswerLabels { route: route.to_owned(), status }).inc();
     }
 
     /// Counts a batch.
-    pub fn computed(&self, rows: usize, evaluations: u64, took: Duration) {
+    pub fn computed(&self, rows: usize, evaluations: u64, elapsed: Duration) {
         self.rows.inc_by(rows as u64);
         self.evaluations.inc_by(evaluations);
         self.batch.observe(rows as f64);
-        self.seconds.observe(took.as_secs_f64());
-        self.busy.inc_by(took.as_secs_f64());
+        self.seconds.observe(elapsed.as_secs_f64());
+        self.busy.inc_by(elapsed.as_secs_f64());
     }
 
-    /// All counts as Prometheus reads them.
+    /// Returns everything in OpenMetrics' text format.
     pub fn text(&self) -> String {
         let mut text = String::new();
         // Writing to a string does not fail.

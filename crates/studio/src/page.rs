@@ -1,11 +1,11 @@
-//! The page: files that are part of the program.
+//! Files of the web page, which are part of the program.
 
 use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 
-use crate::limits::Refusal;
+use crate::error::ApiError;
 
 /// A file of the page.
 struct Asset {
@@ -47,17 +47,17 @@ page![
     "icon.svg": "image/svg+xml",
 ];
 
-/// The compiled field, as the page gets it.
+/// WebAssembly module of the exact field.
 pub const WASM: &[u8] = include_bytes!("../page/field.wasm");
 
-/// A file of the page, looked up by name: no path leads out of the list.
+/// Answers with a file of the page. The path is compared with a fixed list.
 pub async fn file(uri: Uri, headers: HeaderMap) -> Response {
     let path = match uri.path() {
         "/" => "index.html",
         path => path.trim_start_matches('/'),
     };
     let Some(asset) = ASSETS.iter().find(|asset| asset.path == path) else {
-        return Refusal::not_found("there is no such page").into_response();
+        return ApiError::not_found("there is no such page; the API is described by /openapi.json").into_response();
     };
     let tag = tag(asset.bytes);
     if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known == tag.as_str()) {
@@ -73,7 +73,7 @@ pub async fn file(uri: Uri, headers: HeaderMap) -> Response {
     response
 }
 
-/// A number made of the bytes (FNV-1a), by which a browser knows whether it has them.
+/// Returns the entity tag of bytes: their FNV-1a hash.
 fn tag(bytes: &[u8]) -> String {
     let hash = bytes
         .iter()

@@ -1,83 +1,87 @@
-//! Requests take turns at one thread, which uses all cores; those that ask for the same of the same run are computed together.
+//! Queue of requests for networks. One thread computes, with all cores; requests with equal settings are computed together.
 
 use std::{
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Condvar, Mutex, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
 
-use axum::http::StatusCode;
 use pfgm::{
     flow::Flow,
     measure::{Measurement, Rows, measure},
-    restoration,
+    restore,
     solver::{self, SolverConfig, SolverError},
 };
 use tokio::sync::{mpsc::Sender, oneshot};
 
 use crate::{
-    limits::{MOST_WAITING, ROWS_TOGETHER, Refusal},
+    error::ApiError,
+    limits::{MAX_BATCH_ROWS, MAX_WAITING},
     metrics::Metrics,
-    runs::Model,
-    watched::{Guard, Look, Part, Ticket, Watched},
+    models::Model,
+    progress::{BatchPart, CancelOnDrop, CancelToken, ProgressDenoiser, Snapshot},
 };
 
-/// Which way points are carried.
+/// What an [`IntegrationJob`] computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
-    /// To the data.
-    Down,
-    /// To the prior.
-    Up,
-    /// Not at all: `yhat` takes their place.
-    Guess,
+pub enum Operation {
+    /// Integrates from the prior to the data.
+    Decode,
+    /// Integrates from the data to the prior.
+    Encode,
+    /// Evaluates `yhat` once: the posterior mean of the data.
+    PosteriorMean,
 }
 
-/// Points that are carried along the flow.
+/// Integration of the flow from given points.
 #[derive(Clone, Debug)]
-pub struct Carry {
-    /// Which way.
-    pub way: Way,
-    /// The highest noise level: that of the prior, or of the noise in an image.
-    pub top: f64,
-    /// How.
+pub struct IntegrationJob {
+    /// What to compute.
+    pub operation: Operation,
+    /// Highest noise level: that of the prior, or of a noisy image.
+    pub sigma_max: f64,
+    /// Solver.
     pub solver: SolverConfig,
-    /// The strength of classifier-free guidance.
+    /// Classifier-free guidance scale.
     pub guidance: f64,
-    /// The points, `[rows, N]`.
+    /// Points in the model's space, `[rows, N]`.
     pub x: Vec<f64>,
-    /// The class of each.
+    /// Class of each row.
     pub labels: Vec<Option<u32>>,
-    /// The seed of each, for solvers that draw.
+    /// Seed of each row, for stochastic solvers.
     pub seeds: Vec<u64>,
 }
 
-/// What a request wants.
+/// Log-likelihood of given rows.
 #[derive(Clone, Debug)]
-pub enum Work {
-    /// Points carried along the flow.
-    Carry(Carry),
-    /// `ln p` of rows in the data's own units.
-    Score {
-        /// The rows, `[rows, N]`.
-        values: Vec<f32>,
-        /// The class of each.
-        labels: Vec<Option<u32>>,
-        /// Whether they are whole numbers.
-        whole: bool,
-        /// How to measure.
-        how: Measurement,
-    },
+pub struct LikelihoodJob {
+    /// Rows in the units of the data, `[rows, N]`.
+    pub values: Vec<f32>,
+    /// Class of each row.
+    pub labels: Vec<Option<u32>>,
+    /// Whether the values are integers, which are dequantized.
+    pub whole: bool,
+    /// Solver and probes.
+    pub measurement: Measurement,
 }
 
-/// What came of it.
+/// Work of one request.
 #[derive(Clone, Debug)]
-pub struct Done {
-    /// Where points were carried, or `ln p` of rows.
+pub enum Task {
+    /// Integration of the flow.
+    Integrate(IntegrationJob),
+    /// Log-likelihood.
+    Likelihood(LikelihoodJob),
+}
+
+/// Result of a [`Task`].
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// Points `[rows, N]`, or `ln p` of each row.
     pub values: Vec<f64>,
-    /// Evaluations of each row, on average.
+    /// Mean number of evaluations per row.
     pub nfe: f64,
     /// Seconds that the batch took.
     pub seconds: f64,
@@ -85,44 +89,46 @@ pub struct Done {
 
 struct Job {
     model: Arc<Model>,
-    work: Work,
-    ticket: Ticket,
-    watcher: Option<Sender<Look>>,
-    reply: oneshot::Sender<Result<Done, Refusal>>,
+    task: Task,
+    token: CancelToken,
+    snapshots: Option<Sender<Snapshot>>,
+    reply: oneshot::Sender<Result<Output, ApiError>>,
 }
 
-/// A request that waits for its answer. Dropping it is going away.
+/// A submitted request. Dropping it cancels the work.
 pub struct Pending {
-    answer: oneshot::Receiver<Result<Done, Refusal>>,
-    _guard: Guard,
+    reply: oneshot::Receiver<Result<Output, ApiError>>,
+    _guard: CancelOnDrop,
 }
 
 impl Pending {
-    /// The answer, when it is there.
-    pub async fn answer(&mut self) -> Result<Done, Refusal> {
-        let stopped = || Refusal::unavailable("the server is stopping");
-        (&mut self.answer).await.unwrap_or_else(|_| Err(stopped()))
+    /// Waits for the result.
+    ///
+    /// # Errors
+    /// If the work failed, took too long, or the server is stopping.
+    pub async fn wait(&mut self) -> Result<Output, ApiError> {
+        (&mut self.reply).await.unwrap_or_else(|_| Err(ApiError::stopping()))
     }
 }
 
 #[derive(Default)]
-struct Waiting {
+struct State {
     jobs: VecDeque<Job>,
     stopped: bool,
 }
 
-/// The queue. It is bounded: who comes when it is full is told so.
+/// Bounded queue and the thread that computes.
 pub struct Queue {
-    waiting: Mutex<Waiting>,
+    state: Mutex<State>,
     changed: Condvar,
     metrics: Arc<Metrics>,
     timeout: Duration,
 }
 
 impl Queue {
-    /// A queue and the thread that works for it. Requests may wait and compute for so long.
+    /// Starts the thread. A request is given up when it has waited and computed for `timeout`.
     pub fn start(metrics: Arc<Metrics>, timeout: Duration) -> Arc<Self> {
-        let queue = Arc::new(Self { waiting: Mutex::default(), changed: Condvar::new(), metrics, timeout });
+        let queue = Arc::new(Self { state: Mutex::default(), changed: Condvar::new(), metrics, timeout });
         let worker = Arc::clone(&queue);
         thread::spawn(move || {
             while let Some(batch) = worker.next() {
@@ -132,210 +138,224 @@ impl Queue {
         queue
     }
 
-    /// Ends the thread after what it is at; nobody who waits is served any more.
+    /// Rejects all waiting and later requests, and ends the thread after its present batch.
     pub fn stop(&self) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.stopped = true;
-        waiting.jobs.clear();
+        let mut state = self.lock();
+        state.stopped = true;
+        state.jobs.clear();
         self.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts a request into the queue.
     ///
     /// # Errors
-    /// When the queue is full, or stopped.
-    pub fn ask(&self, model: Arc<Model>, work: Work, watcher: Option<Sender<Look>>) -> Result<Pending, Refusal> {
-        let (reply, answer) = oneshot::channel();
-        let ticket = Ticket::new(self.timeout);
-        let pending = Pending { answer, _guard: ticket.guard() };
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.stopped {
-            return Err(Refusal::unavailable("the server is stopping"));
+    /// If the queue is full or stopped.
+    pub fn submit(
+        &self,
+        model: Arc<Model>,
+        task: Task,
+        snapshots: Option<Sender<Snapshot>>,
+    ) -> Result<Pending, ApiError> {
+        let (sender, reply) = oneshot::channel();
+        let token = CancelToken::new(self.timeout);
+        let pending = Pending { reply, _guard: token.cancel_on_drop() };
+        let mut state = self.lock();
+        if state.stopped {
+            return Err(ApiError::stopping());
         }
-        // Those that went away make room.
-        waiting.jobs.retain(|job| !job.ticket.is_gone() || self.count_gone());
-        if waiting.jobs.len() >= MOST_WAITING {
-            return Err(Refusal::busy(format!("{MOST_WAITING} requests are waiting; try again in a second")));
+        state.jobs.retain(|job| !job.token.is_cancelled() || self.discard_cancelled());
+        if state.jobs.len() >= MAX_WAITING {
+            return Err(ApiError::busy(format!("{MAX_WAITING} requests are waiting; try again in a second")));
         }
-        waiting.jobs.push_back(Job { model, work, ticket, watcher, reply });
-        self.metrics.waiting.set(waiting.jobs.len() as i64);
+        state.jobs.push_back(Job { model, task, token, snapshots, reply: sender });
+        self.metrics.waiting.set(state.jobs.len() as i64);
         self.changed.notify_all();
         Ok(pending)
     }
 
-    /// Counts a request whose client went away; false, so that it is not retained.
-    fn count_gone(&self) -> bool {
+    /// Counts a cancelled request; returns false, so that it is not retained.
+    fn discard_cancelled(&self) -> bool {
         self.metrics.cancelled.inc();
         false
     }
 
-    /// The next requests that can be computed together; None when the queue is stopped.
+    /// Waits for the next requests that can be computed together; returns None if the queue is stopped.
     fn next(&self) -> Option<Vec<Job>> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         loop {
-            if waiting.stopped {
+            if state.stopped {
                 return None;
             }
-            let Some(first) = waiting.jobs.pop_front() else {
-                waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+            let Some(first) = state.jobs.pop_front() else {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
             let mut batch = vec![first];
-            let mut rows = batch[0].work.rows();
+            let mut rows = batch[0].task.rows();
             let mut at = 0;
-            while at < waiting.jobs.len() {
-                let job = &waiting.jobs[at];
-                let fits = rows + job.work.rows() <= ROWS_TOGETHER && goes_with(&batch[0], job);
-                match fits.then(|| waiting.jobs.remove(at)).flatten() {
+            while at < state.jobs.len() {
+                let job = &state.jobs[at];
+                let fits = rows + job.task.rows() <= MAX_BATCH_ROWS && can_batch(&batch[0], job);
+                match fits.then(|| state.jobs.remove(at)).flatten() {
                     Some(job) => {
-                        rows += job.work.rows();
+                        rows += job.task.rows();
                         batch.push(job);
                     }
                     None => at += 1,
                 }
             }
-            self.metrics.waiting.set(waiting.jobs.len() as i64);
+            self.metrics.waiting.set(state.jobs.len() as i64);
             return Some(batch);
         }
     }
 
-    /// Computes a batch and answers its requests.
-    fn serve(&self, batch: Vec<Job>) {
-        let mut batch: Vec<Job> = batch
-            .into_iter()
-            .filter_map(|job| match (job.ticket.is_gone(), job.ticket.is_late()) {
-                (true, _) => {
-                    self.count_gone();
-                    None
-                }
-                (false, true) => {
-                    let _ = job.reply.send(Err(self.late()));
-                    None
-                }
-                _ => Some(job),
-            })
-            .collect();
+    /// Computes a batch and replies to its requests.
+    fn serve(&self, mut batch: Vec<Job>) {
+        batch.retain(|job| !job.token.is_cancelled() || self.discard_cancelled());
+        let (expired, mut batch): (Vec<Job>, Vec<Job>) = batch.into_iter().partition(|job| job.token.is_expired());
+        for job in expired {
+            let _ = job.reply.send(Err(self.timed_out()));
+        }
         if batch.is_empty() {
             return;
         }
         let started = Instant::now();
-        let computed = catch_unwind(AssertUnwindSafe(|| compute(&mut batch)));
-        let computed = computed.unwrap_or_else(|_| {
-            Err(Refusal::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "the computation failed; the server's terminal says how",
-            ))
-        });
-        let took = started.elapsed();
-        let evaluations = computed.as_ref().map_or(0, |computed| computed.evaluations);
-        let rows: usize = batch.iter().map(|job| job.work.rows()).sum();
-        self.metrics.computed(rows, evaluations, took);
+        let result =
+            catch_unwind(AssertUnwindSafe(|| compute(&mut batch))).unwrap_or_else(|_| Err(ApiError::internal()));
+        let elapsed = started.elapsed();
+        let evaluations = result.as_ref().map_or(0, |result| result.evaluations);
+        let rows: usize = batch.iter().map(|job| job.task.rows()).sum();
+        self.metrics.computed(rows, evaluations, elapsed);
         let mut first = 0;
         for job in batch {
-            let rows = job.work.rows();
-            let answer = computed.as_ref().map_err(Clone::clone).and_then(|computed| {
-                if job.ticket.is_late() {
-                    return Err(self.late());
+            let width = job.task.output_width(&job.model);
+            let range = first * width..(first + job.task.rows()) * width;
+            first += job.task.rows();
+            let output = result.as_ref().map_err(Clone::clone).and_then(|result| {
+                if job.token.is_expired() {
+                    return Err(self.timed_out());
                 }
-                let width = job.work.answer_width(&job.model);
-                let values = computed.values[first * width..(first + rows) * width].to_vec();
-                Ok(Done { values, nfe: computed.nfe, seconds: took.as_secs_f64() })
+                let values = result.values[range].to_vec();
+                Ok(Output { values, nfe: result.nfe, seconds: elapsed.as_secs_f64() })
             });
-            first += rows;
-            if job.ticket.is_gone() {
-                self.count_gone();
+            if job.token.is_cancelled() {
+                self.metrics.cancelled.inc();
             }
-            let _ = job.reply.send(answer);
+            let _ = job.reply.send(output);
         }
     }
 
-    fn late(&self) -> Refusal {
-        Refusal::unavailable(format!(
-            "not done within {} s; ask for fewer rows or steps, when fewer others ask, or start with a longer --timeout",
+    fn timed_out(&self) -> ApiError {
+        ApiError::unavailable(format!(
+            "not done within {} s; ask for fewer rows or steps, try again later, or start the studio with a longer --timeout",
             self.timeout.as_secs_f64()
         ))
     }
 }
 
-impl Work {
+impl Task {
     fn rows(&self) -> usize {
         match self {
-            Self::Carry(Carry { labels, .. }) | Self::Score { labels, .. } => labels.len(),
+            Self::Integrate(IntegrationJob { labels, .. }) | Self::Likelihood(LikelihoodJob { labels, .. }) => {
+                labels.len()
+            }
         }
     }
 
-    /// Values of an answer for each row.
-    fn answer_width(&self, model: &Model) -> usize {
+    /// Returns the number of output values per row.
+    fn output_width(&self, model: &Model) -> usize {
         match self {
-            Self::Carry(_) => model.record.dim(),
-            Self::Score { .. } => 1,
+            Self::Integrate(_) => model.record.dim(),
+            Self::Likelihood(_) => 1,
         }
     }
 }
 
-/// Whether two requests can be computed together.
-fn goes_with(a: &Job, b: &Job) -> bool {
-    let (Work::Carry(of_a), Work::Carry(of_b)) = (&a.work, &b.work) else { return false };
-    let how = |carry: &Carry| (carry.way, carry.top.to_bits(), carry.guidance.to_bits());
-    Arc::ptr_eq(&a.model, &b.model) && how(of_a) == how(of_b) && of_a.solver == of_b.solver
+/// Returns true if two requests can be computed together.
+fn can_batch(a: &Job, b: &Job) -> bool {
+    let (Task::Integrate(of_a), Task::Integrate(of_b)) = (&a.task, &b.task) else { return false };
+    let settings = |job: &IntegrationJob| (job.operation, job.sigma_max.to_bits(), job.guidance.to_bits());
+    Arc::ptr_eq(&a.model, &b.model) && settings(of_a) == settings(of_b) && of_a.solver == of_b.solver
 }
 
-struct Computed {
+struct BatchOutput {
     values: Vec<f64>,
     nfe: f64,
     evaluations: u64,
 }
 
-fn compute(batch: &mut [Job]) -> Result<Computed, Refusal> {
-    let failed = |error: SolverError| Refusal::unprocessable(error.to_string());
-    let model = Arc::clone(&batch[0].model);
-    let record = &model.record;
-    if let Work::Score { values, labels, whole, how } = &batch[0].work {
-        return score(&model, Rows { values, labels, whole: *whole }, how, &batch[0].ticket).map_err(failed);
+impl BatchOutput {
+    fn new(values: Vec<f64>, rows: usize, evaluations: u64) -> Self {
+        Self { values, nfe: evaluations as f64 / rows.max(1) as f64, evaluations }
     }
-    let (mut x, mut labels, mut seeds, mut parts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let mut how = None;
-    for job in batch.iter_mut() {
-        let Work::Carry(carry) = &mut job.work else { continue };
-        let (first, count) = (labels.len(), carry.labels.len());
-        parts.push(Part { first, count, ticket: job.ticket.clone(), watcher: job.watcher.take() });
-        x.append(&mut carry.x);
-        labels.extend(&carry.labels);
-        seeds.extend(&carry.seeds);
-        how = how.or(Some((carry.way, carry.top, carry.guidance, carry.solver.clone())));
-    }
-    let Some((way, top, guidance, solver)) = how else { return Err(Refusal::unprocessable("nothing to carry")) };
-    let rows = labels.len();
-    let denoiser = record.denoiser(&model.network, labels, guidance, ROWS_TOGETHER, &model.device);
-    let watched = Watched::new(&denoiser, &parts);
-    let flow = Flow { denoiser: &watched, extra_dims: record.extra_dims() };
-    let range = (record.range().0, top);
-    match way {
-        Way::Down => solver::sample_seeded(&flow, &solver, range, &seeds, &mut x).map_err(failed)?,
-        Way::Up => solver::encode(&flow, &solver, range, &mut x).map_err(failed)?,
-        Way::Guess => restoration::denoise_in_one_step(&flow, top, &mut x),
-    }
-    let evaluations = watched.rows();
-    Ok(Computed { values: x, nfe: evaluations as f64 / rows.max(1) as f64, evaluations })
 }
 
-/// Rows that are scored before it is looked whether somebody still waits.
-const SCORED_TOGETHER: usize = 8;
+fn compute(batch: &mut [Job]) -> Result<BatchOutput, ApiError> {
+    let failed = |error: SolverError| ApiError::unprocessable(error.to_string());
+    let model = Arc::clone(&batch[0].model);
+    if let Task::Likelihood(job) = &batch[0].task {
+        return log_likelihood(&model, job, &batch[0].token).map_err(failed);
+    }
+    let (job, parts) = merge(batch);
+    let record = &model.record;
+    let rows = job.labels.len();
+    let denoiser = record.denoiser(&model.network, job.labels, job.guidance, MAX_BATCH_ROWS, &model.device);
+    let denoiser = ProgressDenoiser::new(&denoiser, &parts);
+    let flow = Flow { denoiser: &denoiser, augmentation: record.augmentation() };
+    let (range, mut x) = ((record.range().0, job.sigma_max), job.x);
+    match job.operation {
+        Operation::Decode => {
+            solver::sample_seeded(&flow, &job.solver, range, &job.seeds, &mut x).map_err(failed)?;
+        }
+        Operation::Encode => {
+            solver::encode(&flow, &job.solver, range, &mut x).map_err(failed)?;
+        }
+        Operation::PosteriorMean => restore::denoise_in_one_step(&flow, job.sigma_max, &mut x),
+    }
+    Ok(BatchOutput::new(x, rows, denoiser.evaluations()))
+}
 
-fn score(model: &Model, rows: Rows, how: &Measurement, ticket: &Ticket) -> Result<Computed, SolverError> {
+/// Joins the rows of a batch of integrations into one.
+fn merge(batch: &mut [Job]) -> (IntegrationJob, Vec<BatchPart>) {
+    let (mut merged, mut parts): (Option<IntegrationJob>, Vec<BatchPart>) = (None, Vec::new());
+    let mut first = 0;
+    for Job { task, token, snapshots, .. } in batch {
+        let Task::Integrate(job) = task else { continue };
+        let count = job.labels.len();
+        parts.push(BatchPart { first, count, token: token.clone(), snapshots: snapshots.take() });
+        first += count;
+        match &mut merged {
+            None => merged = Some(job.clone()),
+            Some(merged) => {
+                merged.x.extend(&job.x);
+                merged.labels.extend(&job.labels);
+                merged.seeds.extend(&job.seeds);
+            }
+        }
+    }
+    (merged.expect("a batch of integrations has a first one"), parts)
+}
+
+/// Rows whose likelihood is computed before cancellation is checked again.
+const LIKELIHOOD_ROWS: usize = 8;
+
+fn log_likelihood(model: &Model, job: &LikelihoodJob, token: &CancelToken) -> Result<BatchOutput, SolverError> {
     let (dim, mut values, mut evaluations) = (model.record.dim(), Vec::new(), 0.0);
-    let parts = rows.values.chunks(SCORED_TOGETHER * dim).zip(rows.labels.chunks(SCORED_TOGETHER));
+    let parts = job.values.chunks(LIKELIHOOD_ROWS * dim).zip(job.labels.chunks(LIKELIHOOD_ROWS));
     for (part, labels) in parts {
-        if !ticket.is_good() {
-            // Nobody reads these.
-            values.resize(rows.labels.len(), f64::NAN);
+        if !token.is_active() {
+            // The client does not read these.
+            values.resize(job.labels.len(), f64::NAN);
             break;
         }
-        let part = Rows { values: part, labels, whole: rows.whole };
-        let measured = measure(&model.record, &model.network, part, how, &model.device, &mut |_| {})?;
+        let rows = Rows { values: part, labels, whole: job.whole };
+        let measured = measure(&model.record, &model.network, rows, &job.measurement, &model.device, &mut |_| {})?;
         evaluations += measured.nfe * labels.len() as f64;
         values.extend(measured.of_rows());
     }
-    let nfe = evaluations / rows.labels.len().max(1) as f64;
-    Ok(Computed { values, nfe, evaluations: evaluations as u64 })
+    Ok(BatchOutput::new(values, job.labels.len(), evaluations as u64))
 }

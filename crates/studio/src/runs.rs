@@ -1,196 +1,162 @@
-//! Which runs there are, and their models as far as they are loaded.
+//! Runs below the given folders, and the bundled models.
 
 use std::{
-    collections::HashMap,
-    fs,
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
-    time::SystemTime,
+    path::{MAIN_SEPARATOR, Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-use burn::tensor::Device;
+use futures_util::future::join_all;
 use pfgm::{
     bundled::{self, BUNDLED},
-    checkpoint::{self, Checkpoint, CheckpointError},
-    network::Network,
-    spec::ModelSpec,
+    train::checkpoint,
 };
 use serde::Serialize;
-use utoipa::ToSchema;
+use tokio::{sync::Mutex as AsyncMutex, time::timeout};
 
-use crate::limits::Refusal;
+use crate::error::ApiError;
 
-/// Models that are kept in memory, those that come along not counted.
-const KEPT: usize = 4;
-/// How deep runs may lie below a folder of runs.
-const DEPTH: usize = 3;
+/// Largest depth of a run below a folder of runs.
+const MAX_DEPTH: usize = 3;
+/// Longest time that a scan of a folder may take before its previous result is used.
+const SCAN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A trained network, ready to be asked.
-pub struct Model {
-    /// What the run is called here.
+/// A run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+pub struct RunSummary {
+    /// Name of the run in requests.
+    #[cfg_attr(test, schema(example = "digits"))]
     pub name: String,
-    /// What a command line calls it.
-    pub typed: String,
-    /// The run.
-    pub record: ModelSpec,
-    /// Its averaged weights.
-    pub network: Network,
-    /// Where it computes.
-    pub device: Device,
-}
-
-/// A run that was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
-    /// What it is called here: the folder's name below the folder of runs.
-    pub name: String,
-    /// Its folder; none of a model that comes along.
+    /// Whether the model is bundled with the program.
+    pub bundled: bool,
+    /// Whether the run has a checkpoint to sample from.
+    pub trained: bool,
+    /// Whether the run has a training log.
+    pub logged: bool,
+    /// Folder of the run; None for a bundled model.
+    #[serde(skip)]
     pub folder: Option<PathBuf>,
 }
 
-/// What the page is told of a run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct RunName {
-    /// The name, as in other requests.
-    #[schema(example = "digits")]
-    pub name: String,
-    /// Whether it came along with the program.
-    pub bundled: bool,
-    /// Whether samples can be drawn: there is a checkpoint.
-    pub trained: bool,
-    /// Whether there is a log of its training.
-    pub logged: bool,
+impl RunSummary {
+    fn bundled(name: &str) -> Self {
+        Self { name: name.to_owned(), bundled: true, trained: true, logged: false, folder: None }
+    }
 }
 
-/// What is loaded, by name, and of which moment.
-type Loaded = HashMap<String, (SystemTime, Arc<Model>)>;
-
-/// The folders that are looked into, and what was loaded.
+/// Finds runs. A file system that does not respond costs one blocked thread for each folder of runs, not one for each request.
 pub struct Runs {
-    roots: Vec<PathBuf>,
-    device: Device,
-    loaded: Mutex<Loaded>,
+    roots: Vec<Root>,
+}
+
+/// A folder of runs, and the result of its latest scan.
+struct Root {
+    folder: PathBuf,
+    scanning: Arc<AsyncMutex<()>>,
+    found: Arc<Mutex<Vec<RunSummary>>>,
 }
 
 impl Runs {
-    /// Looks for runs in these folders.
-    pub fn new(roots: Vec<PathBuf>, device: Device) -> Self {
-        Self { roots, device, loaded: Mutex::default() }
+    /// Creates a finder of runs in and below the given folders.
+    pub fn new(folders: Vec<PathBuf>) -> Self {
+        let root = |folder| Root { folder, scanning: Arc::default(), found: Arc::default() };
+        Self { roots: folders.into_iter().map(root).collect() }
     }
 
-    /// All runs, those that come along first.
-    pub fn list(&self) -> Vec<Found> {
-        let mut all: Vec<Found> =
-            BUNDLED.iter().map(|model| Found { name: model.name.to_owned(), folder: None }).collect();
-        for root in &self.roots {
-            let mut folders = Vec::new();
-            walk(root, DEPTH, &mut folders);
-            folders.sort();
-            for folder in folders {
-                let below = folder.strip_prefix(root).ok().filter(|below| !below.as_os_str().is_empty());
-                let plain = below.unwrap_or(Path::new(folder.file_name().unwrap_or_default()));
-                let plain = plain.to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/");
-                let free = |name: &String| all.iter().all(|run| run.name != *name);
-                let name = std::iter::once(plain.clone())
-                    .chain((2..).map(|number| format!("{plain} ({number})")))
-                    .find(free)
-                    .unwrap_or(plain);
-                all.push(Found { name, folder: Some(folder) });
-            }
+    /// Lists all runs, the bundled models first.
+    pub async fn list(&self) -> Vec<RunSummary> {
+        let mut all: Vec<RunSummary> = BUNDLED.iter().map(|model| RunSummary::bundled(model.name)).collect();
+        for run in join_all(self.roots.iter().map(Root::scan)).await.into_iter().flatten() {
+            let name = unused_name(&run, &all);
+            all.push(RunSummary { name, ..run });
         }
         all
     }
 
-    /// The run of a name. Names are looked up among what is there: no name leads anywhere else.
+    /// Returns the run of a name. Names are compared with those of the list; no path is made of them.
     ///
     /// # Errors
-    /// When there is none.
-    pub fn find(&self, name: &str) -> Result<Found, Refusal> {
-        let found = self.list().into_iter().find(|run| run.name == name);
-        found.ok_or_else(|| Refusal::not_found(format!("run `{name}`: there is no such run; see /api/v1/runs")))
-    }
-
-    /// The model of a run's latest checkpoint.
-    ///
-    /// # Errors
-    /// When there is none, or it cannot be read.
-    pub fn model(&self, name: &str) -> Result<Arc<Model>, Refusal> {
-        let found = self.find(name)?;
-        let unreadable = |error: CheckpointError| Refusal::unprocessable(error.to_string());
-        let path = found.folder.as_deref().map(checkpoint::find).transpose().map_err(unreadable)?;
-        let changed = path.as_deref().and_then(|path| fs::metadata(path).and_then(|file| file.modified()).ok());
-        let changed = changed.unwrap_or(SystemTime::UNIX_EPOCH);
-        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((of, model)) = loaded.get(name)
-            && *of == changed
-        {
-            return Ok(Arc::clone(model));
+    /// If there is no such run.
+    pub async fn find(&self, name: &str) -> Result<RunSummary, ApiError> {
+        if bundled::find(Path::new(name)).is_some() {
+            return Ok(RunSummary::bundled(name));
         }
-        let checkpoint = match (&path, bundled::find(Path::new(name))) {
-            (Some(path), _) => Checkpoint::read(path),
-            (None, Some(bundled)) => Ok(bundled.checkpoint()),
-            (None, None) => return Err(Refusal::not_found(format!("run `{name}`: has no checkpoint"))),
+        let found = self.list().await.into_iter().find(|run| run.name == name);
+        found.ok_or_else(|| ApiError::not_found(format!("run `{name}`: there is no such run; see /api/v1/runs")))
+    }
+}
+
+/// Returns the name of a run below its root, or its path if another run has that name.
+fn unused_name(run: &RunSummary, others: &[RunSummary]) -> String {
+    let path = || run.folder.as_ref().map(|folder| folder.display().to_string().replace(MAIN_SEPARATOR, "/"));
+    let is_unused = |name: &String| others.iter().all(|other| other.name != *name);
+    Some(run.name.clone()).filter(is_unused).or_else(path).unwrap_or_default()
+}
+
+impl Root {
+    async fn scan(&self) -> Vec<RunSummary> {
+        let scan = async {
+            let guard = Arc::clone(&self.scanning).lock_owned().await;
+            let (folder, found) = (self.folder.clone(), Arc::clone(&self.found));
+            let work = move || {
+                let _guard = guard;
+                let mut runs = Vec::new();
+                walk(&folder, &folder, MAX_DEPTH, &mut runs);
+                runs.sort_by(|a, b| a.folder.cmp(&b.folder));
+                *lock(&found) = runs;
+            };
+            let _ = tokio::task::spawn_blocking(work).await;
         };
-        let checkpoint = checkpoint.map_err(unreadable)?;
-        if checkpoint.record.config.upscale.is_some() {
-            let reason = format!("run `{name}`: upscales images and makes none by itself; use `pfgm cascade sample`");
-            return Err(Refusal::unprocessable(reason));
-        }
-        let sampling = checkpoint.record.config.sample.precision;
-        if let Err(error) = sampling.check(&checkpoint.record.config.network, &self.device) {
-            return Err(Refusal::unprocessable(format!("run `{name}`: sample.precision: {error}")));
-        }
-        let network = checkpoint.averaged(path.as_deref().unwrap_or(Path::new(name)), &self.device);
-        let model = Arc::new(Model {
-            name: name.to_owned(),
-            typed: found.folder.map_or_else(|| name.to_owned(), |folder| folder.display().to_string()),
-            network: network.map_err(unreadable)?,
-            record: checkpoint.record,
-            device: self.device.clone(),
+        let _ = timeout(SCAN_TIMEOUT, scan).await;
+        lock(&self.found).clone()
+    }
+}
+
+fn lock(found: &Mutex<Vec<RunSummary>>) -> MutexGuard<'_, Vec<RunSummary>> {
+    found.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Collects the runs in and below `folder`.
+fn walk(root: &Path, folder: &Path, depth: usize, runs: &mut Vec<RunSummary>) {
+    let (has_checkpoints, has_log) = (folder.join("checkpoints").is_dir(), folder.join("log.jsonl").is_file());
+    if has_checkpoints || has_log {
+        let below = folder.strip_prefix(root).ok().filter(|below| !below.as_os_str().is_empty());
+        let name = below.unwrap_or(Path::new(folder.file_name().unwrap_or_default()));
+        runs.push(RunSummary {
+            name: name.to_string_lossy().replace(MAIN_SEPARATOR, "/"),
+            bundled: false,
+            trained: !checkpoint::list(folder).is_empty(),
+            logged: has_log,
+            folder: Some(folder.to_owned()),
         });
-        if loaded.len() >= KEPT + BUNDLED.len() {
-            let oldest = loaded
-                .iter()
-                .filter(|(name, _)| bundled::find(Path::new(name)).is_none())
-                .min_by_key(|(_, (of, _))| *of);
-            if let Some(oldest) = oldest.map(|(name, _)| name.clone()) {
-                loaded.remove(&oldest);
-            }
-        }
-        loaded.insert(name.to_owned(), (changed, Arc::clone(&model)));
-        Ok(model)
-    }
-}
-
-impl Found {
-    /// The log of its training, whether or not it is there.
-    pub fn log(&self) -> Option<PathBuf> {
-        self.folder.as_deref().map(|folder| folder.join("log.jsonl"))
-    }
-
-    /// As the page is told.
-    pub fn described(self) -> RunName {
-        let folder = self.folder.as_deref();
-        RunName {
-            bundled: folder.is_none(),
-            trained: folder.is_none_or(|folder| !checkpoint::list(folder).is_empty()),
-            logged: self.log().is_some_and(|log| log.is_file()),
-            name: self.name,
-        }
-    }
-}
-
-/// The folders below one that hold a run.
-fn walk(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) {
-    if folder.join("checkpoints").is_dir() || folder.join("log.jsonl").is_file() {
-        found.push(folder.to_owned());
         return;
     }
-    let Ok(entries) = fs::read_dir(folder) else { return };
-    // Links are not followed: a run lies where it was looked for.
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    // Links are not followed: they may lead out of the root.
     for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
         if depth > 0 {
-            walk(&entry.path(), depth - 1, found);
+            walk(root, &entry.path(), depth - 1, runs);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_run_named_as_a_bundled_model_is_called_by_its_path() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["digits", "mine"] {
+            std::fs::create_dir_all(folder.path().join(name).join("checkpoints")).unwrap();
+        }
+        let runs = Runs::new(vec![folder.path().into()]);
+        let names: Vec<String> = runs.list().await.into_iter().map(|run| run.name).collect();
+        let path = folder.path().join("digits").display().to_string();
+        assert_eq!(names, ["digits", "fashion-mnist", &path, "mine"]);
+        assert!(runs.find("digits").await.unwrap().bundled);
+        assert!(!runs.find(&path).await.unwrap().bundled);
+        assert_eq!(runs.find("../mine").await.unwrap_err().status, 404);
     }
 }

@@ -1,8 +1,9 @@
-//! The server: its routes, where it listens, how it ends.
+//! The server: options, routes, start and end.
 
 use std::{
     io,
     net::{IpAddr, SocketAddr},
+    panic,
     path::PathBuf,
     sync::Arc,
     time::Duration,
@@ -10,10 +11,10 @@ use std::{
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, MatchedPath, Request, State},
-    http::header,
-    middleware::{self, Next},
-    response::{IntoResponse, Response},
+    extract::DefaultBodyLimit,
+    http::StatusCode,
+    middleware,
+    response::IntoResponse,
     routing::{get, post},
 };
 use burn::tensor::Device;
@@ -25,111 +26,132 @@ use tower_http::compression::{
     CompressionLayer, Predicate,
     predicate::{NotForContentType, SizeAbove},
 };
-use utoipa::OpenApi;
 
 use crate::{
-    api, events, guard,
-    guard::Guard,
-    limits::{MOST_BYTES, MOST_WATCHERS, Refusal},
+    api,
+    connection::Acceptor,
+    error::ApiError,
+    guard::{self, Guard},
+    limits::{ConnectionLimits, MAX_BODY_BYTES, MAX_WATCHERS},
     metrics::Metrics,
-    openapi, page, points,
+    models::{Model, Models},
+    page,
     queue::Queue,
-    runs::{Model, Runs},
-    training,
+    runs::Runs,
+    track::track,
 };
 
-/// What is served, where, to whom.
+/// Options of the server.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The address to listen at.
+    /// Address to listen at.
     pub host: IpAddr,
-    /// The port; 0 for any that is free.
+    /// Port to listen at; 0 for any free one.
     pub port: u16,
-    /// What everybody has to know who asks; needed wherever others than this computer can ask.
+    /// Token that clients need. Required unless `host` is a loopback address.
     pub token: Option<String>,
     /// Folders of runs.
     pub runs: Vec<PathBuf>,
-    /// How long a request may wait and compute.
+    /// Longest time that a request may wait and compute.
     pub timeout: Duration,
-    /// Where networks compute.
+    /// Device of the networks.
     pub device: Device,
+    /// Limits on connections.
+    pub limits: ConnectionLimits,
 }
 
-/// Why nothing is served.
+/// Why the server cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum StudioError {
-    /// Everybody could ask.
-    #[error("--host {0}: others than this computer can reach it; add --token SECRET, of at least 8 letters and digits")]
+    /// Other computers could connect without a token.
+    #[error("--host {0}: other computers can connect; add --token SECRET, of at least 8 letters and digits")]
     NoToken(IpAddr),
-    /// The token cannot be sent.
+    /// The token is too short, or has characters that cannot be sent.
     #[error("--token: give at least 8 characters, of letters, digits, `-`, `_` and `.`")]
     Token,
-    /// The address is taken, or not ours.
+    /// The address cannot be used.
     #[error("{address}: cannot listen there: {source}; choose another --port")]
     Bind {
-        /// Where.
+        /// Address to listen at.
         address: SocketAddr,
         /// The system's reason.
         source: io::Error,
     },
-    /// The system refused something else.
+    /// Another error of the system.
     #[error("the server stopped: {0}")]
     Io(#[from] io::Error),
 }
 
-/// Everything that handlers share.
+/// State that all handlers share.
 pub struct Studio {
-    /// The runs.
+    /// Finder of runs.
     pub runs: Runs,
-    /// Who waits.
+    /// Loader of models.
+    pub models: Models,
+    /// Queue of requests for networks.
     pub queue: Arc<Queue>,
-    /// What happened.
+    /// Counters.
     pub metrics: Arc<Metrics>,
-    /// Room for pages that watch trainings.
+    /// Permits for streams of training logs.
     pub watchers: Arc<Semaphore>,
-    /// Becomes true when the server ends.
+    /// Limits on connections.
+    pub limits: ConnectionLimits,
+    /// Becomes true when the server is stopping.
     pub stopping: watch::Receiver<bool>,
+    /// Permits for work outside of the asynchronous threads.
+    workers: Arc<Semaphore>,
 }
 
 impl Studio {
-    /// Does something that reads files, beside the threads that serve.
+    /// Runs CPU-bound work, as decoding images, on a thread of its own. At most one such work runs per core.
     ///
     /// # Errors
-    /// As `work` does.
-    pub async fn blocking<T: Send + 'static>(
-        self: &Arc<Self>,
-        work: impl FnOnce(&Self) -> Result<T, Refusal> + Send + 'static,
-    ) -> Result<T, Refusal> {
-        let studio = Arc::clone(self);
-        let done = tokio::task::spawn_blocking(move || work(&studio)).await;
-        done.unwrap_or_else(|error| Err(Refusal::unavailable(error.to_string())))
+    /// As `work`.
+    ///
+    /// # Panics
+    /// If `work` panics.
+    pub async fn offload<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let permit = Arc::clone(&self.workers).acquire_owned().await.map_err(|_| ApiError::stopping())?;
+        let work = move || {
+            let _permit = permit;
+            work()
+        };
+        match tokio::task::spawn_blocking(work).await {
+            Ok(result) => result,
+            Err(error) if error.is_panic() => panic::resume_unwind(error.into_panic()),
+            Err(_) => Err(ApiError::stopping()),
+        }
     }
 
-    /// A run's model.
+    /// Returns the model of a run.
     ///
     /// # Errors
-    /// As [`Runs::model`].
-    pub async fn model(self: &Arc<Self>, run: String) -> Result<Arc<Model>, Refusal> {
-        self.blocking(move |studio| studio.runs.model(&run)).await
+    /// If there is no such run, or it cannot be loaded.
+    pub async fn model(&self, run: &str) -> Result<Arc<Model>, ApiError> {
+        self.models.get(self.runs.find(run).await?).await
     }
 }
 
-/// A server that listens and does not yet answer.
+/// A server that listens, but does not answer yet.
 pub struct Server {
     listener: TcpListener,
     router: Router,
+    limits: ConnectionLimits,
     queue: Arc<Queue>,
-    stop: watch::Sender<bool>,
-    token: Option<String>,
+    stopping: watch::Sender<bool>,
+    guard: Guard,
 }
 
 impl Server {
-    /// Starts to listen.
+    /// Binds the address.
     ///
     /// # Errors
-    /// When the address cannot be had, or would be open to others without a token.
+    /// If the address cannot be used, or other computers could connect without a token.
     pub async fn bind(options: Options) -> Result<Self, StudioError> {
-        let Options { host, port, token, runs, timeout, device } = options;
+        let Options { host, port, token, runs, timeout, device, limits } = options;
         if token.as_deref().is_some_and(|token| !guard::is_token(token)) {
             return Err(StudioError::Token);
         }
@@ -140,121 +162,94 @@ impl Server {
         let listener = TcpListener::bind(address).await.map_err(|source| StudioError::Bind { address, source })?;
         let metrics = Arc::new(Metrics::default());
         let queue = Queue::start(Arc::clone(&metrics), timeout);
-        let (stop, stopping) = watch::channel(false);
+        let (stopping, receiver) = watch::channel(false);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let studio = Arc::new(Studio {
-            runs: Runs::new(runs, device),
+            runs: Runs::new(runs),
+            models: Models::new(device, timeout),
             queue: Arc::clone(&queue),
             metrics,
-            watchers: Arc::new(Semaphore::new(MOST_WATCHERS)),
-            stopping,
+            watchers: Arc::new(Semaphore::new(MAX_WATCHERS)),
+            limits,
+            stopping: receiver,
+            workers: Arc::new(Semaphore::new(cores)),
         });
-        let guard = Guard { token: token.clone(), local: host.is_loopback() };
-        Ok(Self { listener, router: router(studio, guard), queue, stop, token })
+        let guard = Guard::new(token, host.is_loopback())?;
+        Ok(Self { listener, router: router(studio, guard.clone()), limits, queue, stopping, guard })
     }
 
-    /// The address of the page, with the token where there is one.
+    /// Returns the address of the page. If a token is needed, the address contains a code that signs one browser in, once; it does
+    /// not contain the token.
     ///
     /// # Errors
-    /// When the system does not say.
+    /// If the system does not tell the port.
     pub fn address(&self) -> io::Result<String> {
-        let address = self.listener.local_addr()?;
-        let token = self.token.as_ref().map_or_else(String::new, |token| format!("?token={token}"));
-        Ok(format!("http://{address}/{token}"))
+        Ok(format!("http://{}/{}", self.listener.local_addr()?, self.guard.link_query()))
     }
 
-    /// Answers until `ended` is.
-    ///
-    /// # Errors
-    /// When the system takes the listener away.
-    pub async fn serve(self, ended: impl Future<Output = ()> + Send + 'static) -> Result<(), StudioError> {
-        /// How long answers that are under way may take.
-        const GRACE: Duration = Duration::from_secs(3);
-        let Self { listener, router, queue, stop, .. } = self;
-        let (told, mut heard) = watch::channel(false);
-        let shutdown = async move {
-            ended.await;
-            queue.stop();
-            let _ = stop.send(true);
-            let _ = told.send(true);
-        };
-        let served = axum::serve(listener, router).with_graceful_shutdown(shutdown);
-        let forced = async move {
-            let _ = heard.wait_for(|told| *told).await;
-            tokio::time::sleep(GRACE).await;
-        };
-        tokio::select! {
-            served = served.into_future() => Ok(served?),
-            () = forced => Ok(()),
-        }
+    /// Serves until `stop` completes. Then new requests are answered with 503, and those in progress may end within
+    /// [`ConnectionLimits::drain`].
+    pub async fn serve(self, stop: impl Future<Output = ()>) {
+        let Self { listener, router, limits, queue, stopping, .. } = self;
+        Acceptor::new(listener, router, limits).serve(stop, stopping).await;
+        queue.stop();
+        // What is rejected now still has to be sent.
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
-/// All routes.
+/// Returns all routes.
 pub fn router(studio: Arc<Studio>, guard: Guard) -> Router {
     let compressed = CompressionLayer::new()
         .gzip(true)
         .compress_when(SizeAbove::new(1024).and(NotForContentType::SSE).and(NotForContentType::IMAGES));
+    let wrong_method = || async {
+        let reason = "this path has no such method; see /openapi.json";
+        ApiError::new(StatusCode::METHOD_NOT_ALLOWED, reason).into_response()
+    };
     Router::new()
-        .route("/api/v1/runs", get(api::runs))
-        .route("/api/v1/run", get(api::run))
-        .route("/api/v1/sample", post(api::sample))
-        .route("/api/v1/sample/events", post(events::sample))
-        .route("/api/v1/interpolate", post(api::interpolate))
-        .route("/api/v1/encode", post(api::encode))
-        .route("/api/v1/decode", post(api::decode))
-        .route("/api/v1/denoise", post(api::denoise))
-        .route("/api/v1/likelihood", post(api::likelihood))
-        .route("/api/v1/training/events", get(training::watch))
-        .route("/api/v1/points", get(points::points))
-        .route("/openapi.json", get(|| async { axum::Json(openapi::Document::openapi()) }))
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/metrics", get(metrics))
-        .fallback_service(get(page::file).fallback(|| async {
-            Refusal::new(axum::http::StatusCode::METHOD_NOT_ALLOWED, "there is nothing to send there").into_response()
-        }))
-        .method_not_allowed_fallback(|| async {
-            Refusal::new(axum::http::StatusCode::METHOD_NOT_ALLOWED, "another method; see /openapi.json")
-        })
-        .layer(DefaultBodyLimit::max(MOST_BYTES))
+        .route("/api/v1/runs", get(api::runs::runs))
+        .route("/api/v1/run", get(api::runs::run))
+        .route("/api/v1/sample", post(api::sample::sample))
+        .route("/api/v1/sample/events", post(api::events::sample))
+        .route("/api/v1/interpolate", post(api::latents::interpolate))
+        .route("/api/v1/encode", post(api::latents::encode))
+        .route("/api/v1/decode", post(api::latents::decode))
+        .route("/api/v1/denoise", post(api::latents::denoise))
+        .route("/api/v1/likelihood", post(api::likelihood::likelihood))
+        .route("/api/v1/training/events", get(api::training::watch))
+        .route("/api/v1/points", get(api::points::points))
+        .route("/openapi.json", get(api::status::document))
+        .route("/healthz", get(api::status::health))
+        .route("/metrics", get(api::status::metrics))
+        .fallback_service(get(page::file).fallback(wrong_method))
+        .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(compressed)
-        .layer(middleware::from_fn_with_state(Arc::clone(&studio), count))
         .layer(middleware::from_fn_with_state(guard, guard::check))
+        .layer(middleware::from_fn_with_state(Arc::clone(&studio), track))
         .with_state(studio)
 }
 
-/// The counts, as Prometheus wants them.
-async fn metrics(State(studio): State<Arc<Studio>>) -> Response {
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], studio.metrics.text()).into_response()
-}
-
-/// Counts every answer by its route.
-async fn count(State(studio): State<Arc<Studio>>, request: Request, next: Next) -> Response {
-    let route =
-        request.extensions().get::<MatchedPath>().map_or_else(|| "page".to_owned(), |path| path.as_str().into());
-    let response = next.run(request).await;
-    studio.metrics.answered(&route, response.status().as_u16());
-    response
-}
-
-/// Serves until the program is told to end. `ready` hears the page's address.
+/// Serves until Ctrl-C or SIGTERM. Calls `ready` with the page's address.
 ///
 /// # Errors
-/// As [`Server::bind`] and [`Server::serve`].
+/// As [`Server::bind`].
 pub fn run(options: Options, ready: impl FnOnce(&str)) -> Result<(), StudioError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build()?;
     let result = runtime.block_on(async {
         let server = Server::bind(options).await?;
         ready(&server.address()?);
-        server.serve(ended()).await
+        server.serve(signal()).await;
+        Ok(())
     });
-    // What a thread is still at is nobody's any more.
+    // A thread that is blocked by a file is not waited for.
     runtime.shutdown_timeout(Duration::from_millis(200));
     result
 }
 
-/// Ctrl-C or SIGTERM.
-async fn ended() {
+/// Waits for Ctrl-C or SIGTERM.
+async fn signal() {
     let interrupt = tokio::signal::ctrl_c();
     #[cfg(unix)]
     {

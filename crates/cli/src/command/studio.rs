@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use pfgm_studio::Options;
+use pfgm_studio::{Options, limits::ConnectionLimits};
 
 use crate::{args::studio::StudioArgs, render::line};
 
@@ -11,7 +11,8 @@ pub fn run(args: &StudioArgs) -> Result<()> {
     let device = pfgm::device::open(&args.device)?;
     let StudioArgs { host, port, token, runs, .. } = args;
     let timeout = Duration::from_secs(args.timeout);
-    let options = Options { host: *host, port: *port, token: token.clone(), runs: runs.clone(), timeout, device };
+    let limits = ConnectionLimits::default();
+    let options = Options { host: *host, port: *port, token: token.clone(), runs: runs.clone(), timeout, device, limits };
     pfgm_studio::run(options, |address| {
         line(format!("studio     {address}  (Ctrl-C ends it)"));
         // Where no browser can be opened, the address is on the screen.

@@ -1,4 +1,4 @@
-//! A server of its own for each test, and a client that says exactly what it is told.
+//! A server for each test, and an HTTP client that sends exactly the given bytes.
 #![allow(dead_code)]
 
 pub mod browser;
@@ -11,11 +11,14 @@ use std::{
     time::Duration,
 };
 
-use pfgm_studio::{Options, Server};
+use pfgm_studio::{Options, Server, limits::ConnectionLimits};
 use tokio::sync::oneshot;
 
 pub struct Studio {
+    /// Host and port.
     pub address: String,
+    /// Address of the page, with the one-time link.
+    pub page: String,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<thread::JoinHandle<()>>,
 }
@@ -35,43 +38,59 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 
-    /// The reason of a refusal.
+    /// Reason of an error.
     pub fn reason(&self) -> String {
         self.json()["reason"].as_str().unwrap_or_default().to_owned()
     }
 }
 
+/// Options of a server for tests.
+pub fn options(token: Option<&str>, runs: Vec<PathBuf>) -> Options {
+    Options {
+        host: IpAddr::from([127, 0, 0, 1]),
+        port: 0,
+        token: token.map(str::to_owned),
+        runs,
+        timeout: Duration::from_secs(120),
+        device: pfgm::device::open("cpu").unwrap(),
+        limits: ConnectionLimits::default(),
+    }
+}
+
 impl Studio {
     pub fn start(token: Option<&str>, runs: Vec<PathBuf>) -> Self {
-        Self::patient(token, runs, Duration::from_secs(120))
+        Self::with(options(token, runs))
     }
 
-    /// Requests may take so long.
-    pub fn patient(token: Option<&str>, runs: Vec<PathBuf>, timeout: Duration) -> Self {
-        let device = pfgm::device::open("cpu").unwrap();
-        let host: IpAddr = "127.0.0.1".parse().unwrap();
-        let options = Options { host, port: 0, token: token.map(str::to_owned), runs, timeout, device };
+    pub fn with(options: Options) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();
-        let (tell, told) = std::sync::mpsc::channel();
+        let (sender, bound) = std::sync::mpsc::channel();
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build().unwrap();
             runtime.block_on(async {
                 let server = Server::bind(options).await.unwrap();
-                let address = server.address().unwrap();
-                let host = address.trim_start_matches("http://").split('/').next().unwrap().to_owned();
-                tell.send(host).unwrap();
-                server.serve(async { drop(stopped.await) }).await.unwrap();
+                sender.send(server.address().unwrap()).unwrap();
+                server.serve(async { drop(stopped.await) }).await;
             });
             runtime.shutdown_timeout(Duration::from_millis(100));
         });
-        Self { address: told.recv().unwrap(), stop: Some(stop), thread: Some(thread) }
+        let page = bound.recv().unwrap();
+        let address = page.trim_start_matches("http://").split('/').next().unwrap().to_owned();
+        Self { address, page, stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// Tells the server to stop, and does not wait.
+    pub fn stop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
     }
 
     pub fn plain() -> Self {
         Self::start(None, Vec::new())
     }
 
-    /// A connection that a request was written to.
+    /// Opens a connection and writes a request.
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> TcpStream {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
@@ -80,7 +99,7 @@ impl Studio {
         if !given("host") {
             head += &format!("host: {}\r\n", self.address);
         }
-        if !given("content-length") && !body.is_empty() {
+        if !given("content-length") && !given("transfer-encoding") && !body.is_empty() {
             head += &format!("content-length: {}\r\n", body.len());
         }
         for (name, value) in headers {
@@ -88,7 +107,7 @@ impl Studio {
         }
         head += "\r\n";
         stream.write_all(head.as_bytes()).unwrap();
-        // A server that has refused already may not read on.
+        // A server that has rejected the request may not read on.
         let _ = stream.write_all(body);
         stream
     }
@@ -111,9 +130,7 @@ impl Studio {
 
 impl Drop for Studio {
     fn drop(&mut self) {
-        if let Some(stop) = self.stop.take() {
-            let _ = stop.send(());
-        }
+        self.stop();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }

@@ -1,0 +1,167 @@
+//! Sampling from seeds.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+use pfgm::solver::SolverConfig;
+use serde::Deserialize;
+use tokio::sync::mpsc::Sender;
+
+use crate::{
+    api::{Answer, SampleResponse, quote},
+    error::ApiError,
+    extract::JsonBody,
+    models::Model,
+    progress::Snapshot,
+    queue::{IntegrationJob, Operation, Pending, Task},
+    request::{self, SolverRequest, check_count},
+    server::Studio,
+};
+
+/// Request for samples.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct SampleRequest {
+    /// Name of the run, as in `GET /api/v1/runs`.
+    #[cfg_attr(test, schema(example = "digits"))]
+    pub run: String,
+    /// Seeds, one sample each. A sample depends on its seed and class alone.
+    #[cfg_attr(test, schema(example = json!([0, 1, 2, 3])))]
+    pub seeds: Vec<u64>,
+    /// Name or number of the class of all samples. If it is omitted, sample `i` has class `seeds[i]` modulo the number of classes.
+    #[serde(default)]
+    pub class: Option<String>,
+    /// Classifier-free guidance scale; 1 disables it. Default: that of the run.
+    #[serde(default)]
+    pub guidance: Option<f64>,
+    /// Factor of the latents (temperature), in (0, 100]. Default: 1.
+    #[serde(default)]
+    #[cfg_attr(test, schema(example = 1.0))]
+    pub scale: Option<f64>,
+    /// Solver settings.
+    #[serde(default)]
+    pub solving: SolverRequest,
+    /// Whether to return images as numbers, too.
+    #[serde(default)]
+    pub values: bool,
+}
+
+/// Draws samples.
+#[cfg_attr(test, utoipa::path(post, path = "/api/v1/sample", request_body = SampleRequest,
+    responses((status = 200, body = SampleResponse), crate::openapi::ModelErrors)))]
+pub async fn sample(
+    State(studio): State<Arc<Studio>>,
+    JsonBody(request): JsonBody<SampleRequest>,
+) -> Answer<SampleResponse> {
+    Sampling::start(&studio, request, None).await?.finish(&studio).await.map(Json)
+}
+
+/// A submitted sampling.
+pub struct Sampling {
+    /// Model that is sampled.
+    pub model: Arc<Model>,
+    request: SampleRequest,
+    labels: Vec<Option<u32>>,
+    solver: SolverConfig,
+    pending: Pending,
+}
+
+impl Sampling {
+    /// Validates a request and submits it to the queue.
+    ///
+    /// # Errors
+    /// If the request is invalid or the queue is full.
+    pub async fn start(
+        studio: &Arc<Studio>,
+        request: SampleRequest,
+        snapshots: Option<Sender<Snapshot>>,
+    ) -> Result<Self, ApiError> {
+        let model = studio.model(&request.run).await?;
+        let own = (Arc::clone(&model), request.clone());
+        let job = studio.offload(move || prepare(&own.0, &own.1)).await?;
+        let (labels, solver) = (job.labels.clone(), job.solver.clone());
+        let pending = studio.queue.submit(Arc::clone(&model), Task::Integrate(job), snapshots)?;
+        Ok(Self { model, request, labels, solver, pending })
+    }
+
+    /// Waits for the samples.
+    ///
+    /// # Errors
+    /// If the integration failed or was given up.
+    pub async fn finish(self, studio: &Studio) -> Result<SampleResponse, ApiError> {
+        let Self { model, request, labels, solver, mut pending } = self;
+        let output = pending.wait().await?;
+        studio
+            .offload(move || {
+                let response = SampleResponse::new(&model, &output, &labels, request.values)?;
+                let line = CommandLine { model: &model, request: &request, solver: &solver };
+                let of_one = |(seed, class): (&u64, &Option<String>)| line.of(&[*seed], class.as_deref());
+                let commands = request.seeds.iter().zip(&response.classes).map(of_one).collect();
+                let command = line.of_all();
+                Ok(SampleResponse { command, commands, seeds: request.seeds, ..response })
+            })
+            .await
+    }
+}
+
+/// Validates a request and draws its latents.
+fn prepare(model: &Model, request: &SampleRequest) -> Result<IntegrationJob, ApiError> {
+    let record = &model.record;
+    check_count("seeds", request.seeds.len(), record.dim())?;
+    let requested = request::class(record, request.class.as_deref())?;
+    let classes = record.data.classes.len() as u64;
+    let label = |seed: &u64| requested.or((classes > 0).then(|| (seed % classes.max(1)) as u32));
+    Ok(IntegrationJob {
+        operation: Operation::Decode,
+        sigma_max: record.range().1,
+        solver: request.solving.resolve(record)?,
+        guidance: request::guidance(record, request.guidance)?,
+        x: request::latents(model, &request.seeds, request.scale.unwrap_or(1.0))?,
+        labels: request.seeds.iter().map(label).collect(),
+        seeds: request.seeds.clone(),
+    })
+}
+
+/// Parts of a command line that draws the same samples.
+struct CommandLine<'a> {
+    model: &'a Model,
+    request: &'a SampleRequest,
+    solver: &'a SolverConfig,
+}
+
+impl CommandLine<'_> {
+    /// Returns the command line of all samples; None if `pfgm temperature` cannot draw several classes at once.
+    fn of_all(&self) -> Option<String> {
+        let has_many_classes = self.request.class.is_none() && !self.model.record.data.classes.is_empty();
+        (!has_many_classes || self.scale().is_none())
+            .then(|| self.of(&self.request.seeds, self.request.class.as_deref()))
+    }
+
+    fn scale(&self) -> Option<f64> {
+        self.request.scale.filter(|scale| *scale != 1.0)
+    }
+
+    fn of(&self, seeds: &[u64], class: Option<&str>) -> String {
+        let (run, seeds) = (quote(&self.model.path), seed_list(seeds));
+        let class = class.map_or_else(String::new, |class| format!(" --class {}", quote(class)));
+        let solver = request::solver_options(self.solver);
+        match self.scale() {
+            Some(scale) => format!("pfgm temperature {run} --seeds {seeds} --scale {scale}{class}{solver}"),
+            None => {
+                let guidance =
+                    self.request.guidance.map_or_else(String::new, |guidance| format!(" --guidance {guidance}"));
+                format!("pfgm sample {run} --seeds {seeds}{class}{guidance}{solver}")
+            }
+        }
+    }
+}
+
+/// Formats seeds for `--seeds`: `0-9` if they are consecutive, else `0,5,7`.
+fn seed_list(seeds: &[u64]) -> String {
+    let is_consecutive = seeds.len() > 2 && seeds.windows(2).all(|pair| pair[0].checked_add(1) == Some(pair[1]));
+    match (seeds.first(), seeds.last()) {
+        (Some(first), Some(last)) if is_consecutive => format!("{first}-{last}"),
+        _ => seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(","),
+    }
+}

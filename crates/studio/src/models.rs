@@ -1,0 +1,162 @@
+//! Models of runs, loaded on demand.
+
+use std::{
+    collections::HashMap,
+    fs,
+    path::Path,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use burn::tensor::Device;
+use pfgm::{
+    bundled,
+    network::Network,
+    spec::ModelSpec,
+    train::checkpoint::{self, Checkpoint, CheckpointError},
+};
+use tokio::{sync::Mutex as AsyncMutex, time::timeout};
+
+use crate::{error::ApiError, runs::RunSummary};
+
+/// Largest number of models that are kept in memory, bundled ones apart.
+const MAX_LOADED: usize = 4;
+
+/// A trained network, ready to be evaluated.
+pub struct Model {
+    /// Name of the run in requests.
+    pub name: String,
+    /// Name of the run on a command line.
+    pub path: String,
+    /// Configuration and data.
+    pub record: ModelSpec,
+    /// Averaged weights.
+    pub network: Network,
+    /// Device of the network.
+    pub device: Device,
+}
+
+/// Loads models. A file that does not respond blocks requests for its own run only.
+pub struct Models {
+    device: Device,
+    timeout: Duration,
+    slots: Mutex<HashMap<String, Arc<Slot>>>,
+    clock: AtomicU64,
+}
+
+/// Place of one run's model.
+#[derive(Default)]
+struct Slot {
+    /// Held while files are read.
+    loading: Arc<AsyncMutex<()>>,
+    loaded: Mutex<Option<(SystemTime, Arc<Model>)>>,
+    last_used: AtomicU64,
+}
+
+impl Models {
+    /// Creates a loader. A request waits for files for at most `timeout`.
+    pub fn new(device: Device, timeout: Duration) -> Self {
+        Self { device, timeout, slots: Mutex::default(), clock: AtomicU64::default() }
+    }
+
+    /// Returns the model of a run's latest checkpoint.
+    ///
+    /// # Errors
+    /// If the run has no checkpoint that can be used, or its files do not respond in time.
+    ///
+    /// # Panics
+    /// If loading panics.
+    pub async fn get(&self, run: RunSummary) -> Result<Arc<Model>, ApiError> {
+        let (slot, device) = (self.slot(&run), self.device.clone());
+        let name = run.name.clone();
+        let load = async {
+            let guard = Arc::clone(&slot.loading).lock_owned().await;
+            let work = move || {
+                let _guard = guard;
+                slot.refresh(&run, &device)
+            };
+            tokio::task::spawn_blocking(work).await
+        };
+        match timeout(self.timeout, load).await {
+            Ok(Ok(model)) => model,
+            Ok(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Ok(Err(_)) => Err(ApiError::stopping()),
+            Err(_) => {
+                let seconds = self.timeout.as_secs_f64();
+                Err(ApiError::unavailable(format!("run `{name}`: its files cannot be read within {seconds} s")))
+            }
+        }
+    }
+
+    /// Returns the slot of a run, and removes the least recently used one if there are too many.
+    fn slot(&self, run: &RunSummary) -> Arc<Slot> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_own = |name: &str| bundled::find(Path::new(name)).is_none();
+        if !slots.contains_key(&run.name) && slots.keys().filter(|name| is_own(name)).count() >= MAX_LOADED {
+            let own = slots.iter().filter(|(name, slot)| is_own(name) && slot.loading.try_lock().is_ok());
+            let oldest = own.min_by_key(|(_, slot)| slot.last_used.load(Ordering::Relaxed));
+            if let Some(oldest) = oldest.map(|(name, _)| name.clone()) {
+                slots.remove(&oldest);
+            }
+        }
+        let slot = Arc::clone(slots.entry(run.name.clone()).or_default());
+        slot.last_used.store(self.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+        slot
+    }
+}
+
+impl Slot {
+    /// Loads the latest checkpoint unless it is loaded already.
+    fn refresh(&self, run: &RunSummary, device: &Device) -> Result<Arc<Model>, ApiError> {
+        let unreadable = |error: CheckpointError| ApiError::unprocessable(error.to_string());
+        let path = run.folder.as_deref().map(checkpoint::find).transpose().map_err(unreadable)?;
+        let mut changed = SystemTime::UNIX_EPOCH;
+        if let Some(path) = &path {
+            let file = fs::metadata(path)
+                .map_err(|error| ApiError::unprocessable(format!("{}: cannot be read: {error}", path.display())))?;
+            // To open a FIFO would block.
+            if !file.is_file() {
+                return Err(ApiError::unprocessable(format!("{}: is not a regular file", path.display())));
+            }
+            changed = file.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+        }
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, model)) = &*loaded
+            && *of == changed
+        {
+            return Ok(Arc::clone(model));
+        }
+        let model = Arc::new(load(run, path.as_deref(), device)?);
+        *loaded = Some((changed, Arc::clone(&model)));
+        Ok(model)
+    }
+}
+
+fn load(run: &RunSummary, path: Option<&Path>, device: &Device) -> Result<Model, ApiError> {
+    let name = &run.name;
+    let unreadable = |error: CheckpointError| ApiError::unprocessable(error.to_string());
+    let checkpoint = match (path, bundled::find(Path::new(name))) {
+        (Some(path), _) => Checkpoint::read(path).map_err(unreadable)?,
+        (None, Some(bundled)) => bundled.checkpoint(),
+        (None, None) => return Err(ApiError::not_found(format!("run `{name}` has no checkpoint"))),
+    };
+    if checkpoint.record.config.upscale.is_some() {
+        let reason = format!("run `{name}` upscales images and draws none by itself; use `pfgm cascade sample`");
+        return Err(ApiError::unprocessable(reason));
+    }
+    let precision = checkpoint.record.config.sample.precision;
+    if let Err(error) = precision.check(&checkpoint.record.config.network, device) {
+        return Err(ApiError::unprocessable(format!("run `{name}`: sample.precision: {error}")));
+    }
+    let network = checkpoint.averaged(path.unwrap_or(Path::new(name)), device).map_err(unreadable)?;
+    Ok(Model {
+        name: name.clone(),
+        path: run.folder.as_ref().map_or_else(|| name.clone(), |folder| folder.display().to_string()),
+        network,
+        record: checkpoint.record,
+        device: device.clone(),
+    })
+}
