@@ -11,12 +11,11 @@ pub mod training;
 
 use axum::Json;
 use base64::{Engine, prelude::BASE64_STANDARD};
-use pfgm::sample::to_data;
 use pfgm_data::Shape;
 use pfgm_plot::Picture;
 use serde::Serialize;
 
-use crate::{error::ApiError, models::Model, queue::Output};
+use crate::{error::ApiError, models::LoadedModel, queue::Output};
 
 /// Result of a handler.
 pub type Answer<T> = Result<Json<T>, ApiError>;
@@ -56,25 +55,25 @@ impl SampleResponse {
     ///
     /// # Errors
     /// If the images cannot be encoded.
-    pub fn new(model: &Model, output: &Output, labels: &[Option<u32>], values: bool) -> Result<Self, ApiError> {
-        let record = &model.record;
-        let rows: Vec<Vec<f32>> =
-            output.values.chunks_exact(record.dim()).map(|point| to_data(record, point)).collect();
-        let png = stacked_png(model, &rows.concat())?;
-        let classes = &record.data.classes;
+    pub fn new(model: &LoadedModel, output: &Output, labels: &[Option<u32>], values: bool) -> Result<Self, ApiError> {
+        let spec = model.spec();
+        let points = spec.to_data_units(&output.values);
+        let png = stacked_png(model, &points)?;
+        let rows: Vec<Vec<f32>> = points.chunks_exact(spec.dim()).map(<[f32]>::to_vec).collect();
+        let classes = model.classes();
         Ok(Self {
             run: model.name.clone(),
             seeds: Vec::new(),
             classes: labels.iter().map(|label| label.and_then(|label| classes.get(label as usize).cloned())).collect(),
             count: rows.len(),
-            shape: dimensions(record.data.shape),
+            shape: dimensions(spec.data.shape),
             values: (values || png.is_none()).then_some(rows),
             png,
             nfe: output.nfe,
             seconds: output.seconds,
             command: None,
             commands: Vec::new(),
-            sigma: record.range().1,
+            sigma: spec.range().1,
         })
     }
 }
@@ -94,8 +93,8 @@ pub fn dimensions(shape: Shape) -> Vec<usize> {
 ///
 /// # Errors
 /// If the images cannot be encoded.
-pub fn stacked_png(model: &Model, values: &[f32]) -> Result<Option<String>, ApiError> {
-    let data = &model.record.data;
+pub fn stacked_png(model: &LoadedModel, values: &[f32]) -> Result<Option<String>, ApiError> {
+    let data = &model.spec().data;
     let Shape::Image { height, width, channels } = data.shape else { return Ok(None) };
     let count = values.len() / (height * width * channels);
     let picture = Picture { height: height * count, width, channels, range: data.range };

@@ -60,6 +60,13 @@ impl ApiError {
     }
 }
 
+/// An error of the library is the client's: it names an argument of the request, or a file of a run.
+impl From<pfgm::Error> for ApiError {
+    fn from(error: pfgm::Error) -> Self {
+        Self::unprocessable(error.to_string())
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

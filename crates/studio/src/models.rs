@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     fs,
+    ops::Deref,
     path::Path,
     sync::{
         Arc, Mutex, PoisonError,
@@ -12,12 +13,7 @@ use std::{
 };
 
 use burn::tensor::Device;
-use pfgm::{
-    bundled,
-    network::Network,
-    spec::ModelSpec,
-    train::checkpoint::{self, Checkpoint, CheckpointError},
-};
+use pfgm::{Model, bundled};
 use tokio::{sync::Mutex as AsyncMutex, time::timeout};
 
 use crate::{error::ApiError, runs::RunSummary};
@@ -25,18 +21,21 @@ use crate::{error::ApiError, runs::RunSummary};
 /// Largest number of models that are kept in memory, bundled ones apart.
 const MAX_LOADED: usize = 4;
 
-/// A trained network, ready to be evaluated.
-pub struct Model {
+/// A model and the names of its run.
+pub struct LoadedModel {
     /// Name of the run in requests.
     pub name: String,
     /// Name of the run on a command line.
     pub path: String,
-    /// Configuration and data.
-    pub record: ModelSpec,
-    /// Averaged weights.
-    pub network: Network,
-    /// Device of the network.
-    pub device: Device,
+    model: Model,
+}
+
+impl Deref for LoadedModel {
+    type Target = Model;
+
+    fn deref(&self) -> &Model {
+        &self.model
+    }
 }
 
 /// Loads models. A file that does not respond blocks requests for its own run only.
@@ -52,7 +51,7 @@ pub struct Models {
 struct Slot {
     /// Held while files are read.
     loading: Arc<AsyncMutex<()>>,
-    loaded: Mutex<Option<(SystemTime, Arc<Model>)>>,
+    loaded: Mutex<Option<(SystemTime, Arc<LoadedModel>)>>,
     last_used: AtomicU64,
 }
 
@@ -69,7 +68,7 @@ impl Models {
     ///
     /// # Panics
     /// If loading panics.
-    pub async fn get(&self, run: RunSummary) -> Result<Arc<Model>, ApiError> {
+    pub async fn get(&self, run: RunSummary) -> Result<Arc<LoadedModel>, ApiError> {
         let (slot, device) = (self.slot(&run), self.device.clone());
         let name = run.name.clone();
         let load = async {
@@ -110,9 +109,8 @@ impl Models {
 
 impl Slot {
     /// Loads the latest checkpoint unless it is loaded already.
-    fn refresh(&self, run: &RunSummary, device: &Device) -> Result<Arc<Model>, ApiError> {
-        let unreadable = |error: CheckpointError| ApiError::unprocessable(error.to_string());
-        let path = run.folder.as_deref().map(checkpoint::find).transpose().map_err(unreadable)?;
+    fn refresh(&self, run: &RunSummary, device: &Device) -> Result<Arc<LoadedModel>, ApiError> {
+        let path = run.folder.as_deref().map(Model::latest_checkpoint).transpose().map_err(pfgm::Error::from)?;
         let mut changed = SystemTime::UNIX_EPOCH;
         if let Some(path) = &path {
             let file = fs::metadata(path)
@@ -135,28 +133,16 @@ impl Slot {
     }
 }
 
-fn load(run: &RunSummary, path: Option<&Path>, device: &Device) -> Result<Model, ApiError> {
-    let name = &run.name;
-    let unreadable = |error: CheckpointError| ApiError::unprocessable(error.to_string());
-    let checkpoint = match (path, bundled::find(Path::new(name))) {
-        (Some(path), _) => Checkpoint::read(path).map_err(unreadable)?,
-        (None, Some(bundled)) => bundled.checkpoint(),
-        (None, None) => return Err(ApiError::not_found(format!("run `{name}` has no checkpoint"))),
+fn load(run: &RunSummary, checkpoint: Option<&Path>, device: &Device) -> Result<LoadedModel, ApiError> {
+    let name = run.name.clone();
+    let model = match checkpoint {
+        Some(path) => Model::load_on(path, device)?,
+        None => Model::bundled(&name, device)?,
     };
-    if checkpoint.record.config.upscale.is_some() {
+    if model.spec().config.upscale.is_some() {
         let reason = format!("run `{name}` upscales images and draws none by itself; use `pfgm cascade sample`");
         return Err(ApiError::unprocessable(reason));
     }
-    let precision = checkpoint.record.config.sample.precision;
-    if let Err(error) = precision.check(&checkpoint.record.config.network, device) {
-        return Err(ApiError::unprocessable(format!("run `{name}`: sample.precision: {error}")));
-    }
-    let network = checkpoint.averaged(path.unwrap_or(Path::new(name)), device).map_err(unreadable)?;
-    Ok(Model {
-        name: name.clone(),
-        path: run.folder.as_ref().map_or_else(|| name.clone(), |folder| folder.display().to_string()),
-        network,
-        record: checkpoint.record,
-        device: device.clone(),
-    })
+    let path = run.folder.as_ref().map_or_else(|| name.clone(), |folder| folder.display().to_string());
+    Ok(LoadedModel { name, path, model })
 }

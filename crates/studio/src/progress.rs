@@ -2,61 +2,18 @@
 
 use std::{
     cell::RefCell,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
     time::{Duration, Instant},
 };
 
-use pfgm::flow::{Denoiser, Query};
+use pfgm::{CancelToken, flow::Query, model::Monitor};
 use tokio::sync::mpsc::Sender;
 
 /// Shortest time between two snapshots of the same rows.
 const SNAPSHOT_INTERVAL: Duration = Duration::from_millis(40);
 
-/// Tells whether a client still waits for an answer. Clones share one state.
-#[derive(Clone, Debug)]
-pub struct CancelToken {
-    cancelled: Arc<AtomicBool>,
-    deadline: Instant,
-}
-
-impl CancelToken {
-    /// Creates a token that expires after `timeout`.
-    pub fn new(timeout: Duration) -> Self {
-        Self { cancelled: Arc::default(), deadline: Instant::now() + timeout }
-    }
-
-    /// Cancels the work of all clones.
-    pub fn cancel(&self) {
-        self.cancelled.store(true, Ordering::Relaxed);
-    }
-
-    /// Returns true if the client has disconnected.
-    pub fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Relaxed)
-    }
-
-    /// Returns true if the time-out has passed.
-    pub fn is_expired(&self) -> bool {
-        Instant::now() >= self.deadline
-    }
-
-    /// Returns true if the work is neither cancelled nor expired.
-    pub fn is_active(&self) -> bool {
-        !self.is_cancelled() && !self.is_expired()
-    }
-
-    /// Returns a guard that cancels the work when it is dropped. A handler of a client that disconnects is dropped.
-    pub fn cancel_on_drop(&self) -> CancelOnDrop {
-        CancelOnDrop(self.clone())
-    }
-}
-
-/// Guard that cancels a [`CancelToken`] when it is dropped.
+/// Guard that cancels a computation when it is dropped. A handler is dropped when its client disconnects.
 #[derive(Debug)]
-pub struct CancelOnDrop(CancelToken);
+pub struct CancelOnDrop(pub CancelToken);
 
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
@@ -98,20 +55,19 @@ struct PartProgress {
     sent: Option<Instant>,
 }
 
-/// Denoiser of a batch of requests. It sends snapshots, and evaluates only rows whose clients still wait.
-pub struct ProgressDenoiser<'a> {
-    inner: &'a dyn Denoiser,
+/// Monitor of a batch of requests. It sends snapshots, and drops the rows of clients that do not wait any more.
+pub struct BatchMonitor<'a> {
+    dim: usize,
     parts: &'a [BatchPart],
     progress: RefCell<Vec<Option<PartProgress>>>,
-    evaluations: RefCell<u64>,
     started: Instant,
 }
 
-impl<'a> ProgressDenoiser<'a> {
-    /// Wraps a denoiser of all rows of `parts`, which are consecutive.
-    pub fn new(inner: &'a dyn Denoiser, parts: &'a [BatchPart]) -> Self {
+impl<'a> BatchMonitor<'a> {
+    /// Creates a monitor of rows of `dim` values; the rows of `parts` are consecutive.
+    pub fn new(dim: usize, parts: &'a [BatchPart]) -> Self {
         let progress = |part: &BatchPart| {
-            let (count, dim) = (part.count, inner.dim());
+            let count = part.count;
             let snapshot = Snapshot {
                 nfe: 0,
                 seconds: 0.0,
@@ -122,22 +78,22 @@ impl<'a> ProgressDenoiser<'a> {
             part.snapshots.as_ref().map(|_| PartProgress { calls: vec![0; count], snapshot, sent: None })
         };
         let progress = RefCell::new(parts.iter().map(progress).collect());
-        Self { inner, parts, progress, evaluations: RefCell::new(0), started: Instant::now() }
-    }
-
-    /// Returns the number of row evaluations so far.
-    pub fn evaluations(&self) -> u64 {
-        *self.evaluations.borrow()
+        Self { dim, parts, progress, started: Instant::now() }
     }
 
     fn part_of(&self, item: usize) -> usize {
         self.parts.partition_point(|part| part.first + part.count <= item)
     }
+}
 
-    /// Updates the snapshots with an evaluation.
-    fn record(&self, query: &Query, out: &[f64]) {
-        let (dim, mut progress) = (self.dim(), self.progress.borrow_mut());
-        let rows = query.item.iter().zip(query.sigma).zip(query.x.chunks_exact(dim).zip(out.chunks_exact(dim)));
+impl Monitor for BatchMonitor<'_> {
+    fn is_active(&self, item: usize) -> bool {
+        self.parts[self.part_of(item)].token.is_active()
+    }
+
+    fn evaluated(&self, query: &Query, yhat: &[f64]) {
+        let (dim, mut progress) = (self.dim, self.progress.borrow_mut());
+        let rows = query.item.iter().zip(query.sigma).zip(query.x.chunks_exact(dim).zip(yhat.chunks_exact(dim)));
         for ((&item, &sigma), (x, yhat)) in rows {
             let index = self.part_of(item);
             let (part, Some(progress)) = (&self.parts[index], &mut progress[index]) else { continue };
@@ -161,56 +117,32 @@ impl<'a> ProgressDenoiser<'a> {
     }
 }
 
-impl Denoiser for ProgressDenoiser<'_> {
-    fn dim(&self) -> usize {
-        self.inner.dim()
-    }
-
-    /// Evaluates rows whose clients wait. For all others `yhat = x`: they stand still, which ends any solver at no cost.
-    fn denoise(&self, query: &Query, out: &mut [f64]) {
-        let dim = self.dim();
-        let active: Vec<bool> = self.parts.iter().map(|part| part.token.is_active()).collect();
-        let kept: Vec<usize> = (0..query.item.len()).filter(|&row| active[self.part_of(query.item[row])]).collect();
-        *self.evaluations.borrow_mut() += kept.len() as u64;
-        if kept.len() == query.item.len() {
-            self.inner.denoise(query, out);
-        } else {
-            out.copy_from_slice(query.x);
-            let x: Vec<f64> = kept.iter().flat_map(|&row| &query.x[row * dim..(row + 1) * dim]).copied().collect();
-            let sigma: Vec<f64> = kept.iter().map(|&row| query.sigma[row]).collect();
-            let item: Vec<usize> = kept.iter().map(|&row| query.item[row]).collect();
-            let mut yhat = vec![0.0; x.len()];
-            if !kept.is_empty() {
-                self.inner.denoise(&Query { x: &x, sigma: &sigma, item: &item }, &mut yhat);
-            }
-            for (yhat, &row) in yhat.chunks_exact(dim).zip(&kept) {
-                out[row * dim..(row + 1) * dim].copy_from_slice(yhat);
-            }
-        }
-        self.record(query, out);
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use pfgm::{
+        Model,
+        model::{Direction, IntegrationJob},
+        solver::{Method, SolverConfig},
+    };
+
     use super::*;
 
-    /// Returns zero for every row, and cancels a token at a call.
-    struct Counting {
-        rows: RefCell<Vec<usize>>,
+    /// Cancels a token after some evaluations.
+    struct CancelAt<'a> {
+        monitor: BatchMonitor<'a>,
         token: CancelToken,
-        cancel_at: usize,
+        evaluations: RefCell<usize>,
     }
 
-    impl Denoiser for Counting {
-        fn dim(&self) -> usize {
-            1
+    impl Monitor for CancelAt<'_> {
+        fn is_active(&self, item: usize) -> bool {
+            self.monitor.is_active(item)
         }
 
-        fn denoise(&self, query: &Query, out: &mut [f64]) {
-            self.rows.borrow_mut().push(query.item.len());
-            out.fill(0.0);
-            if self.rows.borrow().len() == self.cancel_at {
+        fn evaluated(&self, query: &Query, yhat: &[f64]) {
+            self.monitor.evaluated(query, yhat);
+            *self.evaluations.borrow_mut() += 1;
+            if *self.evaluations.borrow() == 2 {
                 self.token.cancel();
             }
         }
@@ -220,31 +152,53 @@ mod tests {
         BatchPart { first, count, token: token.clone(), snapshots: None }
     }
 
-    const HOUR: Duration = Duration::from_secs(3600);
-
-    #[test]
-    fn cancelled_rows_are_not_evaluated() {
-        let (leaving, staying) = (CancelToken::new(HOUR), CancelToken::new(HOUR));
-        let inner = Counting { rows: RefCell::default(), token: leaving.clone(), cancel_at: 2 };
-        let parts = [part(0, 2, &leaving), part(2, 1, &staying)];
-        let denoiser = ProgressDenoiser::new(&inner, &parts);
-        let mut out = [0.0; 3];
-        for _ in 0..4 {
-            denoiser.denoise(&Query { x: &[1.0, 2.0, 3.0], sigma: &[1.0; 3], item: &[0, 1, 2] }, &mut out);
+    fn job(model: &Model, rows: usize, steps: usize) -> IntegrationJob {
+        let seeds: Vec<u64> = (0..rows as u64).collect();
+        IntegrationJob {
+            direction: Direction::Decode,
+            sigma: model.spec().range().1,
+            solver: SolverConfig { method: Method::Euler, steps, ..SolverConfig::default() },
+            guidance: 1.0,
+            x: model.spec().prior(0, seeds.iter().copied()),
+            labels: vec![Some(1); rows],
+            seeds,
+            authors_code: None,
         }
-        assert_eq!(*inner.rows.borrow(), [3, 3, 1, 1]);
-        assert_eq!(denoiser.evaluations(), 8);
-        assert_eq!(out, [1.0, 2.0, 0.0], "cancelled rows stand still");
     }
 
     #[test]
-    fn an_expired_token_costs_no_evaluation() {
-        let token = CancelToken::new(Duration::ZERO);
-        assert!(token.is_expired() && !token.is_cancelled() && !token.is_active());
-        let inner = Counting { rows: RefCell::default(), token: token.clone(), cancel_at: 0 };
-        let parts = [part(0, 1, &token)];
-        let denoiser = ProgressDenoiser::new(&inner, &parts);
-        denoiser.denoise(&Query { x: &[1.0], sigma: &[1.0], item: &[0] }, &mut [0.0]);
-        assert_eq!((inner.rows.borrow().len(), denoiser.evaluations()), (0, 0));
+    fn canceled_rows_are_not_evaluated_and_others_do_not_change() {
+        let model = Model::load("digits").unwrap();
+        let (leaving, staying) = (CancelToken::new(), CancelToken::new());
+        let parts = [part(0, 2, &leaving), part(2, 1, &staying)];
+        let monitor = BatchMonitor::new(model.dim(), &parts);
+        let monitor = CancelAt { monitor, token: leaving, evaluations: RefCell::default() };
+        let integrated = model.integrate(job(&model, 3, 5), &monitor).unwrap();
+        // Two evaluations of three rows, then three of one.
+        assert_eq!(integrated.evaluations, 2 * 3 + 3);
+        let whole = model.integrate(job(&model, 3, 5), &()).unwrap();
+        let (kept, canceled) = (2 * model.dim().., 0..model.dim());
+        assert_eq!(integrated.x[kept.clone()], whole.x[kept]);
+        assert_ne!(integrated.x[canceled.clone()], whole.x[canceled]);
+    }
+
+    #[test]
+    fn an_expired_request_costs_no_evaluation() {
+        let model = Model::load("digits").unwrap();
+        let parts = [part(0, 2, &CancelToken::with_timeout(Duration::ZERO))];
+        let monitor = BatchMonitor::new(model.dim(), &parts);
+        assert_eq!(model.integrate(job(&model, 2, 5), &monitor).unwrap().evaluations, 0);
+    }
+
+    #[test]
+    fn snapshots_begin_with_the_first_evaluation() {
+        let model = Model::load("digits").unwrap();
+        let (sender, mut receiver) = tokio::sync::mpsc::channel(100);
+        let parts = [BatchPart { snapshots: Some(sender), ..part(0, 2, &CancelToken::new()) }];
+        let monitor = BatchMonitor::new(model.dim(), &parts);
+        model.integrate(job(&model, 2, 3), &monitor).unwrap();
+        let first = receiver.try_recv().unwrap();
+        assert_eq!((first.nfe, first.yhat.len()), (1, 2 * model.dim()));
+        assert_eq!(first.sigma, [model.spec().range().1; 2]);
     }
 }

@@ -9,10 +9,10 @@ use std::{
 };
 
 use pfgm::{
-    flow::Flow,
-    measure::{Measurement, Rows, measure},
-    restore,
-    solver::{self, SolverConfig, SolverError},
+    CancelToken, Error,
+    likelihood::Probe,
+    model::{IntegrationJob, Likelihood, Rows, Trace},
+    solver::SolverConfig,
 };
 use tokio::sync::{mpsc::Sender, oneshot};
 
@@ -20,51 +20,19 @@ use crate::{
     error::ApiError,
     limits::{MAX_BATCH_ROWS, MAX_WAITING},
     metrics::Metrics,
-    models::Model,
-    progress::{BatchPart, CancelOnDrop, CancelToken, ProgressDenoiser, Snapshot},
+    models::LoadedModel,
+    progress::{BatchMonitor, BatchPart, CancelOnDrop, Snapshot},
 };
-
-/// What an [`IntegrationJob`] computes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operation {
-    /// Integrates from the prior to the data.
-    Decode,
-    /// Integrates from the data to the prior.
-    Encode,
-    /// Evaluates `yhat` once: the posterior mean of the data.
-    PosteriorMean,
-}
-
-/// Integration of the flow from given points.
-#[derive(Clone, Debug)]
-pub struct IntegrationJob {
-    /// What to compute.
-    pub operation: Operation,
-    /// Highest noise level: that of the prior, or of a noisy image.
-    pub sigma_max: f64,
-    /// Solver.
-    pub solver: SolverConfig,
-    /// Classifier-free guidance scale.
-    pub guidance: f64,
-    /// Points in the model's space, `[rows, N]`.
-    pub x: Vec<f64>,
-    /// Class of each row.
-    pub labels: Vec<Option<u32>>,
-    /// Seed of each row, for stochastic solvers.
-    pub seeds: Vec<u64>,
-}
 
 /// Log-likelihood of given rows.
 #[derive(Clone, Debug)]
 pub struct LikelihoodJob {
-    /// Rows in the units of the data, `[rows, N]`.
-    pub values: Vec<f32>,
-    /// Class of each row.
-    pub labels: Vec<Option<u32>>,
-    /// Whether the values are integers, which are dequantized.
-    pub whole: bool,
-    /// Solver and probes.
-    pub measurement: Measurement,
+    /// Rows in the units of the data.
+    pub rows: Rows,
+    /// Solver.
+    pub solver: SolverConfig,
+    /// Number of probes of the divergence; None for the library's choice.
+    pub probes: Option<usize>,
 }
 
 /// Work of one request.
@@ -88,7 +56,7 @@ pub struct Output {
 }
 
 struct Job {
-    model: Arc<Model>,
+    model: Arc<LoadedModel>,
     task: Task,
     token: CancelToken,
     snapshots: Option<Sender<Snapshot>>,
@@ -156,18 +124,18 @@ impl Queue {
     /// If the queue is full or stopped.
     pub fn submit(
         &self,
-        model: Arc<Model>,
+        model: Arc<LoadedModel>,
         task: Task,
         snapshots: Option<Sender<Snapshot>>,
     ) -> Result<Pending, ApiError> {
         let (sender, reply) = oneshot::channel();
-        let token = CancelToken::new(self.timeout);
-        let pending = Pending { reply, _guard: token.cancel_on_drop() };
+        let token = CancelToken::with_timeout(self.timeout);
+        let pending = Pending { reply, _guard: CancelOnDrop(token.clone()) };
         let mut state = self.lock();
         if state.stopped {
             return Err(ApiError::stopping());
         }
-        state.jobs.retain(|job| !job.token.is_cancelled() || self.discard_cancelled());
+        state.jobs.retain(|job| !job.token.is_canceled() || self.discard_canceled());
         if state.jobs.len() >= MAX_WAITING {
             return Err(ApiError::busy(format!("{MAX_WAITING} requests are waiting; try again in a second")));
         }
@@ -177,8 +145,8 @@ impl Queue {
         Ok(pending)
     }
 
-    /// Counts a cancelled request; returns false, so that it is not retained.
-    fn discard_cancelled(&self) -> bool {
+    /// Counts a canceled request; returns false, so that it is not retained.
+    fn discard_canceled(&self) -> bool {
         self.metrics.cancelled.inc();
         false
     }
@@ -215,7 +183,7 @@ impl Queue {
 
     /// Computes a batch and replies to its requests.
     fn serve(&self, mut batch: Vec<Job>) {
-        batch.retain(|job| !job.token.is_cancelled() || self.discard_cancelled());
+        batch.retain(|job| !job.token.is_canceled() || self.discard_canceled());
         let (expired, mut batch): (Vec<Job>, Vec<Job>) = batch.into_iter().partition(|job| job.token.is_expired());
         for job in expired {
             let _ = job.reply.send(Err(self.timed_out()));
@@ -224,8 +192,11 @@ impl Queue {
             return;
         }
         let started = Instant::now();
-        let result =
-            catch_unwind(AssertUnwindSafe(|| compute(&mut batch))).unwrap_or_else(|_| Err(ApiError::internal()));
+        let result = match catch_unwind(AssertUnwindSafe(|| compute(&mut batch))) {
+            Ok(Err(Error::Canceled)) => Err(self.timed_out()),
+            Ok(result) => result.map_err(ApiError::from),
+            Err(_) => Err(ApiError::internal()),
+        };
         let elapsed = started.elapsed();
         let evaluations = result.as_ref().map_or(0, |result| result.evaluations);
         let rows: usize = batch.iter().map(|job| job.task.rows()).sum();
@@ -242,7 +213,7 @@ impl Queue {
                 let values = result.values[range].to_vec();
                 Ok(Output { values, nfe: result.nfe, seconds: elapsed.as_secs_f64() })
             });
-            if job.token.is_cancelled() {
+            if job.token.is_canceled() {
                 self.metrics.cancelled.inc();
             }
             let _ = job.reply.send(output);
@@ -260,16 +231,15 @@ impl Queue {
 impl Task {
     fn rows(&self) -> usize {
         match self {
-            Self::Integrate(IntegrationJob { labels, .. }) | Self::Likelihood(LikelihoodJob { labels, .. }) => {
-                labels.len()
-            }
+            Self::Integrate(job) => job.labels.len(),
+            Self::Likelihood(job) => job.rows.len(),
         }
     }
 
     /// Returns the number of output values per row.
-    fn output_width(&self, model: &Model) -> usize {
+    fn output_width(&self, model: &LoadedModel) -> usize {
         match self {
-            Self::Integrate(_) => model.record.dim(),
+            Self::Integrate(_) => model.dim(),
             Self::Likelihood(_) => 1,
         }
     }
@@ -278,7 +248,7 @@ impl Task {
 /// Returns true if two requests can be computed together.
 fn can_batch(a: &Job, b: &Job) -> bool {
     let (Task::Integrate(of_a), Task::Integrate(of_b)) = (&a.task, &b.task) else { return false };
-    let settings = |job: &IntegrationJob| (job.operation, job.sigma_max.to_bits(), job.guidance.to_bits());
+    let settings = |job: &IntegrationJob| (job.direction, job.sigma.to_bits(), job.guidance.to_bits());
     Arc::ptr_eq(&a.model, &b.model) && settings(of_a) == settings(of_b) && of_a.solver == of_b.solver
 }
 
@@ -288,35 +258,16 @@ struct BatchOutput {
     evaluations: u64,
 }
 
-impl BatchOutput {
-    fn new(values: Vec<f64>, rows: usize, evaluations: u64) -> Self {
-        Self { values, nfe: evaluations as f64 / rows.max(1) as f64, evaluations }
-    }
-}
-
-fn compute(batch: &mut [Job]) -> Result<BatchOutput, ApiError> {
-    let failed = |error: SolverError| ApiError::unprocessable(error.to_string());
+fn compute(batch: &mut [Job]) -> Result<BatchOutput, Error> {
     let model = Arc::clone(&batch[0].model);
     if let Task::Likelihood(job) = &batch[0].task {
-        return log_likelihood(&model, job, &batch[0].token).map_err(failed);
+        return log_likelihood(&model, job, &batch[0].token);
     }
     let (job, parts) = merge(batch);
-    let record = &model.record;
     let rows = job.labels.len();
-    let denoiser = record.denoiser(&model.network, job.labels, job.guidance, MAX_BATCH_ROWS, &model.device);
-    let denoiser = ProgressDenoiser::new(&denoiser, &parts);
-    let flow = Flow { denoiser: &denoiser, augmentation: record.augmentation() };
-    let (range, mut x) = ((record.range().0, job.sigma_max), job.x);
-    match job.operation {
-        Operation::Decode => {
-            solver::sample_seeded(&flow, &job.solver, range, &job.seeds, &mut x).map_err(failed)?;
-        }
-        Operation::Encode => {
-            solver::encode(&flow, &job.solver, range, &mut x).map_err(failed)?;
-        }
-        Operation::PosteriorMean => restore::denoise_in_one_step(&flow, job.sigma_max, &mut x),
-    }
-    Ok(BatchOutput::new(x, rows, denoiser.evaluations()))
+    let integrated = model.integrate(job, &BatchMonitor::new(model.dim(), &parts))?;
+    let evaluations = integrated.evaluations;
+    Ok(BatchOutput { values: integrated.x, nfe: evaluations as f64 / rows.max(1) as f64, evaluations })
 }
 
 /// Joins the rows of a batch of integrations into one.
@@ -340,22 +291,10 @@ fn merge(batch: &mut [Job]) -> (IntegrationJob, Vec<BatchPart>) {
     (merged.expect("a batch of integrations has a first one"), parts)
 }
 
-/// Rows whose likelihood is computed before cancellation is checked again.
-const LIKELIHOOD_ROWS: usize = 8;
-
-fn log_likelihood(model: &Model, job: &LikelihoodJob, token: &CancelToken) -> Result<BatchOutput, SolverError> {
-    let (dim, mut values, mut evaluations) = (model.record.dim(), Vec::new(), 0.0);
-    let parts = job.values.chunks(LIKELIHOOD_ROWS * dim).zip(job.labels.chunks(LIKELIHOOD_ROWS));
-    for (part, labels) in parts {
-        if !token.is_active() {
-            // The client does not read these.
-            values.resize(job.labels.len(), f64::NAN);
-            break;
-        }
-        let rows = Rows { values: part, labels, whole: job.whole };
-        let measured = measure(&model.record, &model.network, rows, &job.measurement, &model.device, &mut |_| {})?;
-        evaluations += measured.nfe * labels.len() as f64;
-        values.extend(measured.of_rows());
-    }
-    Ok(BatchOutput::new(values, job.labels.len(), evaluations as u64))
+fn log_likelihood(model: &LoadedModel, job: &LikelihoodJob, token: &CancelToken) -> Result<BatchOutput, Error> {
+    let trace = job.probes.map_or(Trace::Auto, |_| Trace::Probes(Probe::Rademacher));
+    let likelihood = Likelihood::default().solver(job.solver.clone()).trace(trace).probes(job.probes.unwrap_or(1));
+    let logs = model.log_likelihood_of_rows(&job.rows, likelihood.cancel(token))?;
+    let evaluations = (logs.nfe() * job.rows.len() as f64) as u64;
+    Ok(BatchOutput { values: logs.values().to_vec(), nfe: logs.nfe(), evaluations })
 }

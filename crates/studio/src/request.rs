@@ -6,9 +6,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use image::{DynamicImage, ImageReader, Limits, imageops::FilterType};
 use pfgm::{
     config::check_guidance,
-    flow::Flow,
-    latent,
-    random::{Purpose, stream},
+    model::Rows,
     solver::{Method, SolverConfig},
     spec::ModelSpec,
 };
@@ -18,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     error::ApiError,
     limits::{MAX_PIXELS, MAX_ROWS, MAX_STEPS, MAX_VALUES},
-    models::Model,
+    models::LoadedModel,
 };
 
 /// Solver settings; the run's own hold for what is omitted.
@@ -65,14 +63,37 @@ impl SolverRequest {
     ///
     /// # Errors
     /// If the result is out of range or does not fit the run.
-    pub fn resolve(&self, record: &ModelSpec) -> Result<SolverConfig, ApiError> {
-        let kept = &record.config.sample.solver;
+    pub fn resolve(&self, spec: &ModelSpec) -> Result<SolverConfig, ApiError> {
+        Ok(spec.solver_or(Some(self.apply(spec)?))?)
+    }
+
+    /// Applies the settings for an integration that begins below the highest noise level.
+    ///
+    /// # Errors
+    /// As [`SolverRequest::resolve`].
+    pub fn resolve_partial(&self, spec: &ModelSpec) -> Result<SolverConfig, ApiError> {
+        Ok(spec.partial_solver_or(Some(self.apply(spec)?))?)
+    }
+
+    /// Applies the settings for encoding and exact inversion; rk45 if no solver is named.
+    ///
+    /// # Errors
+    /// As [`SolverRequest::resolve`], and if the solver cannot be run backwards.
+    pub fn resolve_invertible(&self, spec: &ModelSpec) -> Result<SolverConfig, ApiError> {
+        let named = Self { solver: self.solver.clone().or(Some("rk45".into())), ..self.clone() };
+        let solver = SolverConfig { denoise: false, ..named.apply(spec)? };
+        Ok(spec.invertible_solver_or(Some(solver))?)
+    }
+
+    fn apply(&self, spec: &ModelSpec) -> Result<SolverConfig, ApiError> {
+        let own = &spec.config.sample.solver;
         let mut solver = match self.solver.as_deref().map(method).transpose()? {
-            Some(method) if method != kept.method => {
-                let steps = if method.is_sde() || kept.method.is_sde() { method.usual_steps() } else { kept.steps };
-                SolverConfig { method, steps, denoise: kept.denoise, ..SolverConfig::default() }
+            Some(method) if method != own.method => {
+                let steps = if method.is_sde() || own.method.is_sde() { method.usual_steps() } else { own.steps };
+                let (rtol, atol) = (own.rtol, own.atol);
+                SolverConfig { method, steps, rtol, atol, denoise: own.denoise, ..SolverConfig::default() }
             }
-            _ => kept.clone(),
+            _ => own.clone(),
         };
         if let Some(steps) = self.steps {
             solver.steps = steps as usize;
@@ -81,33 +102,12 @@ impl SolverRequest {
         if let Some(tolerance) = self.tolerance {
             (solver.rtol, solver.atol) = (tolerance, tolerance);
         }
-        if solver.method.has_grid() && solver.steps > MAX_STEPS {
+        if (solver.method.has_grid() || solver.method.is_sde()) && solver.steps > MAX_STEPS {
             return Err(ApiError::unprocessable(format!("steps {}: give 1 to {MAX_STEPS}", solver.steps)));
         }
         // The step size of a tolerance below rounding errors never ends to shrink.
         if solver.rtol < 1e-9 {
             return Err(ApiError::unprocessable(format!("tolerance {}: give at least 1e-9", solver.rtol)));
-        }
-        let solver = solver.for_output(record.config.flow.output);
-        let wrong = |(key, value, problem): (&str, String, String)| {
-            ApiError::unprocessable(format!("{key} {value}: {problem}"))
-        };
-        solver.check(record.augmentation()).map_err(wrong)?;
-        Ok(solver)
-    }
-
-    /// Resolves settings for encoding and exact inversion; rk45 if no solver is named.
-    ///
-    /// # Errors
-    /// As [`SolverRequest::resolve`], and if the solver cannot be run backwards.
-    pub fn resolve_reversible(&self, record: &ModelSpec) -> Result<SolverConfig, ApiError> {
-        let named = Self { solver: self.solver.clone().or(Some("rk45".into())), ..self.clone() };
-        let solver = SolverConfig { denoise: false, ..named.resolve(record)? };
-        if solver.method.is_sde() || solver.churn > 0.0 || solver.noise > 0.0 {
-            let name = solver.method.word();
-            let reason =
-                format!("solver `{name}` adds noise and cannot be run backwards; choose an ODE solver, as rk45");
-            return Err(ApiError::unprocessable(reason));
         }
         Ok(solver)
     }
@@ -138,26 +138,17 @@ pub fn check_count(field: &str, count: usize, dim: usize) -> Result<(), ApiError
 ///
 /// # Errors
 /// If the run has no such class.
-pub fn class(record: &ModelSpec, name: Option<&str>) -> Result<Option<u32>, ApiError> {
-    let Some(name) = name else { return Ok(None) };
-    let classes = &record.data.classes;
-    let number = || name.parse::<usize>().ok().filter(|number| *number < classes.len());
-    match classes.iter().position(|class| class == name).or_else(number) {
-        Some(class) => Ok(Some(class as u32)),
-        None if classes.is_empty() => Err(ApiError::unprocessable("class: this run has no classes; omit it")),
-        None => {
-            Err(ApiError::unprocessable(format!("class `{name}` is unknown; the classes are {}", classes.join(", "))))
-        }
-    }
+pub fn class(spec: &ModelSpec, name: Option<&str>) -> Result<Option<u32>, ApiError> {
+    Ok(name.map(|name| spec.class(name)).transpose()?)
 }
 
 /// Returns the classifier-free guidance scale; the run's own if the request has none.
 ///
 /// # Errors
 /// If the run was not trained for guidance.
-pub fn guidance(record: &ModelSpec, requested: Option<f64>) -> Result<f64, ApiError> {
-    let guidance = requested.unwrap_or(record.config.sample.guidance);
-    check_guidance("guidance", guidance, &record.config).map_err(|error| ApiError::unprocessable(error.to_string()))?;
+pub fn guidance(spec: &ModelSpec, requested: Option<f64>) -> Result<f64, ApiError> {
+    let guidance = requested.unwrap_or(spec.config.sample.guidance);
+    check_guidance("guidance", guidance, &spec.config).map_err(|error| ApiError::unprocessable(error.to_string()))?;
     Ok(guidance)
 }
 
@@ -168,23 +159,11 @@ pub fn guidance(record: &ModelSpec, requested: Option<f64>) -> Result<f64, ApiEr
 ///
 /// # Errors
 /// If the scale is not in (0, 100].
-pub fn latents(model: &Model, seeds: &[u64], scale: f64) -> Result<Vec<f64>, ApiError> {
+pub fn latents(model: &LoadedModel, seeds: &[u64], scale: f64) -> Result<Vec<f64>, ApiError> {
     if !(scale > 0.0 && scale <= 100.0) {
         return Err(ApiError::unprocessable(format!("scale {scale}: give a number above 0, at most 100")));
     }
-    let denoiser = model.record.denoiser(&model.network, Vec::new(), 1.0, 1, &model.device);
-    let flow = Flow { denoiser: &denoiser, augmentation: model.record.augmentation() };
-    let latent = |&seed: &u64| flow.latent(model.record.range().1, &mut stream(seed, Purpose::Latent, 0, 0));
-    Ok(seeds.iter().flat_map(latent).map(|value| scale * value).collect())
-}
-
-/// Interpolates between two latents at `count` equidistant places, both ends included.
-///
-/// # Shapes
-/// `[N]` and `[N]` -> `[count, N]`.
-pub fn interpolate(from: &[f64], to: &[f64], count: usize) -> Vec<f64> {
-    let weight = |index: usize| index as f64 / (count - 1).max(1) as f64;
-    (0..count).flat_map(|index| latent::interpolate(from, to, weight(index))).collect()
+    Ok(model.latents(seeds.iter().copied()).scaled(scale).x)
 }
 
 impl InputRows {
@@ -195,13 +174,13 @@ impl InputRows {
     ///
     /// # Errors
     /// If an image cannot be decoded, or a row does not have N finite values.
-    pub fn values(&self, record: &ModelSpec) -> Result<Vec<f32>, ApiError> {
-        let dim = record.dim();
+    pub fn values(&self, spec: &ModelSpec) -> Result<Vec<f32>, ApiError> {
+        let dim = spec.dim();
         check_count("images and rows", self.images.len() + self.rows.len(), dim)?;
         let mut values = Vec::new();
         for (at, text) in self.images.iter().enumerate() {
             let image = decode(text).map_err(|problem| ApiError::unprocessable(format!("images[{at}]: {problem}")))?;
-            values.extend(fit(&image, record)?);
+            values.extend(fit(&image, spec)?);
         }
         for (at, row) in self.rows.iter().enumerate() {
             if row.len() != dim || row.iter().any(|value| !value.is_finite()) {
@@ -213,17 +192,18 @@ impl InputRows {
         Ok(values)
     }
 
-    /// Returns the rows in the model's space.
-    ///
-    /// # Shapes
-    /// `[rows, N]`.
+    /// Returns the rows with their class, for the library. Images of integers are rounded: resizing makes fractions of them.
     ///
     /// # Errors
-    /// As [`InputRows::values`].
-    pub fn points(&self, record: &ModelSpec) -> Result<Vec<f64>, ApiError> {
-        let mut values = self.values(record)?;
-        values.chunks_exact_mut(record.dim()).for_each(|row| record.data.transform.forward(row));
-        Ok(values.into_iter().map(f64::from).collect())
+    /// As [`InputRows::values`], and if the run has no such class.
+    pub fn rows(&self, spec: &ModelSpec, class_name: Option<&str>) -> Result<Rows, ApiError> {
+        let mut values = self.values(spec)?;
+        let is_integer = matches!(spec.data.shape, Shape::Image { .. }) && spec.data.range.1 > 1.0;
+        if is_integer {
+            values.iter_mut().for_each(|value| *value = value.round());
+        }
+        let labels = vec![class(spec, class_name)?; values.len() / spec.dim()];
+        Ok(Rows::new(values, labels, is_integer))
     }
 }
 
@@ -240,9 +220,9 @@ fn decode(text: &str) -> Result<DynamicImage, String> {
 }
 
 /// Resizes an image to cover the run's size, crops it in the middle and maps it to the units of the data.
-fn fit(image: &DynamicImage, record: &ModelSpec) -> Result<Vec<f32>, ApiError> {
-    let Shape::Image { height, width, channels } = record.data.shape else {
-        let shape = record.data.shape;
+fn fit(image: &DynamicImage, spec: &ModelSpec) -> Result<Vec<f32>, ApiError> {
+    let Shape::Image { height, width, channels } = spec.data.shape else {
+        let shape = spec.data.shape;
         return Err(ApiError::unprocessable(format!("images: rows of this run are {shape}; send `rows`")));
     };
     let image = image.resize_to_fill(width as u32, height as u32, FilterType::Triangle);
@@ -254,6 +234,6 @@ fn fit(image: &DynamicImage, record: &ModelSpec) -> Result<Vec<f32>, ApiError> {
             return Err(ApiError::unprocessable(reason));
         }
     };
-    let (low, high) = record.data.range;
+    let (low, high) = spec.data.range;
     Ok(values.into_iter().map(|value| low + value * (high - low)).collect())
 }

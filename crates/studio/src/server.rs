@@ -34,7 +34,7 @@ use crate::{
     guard::{self, Guard},
     limits::{ConnectionLimits, MAX_BODY_BYTES, MAX_WATCHERS},
     metrics::Metrics,
-    models::{Model, Models},
+    models::{LoadedModel, Models},
     page,
     queue::Queue,
     runs::Runs,
@@ -130,7 +130,7 @@ impl Studio {
     ///
     /// # Errors
     /// If there is no such run, or it cannot be loaded.
-    pub async fn model(&self, run: &str) -> Result<Arc<Model>, ApiError> {
+    pub async fn model(&self, run: &str) -> Result<Arc<LoadedModel>, ApiError> {
         self.models.get(self.runs.find(run).await?).await
     }
 }

@@ -50,6 +50,19 @@ impl Model {
         Self::from_checkpoint(&bundled::open(path)?, path, device)
     }
 
+    /// Loads a bundled model (`digits`, `fashion-mnist`) onto a device, also where a file of that name exists.
+    ///
+    /// # Errors
+    /// Returns an error if there is no such model, or the device does not compute in its precision.
+    pub fn bundled(name: &str, device: &Device) -> Result<Self> {
+        let path = Path::new(name);
+        let bundled = bundled::find(path).ok_or_else(|| {
+            let names: Vec<_> = bundled::BUNDLED.iter().map(|bundled| bundled.name).collect();
+            Error::argument("name", format!("no bundled model `{name}`; there are {}", names.join(", ")))
+        })?;
+        Self::from_checkpoint(&bundled.checkpoint(), path, device)
+    }
+
     /// Loads a run's latest checkpoint with the state of its training, so that [`Model::fit`] goes on exactly where it ended.
     ///
     /// # Errors

@@ -8,7 +8,10 @@ use crate::{
 
 impl ModelSpec {
     /// The given solver, or the model's own, checked against its D and its network.
-    pub(crate) fn solver_or(&self, solver: Option<SolverConfig>) -> Result<SolverConfig> {
+    ///
+    /// # Errors
+    /// Returns an error if the solver has a value out of range, or does not fit the model.
+    pub fn solver_or(&self, solver: Option<SolverConfig>) -> Result<SolverConfig> {
         let solver =
             solver.unwrap_or_else(|| self.config.sample.solver.clone()).for_process(self.config.flow.output.process());
         solver
@@ -18,7 +21,10 @@ impl ModelSpec {
     }
 
     /// The given solver, or the model's own, to start below the highest noise level: levels that were found are those of the whole way.
-    pub(crate) fn partial_solver_or(&self, solver: Option<SolverConfig>) -> Result<SolverConfig> {
+    ///
+    /// # Errors
+    /// As [`ModelSpec::solver_or`].
+    pub fn partial_solver_or(&self, solver: Option<SolverConfig>) -> Result<SolverConfig> {
         let mut solver = solver.unwrap_or_else(|| self.config.sample.solver.clone());
         solver.levels.clear();
         solver.schedule = solver.schedule.filter(|schedule| *schedule != ScheduleName::Gits);
@@ -35,7 +41,10 @@ impl ModelSpec {
     }
 
     /// The given solver, or [`ModelSpec::invertible_solver`]; rejects one that only leads down.
-    pub(crate) fn invertible_solver_or(&self, solver: Option<SolverConfig>) -> Result<SolverConfig> {
+    ///
+    /// # Errors
+    /// As [`ModelSpec::solver_or`], and if the solver adds noise.
+    pub fn invertible_solver_or(&self, solver: Option<SolverConfig>) -> Result<SolverConfig> {
         let solver = self.solver_or(Some(solver.unwrap_or_else(|| self.invertible_solver())))?;
         if solver.method.is_sde() || solver.churn > 0.0 || solver.noise > 0.0 {
             let problem =

@@ -10,7 +10,6 @@ use axum::{
     },
 };
 use futures_util::{StreamExt, stream};
-use pfgm::sample::to_data;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
@@ -22,7 +21,7 @@ use crate::{
     },
     error::ApiError,
     extract::JsonBody,
-    models::Model,
+    models::LoadedModel,
     progress::Snapshot,
     server::Studio,
 };
@@ -82,12 +81,12 @@ fn stream(studio: Arc<Studio>, sampling: Sampling, snapshots: mpsc::Receiver<Sna
 }
 
 impl SnapshotEvent {
-    fn new(model: &Model, snapshot: Snapshot) -> Result<Self, ApiError> {
+    fn new(model: &LoadedModel, snapshot: Snapshot) -> Result<Self, ApiError> {
         let Snapshot { nfe, seconds, sigma, norm, yhat } = snapshot;
-        let record = &model.record;
-        let rows: Vec<Vec<f32>> = yhat.chunks_exact(record.dim()).map(|point| to_data(record, point)).collect();
-        let png = stacked_png(model, &rows.concat())?;
-        let values = png.is_none().then_some(rows);
+        let points = model.spec().to_data_units(&yhat);
+        let png = stacked_png(model, &points)?;
+        let rows = || points.chunks_exact(model.dim()).map(<[f32]>::to_vec).collect();
+        let values = png.is_none().then(rows);
         Ok(Self { nfe, seconds, sigma, norm, png, values })
     }
 }

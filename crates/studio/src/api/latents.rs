@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use axum::{Json, extract::State};
-use pfgm::{latent, restore};
+use pfgm::{
+    latent,
+    model::{Direction, IntegrationJob},
+    restoration::estimate_noise,
+};
 use pfgm_data::Shape;
 use serde::{Deserialize, Serialize};
 
@@ -12,8 +16,8 @@ use crate::{
     error::ApiError,
     extract::JsonBody,
     limits::MAX_ROWS,
-    models::Model,
-    queue::{IntegrationJob, Operation, Task},
+    models::LoadedModel,
+    queue::Task,
     request::{self, InputRows, SolverRequest, check_count},
     server::Studio,
 };
@@ -149,19 +153,17 @@ pub async fn interpolate(
     Ok(Json(SampleResponse { command: Some(command), seeds, ..response }))
 }
 
-fn interpolation(model: &Model, request: &InterpolateRequest) -> Result<IntegrationJob, ApiError> {
-    let (record, count) = (&model.record, request.pictures as usize);
+fn interpolation(model: &LoadedModel, request: &InterpolateRequest) -> Result<IntegrationJob, ApiError> {
+    let (spec, count) = (model.spec(), request.pictures as usize);
     if !(2..=MAX_ROWS).contains(&count) {
         return Err(ApiError::unprocessable(format!("pictures {count}: give 2 to {MAX_ROWS}")));
     }
-    check_count("pictures", count, record.dim())?;
-    let ends = request::latents(model, &[request.from, request.to], 1.0)?;
-    let (first, last) = ends.split_at(record.dim());
-    let x = request::interpolate(first, last, count);
-    reversible_job(model, Operation::Decode, x, request.class.as_deref(), &request.solving)
+    check_count("pictures", count, spec.dim())?;
+    let x = model.latents([request.from]).interpolate(&model.latents([request.to]), count).x;
+    invertible_job(model, Direction::Decode, x, request.class.as_deref(), &request.solving)
 }
 
-fn interpolate_command(model: &Model, request: &InterpolateRequest, job: &IntegrationJob) -> String {
+fn interpolate_command(model: &LoadedModel, request: &InterpolateRequest, job: &IntegrationJob) -> String {
     let InterpolateRequest { from, to, pictures, class, .. } = request;
     let class = class.as_ref().map_or_else(String::new, |class| format!(" --class {}", quote(class)));
     let (path, solver) = (quote(&model.path), request::solver_options(&job.solver));
@@ -169,30 +171,31 @@ fn interpolate_command(model: &Model, request: &InterpolateRequest, job: &Integr
 }
 
 /// Creates a job over the whole range of noise levels, for rows of one class.
-fn reversible_job(
-    model: &Model,
-    operation: Operation,
+fn invertible_job(
+    model: &LoadedModel,
+    direction: Direction,
     x: Vec<f64>,
     class: Option<&str>,
     solving: &SolverRequest,
 ) -> Result<IntegrationJob, ApiError> {
-    let record = &model.record;
-    let rows = x.len() / record.dim();
+    let spec = model.spec();
+    let rows = x.len() / spec.dim();
     Ok(IntegrationJob {
-        operation,
-        sigma_max: record.range().1,
-        solver: solving.resolve_reversible(record)?,
-        guidance: request::guidance(record, None)?,
+        direction,
+        sigma: spec.range().1,
+        solver: solving.resolve_invertible(spec)?,
+        guidance: request::guidance(spec, None)?,
         x,
-        labels: vec![request::class(record, class)?; rows],
+        labels: vec![request::class(spec, class)?; rows],
         seeds: (0..rows as u64).collect(),
+        authors_code: None,
     })
 }
 
 /// Integrates, and answers with rows in the units of the data.
 async fn integrate(
     studio: &Studio,
-    model: &Arc<Model>,
+    model: &Arc<LoadedModel>,
     job: IntegrationJob,
     values: bool,
 ) -> Result<SampleResponse, ApiError> {
@@ -209,14 +212,14 @@ pub async fn decode(
     JsonBody(request): JsonBody<DecodeRequest>,
 ) -> Answer<SampleResponse> {
     let model = studio.model(&request.run).await?;
-    let dim = model.record.dim();
+    let dim = model.dim();
     check_count("latents", request.latents.len(), dim)?;
     let is_valid = |latent: &Vec<f64>| latent.len() == dim && latent.iter().all(|x| x.is_finite() && x.abs() < 1e12);
     if let Some(at) = request.latents.iter().position(|latent| !is_valid(latent)) {
         return Err(ApiError::unprocessable(format!("latents[{at}]: give {dim} finite numbers")));
     }
     let x = request.latents.concat();
-    let job = reversible_job(&model, Operation::Decode, x, request.class.as_deref(), &request.solving)?;
+    let job = invertible_job(&model, Direction::Decode, x, request.class.as_deref(), &request.solving)?;
     integrate(&studio, &model, job, request.values).await.map(Json)
 }
 
@@ -231,12 +234,12 @@ pub async fn encode(
     let own = Arc::clone(&model);
     let (job, usual_norm) = studio
         .offload(move || {
-            let x = request.input.points(&own.record)?;
-            let job = reversible_job(&own, Operation::Encode, x, request.class.as_deref(), &request.solving)?;
+            let x = own.spec().to_model_space(&request.input.values(own.spec())?);
+            let job = invertible_job(&own, Direction::Encode, x, request.class.as_deref(), &request.solving)?;
             Ok((job, median_norm(&own)?))
         })
         .await?;
-    let dim = model.record.dim();
+    let dim = model.dim();
     let output = studio.queue.submit(model, Task::Integrate(job), None)?.wait().await?;
     let latents: Vec<Vec<f64>> = output.values.chunks_exact(dim).map(<[f64]>::to_vec).collect();
     let norms = latents.iter().map(|latent| latent::norm(latent)).collect();
@@ -244,10 +247,10 @@ pub async fn encode(
 }
 
 /// Returns the median norm of 64 latents of the prior. For small D their mean depends on a few outliers.
-fn median_norm(model: &Model) -> Result<f64, ApiError> {
+fn median_norm(model: &LoadedModel) -> Result<f64, ApiError> {
     let seeds: Vec<u64> = (0..64).collect();
     let latents = request::latents(model, &seeds, 1.0)?;
-    let mut norms: Vec<f64> = latents.chunks_exact(model.record.dim()).map(latent::norm).collect();
+    let mut norms: Vec<f64> = latents.chunks_exact(model.dim()).map(latent::norm).collect();
     norms.sort_by(f64::total_cmp);
     Ok(norms[norms.len() / 2])
 }
@@ -262,30 +265,31 @@ pub async fn denoise(
     let model = studio.model(&request.run).await?;
     let (own, values) = (Arc::clone(&model), request.values);
     let job = studio.offload(move || denoising(&own, &request)).await?;
-    let sigma = job.sigma_max;
+    let sigma = job.sigma;
     Ok(Json(SampleResponse { sigma, ..integrate(&studio, &model, job, values).await? }))
 }
 
-fn denoising(model: &Model, request: &DenoiseRequest) -> Result<IntegrationJob, ApiError> {
-    let record = &model.record;
-    let Shape::Image { height, width, channels } = record.data.shape else {
+fn denoising(model: &LoadedModel, request: &DenoiseRequest) -> Result<IntegrationJob, ApiError> {
+    let spec = model.spec();
+    let Shape::Image { height, width, channels } = spec.data.shape else {
         return Err(ApiError::unprocessable("denoise: rows of this run are no images"));
     };
-    let x = request.input.points(record)?;
-    let (min, max) = record.range();
-    let estimate = || restore::estimate_noise(&x[..record.dim()], [height, width, channels]).unwrap_or(min);
+    let x = spec.to_model_space(&request.input.values(spec)?);
+    let (min, max) = spec.range();
+    let estimate = || estimate_noise(&x[..spec.dim()], [height, width, channels]).unwrap_or(min);
     let sigma = request.sigma.unwrap_or_else(|| estimate().clamp(1.01 * min, max));
     if !(sigma > min && sigma <= max) {
         return Err(ApiError::unprocessable(format!("sigma {sigma}: give a number above {min}, at most {max}")));
     }
-    let rows = x.len() / record.dim();
+    let rows = x.len() / spec.dim();
     Ok(IntegrationJob {
-        operation: if request.posterior_mean { Operation::PosteriorMean } else { Operation::Decode },
-        sigma_max: sigma,
-        solver: request.solving.resolve(record)?,
-        guidance: request::guidance(record, None)?,
+        direction: if request.posterior_mean { Direction::PosteriorMean } else { Direction::Decode },
+        sigma,
+        solver: request.solving.resolve_partial(spec)?,
+        guidance: request::guidance(spec, None)?,
         seeds: (0..rows as u64).collect(),
-        labels: vec![request::class(record, request.class.as_deref())?; rows],
+        labels: vec![request::class(spec, request.class.as_deref())?; rows],
         x,
+        authors_code: None,
     })
 }

@@ -3,10 +3,6 @@
 use std::sync::Arc;
 
 use axum::{Json, extract::State};
-use pfgm::{
-    likelihood::{Prior, Probe},
-    measure::Measurement,
-};
 use pfgm_data::Shape;
 use serde::{Deserialize, Serialize};
 
@@ -15,14 +11,11 @@ use crate::{
     error::ApiError,
     extract::JsonBody,
     limits::MAX_LIKELIHOOD_ROWS,
-    models::Model,
+    models::LoadedModel,
     queue::{LikelihoodJob, Task},
-    request::{self, InputRows, SolverRequest},
+    request::{InputRows, SolverRequest},
     server::Studio,
 };
-
-/// Largest N for which the divergence is computed exactly by default.
-const MAX_EXACT_DIM: usize = 128;
 
 /// Request for the log-likelihood of rows.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -71,7 +64,7 @@ pub async fn likelihood(
     let model = studio.model(&request.run).await?;
     let own = Arc::clone(&model);
     let job = studio.offload(move || prepare(&own, &request)).await?;
-    let data = &model.record.data;
+    let data = &model.spec().data;
     let (is_image, dim) = (matches!(data.shape, Shape::Image { .. }), data.shape.dim());
     let output = studio.queue.submit(model, Task::Likelihood(job), None)?.wait().await?;
     let bits = |log: &f64| -log / (dim as f64 * std::f64::consts::LN_2);
@@ -83,31 +76,14 @@ pub async fn likelihood(
     }))
 }
 
-fn prepare(model: &Model, request: &LikelihoodRequest) -> Result<LikelihoodJob, ApiError> {
-    let record = &model.record;
-    let dim = record.dim();
-    let values = request.input.values(record)?;
-    let rows = values.len() / dim;
-    if rows > MAX_LIKELIHOOD_ROWS {
-        return Err(ApiError::unprocessable(format!("input: {rows} rows; give at most {MAX_LIKELIHOOD_ROWS}")));
+fn prepare(model: &LoadedModel, request: &LikelihoodRequest) -> Result<LikelihoodJob, ApiError> {
+    let rows = request.input.rows(model.spec(), request.class.as_deref())?;
+    if rows.len() > MAX_LIKELIHOOD_ROWS {
+        return Err(ApiError::unprocessable(format!("input: {} rows; give at most {MAX_LIKELIHOOD_ROWS}", rows.len())));
     }
-    let probes = request.probes.unwrap_or(1) as usize;
-    if !(1..=64).contains(&probes) {
-        return Err(ApiError::unprocessable(format!("probes {probes}: give 1 to 64")));
+    let probes = request.probes.map(|probes| probes as usize);
+    if probes.is_some_and(|probes| !(1..=64).contains(&probes)) {
+        return Err(ApiError::unprocessable("probes: give 1 to 64"));
     }
-    let is_image = matches!(record.data.shape, Shape::Image { .. });
-    let whole = is_image && record.data.range.1 > 1.0;
-    let measurement = Measurement {
-        solver: request.solving.resolve_reversible(record)?,
-        probe: (request.probes.is_some() || dim > MAX_EXACT_DIM).then_some(Probe::Rademacher),
-        probes,
-        draws: 1,
-        prior: Prior::Exact,
-        seed: 0,
-        batch: 64,
-    };
-    let labels = vec![request::class(record, request.class.as_deref())?; rows];
-    // Resized images have fractional values; dequantization needs integers.
-    let values = if whole { values.into_iter().map(f32::round).collect() } else { values };
-    Ok(LikelihoodJob { values, labels, whole, measurement })
+    Ok(LikelihoodJob { rows, solver: request.solving.resolve_invertible(model.spec())?, probes })
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     api::{Answer, dimensions},
     extract::QueryParams,
-    models::Model,
+    models::LoadedModel,
     request::SolverRequest,
     runs::RunSummary,
     server::Studio,
@@ -65,14 +65,14 @@ pub async fn run(State(studio): State<Arc<Studio>>, QueryParams(query): QueryPar
     studio.model(&query.run).await.map(|model| Json(details(&model)))
 }
 
-fn details(model: &Model) -> RunDetails {
-    let record = &model.record;
-    let (data, sample) = (&record.data, &record.config.sample);
+fn details(model: &LoadedModel) -> RunDetails {
+    let spec = model.spec();
+    let (data, sample) = (&spec.data, &spec.config.sample);
     let is_supported = |method: &Method| {
         let request = SolverRequest { solver: Some(method.word().to_owned()), ..SolverRequest::default() };
-        request.resolve(record).is_ok()
+        request.resolve(spec).is_ok()
     };
-    let extra_dims = record.augmentation().to_string().parse().ok().filter(|d: &f64| d.is_finite());
+    let extra_dims = spec.extra_dims().to_string().parse().ok().filter(|d: &f64| d.is_finite());
     RunDetails {
         name: model.name.clone(),
         data: data.name.clone(),
@@ -80,10 +80,10 @@ fn details(model: &Model) -> RunDetails {
         classes: data.classes.clone(),
         extra_dims,
         augmentation: extra_dims,
-        range: record.range(),
+        range: spec.range(),
         solver: sample.solver.method.word().to_owned(),
         steps: sample.solver.steps,
         solvers: Method::ALL.into_iter().filter(is_supported).map(|method| method.word().to_owned()).collect(),
-        guidance: !data.classes.is_empty() && record.config.train.label_dropout > 0.0,
+        guidance: !data.classes.is_empty() && spec.config.train.label_dropout > 0.0,
     }
 }

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use axum::{Json, extract::State};
-use pfgm::solver::SolverConfig;
+use pfgm::{
+    model::{Direction, IntegrationJob},
+    solver::SolverConfig,
+};
 use serde::Deserialize;
 use tokio::sync::mpsc::Sender;
 
@@ -11,9 +14,9 @@ use crate::{
     api::{Answer, SampleResponse, quote},
     error::ApiError,
     extract::JsonBody,
-    models::Model,
+    models::LoadedModel,
     progress::Snapshot,
-    queue::{IntegrationJob, Operation, Pending, Task},
+    queue::{Pending, Task},
     request::{self, SolverRequest, check_count},
     server::Studio,
 };
@@ -60,7 +63,7 @@ pub async fn sample(
 /// A submitted sampling.
 pub struct Sampling {
     /// Model that is sampled.
-    pub model: Arc<Model>,
+    pub model: Arc<LoadedModel>,
     request: SampleRequest,
     labels: Vec<Option<u32>>,
     solver: SolverConfig,
@@ -106,26 +109,26 @@ impl Sampling {
 }
 
 /// Validates a request and draws its latents.
-fn prepare(model: &Model, request: &SampleRequest) -> Result<IntegrationJob, ApiError> {
-    let record = &model.record;
-    check_count("seeds", request.seeds.len(), record.dim())?;
-    let requested = request::class(record, request.class.as_deref())?;
-    let classes = record.data.classes.len() as u64;
-    let label = |seed: &u64| requested.or((classes > 0).then(|| (seed % classes.max(1)) as u32));
+fn prepare(model: &LoadedModel, request: &SampleRequest) -> Result<IntegrationJob, ApiError> {
+    let spec = model.spec();
+    check_count("seeds", request.seeds.len(), spec.dim())?;
+    let class = request.class.as_deref().map(|name| spec.trained_class(name)).transpose()?;
+    let labels = class.map(|class| vec![Some(class); request.seeds.len()]);
     Ok(IntegrationJob {
-        operation: Operation::Decode,
-        sigma_max: record.range().1,
-        solver: request.solving.resolve(record)?,
-        guidance: request::guidance(record, request.guidance)?,
+        direction: Direction::Decode,
+        sigma: spec.range().1,
+        solver: request.solving.resolve(spec)?,
+        guidance: request::guidance(spec, request.guidance)?,
         x: request::latents(model, &request.seeds, request.scale.unwrap_or(1.0))?,
-        labels: request.seeds.iter().map(label).collect(),
+        labels: labels.unwrap_or_else(|| spec.classes_in_turn(&request.seeds)),
         seeds: request.seeds.clone(),
+        authors_code: None,
     })
 }
 
 /// Parts of a command line that draws the same samples.
 struct CommandLine<'a> {
-    model: &'a Model,
+    model: &'a LoadedModel,
     request: &'a SampleRequest,
     solver: &'a SolverConfig,
 }
@@ -133,7 +136,7 @@ struct CommandLine<'a> {
 impl CommandLine<'_> {
     /// Returns the command line of all samples; None if `pfgm temperature` cannot draw several classes at once.
     fn of_all(&self) -> Option<String> {
-        let has_many_classes = self.request.class.is_none() && !self.model.record.data.classes.is_empty();
+        let has_many_classes = self.request.class.is_none() && !self.model.classes().is_empty();
         (!has_many_classes || self.scale().is_none())
             .then(|| self.of(&self.request.seeds, self.request.class.as_deref()))
     }
