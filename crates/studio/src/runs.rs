@@ -9,7 +9,7 @@ use std::{
 use futures_util::future::join_all;
 use pfgm::{
     bundled::{self, BUNDLED},
-    train::checkpoint,
+    checkpoint,
 };
 use serde::Serialize;
 use tokio::{sync::Mutex as AsyncMutex, time::timeout};

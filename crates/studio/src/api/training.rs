@@ -18,7 +18,7 @@ use axum::{
     },
 };
 use futures_util::{StreamExt, stream};
-use pfgm::train::{LogLine, checkpoint};
+use pfgm::{checkpoint, train::LogLine};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
