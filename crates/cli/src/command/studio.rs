@@ -12,7 +12,8 @@ pub fn run(args: &StudioArgs) -> Result<()> {
     let StudioArgs { host, port, token, runs, .. } = args;
     let timeout = Duration::from_secs(args.timeout);
     let limits = ConnectionLimits::default();
-    let options = Options { host: *host, port: *port, token: token.clone(), runs: runs.clone(), timeout, device, limits };
+    let options =
+        Options { host: *host, port: *port, token: token.clone(), runs: runs.clone(), timeout, device, limits };
     pfgm_studio::run(options, |address| {
         line(format!("studio     {address}  (Ctrl-C ends it)"));
         // Where no browser can be opened, the address is on the screen.
