@@ -1,10 +1,10 @@
-//! The CPU operations against the same operations composed of Burn's own, values and gradients, on awkward sizes.
+//! The CPU operations against the same composed of Burn's operations, values and gradients, on awkward sizes.
 #![allow(missing_docs)]
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use pfgm_burn_ops::{
     Conv2dOptions, DropoutMask, Filter, GroupNormOptions, Heads, attention, concat, conv2d, downsample2x, dropout,
-    group_norm, resample::Resampling, upsample2x,
+    group_norm, linear, resample::Resampling, upsample2x,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -115,7 +115,22 @@ fn convolutions() {
 }
 
 #[test]
-fn normalisations() {
+fn linear_layers() {
+    let mut source = Source::new(9);
+    for (batch, inputs, outputs) in [(1, 1, 1), (1, 5, 4), (7, 3, 1), (3, 2, 9), (20, 65, 33), (2, 1030, 5)] {
+        let (x, weight, bias) =
+            (source.tensor([batch, inputs]), source.tensor([inputs, outputs]), source.tensor([1, outputs]));
+        let what = format!("{batch} rows, {inputs} to {outputs}");
+        let row = |bias: &Tensor<2>| Some(bias.clone().reshape([outputs]));
+        let fast = linear(x.clone(), weight.clone(), row(&bias));
+        let slow = pfgm_burn_ops::linear::reference(x.clone(), weight.clone(), row(&bias));
+        let parents = [Parent::Rows(x), Parent::Rows(weight), Parent::Rows(bias)];
+        assert_same(&mut source, fast, slow, &parents.iter().collect::<Vec<_>>(), &what);
+    }
+}
+
+#[test]
+fn normalizations() {
     let mut source = Source::new(2);
     for (b, h, w, c, groups, activate) in [
         (1, 2, 2, 4, 1, true),
@@ -173,7 +188,7 @@ fn boxes_are_means_and_copies() {
 }
 
 #[test]
-fn gradients_of_weights_are_announced_when_they_are_made() {
+fn hooks_get_gradients_of_weights_as_they_are_computed() {
     use std::{cell::RefCell, rc::Rc};
     let mut source = Source::new(20);
     let weights = [source.tensor([3, 3, 16, 16]), source.tensor([1, 1, 16, 4])];
@@ -200,7 +215,7 @@ fn gradients_of_weights_are_announced_when_they_are_made() {
 }
 
 #[test]
-fn joins() {
+fn concatenations() {
     let mut source = Source::new(5);
     for (b, h, w, left, right) in [(1, 1, 1, 1, 1), (2, 3, 5, 4, 3), (3, 16, 16, 20, 7)] {
         let (x, y) = (source.tensor([b, h, w, left]), source.tensor([b, h, w, right]));

@@ -147,11 +147,9 @@ impl NetworkDenoiser {
     ) -> NetworkInput<'static> {
         NetworkInput {
             x,
-            maps: conditioning.spatial,
             noise: column(coefficients, |row| row.noise, &self.device),
             log_sigma_ratio,
-            classes: conditioning.classes,
-            deformation: conditioning.augmentation,
+            conditioning,
             dropout: None,
             precision: self.precision,
         }

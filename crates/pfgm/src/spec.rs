@@ -13,7 +13,7 @@ use crate::{
     denoiser::{Buffers, NetworkDenoiser},
     device,
     extra_dims::ExtraDims,
-    network::{Conditions, LevelEmbedding, Network, NetworkConfig, NetworkError},
+    network::{ConditioningSizes, LevelEmbedding, Network, NetworkConfig, NetworkError},
     objective::{DEFAULT_GAMMA, Noise, Objective},
     precondition::{NoiseEstimate, Precondition, detail_mean_square, detail_size, mean_square},
     prediction::{Arithmetic, Output, Prediction},
@@ -284,7 +284,7 @@ impl ModelSpec {
     /// # Errors
     /// When it does not fit the data.
     pub fn network(&self, device: &Device) -> Result<Network, NetworkError> {
-        self.config.network.init(self.data.shape, self.conditions(), self.config.train.seed, device)
+        self.config.network.init(self.data.shape, self.conditioning_sizes(), self.config.train.seed, device)
     }
 
     /// A network whose weights have shapes and no values: it takes no memory until weights are assigned to it.
@@ -292,7 +292,7 @@ impl ModelSpec {
     /// # Errors
     /// When it does not fit the data.
     pub fn network_shapes(&self, device: &Device) -> Result<Network, NetworkError> {
-        self.config.network.shapes(self.data.shape, self.conditions(), device)
+        self.config.network.shapes(self.data.shape, self.conditioning_sizes(), device)
     }
 
     /// The number of the network's weights, from the configuration alone; the largest number where it is beyond all memory.
@@ -303,10 +303,11 @@ impl ModelSpec {
         Ok(weights::count(&self.network_shapes(&device::cpu())?))
     }
 
-    /// What the network is told beside the noise level.
-    fn conditions(&self) -> Conditions {
-        let deformation = if self.config.train.augment > 0.0 { deformation::LABELS } else { 0 };
-        Conditions { classes: self.data.classes.len(), deformation, maps: self.spatial().channels() }
+    /// The sizes of the network's conditioning.
+    fn conditioning_sizes(&self) -> ConditioningSizes {
+        let augmentation = if self.config.train.augment > 0.0 { deformation::LABELS } else { 0 };
+        let (classes, spatial) = (self.data.classes.len(), self.spatial().channels());
+        ConditioningSizes { classes, augmentation, spatial }
     }
 
     /// The network as an estimate of `yhat` for a batch with the given conditioning.

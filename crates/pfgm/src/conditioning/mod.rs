@@ -6,6 +6,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 pub use self::spatial::{LowResolution, SpatialConditioning, UpscaleConfig, add_noise};
 use crate::deformation;
+pub use crate::network::ConditioningTensors;
 
 /// Conditioning of the rows of a batch.
 ///
@@ -32,17 +33,6 @@ enum SpatialValues {
     Shared(Vec<f32>),
     /// `[rows, pixels * channels]`
     PerRow { values: Vec<f32>, width: usize },
-}
-
-/// Conditioning of some rows as a network takes it.
-#[derive(Clone, Debug, Default)]
-pub struct ConditioningTensors {
-    /// Classes, one-hot, `[rows, classes]`; a row without a class is zero. `None` if the network knows no classes.
-    pub classes: Option<Tensor<2>>,
-    /// Values at each pixel, `[rows, pixels * channels]`.
-    pub spatial: Option<Tensor<2>>,
-    /// How each image was augmented, `[rows, values]`.
-    pub augmentation: Option<Tensor<2>>,
 }
 
 impl From<Vec<Option<u32>>> for Conditioning {
@@ -129,14 +119,6 @@ impl Conditioning {
             }
         }
         Some(values)
-    }
-}
-
-impl ConditioningTensors {
-    /// The same conditioning without classes.
-    #[must_use]
-    pub fn without_classes(self) -> Self {
-        Self { classes: self.classes.map(|classes| classes.zeros_like()), ..self }
     }
 }
 

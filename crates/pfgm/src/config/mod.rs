@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     conditioning::UpscaleConfig,
     extra_dims::ExtraDims,
-    network::{NetworkConfig, Precision, UnetConfig},
+    network::{NetworkConfig, Precision},
     objective::{DenoisingObjective, FieldObjective, Objective},
     prediction::Output,
     solver::SolverConfig,
@@ -152,12 +152,6 @@ impl Default for FlowConfig {
 impl Default for Objective {
     fn default() -> Self {
         Self::Denoising(DenoisingObjective::default())
-    }
-}
-
-impl Default for NetworkConfig {
-    fn default() -> Self {
-        Self::Unet(UnetConfig::default())
     }
 }
 

@@ -84,7 +84,7 @@ impl Config {
         self.data.check()?;
         self.flow.check()?;
         self.objective.check(self.train.batch)?;
-        self.network.check()?;
+        check_network(&self.network)?;
         self.check_radial()?;
         self.train.check()?;
         self.check_precision()?;
@@ -228,21 +228,19 @@ impl DenoisingObjective {
     }
 }
 
-impl NetworkConfig {
-    /// Checks what needs no shape of the data; sizes are checked when the network is built.
-    fn check(&self) -> Checked {
-        let dropout = match self {
-            Self::Mlp(mlp) => mlp.dropout,
-            Self::Unet(unet) => unet.dropout,
-            Self::AdmUnet(unet) => unet.dropout,
-            Self::ScoreUnet(unet) => {
-                check_not_negative("network.fourier_scale", unet.fourier_scale)?;
-                unet.dropout
-            }
-            Self::Ncsnv2(_) => 0.0,
-        };
-        check_share("network.dropout", dropout)
-    }
+/// Checks what needs no shape of the data; sizes are checked when the network is built.
+fn check_network(network: &NetworkConfig) -> Checked {
+    let dropout = match network {
+        NetworkConfig::Mlp(mlp) => mlp.dropout,
+        NetworkConfig::Unet(unet) => unet.dropout,
+        NetworkConfig::AdmUnet(unet) => unet.dropout,
+        NetworkConfig::ScoreUnet(unet) => {
+            check_not_negative("network.fourier_scale", unet.fourier_scale)?;
+            unet.dropout
+        }
+        NetworkConfig::Ncsnv2(_) => 0.0,
+    };
+    check_share("network.dropout", dropout)
 }
 
 impl TrainConfig {

@@ -469,11 +469,9 @@ impl Trainer {
         let conditioning = batch.conditioning.tensors(&rows, self.record.data.classes.len(), &device);
         let raw = network.forward(NetworkInput {
             x: points.tensor(&points.x, &device) * of_rows(|row| row.input),
-            maps: conditioning.spatial,
             noise: of_rows(|row| row.noise),
             log_sigma_ratio: of_rows(|row| row.log_sigma_ratio),
-            classes: conditioning.classes,
-            deformation: conditioning.augmentation,
+            conditioning,
             dropout: masks.as_mut(),
             precision: self.record.config.train.precision,
         });

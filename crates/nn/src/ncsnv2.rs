@@ -1,32 +1,33 @@
-//! NCSNv2 (arXiv 2006.09011): a RefineNet with instance normalisation that keeps what channels' means say. It is not told the noise
-//! level, the class or anything else: it sees the noise in the image.
+//! NCSNv2 (arXiv 2006.09011): a RefineNet (arXiv 1611.06612) with instance normalization that keeps the channels' means.
+//! It has no embedding: it estimates the noise level from the image.
 
 use burn::{
     backend::ops::MaxPoolOptions,
     module::{Module, Param},
     tensor::{DType, Device, Tensor, TensorData, module::max_pool2d},
 };
-use pfgm_burn_ops::{Filter, GroupNormOptions};
+use pfgm_burn_ops::{Filter, GroupNormOptions, downsample2x, group_norm};
 use pfgm_data::Shape;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    MOST_CHANNELS, NetworkError, NetworkInput,
-    layers::{Conv, Initializer, elu},
-    unet::{self, Frame},
+use crate::{
+    MAX_CHANNELS, NetworkError, NetworkInput,
+    initializer::Initializer,
+    layers::{Conv, elu},
+    unet::frame::{self, Frame},
 };
 
-/// Sizes of an [`Ncsnv2`].
+/// Configuration of an [`Ncsnv2`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Ncsnv2Config {
     /// Channels at full size.
     pub width: usize,
-    /// Channels of each level as a multiple of `width`, at least three levels. Those after the first halve the image, but for the
-    /// last two, whose convolutions spread by 2 and 4 pixels instead. Published: 1, 2, 2, 2 for images below 96 pixels; 1, 2, 2,
-    /// 4, 4 up to 128; 1, 2, 2, 2, 4, 4 up to 256.
+    /// Channels of each level as a multiple of `width`, at least three levels. Levels after the first halve the image, except
+    /// for the last two, whose convolutions are dilated by 2 and 4 pixels. Published: 1, 2, 2, 2 for images below 96 pixels;
+    /// 1, 2, 2, 4, 4 up to 128; 1, 2, 2, 2, 4, 4 up to 256.
     pub multipliers: Vec<usize>,
-    /// The output has one more channel, whose mean is the field's component along r: PFGM.
+    /// Whether the output has one more channel, whose mean is the field's component along r: PFGM.
     pub radial: bool,
 }
 
@@ -51,12 +52,12 @@ pub struct Ncsnv2 {
     radial: bool,
 }
 
-/// What a block does to the size of the image, or to the reach of its convolutions.
+/// The dilation of a block's convolutions, or the change of the image's size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reach {
-    /// Neighbours at this distance.
+    /// Convolutions of pixels at this distance.
     Dilated(usize),
-    /// Neighbours, then means of 2x2 pixels.
+    /// Convolutions, then means of 2x2 pixels.
     Halved,
 }
 
@@ -72,7 +73,7 @@ struct Block {
     reach: Reach,
 }
 
-/// Instance normalisation that adds back, per channel, how far its mean lies from those of the others.
+/// Instance normalization that adds back, for each channel, the distance of its mean from those of the others.
 #[derive(Module, Debug)]
 struct InstanceNorm {
     alpha: Param<Tensor<1>>,
@@ -80,37 +81,37 @@ struct InstanceNorm {
     beta: Param<Tensor<1>>,
 }
 
-/// A block of a RefineNet (arXiv 1611.06612): each image adapted, all brought to one size and summed, pooled in a chain, adapted.
+/// A block of a RefineNet: each image passes through residual units; all are resized and summed, then pooled in a chain.
 #[derive(Module, Debug)]
 struct Refine {
     adapt: Vec<Residuals>,
-    /// None where there is one image.
+    /// Empty if there is one image.
     fuse: Vec<Conv>,
     pool: Vec<Conv>,
     out: Residuals,
 }
 
-/// `x + conv(elu(conv(elu(x))))`, a few times, by convolutions without bias.
+/// Residual units `x + conv(elu(conv(elu(x))))`, of convolutions without bias.
 #[derive(Module, Debug)]
 struct Residuals {
     convs: Vec<Conv>,
 }
 
 impl Ncsnv2Config {
-    pub(super) fn init(&self, shape: Shape, init: &mut Initializer) -> Result<Ncsnv2, NetworkError> {
+    pub(crate) fn init(&self, shape: Shape, init: &mut Initializer) -> Result<Ncsnv2, NetworkError> {
         let levels = self.multipliers.len();
         if levels < 3 {
             let problem = "give at least three levels";
             return Err(NetworkError::Size { key: "multipliers", value: format!("{:?}", self.multipliers), problem });
         }
         // The last two levels do not halve the image.
-        let frame = unet::check(shape, self.width, &self.multipliers[..levels - 2], 1)?;
-        if self.multipliers.iter().any(|multiplier| !(1..=MOST_CHANNELS / self.width).contains(multiplier)) {
-            let problem = "give one positive number a level, for at most 1048576 channels";
+        let frame = Frame::checked(shape, self.width, &self.multipliers[..levels - 2], 1)?;
+        if self.multipliers.iter().any(|multiplier| !(1..=MAX_CHANNELS / self.width).contains(multiplier)) {
+            let problem = "give one positive number for each level, for at most 1048576 channels";
             return Err(NetworkError::Size { key: "multipliers", value: format!("{:?}", self.multipliers), problem });
         }
         let channels: Vec<usize> = self.multipliers.iter().map(|multiplier| multiplier * self.width).collect();
-        let input = Conv::new(3, frame.channels, channels[0], 1.0, init);
+        let input = Conv::new(3, [frame.channels, channels[0]], 1.0, init);
         let (mut down, mut inputs) = (Vec::new(), channels[0]);
         for (level, &outputs) in channels.iter().enumerate() {
             let (first, second) = match levels - level {
@@ -132,11 +133,11 @@ impl Ncsnv2Config {
             below = Some(outputs);
         }
         let norm = InstanceNorm::new(channels[0], init);
-        let output = Conv::new(3, channels[0], frame.channels + usize::from(self.radial), 1e-5, init);
+        let output = Conv::new(3, [channels[0], frame.channels + usize::from(self.radial)], 1e-5, init);
         Ok(Ncsnv2 { input, down, up, norm, output, frame, radial: self.radial })
     }
 
-    pub(super) fn activations(&self, shape: Shape) -> usize {
+    pub(crate) fn activations(&self, shape: Shape) -> usize {
         let Shape::Image { height, width, .. } = shape else { return 0 };
         let halvings = self.multipliers.len().saturating_sub(3);
         let level = |(level, multiplier): (usize, &usize)| {
@@ -155,10 +156,10 @@ impl Block {
         let side = if reach == Reach::Halved { 1 } else { 3 };
         Self {
             norm0: InstanceNorm::new(inputs, init),
-            conv0: Conv::new(3, inputs, middle, 1.0, init),
+            conv0: Conv::new(3, [inputs, middle], 1.0, init),
             norm1: InstanceNorm::new(middle, init),
-            conv1: Conv::new(3, middle, outputs, 1.0, init),
-            skip: shortcut.then(|| Conv::new(side, inputs, outputs, 1.0, init)),
+            conv1: Conv::new(3, [middle, outputs], 1.0, init),
+            skip: shortcut.then(|| Conv::new(side, [inputs, outputs], 1.0, init)),
             reach,
         }
     }
@@ -173,11 +174,11 @@ impl Block {
             None => x,
         };
         let sum = h + x;
-        if self.reach == Reach::Halved { pfgm_burn_ops::downsample2x(sum, Filter::Box) } else { sum }
+        if self.reach == Reach::Halved { downsample2x(sum, Filter::Box) } else { sum }
     }
 }
 
-/// A convolution whose neighbours are `distance` pixels apart: pixels that many apart make up images of their own.
+/// Computes a dilated convolution: pixels that are `distance` apart form images of their own.
 fn dilated(conv: &Conv, x: Tensor<4>, distance: usize) -> Tensor<4> {
     if distance == 1 {
         return conv.forward(x);
@@ -201,8 +202,8 @@ impl InstanceNorm {
         Self { alpha, gamma, beta: init.constant(channels, 0.0) }
     }
 
-    /// `gamma (h + alpha (mean - m) / s) + beta`, where `h` has zero mean and unit variance in every channel, `mean` is what the
-    /// channel's mean was, and `m` and `s` are mean and spread of the channels' means.
+    /// Computes `gamma (h + alpha (mean - m) / s) + beta`, where `h` has zero mean and unit variance in each channel, `mean` is
+    /// the channel's mean before, and `m` and `s` are mean and standard deviation of the channels' means.
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         const EPSILON: f64 = 1e-5;
         let [batch, height, width, channels] = x.dims();
@@ -218,13 +219,13 @@ impl InstanceNorm {
         let gamma: Tensor<2> = self.gamma.val().unsqueeze();
         let beta = apart * self.alpha.val().unsqueeze() * gamma.clone() + self.beta.val().unsqueeze();
         let how = GroupNormOptions { groups: channels, epsilon: EPSILON, activate: false };
-        pfgm_burn_ops::group_norm(x, gamma, beta, how)
+        group_norm(x, gamma, beta, how)
     }
 }
 
 impl Residuals {
     fn new(channels: usize, blocks: usize, init: &mut Initializer) -> Self {
-        Self { convs: (0..2 * blocks).map(|_| Conv::without_bias(3, channels, channels, 1.0, init)).collect() }
+        Self { convs: (0..2 * blocks).map(|_| Conv::without_bias(3, [channels, channels], 1.0, init)).collect() }
     }
 
     fn forward(&self, mut x: Tensor<4>) -> Tensor<4> {
@@ -241,13 +242,13 @@ impl Refine {
         let fused = if images.len() > 1 { images } else { &[] };
         Self {
             adapt: images.iter().map(|&channels| Residuals::new(channels, 2, init)).collect(),
-            fuse: fused.iter().map(|&channels| Conv::new(3, channels, outputs, 1.0, init)).collect(),
-            pool: (0..2).map(|_| Conv::without_bias(3, outputs, outputs, 1.0, init)).collect(),
+            fuse: fused.iter().map(|&channels| Conv::new(3, [channels, outputs], 1.0, init)).collect(),
+            pool: (0..2).map(|_| Conv::without_bias(3, [outputs, outputs], 1.0, init)).collect(),
             out: Residuals::new(outputs, blocks, init),
         }
     }
 
-    /// The first image says the size.
+    /// The result has the size of the first image.
     fn forward(&self, images: Vec<Tensor<4>>) -> Tensor<4> {
         let [_, height, width, _] = images[0].dims();
         let mut adapted = self.adapt.iter().zip(images).map(|(adapt, image)| adapt.forward(image));
@@ -262,21 +263,21 @@ impl Refine {
         let mut sum = elu(fused.expect("a refinement has at least one image"));
         let mut path = sum.clone();
         for conv in &self.pool {
-            path = conv.forward(most_of_25(path));
+            path = conv.forward(max_pool_5x5(path));
             sum = sum + path.clone();
         }
         self.out.forward(sum)
     }
 }
 
-/// The largest of the 5x5 pixels around each.
-fn most_of_25(x: Tensor<4>) -> Tensor<4> {
+/// Computes the maximum of the 5x5 pixels around each.
+fn max_pool_5x5(x: Tensor<4>) -> Tensor<4> {
     let (kernel_size, stride, padding, dilation) = ([5; 2], [1; 2], [(2, 2); 2], [1; 2]);
     let options = MaxPoolOptions { kernel_size, stride, padding, dilation, ceil_mode: false };
     max_pool2d(x.permute([0, 3, 1, 2]), options).permute([0, 2, 3, 1])
 }
 
-/// Bilinear, corners on corners.
+/// Resizes images bilinearly, with aligned corners.
 fn resized(x: Tensor<4>, [rows, columns]: [usize; 2]) -> Tensor<4> {
     let [batch, height, width, channels] = x.dims();
     if [height, width] == [rows, columns] {
@@ -291,7 +292,7 @@ fn resized(x: Tensor<4>, [rows, columns]: [usize; 2]) -> Tensor<4> {
     x.reshape([batch, rows, columns, channels])
 }
 
-/// What each of `from` values counts in each of `to`, evenly spread over the same interval, `[to, from]`.
+/// Returns the weights of `from` values in `to` values evenly spread over the same interval, `[to, from]`.
 fn bilinear(from: usize, to: usize, device: &Device) -> Tensor<2> {
     let mut shares = vec![0.0_f32; to * from];
     for (at, row) in shares.chunks_exact_mut(from).enumerate() {
@@ -307,13 +308,13 @@ fn bilinear(from: usize, to: usize, device: &Device) -> Tensor<2> {
 }
 
 impl Ncsnv2 {
-    pub(super) fn rows_in_cache(&self) -> usize {
-        unet::rows_in_cache(self.frame, self.norm.gamma.dims()[0])
+    pub(crate) fn rows_in_cache(&self) -> usize {
+        self.frame.rows_in_cache(self.norm.gamma.dims()[0])
     }
 
     /// # Shapes
     /// `[batch, N]` to `[batch, N]`, or `[batch, N + 1]` with the component along r at the end
-    pub(super) fn forward(&self, input: NetworkInput) -> Tensor<2> {
+    pub(crate) fn forward(&self, input: NetworkInput) -> Tensor<2> {
         let mut x = self.input.forward(self.frame.enter(input.x, None));
         let mut levels = Vec::new();
         for blocks in self.down.chunks_exact(2) {
@@ -327,6 +328,6 @@ impl Ncsnv2 {
         }
         let x = below.expect("at least three levels");
         let y = self.output.forward(elu(self.norm.forward(x)));
-        unet::with_radial(self.frame.leave(y), self.radial)
+        frame::with_radial(self.frame.leave(y), self.radial)
     }
 }

@@ -1,4 +1,4 @@
-//! A residual multilayer perceptron for vectors: points in the plane, lines of a table.
+//! A residual multilayer perceptron for vectors: points in the plane, rows of a table.
 
 use burn::{
     module::Module,
@@ -6,17 +6,19 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Conditions, MOST_CHANNELS, NetworkError, NetworkInput, check_blocks,
+use crate::{
+    ConditioningSizes, MAX_CHANNELS, NetworkError, NetworkInput, check_blocks,
+    dropout::{Dropout, dropout},
     embedding::Embedding,
-    layers::{Dropout, GroupNorm, Initializer, Linear, dropout},
+    initializer::Initializer,
+    layers::{GroupNorm, Linear},
 };
 
-/// Sizes of a [`Mlp`].
+/// Configuration of an [`Mlp`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MlpConfig {
-    /// Width of the hidden layers.
+    /// Width of the hidden layers, an even number.
     pub width: usize,
     /// Residual blocks of two layers.
     pub blocks: usize,
@@ -30,7 +32,7 @@ impl Default for MlpConfig {
     }
 }
 
-/// `x + W2 silu(norm(W1 silu(norm(x)) + embedding))`, a few times, between two linear layers.
+/// Residual blocks between two linear layers.
 #[derive(Module, Debug)]
 pub struct Mlp {
     embedding: Embedding,
@@ -40,6 +42,7 @@ pub struct Mlp {
     output: Linear,
 }
 
+/// Computes `x + W2 silu(norm(W1 silu(norm(x)) + embedding))`.
 #[derive(Module, Debug)]
 struct Block {
     norm0: GroupNorm,
@@ -51,8 +54,13 @@ struct Block {
 }
 
 impl MlpConfig {
-    pub(super) fn init(&self, dim: usize, conditions: Conditions, init: &mut Initializer) -> Result<Mlp, NetworkError> {
-        if !(2..=MOST_CHANNELS).contains(&self.width) || self.width % 2 == 1 {
+    pub(crate) fn init(
+        &self,
+        dim: usize,
+        conditioning: ConditioningSizes,
+        init: &mut Initializer,
+    ) -> Result<Mlp, NetworkError> {
+        if !(2..=MAX_CHANNELS).contains(&self.width) || self.width % 2 == 1 {
             let problem = "give an even number from 2 to 1048576";
             return Err(NetworkError::Size { key: "width", value: self.width.to_string(), problem });
         }
@@ -60,7 +68,7 @@ impl MlpConfig {
             check_blocks(self.blocks)?;
         }
         let width = self.width;
-        let embedding = Embedding::new(width, width, conditions, init);
+        let embedding = Embedding::new(width, width, conditioning, init);
         let input = Linear::new(dim, width, 1.0, init);
         let blocks = (0..self.blocks)
             .map(|_| Block {
@@ -76,14 +84,16 @@ impl MlpConfig {
         Ok(Mlp { embedding, input, blocks, norm, output: Linear::new(width, dim, 1e-5, init) })
     }
 
-    pub(super) fn activations(&self, dim: usize) -> usize {
+    pub(crate) fn activations(&self, dim: usize) -> usize {
         dim.saturating_mul(2).saturating_add(self.width.saturating_mul(12 * self.blocks + 6))
     }
 }
 
 impl Mlp {
-    pub(super) fn forward(&self, mut input: NetworkInput) -> Tensor<2> {
-        let embedding = self.embedding.forward(input.noise, input.log_sigma_ratio, input.classes, input.deformation);
+    /// # Shapes
+    /// `[batch, N]` to `[batch, N]`
+    pub(crate) fn forward(&self, mut input: NetworkInput) -> Tensor<2> {
+        let embedding = self.embedding.forward(input.noise, input.log_sigma_ratio, &input.conditioning);
         let mut x = self.input.forward(input.x);
         for block in &self.blocks {
             x = block.forward(x, embedding.clone(), &mut input.dropout);

@@ -1,4 +1,4 @@
-//! A small U-Net that exists in PyTorch too (`bench/torch_resunet.py`), to compare speed with.
+//! A small U-Net that exists in PyTorch, too (`bench/torch_resunet.py`), for comparisons of speed.
 
 use burn::{
     module::Module,
@@ -6,7 +6,10 @@ use burn::{
 };
 use pfgm_burn_ops::{Filter, Heads};
 
-use super::layers::{Conv, GroupNorm, Initializer, Linear};
+use crate::{
+    initializer::Initializer,
+    layers::{Conv, GroupNorm, Linear},
+};
 
 /// 64 channels at 32x32 pixels and 128 at 16x16, with attention there; 1.19 million weights.
 #[derive(Module, Debug)]
@@ -49,11 +52,11 @@ impl Block {
     fn new(inputs: usize, outputs: usize, init: &mut Initializer) -> Self {
         Self {
             norm0: norm(inputs, init),
-            conv0: Conv::new(3, inputs, outputs, 1.0, init),
+            conv0: Conv::new(3, [inputs, outputs], 1.0, init),
             embedding: Linear::new(ResUnet::EMBEDDING, outputs, 1.0, init),
             norm1: norm(outputs, init),
-            conv1: Conv::new(3, outputs, outputs, 1.0, init),
-            skip: (inputs != outputs).then(|| Conv::new(1, inputs, outputs, 1.0, init)),
+            conv1: Conv::new(3, [outputs, outputs], 1.0, init),
+            skip: (inputs != outputs).then(|| Conv::new(1, [inputs, outputs], 1.0, init)),
         }
     }
 
@@ -78,30 +81,30 @@ impl Attention {
 }
 
 impl ResUnet {
-    /// Sides and channels of the image.
+    /// Height, width and channels of the image.
     pub const IMAGE: [usize; 3] = [32, 32, 3];
-    /// Values of the embedding that every block sees.
+    /// Values of the embedding of each block.
     pub const EMBEDDING: usize = 256;
 
-    /// With weights drawn from `seed`.
+    /// Creates the network with weights drawn from `seed`.
     pub fn new(seed: u64, device: &Device) -> Self {
         let init = &mut Initializer::new(seed, device.clone());
         Self {
-            input: Conv::new(3, 3, 64, 1.0, init),
+            input: Conv::new(3, [3, 64], 1.0, init),
             first: Block::new(64, 64, init),
             second: Block::new(64, 64, init),
-            down: Conv::new(3, 64, 128, 1.0, init),
+            down: Conv::new(3, [64, 128], 1.0, init),
             third: Block::new(128, 128, init),
             fourth: Block::new(128, 128, init),
             attention: Attention {
                 norm: norm(128, init),
-                qkv: Conv::new(1, 128, 384, 1.0, init),
-                project: Conv::new(1, 128, 128, 1.0, init),
+                qkv: Conv::new(1, [128, 384], 1.0, init),
+                project: Conv::new(1, [128, 128], 1.0, init),
             },
-            up: Conv::new(3, 128, 64, 1.0, init),
+            up: Conv::new(3, [128, 64], 1.0, init),
             fifth: Block::new(128, 64, init),
             norm: norm(64, init),
-            output: Conv::new(3, 64, 3, 1.0, init),
+            output: Conv::new(3, [64, 3], 1.0, init),
         }
     }
 

@@ -1,0 +1,74 @@
+//! The neural networks of Poisson flow generative models, on [Burn](burn).
+//!
+//! A network maps a scaled point, its noise level and its [`ConditioningTensors`] to a raw output of the point's shape. It knows
+//! nothing about the meaning of noise levels, the number of extra dimensions D, or training objectives. Image networks
+//! are channels-last from end to end.
+//!
+//! | configuration | network | for |
+//! |---|---|---|
+//! | [`MlpConfig`] | residual multilayer perceptron | vectors |
+//! | [`UnetConfig`] | DDPM++ as in EDM and PFGM++ | images |
+//! | [`ScoreUnetConfig`] | DDPM++ and NCSN++ of score-based models and PFGM | images |
+//! | [`AdmUnetConfig`] | ADM as in EDM | images |
+//! | [`Ncsnv2Config`] | NCSNv2 | images |
+//!
+//! A network's file reads from its configuration to its layers to its forward pass. Names of weights are the paths of
+//! fields, `down.0.conv0.weight`; they are a public format.
+//!
+//! ```
+//! use burn::tensor::{Device, Tensor};
+//! use pfgm_data::Shape;
+//! use pfgm_nn::{ConditioningTensors, ConditioningSizes, NetworkConfig, NetworkInput, Precision, UnetConfig};
+//!
+//! let config = NetworkConfig::Unet(UnetConfig { width: 8, multipliers: vec![1, 2], blocks: 1, ..UnetConfig::default() });
+//! let shape = Shape::Image { height: 4, width: 4, channels: 3 };
+//! let network = config.init(shape, ConditioningSizes::default(), 1, &Device::flex())?;
+//! let device = Device::flex();
+//! let output = network.forward(NetworkInput {
+//!     x: Tensor::ones([2, 48], &device),
+//!     noise: Tensor::zeros([2, 1], &device),
+//!     log_sigma_ratio: Tensor::zeros([2, 1], &device),
+//!     conditioning: ConditioningTensors::default(),
+//!     dropout: None,
+//!     precision: Precision::F32,
+//! });
+//! assert_eq!(output.dims(), [2, 48]);
+//! # Ok::<(), pfgm_nn::NetworkError>(())
+//! ```
+
+mod dropout;
+mod embedding;
+mod error;
+mod initializer;
+mod input;
+mod layers;
+pub mod mlp;
+pub mod ncsnv2;
+mod network;
+mod precision;
+pub mod resunet;
+pub mod unet;
+
+pub use dropout::Dropout;
+pub use error::{NetworkError, PrecisionError, UnusedAttention};
+pub use initializer::Initializer;
+pub use input::{ConditioningSizes, ConditioningTensors, NetworkInput};
+pub use mlp::{Mlp, MlpConfig};
+pub use ncsnv2::{Ncsnv2, Ncsnv2Config};
+pub use network::{Network, NetworkConfig};
+pub use precision::Precision;
+pub use resunet::ResUnet;
+pub use unet::{AdmUnet, AdmUnetConfig, LevelEmbedding, ScoreUnet, ScoreUnetConfig, Unet, UnetConfig};
+
+/// The most residual blocks of a level, or of a network of vectors.
+pub const MAX_BLOCKS: usize = 1024;
+/// The most channels of a layer.
+pub const MAX_CHANNELS: usize = 1 << 20;
+
+/// Returns an error unless a number of blocks is from 1 to [`MAX_BLOCKS`].
+fn check_blocks(blocks: usize) -> Result<(), NetworkError> {
+    if (1..=MAX_BLOCKS).contains(&blocks) {
+        return Ok(());
+    }
+    Err(NetworkError::Size { key: "blocks", value: blocks.to_string(), problem: "give a number from 1 to 1024" })
+}

@@ -1,0 +1,3 @@
+//! Neural networks: [`pfgm_nn`] under the name of this library.
+
+pub use pfgm_nn::*;
