@@ -12,7 +12,7 @@ use pfgm_flow::{
     random::{Purpose, stream},
     solver::{Tolerance, rk45},
 };
-use pfgm_metrics::kolmogorov_smirnov;
+use pfgm_eval::kolmogorov_smirnov;
 
 const PRECISE: Tolerance = Tolerance { rtol: 1e-8, atol: 1e-8 };
 

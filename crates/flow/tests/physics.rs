@@ -13,7 +13,7 @@ use pfgm_flow::{
     random::{Purpose, stream},
     solver::{Course, Tolerance, Variable, rk45, rk45_along, rk45_paths},
 };
-use pfgm_metrics::{chi_square, kolmogorov_smirnov, shares};
+use pfgm_eval::{chi_square, kolmogorov_smirnov, shares};
 
 const PRECISE: Tolerance = Tolerance { rtol: 1e-8, atol: 1e-8 };
 const ROUGH: Tolerance = Tolerance { rtol: 1e-5, atol: 1e-5 };

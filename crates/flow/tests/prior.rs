@@ -6,7 +6,7 @@ use pfgm_flow::{
     prior::{log_density, perturb},
     random::{Purpose, stream},
 };
-use pfgm_metrics::kolmogorov_smirnov;
+use pfgm_eval::kolmogorov_smirnov;
 
 #[test]
 fn the_density_integrates_to_one() {

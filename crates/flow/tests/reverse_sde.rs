@@ -11,7 +11,7 @@ use pfgm_flow::{
         reverse_sde, sample, sample_seeded,
     },
 };
-use pfgm_metrics::kolmogorov_smirnov;
+use pfgm_eval::kolmogorov_smirnov;
 use statrs::function::erf::erfc;
 
 /// Data N(1, 0.25) in each of some coordinates.

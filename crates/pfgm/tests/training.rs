@@ -27,7 +27,7 @@ use pfgm::{
     weights,
 };
 use pfgm_data::{Dataset, OpenOptions};
-use pfgm_metrics::{classify, neighbourhoods, two_sample_accuracy};
+use pfgm_eval::{classify, neighbourhoods, two_sample_accuracy};
 
 fn digits() -> Dataset {
     pfgm_data::open("digits", &OpenOptions::default()).unwrap()

@@ -10,7 +10,7 @@ use pfgm::{
     random::{Purpose, stream},
 };
 use pfgm_data::Dataset;
-use pfgm_metrics::{area_under_roc, roc};
+use pfgm_eval::{area_under_roc, roc};
 use pfgm_plot::{Series, histograms, scatter};
 
 use crate::{

@@ -15,7 +15,7 @@ use pfgm::{
     spec::DataInfo,
 };
 use pfgm_data::{Dataset, Shape, Transform};
-use pfgm_metrics::{Shares, chi_square, shares};
+use pfgm_eval::{Shares, chi_square, shares};
 use pfgm_plot::{
     Axis, Canvas, Mark, Panel,
     color::{BLUE, GRAY, RED},

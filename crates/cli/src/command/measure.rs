@@ -13,7 +13,7 @@ use pfgm::{
     solver::SolverConfig,
 };
 use pfgm_data::{Dataset, OpenOptions, Shape};
-use pfgm_metrics::Share;
+use pfgm_eval::Share;
 use serde_json::{Value, json};
 
 use crate::{
@@ -216,7 +216,7 @@ pub fn as_json(origin: &Origin, report: &Report) -> Value {
     let score = report.inception_score.map(|(found, splits)| {
         with(number(found.mean, found.standard_error), json!({ "spread": found.spread, "splits": splits }))
     });
-    let of = |part: fn(&pfgm_metrics::Neighbourhoods) -> Share, most: f64| {
+    let of = |part: fn(&pfgm_eval::Neighbourhoods) -> Share, most: f64| {
         report
             .neighbourhoods
             .as_ref()

@@ -286,6 +286,11 @@ impl Running<'_> {
         }
     }
 
+    /// Notes how many rows were evaluated.
+    pub(crate) fn note_evaluations(&self, evaluations: u64) {
+        self.progress.set(Progress { evaluations, ..self.progress.get() });
+    }
+
     /// Notes that `rows` more rows are done.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 mod anomaly;
 mod builder;
 mod classes;
+mod evaluate;
 mod exact;
 mod files;
 mod fine_tune;
@@ -26,6 +27,7 @@ use self::integrate::{Conditions, Estimator};
 pub use self::{
     anomaly::{Anomaly, AnomalyScores, Score},
     builder::ModelBuilder,
+    evaluate::{Evaluation, SampledFeatures},
     exact::ExactField,
     files::WeightNames,
     fit::{Fit, FitProgress, FitReport},

@@ -4,7 +4,7 @@ use std::f64::consts::PI;
 
 use anyhow::Result;
 use pfgm::{field_lines::Line, hemisphere};
-use pfgm_metrics::{KolmogorovSmirnov, kolmogorov_smirnov};
+use pfgm_eval::{KolmogorovSmirnov, kolmogorov_smirnov};
 use pfgm_plot::{
     Area, Axis, Canvas, Color, Panel, Space, View,
     color::{BLUE, GRAY, INK, RED},

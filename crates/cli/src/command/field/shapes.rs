@@ -9,7 +9,7 @@ use pfgm::{
     solver::rk45,
 };
 use pfgm_data::generate;
-use pfgm_metrics::kolmogorov_smirnov;
+use pfgm_eval::kolmogorov_smirnov;
 use pfgm_plot::{
     Axis, Canvas, Mark, Panel,
     color::{BLUE, INK, RED},

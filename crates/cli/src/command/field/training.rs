@@ -11,7 +11,7 @@ use pfgm::{
     random::{Purpose, Stream, stream},
 };
 use pfgm_data::Shape;
-use pfgm_metrics::kolmogorov_smirnov;
+use pfgm_eval::kolmogorov_smirnov;
 use pfgm_plot::{
     Area, Axis, Canvas, Color, Mark, Panel,
     color::{BLUE, GRAY, INK, RED},

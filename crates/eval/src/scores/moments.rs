@@ -2,7 +2,7 @@
 
 use faer::{Mat, Par};
 
-use crate::matrix::{BLOCK, add_scatter, columns, mean, mirror, rows};
+use super::matrix::{BLOCK, add_scatter, columns, mean, mirror, rows};
 
 /// A mean and a covariance.
 #[derive(Clone, Debug, PartialEq)]
@@ -104,7 +104,7 @@ impl<'a> LeaveOneOut<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::features;
+    use super::super::testing::features;
 
     #[test]
     fn leaving_a_group_out_is_as_if_it_had_never_been() {

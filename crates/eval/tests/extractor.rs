@@ -1,7 +1,7 @@
 //! The networks of `features` against the published implementations, with weights that a hash makes.
 #![allow(missing_docs)]
 
-use pfgm::features::{EfficientNetLite0, Extractor, FeatureError, Features, Inception};
+use pfgm_eval::extractor::{EfficientNetLite0, Extractor, FeatureError, Features, Inception};
 use pfgm_data::Shape;
 
 fn hash(mut x: u32) -> u32 {

@@ -8,11 +8,12 @@ use std::sync::{
 use faer::{Mat, MatRef, Par, Side};
 use rayon::prelude::*;
 
-use crate::{
-    MetricError, Moments,
+use super::{
+    Moments,
     matrix::{columns, mean, multiply, rows},
     moments::LeaveOneOut,
 };
+use crate::MetricError;
 
 /// Groups of the jackknife.
 const GROUPS: usize = 10;
@@ -235,7 +236,7 @@ fn check(moments: &Moments) -> Result<(), MetricError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{close, features};
+    use super::super::testing::{close, features};
 
     #[test]
     fn agrees_with_pytorch_fid() {

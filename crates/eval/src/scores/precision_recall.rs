@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use faer::{Mat, MatRef, Par};
 use rayon::prelude::*;
 
-use crate::matrix::{BLOCK, columns, mean, multiply, rows};
+use super::matrix::{BLOCK, columns, mean, multiply, rows};
 
 /// A mean over rows.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -180,7 +180,7 @@ fn radii(rows: Rows, k: usize, tell: &(dyn Fn(usize) + Sync)) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{close, features};
+    use super::super::testing::{close, features};
 
     #[test]
     fn agrees_with_prdc() {

@@ -1,9 +1,8 @@
-//! Feature arrays in, scores out, in double precision.
+//! Scores of feature arrays, in double precision.
 //!
 //! Rows of features are slices of `[rows, dim]`. Nothing here knows what the features are: pixels, embeddings, points.
 
 mod chi_square;
-mod error;
 mod frechet;
 mod inception_score;
 mod kid;
@@ -17,7 +16,6 @@ mod roc;
 mod testing;
 
 pub use chi_square::{ChiSquare, Shares, chi_square, shares};
-pub use error::MetricError;
 pub use frechet::{Frechet, FrechetReference};
 pub use inception_score::{InceptionScore, inception_score};
 pub use kid::{Draw, Kid, kid};

@@ -68,7 +68,7 @@ pub enum FeatureError {
         extractor: &'static str,
     },
     /// There is nothing to look at.
-    #[error("--features {extractor}: the rows are {shape}, no images; use --features pixels")]
+    #[error("extractor {extractor}: the rows are {shape}, not images; use pixels")]
     NotImages {
         /// Which extractor.
         extractor: &'static str,

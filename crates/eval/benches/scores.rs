@@ -2,7 +2,7 @@
 #![allow(missing_docs)]
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use pfgm_metrics::{Draw, FrechetReference, Moments, kid, neighbourhoods};
+use pfgm_eval::{Draw, FrechetReference, Moments, kid, neighbourhoods};
 
 const DIM: usize = 2048;
 

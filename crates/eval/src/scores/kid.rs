@@ -2,7 +2,7 @@
 
 use faer::{Mat, MatRef, Par};
 
-use crate::matrix::{BLOCK, columns, multiply, rows};
+use super::matrix::{BLOCK, columns, multiply, rows};
 
 /// The kernel distance over subsets.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -86,7 +86,7 @@ fn kernel_sum(x: MatRef<f64>, y: MatRef<f64>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{close, features, hash};
+    use super::super::testing::{close, features, hash};
 
     /// A subset by the hash, the same in goldens/metrics.py: rows in the order of their hashes.
     fn pick(seed: u32, from: usize, count: usize) -> Vec<usize> {

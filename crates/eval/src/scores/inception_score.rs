@@ -1,6 +1,6 @@
 //! The inception score.
 
-use crate::matrix::rows;
+use super::matrix::rows;
 
 /// The inception score over splits.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -53,7 +53,7 @@ fn score(logits: &[f32], classes: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{close, features};
+    use super::super::testing::{close, features};
 
     #[test]
     fn agrees_with_torch_fidelity() {

@@ -1,0 +1,19 @@
+//! Evaluation of samples: features of images and tables, scores of features, and a report that compares samples with a reference.
+//!
+//! [`extractor`] turns rows into features (pixels, Inception-v3, EfficientNet-Lite0), [`scaling`] brings the rows of two data sets to one
+//! scale first, [`scores`] measures features (Frechet distance, KID, inception score, precision and recall, ...), and [`report`] puts
+//! everything together. No tensor framework is needed.
+
+mod error;
+pub mod extractor;
+pub mod reference;
+pub mod report;
+pub mod scaling;
+pub mod scores;
+
+pub use error::{EvaluateError, MetricError};
+pub use extractor::{Extracted, Extractor, FeatureError, Features};
+pub use reference::Reference;
+pub use report::{FEWEST, Neighbours, Observer, Report, Subsets, choose, evaluate, extract};
+pub use scaling::{Scaling, nominal_range};
+pub use scores::*;

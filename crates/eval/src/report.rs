@@ -1,0 +1,246 @@
+//! How good samples are: their features compared with those of a reference.
+
+use std::collections::HashSet;
+
+use pfgm_data::Dataset;
+use pfgm_flow::random::{Purpose, stream};
+use rand::seq::{SliceRandom, index};
+
+use crate::{
+    Draw, EvaluateError, Frechet, FrechetReference, InceptionScore, Kid, MetricError, Neighbourhoods,
+    extractor::{Extracted, FeatureError, Features},
+    inception_score, kid, neighbourhoods,
+    reference::Reference,
+    scaling::Scaling,
+};
+
+/// Samples at the least: the jackknife leaves tenths of them out, and a tenth of two is none.
+pub const FEWEST: usize = 20;
+/// Features at the most that a Frechet distance is computed of: its matrices have their square.
+pub const MOST_FEATURES: usize = 4096;
+/// Splits of the inception score, subsets of the kernel distance and their rows at the most, neighbours: as is usual.
+const SPLITS: usize = 10;
+const SUBSETS: usize = 100;
+const SUBSET_ROWS: usize = 1000;
+const NEIGHBOURS: usize = 5;
+
+/// A function that is called with what is computed, how much of it is done, and how much there is.
+pub type Observer<'a> = dyn Fn(&'static str, usize, usize) + Sync + 'a;
+
+/// `count` of a data set's rows, chosen by chance: rows at equal distances would be of one class where classes take turns.
+pub fn choose(rows: usize, count: usize, seed: u64) -> Vec<usize> {
+    let mut chosen = index::sample(&mut stream(seed, Purpose::Evaluation, 2, 0), rows, count.min(rows)).into_vec();
+    chosen.sort_unstable();
+    chosen
+}
+
+/// Features of some of a data set's rows.
+///
+/// # Errors
+/// When the extractor looks at images and these are none, or a row cannot be read.
+pub fn extract(
+    features: &Features,
+    dataset: &Dataset,
+    scaling: &Scaling,
+    rows: &[usize],
+    progress: &mut dyn FnMut(usize),
+) -> Result<Extracted, FeatureError> {
+    let mut read = |row: usize, values: &mut [f32]| {
+        dataset.read(rows[row], values)?;
+        scaling.apply(values);
+        Ok(())
+    };
+    features.extract(dataset.shape, rows.len(), &mut read, progress)
+}
+
+/// Everything that was found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// How many samples there were.
+    pub samples: usize,
+    /// How many features of each.
+    pub features: usize,
+    /// The seed that subsets and order were drawn by.
+    pub seed: u64,
+    /// The Frechet distance, unless there are too many features.
+    pub frechet: Option<Frechet>,
+    /// The inception score and its splits, where there are classes.
+    pub inception_score: Option<(InceptionScore, usize)>,
+    /// The kernel distance, where the reference has rows.
+    pub kid: Option<(Kid, Subsets)>,
+    /// Precision, recall, density and coverage, where the reference has rows.
+    pub neighbourhoods: Option<(Neighbourhoods, Neighbours)>,
+    /// What makes numbers unreliable.
+    pub warnings: Vec<String>,
+}
+
+/// How a kernel distance was averaged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subsets {
+    /// How many subsets.
+    pub count: usize,
+    /// The rows of each.
+    pub rows: usize,
+}
+
+/// How neighbourhoods were made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Neighbours {
+    /// Which neighbour a neighbourhood reaches to.
+    pub k: usize,
+    /// The rows of both samples: as many, for the scores change with either.
+    pub rows: usize,
+}
+
+/// Compares samples with a reference, in every way that what is known of it allows.
+///
+/// # Errors
+/// When there are too few samples, or features that are not finite.
+pub fn evaluate(
+    samples: &Extracted,
+    classes: Option<usize>,
+    reference: &Reference,
+    seed: u64,
+    observer: &Observer,
+) -> Result<Report, EvaluateError> {
+    let dim = reference.dim();
+    let count = samples.features.len() / dim;
+    if count < FEWEST {
+        return Err(EvaluateError::Few { what: "the samples", count });
+    }
+    if !samples.features.iter().all(|value| value.is_finite()) {
+        return Err(MetricError::NotFinite.into());
+    }
+    // Groups and splits of rows must have nothing to do with classes, which may take turns, or come one after another.
+    let mut order: Vec<usize> = (0..count).collect();
+    order.shuffle(&mut stream(seed, Purpose::Evaluation, 0, 0));
+    let features = reorder(&samples.features, dim, &order);
+    let frechet = reference
+        .moments()
+        .map(|moments| {
+            observer("Frechet distance", 0, 11);
+            let tell = |done| observer("Frechet distance", done, 11);
+            FrechetReference::new(moments)?.estimate(&features, dim, &tell)
+        })
+        .transpose()?;
+    let inception_score =
+        classes.map(|classes| (inception_score(&reorder(&samples.logits, classes, &order), classes, SPLITS), SPLITS));
+    let real = reference.features();
+    Ok(Report {
+        samples: count,
+        features: dim,
+        seed,
+        frechet,
+        inception_score,
+        kid: real.map(|real| kernel_distance(real, &features, dim, seed, observer)),
+        neighbourhoods: real.map(|real| neighbours(real, &features, dim, seed, observer)),
+        warnings: warnings(samples, count, reference),
+    })
+}
+
+/// Rows in another order.
+fn reorder(values: &[f32], dim: usize, rows: &[usize]) -> Vec<f32> {
+    rows.iter().flat_map(|&row| &values[row * dim..(row + 1) * dim]).copied().collect()
+}
+
+fn kernel_distance(real: &[f32], samples: &[f32], dim: usize, seed: u64, observer: &Observer) -> (Kid, Subsets) {
+    let (reals, count) = (real.len() / dim, samples.len() / dim);
+    // Half of the rows at the most, or the subsets would be too much alike to tell how they differ.
+    let rows = SUBSET_ROWS.min(reals.min(count) / 2);
+    let draw = |subset: u64| {
+        let rng = &mut stream(seed, Purpose::Evaluation, 1, subset);
+        let mut pick = |from| index::sample(rng, from, rows).into_vec();
+        Draw { real: pick(reals), generated: pick(count) }
+    };
+    let draws: Vec<Draw> = (0..SUBSETS as u64).map(draw).collect();
+    let found = kid(real, samples, dim, &draws, &mut |done| observer("kernel distance", done, SUBSETS));
+    (found, Subsets { count: SUBSETS, rows })
+}
+
+/// Of as many rows of both; those of the samples are in an order of chance.
+fn neighbours(
+    real: &[f32],
+    samples: &[f32],
+    dim: usize,
+    seed: u64,
+    observer: &Observer,
+) -> (Neighbourhoods, Neighbours) {
+    let rows = (real.len() / dim).min(samples.len() / dim);
+    let real = reorder(real, dim, &choose(real.len() / dim, rows, seed));
+    let tell = |share: f64| observer("neighbours", (1000.0 * share) as usize, 1000);
+    let found = neighbourhoods(&real, &samples[..rows * dim], dim, NEIGHBOURS, &tell);
+    (found, Neighbours { k: NEIGHBOURS, rows })
+}
+
+fn warnings(extracted: &Extracted, samples: usize, reference: &Reference) -> Vec<String> {
+    let (dim, mut warnings) = (reference.dim(), Vec::new());
+    if reference.moments().is_none() {
+        warnings.push(format!(
+            "no Frechet distance: a matrix of {dim}x{dim} takes hours and gigabytes; use a network as the extractor"
+        ));
+    }
+    for (what, count) in [("samples", Some(samples)), ("rows of the reference", reference.rows())] {
+        if let Some(count) = count.filter(|&count| count <= dim && reference.moments().is_some()) {
+            warnings.push(format!(
+                "{count} {what} for {dim} features: their covariance is singular and the Frechet distance mostly bias, of which \
+                 even its estimate is unreliable; compare KID, or take more"
+            ));
+        }
+    }
+    if let Some(real) = reference.features() {
+        let bits = |row: &[f32]| row.iter().map(|value| value.to_bits()).collect::<Vec<u32>>();
+        let known: HashSet<Vec<u32>> = real.chunks_exact(dim).map(bits).collect();
+        let same = extracted.features.chunks_exact(dim).filter(|row| known.contains(&bits(row))).count();
+        if 2 * same > samples {
+            warnings.push(format!(
+                "{same} of {samples} samples are rows of the reference: this compares data with themselves; give a reference of \
+                 other rows"
+            ));
+        }
+    }
+    warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::RngExt;
+
+    use super::*;
+
+    #[test]
+    fn classes_that_take_turns_are_no_groups() {
+        // Ten classes far apart, two thousand rows, a class after another and in turns.
+        let features = |step: u64, class: &dyn Fn(usize) -> usize| -> Vec<f32> {
+            let mut rng = stream(1, Purpose::Evaluation, step, 9);
+            (0..2000).map(|row| class(row) as f32 + rng.random_range(0.0..0.5_f32)).collect()
+        };
+        let reference = Reference::of(features(0, &|row| row % 10), 1).unwrap();
+        for class in [&(|row: usize| row % 10) as &dyn Fn(usize) -> usize, &|row| row / 200] {
+            let samples = Extracted { features: features(1, class), logits: Vec::new() };
+            let report = evaluate(&samples, None, &reference, 0, &|_, _, _| ()).unwrap();
+            let frechet = report.frechet.unwrap();
+            // Without a tenth by chance the distance is about as before; without a class it would be a hundred times it.
+            assert!(frechet.distance < 0.01 && frechet.bias < 0.05 && frechet.standard_error < 0.05, "{frechet:?}");
+            assert!(report.neighbourhoods.unwrap().0.coverage.value > 0.95);
+        }
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_read_any_more_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.npy");
+        let header = "{'descr': '|u1', 'fortran_order': False, 'shape': (20, 2)}";
+        let values = (0..40).collect::<Vec<u8>>();
+        std::fs::write(&path, [b"\x93NUMPY\x01\x00\x76\x00", format!("{header:<117}\n").as_bytes(), &values].concat())
+            .unwrap();
+        let options = pfgm_data::OpenOptions { load: pfgm_data::Load::Stream, ..Default::default() };
+        let dataset = pfgm_data::open(path.to_str().unwrap(), &options).unwrap();
+        let scaling = Scaling::of(&dataset).unwrap();
+        let extract = || extract(&Features::Pixels, &dataset, &scaling, &[3, 19], &mut |_| ());
+        assert_eq!(extract().unwrap().features.len(), 4);
+        std::fs::File::options().write(true).open(&path).unwrap().set_len(150).unwrap();
+        let error = extract().unwrap_err().to_string();
+        assert!(error.contains("rows.npy"), "{error}");
+        assert!(Scaling::of(&dataset).is_err());
+    }
+}

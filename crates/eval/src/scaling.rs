@@ -1,0 +1,109 @@
+//! Rows of two data sets on one scale.
+
+use pfgm_data::{DataError, Dataset, Shape, Transform};
+
+/// How the values of rows become what extractors see.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Scaling {
+    /// Images: the darkest value becomes 0, the brightest 1; if `bytes`, values are rounded first, as they are in image files and in
+    /// published scores.
+    Images {
+        /// The darkest and the brightest value.
+        range: (f32, f32),
+        /// Whether the values are those of bytes.
+        bytes: bool,
+    },
+    /// Tables: standardized, so that every column counts.
+    Columns(Transform),
+}
+
+/// The range of bytes.
+const BYTES: (f32, f32) = (0.0, 255.0);
+
+/// The range that images are stored in, from the range of their values: \[0, 1\] or \[-1, 1\] if the values fit, otherwise the values' own.
+///
+/// A set of dark images has no value of 1. Their own extremes would stretch it, so that it could not be compared with other images.
+pub fn nominal_range((low, high): (f32, f32)) -> (f32, f32) {
+    match (low, high) {
+        (low, high) if low >= 0.0 && high <= 1.0 => (0.0, 1.0),
+        (low, high) if low >= -1.0 && high <= 1.0 => (-1.0, 1.0),
+        own => own,
+    }
+}
+
+/// Whether a range is one that images are stored in.
+fn is_nominal(range: (f32, f32)) -> bool {
+    [BYTES, (0.0, 1.0), (-1.0, 1.0)].contains(&range)
+}
+
+impl Scaling {
+    /// The scaling of a data set's own values.
+    ///
+    /// # Errors
+    /// Returns an error if a row is in a file that cannot be read.
+    pub fn of(dataset: &Dataset) -> Result<Self, DataError> {
+        Ok(match dataset.shape {
+            Shape::Image { .. } => Self::images(dataset.range),
+            Shape::Vector { .. } => Self::Columns(Transform::fit(dataset)?),
+        })
+    }
+
+    /// The scaling of images whose values have this range.
+    pub fn images(range: (f32, f32)) -> Self {
+        let range = nominal_range(range);
+        Self::Images { range, bytes: range == BYTES }
+    }
+
+    /// The scaling of rows that are compared with a reference. Images of a nominal range (\[0, 255\], \[0, 1\], \[-1, 1\]) have that; other
+    /// images have the reference's, as tables have.
+    pub fn against(own: (f32, f32), reference: &Self) -> Self {
+        let own = nominal_range(own);
+        match reference {
+            Self::Images { .. } if is_nominal(own) => Self::images(own),
+            Self::Images { range, .. } => Self::Images { range: *range, bytes: false },
+            Self::Columns(_) => reference.clone(),
+        }
+    }
+
+    /// Scales a row, in place.
+    pub fn apply(&self, row: &mut [f32]) {
+        match self {
+            Self::Images { range: (low, high), bytes } => {
+                let range = (high - low).max(f32::MIN_POSITIVE);
+                for value in row {
+                    let value_or_byte = if *bytes { value.round() } else { *value };
+                    *value = ((value_or_byte - low) / range).clamp(0.0, 1.0);
+                }
+            }
+            Self::Columns(transform) => transform.forward(row),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scaled(scaling: &Scaling, value: f32) -> f32 {
+        let mut row = [value];
+        scaling.apply(&mut row);
+        row[0]
+    }
+
+    #[test]
+    fn images_have_their_nominal_range_whatever_their_extremes() {
+        let (floats, bytes) = (Scaling::images((0.0, 16.0)), Scaling::images(BYTES));
+        assert_eq!(scaled(&Scaling::against((0.0, 15.5), &floats), 8.0), 0.5);
+        assert_eq!(scaled(&Scaling::against(BYTES, &floats), 51.0), 0.2);
+        // Dark images of [0, 1] are as dark as the same images of bytes.
+        for reference in [&bytes, &Scaling::images((0.01, 0.98))] {
+            assert_eq!(scaled(&Scaling::against((0.0, 0.3), reference), 0.2), 0.2);
+            assert_eq!(scaled(&Scaling::against(BYTES, reference), 51.0), 0.2);
+            assert_eq!(scaled(&Scaling::against((-0.9, 0.3), reference), -0.6), 0.2);
+        }
+        // Bytes are integers and stay in their range.
+        assert_eq!(scaled(&bytes, 50.7), 0.2);
+        assert_eq!(scaled(&bytes, 300.0), 1.0);
+        assert_eq!(nominal_range((3.0, 11.0)), (3.0, 11.0));
+    }
+}

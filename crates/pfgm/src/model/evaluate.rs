@@ -1,0 +1,202 @@
+//! How good a model's samples are.
+
+use std::time::Instant;
+
+use pfgm_data::Dataset;
+use pfgm_eval::{Extracted, Features, Reference, Report, Scaling, choose, evaluate, extract};
+
+use super::{
+    Model,
+    integrate::{Execution, Running, execution_options},
+};
+use crate::{
+    error::{Error, Result},
+    evaluate::gather,
+    parallel::{Communicator, Solo},
+    solver::SolverConfig,
+};
+
+/// Samples that are in memory at once.
+const CHUNK: usize = 1024;
+
+/// How samples are evaluated: [`Model::evaluate`], [`Model::sample_features`].
+#[must_use = "nothing is evaluated before `Model::evaluate`"]
+pub struct Evaluation<'a> {
+    samples: usize,
+    seed: u64,
+    solver: Option<SolverConfig>,
+    guidance: Option<f64>,
+    reference_rows: usize,
+    kept: usize,
+    ranks: &'a dyn Communicator,
+    execution: Execution<'a>,
+}
+
+impl Default for Evaluation<'_> {
+    fn default() -> Self {
+        Self::samples(10_000)
+    }
+}
+
+impl<'a> Evaluation<'a> {
+    /// Evaluates this many samples, at least 20.
+    pub fn samples(count: usize) -> Self {
+        Self {
+            samples: count,
+            seed: 0,
+            solver: None,
+            guidance: None,
+            reference_rows: usize::MAX,
+            kept: 0,
+            ranks: &Solo,
+            execution: Execution::default(),
+        }
+    }
+
+    /// Sets the seed of the first sample; those of the others follow it. Default: 0.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Sets the solver. Default: the model's own.
+    pub fn solver(mut self, solver: impl Into<SolverConfig>) -> Self {
+        self.solver = Some(solver.into());
+        self
+    }
+
+    /// Sets the classifier-free guidance scale. Default: the model's own.
+    pub fn guidance(mut self, scale: f64) -> Self {
+        self.guidance = Some(scale);
+        self
+    }
+
+    /// Compares with this many rows of the reference, chosen at random. Default: all.
+    pub fn reference_rows(mut self, count: usize) -> Self {
+        self.reference_rows = count;
+        self
+    }
+
+    /// Keeps the first samples: see [`SampledFeatures::first`]. Default: 0.
+    pub fn keep(mut self, count: usize) -> Self {
+        self.kept = count;
+        self
+    }
+
+    /// Draws on many ranks, a share on each.
+    pub fn ranks(mut self, ranks: &'a dyn Communicator) -> Self {
+        self.ranks = ranks;
+        self
+    }
+
+    execution_options!('a);
+}
+
+/// Features of samples.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct SampledFeatures {
+    /// The features.
+    pub features: Extracted,
+    /// Evaluations of `yhat` a sample, on average.
+    pub nfe: f64,
+    /// Seconds that sampling took, without the extraction of features.
+    pub seconds: f64,
+    /// The first samples, in the data's own units, `[kept, N]`; of a single process only.
+    pub first: Vec<f32>,
+}
+
+impl Model {
+    /// Draws samples and extracts their features, a part at a time. Rank 0 gets the features, the others get `None`.
+    ///
+    /// # Errors
+    /// Returns an error if an option cannot work, the solver fails, the extractor does not fit, or the computation is canceled.
+    pub fn sample_features(
+        &self,
+        features: &Features,
+        scaling: &Scaling,
+        how: Evaluation,
+    ) -> Result<Option<SampledFeatures>> {
+        let Evaluation { samples: count, seed, solver, guidance, kept, ranks, execution, .. } = how;
+        let own = ranks.share(count);
+        let running = execution.begin("samples and their features", own.len())?;
+        let mut all = SampledFeatures { features: Extracted::default(), nfe: 0.0, seconds: 0.0, first: Vec::new() };
+        for first in own.clone().step_by(CHUNK) {
+            let chunk = CHUNK.min(own.end - first);
+            let started = Instant::now();
+            let mut sampling = self.sample(chunk).seed(seed.wrapping_add(first as u64)).batch(running.batch);
+            if let Some(solver) = &solver {
+                sampling = sampling.solver(solver.clone());
+            }
+            if let Some(guidance) = guidance {
+                sampling = sampling.guidance(guidance);
+            }
+            let samples = sampling.observer(|progress| running.evaluated_rows(progress.evaluations)).draw()?;
+            all.seconds += started.elapsed().as_secs_f64();
+            all.nfe += samples.nfe() * chunk as f64;
+            let kept = kept.saturating_sub(first - own.start).min(chunk);
+            all.first.extend(&samples.values()[..kept * self.dim()]);
+            let found = self.features_of(samples.values(), features, scaling)?;
+            all.features.features.extend(found.features);
+            all.features.logits.extend(found.logits);
+            running.advance(chunk)?;
+        }
+        let mut sum = [all.nfe];
+        ranks.sum(&mut sum);
+        all.nfe = sum[0] / count.max(1) as f64;
+        let SampledFeatures { features, nfe, seconds, first } = all;
+        Ok(gather(features, ranks).map(|features| SampledFeatures { features, nfe, seconds, first }))
+    }
+
+    /// Features of rows in the data's own units.
+    fn features_of(&self, values: &[f32], features: &Features, scaling: &Scaling) -> Result<Extracted> {
+        let dim = self.dim();
+        let mut read = |row: usize, out: &mut [f32]| {
+            out.copy_from_slice(&values[row * dim..(row + 1) * dim]);
+            scaling.apply(out);
+            Ok(())
+        };
+        Ok(features.extract(self.spec.data.shape, values.len() / dim, &mut read, &mut |_| {})?)
+    }
+
+    /// Draws samples and compares their features with those of a reference: Frechet distance, KID, precision and recall, ...
+    ///
+    /// ```
+    /// use pfgm::{model::Evaluation, prelude::*};
+    /// use pfgm_eval::Features;
+    ///
+    /// let model = Model::load("digits")?;
+    /// let how = Evaluation::samples(40).reference_rows(100).solver(Solver::heun(3));
+    /// let report = model.evaluate(&Dataset::open("digits")?, &Features::Pixels, how)?;
+    /// assert!(report.frechet.is_some_and(|found| found.distance > 0.0));
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Returns an error if there are too few rows, pixels are compared with those of another shape, or as [`Model::sample_features`].
+    pub fn evaluate(&self, reference: &Dataset, features: &Features, how: Evaluation) -> Result<Report> {
+        if matches!(features, Features::Pixels) && reference.shape != self.spec.data.shape {
+            let problem = format!(
+                "{}: pixels of {} cannot be compared with those of {}; use another extractor",
+                reference.name, reference.shape, self.spec.data.shape
+            );
+            return Err(Error::argument("reference", problem));
+        }
+        let (seed, rows) = (how.seed, choose(reference.len(), how.reference_rows, how.seed));
+        let scaling = Scaling::of(reference)?;
+        let real = extract(features, reference, &scaling, &rows, &mut |_| {})?;
+        let real = Reference::of(real.features, features.dim(reference.shape)?)?;
+        let scaling = Scaling::against(self.spec.data.range, &scaling);
+        let samples = self.sample_features(features, &scaling, Evaluation { ranks: &Solo, ..how })?;
+        let samples = samples.expect("one process has all samples");
+        Ok(evaluate(&samples.features, features.classes(), &real, seed, &|_, _, _| ())?)
+    }
+}
+
+impl Running<'_> {
+    /// Passes on how many rows a part of the computation has evaluated.
+    fn evaluated_rows(&self, evaluations: u64) -> std::ops::ControlFlow<()> {
+        self.note_evaluations(evaluations);
+        if self.advance(0).is_ok() { std::ops::ControlFlow::Continue(()) } else { std::ops::ControlFlow::Break(()) }
+    }
+}
