@@ -15,5 +15,5 @@ pub use error::{EvaluateError, MetricError};
 pub use extractor::{Extracted, Extractor, FeatureError, Features};
 pub use reference::Reference;
 pub use report::{FEWEST, Neighbours, Observer, Report, Subsets, choose, evaluate, extract};
-pub use scaling::{Scaling, nominal_range};
+pub use scaling::{Scaling, is_nominal, nominal_range};
 pub use scores::*;

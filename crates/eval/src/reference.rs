@@ -4,7 +4,10 @@ use std::{fs, path::Path};
 
 use pfgm_data::npz;
 
-use crate::{EvaluateError, Moments, report::{FEWEST, MOST_FEATURES}};
+use crate::{
+    EvaluateError, Moments,
+    report::{FEWEST, MOST_FEATURES},
+};
 
 /// What samples are compared with.
 pub struct Reference {
@@ -48,7 +51,9 @@ impl Reference {
             return Self::of(values.iter().map(|&value| value as f32).collect(), dim);
         }
         let (Some((mean_shape, mean)), Some((shape, covariance))) = (mu, sigma) else {
-            return Err(wrong("no `mu` and `sigma`, and no `pool_3`; give statistics as pytorch-fid writes them".into()));
+            return Err(wrong(
+                "no `mu` and `sigma`, and no `pool_3`; give statistics as pytorch-fid writes them".into(),
+            ));
         };
         if !matches!(mean_shape[..], [_] | [1, _]) || mean.len() != dim {
             return Err(wrong(other_features(mean.len(), dim)));
@@ -80,7 +85,6 @@ impl Reference {
     }
 }
 
-
 /// An array in double precision: its shape and its values.
 type Array = (Vec<usize>, Vec<f64>);
 
@@ -105,7 +109,9 @@ fn read_pickle(path: &Path) -> Result<[Option<Array>; 2], String> {
 fn check_features(shape: &[usize], values: &[f64], dim: usize) -> Result<(), String> {
     match shape {
         [_, found] if *found != dim => Err(other_features(*found, dim)),
-        [_, _] if !values.iter().all(|value| value.is_finite()) => Err("`pool_3` has values that are not finite".into()),
+        [_, _] if !values.iter().all(|value| value.is_finite()) => {
+            Err("`pool_3` has values that are not finite".into())
+        }
         [_, _] => Ok(()),
         _ => Err(format!("`pool_3` has shape {shape:?}, not [n, {dim}]")),
     }

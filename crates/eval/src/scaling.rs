@@ -31,8 +31,8 @@ pub fn nominal_range((low, high): (f32, f32)) -> (f32, f32) {
     }
 }
 
-/// Whether a range is one that images are stored in.
-fn is_nominal(range: (f32, f32)) -> bool {
+/// Whether a range is one that images are stored in: that of bytes, \[0, 1\] or \[-1, 1\].
+pub fn is_nominal(range: (f32, f32)) -> bool {
     [BYTES, (0.0, 1.0), (-1.0, 1.0)].contains(&range)
 }
 

@@ -1,8 +1,8 @@
 //! The networks of `features` against the published implementations, with weights that a hash makes.
 #![allow(missing_docs)]
 
-use pfgm_eval::extractor::{EfficientNetLite0, Extractor, FeatureError, Features, Inception};
 use pfgm_data::Shape;
+use pfgm_eval::extractor::{EfficientNetLite0, Extractor, FeatureError, Features, Inception};
 
 fn hash(mut x: u32) -> u32 {
     x = (x ^ (x >> 16)).wrapping_mul(0x7feb_352d);

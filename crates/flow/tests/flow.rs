@@ -4,6 +4,7 @@
 use std::f64::consts::PI;
 
 use pfgm_data::OpenOptions;
+use pfgm_eval::kolmogorov_smirnov;
 use pfgm_flow::{
     extra_dims::ExtraDims::{self, Finite, Infinite},
     field::ExactField,
@@ -12,7 +13,6 @@ use pfgm_flow::{
     random::{Purpose, stream},
     solver::{Tolerance, rk45},
 };
-use pfgm_eval::kolmogorov_smirnov;
 
 const PRECISE: Tolerance = Tolerance { rtol: 1e-8, atol: 1e-8 };
 

@@ -4,6 +4,7 @@
 use std::f64::consts::PI;
 
 use pfgm_data::OpenOptions;
+use pfgm_eval::{chi_square, kolmogorov_smirnov, shares};
 use pfgm_flow::{
     extra_dims::ExtraDims::{self, Finite, Infinite},
     field::ExactField,
@@ -13,7 +14,6 @@ use pfgm_flow::{
     random::{Purpose, stream},
     solver::{Course, Tolerance, Variable, rk45, rk45_along, rk45_paths},
 };
-use pfgm_eval::{chi_square, kolmogorov_smirnov, shares};
 
 const PRECISE: Tolerance = Tolerance { rtol: 1e-8, atol: 1e-8 };
 const ROUGH: Tolerance = Tolerance { rtol: 1e-5, atol: 1e-5 };

@@ -1,12 +1,12 @@
 //! The noise kernel and the prior: one distribution, from two sides.
 #![allow(missing_docs)]
 
+use pfgm_eval::kolmogorov_smirnov;
 use pfgm_flow::{
     extra_dims::ExtraDims::{Finite, Infinite},
     prior::{log_density, perturb},
     random::{Purpose, stream},
 };
-use pfgm_eval::kolmogorov_smirnov;
 
 #[test]
 fn the_density_integrates_to_one() {

@@ -1,6 +1,7 @@
 //! Stochastic samplers on data whose samples are known in closed form.
 #![allow(missing_docs)]
 
+use pfgm_eval::kolmogorov_smirnov;
 use pfgm_flow::{
     extra_dims::ExtraDims::{self, Finite, Infinite},
     field::ExactField,
@@ -11,7 +12,6 @@ use pfgm_flow::{
         reverse_sde, sample, sample_seeded,
     },
 };
-use pfgm_eval::kolmogorov_smirnov;
 use statrs::function::erf::erfc;
 
 /// Data N(1, 0.25) in each of some coordinates.

@@ -22,7 +22,6 @@ pub mod denoiser;
 pub mod device;
 mod error;
 pub mod evaluate;
-pub mod features;
 pub mod import;
 pub mod measure;
 pub mod memory;
@@ -42,6 +41,7 @@ pub mod weights;
 
 pub use burn;
 pub use pfgm_data as data;
+pub use pfgm_eval::extractor as features;
 
 pub use error::{Error, Result};
 pub use model::{ExactField, Model};

@@ -174,7 +174,7 @@ impl Measured {
                 let rows = choose(dataset.len(), args.count.unwrap_or(usize::MAX), args.seed);
                 let share = ranks.share(rows.len()).len();
                 let mut tell = |done| progress.tell("features of the images", done, share);
-                let extracted = extract_distributed(features, dataset, &scaling, &rows, ranks, &mut tell)?;
+                let extracted = extract_distributed(features, (dataset, &rows), &scaling, ranks, &mut tell)?;
                 Ok(extracted.map(|extracted| (extracted, format!("{} of {}", rows.len(), dataset.name))))
             }
         }

@@ -124,7 +124,7 @@ pub fn reference(
     let rows = choose(dataset.len(), most, seed);
     let share = ranks.share(rows.len()).len();
     let mut tell = |done| progress.tell("features of the reference", done, share);
-    let Some(found) = extract_distributed(features, dataset, scaling, &rows, ranks, &mut tell)? else {
+    let Some(found) = extract_distributed(features, (dataset, &rows), scaling, ranks, &mut tell)? else {
         return Ok(None);
     };
     Ok(Some(Reference::of(found.features, features.dim(dataset.shape)?)?))

@@ -235,8 +235,8 @@ fn check(moments: &Moments) -> Result<(), MetricError> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use super::super::testing::{close, features};
+    use super::*;
 
     #[test]
     fn agrees_with_pytorch_fid() {

@@ -52,8 +52,8 @@ fn score(logits: &[f32], classes: usize) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use super::super::testing::{close, features};
+    use super::*;
 
     #[test]
     fn agrees_with_torch_fidelity() {

@@ -85,8 +85,8 @@ fn kernel_sum(x: MatRef<f64>, y: MatRef<f64>) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use super::super::testing::{close, features, hash};
+    use super::*;
 
     /// A subset by the hash, the same in goldens/metrics.py: rows in the order of their hashes.
     fn pick(seed: u32, from: usize, count: usize) -> Vec<usize> {

@@ -103,8 +103,8 @@ impl<'a> LeaveOneOut<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use super::super::testing::features;
+    use super::*;
 
     #[test]
     fn leaving_a_group_out_is_as_if_it_had_never_been() {

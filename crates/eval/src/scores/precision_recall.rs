@@ -179,8 +179,8 @@ fn radii(rows: Rows, k: usize, tell: &(dyn Fn(usize) + Sync)) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use super::super::testing::{close, features};
+    use super::*;
 
     #[test]
     fn agrees_with_prdc() {

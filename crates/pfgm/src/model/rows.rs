@@ -1,6 +1,7 @@
 //! Rows of data in the form that a model computes with.
 
 use pfgm_data::{Dataset, Shape};
+use pfgm_eval::{is_nominal, nominal_range};
 
 use crate::{
     error::{Error, Result},
@@ -59,9 +60,18 @@ impl ModelSpec {
     /// Returns an error if the rows have another shape or scale than the model's data, or cannot be read.
     pub fn unlabeled_rows(&self, dataset: &Dataset) -> Result<Rows> {
         self.check_rows(dataset)?;
-        let mut values = vec![0.0; dataset.len() * self.dim()];
-        for (index, row) in values.chunks_exact_mut(self.dim()).enumerate() {
+        let mut values = vec![0.0; dataset.len() * dataset.shape.dim()];
+        for (index, row) in values.chunks_exact_mut(dataset.shape.dim()).enumerate() {
             dataset.read(index, row)?;
+        }
+        if self.is_gray_of(dataset.shape) {
+            values = gray(&values).ok_or_else(|| {
+                let problem = format!(
+                    "{}: images have colors, but the model learned from gray images; convert them",
+                    dataset.name
+                );
+                Error::argument("data", problem)
+            })?;
         }
         Ok(Rows { values, labels: vec![None; dataset.len()], is_integer: dataset.values.are_bytes() })
     }
@@ -93,23 +103,28 @@ impl ModelSpec {
 
     fn check_rows(&self, dataset: &Dataset) -> Result<()> {
         let (name, learned) = (&dataset.name, &self.data);
-        if dataset.shape != learned.shape {
+        if dataset.shape != learned.shape && !self.is_gray_of(dataset.shape) {
             let problem = format!("{name}: rows are {}, but the model learned from {}", dataset.shape, learned.shape);
             return Err(Error::argument("data", problem));
         }
-        if let Shape::Image { .. } = learned.shape {
-            let ((low, high), (a, b)) = (learned.range, dataset.range);
-            let span = high - low;
-            let (is_inside, is_wide) = (a >= low - span / 2.0 && b <= high + span / 2.0, b - a > span / 20.0);
-            if !is_inside || !is_wide {
-                let problem = format!(
-                    "{name}: values lie between {a} and {b}, but the model learned from {low} to {high}; bring them to \
-                     the same scale"
-                );
-                return Err(Error::argument("data", problem));
-            }
+        if matches!(learned.shape, Shape::Image { .. }) && !is_same_scale(learned.range, dataset.range) {
+            let ((low, high), (a, b)) = (nominal_range(learned.range), nominal_range(dataset.range));
+            let problem = format!(
+                "{name}: values lie between {a} and {b}, but the model learned from {low} to {high}; bring them to the same scale"
+            );
+            return Err(Error::argument("data", problem));
         }
         Ok(())
+    }
+
+    /// Whether images of this shape are those of the model's data with three channels instead of one.
+    fn is_gray_of(&self, shape: Shape) -> bool {
+        match (self.data.shape, shape) {
+            (Shape::Image { height, width, channels: 1 }, given) => {
+                given == Shape::Image { height, width, channels: 3 }
+            }
+            _ => false,
+        }
     }
 
     /// Rows in the data's own units as points of the model's space.
@@ -150,4 +165,24 @@ pub fn find_class(classes: &[String], name: &str) -> Result<u32> {
         None if classes.is_empty() => Err(Error::argument("class", "the model is not conditioned on classes; omit it")),
         None => Err(Error::argument("class", format!("no class `{name}`; there are {}", classes.join(", ")))),
     }
+}
+
+/// One channel of images whose three channels are the same everywhere; `None` if they are not.
+fn gray(values: &[f32]) -> Option<Vec<f32>> {
+    let pixels = values.chunks_exact(3);
+    pixels.map(|pixel| (pixel[0] == pixel[1] && pixel[1] == pixel[2]).then_some(pixel[0])).collect()
+}
+
+/// Whether images with values of two ranges are on one scale.
+fn is_same_scale(learned: (f32, f32), given: (f32, f32)) -> bool {
+    let (learned, given) = (nominal_range(learned), nominal_range(given));
+    if learned == given {
+        return true;
+    }
+    if [learned, given].into_iter().all(is_nominal) {
+        return false;
+    }
+    let ((low, high), (a, b)) = (learned, given);
+    let span = high - low;
+    a >= low - span / 2.0 && b <= high + span / 2.0 && b - a > span / 20.0
 }
