@@ -8,7 +8,7 @@ use pfgm::{
     checkpoint::{self, Checkpoint, Group},
     likelihood::{Density, Prior, Probe, Trace},
     random::{Purpose, stream},
-    solver::{Method, SolverConfig},
+    solver::Solver,
     weights,
 };
 use pfgm_data::OpenOptions;
@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let points: Vec<f64> = values.chunks_exact(dim).flat_map(|row| row.repeat(PROBES)).map(f64::from).collect();
     let denoiser = record.denoiser(&network, Vec::new(), 1.0, 64, &device);
-    let solver = SolverConfig { method: Method::Rk45, rtol: 1e-3, atol: 1e-3, ..SolverConfig::default() };
+    let solver = Solver::rk45(1e-3).into();
     let (extra_dims, range) = (record.extra_dims(), record.range());
     let density = Density { denoiser: &denoiser, extra_dims, range, solver, prior: Prior::Exact };
     for kind in [Probe::Rademacher, Probe::Gaussian] {

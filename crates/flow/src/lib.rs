@@ -18,3 +18,4 @@ pub mod process;
 pub mod random;
 pub mod restoration;
 pub mod solver;
+pub mod testing;

@@ -15,7 +15,7 @@ use crate::{
     flow::{Counted, Denoiser, Differentiable, Flow, Query},
     prior,
     random::Stream,
-    solver::{self, SolverConfig, SolverError},
+    solver::{self, Solver, SolverError},
 };
 
 /// How the divergence is found.
@@ -54,8 +54,8 @@ pub enum Prior {
     /// That of the Student-t, which integrates to one.
     #[default]
     Exact,
-    /// That of PFGM's released code, with the area of the sphere in N instead of N + 1 dimensions; D = 1.
-    Released,
+    /// That of the code of PFGM's authors, with the area of the sphere in N instead of N + 1 dimensions; D = 1.
+    AuthorsCode,
 }
 
 impl Prior {
@@ -67,7 +67,7 @@ impl Prior {
         match self {
             Self::Exact => exact,
             // ln S_N - ln S_(N-1), with S_N = 2 pi^((N+1)/2) / Gamma((N+1)/2)
-            Self::Released => exact + PI.ln() / 2.0 + ln_gamma(half) - ln_gamma(half + 0.5),
+            Self::AuthorsCode => exact + PI.ln() / 2.0 + ln_gamma(half) - ln_gamma(half + 0.5),
         }
     }
 }
@@ -81,7 +81,7 @@ pub struct Density<'a> {
     /// The lowest and the highest noise level.
     pub range: (f64, f64),
     /// How to solve.
-    pub solver: SolverConfig,
+    pub solver: Solver,
     /// The constant of the prior.
     pub prior: Prior,
 }

@@ -65,8 +65,8 @@ impl Process {
         }
     }
 
-    /// As it is typed.
-    pub fn word(self) -> &'static str {
+    /// The name, as it is written in files, flags and requests.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Ve => "ve",
             Self::Vp { .. } => "vp",

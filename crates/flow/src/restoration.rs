@@ -10,7 +10,7 @@ use crate::{
     flow::{Flow, Query},
     prior,
     random::{Purpose, Stream, stream},
-    solver::{self, SolverConfig, SolverError},
+    solver::{self, Schedule, Solver, SolverError},
 };
 
 /// Carries noisy points from the noise's level down to the data's, in place.
@@ -20,13 +20,7 @@ use crate::{
 ///
 /// # Shapes
 /// `x`: `[rows, N]`
-pub fn denoise(
-    flow: &Flow,
-    solver: &SolverConfig,
-    sigma_min: f64,
-    sigma: f64,
-    x: &mut [f64],
-) -> Result<(), SolverError> {
+pub fn denoise(flow: &Flow, solver: &Solver, sigma_min: f64, sigma: f64, x: &mut [f64]) -> Result<(), SolverError> {
     solver::sample(flow, solver, (sigma_min, sigma), x)
 }
 
@@ -86,7 +80,7 @@ pub struct Inpainting {
 pub fn inpaint(flow: &Flow, how: Inpainting, range: (f64, f64), known: &[bool], seeds: &[u64], x: &mut [f64]) {
     let dim = flow.denoiser.dim();
     let (lowest, highest) = range;
-    let level = |step: usize| highest * (lowest / highest).powf(step as f64 / how.steps as f64);
+    let levels = Schedule::LogUniform.grid(highest, lowest, how.steps);
     let mut noises: Vec<Noise> = seeds.iter().map(|&seed| Noise::draw(flow.extra_dims, seed)).collect();
     let truth = x.to_vec();
     let add = |noises: &mut [Noise], sigma: f64, x: &mut [f64]| {
@@ -97,7 +91,7 @@ pub fn inpaint(flow: &Flow, how: Inpainting, range: (f64, f64), known: &[bool], 
     let items: Vec<usize> = (0..seeds.len()).collect();
     let mut slope = vec![0.0; x.len()];
     for step in 0..how.steps {
-        let (sigma, next) = (level(step), level(step + 1));
+        let (sigma, next) = (levels[step], levels[step + 1]);
         for round in 0..how.rounds {
             // What is known, at this level.
             let mut there = truth.clone();
@@ -181,14 +175,7 @@ mod tests {
         let flow = Flow { denoiser: &field, extra_dims: ExtraDims::Infinite };
         let noisy = vec![0.8, 1.3, -1.2, -0.7];
         let mut many = noisy.clone();
-        denoise(
-            &flow,
-            &SolverConfig { method: crate::solver::Method::Euler, steps: 20, ..SolverConfig::default() },
-            1e-3,
-            0.3,
-            &mut many,
-        )
-        .unwrap();
+        denoise(&flow, &Solver::euler(20).into(), 1e-3, 0.3, &mut many).unwrap();
         let mut one = noisy;
         denoise_in_one_step(&flow, 0.3, &mut one);
         for (x, expected) in many.iter().chain(&one).zip([1.0, 1.0, -1.0, -1.0].repeat(2)) {

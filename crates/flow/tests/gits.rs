@@ -6,7 +6,7 @@ use pfgm_flow::{
     field::ExactField,
     flow::{Counted, Flow},
     random::{Purpose, stream},
-    solver::{Method, ScheduleName, Search, SolverConfig, Tolerance, cheapest, gits, rk45, sample},
+    solver::{Grid, GridError, Method, Schedule, Search, Solver, SolverError, Tolerance, cheapest, gits, rk45, sample},
 };
 
 /// A price with no pattern.
@@ -61,19 +61,20 @@ fn six_steps_of_a_found_schedule_are_nearer_than_of_others() {
         let mut exact = start.clone();
         rk45(&flow, range.1, range.0, Tolerance { rtol: 1e-9, atol: 1e-9 }, &mut exact).unwrap();
         for method in [Method::Euler, Method::Ipndm, Method::DpmPp2m, Method::UniPc2, Method::Deis] {
-            let config = SolverConfig { method, steps: 6, ..SolverConfig::default() };
-            let error = |config: &SolverConfig| {
+            let error = |grid: Grid| {
+                let mut solver = Solver::of_method(method);
+                *solver.grid_mut().unwrap() = grid;
                 let mut x = start.clone();
-                sample(&flow, config, range, &mut x).unwrap();
+                sample(&flow, &solver, range, &mut x).unwrap();
                 let squares: f64 = x.iter().zip(&exact).map(|(x, exact)| (x - exact).powi(2)).sum();
                 (squares / x.len() as f64).sqrt()
             };
-            let with = |schedule| error(&SolverConfig { schedule: Some(schedule), ..config.clone() });
-            let (log, edm) = (with(ScheduleName::LogUniform), with(ScheduleName::Edm));
+            let with = |schedule| error(Grid::Spread { steps: 6, schedule });
+            let (log, edm) = (with(Schedule::LogUniform), with(Schedule::EDM));
             // Found on other latents than those that it is tried on.
-            let levels = gits(&flow, &Search { solver: config.clone(), grid: 60, range }, &latents(1000, 64));
-            let found = error(&SolverConfig { levels, ..config.clone() });
-            println!("D = {extra_dims}, {}: log-uniform {log:.4}, edm {edm:.4}, gits {found:.4}", method.word());
+            let levels = gits(&flow, &Search { method, steps: 6, grid: 60, range }, &latents(1000, 64));
+            let found = error(Grid::Levels(levels));
+            println!("D = {extra_dims}, {}: log-uniform {log:.4}, edm {edm:.4}, gits {found:.4}", method.as_str());
             assert!(found < log && found < edm, "D = {extra_dims}, {method:?}: {found}, not {log} or {edm}");
         }
     }
@@ -84,8 +85,8 @@ fn a_search_costs_two_evaluations_a_level() {
     let field = rings(Infinite);
     let counted = Counted::new(&field);
     let flow = Flow { denoiser: &counted, extra_dims: Infinite };
-    let solver = SolverConfig { method: Method::Heun, steps: 5, ..SolverConfig::default() };
-    let levels = gits(&flow, &Search { solver: solver.clone(), grid: 30, range: (0.1, 10.0) }, &[1.0, 2.0, 3.0, 4.0]);
+    let search = Search { method: Method::Heun, steps: 5, grid: 30, range: (0.1, 10.0) };
+    let levels = gits(&flow, &search, &[1.0, 2.0, 3.0, 4.0]);
     assert_eq!(counted.rows(), 2 * (2 * 29 + 1));
     // Heun's last step leads to zero and has no level of its own.
     assert!(levels.len() == 5 && levels[0] == 10.0 && levels[4] == 0.1, "{levels:?}");
@@ -95,15 +96,15 @@ fn a_search_costs_two_evaluations_a_level() {
 fn levels_that_do_not_fit_are_refused() {
     let field = rings(Infinite);
     let flow = Flow { denoiser: &field, extra_dims: Infinite };
-    let config = SolverConfig { method: Method::Euler, steps: 2, ..SolverConfig::default() };
-    let gits = SolverConfig { schedule: Some(ScheduleName::Gits), ..config.clone() };
-    let error = sample(&flow, &gits, (0.1, 10.0), &mut [1.0, 2.0]).unwrap_err();
-    assert!(error.to_string().contains("pfgm schedule"), "{error}");
-    let other = SolverConfig { levels: vec![20.0, 1.0, 0.1], ..config.clone() };
-    let error = sample(&flow, &other, (0.1, 10.0), &mut [1.0, 2.0]).unwrap_err();
-    assert!(error.to_string().contains("from 20 to 0.1"), "{error}");
-    for levels in [vec![10.0], vec![10.0, 1.0, 2.0], vec![10.0, 1.0, 0.0], vec![10.0, 5.0, 1.0, 0.1]] {
-        let wrong = SolverConfig { levels, ..config.clone() };
-        assert_eq!(wrong.check(Infinite).unwrap_err().0, "levels", "{wrong:?}");
+    let run = |grid: Grid| {
+        let solver = Solver::Euler(pfgm_flow::solver::Euler { grid, ..Solver::euler(2) });
+        sample(&flow, &solver, (0.1, 10.0), &mut [1.0, 2.0]).unwrap_err()
+    };
+    assert_eq!(run(Grid::Gits { steps: 2 }), SolverError::Grid(GridError::NotFound { intervals: 2 }));
+    let range = GridError::Range { first: 20.0, last: 0.1, low: 0.1, high: 10.0 };
+    assert_eq!(run(Grid::Levels(vec![20.0, 1.0, 0.1])), SolverError::Grid(range));
+    for levels in [vec![10.0], vec![10.0, 1.0, 2.0], vec![10.0, 1.0, 0.0], vec![f64::INFINITY, 1.0], vec![]] {
+        let SolverError::Option(wrong) = run(Grid::Levels(levels)) else { panic!("not an option") };
+        assert!(wrong.option == "levels" || wrong.option == "steps", "{wrong:?}");
     }
 }

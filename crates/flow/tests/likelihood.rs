@@ -4,19 +4,20 @@
 use pfgm_flow::{
     extra_dims::ExtraDims::{self, Finite, Infinite},
     field::ExactField,
-    flow::{Denoiser, Differentiable, Query},
+    flow::Differentiable,
     likelihood::{Density, Prior, Probe, Trace},
     prior,
     random::{Purpose, stream},
-    solver::{Method, SolverConfig},
+    solver::{Rk45, Solver},
+    testing::Gaussian,
 };
 
-fn tight() -> SolverConfig {
-    SolverConfig { method: Method::Rk45, rtol: 1e-7, atol: 1e-9, ..SolverConfig::default() }
+fn tight() -> Rk45 {
+    Solver::rk45(1e-7).atol(1e-9)
 }
 
 fn density(denoiser: &dyn Differentiable, extra_dims: ExtraDims, range: (f64, f64)) -> Density<'_> {
-    Density { denoiser, extra_dims, range, solver: tight(), prior: Prior::Exact }
+    Density { denoiser, extra_dims, range, solver: tight().into(), prior: Prior::Exact }
 }
 
 #[test]
@@ -32,50 +33,12 @@ fn one_charge_at_the_origin_has_the_kernels_density() {
     }
 }
 
-/// Gaussian data: `yhat = s^2 / (s^2 + sigma^2) x`, whose density at every level is Gaussian where D is infinite.
-struct Gaussian {
-    dim: usize,
-    spread: f64,
-}
-
-impl Gaussian {
-    fn share(&self, sigma: f64) -> f64 {
-        let data = self.spread * self.spread;
-        data / (data + sigma * sigma)
-    }
-}
-
-impl Denoiser for Gaussian {
-    fn dim(&self) -> usize {
-        self.dim
-    }
-
-    fn denoise(&self, query: &Query, out: &mut [f64]) {
-        for (at, out) in out.iter_mut().enumerate() {
-            *out = self.share(query.sigma[at / self.dim]) * query.x[at];
-        }
-    }
-}
-
-impl Differentiable for Gaussian {
-    fn vjp(&self, query: &Query, probes: &[f64], out: &mut [f64], pulled: &mut [f64]) {
-        self.denoise(query, out);
-        for (at, pulled) in pulled.iter_mut().enumerate() {
-            *pulled = self.share(query.sigma[at / self.dim]) * probes[at];
-        }
-    }
-}
-
 #[test]
 fn gaussian_data_have_a_gaussian_density() {
-    let data = Gaussian { dim: 4, spread: 0.7 };
+    let data = Gaussian { dim: 4, mean: 0.0, spread: 0.7 };
     let (lowest, highest) = (0.05, 4000.0);
     let x = [0.3, -1.2, 0.5, 2.0, 0.0, 0.0, 0.1, -0.4];
-    let expected = |row: &[f64]| {
-        let variance: f64 = 0.7 * 0.7 + lowest * lowest;
-        let squares: f64 = row.iter().map(|x| x * x).sum();
-        -2.0 * (2.0 * std::f64::consts::PI * variance).ln() - squares / (2.0 * variance)
-    };
+    let expected = |row: &[f64]| data.log_density(row, lowest);
     let density = density(&data, Infinite, (lowest, highest));
     let probe = Probe::Rademacher.draw(8, &mut stream(1, Purpose::Latent, 0, 0));
     // A multiple of the identity has no part off the diagonal: one probe of signs is exact.
@@ -114,7 +77,7 @@ fn densities_of_mixtures_add_up_to_one() {
                 .flat_map(|cell| (0..dim).map(move |axis| place(cell / cells.pow(axis as u32) % cells)))
                 .collect();
             let mut density = density(&field, extra_dims, (0.3, 1e3));
-            density.solver = SolverConfig { rtol: 1e-5, atol: 1e-6, ..tight() };
+            density.solver = Solver::rk45(1e-5).atol(1e-6).into();
             let sum: f64 = density.log(&x, Trace::Exact).unwrap().values.iter().map(|log| log.exp()).sum();
             let total = sum * (width / cells as f64).powi(dim as i32);
             // What lies outside the square is less than a thousandth.
@@ -131,7 +94,7 @@ fn the_released_constant_is_off_by_the_ratio_of_two_spheres() {
         let x = vec![0.1; dim];
         let log =
             |prior| Density { prior, ..density(&field, Finite(1.0), (1.0, 40.0)) }.log(&x, Trace::Probes(&x)).unwrap();
-        let difference = (log(Prior::Exact).values[0] - log(Prior::Released).values[0]) / (dim as f64 * 2_f64.ln());
+        let difference = (log(Prior::Exact).values[0] - log(Prior::AuthorsCode).values[0]) / (dim as f64 * 2_f64.ln());
         assert!((difference - bits).abs() < 1e-3 * bits.abs(), "{difference} at N = {dim}");
     }
 }

@@ -3,40 +3,16 @@
 
 use pfgm_flow::{
     extra_dims::ExtraDims::{self, Finite, Infinite},
-    field::ExactField,
     flow::{Counted, Denoiser, Flow, Query},
     random::{Purpose, stream},
     solver::{
-        Corrector, Formula, History, Method, Multistep, Schedule, ScheduleName, SolverConfig, Tolerance, encode,
-        multistep, rk45, sample, sample_seeded,
+        Formula, History, LinearMultistep, Method, Schedule, Solver, SolverError, Tolerance, encode, multistep, rk45,
+        sample, sample_seeded,
     },
+    testing::{Gaussian, three_charges},
 };
 
-/// Gaussian data N(0, s^2): yhat = x s^2 / (s^2 + sigma^2) where D is infinite, and the flow carries x to
-/// x sqrt((s^2 + sigma'^2) / (s^2 + sigma^2)).
-struct Gaussian;
-
-const VARIANCE: f64 = 0.25;
-
-impl Denoiser for Gaussian {
-    fn dim(&self) -> usize {
-        1
-    }
-
-    fn denoise(&self, query: &Query, out: &mut [f64]) {
-        for ((out, x), sigma) in out.iter_mut().zip(query.x).zip(query.sigma) {
-            *out = x * VARIANCE / (VARIANCE + sigma * sigma);
-        }
-    }
-}
-
-fn gaussian(from: f64, x: f64, to: f64) -> f64 {
-    x * ((VARIANCE + to * to) / (VARIANCE + from * from)).sqrt()
-}
-
-fn three_charges(extra_dims: ExtraDims) -> ExactField {
-    ExactField::new(vec![0.5, 0.25, -1.0, 0.75, 0.25, -0.5], 2, extra_dims)
-}
+const GAUSSIAN: Gaussian = Gaussian { dim: 1, mean: 0.0, spread: 0.5 };
 
 const METHODS: [(Formula, usize); 4] =
     [(Formula::Ipndm, 4), (Formula::Deis, 4), (Formula::DpmPp, 3), (Formula::UniPc, 3)];
@@ -82,7 +58,7 @@ fn steps_are_those_of_an_independent_program() {
         let field = three_charges(extra_dims);
         let grid = Schedule::Edm { rho: 7.0 }.grid(40.0, 0.01, 12);
         let mut x = [30.0, -4.0];
-        let method = Multistep { formula, order, lower_order_final: false };
+        let method = LinearMultistep { formula, order, lower_order_final: false };
         multistep(&Flow { denoiser: &field, extra_dims }, method, &grid, History::default(), &mut x);
         for (x, end) in x.iter().zip(end) {
             assert!((x - end).abs() < 1e-10, "D = {d}, {formula:?} of order {order}: {x} against {end}");
@@ -94,14 +70,15 @@ fn steps_are_those_of_an_independent_program() {
 /// first steps of a method that has none are of lower order.
 fn order(formula: Formula, order: usize, steps: usize, schedule: Schedule, from: f64, to: f64) -> f64 {
     let error = |steps: usize| {
-        let flow = Flow { denoiser: &Gaussian, extra_dims: Infinite };
+        let flow = Flow { denoiser: &GAUSSIAN, extra_dims: Infinite };
         let grid = schedule.grid(from, to, steps);
-        let path: Vec<_> = grid[..order - 1].iter().map(|&sigma| (sigma, vec![gaussian(from, 7.0, sigma)])).collect();
+        let path: Vec<_> =
+            grid[..order - 1].iter().map(|&sigma| (sigma, vec![GAUSSIAN.flow_line(7.0, from, sigma)])).collect();
         let history = History::of_path(&flow, formula, &path);
-        let mut x = [gaussian(from, 7.0, grid[order - 1])];
-        let method = Multistep { formula, order, lower_order_final: false };
+        let mut x = [GAUSSIAN.flow_line(7.0, from, grid[order - 1])];
+        let method = LinearMultistep { formula, order, lower_order_final: false };
         multistep(&flow, method, &grid[order - 1..], history, &mut x);
-        (x[0] - gaussian(from, 7.0, to)).abs()
+        (x[0] - GAUSSIAN.flow_line(7.0, from, to)).abs()
     };
     (error(steps) / error(2 * steps)).log2()
 }
@@ -151,7 +128,7 @@ fn orders_hold_for_finite_dimensions() {
                 let mut x = exact(grid[k - 1]);
                 multistep(
                     &flow,
-                    Multistep { formula, order: k, lower_order_final: false },
+                    LinearMultistep { formula, order: k, lower_order_final: false },
                     &grid[k - 1..],
                     history,
                     &mut x,
@@ -175,7 +152,7 @@ fn order_one_is_euler() {
     field.denoise(&Query { x: &x, sigma: &[sigma], item: &[0] }, &mut yhat);
     for (formula, _) in METHODS {
         let mut found = x;
-        let method = Multistep { formula, order: 1, lower_order_final: false };
+        let method = LinearMultistep { formula, order: 1, lower_order_final: false };
         multistep(&flow, method, &[sigma, to], History::default(), &mut found);
         for at in 0..2 {
             let expected = yhat[at] + to / sigma * (x[at] - yhat[at]);
@@ -190,7 +167,7 @@ fn lower_orders_at_the_end_are_lower_orders() {
     let field = three_charges(Finite(2.0));
     let flow = Flow { denoiser: &field, extra_dims: Finite(2.0) };
     let run = |formula, order, lower_order_final, grid: &[f64], x: &mut [f64]| {
-        multistep(&flow, Multistep { formula, order, lower_order_final }, grid, History::default(), x);
+        multistep(&flow, LinearMultistep { formula, order, lower_order_final }, grid, History::default(), x);
     };
     for (formula, order) in [(Formula::Deis, 4), (Formula::DpmPp, 3), (Formula::Ipndm, 4)] {
         let (mut lowered, mut euler) = ([3.0, -20.0], [3.0, -20.0]);
@@ -204,47 +181,54 @@ fn lower_orders_at_the_end_are_lower_orders() {
     }
 }
 
-fn count(config: &SolverConfig, extra_dims: ExtraDims) -> u64 {
+fn count(solver: impl Into<Solver>, extra_dims: ExtraDims) -> u64 {
     let field = three_charges(extra_dims);
     let counted = Counted::new(&field);
     let flow = Flow { denoiser: &counted, extra_dims };
-    sample(&flow, config, (1e-3, 40.0), &mut [1.0, 2.0]).unwrap();
+    let solver = solver.into();
+    sample(&flow, &solver, (1e-3, 40.0), &mut [1.0, 2.0]).unwrap();
+    assert!(solver.evaluations().is_none_or(|promised| promised as u64 == counted.rows()), "{solver:?}");
     counted.rows()
 }
 
 #[test]
 fn evaluations_are_those_of_the_table() {
-    for method in Method::ALL.into_iter().filter(|method| !method.is_sde() && *method != Method::Rk45) {
-        for steps in [1, 2, 3, 7, 20] {
-            let expected = match method {
-                Method::ImprovedEuler => 2 * steps,
-                Method::Heun => 2 * steps - 1,
-                _ => steps,
-            };
-            for schedule in [None, Some(ScheduleName::LogUniform), Some(ScheduleName::Edm)] {
-                let config = SolverConfig { method, steps, schedule, ..SolverConfig::default() };
-                assert_eq!(count(&config, Finite(4.0)), expected as u64, "{method:?}, {steps} steps");
-                // An analytical first step saves exactly one; a step to zero costs one, which Heun has already.
-                let afs = SolverConfig { afs: true, ..config.clone() };
-                assert_eq!(count(&afs, Finite(4.0)), expected as u64 - 1, "{method:?}, {steps} steps, AFS");
-                let denoise = SolverConfig { denoise: true, ..config };
-                let more = u64::from(method != Method::Heun);
-                assert_eq!(count(&denoise, Finite(4.0)), expected as u64 + more, "{method:?}, {steps} steps, to 0");
+    for steps in [1, 2, 3, 7, 20] {
+        let expected = steps as u64;
+        for schedule in [Schedule::LogUniform, Schedule::EDM] {
+            // An analytical first step saves exactly one; a step to zero costs one, which Heun has already.
+            for (solver, each) in [(Solver::euler(steps), expected), (Solver::improved_euler(steps), 2 * expected)] {
+                let solver = solver.schedule(schedule);
+                assert_eq!(count(solver.clone(), Finite(4.0)), each, "{solver:?}");
+                assert_eq!(count(solver.clone().afs(true), Finite(4.0)), each - 1, "{solver:?}");
+                assert_eq!(count(solver.clone().denoise(true), Finite(4.0)), each + 1, "{solver:?}");
+            }
+            let heun = Solver::heun(steps).schedule(schedule);
+            assert_eq!(count(heun.clone(), Finite(4.0)), 2 * expected - 1, "{heun:?}");
+            assert_eq!(count(heun.afs(true), Finite(4.0)), 2 * expected - 2);
+            for solver in [
+                Solver::ipndm(steps),
+                Solver::deis(steps).order(4),
+                Solver::dpmpp(2, steps),
+                Solver::dpmpp(3, steps),
+                Solver::unipc(2, steps),
+                Solver::unipc(3, steps),
+            ] {
+                let solver = solver.schedule(schedule);
+                assert_eq!(count(solver.clone(), Finite(4.0)), expected, "{solver:?}");
+                assert_eq!(count(solver.clone().afs(true), Finite(4.0)), expected - 1, "{solver:?}");
+                assert_eq!(count(solver.clone().denoise(true), Finite(4.0)), expected + 1, "{solver:?}");
             }
         }
     }
-    for method in Method::ALL.into_iter().filter(|method| method.is_sde()) {
-        for (corrector, each) in [(Corrector::None, 1), (Corrector::Langevin, 4)] {
-            let config = SolverConfig { method, steps: 9, corrector, corrector_steps: 3, ..SolverConfig::default() };
-            assert_eq!(count(&config, Infinite), 9 * each, "{method:?}, {corrector:?}");
-        }
+    for sde in [Solver::reverse_sde(9), Solver::reverse_diffusion(9), Solver::ancestral(9)] {
+        assert_eq!(count(sde, Infinite), 9, "{sde:?}");
+        assert_eq!(count(sde.langevin(3, 0.16), Infinite), 36, "{sde:?}");
     }
-    // Levels of one's own, the first not quite the flow's.
+    // Given levels, the first not quite the flow's.
     let levels = vec![40.0 * (1.0 + 1e-9), 1.0, 1e-3];
-    let own = SolverConfig { method: Method::Euler, steps: 2, levels, afs: true, ..SolverConfig::default() };
-    assert_eq!(count(&own, Infinite), 1);
-    let churned = SolverConfig { steps: 10, churn: 20.0, ..SolverConfig::default() };
-    assert_eq!(count(&churned, Infinite), 19);
+    assert_eq!(count(Solver::euler(9).levels(levels).afs(true), Infinite), 1);
+    assert_eq!(count(Solver::heun(10).churn(20.0), Infinite), 19);
 }
 
 #[test]
@@ -252,15 +236,13 @@ fn the_analytical_first_step_starts_on_one_charge_at_the_origin() {
     // One Euler step with yhat = 0 is x' = (sigma'/sigma) x.
     let field = three_charges(Finite(4.0));
     let flow = Flow { denoiser: &field, extra_dims: Finite(4.0) };
-    let config = SolverConfig { method: Method::Euler, steps: 1, afs: true, ..SolverConfig::default() };
     let mut x = [10.0, -30.0];
-    sample(&flow, &config, (1.0, 40.0), &mut x).unwrap();
+    sample(&flow, &Solver::euler(1).afs(true).into(), (1.0, 40.0), &mut x).unwrap();
     assert_eq!(x, [0.25, -0.75]);
     // Far out it is nearly what the field says: the first of many steps hardly matters.
     let run = |afs| {
         let mut x = [10.0, -30.0];
-        let config = SolverConfig { method: Method::Deis, steps: 40, afs, ..SolverConfig::default() };
-        sample(&flow, &config, (0.01, 40.0), &mut x).unwrap();
+        sample(&flow, &Solver::deis(40).afs(afs).into(), (0.01, 40.0), &mut x).unwrap();
         x
     };
     let (exact, afs) = (run(false), run(true));
@@ -272,24 +254,27 @@ fn every_grid_leads_up_and_back_down() {
     for extra_dims in [Finite(1.0), Finite(64.0), Infinite] {
         let field = three_charges(extra_dims);
         let flow = Flow { denoiser: &field, extra_dims };
-        for method in Method::ALL {
+        for &method in Method::ALL {
             let steps = if matches!(method, Method::Euler | Method::Ipndm) { 20_000 } else { 2000 };
-            let config = SolverConfig { method, steps, rtol: 1e-8, atol: 1e-8, ..SolverConfig::default() };
+            let solver = match method {
+                Method::Rk45 => Solver::rk45(1e-8).into(),
+                _ => Solver::of_method(method).with_steps(steps),
+            };
             let start = [0.4, 0.2, -0.9, 0.7];
             let mut x = start.to_vec();
             if method.is_sde() {
-                let error = encode(&flow, &config, (0.3, 50.0), &mut x).unwrap_err();
-                assert!(error.to_string().contains("only leads down"), "{error}");
+                assert!(!solver.is_reversible());
+                let error = encode(&flow, &solver, (0.3, 50.0), &mut x).unwrap_err();
+                assert_eq!(error, SolverError::NotReversible(method));
                 continue;
             }
-            encode(&flow, &config, (0.3, 50.0), &mut x).unwrap();
+            encode(&flow, &solver, (0.3, 50.0), &mut x).unwrap();
             // Even one step leads all the way.
             let mut once = start.to_vec();
-            encode(&flow, &SolverConfig { steps: 1, ..config }, (0.3, 50.0), &mut once).unwrap();
+            encode(&flow, &solver.with_steps(1), (0.3, 50.0), &mut once).unwrap();
             assert!(once.iter().any(|x| x.abs() > 1.0), "{method:?}: {once:?}");
             assert!(x.iter().any(|x| x.abs() > 1.0), "{method:?}: {x:?}");
-            let down = SolverConfig { method: Method::Rk45, rtol: 1e-10, atol: 1e-10, ..SolverConfig::default() };
-            sample(&flow, &down, (0.3, 50.0), &mut x).unwrap();
+            sample(&flow, &Solver::rk45(1e-10).into(), (0.3, 50.0), &mut x).unwrap();
             for (x, start) in x.iter().zip(start) {
                 assert!((x - start).abs() < 3e-3, "D = {extra_dims}, {method:?}: {x} against {start}");
             }
@@ -299,23 +284,24 @@ fn every_grid_leads_up_and_back_down() {
 
 #[test]
 fn a_sample_depends_on_its_seed_alone() {
-    for (method, churn) in Method::ALL.into_iter().map(|method| (method, 0.0)).chain([(Method::Heun, 30.0)]) {
+    let solvers = Method::ALL.iter().map(|&method| match Solver::of_method(method) {
+        Solver::ReverseSde(sde) => sde.langevin(1, 0.16).into(),
+        other => other,
+    });
+    for solver in solvers.chain([Solver::heun(18).churn(30.0).into(), Solver::euler(18).perturbation(0.1).into()]) {
         let field = three_charges(Infinite);
         let flow = Flow { denoiser: &field, extra_dims: Infinite };
-        let corrector = if method.is_sde() { Corrector::Langevin } else { Corrector::None };
-        let config = SolverConfig { method, churn, corrector, ..SolverConfig::default() };
         let seeds = [3, 14, 15];
         let start = |seed| flow.latent(40.0, &mut stream(seed, Purpose::Latent, 0, 0));
         let mut together = seeds.map(start).concat();
-        sample_seeded(&flow, &config, (0.5, 40.0), &seeds, &mut together).unwrap();
+        sample_seeded(&flow, &solver, (0.5, 40.0), &seeds, &mut together).unwrap();
         for (index, &seed) in seeds.iter().enumerate() {
             let mut alone = start(seed);
-            sample_seeded(&flow, &config, (0.5, 40.0), &[seed], &mut alone).unwrap();
-            assert_eq!(alone, together[2 * index..2 * index + 2], "{method:?}");
+            sample_seeded(&flow, &solver, (0.5, 40.0), &[seed], &mut alone).unwrap();
+            assert_eq!(alone, together[2 * index..2 * index + 2], "{solver:?}");
         }
         let mut other = start(3);
-        sample_seeded(&flow, &config, (0.5, 40.0), &[4], &mut other).unwrap();
-        let stochastic = method.is_sde() || churn > 0.0;
-        assert_eq!(other != together[..2], stochastic, "{method:?}: the noise follows the seed");
+        sample_seeded(&flow, &solver, (0.5, 40.0), &[4], &mut other).unwrap();
+        assert_eq!(other == together[..2], solver.is_reversible(), "{solver:?}: the noise follows the seed");
     }
 }

@@ -5,34 +5,23 @@ use pfgm_eval::kolmogorov_smirnov;
 use pfgm_flow::{
     extra_dims::ExtraDims::{self, Finite, Infinite},
     field::ExactField,
-    flow::{Denoiser, Flow, Query},
+    flow::Flow,
     process::Process,
     solver::{
-        Churn, Corrector, Langevin, Method, Predictor, ReverseSde, Schedule, SolverConfig, encode, heun_with_churn,
-        reverse_sde, sample, sample_seeded,
+        Churn, InvalidOption, Langevin, Predictor, ReverseSde, Schedule, Solver, SolverError, SolverOverrides, encode,
+        heun_with_churn, reverse_sde, sample, sample_seeded,
     },
+    testing::Gaussian,
 };
 use statrs::function::erf::erfc;
 
 /// Data N(1, 0.25) in each of some coordinates.
-struct Gaussian(usize);
+const fn gaussian(dim: usize) -> Gaussian {
+    Gaussian { dim, mean: MEAN, spread: 0.5 }
+}
 
 const MEAN: f64 = 1.0;
 const VARIANCE: f64 = 0.25;
-
-impl Denoiser for Gaussian {
-    fn dim(&self) -> usize {
-        self.0
-    }
-
-    fn denoise(&self, query: &Query, out: &mut [f64]) {
-        let rows = query.x.chunks_exact(self.0).zip(out.chunks_exact_mut(self.0));
-        for ((x, out), sigma) in rows.zip(query.sigma) {
-            let share = VARIANCE / (VARIANCE + sigma * sigma);
-            out.iter_mut().zip(x).for_each(|(out, x)| *out = MEAN + share * (x - MEAN));
-        }
-    }
-}
 
 /// The range of the published models.
 fn range(process: Process) -> (f64, f64) {
@@ -45,7 +34,7 @@ fn range(process: Process) -> (f64, f64) {
 
 /// Mean and variance of all coordinates of `rows` samples.
 fn moments(sampler: &ReverseSde, dim: usize, rows: u64) -> (f64, f64) {
-    let (denoiser, range) = (Gaussian(dim), range(sampler.process));
+    let (denoiser, range) = (gaussian(dim), range(sampler.process.unwrap()));
     let flow = Flow { denoiser: &denoiser, extra_dims: Infinite };
     let seeds: Vec<u64> = (0..rows).collect();
     let mut x: Vec<f64> = flow.latents(range.1, 0, seeds.iter().copied());
@@ -79,7 +68,7 @@ fn predictors_move_mean_and_variance_as_an_independent_program_says() {
         (Process::SUB_VP, Predictor::ReverseDiffusion, 1000, 1.000784, 0.250398),
     ];
     for (process, predictor, steps, mean, variance) in cases {
-        let sampler = ReverseSde { process, predictor, corrector: None, steps };
+        let sampler = ReverseSde { process: Some(process), predictor, corrector: None, steps };
         // Four standard errors of as many coordinates.
         let (dim, rows) = if steps > 100 { (64, 40) } else { (64, 400) };
         let count = (dim as u64 * rows) as f64;
@@ -100,7 +89,12 @@ fn predictors_move_mean_and_variance_as_an_independent_program_says() {
 fn the_corrector_keeps_the_distribution_and_mends_it() {
     let langevin = Some(Langevin { steps: 1, snr: 0.16 });
     for process in [Process::Ve, Process::VP, Process::SUB_VP] {
-        let sampler = ReverseSde { process, predictor: Predictor::ReverseDiffusion, corrector: langevin, steps: 1000 };
+        let sampler = ReverseSde {
+            process: Some(process),
+            predictor: Predictor::ReverseDiffusion,
+            corrector: langevin,
+            steps: 1000,
+        };
         // Steps that depend on the norms of a sample make its variance larger by a share of about 4/N, and steps of finite length
         // by 2.6 %.
         let (mean, variance) = moments(&sampler, 1024, 16);
@@ -108,8 +102,12 @@ fn the_corrector_keeps_the_distribution_and_mends_it() {
         assert!((variance / VARIANCE - 1.03).abs() < 0.045, "{process:?}: variance {variance}");
     }
     // Sixty steps of the VE predictor alone leave a variance of 0.29: the corrector brings it nearer.
-    let sampler =
-        |corrector| ReverseSde { process: Process::Ve, predictor: Predictor::ReverseDiffusion, corrector, steps: 60 };
+    let sampler = |corrector| ReverseSde {
+        process: Some(Process::Ve),
+        predictor: Predictor::ReverseDiffusion,
+        corrector,
+        steps: 60,
+    };
     let (_, alone) = moments(&sampler(None), 1024, 25);
     let (_, mended) = moments(&sampler(Some(Langevin { steps: 2, snr: 0.16 })), 1024, 25);
     assert!((mended - VARIANCE).abs() < 0.6 * (alone - VARIANCE).abs(), "{mended} after {alone}");
@@ -161,53 +159,59 @@ fn churn_keeps_the_distribution() {
     }
 }
 
+fn option(error: SolverError) -> InvalidOption {
+    let SolverError::Option(option) = error else { panic!("{error}") };
+    option
+}
+
 #[test]
 fn churn_is_refused_where_no_noise_is_right() {
-    let config = SolverConfig { churn: 10.0, ..SolverConfig::default() };
+    let solver: Solver = Solver::heun(18).churn(10.0).into();
     for d in [0.5, 2.0, 128.0] {
-        let (key, _, problem) = config.check(Finite(d)).unwrap_err();
-        assert!(key == "churn" && problem.contains("no known noise"), "{key}: {problem}");
         let field = ExactField::new(vec![0.0], 1, Finite(d));
-        assert!(sample(&Flow { denoiser: &field, extra_dims: Finite(d) }, &config, (0.1, 10.0), &mut [1.0]).is_err());
+        let flow = Flow { denoiser: &field, extra_dims: Finite(d) };
+        let refused = option(sample(&flow, &solver, (0.1, 10.0), &mut [1.0]).unwrap_err());
+        assert_eq!((refused.option, refused.value.as_str()), ("churn", "10"));
+        assert!(refused.problem.contains(&format!("D = {d}")), "{refused}");
+        assert_eq!(solver.check(Finite(d)), Err(refused));
+        let below = heun_with_churn(&flow, &Churn::new(10.0), &[10.0, 0.1], &[0], &mut [1.0]).unwrap_err();
+        assert_eq!(option(below).option, "churn");
     }
-    assert!(config.check(Finite(1.0)).is_ok() && config.check(Infinite).is_ok());
+    assert!(solver.check(Finite(1.0)).is_ok() && solver.check(Infinite).is_ok());
 }
 
 #[test]
 fn the_reverse_sde_is_refused_for_finite_dimensions() {
-    for method in Method::ALL.into_iter().filter(|method| method.is_sde()) {
-        let config = SolverConfig { method, corrector: Corrector::Langevin, ..SolverConfig::default() };
-        let (key, value, problem) = config.check(Finite(128.0)).unwrap_err();
-        assert!(key == "solver" && value == method.word() && problem.contains("Gaussian"), "{key} {value}: {problem}");
-        let field = ExactField::new(vec![0.0], 1, Finite(128.0));
-        let flow = Flow { denoiser: &field, extra_dims: Finite(128.0) };
-        let error = sample(&flow, &config, (0.1, 10.0), &mut [1.0]).unwrap_err();
-        assert!(error.to_string().contains("D = 128"), "{error}");
-        assert!(config.check(Infinite).is_ok());
+    let field = ExactField::new(vec![0.0], 1, Finite(128.0));
+    let flow = Flow { denoiser: &field, extra_dims: Finite(128.0) };
+    for sde in [Solver::reverse_sde(30), Solver::reverse_diffusion(30), Solver::ancestral(30)] {
+        let solver: Solver = sde.langevin(1, 0.16).into();
+        let refused = option(sample(&flow, &solver, (0.1, 10.0), &mut [1.0]).unwrap_err());
+        assert_eq!((refused.option, refused.value.as_str()), ("method", solver.method().as_str()));
+        assert!(refused.problem.contains("D = 128"), "{refused}");
+        assert_eq!(solver.check(Finite(128.0)), Err(refused));
+        assert!(solver.check(Infinite).is_ok());
     }
-    let config = SolverConfig {
-        method: Method::Ancestral,
-        process: Some(Process::SUB_VP),
-        steps: 1000,
-        ..SolverConfig::default()
-    };
-    assert_eq!(config.check(Infinite).unwrap_err().0, "process");
+    let wrong = |sde: ReverseSde| Solver::from(sde).check(Infinite).unwrap_err().option;
+    assert_eq!(wrong(Solver::ancestral(1000).process(Process::SUB_VP)), "process");
     // A chain of few steps would take more than all of the data in one.
-    let few = SolverConfig { method: Method::ReverseSde, steps: 20, ..config };
-    assert_eq!(few.check(Infinite).unwrap_err().0, "steps");
+    assert_eq!(wrong(Solver::reverse_sde(20).process(Process::SUB_VP)), "steps");
+    assert_eq!(wrong(Solver::reverse_sde(20).process(Process::Vp { beta_min: -1.0, beta_max: 20.0 })), "process");
+    assert_eq!(wrong(Solver::reverse_sde(30).langevin(0, 0.16)), "corrector_steps");
+    assert_eq!(wrong(Solver::reverse_sde(30).langevin(1, 0.0)), "snr");
 }
 
 #[test]
 fn noise_on_the_way_widens_by_as_much_as_it_should() {
     let (dim, range, steps, share) = (40, (0.01, 20.0), 12, 0.3);
-    let denoiser = Gaussian(dim);
+    let denoiser = gaussian(dim);
     let flow = Flow { denoiser: &denoiser, extra_dims: Infinite };
     let seeds: Vec<u64> = (0..1500).collect();
-    let config = SolverConfig { method: Method::Euler, steps, noise: share, ..SolverConfig::default() };
-    config.check(Finite(3.0)).unwrap();
+    let solver: Solver = Solver::euler(steps).perturbation(share).into();
+    solver.check(Finite(3.0)).unwrap();
     let latents: Vec<f64> = flow.latents(range.1, 0, seeds.iter().copied());
     let mut x = latents.clone();
-    sample_seeded(&flow, &config, range, &seeds, &mut x).unwrap();
+    sample_seeded(&flow, &solver, range, &seeds, &mut x).unwrap();
     // Each step adds its noise, then maps what is left of the mean by a factor of its own.
     let (mut mean, mut variance) = (-MEAN, range.1 * range.1);
     for pair in Schedule::LogUniform.grid(range.1, range.0, steps).windows(2) {
@@ -223,25 +227,26 @@ fn noise_on_the_way_widens_by_as_much_as_it_should() {
     assert!((spread / variance - 1.0).abs() < 5.0 * (2.0 / count).sqrt(), "{spread} {variance}");
     // A sample depends on its own seed; without noise it is the method itself.
     let mut one = latents[7 * dim..8 * dim].to_vec();
-    sample_seeded(&flow, &config, range, &seeds[7..8], &mut one).unwrap();
+    sample_seeded(&flow, &solver, range, &seeds[7..8], &mut one).unwrap();
     assert_eq!(one, x[7 * dim..8 * dim]);
-    for method in [Method::Heun, Method::ImprovedEuler, Method::Euler] {
+    for base in [Solver::heun(steps).into(), Solver::improved_euler(steps).into(), Solver::euler(steps).into()] {
+        let base: Solver = base;
         let at = |noise: f64| {
             let mut x = latents[..3 * dim].to_vec();
-            let config = SolverConfig { method, steps, noise, ..SolverConfig::default() };
-            sample_seeded(&flow, &config, range, &seeds[..3], &mut x).unwrap();
+            let overrides = SolverOverrides { noise: Some(noise), ..SolverOverrides::default() };
+            sample_seeded(&flow, &overrides.apply(&base).unwrap(), range, &seeds[..3], &mut x).unwrap();
             x
         };
         let far = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-        assert!(far(&at(0.0), &at(1e-9)) < 1e-6 && far(&at(0.0), &at(0.1)) > 1e-3, "{method:?}");
+        assert!(far(&at(0.0), &at(1e-9)) < 1e-6 && far(&at(0.0), &at(0.1)) > 1e-3, "{base:?}");
     }
-    for wrong in [
-        SolverConfig { method: Method::UniPc2, ..config.clone() },
-        SolverConfig { method: Method::Rk45, ..config.clone() },
-        SolverConfig { method: Method::Heun, churn: 4.0, ..config.clone() },
-        SolverConfig { noise: -0.1, ..config.clone() },
-    ] {
-        assert_eq!(wrong.check(Infinite).unwrap_err().0, "noise");
+    let noise = SolverOverrides { noise: Some(0.1), ..SolverOverrides::default() };
+    for other in [Solver::unipc(2, 10).into(), Solver::rk45(1e-4).into(), Solver::heun(10).churn(4.0).into()] {
+        let other: Solver = other;
+        assert_eq!(noise.apply(&other).unwrap_err().option, "noise", "{other:?}");
     }
-    assert!(encode(&flow, &config, range, &mut latents.clone()).is_err(), "noise leads down only");
+    assert_eq!(Solver::from(Solver::euler(3).perturbation(-0.1)).check(Infinite).unwrap_err().option, "noise");
+    assert!(!solver.is_reversible());
+    let error = encode(&flow, &solver, range, &mut latents.clone()).unwrap_err();
+    assert_eq!(error, SolverError::NotReversible(solver.method()));
 }

@@ -2,37 +2,20 @@
 #![allow(missing_docs)]
 
 use pfgm_flow::{
-    extra_dims::ExtraDims::{self, Finite, Infinite},
-    field::ExactField,
+    extra_dims::ExtraDims::{Finite, Infinite},
     flow::{Counted, Denoiser, Flow, Query},
-    solver::{Method, Schedule, SolverConfig, Tolerance, euler, heun, rk45, sample},
+    solver::{Method, Schedule, Solver, SolverError, Tolerance, euler, heun, rk45, sample},
+    testing::{Gaussian, three_charges},
 };
-
-/// Gaussian data N(0, s^2): yhat = x s^2 / (s^2 + sigma^2) where D is infinite, and the flow carries x to
-/// x sqrt((s^2 + sigma'^2) / (s^2 + sigma^2)).
-struct Gaussian(f64);
-
-impl Denoiser for Gaussian {
-    fn dim(&self) -> usize {
-        1
-    }
-
-    fn denoise(&self, query: &Query, out: &mut [f64]) {
-        for ((out, x), sigma) in out.iter_mut().zip(query.x).zip(query.sigma) {
-            *out = x * self.0 * self.0 / (self.0 * self.0 + sigma * sigma);
-        }
-    }
-}
 
 const HIGH: f64 = 10.0;
 const LOW: f64 = 0.1;
+const GAUSSIAN: Gaussian = Gaussian { dim: 1, mean: 0.0, spread: 0.5 };
 
 fn error(solve: impl Fn(&Flow, &mut [f64])) -> f64 {
-    let gaussian = Gaussian(0.5);
     let mut x = [7.0];
-    solve(&Flow { denoiser: &gaussian, extra_dims: Infinite }, &mut x);
-    let scale = |sigma: f64| (0.25 + sigma * sigma).sqrt();
-    (x[0] - 7.0 * scale(LOW) / scale(HIGH)).abs()
+    solve(&Flow { denoiser: &GAUSSIAN, extra_dims: Infinite }, &mut x);
+    (x[0] - GAUSSIAN.flow_line(7.0, HIGH, LOW)).abs()
 }
 
 /// The order that errors at `steps` and twice as many show.
@@ -53,8 +36,7 @@ fn rk45_has_order_five() {
     // With a controlled error per step the error falls in proportion to the tolerance and evaluations grow like
     // tolerance^(-1/5).
     let run = |tolerance: f64| {
-        let gaussian = Gaussian(0.5);
-        let counted = Counted::new(&gaussian);
+        let counted = Counted::new(&GAUSSIAN);
         let flow = Flow { denoiser: &counted, extra_dims: Infinite };
         let mut x = [7.0];
         rk45(&flow, HIGH, LOW, Tolerance { rtol: tolerance, atol: tolerance }, &mut x).unwrap();
@@ -103,17 +85,13 @@ fn rk45_takes_the_steps_of_scipy() {
     }
 }
 
-fn three_charges(extra_dims: ExtraDims) -> ExactField {
-    ExactField::new(vec![0.5, 0.25, -1.0, 0.75, 0.25, -0.5], 2, extra_dims)
-}
-
 #[test]
 fn a_sample_does_not_depend_on_its_batch() {
     let field = three_charges(Finite(1.0));
     let flow = Flow { denoiser: &field, extra_dims: Finite(1.0) };
     let starts = [[30.0, -4.0], [-2.0, 55.0], [0.5, 0.125]];
     for method in [Method::Euler, Method::ImprovedEuler, Method::Heun, Method::Rk45] {
-        let config = SolverConfig { method, ..SolverConfig::default() };
+        let config = Solver::of_method(method);
         let mut together = starts.concat();
         sample(&flow, &config, (1e-3, 40.0), &mut together).unwrap();
         for (index, start) in starts.iter().enumerate() {
@@ -127,17 +105,16 @@ fn a_sample_does_not_depend_on_its_batch() {
 #[test]
 fn evaluations_are_what_methods_promise() {
     let field = three_charges(Finite(4.0));
-    let count = |method, denoise| {
+    let count = |solver: Solver| {
         let counted = Counted::new(&field);
         let flow = Flow { denoiser: &counted, extra_dims: Finite(4.0) };
-        let config = SolverConfig { method, steps: 10, denoise, ..SolverConfig::default() };
-        sample(&flow, &config, (1e-3, 40.0), &mut [1.0, 2.0]).unwrap();
+        sample(&flow, &solver, (1e-3, 40.0), &mut [1.0, 2.0]).unwrap();
         counted.rows()
     };
-    assert_eq!(count(Method::Euler, false), 10);
-    assert_eq!(count(Method::Euler, true), 11);
-    assert_eq!(count(Method::ImprovedEuler, false), 20);
-    assert_eq!(count(Method::Heun, false), 19);
+    assert_eq!(count(Solver::euler(10).into()), 10);
+    assert_eq!(count(Solver::euler(10).denoise(true).into()), 11);
+    assert_eq!(count(Solver::improved_euler(10).into()), 20);
+    assert_eq!(count(Solver::heun(10).into()), 19);
 }
 
 #[test]
@@ -169,8 +146,34 @@ fn a_diverged_denoiser_is_reported() {
     }
     let flow = Flow { denoiser: &Broken, extra_dims: Infinite };
     for method in [Method::Euler, Method::Heun, Method::Rk45] {
-        let config = SolverConfig { method, ..SolverConfig::default() };
-        let result = sample(&flow, &config, (1e-3, 40.0), &mut [1.0]);
-        assert!(result.is_err(), "{method:?}");
+        let mut x = [1.0, 2.0];
+        let error = sample(&flow, &Solver::of_method(method), (1e-3, 40.0), &mut x).unwrap_err();
+        let SolverError::NotFinite { sigma, item } = error else { panic!("{method}: {error}") };
+        // RK45 reports the level from which it could not go on, the others the end.
+        let reached = if method == Method::Rk45 { 1.0..3.0 } else { 0.0..2e-3 };
+        assert!(reached.contains(&sigma) && item == 0, "{method}: {error}");
+        let SolverError::NotFinite { item, .. } = error.after(7) else { panic!("{method}") };
+        assert_eq!(item, 7);
     }
+}
+
+#[test]
+fn a_tolerance_that_cannot_be_met_is_reported() {
+    struct Jump;
+    impl Denoiser for Jump {
+        fn dim(&self) -> usize {
+            1
+        }
+        fn denoise(&self, query: &Query, out: &mut [f64]) {
+            // A slope that grows without bound towards sigma = 1.
+            out.iter_mut()
+                .zip(query.x)
+                .zip(query.sigma)
+                .for_each(|((out, x), sigma)| *out = x - 1.0 / ((sigma - 1.0).powi(2) + 1e-60));
+        }
+    }
+    let flow = Flow { denoiser: &Jump, extra_dims: Infinite };
+    let error = sample(&flow, &Solver::rk45(1e-10).into(), (1e-3, 40.0), &mut [1.0]).unwrap_err();
+    assert!(matches!(error, SolverError::StepUnderflow { item: 0, sigma } if (sigma - 1.0).abs() < 1e-3), "{error}");
+    assert!(error.to_string().contains("raise rtol and atol"), "{error}");
 }

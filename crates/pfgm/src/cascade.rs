@@ -9,7 +9,7 @@ use pfgm_data::{
 use crate::{
     network::Network,
     sample::{Guides, SampleRequest, Samples, sample, upscale},
-    solver::{SolverConfig, SolverError},
+    solver::{Solver, SolverError},
     spec::ModelSpec,
 };
 
@@ -20,7 +20,7 @@ pub struct Stage<'a> {
     /// Its network.
     pub network: &'a Network,
     /// How it is solved.
-    pub solver: SolverConfig,
+    pub solver: Solver,
     /// The noise that the images which it upscales get.
     pub noise: f64,
 }

@@ -10,7 +10,7 @@ use crate::{
     network::Network,
     parallel::{Communicator, Solo, gather},
     random::{Purpose, stream},
-    solver::{SolverConfig, SolverError},
+    solver::{Solver, SolverError},
     spec::ModelSpec,
 };
 
@@ -29,7 +29,7 @@ pub struct Rows<'a> {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Measurement {
     /// How the flow's lines are followed.
-    pub solver: SolverConfig,
+    pub solver: Solver,
     /// What probes are drawn from; none for the exact divergence.
     pub probe: Option<Probe>,
     /// Probes of each row.

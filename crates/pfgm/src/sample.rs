@@ -10,7 +10,7 @@ use crate::{
     parallel::{Communicator, gather},
     prediction::Arithmetic,
     random::{Purpose, stream},
-    solver::{self, SolverConfig, SolverError},
+    solver::{self, Solver, SolverError},
     spec::ModelSpec,
 };
 
@@ -22,7 +22,7 @@ pub struct SampleRequest {
     /// The class of each sample, where it has one.
     pub classes: Vec<Option<u32>>,
     /// How to solve.
-    pub solver: SolverConfig,
+    pub solver: Solver,
     /// The strength of classifier-free guidance.
     pub guidance: f64,
     /// Samples computed together.

@@ -12,7 +12,7 @@ use pfgm::{
     network::{NetworkConfig, UnetConfig},
     objective::{FieldObjective, Objective},
     sample::{Guides, SampleRequest, sample, upscale},
-    solver::{Method, SolverConfig},
+    solver::Solver,
     spec::ModelSpec,
     train::Trainer,
 };
@@ -43,7 +43,7 @@ fn trained(config: Config, data: Dataset, steps: usize) -> Trainer {
 }
 
 fn request(count: usize) -> SampleRequest {
-    let solver = SolverConfig { method: Method::DpmPp2m, steps: 12, ..SolverConfig::default() };
+    let solver: Solver = Solver::dpmpp(2, 12).into();
     let seeds = (0..count as u64).collect();
     SampleRequest { seeds, classes: vec![None; count], solver, guidance: 1.0, batch: 64, released: None }
 }

@@ -12,7 +12,7 @@ use pfgm::{
     network::{AdmUnetConfig, LevelEmbedding, MlpConfig, NetworkConfig, ScoreUnetConfig, UnetConfig},
     prediction::Output,
     sample::{SampleRequest, sample},
-    solver::{Method, SolverConfig},
+    solver::Solver,
     spec::{ModelError, ModelSpec},
     weights,
 };
@@ -105,7 +105,7 @@ fn use_it(bytes: &[u8]) -> bool {
     let request = SampleRequest {
         seeds: vec![1],
         classes: vec![(classes > 0).then_some(0)],
-        solver: SolverConfig { method: Method::Heun, steps: 2, ..SolverConfig::default() },
+        solver: Solver::heun(2).into(),
         guidance: record.config.sample.guidance,
         batch: 1,
         released: None,

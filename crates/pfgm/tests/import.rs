@@ -17,7 +17,7 @@ use pfgm::{
     network::Network,
     prediction::{Arithmetic, Output, Prediction},
     prior,
-    solver::{self, Method as Solver, SolverConfig, authors_code},
+    solver::{self, Solver, authors_code},
     weights,
 };
 use pfgm_data::npz::{Floats, read_arrays};
@@ -120,16 +120,16 @@ fn released_samplers_of_pfgm_to_the_letter() {
         let (imported, denoiser) = read(&format!("{name}.pth"), &Request { size: SIZE, ..Request::default() });
         let denoiser = denoiser.with_arithmetic(Arithmetic::AuthorsCode { z_exp: 5.0 });
         let case = case(&format!("{name}.npz"));
-        for (method, key, allowed) in [
-            (Solver::Euler, "forward_euler", 1e-3),
-            (Solver::ImprovedEuler, "improved_euler", 1e-3),
-            (Solver::Rk45, "rk45", 1e-2),
+        for (solver, key, allowed) in [
+            (Solver::euler(10).into(), "forward_euler", 1e-3),
+            (Solver::improved_euler(10).into(), "improved_euler", 1e-3),
+            (Solver::rk45(1e-4).into(), "rk45", 1e-2),
         ] {
+            let solver: Solver = solver;
             let counted = Counted::new(&denoiser);
             let flow = Flow { denoiser: &counted, extra_dims: imported.record.extra_dims() };
-            let config = SolverConfig { method, steps: 10, rtol: 1e-4, atol: 1e-4, ..SolverConfig::default() };
             let mut x = rows(&case["prior_x"]);
-            authors_code(&flow, &config, imported.record.range(), 16 * 16, &mut x).unwrap();
+            authors_code(&flow, &solver, imported.record.range(), 16 * 16, &mut x).unwrap();
             let found = difference(&x, &rows(&case[&format!("sample_{key}")]));
             assert!(found < allowed, "{name}, {key}: {found:.1e}");
             let nfe = counted.rows() as f32 / case["prior_x"].shape[0] as f32;
@@ -199,8 +199,7 @@ fn denoiser_and_samples_of_pfgmpp() {
     assert!(found < 1e-4, "denoised: {found:.1e}");
     let flow = Flow { denoiser: &denoiser, extra_dims: imported.record.extra_dims() };
     let mut x = rows(&case["prior_x"]);
-    let config = SolverConfig { method: Solver::Heun, steps: 18, ..SolverConfig::default() };
-    solver::sample(&flow, &config, imported.record.range(), &mut x).unwrap();
+    solver::sample(&flow, &Solver::heun(18).into(), imported.record.range(), &mut x).unwrap();
     let found = difference(&x, &rows(&case["sample_heun18"]));
     assert!(found < 1e-3, "18 steps of Heun: {found:.1e}");
 }
@@ -234,7 +233,7 @@ fn divergences_along_the_flow() {
         let (_, denoiser) = read_with(&format!("{name}.pth"), &request, vec![Some(2), Some(0)].into());
         let case = case(&format!("{name}.npz"));
         let (extra_dims, range) = (ExtraDims::Infinite, (0.1, 10.0));
-        let solver = SolverConfig { method: Solver::Euler, steps: 8, ..SolverConfig::default() };
+        let solver: Solver = Solver::euler(8).into();
         let density = Density { denoiser: &denoiser, extra_dims, range, solver, prior: Prior::Exact };
         let found = density.log(&rows(&case["start"]), Trace::Probes(&rows(&case["probe"]))).unwrap();
         let apart = difference(&found.latents, &rows(&case["up"]));

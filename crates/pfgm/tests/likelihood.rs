@@ -15,7 +15,7 @@ use pfgm::{
     prediction::Output,
     prior,
     random::{Purpose, stream},
-    solver::{Method, SolverConfig},
+    solver::Solver,
     spec::ModelSpec,
     train::Trainer,
     weights,
@@ -182,7 +182,7 @@ fn a_trained_mixture_is_as_likely_as_it_is() {
     let held_out: Vec<f32> = held_out.iter().map(|&value| value as f32).collect();
     let rows = Rows { values: &held_out, labels: &[], whole: false };
     let how = Measurement {
-        solver: SolverConfig { method: Method::Rk45, rtol: 1e-4, atol: 1e-4, ..SolverConfig::default() },
+        solver: Solver::rk45(1e-4).into(),
         probe: None,
         probes: 1,
         draws: 1,

@@ -8,13 +8,13 @@ use pfgm::{
     likelihood::{Density, Prior, Trace as TraceOf},
     model::{Anomaly, Denoise, Fit, Inpaint, Likelihood, ScheduleSearch, Trace, WeightNames},
     random::{Purpose, stream},
-    solver::{self, Method, SolverConfig},
+    solver::{self, Heun, Solver},
 };
 use pfgm_data::{Dataset, Labels, OpenOptions, Shape, Values};
 use rand::RngExt;
 
-fn heun(steps: usize) -> SolverConfig {
-    SolverConfig { method: Method::Heun, steps, ..SolverConfig::default() }
+fn heun(steps: usize) -> Heun {
+    Solver::heun(steps)
 }
 
 fn open(name: &str) -> Dataset {
@@ -41,7 +41,7 @@ fn samples_are_points_of_the_prior_moved_down_the_flow() {
     let denoiser = model.denoiser(classes.to_vec(), 1.5);
     let flow = Flow { denoiser: &denoiser, extra_dims: spec.extra_dims() };
     let mut x = flow.latents(spec.range().1, 0, 11..16);
-    solver::sample(&flow, &heun(3), spec.range(), &mut x).unwrap();
+    solver::sample(&flow, &heun(3).into(), spec.range(), &mut x).unwrap();
     assert_eq!(drawn.values(), spec.to_data_units(&x));
     assert_eq!((drawn.rows(), drawn.row_shape(), drawn.nfe()), (5, &[8, 8][..], 5.0));
     assert_eq!((&drawn.seeds[..], &drawn.classes[..]), (&[11, 12, 13, 14, 15][..], &classes[..]));
@@ -61,7 +61,7 @@ fn likelihoods_are_those_of_the_density_in_the_data_units() {
     let (spec, given) = (model.spec(), model.spec().rows(&rows).unwrap());
     let denoiser = model.denoiser(given.labels.clone(), 1.0);
     let (extra_dims, range) = (spec.extra_dims(), spec.range());
-    let density = Density { denoiser: &denoiser, extra_dims, range, solver: heun(6), prior: Prior::Exact };
+    let density = Density { denoiser: &denoiser, extra_dims, range, solver: heun(6).into(), prior: Prior::Exact };
     let logs = density.log(&spec.to_model_space(&given.values), TraceOf::Exact).unwrap().values;
     // A digit's values go from 0 to 16, the model's from -1 to 1.
     let expected: Vec<f64> = logs.iter().map(|log| log - 64.0 * 8.0_f64.ln()).collect();
@@ -76,8 +76,8 @@ fn likelihoods_are_those_of_the_density_in_the_data_units() {
 fn encoding_and_decoding_are_inverse() {
     let model = Model::load("digits").unwrap();
     let rows = open("digits").select(&[0, 1, 2]);
-    let rk45 = SolverConfig { method: Method::Rk45, rtol: 1e-5, atol: 1e-5, ..SolverConfig::default() };
-    let latents = model.encode(&rows, rk45.clone()).unwrap();
+    let rk45 = Solver::rk45(1e-5);
+    let latents = model.encode(&rows, rk45).unwrap();
     let back = model.decode(&latents, rk45).unwrap();
     let values = rows.some(3).unwrap();
     let worst = back.values().iter().zip(&values).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
@@ -243,10 +243,10 @@ fn products_with_the_jacobian_are_derivatives() {
 #[test]
 fn samples_of_the_exact_field_are_its_charges() {
     let data = open("heart").select(&[0, 10, 20, 30, 40]);
-    let rk45 = SolverConfig { method: Method::Rk45, rtol: 1e-5, atol: 1e-5, ..SolverConfig::default() };
+    let rk45 = Solver::rk45(1e-5);
     for d in [1.0, 64.0, f64::INFINITY] {
         let field = ExactField::new(&data, d).unwrap();
-        let drawn = field.sample(40).seed(2).solver(rk45.clone()).draw().unwrap();
+        let drawn = field.sample(40).seed(2).solver(rk45).draw().unwrap();
         let charges = data.some(5).unwrap();
         let is_near = |row: &[f32]| charges.chunks_exact(2).any(|y| (row[0] - y[0]).hypot(row[1] - y[1]) < 0.02);
         // Samples end at the lowest level, 0.001, where one of twenty is more than 0.02 away at D = 1.
@@ -263,7 +263,7 @@ fn samples_of_the_exact_field_are_its_charges() {
 #[test]
 fn found_levels_go_from_the_highest_to_the_lowest() {
     let model = Model::load("digits").unwrap();
-    let solver = SolverConfig { method: Method::DpmPp2m, steps: 4, ..SolverConfig::default() };
+    let solver = Solver::dpmpp(2, 4);
     let levels = model.search_schedule(ScheduleSearch::new(solver).trajectories(4).grid(12)).unwrap();
     let (low, high) = model.spec().range();
     assert_eq!(levels.len(), 5);
@@ -272,7 +272,7 @@ fn found_levels_go_from_the_highest_to_the_lowest() {
             && (levels[0] - high).abs() < 1e-9
             && (levels[4] - low).abs() < 1e-9
     );
-    assert!(model.search_schedule(ScheduleSearch::new(SolverConfig { method: Method::Rk45, ..heun(4) })).is_err());
+    assert!(model.search_schedule(ScheduleSearch::new(Solver::rk45(1e-4))).is_err());
 }
 
 #[test]
@@ -282,7 +282,7 @@ fn rows_that_do_not_fit_are_rejected() {
     assert!(matches!(model.encode(&heart, heun(2)), Err(Error::Argument { name: "data", .. })));
     let unlabeled = Dataset { labels: None, ..digits.clone() };
     assert!(matches!(model.encode(&unlabeled, heun(2)), Err(Error::Argument { name: "data", .. })));
-    let stochastic = SolverConfig { churn: 10.0, ..heun(4) };
+    let stochastic = heun(4).churn(10.0);
     assert!(model.encode(&digits, stochastic).is_err());
     assert!(model.sample(1).latent_scale(0.0).draw().is_err());
     assert!(model.sample(1).batch(0).draw().is_err());

@@ -19,7 +19,7 @@ use pfgm::{
     parallel::Communicator,
     random::{Purpose, stream},
     sample::{SampleRequest, sample, sample_distributed},
-    solver::{Method, SolverConfig},
+    solver::{Method, Solver},
     spec::ModelSpec,
     train::{TrainError, Trainer},
     weights::{self, Weight},
@@ -277,7 +277,7 @@ fn many_ranks_sample_and_measure_as_one_process_does() {
         let request = SampleRequest {
             seeds: (5..28).collect(),
             classes: (5..28).map(|seed| (seed % 3 > 0).then_some(seed % 10)).collect(),
-            solver: SolverConfig { method, steps: 4, ..SolverConfig::default() },
+            solver: Solver::of_method(method).with_steps(4),
             guidance: 1.0,
             batch: 8,
             released: None,
@@ -295,7 +295,7 @@ fn many_ranks_sample_and_measure_as_one_process_does() {
     values.chunks_exact_mut(64).enumerate().for_each(|(index, row)| data.read(7 * index, row).unwrap());
     let rows = Rows { values: &values, labels: &[Some(1), None, Some(3), Some(9), None], whole: true };
     let how = Measurement {
-        solver: SolverConfig { method: Method::Rk45, rtol: 1e-2, atol: 1e-2, ..SolverConfig::default() },
+        solver: Solver::rk45(1e-2).into(),
         probe: Some(Probe::Rademacher),
         probes: 2,
         draws: 2,

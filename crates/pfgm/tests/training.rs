@@ -21,7 +21,7 @@ use pfgm::{
     prediction::Output,
     random::{Purpose, stream},
     sample::{SampleRequest, sample},
-    solver::{Method, SolverConfig},
+    solver::{Method, Solver},
     spec::ModelSpec,
     train::{Log, Observer, StepReport, Trainer},
     weights,
@@ -229,7 +229,7 @@ fn a_network_sample_depends_on_its_seed_alone() {
         let request = SampleRequest {
             seeds: seeds.to_vec(),
             classes: seeds.iter().map(|seed| Some((seed % 10) as u32)).collect(),
-            solver: SolverConfig { method, steps: 8, ..SolverConfig::default() },
+            solver: Solver::of_method(method).with_steps(8),
             guidance: 1.5,
             batch,
             released: None,
@@ -473,7 +473,7 @@ fn trained_digits_look_like_held_out_digits() {
     // The same thresholds find a broken sampler out. One that stops while there is still noise:
     let mut noisy = record.clone();
     noisy.config.flow.sigma_min = 0.8;
-    let euler = SolverConfig { method: Method::Euler, steps: 30, ..SolverConfig::default() };
+    let euler: Solver = Solver::euler(30).into();
     let stopped = SampleRequest { solver: euler, ..request.clone() };
     let stopped = sample(&noisy, &network, &stopped, &Device::flex(), &mut |_| {}).unwrap().values;
     let quality = Quality::measure(&train, &held_out, &stopped, &asked);

@@ -122,7 +122,7 @@ mod tests {
     use pfgm::{
         Model,
         model::{Direction, IntegrationJob},
-        solver::{Method, SolverConfig},
+        solver::Solver,
     };
 
     use super::*;
@@ -157,7 +157,7 @@ mod tests {
         IntegrationJob {
             direction: Direction::Decode,
             sigma: model.spec().range().1,
-            solver: SolverConfig { method: Method::Euler, steps, ..SolverConfig::default() },
+            solver: Solver::euler(steps).into(),
             guidance: 1.0,
             x: model.spec().prior(0, seeds.iter().copied()),
             labels: vec![Some(1); rows],

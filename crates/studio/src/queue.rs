@@ -12,7 +12,7 @@ use pfgm::{
     CancelToken, Error,
     likelihood::Probe,
     model::{IntegrationJob, Likelihood, Rows, Trace},
-    solver::SolverConfig,
+    solver::Solver,
 };
 use tokio::sync::{mpsc::Sender, oneshot};
 
@@ -30,7 +30,7 @@ pub struct LikelihoodJob {
     /// Rows in the units of the data.
     pub rows: Rows,
     /// Solver.
-    pub solver: SolverConfig,
+    pub solver: Solver,
     /// Number of probes of the divergence; None for the library's choice.
     pub probes: Option<usize>,
 }

@@ -7,7 +7,7 @@ use image::{DynamicImage, ImageReader, Limits, imageops::FilterType};
 use pfgm::{
     config::check_guidance,
     model::Rows,
-    solver::{Method, SolverConfig},
+    solver::{Method, Solver, SolverOverrides, Tolerance},
     spec::ModelSpec,
 };
 use pfgm_data::Shape;
@@ -51,10 +51,9 @@ pub struct InputRows {
 /// # Errors
 /// If there is no such method.
 pub fn method(name: &str) -> Result<Method, ApiError> {
-    let found = Method::ALL.into_iter().find(|method| method.word() == name);
-    found.ok_or_else(|| {
-        let names: Vec<_> = Method::ALL.into_iter().map(Method::word).collect();
-        ApiError::unprocessable(format!("solver `{name}` is unknown; choose one of {}", names.join(", ")))
+    name.parse().map_err(|_| {
+        let names = Method::NAMES.join(", ");
+        ApiError::unprocessable(format!("solver `{name}` is unknown; choose one of {names}"))
     })
 }
 
@@ -63,7 +62,7 @@ impl SolverRequest {
     ///
     /// # Errors
     /// If the result is out of range or does not fit the run.
-    pub fn resolve(&self, spec: &ModelSpec) -> Result<SolverConfig, ApiError> {
+    pub fn resolve(&self, spec: &ModelSpec) -> Result<Solver, ApiError> {
         Ok(spec.solver_or(Some(self.apply(spec)?))?)
     }
 
@@ -71,7 +70,7 @@ impl SolverRequest {
     ///
     /// # Errors
     /// As [`SolverRequest::resolve`].
-    pub fn resolve_partial(&self, spec: &ModelSpec) -> Result<SolverConfig, ApiError> {
+    pub fn resolve_partial(&self, spec: &ModelSpec) -> Result<Solver, ApiError> {
         Ok(spec.partial_solver_or(Some(self.apply(spec)?))?)
     }
 
@@ -79,47 +78,40 @@ impl SolverRequest {
     ///
     /// # Errors
     /// As [`SolverRequest::resolve`], and if the solver cannot be run backwards.
-    pub fn resolve_invertible(&self, spec: &ModelSpec) -> Result<SolverConfig, ApiError> {
+    pub fn resolve_invertible(&self, spec: &ModelSpec) -> Result<Solver, ApiError> {
         let named = Self { solver: self.solver.clone().or(Some("rk45".into())), ..self.clone() };
-        let solver = SolverConfig { denoise: false, ..named.apply(spec)? };
+        let mut solver = named.apply(spec)?;
+        solver.set_denoise(false);
         Ok(spec.invertible_solver_or(Some(solver))?)
     }
 
-    fn apply(&self, spec: &ModelSpec) -> Result<SolverConfig, ApiError> {
-        let own = &spec.config.sample.solver;
-        let mut solver = match self.solver.as_deref().map(method).transpose()? {
-            Some(method) if method != own.method => {
-                let steps = if method.is_sde() || own.method.is_sde() { method.usual_steps() } else { own.steps };
-                let (rtol, atol) = (own.rtol, own.atol);
-                SolverConfig { method, steps, rtol, atol, denoise: own.denoise, ..SolverConfig::default() }
-            }
-            _ => own.clone(),
-        };
-        if let Some(steps) = self.steps {
-            solver.steps = steps as usize;
-            solver.levels.clear();
-        }
-        if let Some(tolerance) = self.tolerance {
-            (solver.rtol, solver.atol) = (tolerance, tolerance);
-        }
-        if (solver.method.has_grid() || solver.method.is_sde()) && solver.steps > MAX_STEPS {
-            return Err(ApiError::unprocessable(format!("steps {}: give 1 to {MAX_STEPS}", solver.steps)));
+    fn apply(&self, spec: &ModelSpec) -> Result<Solver, ApiError> {
+        let (method, steps) = (self.solver.as_deref().map(method).transpose()?, self.steps.map(|steps| steps as usize));
+        let overrides =
+            SolverOverrides { method, steps, rtol: self.tolerance, atol: self.tolerance, ..SolverOverrides::default() };
+        // Clients may send steps and a tolerance whatever the solver is.
+        let solver = overrides
+            .apply_lenient(&spec.config.sample.solver)
+            .map_err(|wrong| ApiError::unprocessable(wrong.to_string()))?;
+        if let Some(steps) = solver.steps().filter(|steps| *steps > MAX_STEPS) {
+            return Err(ApiError::unprocessable(format!("steps {steps}: give 1 to {MAX_STEPS}")));
         }
         // The step size of a tolerance below rounding errors never ends to shrink.
-        if solver.rtol < 1e-9 {
-            return Err(ApiError::unprocessable(format!("tolerance {}: give at least 1e-9", solver.rtol)));
+        if let Some(Tolerance { rtol, .. }) = solver.tolerance().filter(|tolerance| tolerance.rtol < 1e-9) {
+            return Err(ApiError::unprocessable(format!("tolerance {rtol}: give at least 1e-9")));
         }
         Ok(solver)
     }
 }
 
 /// Returns the command-line options that select a solver.
-pub fn solver_options(solver: &SolverConfig) -> String {
-    let name = solver.method.word();
-    if solver.method.has_grid() || solver.method.is_sde() {
-        return format!(" --solver {name} --steps {}", solver.steps);
+pub fn solver_options(solver: &Solver) -> String {
+    let method = solver.method();
+    match (solver.steps(), solver.tolerance()) {
+        (Some(steps), _) => format!(" --solver {method} --steps {steps}"),
+        (None, Some(Tolerance { rtol, atol })) => format!(" --solver {method} --rtol {rtol} --atol {atol}"),
+        (None, None) => format!(" --solver {method}"),
     }
-    format!(" --solver {name} --rtol {} --atol {}", solver.rtol, solver.atol)
 }
 
 /// Checks how many rows of `dim` values are asked for.

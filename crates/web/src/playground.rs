@@ -6,7 +6,7 @@ use pfgm_flow::{
     flow::{AtLevel, Denoiser, Flow},
     particles,
     random::{Purpose, stream},
-    solver::heun,
+    solver::{Schedule, heun},
 };
 
 /// Charges in the plane, and the field that is looked at: that of the augmented space, or that of the plane alone.
@@ -67,11 +67,10 @@ impl Playground {
             Field::Plane(field, _) => (field, ExtraDims::Infinite),
         };
         let flow = Flow { denoiser, extra_dims };
-        let level = |step: usize| from * (to / from).powf(step as f64 / steps as f64);
         self.paths.clear();
         self.paths.extend(&self.points);
-        for step in 0..steps {
-            heun(&flow, &[level(step), level(step + 1)], &mut self.points);
+        for pair in Schedule::LogUniform.grid(from, to, steps).windows(2) {
+            heun(&flow, pair, &mut self.points);
             self.paths.extend(&self.points);
         }
         true

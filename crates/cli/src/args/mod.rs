@@ -27,7 +27,7 @@ pub use points::{ArithmeticName, DecodeArgs, PredictArgs};
 pub use restore::{AnomalyArgs, DenoiseArgs, InpaintArgs};
 pub use sample::{FilesArgs, SampleArgs};
 pub use schedule::ScheduleArgs;
-pub use solver::{ProcessArg, Solver, SolverArgs};
+pub use solver::{ProcessArg, SolverArgs};
 pub use train::TrainArgs;
 
 /// Poisson flow generative models (PFGM, PFGM++): train on your data, sample, evaluate.

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use pfgm::solver::Method;
 
-use super::{ComputeArgs, Solver};
+use super::{ComputeArgs, solver::method};
 
 #[derive(Debug, Args)]
 pub struct ScheduleArgs {
@@ -20,8 +21,8 @@ pub struct ScheduleArgs {
     pub grid: usize,
 
     /// The solver that uses the levels [default: the run's, or dpmpp-2m if that has no grid]
-    #[arg(long, value_enum)]
-    pub solver: Option<Solver>,
+    #[arg(long, value_parser = method())]
+    pub solver: Option<Method>,
 
     /// Steps of the solver
     #[arg(long, value_name = "N")]

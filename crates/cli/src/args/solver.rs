@@ -1,82 +1,36 @@
 //! Solvers as they are typed.
 
-use clap::{Args, ValueEnum};
-use pfgm::solver::{Corrector, Method, ScheduleName};
+use std::str::FromStr;
 
-/// [`Method`] as it is typed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Solver {
-    /// Euler on a log-uniform grid: one evaluation a step
-    Euler,
-    /// Heun on a log-uniform grid: two evaluations a step
-    ImprovedEuler,
-    /// Heun on EDM's grid, with a last step to zero; stochastic with --churn
-    Heun,
-    /// Dormand-Prince 5(4): adaptive steps for each sample
-    Rk45,
-    /// iPNDM, multistep with constant coefficients (--order 1 to 4): one evaluation a step
-    Ipndm,
-    /// DPM-Solver++ of order 2
-    #[value(name = "dpmpp-2m")]
-    DpmPp2m,
-    /// DPM-Solver++ of order 3
-    #[value(name = "dpmpp-3m")]
-    DpmPp3m,
-    /// UniPC, predictor of order 2
-    #[value(name = "unipc-2")]
-    UniPc2,
-    /// UniPC, predictor of order 3
-    #[value(name = "unipc-3")]
-    UniPc3,
-    /// DEIS tAB, multistep (--order 1 to 4)
-    Deis,
-    /// Reverse SDE by Euler-Maruyama (infinite D)
-    ReverseSde,
-    /// Reverse-diffusion predictor (infinite D)
-    ReverseDiffusion,
-    /// Ancestral sampling (infinite D)
-    Ancestral,
+use clap::{
+    Args, ValueEnum,
+    builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
+};
+use pfgm::{
+    process::Process,
+    solver::{Corrector, Method, ScheduleName, SolverOverrides, UnknownName},
+};
+
+/// Parses the names of a table of the library.
+fn parser<T>(names: impl Iterator<Item = (&'static str, &'static str)>) -> impl TypedValueParser<Value = T>
+where
+    T: FromStr<Err = UnknownName> + Clone + Send + Sync + 'static,
+{
+    let values: Vec<PossibleValue> = names.map(|(name, help)| PossibleValue::new(name).help(help)).collect();
+    PossibleValuesParser::new(values).try_map(|text: String| text.parse::<T>())
 }
 
-impl From<Solver> for Method {
-    fn from(solver: Solver) -> Self {
-        match solver {
-            Solver::Euler => Self::Euler,
-            Solver::ImprovedEuler => Self::ImprovedEuler,
-            Solver::Heun => Self::Heun,
-            Solver::Rk45 => Self::Rk45,
-            Solver::Ipndm => Self::Ipndm,
-            Solver::DpmPp2m => Self::DpmPp2m,
-            Solver::DpmPp3m => Self::DpmPp3m,
-            Solver::UniPc2 => Self::UniPc2,
-            Solver::UniPc3 => Self::UniPc3,
-            Solver::Deis => Self::Deis,
-            Solver::ReverseSde => Self::ReverseSde,
-            Solver::ReverseDiffusion => Self::ReverseDiffusion,
-            Solver::Ancestral => Self::Ancestral,
-        }
-    }
+/// Parses the name of a solver.
+pub fn method() -> impl TypedValueParser<Value = Method> {
+    parser(Method::ALL.iter().map(|method| (method.as_str(), method.help())))
 }
 
-/// [`ScheduleName`] as it is typed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ScheduleArg {
-    /// Equal steps of ln sigma
-    LogUniform,
-    /// Equal steps of sigma^(1/rho)
-    Edm,
-    /// Levels that `pfgm schedule` found for the run and this number of steps
-    Gits,
+fn schedule() -> impl TypedValueParser<Value = ScheduleName> {
+    parser(ScheduleName::ALL.iter().map(|schedule| (schedule.as_str(), schedule.help())))
 }
 
-impl From<ScheduleArg> for ScheduleName {
-    fn from(schedule: ScheduleArg) -> Self {
-        match schedule {
-            ScheduleArg::LogUniform => Self::LogUniform,
-            ScheduleArg::Edm => Self::Edm,
-            ScheduleArg::Gits => Self::Gits,
-        }
-    }
+fn corrector() -> impl TypedValueParser<Value = Corrector> {
+    parser(Corrector::ALL.iter().map(|corrector| (corrector.as_str(), corrector.help())))
 }
 
 /// The process that a stochastic sampler reverses, as it is typed.
@@ -90,30 +44,12 @@ pub enum ProcessArg {
     SubVp,
 }
 
-/// [`Corrector`] as it is typed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum CorrectorArg {
-    /// No corrector
-    None,
-    /// Langevin dynamics at each level
-    Langevin,
-}
-
-impl From<CorrectorArg> for Corrector {
-    fn from(corrector: CorrectorArg) -> Self {
-        match corrector {
-            CorrectorArg::None => Self::None,
-            CorrectorArg::Langevin => Self::Langevin,
-        }
-    }
-}
-
 /// Changes to a run's solver.
 #[derive(Clone, Debug, Default, PartialEq, Args)]
 pub struct SolverArgs {
     /// The solver [default: the run's]
-    #[arg(long, value_enum, help_heading = "Solver")]
-    pub solver: Option<Solver>,
+    #[arg(long, value_parser = method(), help_heading = "Solver")]
+    pub solver: Option<Method>,
 
     /// Number of steps, for solvers with fixed steps [default: the run's; 1000 for a reverse SDE]
     #[arg(long, value_name = "N", help_heading = "Solver")]
@@ -124,8 +60,8 @@ pub struct SolverArgs {
     pub order: Option<usize>,
 
     /// Grid of noise levels [default: the solver's own]
-    #[arg(long, value_enum, help_heading = "Solver")]
-    pub schedule: Option<ScheduleArg>,
+    #[arg(long, value_parser = schedule(), help_heading = "Solver")]
+    pub schedule: Option<ScheduleName>,
 
     /// Exponent rho of schedule edm [default: the run's, or 7]
     #[arg(long, value_name = "RHO", help_heading = "Solver")]
@@ -168,8 +104,8 @@ pub struct SolverArgs {
     pub process: Option<ProcessArg>,
 
     /// Corrector of a reverse SDE [default: the run's, or none]
-    #[arg(long, value_enum, help_heading = "Solver")]
-    pub corrector: Option<CorrectorArg>,
+    #[arg(long, value_parser = corrector(), help_heading = "Solver")]
+    pub corrector: Option<Corrector>,
 
     /// Corrector steps at each noise level [default: the run's, or 1]
     #[arg(long, value_name = "N", help_heading = "Solver")]
@@ -184,5 +120,28 @@ impl SolverArgs {
     /// Whether any flag was given.
     pub fn is_given(&self) -> bool {
         *self != Self::default()
+    }
+    /// The changes, with the process that `process` gives for a name.
+    pub fn overrides(&self, process: impl FnOnce(ProcessArg) -> Process) -> SolverOverrides {
+        SolverOverrides {
+            method: self.solver,
+            steps: self.steps,
+            order: self.order,
+            schedule: self.schedule,
+            rho: self.rho,
+            lower_order_final: self.lower_order_final,
+            rtol: self.rtol,
+            atol: self.atol,
+            afs: self.afs.then_some(true),
+            churn: self.churn,
+            churn_min: self.churn_min,
+            churn_max: self.churn_max,
+            churn_noise: self.churn_noise,
+            process: self.process.map(process),
+            corrector: self.corrector,
+            corrector_steps: self.corrector_steps,
+            snr: self.snr,
+            ..SolverOverrides::default()
+        }
     }
 }

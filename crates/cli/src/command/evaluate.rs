@@ -9,7 +9,6 @@ use pfgm::{
     evaluate::{EvaluateError, Reference, Report, Scaling, choose, evaluate, extract_distributed},
     features::{Extracted, Features},
     parallel::Communicator,
-    solver::SolverConfig,
     spec::ModelSpec,
 };
 use pfgm_data::{
@@ -192,8 +191,10 @@ fn features_of_run(
 ) -> Result<Option<(Extracted, String)>> {
     let count = args.count.unwrap_or(SAMPLES);
     let ModelSpec { config, data } = &model.record;
-    let solver = resolve::solver::solver(&args.solving, &model.record, Path::new(path))?;
-    let solver = SolverConfig { denoise: args.denoise || solver.denoise, ..solver };
+    let mut solver = resolve::solver::solver(&args.solving, &model.record, Path::new(path))?;
+    if args.denoise {
+        solver.set_denoise(true);
+    }
     if data.classes.is_empty() && args.guidance.is_some() {
         bail!("--guidance: this run knows no classes; train with --set data.conditional=true");
     }
@@ -203,7 +204,7 @@ fn features_of_run(
     let drawn = measure::draw(model, &drawing, (features, scaling), progress)?;
     let Some(Drawn { features: all, nfe, .. }) = drawn else { return Ok(None) };
     let last = args.seed.wrapping_add(count as u64 - 1);
-    let method = json!(solver.method);
+    let method = json!(solver.method());
     let how = format!("{}, {nfe:.1} evaluations each", method.as_str().unwrap_or_default());
     Ok(Some((all, format!("{count} of {path}, seeds {}-{last} ({how})", args.seed))))
 }

@@ -11,7 +11,7 @@ use pfgm::{
     prediction::Output,
     prior,
     random::{Purpose, stream},
-    solver::{self, Method, SolverConfig, Tolerance},
+    solver::{self, Schedule, Solver, Tolerance},
     spec::DataInfo,
 };
 use pfgm_data::{Dataset, Shape, Transform};
@@ -59,9 +59,10 @@ pub fn run(args: &SampleArgs, source: &str) -> Result<()> {
     let model = args.against.as_deref().map(|run| Model::load(run, &args.compute)).transpose()?;
     let exact = Exact::new(args, &dataset, model.as_ref())?;
     // How the exact field is solved when nobody says.
-    let usual = SolverConfig { method: Method::Rk45, rtol: 1e-5, atol: 1e-5, ..SolverConfig::default() };
+    let usual = Solver::rk45(1e-5).into();
     let solved = Solved { extra_dims: exact.extra_dims, output: Output::Edm, run: None };
-    let config = SolverConfig { denoise: args.denoise, ..resolve::solver::changed(&args.solving, &usual, solved)? };
+    let mut config = resolve::solver::changed(&args.solving, &usual, solved)?;
+    config.set_denoise(args.denoise);
     let kind = if model.is_some() { "against-exact" } else { "exact" };
     let picture = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}-{kind}.png", exact.data.name)));
     let picture = PictureFile::new(picture)?;
@@ -137,7 +138,7 @@ impl Exact {
         flow.latents(self.range.1, 0, seeds.iter().copied())
     }
 
-    fn sample(&self, args: &SampleArgs, seeds: &[u64], config: &SolverConfig) -> Result<Vec<f64>> {
+    fn sample(&self, args: &SampleArgs, seeds: &[u64], config: &Solver) -> Result<Vec<f64>> {
         let counted = Counted::new(&self.field);
         let flow = Flow { denoiser: &counted, extra_dims: self.extra_dims };
         let bar = render::progress("sampling", seeds.len());
@@ -252,9 +253,11 @@ impl Exact {
         let learned = model.record.denoiser(&model.network, vec![None; POINTS], 1.0, POINTS, &model.device);
         let (low, high) = self.range;
         let item: Vec<usize> = (0..POINTS).collect();
-        (0..LEVELS)
-            .map(|level| {
-                let sigma = low * (high / low).powf(level as f64 / (LEVELS - 1) as f64);
+        let levels = Schedule::LogUniform.grid(low, high, LEVELS - 1);
+        levels
+            .into_iter()
+            .enumerate()
+            .map(|(level, sigma)| {
                 let r = field_lines::height(self.extra_dims, sigma);
                 let mut x = Vec::with_capacity(POINTS * dim);
                 for index in 0..POINTS {

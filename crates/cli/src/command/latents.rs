@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use pfgm::{
     flow::{Counted, Flow},
     latent,
-    solver::{self, SolverConfig},
+    solver::{self, Solver},
 };
 use pfgm_data::npz::{Column, Named};
 use pfgm_plot::{Picture, animated_grid, grid};
@@ -39,14 +39,7 @@ enum Way {
 }
 
 /// Carries points along the flow in batches, with progress; returns the evaluations of each.
-fn carry(
-    model: &Model,
-    solver: &SolverConfig,
-    way: Way,
-    labels: &[Option<u32>],
-    batch: usize,
-    x: &mut [f64],
-) -> Result<f64> {
+fn carry(model: &Model, solver: &Solver, way: Way, labels: &[Option<u32>], batch: usize, x: &mut [f64]) -> Result<f64> {
     let record = &model.record;
     resolve::within("--batch", batch, 1..=resolve::MAX_SAMPLES)?;
     let (rows, dim) = (labels.len(), record.dim());
@@ -100,7 +93,7 @@ pub fn encode(args: &EncodeArgs) -> Result<()> {
 }
 
 /// Latents of seeds, or of an image, in the order they were asked for.
-fn latents(model: &Model, what: &str, solver: &SolverConfig, label: Option<u32>, batch: usize) -> Result<Vec<f64>> {
+fn latents(model: &Model, what: &str, solver: &Solver, label: Option<u32>, batch: usize) -> Result<Vec<f64>> {
     let record = &model.record;
     if Path::new(what).exists() {
         let dataset = resolve::dataset(what, &DataArgs::default())?;
@@ -145,7 +138,7 @@ fn draw(
     mut x: Vec<f64>,
     label: Option<u32>,
     across: usize,
-    solver: &SolverConfig,
+    solver: &Solver,
 ) -> Result<(Vec<f32>, Vec<u8>)> {
     let picture = pixels(model)?;
     let labels = vec![label; x.len() / model.record.dim()];

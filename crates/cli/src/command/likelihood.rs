@@ -8,7 +8,7 @@ use pfgm::{
     likelihood::{Prior, Probe},
     measure::{Measured, Measurement, Rows, measure_distributed},
     parallel::{Communicator, Solo},
-    solver::{Method, SolverConfig},
+    solver::Solver,
     spec::ModelSpec,
 };
 use pfgm_data::Shape;
@@ -33,7 +33,7 @@ pub fn run(args: &LikelihoodArgs, ranks: &dyn Communicator) -> Result<()> {
     let record = &model.record;
     let prior = match args.prior {
         PriorName::Exact => Prior::Exact,
-        PriorName::AuthorsCode if record.extra_dims() == ExtraDims::Finite(1.0) => Prior::Released,
+        PriorName::AuthorsCode if record.extra_dims() == ExtraDims::Finite(1.0) => Prior::AuthorsCode,
         PriorName::AuthorsCode => {
             bail!("--prior authors-code: PFGM's, for D = 1; the run has D = {}", record.extra_dims())
         }
@@ -139,17 +139,13 @@ pub fn measurement(args: &MeasureArgs, record: &ModelSpec, given: &Given, run: &
 
 /// The solver that a command line asks for, which must lead up as well as down. Unless it names one, RK45: with the run's tolerances if the
 /// run is sampled by it, else at 1e-4, since what is carried up is to come back where it was.
-pub fn way_up(args: &SolverArgs, record: &ModelSpec, run: &Path) -> Result<SolverConfig> {
-    let kept = &record.config.sample.solver;
-    let base = match kept.method {
-        Method::Rk45 => SolverConfig { denoise: false, ..kept.clone() },
-        _ => SolverConfig { method: Method::Rk45, rtol: 1e-4, atol: 1e-4, ..SolverConfig::default() },
-    };
+pub fn way_up(args: &SolverArgs, record: &ModelSpec, run: &Path) -> Result<Solver> {
+    let base = record.invertible_solver();
     let solver = resolve::solver::changed(args, &base, Solved::of(record, run))?;
-    if solver.method.is_sde() || solver.churn > 0.0 {
+    if !solver.is_reversible() {
         bail!(
             "--solver {}: it adds noise on its way and has none back; name an ODE's solver, such as rk45",
-            solver.method.word()
+            solver.method()
         );
     }
     Ok(solver)

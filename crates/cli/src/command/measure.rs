@@ -10,7 +10,7 @@ use pfgm::{
     features::{Extracted, Features},
     parallel::Communicator,
     sample::{SampleRequest, sample},
-    solver::SolverConfig,
+    solver::Solver,
 };
 use pfgm_data::{Dataset, OpenOptions, Shape};
 use pfgm_eval::Share;
@@ -32,7 +32,7 @@ pub struct Drawing<'a> {
     pub count: usize,
     /// The seed of the first sample.
     pub seed: u64,
-    pub solver: &'a SolverConfig,
+    pub solver: &'a Solver,
     pub guidance: f64,
     /// Samples computed together.
     pub batch: usize,

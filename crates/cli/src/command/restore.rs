@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use pfgm::{
     flow::Flow,
     restoration::{self, Inpainting},
-    solver::{ScheduleName, SolverConfig},
+    solver::{ScheduleName, Solver},
     spec::ModelSpec,
 };
 use pfgm_data::{
@@ -78,16 +78,13 @@ pub fn denoise(args: &DenoiseArgs) -> Result<()> {
 }
 
 /// What leads from the noise of an image to the data. Found levels are of the whole way, of which this is the end.
-fn solver(args: &DenoiseArgs, record: &ModelSpec) -> Result<SolverConfig> {
+fn solver(args: &DenoiseArgs, record: &ModelSpec) -> Result<Solver> {
     if args.one_step && args.solving.is_given() {
         bail!("--one-step: is one evaluation, by no solver; omit the solver's flags");
     }
-    let kept = SolverConfig { levels: Vec::new(), ..record.config.sample.solver.clone() };
-    let kept = match kept.schedule {
-        Some(ScheduleName::Gits) => SolverConfig { schedule: None, ..kept },
-        _ => kept,
-    };
-    if args.solving.schedule.map(ScheduleName::from) == Some(ScheduleName::Gits) {
+    let mut kept = record.config.sample.solver.clone();
+    kept.reset_schedule();
+    if args.solving.schedule == Some(ScheduleName::Gits) {
         bail!("--schedule gits: is found for the whole way, and this starts at the noise of an image; name another");
     }
     resolve::solver::changed(&args.solving, &kept, Solved::of(record, &args.run.run))

@@ -10,7 +10,6 @@ use pfgm::{
     parallel::Communicator,
     prediction::Output,
     sample::{Released, SampleRequest, sample_distributed},
-    solver::SolverConfig,
     spec::{DataInfo, ModelSpec},
 };
 use pfgm_data::{
@@ -133,8 +132,10 @@ fn request(args: &SampleArgs, record: &ModelSpec, run: &Path) -> Result<SampleRe
     let seeds = seeds(args.count, args.seeds.as_deref())?;
     resolve::within("--batch", args.batch, 1..=resolve::MAX_SAMPLES)?;
     let defaults = &record.config.sample;
-    let solver = resolve::solver::solver(&args.solving, record, run)?;
-    let solver = SolverConfig { denoise: args.denoise || solver.denoise, ..solver };
+    let mut solver = resolve::solver::solver(&args.solving, record, run)?;
+    if args.denoise {
+        solver.set_denoise(true);
+    }
     let classes = &record.data.classes;
     if classes.is_empty() && (args.class.is_some() || args.guidance.is_some()) {
         bail!("--class and --guidance: this run knows no classes; train with --set data.conditional=true");

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use pfgm::{
     flow::{Counted, Flow},
-    solver::{Method, Search, SolverConfig, gits},
+    solver::{Method, Search, Solver, gits},
 };
 
 use crate::{
@@ -19,13 +19,12 @@ const USUAL: Method = Method::DpmPp2m;
 pub fn run(args: &ScheduleArgs) -> Result<()> {
     let model = Model::load(&args.run, &args.compute)?;
     let record = &model.record;
-    let kept = record.config.sample.solver.method;
-    let method = args.solver.map_or(if kept.has_grid() { kept } else { USUAL }, Into::into);
+    let kept = record.config.sample.solver.method();
+    let method = args.solver.unwrap_or(if kept.has_grid() { kept } else { USUAL });
     if !method.has_grid() {
-        bail!("--solver {}: it follows no grid; name one that does, such as {}", method.word(), USUAL.word());
+        bail!("--solver {}: it follows no grid; name one that does, such as {}", method, USUAL);
     }
-    let solver = SolverConfig { method, steps: args.steps, ..SolverConfig::default() };
-    resolve::solver::check(&solver, record.extra_dims())?;
+    resolve::solver::check(&Solver::of_method(method).with_steps(args.steps), record.extra_dims())?;
     let intervals = method.intervals(args.steps);
     if intervals == 0 {
         bail!("--steps {}: nothing is left to choose; give at least 2", args.steps);
@@ -44,9 +43,9 @@ pub fn run(args: &ScheduleArgs) -> Result<()> {
     let flow = Flow { denoiser: &counted, extra_dims: record.extra_dims() };
     let range = record.range();
     let x = flow.latents(range.1, 0, 0..args.count as u64);
-    let levels = gits(&flow, &Search { solver, grid: args.grid, range }, &x);
+    let levels = gits(&flow, &Search { method, steps: args.steps, grid: args.grid, range }, &x);
     let found =
-        resolve::solver::Found { solver: method.word().into(), trajectories: args.count, grid: args.grid, levels };
+        resolve::solver::Found { solver: method.to_string(), trajectories: args.count, grid: args.grid, levels };
     let text = toml::to_string(&found).context("the schedule cannot be written as TOML")?;
     render::write(&path, text.as_bytes())?;
     let shown_levels: Vec<String> = found.levels.iter().map(|level| format!("{level:.4}")).collect();
@@ -56,7 +55,7 @@ pub fn run(args: &ScheduleArgs) -> Result<()> {
     line(format!(
         "next      pfgm sample {} --solver {} --schedule gits --steps {}",
         display(&args.run),
-        method.word(),
+        method,
         args.steps
     ));
     Ok(())

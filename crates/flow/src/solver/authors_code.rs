@@ -1,11 +1,11 @@
-//! PFGM's samplers as released: what an imported checkpoint's published numbers were made with.
+//! The samplers of PFGM's authors to the letter, which the published numbers of their checkpoints were computed with.
 
-use super::{Method, Schedule, SolverConfig, SolverError, Tolerance, euler, heun, rk45};
+use super::{Euler, ScheduleName, Solver, SolverError, euler, heun, rk45};
 use crate::flow::{Denoiser, Flow, Query};
 
 /// A batch as one point, with z as one more channel of every image.
 ///
-/// RK45 as released chooses its steps for the whole batch, and z, whose slope is z itself, counts in the error.
+/// The authors' RK45 chooses its steps for the whole batch, and z, whose slope is z itself, counts in the error.
 struct WholeBatch<'a> {
     inner: &'a dyn Denoiser,
     rows: usize,
@@ -35,41 +35,44 @@ impl Denoiser for WholeBatch<'_> {
     }
 }
 
-/// Carries every row of `x` from the upper end of `range` to the lower as PFGM's released code does: Euler and improved Euler in z on
-/// a logarithmic grid (the last step Euler's), RK45 in ln z on the whole batch. Images have `plane` pixels.
+/// Carries every row of `x` from the upper end of `range` to the lower as the code of PFGM's authors does: Euler and improved Euler in z on
+/// a log-uniform grid (the last step Euler's), RK45 in ln z on the whole batch. Images have `plane` pixels.
 ///
 /// # Errors
-/// When the method is not one of these three, or RK45 gives up.
+/// If the solver is none of these three, or RK45 cannot meet its tolerance.
 pub fn authors_code(
     flow: &Flow,
-    config: &SolverConfig,
+    solver: &Solver,
     range: (f64, f64),
     plane: usize,
     x: &mut [f64],
 ) -> Result<(), SolverError> {
+    solver.check(flow.extra_dims)?;
     let (low, high) = range;
-    if config.afs || config.schedule.is_some() || !config.levels.is_empty() {
-        return Err(SolverError::NotReleased);
-    }
-    let grid = Schedule::LogUniform.grid(high, low, config.steps);
-    match config.method {
-        Method::Euler => euler(flow, &grid, x),
-        Method::ImprovedEuler => {
-            heun(flow, &grid[..config.steps], x);
-            euler(flow, &grid[config.steps - 1..], x);
+    match solver {
+        Solver::Euler(Euler { grid, afs: false, improved, .. })
+            if grid.schedule() == Some(ScheduleName::LogUniform) =>
+        {
+            let (steps, levels) = (grid.steps(solver.method()), grid.levels(solver.method(), range)?);
+            if *improved {
+                heun(flow, &levels[..steps], x);
+                euler(flow, &levels[steps - 1..], x);
+            } else {
+                euler(flow, &levels, x);
+            }
         }
-        Method::Rk45 => {
+        Solver::Rk45(options) => {
             let dim = flow.denoiser.dim();
             let batch = WholeBatch { inner: flow.denoiser, rows: x.len() / dim, plane };
             let mut state: Vec<f64> =
                 x.chunks_exact(dim).flat_map(|row| row.iter().copied().chain(vec![high; plane])).collect();
             let whole = Flow { denoiser: &batch, extra_dims: flow.extra_dims };
-            rk45(&whole, high, low, Tolerance { rtol: config.rtol, atol: config.atol }, &mut state)?;
+            rk45(&whole, high, low, options.tolerance, &mut state)?;
             for (x, state) in x.chunks_exact_mut(dim).zip(state.chunks_exact(dim + plane)) {
                 x.copy_from_slice(&state[..dim]);
             }
         }
-        _ => return Err(SolverError::NotReleased),
+        _ => return Err(SolverError::NotInAuthorsCode),
     }
     Ok(())
 }

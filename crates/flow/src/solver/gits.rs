@@ -1,39 +1,40 @@
 //! A schedule found on a few trajectories of the model itself, by dynamic programming (GITS, arXiv 2405.11326, section 4).
 //!
-//! All trajectories of a flow have nearly one shape, so the levels that serve a few of them serve all. On a fine grid the exact path is
-//! known; what one step between any two of its levels does wrong, starting on the path, is the price of that step, and the
-//! schedule is the cheapest way of a given number of steps.
+//! All trajectories of a flow have nearly one shape, so the levels that suit a few of them suit all. On a fine grid the exact path is
+//! known. The price of a step between two of its levels is its error if it starts on the path; the schedule is the cheapest way of a
+//! given number of steps.
 //!
-//! Where this differs from the paper: an error is priced by what is left of it at the end. The flow of data of standard deviation s
+//! One thing differs from the paper: an error is priced by what is left of it at the end. The flow of data of standard deviation s
 //! shrinks it by `sqrt((s^2 + sigma_min^2) / (s^2 + sigma^2))`, where the paper has a constant factor a step.
 
-use super::{Method, Schedule, SolverConfig};
+use super::{Method, Schedule};
 use crate::flow::Flow;
 
-/// What the search is to find, and where.
-#[derive(Clone, Debug, PartialEq)]
+/// A search for a schedule.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Search {
-    /// The solver that the schedule is for; its `steps` say how many.
-    pub solver: SolverConfig,
-    /// Levels that the schedule's are chosen from, on an EDM grid.
+    /// The method that the schedule is for, which follows a grid.
+    pub method: Method,
+    /// The number of its steps.
+    pub steps: usize,
+    /// The number of levels of the EDM grid from which the schedule is chosen.
     pub grid: usize,
-    /// The lowest and the highest.
+    /// The lowest and the highest noise level.
     pub range: (f64, f64),
 }
 
-/// Levels for the solver from those of a fine grid, found on the trajectories that start at the rows of `x`. Twice `grid`
-/// evaluations each.
+/// Finds the noise levels of a schedule on the trajectories that start at the rows of `x`, with `2 grid - 1` evaluations of each.
 ///
 /// # Panics
-/// When the grid has fewer levels than the schedule.
+/// If the grid has fewer levels than the schedule.
 pub fn gits(flow: &Flow, search: &Search, x: &[f64]) -> Vec<f64> {
     let (low, high) = search.range;
-    let levels = Schedule::Edm { rho: search.solver.rho }.grid(high, low, search.grid - 1);
+    let levels = Schedule::EDM.grid(high, low, search.grid - 1);
     let path = Path::follow(flow, levels, x);
-    // The steps of methods that see both ends are judged as such, all others as Euler's: pricing what a multistep method does with
-    // its past was no better (docs/results.md).
-    let both_ends = matches!(search.solver.method, Method::ImprovedEuler | Method::Heun);
-    let intervals = search.solver.method.intervals(search.solver.steps);
+    // The steps of methods that evaluate both ends are priced as such, all others as Euler's: a price of what a multistep method does
+    // with its history was no better (docs/results.md).
+    let both_ends = matches!(search.method, Method::ImprovedEuler | Method::Heun);
+    let intervals = search.method.intervals(search.steps);
     let price = |from: usize, to: usize| path.price(both_ends, from, to);
     cheapest(search.grid, intervals, price).into_iter().map(|index| path.levels[index]).collect()
 }
@@ -88,7 +89,7 @@ impl Path {
     }
 }
 
-/// `x + step slope`
+/// Returns `x + step slope`.
 fn moved(x: &[f64], step: f64, slope: &[f64]) -> Vec<f64> {
     x.iter().zip(slope).map(|(x, slope)| x + step * slope).collect()
 }

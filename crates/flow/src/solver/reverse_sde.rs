@@ -9,41 +9,48 @@ use crate::{
     random::{Purpose, stream},
 };
 
-/// How a step down is made.
+/// The predictor: how a step is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Predictor {
-    /// Euler and Maruyama's method for the reverse SDE.
+    /// The method of Euler and Maruyama for the reverse SDE.
     EulerMaruyama,
-    /// The forward chain's discretisation, reversed (appendix E).
+    /// The discretization of the forward chain, reversed (appendix E).
     ReverseDiffusion,
-    /// The mean and variance of the chain's own reverse (appendix F); not for sub-VP.
+    /// Mean and variance of the reverse of the chain (appendix F); not for sub-VP.
     Ancestral,
 }
 
 /// Langevin dynamics at a noise level: `x + step score + sqrt(2 step) z` with `step = 2 alpha (snr |z|/|score|)^2`, the norms
-/// those of the sample itself (the released code takes the batch's mean).
+/// those of the sample itself (the authors' code takes the mean of the batch).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Langevin {
     /// Steps at each level.
     pub steps: usize,
-    /// r, the ratio of signal to noise.
+    /// r, the signal-to-noise ratio.
     pub snr: f64,
 }
 
-/// A stochastic sampler.
+/// One step with a ratio of 0.16.
+impl Default for Langevin {
+    fn default() -> Self {
+        Self { steps: 1, snr: 0.16 }
+    }
+}
+
+/// A sampler of the reverse SDE; infinite D.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ReverseSde {
-    /// The process that is reversed.
-    pub process: Process,
-    /// How.
+    /// The process that is reversed; VE if it is None and [`Solver::for_process`](super::Solver::for_process) names no other.
+    pub process: Option<Process>,
+    /// The predictor.
     pub predictor: Predictor,
-    /// What comes before each step.
+    /// Langevin dynamics before each step.
     pub corrector: Option<Langevin>,
-    /// N, the levels: one step each, the last without noise.
+    /// N, the number of noise levels: one step each, the last without noise.
     pub steps: usize,
 }
 
-/// A step as a combination: `x' = carry x + score s + noise z` in the process's own coordinates.
+/// The coefficients of a step `x' = carry x + score s + noise z` in the coordinates of the process.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Step {
     carry: f64,
@@ -52,22 +59,27 @@ struct Step {
 }
 
 impl ReverseSde {
+    fn reversed(&self) -> Process {
+        self.process.unwrap_or(Process::Ve)
+    }
+
     /// The times from the highest level to the lowest.
     fn times(&self, range: (f64, f64)) -> Vec<f64> {
-        let (first, last) = (self.process.time(range.1, range), self.process.time(range.0, range));
+        let (first, last) = (self.reversed().time(range.1, range), self.reversed().time(range.0, range));
         let share = |index: usize| index as f64 / (self.steps.max(2) - 1) as f64;
         (0..self.steps).map(|index| first + share(index) * (last - first)).collect()
     }
 
-    /// The predictor's step at the time of an index: of length T/N.
+    /// The predictor's step of length T/N at the time of this index.
     fn predict(&self, times: &[f64], index: usize, range: (f64, f64)) -> Step {
+        let process = self.reversed();
         let (t, length) = (times[index], times[0] / self.steps as f64);
-        let beta = self.process.beta(t) * length;
-        match (self.predictor, self.process) {
+        let beta = process.beta(t) * length;
+        match (self.predictor, process) {
             (Predictor::Ancestral | Predictor::ReverseDiffusion, Process::Ve) => {
-                let sigma = self.process.sigma(t, range);
+                let sigma = process.sigma(t, range);
                 // The chain goes on to no noise at all.
-                let next = times.get(index + 1).map_or(0.0, |&next| self.process.sigma(next, range));
+                let next = times.get(index + 1).map_or(0.0, |&next| process.sigma(next, range));
                 let drop = sigma * sigma - next * next;
                 let shrink = if self.predictor == Predictor::Ancestral { next / sigma } else { 1.0 };
                 Step { carry: 1.0, score: drop, noise: drop.sqrt() * shrink }
@@ -80,37 +92,37 @@ impl ReverseSde {
                 Step { carry: 1.0 / root, score: beta / root, noise: beta.sqrt() }
             }
             (Predictor::EulerMaruyama | Predictor::ReverseDiffusion, _) => {
-                let square = self.process.diffusion(t, range) * length;
+                let square = process.diffusion(t, range) * length;
                 Step { carry: 1.0 + 0.5 * beta, score: square, noise: square.sqrt() }
             }
         }
     }
 }
 
-/// Carries every row of `x` from the highest level of `range` to time 0, where every process is the data; the noise of a row comes
-/// from its seed alone. `steps (1 + corrector steps)` evaluations.
+/// Carries every row of `x` from the highest noise level of `range` to time 0, where the process ends at the data. The noise of a row
+/// depends on its seed alone. Takes `steps (1 + corrector steps)` evaluations.
 ///
 /// # Shapes
 /// `x`: `[rows, dim]` in the flow's coordinates, `seeds`: `[rows]`
 pub fn reverse_sde(denoiser: &dyn Denoiser, sampler: &ReverseSde, range: (f64, f64), seeds: &[u64], x: &mut [f64]) {
-    let times = sampler.times(range);
+    let (times, process) = (sampler.times(range), sampler.reversed());
     let scale = |x: &mut [f64], factor: f64| x.iter_mut().for_each(|x| *x *= factor);
-    scale(x, sampler.process.mean_at(range.1));
+    scale(x, process.mean_at(range.1));
     for (index, &t) in times.iter().enumerate() {
-        let sigma = sampler.process.sigma(t, range);
-        let mean = sampler.process.mean_at(sigma);
-        let place = Place { denoiser, sigma, mean, index, seeds };
+        let sigma = process.sigma(t, range);
+        let mean = process.mean_at(sigma);
+        let level = Level { denoiser, sigma, mean, index, seeds };
         if let Some(langevin) = sampler.corrector {
-            let alpha = 1.0 - sampler.process.beta(t) * times[0] / sampler.steps as f64;
-            (0..langevin.steps).for_each(|round| place.correct(langevin, alpha, round, x));
+            let alpha = 1.0 - process.beta(t) * times[0] / sampler.steps as f64;
+            (0..langevin.steps).for_each(|round| level.correct(langevin, alpha, round, x));
         }
         let step = sampler.predict(&times, index, range);
-        place.predict(Step { noise: if index + 1 < times.len() { step.noise } else { 0.0 }, ..step }, x);
+        level.predict(Step { noise: if index + 1 < times.len() { step.noise } else { 0.0 }, ..step }, x);
     }
 }
 
-/// A level of the sampler.
-struct Place<'a> {
+/// The sampler at one noise level.
+struct Level<'a> {
     denoiser: &'a dyn Denoiser,
     sigma: f64,
     mean: f64,
@@ -118,8 +130,8 @@ struct Place<'a> {
     seeds: &'a [u64],
 }
 
-impl Place<'_> {
-    /// The score of the process at its points: `(mean yhat - x_t) / (mean sigma)^2`.
+impl Level<'_> {
+    /// The score of the process at these points: `(mean yhat - x_t) / (mean sigma)^2`.
     fn score(&self, x: &[f64]) -> Vec<f64> {
         let own: Vec<f64> = x.iter().map(|x| x / self.mean).collect();
         let rows = self.seeds.len();

@@ -11,7 +11,7 @@ use crate::{
     network::{NetworkConfig, Precision},
     objective::{DenoisingObjective, FieldObjective, Objective},
     prediction::Output,
-    solver::SolverConfig,
+    solver::Solver,
 };
 
 pub use validation::{ConfigError, check_guidance};
@@ -237,7 +237,7 @@ impl Default for TrainConfig {
 #[serde(deny_unknown_fields, default)]
 pub struct SampleConfig {
     /// The solver.
-    pub solver: SolverConfig,
+    pub solver: Solver,
     /// The strength of classifier-free guidance; 1 is plain conditional sampling.
     pub guidance: f64,
     /// How precise the images between the network's layers are, whenever the trained network is evaluated.
@@ -247,7 +247,7 @@ pub struct SampleConfig {
 
 impl Default for SampleConfig {
     fn default() -> Self {
-        Self { solver: SolverConfig::default(), guidance: 1.0, precision: Precision::F32 }
+        Self { solver: Solver::default(), guidance: 1.0, precision: Precision::F32 }
     }
 }
 

@@ -276,11 +276,9 @@ impl SampleConfig {
     fn check(&self, config: &Config) -> Checked {
         check_guidance("sample.guidance", self.guidance, config)?;
         let solver = self.solver.clone().for_process(config.flow.output.process());
-        solver.check(config.flow.extra_dims).or_else(|(key, value, problem)| {
-            // The program calls `method` a solver.
-            let key = if key == "solver" { "method" } else { key };
-            fail(&format!("sample.solver.{key}"), value, &problem)
-        })
+        solver
+            .check(config.flow.extra_dims)
+            .or_else(|wrong| fail(&format!("sample.solver.{}", wrong.option), wrong.value, &wrong.problem))
     }
 }
 

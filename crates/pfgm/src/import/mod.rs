@@ -23,7 +23,7 @@ use crate::{
     network::{NetworkConfig, NetworkError},
     prediction::Output,
     process::{BETA_MAX, BETA_MIN},
-    solver::{Method as Solver, SolverConfig},
+    solver::Solver,
     spec::{DataInfo, ModelSpec},
     weights::{Weight, WeightError},
 };
@@ -247,8 +247,8 @@ fn record(path: &Path, request: &Request, converted: Converted, step: u64) -> Re
         }
     };
     let solver = match output {
-        Output::Edm => SolverConfig { method: Solver::Heun, steps: 18, ..SolverConfig::default() },
-        _ => SolverConfig { method: Solver::Rk45, rtol: 1e-4, atol: 1e-4, ..SolverConfig::default() },
+        Output::Edm => Solver::heun(18).into(),
+        _ => Solver::rk45(1e-4).into(),
     };
     let (output, range, solver) = match &request.like {
         None => (output, range, solver),

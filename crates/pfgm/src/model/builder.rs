@@ -11,7 +11,7 @@ use crate::{
     extra_dims::ExtraDims,
     network::{MlpConfig, NetworkConfig, UnetConfig},
     objective::{FieldObjective, Objective},
-    solver::SolverConfig,
+    solver::Solver,
     spec::ModelSpec,
 };
 
@@ -30,7 +30,7 @@ pub struct ModelBuilder {
     sigma_min: Option<f64>,
     sigma_max: Option<f64>,
     conditional: Option<bool>,
-    solver: Option<SolverConfig>,
+    solver: Option<Solver>,
     device: Option<Device>,
 }
 
@@ -84,7 +84,7 @@ impl ModelBuilder {
     }
 
     /// Sets the solver that samples are drawn with by default. Default: Heun's method with 18 steps.
-    pub fn solver(mut self, solver: impl Into<SolverConfig>) -> Self {
+    pub fn solver(mut self, solver: impl Into<Solver>) -> Self {
         self.solver = Some(solver.into());
         self
     }

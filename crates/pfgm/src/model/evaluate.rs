@@ -13,7 +13,7 @@ use crate::{
     error::{Error, Result},
     evaluate::gather,
     parallel::{Communicator, Solo},
-    solver::SolverConfig,
+    solver::Solver,
 };
 
 /// Samples that are in memory at once.
@@ -24,7 +24,7 @@ const CHUNK: usize = 1024;
 pub struct Evaluation<'a> {
     samples: usize,
     seed: u64,
-    solver: Option<SolverConfig>,
+    solver: Option<Solver>,
     guidance: Option<f64>,
     reference_rows: usize,
     kept: usize,
@@ -60,7 +60,7 @@ impl<'a> Evaluation<'a> {
     }
 
     /// Sets the solver. Default: the model's own.
-    pub fn solver(mut self, solver: impl Into<SolverConfig>) -> Self {
+    pub fn solver(mut self, solver: impl Into<Solver>) -> Self {
         self.solver = Some(solver.into());
         self
     }

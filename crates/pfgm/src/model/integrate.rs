@@ -13,7 +13,7 @@ use crate::{
     flow::{Denoiser, Differentiable, Flow, Query},
     progress::{CancelToken, Observer, Progress},
     restoration,
-    solver::{self, SolverConfig},
+    solver::{self, Solver},
     spec::ModelSpec,
 };
 
@@ -36,7 +36,7 @@ pub struct IntegrationJob {
     /// The upper noise level: that of the prior, or of the noise in the points.
     pub sigma: f64,
     /// The solver.
-    pub solver: SolverConfig,
+    pub solver: Solver,
     /// Classifier-free guidance scale; 1 disables it.
     pub guidance: f64,
     /// The points, `[rows, N]`.

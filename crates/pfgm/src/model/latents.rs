@@ -10,7 +10,7 @@ use crate::{
     config::check_guidance,
     error::{Error, Result},
     latent,
-    solver::SolverConfig,
+    solver::{self, Solver},
 };
 
 /// Points at the highest noise level, in the model's space.
@@ -90,7 +90,7 @@ impl Latents {
 /// How rows move along the flow: [`Model::encode`], [`Model::decode`]. A solver converts into it.
 #[derive(Default)]
 pub struct Integration<'a> {
-    pub(super) solver: Option<SolverConfig>,
+    pub(super) solver: Option<Solver>,
     pub(super) guidance: Option<f64>,
     pub(super) execution: Execution<'a>,
 }
@@ -98,7 +98,7 @@ pub struct Integration<'a> {
 impl<'a> Integration<'a> {
     /// Sets the solver. Default: RK45, with the tolerances of the model's own solver if that is RK45, otherwise 1e-4.
     #[must_use]
-    pub fn solver(mut self, solver: impl Into<SolverConfig>) -> Self {
+    pub fn solver(mut self, solver: impl Into<Solver>) -> Self {
         self.solver = Some(solver.into());
         self
     }
@@ -113,11 +113,20 @@ impl<'a> Integration<'a> {
     execution_options!('a);
 }
 
-impl From<SolverConfig> for Integration<'_> {
-    fn from(solver: SolverConfig) -> Self {
-        Self::default().solver(solver)
-    }
+/// A solver with or without its name converts into an integration by it.
+macro_rules! from_solver {
+    ($($solver:ident),+) => {
+        $(
+            impl From<solver::$solver> for Integration<'_> {
+                fn from(solver: solver::$solver) -> Self {
+                    Self::default().solver(solver)
+                }
+            }
+        )+
+    };
 }
+
+from_solver!(Solver, Euler, Heun, StochasticHeun, Rk45, Multistep, ReverseSde);
 
 impl Model {
     /// Points of the prior, one for each seed: the latents that [`Model::sample`] starts from.

@@ -16,7 +16,7 @@ use crate::{
     measure::{Measured, Summary},
     parallel::{Communicator, Solo, gather},
     random::{Purpose, stream},
-    solver::SolverConfig,
+    solver::Solver,
 };
 
 /// N up to which the divergence is exact by default.
@@ -38,7 +38,7 @@ pub enum Trace {
 /// How log-likelihoods are computed: [`Model::log_likelihood`].
 #[must_use = "nothing is computed before `Model::log_likelihood`"]
 pub struct Likelihood<'a> {
-    solver: Option<SolverConfig>,
+    solver: Option<Solver>,
     trace: Trace,
     probes: usize,
     draws: usize,
@@ -63,7 +63,7 @@ impl Default for Likelihood<'_> {
 
 impl<'a> Likelihood<'a> {
     /// Sets the solver, which must lead up. Default: RK45, with the tolerances of the model's own solver if that is RK45, otherwise 1e-4.
-    pub fn solver(mut self, solver: impl Into<SolverConfig>) -> Self {
+    pub fn solver(mut self, solver: impl Into<Solver>) -> Self {
         self.solver = Some(solver.into());
         self
     }
@@ -181,7 +181,7 @@ impl LogLikelihoods {
 
 /// Options that were checked against a model.
 struct Plan {
-    solver: SolverConfig,
+    solver: Solver,
     probe: Option<Probe>,
     probes: usize,
     draws: usize,
@@ -271,7 +271,7 @@ impl Model {
                 format!("{draws}: give at least 1, and 1 for data that are not integers"),
             ));
         }
-        if prior == Prior::Released && self.spec.extra_dims() != ExtraDims::Finite(1.0) {
+        if prior == Prior::AuthorsCode && self.spec.extra_dims() != ExtraDims::Finite(1.0) {
             let problem =
                 format!("the published constant is PFGM's, for D = 1; the model has D = {}", self.spec.extra_dims());
             return Err(Error::argument("prior", problem));

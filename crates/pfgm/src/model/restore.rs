@@ -14,7 +14,7 @@ use crate::{
     error::{Error, Result},
     flow::Flow,
     restoration::{self, Inpainting, estimate_noise},
-    solver::SolverConfig,
+    solver::Solver,
 };
 
 /// How noise is removed: [`Model::denoise`].
@@ -23,7 +23,7 @@ use crate::{
 pub struct Denoise<'a> {
     sigma: Option<f64>,
     posterior_mean: bool,
-    solver: Option<SolverConfig>,
+    solver: Option<Solver>,
     guidance: Option<f64>,
     execution: Execution<'a>,
 }
@@ -46,7 +46,7 @@ impl<'a> Denoise<'a> {
     }
 
     /// Sets the solver. Default: the model's own.
-    pub fn solver(mut self, solver: impl Into<SolverConfig>) -> Self {
+    pub fn solver(mut self, solver: impl Into<Solver>) -> Self {
         self.solver = Some(solver.into());
         self
     }

@@ -13,7 +13,7 @@ use crate::{
     error::{Error, Result},
     parallel::{self, Communicator, Solo},
     prediction::Output,
-    solver::SolverConfig,
+    solver::Solver,
 };
 
 /// The classes that samples are drawn of.
@@ -38,7 +38,7 @@ pub struct Sampling<'a> {
     estimator: &'a dyn Estimator,
     seeds: Vec<u64>,
     classes: Classes,
-    solver: Option<SolverConfig>,
+    solver: Option<Solver>,
     guidance: Option<f64>,
     scale: f64,
     authors_code: Option<AuthorsCode>,
@@ -73,7 +73,7 @@ impl<'a> Sampling<'a> {
     }
 
     /// Sets the solver. Default: the model's own.
-    pub fn solver(mut self, solver: impl Into<SolverConfig>) -> Self {
+    pub fn solver(mut self, solver: impl Into<Solver>) -> Self {
         self.solver = Some(solver.into());
         self
     }

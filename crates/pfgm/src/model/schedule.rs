@@ -7,13 +7,13 @@ use super::{
 use crate::{
     error::{Error, Result},
     flow::Flow,
-    solver::{Search, SolverConfig, gits},
+    solver::{Search, Solver, gits},
 };
 
 /// A search for the noise levels of a solver with few steps (GITS, arXiv 2405.11326): [`Model::search_schedule`].
 #[must_use = "nothing is searched before `Model::search_schedule`"]
 pub struct ScheduleSearch<'a> {
-    solver: SolverConfig,
+    solver: Solver,
     trajectories: usize,
     grid: usize,
     execution: Execution<'a>,
@@ -21,7 +21,7 @@ pub struct ScheduleSearch<'a> {
 
 impl<'a> ScheduleSearch<'a> {
     /// A search for the levels of this solver.
-    pub fn new(solver: impl Into<SolverConfig>) -> Self {
+    pub fn new(solver: impl Into<Solver>) -> Self {
         Self { solver: solver.into(), trajectories: 256, grid: 60, execution: Execution::default() }
     }
 
@@ -48,11 +48,12 @@ impl Model {
     pub fn search_schedule(&self, how: ScheduleSearch) -> Result<Vec<f64>> {
         self.check_samples_alone("search_schedule")?;
         let ScheduleSearch { solver, trajectories, grid, execution } = how;
-        if !solver.method.has_grid() {
-            return Err(Error::argument("solver", format!("{} follows no grid of levels", solver.method.word())));
-        }
         let solver = self.spec.solver_or(Some(solver))?;
-        let intervals = solver.method.intervals(solver.steps);
+        let method = solver.method();
+        let Some(steps) = solver.grid().map(|grid| grid.steps(method)) else {
+            return Err(Error::argument("solver", format!("{method} follows no grid of levels")));
+        };
+        let intervals = method.intervals(steps);
         if intervals == 0 || grid <= intervals {
             return Err(Error::argument(
                 "grid",
@@ -66,7 +67,7 @@ impl Model {
         let monitored = Monitored::new(&*denoiser, &running);
         let flow = Flow { denoiser: &monitored, extra_dims: self.spec.extra_dims() };
         let x = self.spec.prior(0, seeds);
-        let levels = gits(&flow, &Search { solver, grid, range: self.spec.range() }, &x);
+        let levels = gits(&flow, &Search { method, steps, grid, range: self.spec.range() }, &x);
         running.advance(trajectories)?;
         Ok(levels)
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Result},
-    solver::{Method, ScheduleName, SolverConfig},
+    solver::Solver,
     spec::ModelSpec,
 };
 
@@ -11,12 +11,10 @@ impl ModelSpec {
     ///
     /// # Errors
     /// Returns an error if the solver has a value out of range, or does not fit the model.
-    pub fn solver_or(&self, solver: Option<SolverConfig>) -> Result<SolverConfig> {
+    pub fn solver_or(&self, solver: Option<Solver>) -> Result<Solver> {
         let solver =
             solver.unwrap_or_else(|| self.config.sample.solver.clone()).for_process(self.config.flow.output.process());
-        solver
-            .check(self.extra_dims())
-            .map_err(|(key, value, problem)| Error::argument("solver", format!("{key} = {value}: {problem}")))?;
+        solver.check(self.extra_dims()).map_err(|wrong| Error::argument("solver", wrong.to_string()))?;
         Ok(solver)
     }
 
@@ -24,19 +22,18 @@ impl ModelSpec {
     ///
     /// # Errors
     /// As [`ModelSpec::solver_or`].
-    pub fn partial_solver_or(&self, solver: Option<SolverConfig>) -> Result<SolverConfig> {
+    pub fn partial_solver_or(&self, solver: Option<Solver>) -> Result<Solver> {
         let mut solver = solver.unwrap_or_else(|| self.config.sample.solver.clone());
-        solver.levels.clear();
-        solver.schedule = solver.schedule.filter(|schedule| *schedule != ScheduleName::Gits);
+        solver.reset_schedule();
         self.solver_or(Some(solver))
     }
 
     /// The solver that leads up as well as down unless another is given: RK45, with the tolerances of the model's own solver if that is
     /// RK45, otherwise 1e-4.
-    pub fn invertible_solver(&self) -> SolverConfig {
-        match self.config.sample.solver.method {
-            Method::Rk45 => SolverConfig { denoise: false, ..self.config.sample.solver.clone() },
-            _ => SolverConfig { method: Method::Rk45, rtol: 1e-4, atol: 1e-4, ..SolverConfig::default() },
+    pub fn invertible_solver(&self) -> Solver {
+        match self.config.sample.solver {
+            Solver::Rk45(rk45) => rk45.denoise(false).into(),
+            _ => Solver::rk45(1e-4).into(),
         }
     }
 
@@ -44,11 +41,11 @@ impl ModelSpec {
     ///
     /// # Errors
     /// As [`ModelSpec::solver_or`], and if the solver adds noise.
-    pub fn invertible_solver_or(&self, solver: Option<SolverConfig>) -> Result<SolverConfig> {
+    pub fn invertible_solver_or(&self, solver: Option<Solver>) -> Result<Solver> {
         let solver = self.solver_or(Some(solver.unwrap_or_else(|| self.invertible_solver())))?;
-        if solver.method.is_sde() || solver.churn > 0.0 || solver.noise > 0.0 {
+        if !solver.is_reversible() {
             let problem =
-                format!("{} adds noise and only leads down; give an ODE solver, such as rk45", solver.method.word());
+                format!("{} adds noise and only leads down; give an ODE solver, such as rk45", solver.method());
             return Err(Error::argument("solver", problem));
         }
         Ok(solver)

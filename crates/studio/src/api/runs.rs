@@ -69,7 +69,7 @@ fn details(model: &LoadedModel) -> RunDetails {
     let spec = model.spec();
     let (data, sample) = (&spec.data, &spec.config.sample);
     let is_supported = |method: &Method| {
-        let request = SolverRequest { solver: Some(method.word().to_owned()), ..SolverRequest::default() };
+        let request = SolverRequest { solver: Some(method.to_string()), ..SolverRequest::default() };
         request.resolve(spec).is_ok()
     };
     let extra_dims = spec.extra_dims().to_string().parse().ok().filter(|d: &f64| d.is_finite());
@@ -81,9 +81,9 @@ fn details(model: &LoadedModel) -> RunDetails {
         extra_dims,
         augmentation: extra_dims,
         range: spec.range(),
-        solver: sample.solver.method.word().to_owned(),
-        steps: sample.solver.steps,
-        solvers: Method::ALL.into_iter().filter(is_supported).map(|method| method.word().to_owned()).collect(),
+        solver: sample.solver.method().to_string(),
+        steps: sample.solver.steps().unwrap_or(sample.solver.method().default_steps()),
+        solvers: Method::ALL.iter().filter(|method| is_supported(method)).map(Method::to_string).collect(),
         guidance: !data.classes.is_empty() && spec.config.train.label_dropout > 0.0,
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{Json, extract::State};
 use pfgm::{
     model::{Direction, IntegrationJob},
-    solver::SolverConfig,
+    solver::Solver,
 };
 use serde::Deserialize;
 use tokio::sync::mpsc::Sender;
@@ -66,7 +66,7 @@ pub struct Sampling {
     pub model: Arc<LoadedModel>,
     request: SampleRequest,
     labels: Vec<Option<u32>>,
-    solver: SolverConfig,
+    solver: Solver,
     pending: Pending,
 }
 
@@ -130,7 +130,7 @@ fn prepare(model: &LoadedModel, request: &SampleRequest) -> Result<IntegrationJo
 struct CommandLine<'a> {
     model: &'a LoadedModel,
     request: &'a SampleRequest,
-    solver: &'a SolverConfig,
+    solver: &'a Solver,
 }
 
 impl CommandLine<'_> {

@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
-use pfgm::{features::Extractor, network::Precision, solver::SolverConfig, weights::MOST_BITS};
+use pfgm::{features::Extractor, network::Precision, solver::Solver, weights::MOST_BITS};
 use serde::Deserialize;
 use toml::{Table, Value};
 
@@ -79,7 +79,7 @@ impl Run {
 pub struct Choice {
     /// The entry of the file that it is of.
     pub entry: usize,
-    pub solver: SolverConfig,
+    pub solver: Solver,
     /// The names of the runs that it is for; all when there is none.
     pub runs: Vec<String>,
     /// The bits that weights are rounded to, where they are not the run's.
@@ -283,11 +283,7 @@ fn choice(entry: usize, table: Table) -> Result<Choice> {
     let no_noise = |key: &str, value: &Value| key == "noise" && value.as_float() == Some(0.0);
     let said = table.iter().filter(|(key, value)| *key != "method" && *key != "steps" && !no_noise(key, value));
     let settings = said.map(in_words).collect();
-    let stepless = !table.contains_key("steps");
-    let mut solver: SolverConfig = serde_path_to_error::deserialize(Value::Table(table)).map_err(resolve::explain)?;
-    if stepless {
-        solver.steps = solver.method.usual_steps();
-    }
+    let solver: Solver = serde_path_to_error::deserialize(Value::Table(table)).map_err(resolve::explain)?;
     Ok(Choice { entry, solver, runs: Vec::new(), bits: None, settings })
 }
 
@@ -305,11 +301,11 @@ mod tests {
         let file = File::parse(text).unwrap();
         let choices = file.choices().unwrap();
         assert_eq!(choices.len(), 8 + 2);
-        let steps: Vec<usize> = choices[..4].iter().map(|choice| choice.solver.steps).collect();
+        let steps: Vec<usize> = choices[..4].iter().map(|choice| choice.solver.steps().unwrap()).collect();
         assert_eq!(steps, [3, 4, 3, 4]);
         let noise = vec![("noise".to_owned(), "0.1".to_owned())];
         assert_eq!((&choices[0].settings, &choices[2].settings), (&Vec::new(), &noise));
-        assert_eq!(choices[9].solver.levels, [3.0, 2.0, 1.0]);
+        assert_eq!(choices[9].solver.grid(), Some(&pfgm::solver::Grid::Levels(vec![3.0, 2.0, 1.0])));
         assert_eq!((file.bits(0).unwrap(), file.bits(1).unwrap()), (vec![5, 32], vec![7]));
         assert_eq!(file.run[0].name(), "a");
     }
@@ -356,7 +352,7 @@ mod tests {
             (0..file.run.len()).for_each(|run| drop(file.bits(run).unwrap()));
             for choice in file.choices().unwrap_or_else(|error| panic!("{shown}: {error:#}")) {
                 // Stochastic samplers are for infinite D; what else there is serves every D.
-                let sde = choice.solver.method.is_sde();
+                let sde = choice.solver.method().is_sde();
                 let d = if sde { ExtraDims::Infinite } else { ExtraDims::Finite(128.0) };
                 choice.solver.check(d).unwrap_or_else(|problem| panic!("{shown}: {problem:?}"));
             }

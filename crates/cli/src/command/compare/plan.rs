@@ -14,7 +14,7 @@ use pfgm::{
     extra_dims::ExtraDims,
     features::Features,
     parallel::Solo,
-    solver::{Corrector, Method, SolverConfig},
+    solver::Solver,
     spec::ModelSpec,
 };
 use pfgm_data::{Dataset, Shape};
@@ -88,28 +88,20 @@ impl Cell {
 
     /// The curve that it is on: the method, and all but what only says how long it computes.
     pub fn curve(&self) -> String {
-        joined(self.choice.solver.method.word(), &self.settings(&LENGTHS))
+        joined(self.choice.solver.method().as_str(), &self.settings(&LENGTHS))
     }
 
     /// The cell in a line, without the keys that are left away.
     pub fn title(&self, without: &[&str]) -> String {
         let solver = &self.choice.solver;
-        let word = solver.method.word();
-        let start =
-            if solver.method == Method::Rk45 { word.to_owned() } else { format!("{word} {} steps", solver.steps) };
+        let method = solver.method();
+        let start = solver.steps().map_or_else(|| method.to_string(), |steps| format!("{method} {steps} steps"));
         joined(&start, &self.settings(without))
     }
 
     /// About how much there is to compute, in evaluations of a sample.
     pub fn effort(&self) -> f64 {
-        let solver = &self.choice.solver;
-        let corrections = if solver.corrector == Corrector::None { 0 } else { solver.corrector_steps };
-        let each = match solver.method {
-            Method::Heun | Method::ImprovedEuler => 2,
-            Method::Rk45 => return 100.0,
-            _ => 1 + corrections,
-        };
-        (solver.steps * each + 2) as f64
+        self.choice.solver.evaluations().map_or(100.0, |evaluations| evaluations as f64)
     }
 }
 
@@ -255,14 +247,11 @@ fn source(file: &File, first: &ModelSpec) -> Result<(Source, String)> {
 }
 
 /// A solver as a run takes it.
-fn solver(choice: &Choice, run: &Known) -> Result<SolverConfig> {
+fn solver(choice: &Choice, run: &Known) -> Result<Solver> {
     let (entry, name) = (choice.entry, &run.name);
-    let check = |solver: &SolverConfig, extra_dims: ExtraDims| match solver.check(extra_dims) {
+    let check = |solver: &Solver, extra_dims: ExtraDims| match solver.check(extra_dims) {
         Ok(()) => Ok(()),
-        Err((key, value, problem)) => {
-            let key = if key == "solver" { "method" } else { key };
-            bail!("solver[{entry}].{key} = {value}: {problem} (run {name})")
-        }
+        Err(wrong) => bail!("solver[{entry}].{wrong} (run {name})"),
     };
     let mut solver = choice.solver.clone().for_process(run.record.config.flow.output.process());
     check(&solver, run.record.extra_dims())?;
@@ -271,8 +260,9 @@ fn solver(choice: &Choice, run: &Known) -> Result<SolverConfig> {
     {
         check(&solver, run.record.extra_dims())?;
     }
-    if solver.method.has_grid() {
-        solver.grid(run.record.range()).with_context(|| format!("solver[{entry}].levels (run {name})"))?;
+    if let Some(grid) = solver.grid() {
+        grid.levels(solver.method(), run.record.range())
+            .with_context(|| format!("solver[{entry}].levels (run {name})"))?;
     }
     Ok(solver)
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fmt::Write, fs, path::Path};
 
 use anyhow::{Context, Result};
-use pfgm::{extra_dims::ExtraDims, solver::Method};
+use pfgm::extra_dims::ExtraDims;
 use pfgm_plot::{Curve, Dot, curves};
 
 use super::{
@@ -74,15 +74,14 @@ pub fn table(plan: &Plan, found: &[Result<Finished, String>]) -> Result<Vec<u8>>
     let text = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
     for row in rows(plan, found) {
         let (solver, finished) = (&row.cell.choice.solver, row.found.as_ref().ok());
-        let gridless = solver.method == Method::Rk45;
         let mut record = vec![
             row.run.name.clone(),
             row.run.record.extra_dims().to_string(),
-            solver.method.word().to_owned(),
-            if gridless { String::new() } else { solver.steps.to_string() },
+            solver.method().to_string(),
+            solver.steps().map_or_else(String::new, |steps| steps.to_string()),
             row.cell.settings(&[]),
-            if gridless { solver.rtol.to_string() } else { String::new() },
-            solver.noise.to_string(),
+            solver.tolerance().map_or_else(String::new, |tolerance| tolerance.rtol.to_string()),
+            solver.perturbation().to_string(),
             row.cell.bits.to_string(),
             plan.file.samples.to_string(),
             text(finished.map(|found| found.nfe)),
@@ -168,9 +167,12 @@ fn overall(rows: &[Row], plan: &Plan) -> Vec<Figure> {
         let drawn = grouped(rows.iter().filter(finite), |row| row.cell.title(&[]), d);
         figures.push(("finite D".to_owned(), "number of extra dimensions D", drawn));
     }
-    if different(&|row| row.cell.choice.solver.noise.to_string()) > 1 {
-        let drawn =
-            grouped(rows.iter(), |row| named(row, row.cell.title(&["noise"])), |row| row.cell.choice.solver.noise);
+    if different(&|row| row.cell.choice.solver.perturbation().to_string()) > 1 {
+        let drawn = grouped(
+            rows.iter(),
+            |row| named(row, row.cell.title(&["noise"])),
+            |row| row.cell.choice.solver.perturbation(),
+        );
         figures.push(("noise on the way".to_owned(), "noise of each step, as a share of its level", drawn));
     }
     if different(&|row| row.cell.bits.to_string()) > 1 {

@@ -4,11 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use burn::tensor::Device;
-use pfgm::{
-    Model, checkpoint,
-    solver::{ScheduleName, SolverConfig},
-    train::Trainer,
-};
+use pfgm::{Model, checkpoint, solver::Grid, train::Trainer};
 use pfgm_data::{Dataset, Shape};
 use pfgm_plot::Series;
 
@@ -37,10 +33,12 @@ pub fn draw(trainer: &Trainer, data: &Dataset, folder: &Path, device: &Device) -
         _ => (IMAGES, 8),
     };
     // A schedule can be searched for only once there is a run.
-    let kept = &spec.config.sample.solver;
-    let schedule = kept.schedule.filter(|schedule| *schedule != ScheduleName::Gits || !kept.levels.is_empty());
+    let mut solver = spec.config.sample.solver.clone();
+    if let Some(Grid::Gits { .. }) = solver.grid() {
+        solver.reset_schedule();
+    }
     let model = Model::load_on(checkpoint::path_of(folder, trainer.steps_taken()), device)?;
-    let samples = model.sample(count).balanced().solver(SolverConfig { schedule, ..kept.clone() }).draw()?;
+    let samples = model.sample(count).balanced().solver(solver).draw()?;
     let rows = match spec.data.shape {
         Shape::Image { .. } => Vec::new(),
         Shape::Vector { .. } => chart_rows(data)?,

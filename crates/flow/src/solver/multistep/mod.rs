@@ -1,4 +1,6 @@
-//! Methods that look back: one evaluation a step, combined with those before it.
+//! Linear multistep methods: one evaluation a step, combined with those of earlier steps.
+//!
+//! A method is one file: the weights of a step as a function of the noise levels, with its source. Stepping and history stand here.
 
 pub mod deis;
 pub mod dpmpp;
@@ -8,48 +10,68 @@ pub mod unipc;
 
 use std::collections::VecDeque;
 
+use super::Method;
 use crate::flow::Flow;
 
-/// A step as a combination: `x' = carry x + sum_j weights[j] values[j]`, the newest value first.
+/// The coefficients of a step `x' = carry x + sum_j weights[j] values[j]`, the newest value first.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
     /// The factor of the state.
     pub carry: f64,
-    /// The factors of the values.
+    /// The factors of the values: yhat, or the noise `(x - yhat)/sigma`.
     pub weights: Vec<f64>,
 }
 
-/// The families of formulas.
+/// The families of multistep methods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Formula {
-    /// [`ipndm`]
+    /// iPNDM ([`ipndm`]).
     Ipndm,
-    /// [`deis`]
+    /// DEIS tAB ([`deis`]).
     Deis,
-    /// [`dpmpp`]
+    /// DPM-Solver++ ([`dpmpp`]).
     DpmPp,
-    /// [`dpmpp`] with the corrector of [`unipc`]
+    /// UniPC: the step of [`dpmpp`] with the corrector of [`unipc`].
     UniPc,
 }
 
-/// A method: a family, and how far it looks back.
+/// A multistep method: a family and an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Multistep {
+pub struct LinearMultistep {
     /// The family.
     pub formula: Formula,
-    /// Evaluations that a step is made of: 1 to 4 of the noise, 1 to 3 of the data.
+    /// The number of evaluations that a step combines: 1 to 4 of iPNDM and DEIS, 1 to 3 of DPM-Solver++ and UniPC.
     pub order: usize,
     /// Whether the last steps have lower orders, the very last order 1.
     pub lower_order_final: bool,
 }
 
+impl LinearMultistep {
+    /// The name of the method.
+    pub fn name(self) -> Method {
+        match (self.formula, self.order) {
+            (Formula::Ipndm, _) => Method::Ipndm,
+            (Formula::Deis, _) => Method::Deis,
+            (Formula::DpmPp, 3..) => Method::DpmPp3m,
+            (Formula::DpmPp, _) => Method::DpmPp2m,
+            (Formula::UniPc, 3..) => Method::UniPc3,
+            (Formula::UniPc, _) => Method::UniPc2,
+        }
+    }
+}
+
 impl Formula {
     /// Whether it combines yhat; the others combine the noise `(x - yhat)/sigma`.
-    fn of_data(self) -> bool {
+    fn combines_yhat(self) -> bool {
         matches!(self, Self::DpmPp | Self::UniPc)
     }
 
-    /// The step to noise level `to` from `levels`, the present one first.
+    /// Whether the last steps have lower orders unless an option says otherwise.
+    pub fn lowers_final_orders(self) -> bool {
+        matches!(self, Self::DpmPp | Self::UniPc)
+    }
+
+    /// The coefficients of the step to noise level `to` from `levels`, the present one first.
     pub fn step(self, to: f64, levels: &[f64]) -> Step {
         match self {
             Self::Ipndm => ipndm::step(to, levels),
@@ -58,13 +80,13 @@ impl Formula {
         }
     }
 
-    /// The same once more with the value at `to`, whose weight comes first, where the method corrects.
+    /// The coefficients of the corrected step, with the value at `to` first; None if the family has no corrector.
     pub fn corrector(self, to: f64, levels: &[f64]) -> Option<Step> {
         (self == Self::UniPc).then(|| unipc::corrector(to, levels))
     }
 }
 
-/// What was evaluated, the newest first.
+/// Earlier evaluations, the newest first.
 #[derive(Clone, Debug, Default)]
 pub struct History {
     levels: VecDeque<f64>,
@@ -72,7 +94,7 @@ pub struct History {
 }
 
 impl History {
-    /// The values of a formula at points of a known path, oldest first: a method that starts with them has its full order at once.
+    /// The evaluations at points of a known path, oldest first: a method that starts with them has its full order at once.
     ///
     /// # Shapes
     /// each state: `[rows, dim]`
@@ -104,11 +126,11 @@ impl History {
     }
 }
 
-/// yhat, or the noise, at one noise level.
+/// What a family combines, at one noise level: yhat or the noise.
 fn evaluate(flow: &Flow, formula: Formula, sigma: f64, x: &[f64]) -> Vec<f64> {
     let mut value = vec![0.0; x.len()];
     flow.velocity_at(x, sigma, &mut value);
-    if formula.of_data() {
+    if formula.combines_yhat() {
         value.iter_mut().zip(x).for_each(|(value, x)| *value = x - *value);
     } else {
         value.iter_mut().for_each(|value| *value /= sigma);
@@ -116,14 +138,13 @@ fn evaluate(flow: &Flow, formula: Formula, sigma: f64, x: &[f64]) -> Vec<f64> {
     value
 }
 
-/// Carries every row of `x` along a grid, up or down, with one evaluation a step. The first steps have as many values as there are
-/// in `history` and since.
+/// Carries every row of `x` along a grid, up or down, with one evaluation a step. Without a `history` the first steps have lower orders.
 ///
 /// # Shapes
 /// `x`: `[rows, dim]`, carried from the grid's first level to its last, which is above zero
-pub fn multistep(flow: &Flow, method: Multistep, grid: &[f64], mut history: History, x: &mut [f64]) {
-    let Multistep { formula, order, lower_order_final } = method;
-    // Where a step that is yet to be corrected started from, and how to repeat it.
+pub fn multistep(flow: &Flow, method: LinearMultistep, grid: &[f64], mut history: History, x: &mut [f64]) {
+    let LinearMultistep { formula, order, lower_order_final } = method;
+    // The start of a step that is yet to be corrected, and its corrected coefficients.
     let mut pending: Option<(Vec<f64>, Step)> = None;
     for (index, pair) in grid.windows(2).enumerate() {
         let (sigma, to) = (pair[0], pair[1]);
