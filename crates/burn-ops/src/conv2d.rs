@@ -6,7 +6,7 @@ use burn::{
 };
 
 use crate::{
-    backend::{NetworkOps, Weights, is_fused},
+    backend::{Conv2dCall, NetworkOps, Weights, is_fused},
     flop_count,
 };
 
@@ -58,12 +58,11 @@ pub fn conv2d(
     let pixels = height.div_ceil(options.stride) * width.div_ceil(options.stride);
     flop_count::add(2 * batch * pixels * kh * kw * inputs * outputs);
     if is_fused(&x) {
+        let call = Conv2dCall { options, weights: Weights::Frozen };
         let (x, weight, bias) = (x.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());
         return Tensor::from_dispatch(match residual {
-            Some(residual) => {
-                Dispatch::fused_conv2d_residual(x, weight, bias, residual.into_dispatch(), options, Weights::Frozen)
-            }
-            None => Dispatch::fused_conv2d(x, weight, bias, options, Weights::Frozen),
+            Some(residual) => Dispatch::fused_conv2d_residual(x, weight, bias, residual.into_dispatch(), call),
+            None => Dispatch::fused_conv2d(x, weight, bias, call),
         });
     }
     reference(x, weight, bias, residual, options)

@@ -74,14 +74,18 @@ impl Geometry {
         Matrix::strided(&out[start..], rows.len(), self.width(), self.channels)
     }
 
-    /// Computes the attention weights of a block of queries, `[rows, pixels]`.
-    fn weights(self, arch: Arch, qkv: &[f32], of: Head, rows: Range<usize>, weights: &mut [f32]) {
+    /// Computes the scaled products of a block of queries with all keys, `[rows, pixels]`.
+    fn logits(self, qkv: &[f32], of: Head, rows: Range<usize>, logits: &mut [f32]) {
         let queries = self.part(qkv, of, Part::Queries, rows);
         let keys = self.part(qkv, of, Part::Keys, 0..self.pixels).transposed();
-        let out = MatrixMut { values: &mut *weights, stride: self.pixels };
+        let out = MatrixMut { values: logits, stride: self.pixels };
         multiply(queries, keys, self.scale(), out, Then::Write);
-        weights.chunks_exact_mut(self.pixels).for_each(|row| arch.dispatch(Softmax(row)));
     }
+}
+
+/// Computes the softmax of each row, in place.
+fn softmax_rows(arch: Arch, width: usize, rows: &mut [f32]) {
+    rows.chunks_exact_mut(width).for_each(|row| arch.dispatch(Softmax(row)));
 }
 
 /// Computes the softmax of a row, in place.
@@ -168,7 +172,8 @@ pub fn forward(arch: Arch, geometry: Geometry, qkv: &[f32], out: &mut [f32]) {
         let rows = first..pixels.min(first + QUERIES);
         let count = rows.len();
         with_scratch(count * pixels, |weights| {
-            geometry.weights(arch, qkv, of, rows, weights);
+            geometry.logits(qkv, of, rows, weights);
+            softmax_rows(arch, pixels, weights);
             let start = (of.image * pixels + first) * channels + of.head * geometry.width();
             let len = (count - 1) * channels + geometry.width();
             // SAFETY: other threads write other rows, or the channels of other heads: the product touches only the
@@ -207,7 +212,8 @@ pub fn gradient(arch: Arch, geometry: Geometry, qkv: &[f32], dout: &[f32], dqkv:
             let then = if first == 0 { Then::Write } else { Then::Add };
             with_scratch(2 * count * pixels, |memory| {
                 let (weights, gradient) = memory.split_at_mut(count * pixels);
-                geometry.weights(arch, qkv, of, rows.clone(), weights);
+                geometry.logits(qkv, of, rows.clone(), weights);
+                softmax_rows(arch, pixels, weights);
                 let dout = geometry.rows(dout, of, rows.clone());
                 let values = geometry.part(qkv, of, Part::Values, 0..pixels);
                 let out = MatrixMut { values: &mut *gradient, stride: pixels };

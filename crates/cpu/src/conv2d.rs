@@ -14,6 +14,7 @@ use crate::{
     buffer::{Buffer, Shared, with_scratch},
     elementwise,
     matrix::{Matrix, Then, Threads, multiply_add, multiply_rows},
+    patches::with_patches,
     winograd,
 };
 
@@ -69,7 +70,7 @@ impl Epilogue<'_> {
         Some(if bias.len() == outputs { bias } else { &bias[image * outputs..][..outputs] })
     }
 
-    /// A vector of an image's bias, zeros where there is none.
+    /// A vector of an image's bias; zeros if there is none.
     #[inline(always)]
     pub(crate) fn bias_vector<S: Simd>(&self, simd: S, image: usize, channel: usize, outputs: usize) -> S::f32s {
         match self.bias_of(image, outputs) {
@@ -110,7 +111,7 @@ impl Epilogue<'_> {
         unsafe { y.at(at, S::F32_LANES).cast::<S::f32s>().write_unaligned(value) };
     }
 
-    /// Finishes rows of sums from pixel `first` on, to which the bias was added already.
+    /// Adds the residual and scales rows of sums from pixel `first` on, to which the bias was added already.
     fn finish(&self, arch: Arch, first: usize, outputs: usize, y: &mut [f32]) {
         if let Some(residual) = self.residual {
             elementwise::add_scale(arch, y, &residual[first * outputs..][..y.len()], self.scale);
@@ -120,8 +121,6 @@ impl Epilogue<'_> {
     }
 }
 
-/// Values of a block of patches: 128 KiB.
-const BLOCK: usize = 32 * 1024;
 /// Parts of the sum over pixels in the gradient for the weights.
 const PARTS: usize = 8;
 
@@ -146,21 +145,6 @@ impl Geometry {
         self.batch * self.height * self.width
     }
 
-    /// Values of a patch.
-    fn patch(self) -> usize {
-        self.kernel[0] * self.kernel[1] * self.inputs
-    }
-
-    /// Pixels of a block.
-    fn block(self) -> usize {
-        (BLOCK / self.patch()).clamp(32, 512)
-    }
-
-    /// Whether a patch is a pixel.
-    fn is_pointwise(self) -> bool {
-        self.kernel == [1, 1] && self.stride == 1
-    }
-
     /// Checks the operands of a convolution, which the code below then trusts.
     pub(crate) fn check(self, x: &[f32], y: &[f32], epilogue: Epilogue) {
         let y_len = self.out_pixels() * self.outputs;
@@ -173,52 +157,6 @@ impl Geometry {
         if let Some(residual) = epilogue.residual {
             assert_eq!(residual.len(), y_len, "conv2d: the residual against {self:?}");
         }
-    }
-
-    /// Calls `visit(patch, tap row, left, run)` for every row of the patches around `count` output pixels from `first`
-    /// on: the run of `x` that it holds, and how many values of zeros are left of it.
-    fn rows(self, first: usize, count: usize, mut visit: impl FnMut(usize, usize, usize, std::ops::Range<usize>)) {
-        let ([kernel_h, kernel_w], [out_h, out_w]) = (self.kernel, self.out());
-        let (pad_h, pad_w) = (kernel_h / 2, kernel_w / 2);
-        for at in 0..count {
-            let (row, column) = ((first + at) / out_w, (first + at) % out_w * self.stride);
-            let (image, y) = (row / out_h, row % out_h * self.stride);
-            // The columns of the kernel that lie on the image.
-            let left = pad_w.saturating_sub(column);
-            let right = kernel_w.min(self.width + pad_w - column);
-            for i in 0..kernel_h {
-                let source = (y + i).checked_sub(pad_h).filter(|&source| source < self.height);
-                let run = source.map_or(0..0, |source| {
-                    let start = ((image * self.height + source) * self.width + column + left - pad_w) * self.inputs;
-                    start..start + (right - left) * self.inputs
-                });
-                visit(at, i, left * self.inputs, run);
-            }
-        }
-    }
-
-    /// The patches around `count` pixels from `first` on, in the order `kh, kw, in`, with zeros beyond the border.
-    fn unfold(self, x: &[f32], first: usize, count: usize, patches: &mut [f32]) {
-        let (line, patch) = (self.kernel[1] * self.inputs, self.patch());
-        self.rows(first, count, |at, i, left, run| {
-            let out = &mut patches[at * patch + i * line..][..line];
-            let end = if run.is_empty() { 0 } else { left + run.len() };
-            if end > 0 {
-                out[..left].fill(0.0);
-                out[left..end].copy_from_slice(&x[run]);
-            }
-            out[end..].fill(0.0);
-        });
-    }
-
-    /// Adds patches to the pixels that they were unfolded from; `start` is the place of `x` among all inputs.
-    fn fold(self, patches: &[f32], first: usize, count: usize, start: usize, x: &mut [f32]) {
-        let (line, patch) = (self.kernel[1] * self.inputs, self.patch());
-        self.rows(first, count, |at, i, left, run| {
-            let values = &patches[at * patch + i * line + left..][..run.len()];
-            let target = &mut x[run.start.saturating_sub(start)..][..run.len()];
-            target.iter_mut().zip(values).for_each(|(x, value)| *x += value);
-        });
     }
 }
 
@@ -315,18 +253,6 @@ fn by_patches(geometry: Geometry, x: &[f32], (arch, weight): (Arch, &[f32]), epi
         });
         epilogue.finish(arch, first, outputs, y);
     });
-}
-
-/// Calls `work` with the patches of a block: unfolded, or where a patch is a pixel, the pixels themselves.
-fn with_patches<R>(geometry: Geometry, x: &[f32], first: usize, count: usize, work: impl FnOnce(&[f32]) -> R) -> R {
-    let patch = geometry.patch();
-    if geometry.is_pointwise() {
-        return work(&x[first * patch..(first + count) * patch]);
-    }
-    with_scratch(count * patch, |patches| {
-        geometry.unfold(x, first, count, patches);
-        work(patches)
-    })
 }
 
 /// Computes the gradient for the input from the one for the output, `dy`.

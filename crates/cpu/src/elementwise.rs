@@ -1,4 +1,4 @@
-//! Passes over values that do little arithmetic, compiled for the vector unit that is there.
+//! Elementwise operations and sums of rows.
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -24,7 +24,7 @@ impl WithSimd for Scale<'_> {
     }
 }
 
-/// `sum += row` for every row.
+/// `sum += row` for each row.
 struct SumRows<'a> {
     rows: &'a [f32],
     sum: &'a mut [f32],
@@ -43,7 +43,7 @@ impl WithSimd for SumRows<'_> {
     }
 }
 
-/// `out += row . vector` for every row, each in the same order whichever rows there are.
+/// `out += row . vector` for each row, added in the same order whatever rows there are.
 struct DotRows<'a> {
     rows: &'a [f32],
     vector: &'a [f32],
@@ -87,7 +87,7 @@ impl WithSimd for AddScale<'_> {
     }
 }
 
-/// bf16 values, as their bits, in single precision.
+/// Conversion of bf16 values, given as bits, to single precision.
 struct Widen<'a> {
     x: &'a [u16],
     out: &'a mut [f32],
@@ -104,7 +104,7 @@ impl WithSimd for Widen<'_> {
     }
 }
 
-/// The bits of the bf16 values that are nearest, of two that are equally near the even one.
+/// Rounding to the nearest bf16 values, ties to even.
 struct Narrow<'a> {
     x: &'a [f32],
     out: &'a mut [u16],
@@ -118,47 +118,47 @@ impl WithSimd for Narrow<'_> {
         for (out, x) in self.out.iter_mut().zip(self.x) {
             let bits = x.to_bits();
             let nearest = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
-            // What is no number stays none: a carry would make an infinity of it.
+            // A NaN stays one: a carry would turn it into an infinity.
             *out = if x.is_nan() { bits >> 16 | 0x40 } else { nearest } as u16;
         }
     }
 }
 
-/// bf16 values, as their bits, in single precision, by all threads.
+/// Converts bf16 values, given as bits, to single precision, on all threads.
 pub fn widen(arch: Arch, x: &[u16], out: &mut [f32]) {
     assert_eq!(x.len(), out.len(), "widen: input and output");
     out.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(out, x)| arch.dispatch(Widen { x, out }));
 }
 
-/// The bits of the bf16 values that are nearest, of two that are equally near the even one, by all threads.
+/// Rounds to the nearest bf16 values, ties to even, and writes their bits, on all threads.
 pub fn narrow(arch: Arch, x: &[f32], out: &mut [u16]) {
     assert_eq!(x.len(), out.len(), "narrow: input and output");
     out.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(out, x)| arch.dispatch(Narrow { x, out }));
 }
 
-/// `out = factor x`, by all threads.
+/// Computes `out = factor x` on all threads.
 pub fn scale(arch: Arch, x: &[f32], factor: f32, out: &mut [f32]) {
     assert_eq!(x.len(), out.len(), "scale: input and output");
     out.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(out, x)| scale_one(arch, x, factor, out));
 }
 
-/// `out = factor x`, by this thread.
+/// Computes `out = factor x` on this thread.
 pub fn scale_one(arch: Arch, x: &[f32], factor: f32, out: &mut [f32]) {
     arch.dispatch(Scale { x, factor, out });
 }
 
-/// `y = (y + residual) factor`, by this thread.
+/// Computes `y = (y + residual) factor` on this thread.
 pub fn add_scale(arch: Arch, y: &mut [f32], residual: &[f32], factor: f32) {
     arch.dispatch(AddScale { y, residual, factor });
 }
 
-/// `out += row . vector` for every row, by this thread.
+/// Computes `out += row . vector` for each row on this thread, in the same order whatever rows there are.
 pub fn dot_rows(arch: Arch, rows: &[f32], vector: &[f32], out: &mut [f32]) {
     assert_eq!(rows.len(), vector.len() * out.len(), "dot: rows against results");
     arch.dispatch(DotRows { rows, vector, out });
 }
 
-/// The sum of rows that are as long as `sum`, by this thread.
+/// Sums rows that are as long as `sum`, on this thread.
 pub fn sum_rows(arch: Arch, rows: &[f32], sum: &mut [f32]) {
     sum.fill(0.0);
     arch.dispatch(SumRows { rows, sum });

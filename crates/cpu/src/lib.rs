@@ -36,6 +36,7 @@ pub mod group_norm;
 pub mod linear;
 mod math;
 mod matrix;
+mod patches;
 pub mod probe;
 mod product;
 pub mod resample;

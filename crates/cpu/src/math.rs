@@ -1,11 +1,11 @@
-//! Vectors of values: reading, writing, elementary functions.
+//! Loads, stores and elementary functions of vectors.
 
 use pulp::Simd;
 
-/// Reads the vector at `at`, of which `left` values are there; zeros stand for the others.
+/// Loads the vector at `at`. If fewer than a vector's values are left, the others are zero.
 ///
 /// # Panics
-/// When they are not there.
+/// If `values` ends before them.
 #[inline(always)]
 pub fn load<S: Simd>(simd: S, values: &[f32], at: usize, left: usize) -> S::f32s {
     if left >= S::F32_LANES {
@@ -16,10 +16,10 @@ pub fn load<S: Simd>(simd: S, values: &[f32], at: usize, left: usize) -> S::f32s
     simd.partial_load_f32s(&values[at..at + left])
 }
 
-/// Writes the first `left` values of a vector to `at`.
+/// Stores the first `left` values of a vector at `at`.
 ///
 /// # Panics
-/// When there is no room for them.
+/// If `values` ends before them.
 #[inline(always)]
 pub fn store<S: Simd>(simd: S, values: &mut [f32], at: usize, left: usize, value: S::f32s) {
     if left >= S::F32_LANES {
@@ -30,7 +30,7 @@ pub fn store<S: Simd>(simd: S, values: &mut [f32], at: usize, left: usize, value
     simd.partial_store_f32s(&mut values[at..at + left], value);
 }
 
-/// `e^x` to 2 units in the last place for x in [-87, 88], and the value at the nearer end beyond.
+/// Computes `e^x` to 2 units in the last place for x in [-87, 88], and beyond the value at the nearer end.
 ///
 /// `2^(x log2 e)`, split into the nearest whole number and a rest in [-1/2, 1/2] whose power is a polynomial.
 #[inline(always)]
@@ -58,14 +58,14 @@ pub fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     simd.mul_f32s(sum, power)
 }
 
-/// The logistic function.
+/// Computes the logistic function.
 #[inline(always)]
 pub fn sigmoid<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let one = simd.splat_f32s(1.0);
     simd.div_f32s(one, simd.add_f32s(one, exp(simd, simd.neg_f32s(x))))
 }
 
-/// `x` times its logistic function.
+/// Computes SiLU, `x` times its logistic function.
 #[inline(always)]
 pub fn silu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     simd.div_f32s(x, simd.add_f32s(simd.splat_f32s(1.0), exp(simd, simd.neg_f32s(x))))

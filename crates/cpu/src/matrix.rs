@@ -86,11 +86,17 @@ pub enum Then {
 /// # Panics
 /// If the sizes of the matrices do not match.
 pub fn multiply(a: Matrix, b: Matrix, factor: f32, out: MatrixMut, then: Then) {
-    multiply_on(Parallelism::None, a, b, factor, out, then);
+    multiply_with(Options { factor, then, threads: Parallelism::None }, a, b, out);
 }
 
-#[expect(clippy::too_many_arguments, reason = "`multiply` and the threads")]
-fn multiply_on(threads: Parallelism, a: Matrix, b: Matrix, factor: f32, out: MatrixMut, then: Then) {
+/// Options of a product.
+struct Options {
+    factor: f32,
+    then: Then,
+    threads: Parallelism,
+}
+
+fn multiply_with(Options { factor, then, threads }: Options, a: Matrix, b: Matrix, out: MatrixMut) {
     assert_eq!(a.columns, b.rows, "the matrices fit");
     assert!(fits(out.values.len(), a.rows, b.columns, out.stride), "the result fits");
     // SAFETY: the last element of each operand lies in its slice, by the assertions here and in `Matrix::strided` (which
@@ -170,7 +176,7 @@ fn multiply_deep(a: Matrix, b: Matrix, out: &mut [f32], mut then: Then, threads:
         let count = part.min(a.columns - first);
         let (a, b) = (a.narrow_columns(first, count), b.narrow_rows(first, count));
         let stride = b.columns;
-        multiply_on(threads, a, b, 1.0, MatrixMut { values: &mut *out, stride }, then);
+        multiply_with(Options { factor: 1.0, then, threads }, a, b, MatrixMut { values: &mut *out, stride });
         then = Then::Add;
     }
 }

@@ -1,4 +1,4 @@
-//! How fast the processor is just now.
+//! Measurements of the processor's present speed.
 
 use std::{hint::black_box, time::Instant};
 
@@ -6,7 +6,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use crate::{buffer::Buffer, elementwise};
 
-/// Chains of multiply-adds side by side: more than their latency needs.
+/// Independent chains of multiply-adds: more than their latency needs.
 const CHAINS: usize = 12;
 
 struct Chains {
@@ -14,12 +14,12 @@ struct Chains {
 }
 
 impl WithSimd for Chains {
-    /// Something that depends on every round, and the multiplications and additions of one.
+    /// A value that depends on every round, and the multiplications and additions of one.
     type Output = (f32, usize);
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> Self::Output {
-        // Numbers that the compiler does not know, and no two chains alike.
+        // Values that the compiler does not know, different in each chain.
         let (factor, term) = (simd.splat_f32s(black_box(0.999)), simd.splat_f32s(black_box(0.001)));
         let mut sums = [simd.splat_f32s(0.0); CHAINS];
         for (index, sum) in sums.iter_mut().enumerate() {
@@ -38,7 +38,7 @@ impl WithSimd for Chains {
     }
 }
 
-/// Single-precision operations per second of all threads together, from registers: what bounds every kernel.
+/// Measures the single-precision operations per second of all threads together, from registers: the bound of every kernel.
 ///
 /// Takes about ten milliseconds at 512 bits.
 pub fn peak(arch: Arch) -> f64 {
@@ -52,9 +52,9 @@ pub fn peak(arch: Arch) -> f64 {
     each.into_iter().sum()
 }
 
-/// Bytes per second of all threads together, read and written beyond the second-level cache.
+/// Measures the bytes per second that all threads together read and write beyond the second-level cache.
 ///
-/// Passes over 16 MB, as large as what networks keep between two operations; takes a few milliseconds.
+/// It passes over 16 MB, the size of a typical image tensor of a batch, and takes a few milliseconds.
 pub fn bandwidth(arch: Arch) -> f64 {
     const VALUES: usize = 1 << 21;
     const PASSES: usize = 8;

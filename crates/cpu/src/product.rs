@@ -1,14 +1,14 @@
-//! Small matrix products, held in registers: the inner loops of convolutions.
+//! Small matrix products in registers: the inner loops of Winograd convolutions.
 //!
-//! A microkernel keeps `R` rows by two vectors of columns of the result in registers; with 512-bit vectors 14 rows fill
-//! the 32 registers, with 256-bit vectors 6 rows the 16.
+//! A microkernel keeps `R` rows by two vectors of columns of the result in registers: 14 rows fill the 32 registers of
+//! 512-bit vectors, 6 rows the 16 registers of 256-bit vectors.
 
 use pulp::{Arch, Simd};
 
 /// Channels of a block: those of a 512-bit vector.
 pub const CHANNELS: usize = 16;
 
-/// Columns of a panel on a processor: those of two vectors.
+/// Returns the columns of a panel: those of two vectors.
 pub fn panel_width(arch: Arch) -> usize {
     struct Lanes;
     impl pulp::WithSimd for Lanes {
@@ -21,7 +21,7 @@ pub fn panel_width(arch: Arch) -> usize {
     arch.dispatch(Lanes)
 }
 
-/// Rows of a microkernel that leave few over when `rows` are done one after another.
+/// Returns the rows of a microkernel that divide `rows` most evenly.
 #[inline(always)]
 fn rows_at_once<S: Simd>(rows: usize) -> usize {
     let most = match S::F32_LANES {
@@ -32,7 +32,7 @@ fn rows_at_once<S: Simd>(rows: usize) -> usize {
     rows.div_ceil(rows.div_ceil(most))
 }
 
-/// Where a microkernel finds the values of its left side.
+/// The order of the left side's values in memory.
 trait Left: Copy {
     /// Reads value `k` of row `r` of a block.
     ///
@@ -41,7 +41,7 @@ trait Left: Copy {
     unsafe fn value(self, block: *const f32, r: usize, k: usize) -> f32;
 }
 
-/// Blocks of channels, each row's together.
+/// Row by row, in blocks of channels.
 #[derive(Clone, Copy)]
 struct ByRows;
 
@@ -53,7 +53,7 @@ impl Left for ByRows {
     }
 }
 
-/// Rows side by side, `k` by `k`.
+/// Depth by depth: the rows of one `k` follow one another.
 #[derive(Clone, Copy)]
 struct ByDepth(usize);
 
@@ -65,7 +65,7 @@ impl Left for ByDepth {
     }
 }
 
-/// `sum += left right` for `R` rows and two vectors of columns over `DEPTH` values.
+/// Computes `sum += left right` for `R` rows and two vectors of columns over `DEPTH` values.
 ///
 /// # Safety
 /// `left` has `R` rows of `DEPTH` values; `right` has `DEPTH` rows of two vectors, `stride` apart.
@@ -108,7 +108,7 @@ unsafe fn store<S: Simd, const R: usize>(sum: [[S::f32s; 2]; R], out: *mut f32, 
     }
 }
 
-/// Calls a function with a constant number of rows.
+/// Calls a function that is generic over its number of rows.
 macro_rules! with_rows {
     ($rows:expr, $call:ident ($($argument:expr),*)) => {
         match $rows {
@@ -131,7 +131,7 @@ macro_rules! with_rows {
     };
 }
 
-/// `out = left right` for a panel of columns.
+/// Computes `out = left right` for a panel of columns.
 ///
 /// # Shapes
 /// `left`: `[depth / CHANNELS][rows][CHANNELS]`, `right`: `[depth][panel]`, `out` (overwritten): `[rows][panel]`
@@ -176,7 +176,7 @@ unsafe fn rows_by_blocks<S: Simd, const R: usize>(
     unsafe { store::<S, R>(sum, out, panel) };
 }
 
-/// `sum += left^T right`.
+/// Computes `sum += left^T right`.
 ///
 /// # Shapes
 /// `left`: `[depth][sides[0]]`, `right`: `[depth][sides[1]]`, `sum`: `sides`, the second a whole number of panels

@@ -1,4 +1,4 @@
-//! Elementary functions in double precision without a branch, so that loops over them become vector code.
+//! Logarithm and exponential in double precision without branches, so that compilers turn loops over them into vector code.
 
 use std::f64::consts::{LOG2_E, SQRT_2};
 
@@ -8,10 +8,10 @@ const LN2_LOW: f64 = 1.908_214_929_270_587_7e-10;
 /// 2^52: a whole number below it stands in the low bits of their sum.
 const WHOLE: f64 = 4_503_599_627_370_496.0;
 
-/// `ln(1 + x)` for x >= 0, to 3 units in the last place; beyond 1e300 the value there.
+/// Computes `ln(1 + x)` for x >= 0 to 3 units in the last place; above 1e300 it returns the value at 1e300.
 ///
 /// `1 + x = 2^k m` with m between sqrt(1/2) and sqrt(2), and `ln m = 2 artanh(s)` with `s = (m-1)/(m+1)`, `|s| < 0.172`;
-/// what rounding `1 + x` loses is added to first order.
+/// the rounding error of `1 + x` is added to first order.
 #[inline(always)]
 pub fn ln_1p(x: f64) -> f64 {
     let x = if x < 1e300 { x } else { 1e300 };
@@ -34,7 +34,7 @@ pub fn ln_1p(x: f64) -> f64 {
     exponent * LN2_HIGH + (2.0 * s + rest)
 }
 
-/// `e^x` for x <= 0, to 2 units in the last place; below -700 the value there, which is 1e-304.
+/// Computes `e^x` for x <= 0 to 2 units in the last place; below -700 it returns the value at -700, 1e-304.
 ///
 /// `2^(x log2 e)`, split into the nearest whole number and a rest whose power is a polynomial.
 #[inline(always)]

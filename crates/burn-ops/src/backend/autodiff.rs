@@ -18,7 +18,7 @@ use burn::backend::{
     tensor::FloatTensor,
 };
 
-use super::{NetworkGradients, NetworkOps, Weights};
+use super::{Conv2dCall, NetworkGradients, NetworkOps, Weights};
 use crate::{
     attention::Heads, conv2d::Conv2dOptions, dropout::DropoutMask, gradient_hooks, group_norm::GroupNormOptions,
     resample::Resampling,
@@ -237,33 +237,22 @@ impl<B: NetworkOps + NetworkGradients, C: CheckpointStrategy> NetworkOps for Aut
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        options: Conv2dOptions,
-        _: Weights,
+        call: Conv2dCall,
     ) -> FloatTensor<Self> {
+        let options = call.options;
         let weights = if weight.is_tracked() { Weights::Trained } else { Weights::Frozen };
+        let call = Conv2dCall { options, weights };
         let prepared = Conv2dBackward.prepare::<C>([x.node(), weight.node(), bias.node()]).compute_bound().stateful();
         let [rows, _] = bias.primitive().shape().dims();
         match prepared {
             OpsKind::Tracked(mut prepared) => {
                 let (x_id, weight_id) = (prepared.checkpoint(&x), prepared.checkpoint(&weight));
                 let state = Conv2dState { x: x_id, weight: weight_id, rows, options };
-                let y = B::fused_conv2d(
-                    x.into_primitive(),
-                    weight.into_primitive(),
-                    bias.into_primitive(),
-                    options,
-                    weights,
-                );
+                let y = B::fused_conv2d(x.into_primitive(), weight.into_primitive(), bias.into_primitive(), call);
                 prepared.finish(state, y)
             }
             OpsKind::UnTracked(prepared) => {
-                let y = B::fused_conv2d(
-                    x.into_primitive(),
-                    weight.into_primitive(),
-                    bias.into_primitive(),
-                    options,
-                    weights,
-                );
+                let y = B::fused_conv2d(x.into_primitive(), weight.into_primitive(), bias.into_primitive(), call);
                 prepared.finish(y)
             }
         }
@@ -274,16 +263,17 @@ impl<B: NetworkOps + NetworkGradients, C: CheckpointStrategy> NetworkOps for Aut
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         residual: FloatTensor<Self>,
-        options: Conv2dOptions,
-        _: Weights,
+        call: Conv2dCall,
     ) -> FloatTensor<Self> {
+        let options = call.options;
         let weights = if weight.is_tracked() { Weights::Trained } else { Weights::Frozen };
+        let call = Conv2dCall { options, weights };
         let nodes = [x.node(), weight.node(), bias.node(), residual.node()];
         let prepared = ResidualConv2dBackward.prepare::<C>(nodes).compute_bound().stateful();
         let [rows, _] = bias.primitive().shape().dims();
         let run = |x: FloatTensor<Self>, weight: FloatTensor<Self>| {
             let (bias, residual) = (bias.into_primitive(), residual.into_primitive());
-            B::fused_conv2d_residual(x.into_primitive(), weight.into_primitive(), bias, residual, options, weights)
+            B::fused_conv2d_residual(x.into_primitive(), weight.into_primitive(), bias, residual, call)
         };
         match prepared {
             OpsKind::Tracked(mut prepared) => {

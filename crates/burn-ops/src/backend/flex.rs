@@ -20,13 +20,12 @@ use pfgm_cpu::{
 };
 
 use super::{
-    NetworkGradients, NetworkOps, OptimizerOps,
+    Conv2dCall, NetworkGradients, NetworkOps, OptimizerOps,
     filters::{Weights, filters},
 };
 use crate::{
     adam::AdamStep,
     attention::Heads,
-    conv2d::Conv2dOptions,
     dropout::DropoutMask,
     group_norm::GroupNormOptions,
     resample::{Filter, Resampling},
@@ -175,9 +174,9 @@ fn convolved(
     weight: FlexTensor,
     bias: FlexTensor,
     residual: Option<FlexTensor>,
-    options: Conv2dOptions,
-    weights: Weights,
+    call: Conv2dCall,
 ) -> FlexTensor {
+    let Conv2dCall { options, weights } = call;
     let (x, weight, bias) = (Dense::new(x), Dense::new(weight), Dense::new(bias));
     let residual = residual.map(Dense::new);
     let [kernel_h, kernel_w, inputs, outputs] = weight.dims();
@@ -194,14 +193,8 @@ fn convolved(
 }
 
 impl NetworkOps for Flex {
-    fn fused_conv2d(
-        x: FlexTensor,
-        weight: FlexTensor,
-        bias: FlexTensor,
-        options: Conv2dOptions,
-        weights: Weights,
-    ) -> FlexTensor {
-        convolved(x, weight, bias, None, options, weights)
+    fn fused_conv2d(x: FlexTensor, weight: FlexTensor, bias: FlexTensor, call: Conv2dCall) -> FlexTensor {
+        convolved(x, weight, bias, None, call)
     }
 
     fn fused_conv2d_residual(
@@ -209,10 +202,9 @@ impl NetworkOps for Flex {
         weight: FlexTensor,
         bias: FlexTensor,
         residual: FlexTensor,
-        options: Conv2dOptions,
-        weights: Weights,
+        call: Conv2dCall,
     ) -> FlexTensor {
-        convolved(x, weight, bias, Some(residual), options, weights)
+        convolved(x, weight, bias, Some(residual), call)
     }
 
     fn fused_linear(x: FlexTensor, weight: FlexTensor) -> FlexTensor {

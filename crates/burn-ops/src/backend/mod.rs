@@ -16,6 +16,15 @@ use crate::{
     resample::Resampling,
 };
 
+/// A call of a convolution.
+#[derive(Clone, Copy, Debug)]
+pub struct Conv2dCall {
+    /// The options.
+    pub options: Conv2dOptions,
+    /// Whether filters are kept for the next call.
+    pub weights: Weights,
+}
+
 /// The operations that have an implementation of their own on the CPU. Images are channels-last, in single precision or
 /// bf16; results have the same precision. Weights, biases, gamma and beta are in single precision.
 #[backend_extension(Flex, Autodiff)]
@@ -25,8 +34,7 @@ pub trait NetworkOps: Backend {
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        options: Conv2dOptions,
-        weights: Weights,
+        call: Conv2dCall,
     ) -> FloatTensor<Self>;
 
     /// [`conv2d`](crate::conv2d()) with a residual.
@@ -35,8 +43,7 @@ pub trait NetworkOps: Backend {
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         residual: FloatTensor<Self>,
-        options: Conv2dOptions,
-        weights: Weights,
+        call: Conv2dCall,
     ) -> FloatTensor<Self>;
 
     /// [`linear`](crate::linear()) without a bias.

@@ -21,7 +21,7 @@ struct Evaluate<'a> {
     outputs: usize,
     /// Channel of the input, and the first of the output.
     channel: [usize; 2],
-    /// Where the first pair of points goes, and how far apart they are.
+    /// Place of the first pair of points, and distance between pairs.
     start: usize,
     stride: usize,
     filters: Shared<'a>,
@@ -52,7 +52,7 @@ impl WithSimd for Evaluate<'_> {
     }
 }
 
-/// The weights of a convolution at the points, in the order in which the products read them.
+/// The transformed weights of a convolution, in the order in which the products read them.
 pub struct Filters {
     /// `[panels][POINTS][inputs][panel]`, inputs padded to whole blocks of channels, outputs to whole panels.
     values: Buffer,
@@ -112,7 +112,7 @@ impl WithSimd for Forward<'_> {
     }
 }
 
-/// What the steps of a block share.
+/// The operands that the steps of a block share.
 struct Block<'a> {
     tiling: Tiling,
     tiles: std::ops::Range<usize>,

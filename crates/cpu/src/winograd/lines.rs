@@ -1,4 +1,4 @@
-//! The transforms of one line: evaluation at the points, interpolation, and what is transposed of both.
+//! The transforms of one line: evaluation at the points, interpolation, and the transposes of both.
 
 use pulp::Simd;
 

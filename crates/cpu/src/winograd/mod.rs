@@ -4,7 +4,7 @@
 //! evaluating both at six points in each direction, multiplying the values, and interpolating: 36 products instead of
 //! 144. The products of all tiles and channels at one of the 36 pairs of points form a matrix product. The points are
 //! `0, +-sqrt(1/2), +-sqrt(2), infinity`; with `a b = 1` for the two magnitudes, the polynomial through them is
-//! `x (x^2 - 1/2) (x^2 - 2) = x^5 - 5/2 x^3 + x`, whose coefficients are small, which is what keeps rounding small.
+//! `x (x^2 - 1/2) (x^2 - 2) = x^5 - 5/2 x^3 + x`, whose coefficients are small, and so are rounding errors.
 //!
 //! A thread takes a block of tiles through all steps: transform of the input, products for a panel of output channels at
 //! a time, and for each panel the transform back with everything that is fused into the convolution. The gradient for
@@ -21,8 +21,8 @@ use pulp::Simd;
 
 use crate::{conv2d::Geometry, product::CHANNELS};
 
-/// An array of an expression's values for 0, 1, ... What `std::array::from_fn` is for elsewhere; but its closure would be a
-/// function of its own, which is not compiled for the vector unit that the caller is compiled for.
+/// Creates an array of an expression's values for 0, 1, ... The closure of `std::array::from_fn` would be a function of its
+/// own, which is not compiled for the vector instructions of its caller.
 macro_rules! array {
     ($index:ident => $value:expr; 3) => {
         array!($index => $value; [0, 1, 2])
@@ -59,14 +59,14 @@ const TILES: usize = 14;
 const A: f32 = FRAC_1_SQRT_2;
 const B: f32 = SQRT_2;
 
-/// Whether a convolution, or its gradient for the weights, is done this way: with few channels of the input there is too little
-/// to multiply for what the transforms cost.
+/// Returns whether a convolution, or its gradient for the weights, is computed this way. With few channels of the input the
+/// transforms cost more than they save.
 pub fn fits(geometry: Geometry) -> bool {
     const FEW: usize = 8;
     geometry.kernel == [3, 3] && geometry.stride == 1 && geometry.inputs > FEW
 }
 
-/// Where the tiles of a convolution lie.
+/// The tiles of a convolution.
 #[derive(Clone, Copy)]
 struct Tiling {
     geometry: Geometry,
@@ -109,7 +109,7 @@ impl<'a, const N: usize> Pixels<'a, N> {
     /// The `SIDE x SIDE` pixels of images `x` of which the first lies `border` above and left of the tile's.
     ///
     /// # Panics
-    /// When the page of zeros is smaller than a pixel.
+    /// If the page of zeros is smaller than a pixel.
     #[inline(always)]
     fn new<const SIDE: usize>(
         x: &'a [f32],
@@ -156,7 +156,7 @@ impl<'a, const N: usize> Pixels<'a, N> {
     }
 }
 
-/// The input transform of a tile, both directions.
+/// Computes the input transform of a tile, in both directions.
 #[inline(always)]
 fn transform_input<S: Simd>(simd: S, pixels: &Pixels<POINTS>, from: usize, to: &mut [f32], plane: usize, place: usize) {
     let columns = array!(column => input_line(simd, array!(row => pixels.read(simd, row * IN + column, from); 6)); 6);

@@ -52,6 +52,7 @@ pub fn begin(
     let (data, held_out) = load(&plan.config, whole).map_err(|error| explain_missing(error, &plan))?;
     plan.notes.extend(defaults::check(&data)?);
     plan.notes.extend(plan.config.unused_keys().into_iter().map(|(_, notice)| format!("note: {notice}")));
+    plan.notes.extend(plan.config.network.unused_attention(data.shape).map(|notice| format!("note: {notice}")));
     if plan.minutes.is_some() && !dry_run {
         set_budget(&mut plan, &data, device, &**ranks)?;
     }

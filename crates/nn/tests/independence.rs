@@ -1,0 +1,203 @@
+//! A row of a batch gets the same result, to the bit, in a batch of any size: for every kind of network, with every kind of
+//! vector instructions that the processor has. Between those, results differ by rounding alone.
+#![allow(missing_docs)]
+
+use std::process::Command;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use pfgm_cpu::simd;
+use pfgm_data::Shape;
+use pfgm_nn::{
+    AdmUnetConfig, ConditioningSizes, ConditioningTensors, LevelEmbedding, MlpConfig, Ncsnv2Config, Network,
+    NetworkConfig, NetworkInput, Precision, ScoreUnetConfig, UnetConfig,
+};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// The largest batch.
+const BATCH: usize = 130;
+/// The bound of pfgm-cpu's documentation for any two kinds of vector instructions, for a whole network: of the standard
+/// deviation of its output.
+const ROUNDING: f32 = 1e-4;
+/// Set for the process that computes with the instructions of this name.
+const VECTORS: &str = "PFGM_TEST_VECTORS";
+
+/// A network and the conditioning that it has inputs for.
+struct Case {
+    name: &'static str,
+    config: NetworkConfig,
+    shape: Shape,
+    sizes: ConditioningSizes,
+}
+
+/// Small networks of every kind. 3x3 kernels of 8 channels make blocks of 455 pixels, of which one is left over in a batch of
+/// 64 images of 8x8.
+fn cases() -> Vec<Case> {
+    let image = |side: usize, channels: usize| Shape::Image { height: side, width: side, channels };
+    let case = |name, config, shape, sizes| Case { name, config, shape, sizes };
+    let conditioned = ConditioningSizes { classes: 3, augmentation: 2, spatial: 1 };
+    let unet = UnetConfig { width: 8, multipliers: vec![1, 2], blocks: 1, attention: vec![4], dropout: 0.0 };
+    let ddpmpp = ScoreUnetConfig {
+        width: 8,
+        multipliers: vec![1, 2],
+        blocks: 1,
+        attention: vec![3],
+        radial: true,
+        ..ScoreUnetConfig::default()
+    };
+    let ncsnpp = ScoreUnetConfig {
+        embedding: LevelEmbedding::Fourier,
+        fir: true,
+        pyramid: true,
+        radial: false,
+        attention: vec![4],
+        ..ddpmpp.clone()
+    };
+    let adm =
+        AdmUnetConfig { width: 16, multipliers: vec![1, 3], blocks: 1, attention: vec![4], head: 16, dropout: 0.0 };
+    let ncsnv2 = Ncsnv2Config { width: 12, multipliers: vec![1, 2, 2, 2], radial: true };
+    let alone = ConditioningSizes::default();
+    vec![
+        case(
+            "mlp",
+            NetworkConfig::Mlp(MlpConfig { width: 48, blocks: 1, dropout: 0.0 }),
+            Shape::Vector { len: 5 },
+            alone,
+        ),
+        case(
+            "wide mlp",
+            NetworkConfig::Mlp(MlpConfig { width: 640, blocks: 1, dropout: 0.0 }),
+            Shape::Vector { len: 1 },
+            alone,
+        ),
+        case("unet", NetworkConfig::Unet(unet), image(8, 8), conditioned),
+        case("score-unet, ddpm++", NetworkConfig::ScoreUnet(ddpmpp), image(5, 1), alone),
+        case("score-unet, ncsn++", NetworkConfig::ScoreUnet(ncsnpp), image(8, 3), conditioned),
+        case("adm-unet", NetworkConfig::AdmUnet(adm), image(8, 2), conditioned),
+        case("ncsnv2", NetworkConfig::Ncsnv2(ncsnv2), image(8, 1), alone),
+    ]
+}
+
+/// Values for a row: the first row's come first, whatever the size of the batch.
+fn tensor(seed: u64, rows: usize, width: usize) -> Tensor<2> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let values: Vec<f32> = (0..rows * width).map(|_| rng.random_range(-1.5..1.5)).collect();
+    Tensor::from_data(TensorData::new(values, [rows, width]), &Device::flex())
+}
+
+impl Case {
+    fn network(&self) -> Network {
+        let network = self.config.init(self.shape, self.sizes, 3, &Device::flex()).unwrap();
+        // Initial weights of the last layers are nearly zero; these are not.
+        struct Enlarge(u64);
+        impl burn::module::ModuleMapper for Enlarge {
+            fn map_float<const D: usize>(
+                &mut self,
+                param: burn::module::Param<Tensor<D>>,
+            ) -> burn::module::Param<Tensor<D>> {
+                self.0 += 1;
+                let mut rng = ChaCha8Rng::seed_from_u64(self.0);
+                param.map(|weights| {
+                    let shape = weights.dims();
+                    let fan = shape[..D.saturating_sub(1)].iter().product::<usize>().max(1) as f32;
+                    let count = shape.iter().product();
+                    let spread = if D == 1 { 0.5 } else { 1.5 / fan.sqrt() };
+                    let values: Vec<f32> = (0..count).map(|_| spread * rng.random_range(-1.0..1.0_f32)).collect();
+                    weights.clone() + Tensor::from_data(TensorData::new(values, shape), &weights.device())
+                })
+            }
+        }
+        burn::module::Module::map(network, &mut Enlarge(0))
+    }
+
+    /// The outputs of the rows `start..start + rows`, and the gradients of their sums for the points.
+    fn run(&self, network: &Network, start: usize, rows: usize) -> [Vec<f32>; 2] {
+        let device = Device::flex().autodiff();
+        let all = |seed: u64, width: usize| -> Tensor<2> {
+            Tensor::from_data(tensor(seed, BATCH, width).narrow(0, start, rows).into_data(), &device)
+        };
+        let (x, sizes) = (all(1, self.shape.dim()).require_grad(), self.sizes);
+        let pixels = match self.shape {
+            Shape::Image { height, width, .. } => height * width,
+            Shape::Vector { .. } => 0,
+        };
+        let part = |seed: u64, width: usize| (width > 0).then(|| all(seed, width));
+        let output = network.forward(NetworkInput {
+            x: x.clone(),
+            noise: all(2, 1),
+            log_sigma_ratio: all(3, 1),
+            conditioning: ConditioningTensors {
+                classes: part(4, sizes.classes),
+                spatial: part(5, sizes.spatial * pixels),
+                augmentation: part(6, sizes.augmentation),
+            },
+            dropout: None,
+            precision: Precision::F32,
+        });
+        let gradients = output.clone().sum().backward();
+        let values = |tensor: Tensor<2>| tensor.into_data().try_to_vec::<f32>().unwrap();
+        [values(output.inner()), values(x.grad(&gradients).unwrap())]
+    }
+}
+
+fn bits_of(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|value| value.to_bits()).collect()
+}
+
+/// Checks all cases and returns the outputs of a batch of seven.
+fn check_independence(vectors: &str) -> Vec<f32> {
+    let mut outputs = Vec::new();
+    for case in cases() {
+        let network = case.network();
+        let alone: Vec<[Vec<f32>; 2]> = (0..BATCH).map(|row| case.run(&network, row, 1)).collect();
+        for rows in 1..=BATCH {
+            let together = case.run(&network, 0, rows);
+            for (kind, what) in ["output", "gradient"].into_iter().enumerate() {
+                let width = together[kind].len() / rows;
+                for (row, found) in together[kind].chunks_exact(width).enumerate() {
+                    let same = bits_of(found) == bits_of(&alone[row][kind]);
+                    assert!(same, "{vectors}, {}: {what} of row {row} in a batch of {rows}", case.name);
+                }
+            }
+        }
+        outputs.extend(case.run(&network, 0, 7)[0].iter());
+    }
+    outputs
+}
+
+/// Runs in a process of its own for each kind of vector instructions, which a process chooses once.
+#[test]
+#[ignore = "a part of `rows_do_not_depend_on_the_batch`"]
+fn with_the_vectors_of_the_environment() {
+    let Ok(name) = std::env::var(VECTORS) else { return };
+    let arch = simd::available().into_iter().find(|arch| simd::name(*arch) == name).expect("the processor has them");
+    assert!(simd::set_arch(arch), "nothing was computed before");
+    let bits: Vec<String> = bits_of(&check_independence(&name)).iter().map(|bits| format!("{bits:08x}")).collect();
+    println!("\noutputs {}", bits.join(" "));
+}
+
+#[test]
+fn rows_do_not_depend_on_the_batch() {
+    let mut all: Vec<(String, Vec<f32>)> = Vec::new();
+    for arch in simd::available() {
+        let name = simd::name(arch);
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "with_the_vectors_of_the_environment", "--ignored", "--nocapture"])
+            .env(VECTORS, name)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{name}: {text}{}", String::from_utf8_lossy(&output.stderr));
+        let line = text.lines().find_map(|line| line.strip_prefix("outputs ")).expect("the outputs");
+        let value = |word: &str| f32::from_bits(u32::from_str_radix(word, 16).unwrap());
+        all.push((name.into(), line.split(' ').map(value).collect()));
+    }
+    let (first, truth) = &all[0];
+    let spread = (truth.iter().map(|value| value * value).sum::<f32>() / truth.len() as f32).sqrt();
+    assert!(spread > 0.05, "the networks say something: {spread}");
+    for (name, found) in &all[1..] {
+        let most = found.iter().zip(truth).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) / spread;
+        assert!(most <= ROUNDING, "{name} and {first} differ by {most:.1e} of the standard deviation");
+        assert!(most > 0.0, "{name} was computed with other instructions than {first}");
+    }
+}
