@@ -61,7 +61,7 @@ fn upscaled_images_made_smaller_are_those_they_were_made_from() {
         config.flow.extra_dims = extra_dims;
         config.upscale = Some(UpscaleConfig { factor: 2, noise: 0.2, sample_noise: 0.0 });
         let trainer = trained(config, data.clone(), 120);
-        let (record, network) = (trainer.record(), trainer.averaged());
+        let (record, network) = (trainer.spec(), trainer.averaged());
         let made = |images: &[f32], noise: f64| {
             let guides = Guides { images, noise, stage: 1 };
             upscale(record, &network, &request(40), guides, &Device::flex(), &mut |_| {}).unwrap().values
@@ -97,7 +97,7 @@ fn a_network_of_patches_makes_whole_images() {
     let mut config = small(16);
     config.train.patch = 8;
     let trainer = trained(config, ramps(height, width), 150);
-    let record = trainer.record();
+    let record = trainer.spec();
     assert_eq!(record.trained_shape(), Shape::Image { height: 8, width: 8, channels: 1 });
     let made = sample(record, &trainer.averaged(), &request(16), &Device::flex(), &mut |_| {}).unwrap().values;
     assert_eq!(made.len(), 16 * height * width);

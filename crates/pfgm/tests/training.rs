@@ -184,7 +184,7 @@ fn networks_in_bf16_learn_as_in_single_precision() {
         let learned = weights.iter().flat_map(|weight| &weight.values).filter(|value| value.to_bits() & 0xffff != 0);
         assert!(2 * learned.count() > half.network().num_params(), "{what}: weights are rounded");
         let answer = |precision: Precision| {
-            let mut record = single.record().clone();
+            let mut record = single.spec().clone();
             record.config.sample.precision = precision;
             let denoiser = record.denoiser(&single.averaged(), vec![None; 4], 1.0, 4, &Device::flex());
             let (x, mut out): (Vec<f64>, _) = ((0..256).map(|at| f64::from(at).sin()).collect(), vec![0.0; 256]);

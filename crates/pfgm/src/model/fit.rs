@@ -15,7 +15,7 @@ use crate::{
     error::{Error, Result},
     parallel::Communicator,
     progress::CancelToken,
-    train::{LogLine, Observer, StepReport, Trainer},
+    train::{LogLine, StepReport, Trainer},
     weights::{self, Weight},
 };
 
@@ -121,35 +121,27 @@ impl<'a> Fit<'a> {
     }
 }
 
-/// Passes the trainer's reports on.
+/// Passes the reports of the trainer to the observer.
 struct Adapter<'a> {
     observer: Option<Box<dyn FnMut(&FitProgress) -> ControlFlow<()> + 'a>>,
     cancel: Option<CancelToken>,
-    progress: Option<FitProgress>,
     loss: Option<f64>,
     held_out_loss: Option<f64>,
 }
 
-impl Observer for Adapter<'_> {
-    fn step(&mut self, report: &StepReport) {
-        let StepReport { step, steps, loss, gradient_norm, images_per_second: rows_per_second } = *report;
+impl Adapter<'_> {
+    fn report(&mut self, report: &StepReport) -> ControlFlow<()> {
+        let StepReport { step, steps, loss, gradient_norm, images_per_second: rows_per_second, ref log, .. } = *report;
         self.loss = Some(self.loss.map_or(loss, |smooth| 0.98 * smooth + 0.02 * loss));
-        self.progress = Some(FitProgress { step, steps, loss, gradient_norm, rows_per_second, log: None });
-    }
-
-    fn logged(&mut self, line: &LogLine) {
-        self.held_out_loss = line.held_out_loss.or(self.held_out_loss);
-        if let Some(progress) = &mut self.progress {
-            progress.log = Some(line.clone());
+        self.held_out_loss = log.as_ref().and_then(|line| line.held_out_loss).or(self.held_out_loss);
+        let progress = FitProgress { step, steps, loss, gradient_norm, rows_per_second, log: log.clone() };
+        if let Some(observer) = &mut self.observer {
+            observer(&progress)?;
         }
-    }
-
-    fn stop_requested(&mut self) -> bool {
-        let told = match (&mut self.observer, &self.progress) {
-            (Some(observer), Some(progress)) => observer(progress).is_break(),
-            _ => false,
-        };
-        told || self.cancel.as_ref().is_some_and(|token| !token.is_active())
+        match &self.cancel {
+            Some(token) if !token.is_active() => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        }
     }
 }
 
@@ -188,14 +180,11 @@ impl Model {
         if let Some(ranks) = ranks {
             trainer = trainer.distributed(ranks)?;
         }
-        let mut adapter = Adapter { observer, cancel, progress: None, loss: None, held_out_loss: None };
-        match &folder {
-            Some(folder) => {
-                self.begin_folder(folder)?;
-                trainer.run(folder, &mut adapter)?;
-            }
-            None => run(&mut trainer, &mut adapter, held_out.is_some())?,
+        if let Some(folder) = &folder {
+            self.begin_folder(folder)?;
         }
+        let mut adapter = Adapter { observer, cancel, loss: None, held_out_loss: None };
+        trainer.run(folder.as_deref(), &mut |report| adapter.report(report))?;
         let steps = trainer.steps_taken();
         self.network = burn::module::Module::valid(&trainer.averaged());
         self.step = steps;
@@ -273,25 +262,4 @@ impl Model {
         let text = toml::to_string(&self.spec.config).expect("a configuration is plain data");
         atomic::write(&path, text.as_bytes()).map_err(|error| Error::io(&path, error))
     }
-}
-
-/// The trainer's loop without files.
-fn run(trainer: &mut Trainer, observer: &mut Adapter, measures: bool) -> Result<()> {
-    let (steps, batch) = (trainer.record().config.train.steps, trainer.record().config.train.batch);
-    let mut rate = 0.0;
-    while trainer.steps_taken() < steps {
-        let started = Instant::now();
-        let (loss, gradient_norm) = trainer.take_step()?;
-        let now = batch as f64 / started.elapsed().as_secs_f64();
-        rate = if rate == 0.0 { now } else { 0.95 * rate + 0.05 * now };
-        let step = trainer.steps_taken();
-        observer.step(&StepReport { step, steps, loss, gradient_norm, images_per_second: rate });
-        if observer.stop_requested() {
-            break;
-        }
-    }
-    if measures {
-        observer.held_out_loss = trainer.held_out_loss()?;
-    }
-    Ok(())
 }

@@ -69,7 +69,7 @@ struct Items {
 /// Draws the batches of a run.
 pub(super) struct BatchSampler<'a> {
     /// ModelSpec of the run.
-    pub record: &'a ModelSpec,
+    pub spec: &'a ModelSpec,
     /// Rows to train on.
     pub data: &'a TrainingSet,
     /// Range of the items of each batch that this rank computes.
@@ -82,7 +82,7 @@ impl BatchSampler<'_> {
     /// # Errors
     /// Returns an error if a row cannot be read from its file.
     pub(super) fn batch(&self, step: u64, order: &mut EpochPermutation) -> Result<Batch, DataError> {
-        let train = &self.record.config.train;
+        let train = &self.spec.config.train;
         let (items, drawn) = (self.share.clone(), self.drawn_items());
         let own = items.start - drawn.start..items.end - drawn.start;
         let rows = self.rows_of(step, order);
@@ -90,17 +90,17 @@ impl BatchSampler<'_> {
             drawn.map(|item| stream(train.seed, Purpose::Perturbation, step, item as u64)).collect();
         let mut field = Field::read(self.data, &rows)?;
         let mut labels = field.labels.clone();
-        let dim = self.record.dim();
+        let dim = self.spec.dim();
         for (item, rng) in streams.iter_mut().enumerate() {
             if train.flip && rng.random_bool(0.5) {
-                flip_horizontally(self.record.data.shape, &mut field.values[item * dim..(item + 1) * dim]);
+                flip_horizontally(self.spec.data.shape, &mut field.values[item * dim..(item + 1) * dim]);
             }
             if labels[item].is_some() && rng.random_bool(train.label_dropout) {
                 labels[item] = None;
             }
         }
         let (labels, streams) = (labels[own.clone()].to_vec(), &mut streams[own.clone()]);
-        let (shape, probability) = (self.record.data.shape, train.augment);
+        let (shape, probability) = (self.spec.data.shape, train.augment);
         let deformations: Vec<Deformation> = match probability > 0.0 {
             true => streams.iter_mut().map(|rng| Deformation::draw(shape, probability, rng)).collect(),
             false => Vec::new(),
@@ -109,7 +109,7 @@ impl BatchSampler<'_> {
         let deformed = images.par_chunks_exact_mut(dim).zip(&deformations);
         deformed.for_each(|(row, deformation)| row.copy_from_slice(&deformation.apply(shape, row)));
         field.extend(&self.others(step, &rows)?);
-        let patches = Patches::cut(self.record, step, items.start as u64..items.end as u64, images);
+        let patches = Patches::cut(self.spec, step, items.start as u64..items.end as u64, images);
         let batch = self.perturb(Items { step, numbers: items, labels, deformations }, patches, &field, streams);
         self.read_ahead(step, order);
         Ok(batch)
@@ -123,7 +123,7 @@ impl BatchSampler<'_> {
         (first, step): (usize, usize),
     ) -> Result<impl Iterator<Item = Result<Batch, DataError>> + 'a, DataError> {
         let others = self.others(HELD_OUT, &[])?;
-        let size = self.record.config.train.batch;
+        let size = self.spec.config.train.batch;
         let parts = (0..rows.len().div_ceil(size)).skip(first).step_by(step);
         Ok(parts.map(move |part| {
             let items = part * size..((part + 1) * size).min(rows.len());
@@ -131,10 +131,10 @@ impl BatchSampler<'_> {
             let (images, labels) = (field.values.clone(), field.labels.clone());
             field.extend(&others);
             let numbers = items.start as u64..items.end as u64;
-            let seed = self.record.config.train.seed;
+            let seed = self.spec.config.train.seed;
             let mut streams: Vec<Stream> =
                 numbers.clone().map(|row| stream(seed, Purpose::Perturbation, HELD_OUT, row)).collect();
-            let patches = Patches::whole(self.record, HELD_OUT, numbers, images);
+            let patches = Patches::whole(self.spec, HELD_OUT, numbers, images);
             let items = Items { step: HELD_OUT, numbers: items, labels, deformations: Vec::new() };
             Ok(self.perturb(items, patches, &field, &mut streams))
         }))
@@ -152,7 +152,7 @@ impl BatchSampler<'_> {
             field_labels: &field.labels,
             deformations: &deformations,
         };
-        let points = self.record.config.objective.draw(self.record.noise(), charges, streams);
+        let points = self.spec.config.objective.draw(self.spec.noise(), charges, streams);
         let conditioning = Conditioning::from(labels)
             .with_spatial(spatial, numbers.len())
             .with_augmentation(deformations.iter().map(|deformation| deformation.labels).collect());
@@ -161,15 +161,15 @@ impl BatchSampler<'_> {
 
     /// Range of the items that this rank draws: its own, or the whole batch if a field is made of it.
     fn drawn_items(&self) -> Range<usize> {
-        match self.record.config.objective.field_batch() {
-            Some(_) => 0..self.record.config.train.batch,
+        match self.spec.config.objective.field_batch() {
+            Some(_) => 0..self.spec.config.train.batch,
             None => self.share.clone(),
         }
     }
 
     /// Rows of the items that this rank draws.
     fn rows_of(&self, step: u64, order: &mut EpochPermutation) -> Vec<usize> {
-        let train = &self.record.config.train;
+        let train = &self.spec.config.train;
         let first = step * train.batch as u64;
         let places = self.drawn_items().map(|item| first + item as u64);
         places.map(|at| order.row(train.seed, self.data.len(), at)).collect()
@@ -178,20 +178,20 @@ impl BatchSampler<'_> {
     /// Starts to read the rows of the step after `step`.
     fn read_ahead(&self, step: u64, order: &mut EpochPermutation) {
         // An epoch's last step does not look into the next epoch's order: both would have to be kept.
-        let (next, batch, rows) = (step + 1, self.record.config.train.batch as u64, self.data.len() as u64);
+        let (next, batch, rows) = (step + 1, self.spec.config.train.batch as u64, self.data.len() as u64);
         let same_epoch = (next + 1) * batch / rows == step * batch / rows;
-        if !self.data.reads_ahead() || !same_epoch || next >= self.record.config.train.steps {
+        if !self.data.reads_ahead() || !same_epoch || next >= self.spec.config.train.steps {
             return;
         }
         let rows = self.rows_of(next, order);
-        let others = self.record.config.objective.field_batch().map(|count| self.other_rows(next, &rows, count).0);
+        let others = self.spec.config.objective.field_batch().map(|count| self.other_rows(next, &rows, count).0);
         self.data.read_ahead([Some(rows), others].into_iter().flatten());
     }
 
     /// Rows that complete a step's field batch of `count`, and the stream from which they were drawn.
     fn other_rows(&self, step: u64, batch: &[usize], count: usize) -> (Vec<usize>, Stream) {
         let taken: HashSet<usize> = batch.iter().copied().collect();
-        let mut rng = stream(self.record.config.train.seed, Purpose::FieldBatch, step, 0);
+        let mut rng = stream(self.spec.config.train.seed, Purpose::FieldBatch, step, 0);
         let candidates = rand::seq::index::sample(&mut rng, self.data.len(), count);
         let wanted = count.saturating_sub(batch.len());
         (candidates.into_iter().filter(|row| !taken.contains(row)).take(wanted).collect(), rng)
@@ -199,13 +199,13 @@ impl BatchSampler<'_> {
 
     /// Charges that complete a step's field batch, mirrored as often as those of the loss batch; none if the objective needs no field.
     fn others(&self, step: u64, batch: &[usize]) -> Result<Field, DataError> {
-        let Some(count) = self.record.config.objective.field_batch() else { return Ok(Field::default()) };
+        let Some(count) = self.spec.config.objective.field_batch() else { return Ok(Field::default()) };
         let (rows, mut rng) = self.other_rows(step, batch, count);
         let mut field = Field::read(self.data, &rows)?;
-        if self.record.config.train.flip {
-            for row in field.values.chunks_exact_mut(self.record.dim()) {
+        if self.spec.config.train.flip {
+            for row in field.values.chunks_exact_mut(self.spec.dim()) {
                 if rng.random_bool(0.5) {
-                    flip_horizontally(self.record.data.shape, row);
+                    flip_horizontally(self.spec.data.shape, row);
                 }
             }
         }

@@ -1,17 +1,26 @@
 //! Training: steps, checkpoints, the log.
 
 mod batches;
+mod error;
 mod events;
+mod gradients;
 mod log;
 mod memory;
 mod optimizer;
 mod patches;
 mod ranks;
+mod run_folder;
+mod run_lock;
 mod trainer;
+mod training_loop;
 mod training_set;
 
+pub use error::TrainError;
 pub use events::Events;
 pub use log::{Log, LogLine};
 pub use memory::{Memory, memory_estimate};
 pub use optimizer::{FlatGradients, Optimizer, learning_rate};
-pub use trainer::{Observer, StepReport, TrainError, Trainer};
+pub use run_folder::{CONFIG, FolderState};
+pub use run_lock::{Holder, LockError, RunLock};
+pub use trainer::Trainer;
+pub use training_loop::{Observer, StepReport};

@@ -21,8 +21,8 @@ pub(super) struct Patches {
 
 impl Patches {
     /// Computes the values at the pixels of whole images, with noise from the stream of each item and `step`.
-    pub(super) fn whole(record: &ModelSpec, step: u64, items: impl Iterator<Item = u64>, images: Vec<f32>) -> Self {
-        let (shape, spatial, seed) = (record.data.shape, record.spatial(), record.config.train.seed);
+    pub(super) fn whole(spec: &ModelSpec, step: u64, items: impl Iterator<Item = u64>, images: Vec<f32>) -> Self {
+        let (shape, spatial, seed) = (spec.data.shape, spec.spatial(), spec.config.train.seed);
         if spatial.channels() == 0 {
             return Self { shape, images, spatial: Vec::new() };
         }
@@ -35,20 +35,15 @@ impl Patches {
     }
 
     /// As [`Patches::whole`]; if the run learns from patches, cuts each item to a square at a random place.
-    pub(super) fn cut(
-        record: &ModelSpec,
-        step: u64,
-        items: impl Iterator<Item = u64> + Clone,
-        images: Vec<f32>,
-    ) -> Self {
-        let Self { shape, images, spatial } = Self::whole(record, step, items.clone(), images);
-        let (side, Shape::Image { height, width, channels }) = (record.config.train.patch, shape) else {
+    pub(super) fn cut(spec: &ModelSpec, step: u64, items: impl Iterator<Item = u64> + Clone, images: Vec<f32>) -> Self {
+        let Self { shape, images, spatial } = Self::whole(spec, step, items.clone(), images);
+        let (side, Shape::Image { height, width, channels }) = (spec.config.train.patch, shape) else {
             return Self { shape, images, spatial };
         };
         if side == 0 {
             return Self { shape, images, spatial };
         }
-        let seed = record.config.train.seed;
+        let seed = spec.config.train.seed;
         let corner = |item: u64| {
             let mut rng = stream(seed, Purpose::Patch, step, item);
             (rng.random_range(0..=height - side), rng.random_range(0..=width - side))

@@ -1,4 +1,4 @@
-//! One training on many ranks: what they must have in common, and the sum of their gradients.
+//! One training on many ranks: fingerprints of their state, and the sum of their gradients.
 
 use std::{
     cell::RefCell,
@@ -15,29 +15,29 @@ use burn::{
 };
 use pfgm_burn_ops::gradient_hooks;
 
-use super::{optimizer::FlatGradients, trainer::TrainError};
+use super::{error::TrainError, optimizer::FlatGradients};
 use crate::parallel::{Communicator, exchange};
 
-/// Values of a bucket, or a little more: 1 MB, long enough that a message's latency is nothing, short enough that the first is on its
-/// way long before the last is made.
+/// Least number of values in a bucket: 1 MB. The latency of a message is negligible then, and the first bucket is sent long before the
+/// last one is full.
 const BUCKET: usize = 1 << 18;
 
-/// What has to be the same on every rank, each as a number that tells differences.
+/// Fingerprints of the state that all ranks must share.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Common {
-    /// Of the record.
+pub(super) struct Fingerprints {
+    /// Of the specification.
     pub(super) configuration: u64,
-    /// Of some of the rows.
+    /// Of all rows and labels.
     pub(super) data: u64,
-    /// Of weights, average and moments, and the step.
+    /// Of weights, average, moments and step.
     pub(super) weights: u64,
 }
 
-impl Common {
-    /// Checks that all ranks have the same.
+impl Fingerprints {
+    /// Checks that all ranks have the same fingerprints.
     ///
     /// # Errors
-    /// The same on every rank: the first that differs from rank 0, and in what.
+    /// Returns the same error on each rank: the first rank that differs from rank 0, and in what.
     pub(super) fn check(self, ranks: &dyn Communicator) -> Result<(), TrainError> {
         let parts = [self.configuration, self.data, self.weights];
         let all = exchange(ranks, parts.into_iter().flat_map(u64::to_le_bytes).collect());
@@ -45,7 +45,7 @@ impl Common {
             let bytes = |rank: &Vec<u8>| rank[8 * part..8 * part + 8].to_vec();
             all.iter().position(|rank| bytes(rank) != bytes(&all[0]))
         };
-        // Another configuration has other weights and other data, too.
+        // Ranks that differ in configuration also differ in weights and data.
         for (part, what) in ["another configuration", "other data", "other weights"].into_iter().enumerate() {
             if let Some(rank) = differing(part) {
                 return Err(TrainError::Apart { rank, what });
@@ -55,14 +55,14 @@ impl Common {
     }
 }
 
-/// A number that tells differences.
+/// Hashes what `write` adds.
 pub(super) fn fingerprint(write: impl FnOnce(&mut DefaultHasher)) -> u64 {
     let mut hasher = DefaultHasher::new();
     write(&mut hasher);
     hasher.finish()
 }
 
-/// Adds values to a fingerprint, to the bit.
+/// Adds values to a fingerprint, bit by bit.
 pub(super) fn add_values(hasher: &mut DefaultHasher, values: &[f32]) {
     bytemuck::cast_slice::<f32, u8>(values).hash(hasher);
 }

@@ -1,0 +1,129 @@
+//! Loss and gradients of a batch, on one rank and on many.
+
+use std::{
+    cell::RefCell,
+    ops::Range,
+    rc::Rc,
+    sync::{atomic::Ordering, mpsc},
+    thread,
+};
+
+use burn::tensor::Tensor;
+use pfgm_burn_ops::gradient_hooks;
+use pfgm_data::DataError;
+
+use super::{
+    batches::{Batch, BatchSampler},
+    optimizer::FlatGradients,
+    ranks::{GradientBuckets, gradients_of},
+    trainer::Trainer,
+    training_set::EpochPermutation,
+};
+use crate::{
+    network::{Dropout, Network, NetworkInput},
+    precondition::{PreconditionCoefficients, column},
+};
+
+impl Trainer {
+    /// Loss and gradients of this rank's items. `buckets` sends the gradients of convolutions to the other ranks as soon as they are
+    /// computed.
+    pub(super) fn gradients(
+        &self,
+        batch: &Batch,
+        buckets: Option<&Rc<RefCell<GradientBuckets>>>,
+    ) -> (f64, FlatGradients) {
+        let train = &self.spec.config.train;
+        let part = train.batch.div_ceil(train.accumulate);
+        let (mut loss, mut gradients) = (0.0, None);
+        let count = batch.items.len();
+        for first in (0..count).step_by(part) {
+            let items = first..(first + part).min(count);
+            let masks = Dropout::new(train.seed, batch.step, batch.items.start + items.start, items.len());
+            let part_loss = self.loss(&self.network, batch, items, Some(masks)).div_scalar(train.batch as f64);
+            let mut graph = match buckets.filter(|_| first + part >= count) {
+                Some(buckets) => {
+                    buckets.borrow_mut().expect_last_part(gradients.as_ref());
+                    let buckets = Rc::clone(buckets);
+                    let push = move |node: u64, gradient: &[f32]| buckets.borrow_mut().push(node, gradient);
+                    gradient_hooks::with_hook(push, || part_loss.backward())
+                }
+                None => part_loss.backward(),
+            };
+            self.micro_batches.fetch_add(1, Ordering::Relaxed);
+            loss += f64::from(part_loss.into_scalar::<f32>());
+            let part_gradients = FlatGradients::take(&self.network, &mut graph);
+            gradients = Some(match gradients {
+                Some(gradients) => part_gradients.plus(gradients),
+                None => part_gradients,
+            });
+        }
+        (loss, gradients.expect("a batch has at least one part"))
+    }
+
+    /// Loss and gradients of all ranks together, and the next batch, which is drawn while gradients are exchanged. `spare` is memory of
+    /// the last step's buckets.
+    pub(super) fn summed_gradients(
+        &self,
+        batch: &Batch,
+        order: &mut EpochPermutation,
+        spare: &mut Vec<Vec<f32>>,
+    ) -> (f64, FlatGradients, Result<Batch, DataError>) {
+        let (sender, receiver) = mpsc::channel();
+        let buckets = GradientBuckets::new(&self.network, sender, std::mem::take(spare));
+        let (mut loss, places, next, sums) = thread::scope(|scope| {
+            let sums = scope.spawn(move || self.ranks.all_reduce_stream(&receiver));
+            let (loss, gradients) = self.gradients(batch, Some(&buckets));
+            let places = buckets.borrow_mut().finish(&gradients);
+            // The sums are complete when no sender is left.
+            drop(buckets);
+            let next = self.sampler().batch(batch.step + 1, order);
+            ([loss], places, next, sums.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        });
+        self.ranks.sum(&mut loss);
+        let gradients = gradients_of(&sums, &places, &self.device.clone().inner());
+        *spare = sums;
+        (loss[0], gradients, next)
+    }
+
+    /// Sampler of this rank's batches.
+    pub(super) fn sampler(&self) -> BatchSampler<'_> {
+        BatchSampler { spec: &self.spec, data: &self.data, share: self.ranks.share(self.spec.config.train.batch) }
+    }
+
+    /// Loss of some items of a batch, summed.
+    fn loss(&self, network: &Network, batch: &Batch, items: Range<usize>, mut masks: Option<Dropout>) -> Tensor<1> {
+        let device = if masks.is_some() { self.device.clone() } else { self.device.clone().inner() };
+        let points = batch.points.slice(items.clone());
+        let prediction = self.spec.prediction_of(batch.shape);
+        let coefficients = prediction.coefficients(&points.x, &points.sigma);
+        let of_rows = |of: fn(&PreconditionCoefficients) -> f64| column(&coefficients, of, &device);
+        let rows: Vec<usize> = items.collect();
+        let conditioning = batch.conditioning.tensors(&rows, self.spec.data.classes.len(), &device);
+        let raw = network.forward(NetworkInput {
+            x: points.tensor(&points.x, &device) * of_rows(|row| row.input),
+            noise: of_rows(|row| row.noise),
+            log_sigma_ratio: of_rows(|row| row.log_sigma_ratio),
+            conditioning,
+            dropout: masks.as_mut(),
+            precision: self.spec.config.train.precision,
+        });
+        prediction.loss(&points, raw, &coefficients)
+    }
+
+    /// Loss per item of the averaged weights on held-out rows, with the same noise at each step; `None` without held-out rows.
+    ///
+    /// # Errors
+    /// Returns an error if a row cannot be read.
+    pub fn held_out_loss(&self) -> Result<Option<f64>, DataError> {
+        let Some(data) = self.held_out.as_ref() else { return Ok(None) };
+        let network = self.averaged();
+        let mut total = [0.0];
+        for batch in self.sampler().held_out(data, (self.ranks.rank(), self.ranks.size()))? {
+            let batch = batch?;
+            let loss = self.loss(&network, &batch, 0..batch.items.len(), None);
+            total[0] += f64::from(loss.into_scalar::<f32>());
+        }
+        self.ranks.sum(&mut total);
+        Ok(Some(total[0] / data.len() as f64))
+    }
+}
