@@ -2,24 +2,16 @@
 //!
 //! `cargo run --release -p pfgm --example train_in_code`
 
+use std::ops::ControlFlow;
+
 use pfgm::{
     config::Config,
     network::{MlpConfig, NetworkConfig},
     sample::{SampleRequest, sample},
     spec::ModelSpec,
-    train::{Observer, StepReport, Trainer},
+    train::Trainer,
 };
 use pfgm_data::{OpenOptions, generate::inside_heart};
-
-struct Printer;
-
-impl Observer for Printer {
-    fn step(&mut self, report: &StepReport) {
-        if report.step.is_multiple_of(200) {
-            println!("step {:>4}  loss {:.4}", report.step, report.loss);
-        }
-    }
-}
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let device = pfgm::device::open("cpu")?;
@@ -30,10 +22,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     config.train.cooldown = 300;
     let record = ModelSpec::resolve(config, &data)?;
 
-    let run = std::env::temp_dir().join("pfgm-train-in-code");
-    std::fs::create_dir_all(run.join("checkpoints"))?;
     let mut trainer = Trainer::new(record.clone(), data, None, &device)?;
-    trainer.run(&run, &mut Printer)?;
+    trainer.run(None, &mut |report| {
+        if report.step.is_multiple_of(200) {
+            println!("step {:>4}  loss {:.4}", report.step, report.loss);
+        }
+        ControlFlow::Continue(())
+    })?;
 
     let request = SampleRequest {
         seeds: (0..500).collect(),

@@ -8,6 +8,7 @@
 //! precision of the image. Weights are in single precision.
 //!
 //! - [`flop_count`] counts the arithmetic that was asked for.
+//! - [`recompute_count`] counts the operations that a backward pass recomputes.
 //! - [`gradient_hooks`] passes on gradients of weights while the backward pass still runs.
 //!
 //! ```
@@ -28,6 +29,7 @@ pub mod flop_count;
 pub mod gradient_hooks;
 pub mod group_norm;
 pub mod linear;
+pub mod recompute_count;
 pub mod resample;
 
 pub use adam::{AdamState, AdamStep, adam};

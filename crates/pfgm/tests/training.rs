@@ -1,7 +1,7 @@
 //! Training and sampling with real networks on the digits.
 #![allow(missing_docs)]
 
-use std::path::Path;
+use std::{ops::ControlFlow, path::Path};
 
 use burn::{
     module::Module,
@@ -23,9 +23,10 @@ use pfgm::{
     sample::{SampleRequest, sample},
     solver::{Method, Solver},
     spec::ModelSpec,
-    train::{Log, Observer, StepReport, Trainer},
+    train::{Log, StepReport, TrainError, Trainer},
     weights,
 };
+use pfgm_burn_ops::recompute_count;
 use pfgm_data::{Dataset, OpenOptions};
 use pfgm_eval::{classify, neighbourhoods, two_sample_accuracy};
 
@@ -53,28 +54,15 @@ fn trainer(config: Config) -> Trainer {
     Trainer::new(ModelSpec::resolve(config, &data).unwrap(), data, None, &Device::flex()).unwrap()
 }
 
-/// Stops a training after so many steps.
-struct StopAfter {
-    step: u64,
-    seen: u64,
-    losses: Vec<f64>,
-}
-
-impl StopAfter {
-    fn new(step: u64) -> Self {
-        Self { step, seen: 0, losses: Vec::new() }
-    }
-}
-
-impl Observer for StopAfter {
-    fn step(&mut self, report: &StepReport) {
-        self.seen = report.step;
-        self.losses.push(report.loss);
-    }
-
-    fn stop_requested(&mut self) -> bool {
-        self.seen >= self.step
-    }
+/// Trains until so many steps are taken, and returns the losses.
+fn train_until(trainer: &mut Trainer, run: &Path, step: u64) -> Vec<f64> {
+    let mut losses = Vec::new();
+    let mut observer = |report: &StepReport| {
+        losses.push(report.loss);
+        if report.step >= step { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    trainer.run(Some(run), &mut observer).unwrap();
+    losses
 }
 
 fn folder() -> tempfile::TempDir {
@@ -100,12 +88,12 @@ fn resumed_training_is_bit_identical() {
     half.train.precision = Precision::Bf16;
     for config in [small(), field_config(), deformed, half] {
         let (whole, parts) = (folder(), folder());
-        trainer(config.clone()).run(whole.path(), &mut StopAfter::new(6)).unwrap();
-        trainer(config).run(parts.path(), &mut StopAfter::new(3)).unwrap();
+        train_until(&mut trainer(config.clone()), whole.path(), 6);
+        train_until(&mut trainer(config), parts.path(), 3);
         let path = checkpoint::path_of(parts.path(), 3);
         let checkpoint = Checkpoint::read(&path).unwrap();
         let mut resumed = Trainer::resume(&checkpoint, &path, digits(), None, &Device::flex()).unwrap();
-        resumed.run(parts.path(), &mut StopAfter::new(6)).unwrap();
+        train_until(&mut resumed, parts.path(), 6);
         // The whole file: weights, average, both moments, step and record.
         let bytes = |run: &Path| std::fs::read(checkpoint::path_of(run, 6)).unwrap();
         assert!(bytes(whole.path()) == bytes(parts.path()), "the checkpoints differ");
@@ -114,38 +102,76 @@ fn resumed_training_is_bit_identical() {
 }
 
 #[test]
+fn a_training_in_memory_is_one_in_a_folder() {
+    let (run, mut reports) = (folder(), Vec::new());
+    let mut in_folder = trainer(small());
+    train_until(&mut in_folder, run.path(), 6);
+    let mut in_memory = trainer(small());
+    let mut observer = |report: &StepReport| {
+        reports.push(report.clone());
+        ControlFlow::Continue(())
+    };
+    in_memory.run(None, &mut observer).unwrap();
+    assert!(weights::collect(in_folder.network()) == weights::collect(in_memory.network()), "the weights differ");
+    assert_eq!(reports.iter().map(|report| report.step).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
+    let logged: Vec<f64> = reports.iter().filter_map(|report| report.log.as_ref()).map(|line| line.loss).collect();
+    let log: Vec<f64> = Log::read(&run.path().join("log.jsonl")).unwrap().iter().map(|line| line.loss).collect();
+    assert_eq!(logged, log);
+}
+
+#[test]
+fn a_folder_has_one_training_at_a_time() {
+    let run = folder();
+    let mut first = trainer(small());
+    train_until(&mut first, run.path(), 2);
+    let mut second = trainer(small());
+    let error = second.run(Some(run.path()), &mut |_| ControlFlow::Break(())).unwrap_err();
+    let pid = std::process::id().to_string();
+    assert!(matches!(error, TrainError::Lock(_)) && error.to_string().contains(&pid), "{error}");
+    assert_eq!(second.steps_taken(), 0);
+    drop(first);
+    train_until(&mut second, run.path(), 1);
+}
+
+#[test]
 fn accumulation_changes_nothing_but_rounding() {
-    let losses = |accumulate: usize| {
+    let trained = |accumulate: usize| {
         let mut config = small();
         config.train.accumulate = accumulate;
-        let (run, mut watcher) = (folder(), StopAfter::new(6));
-        trainer(config).run(run.path(), &mut watcher).unwrap();
-        watcher.losses
+        let (run, mut trainer) = (folder(), trainer(config));
+        let losses = train_until(&mut trainer, run.path(), 6);
+        (losses, trainer.micro_batches())
     };
-    for (whole, parts) in losses(1).into_iter().zip(losses(3)) {
+    let ((whole, passes), (parts, more_passes)) = (trained(1), trained(3));
+    // A batch of 16 in three parts of at most six.
+    assert_eq!((passes, more_passes), (6, 18), "backward passes of six steps");
+    for (whole, parts) in whole.into_iter().zip(parts) {
         assert!((whole - parts).abs() < 1e-4 * whole, "{whole} against {parts}");
     }
 }
 
 #[test]
-fn recomputing_changes_nothing() {
+fn recomputing_changes_nothing_but_what_is_kept() {
     for precision in [Precision::F32, Precision::Bf16] {
-        recomputing_changes_nothing_in(precision);
-    }
-}
-
-fn recomputing_changes_nothing_in(precision: Precision) {
-    let weights = |recompute: bool| {
-        let mut config = small();
-        config.train.recompute = recompute;
-        config.train.precision = precision;
-        let run = folder();
-        let mut trainer = trainer(config);
-        trainer.run(run.path(), &mut StopAfter::new(4)).unwrap();
-        weights::collect(trainer.network())
-    };
-    for (kept, again) in weights(false).into_iter().zip(weights(true)) {
-        assert!(kept.values == again.values, "{}", kept.name);
+        let trained = |recompute: bool| {
+            let mut config = small();
+            config.train.recompute = recompute;
+            config.train.precision = precision;
+            let mut trainer = trainer(config);
+            let recomputed = recompute_count::count(|| {
+                for _ in 0..4 {
+                    trainer.take_step().unwrap();
+                }
+            });
+            (weights::collect(trainer.network()), recomputed)
+        };
+        let ((kept, none), (again, recomputed)) = (trained(false), trained(true));
+        assert_eq!(none, 0, "{precision:?}: operations are recomputed without train.recompute");
+        // Each of the four steps recomputes at least the normalizations, two of each block.
+        assert!(recomputed >= 4 * 2 * 5, "{precision:?}: {recomputed} operations are recomputed");
+        for (kept, again) in kept.into_iter().zip(again) {
+            assert!(kept.values == again.values, "{precision:?}: {}", kept.name);
+        }
     }
 }
 
@@ -290,7 +316,7 @@ fn learned(config: Config, data: &Dataset) -> (Trainer, f64) {
     let (run, steps) = (folder(), config.train.steps);
     let record = ModelSpec::resolve(config, data).unwrap();
     let mut trainer = Trainer::new(record, data.clone(), Some(data.clone()), &Device::flex()).unwrap();
-    trainer.run(run.path(), &mut StopAfter::new(steps)).unwrap();
+    train_until(&mut trainer, run.path(), steps);
     let log = Log::read(&run.path().join("log.jsonl")).unwrap();
     let [first, last] = [log.first(), log.last()].map(|line| line.unwrap().held_out_loss.unwrap());
     (trainer, last / first)
@@ -453,7 +479,7 @@ fn trained_digits_look_like_held_out_digits() {
     let record = ModelSpec::resolve(config, &train).unwrap();
     let mut trainer = Trainer::new(record.clone(), train.clone(), None, &Device::flex()).unwrap();
     let run = folder();
-    trainer.run(run.path(), &mut StopAfter::new(500)).unwrap();
+    train_until(&mut trainer, run.path(), 500);
     let network = trainer.averaged();
 
     let asked: Vec<u32> = (0..held_out.len() as u32).map(|seed| seed % 10).collect();

@@ -107,6 +107,7 @@ macro_rules! recomputed {
         impl<B: NetworkOps> RetroForward for $name<B> {
             fn forward(&self, states: &mut BackwardStates, out_node: NodeId) {
                 $(let $operand: FloatTensor<B> = states.get_state(&self.$operand);)+
+                crate::recompute_count::add();
                 states.save(out_node, $operation($($operand,)+ self.$options.clone()));
             }
         }

@@ -25,7 +25,7 @@ pub fn run(args: &ImportArgs) -> Result<()> {
         like: args.like.as_deref().map(like).transpose()?,
     };
     let imported = import(&args.file, &request)?;
-    let folder = resolve::run_folder(Some(&args.out), "")?;
+    let folder = resolve::run_folder(Some(&args.out), "", None)?;
     render::make_folder(&folder.join("checkpoints"))?;
     let text = toml::to_string(&imported.record.config).context("the configuration cannot be written as TOML")?;
     render::write(&folder.join("config.toml"), text.as_bytes())?;

@@ -4,6 +4,7 @@ use anyhow::{Context, Result, bail};
 use pfgm::{
     flow::{Counted, Flow},
     solver::{Method, Search, Solver, gits},
+    train::RunLock,
 };
 
 use crate::{
@@ -34,6 +35,7 @@ pub fn run(args: &ScheduleArgs) -> Result<()> {
     resolve::product("-n and --grid", args.count, args.grid)?;
     let path = resolve::solver::Found::path(&args.run, args.steps);
     render::check_writable(&path)?;
+    let _lock = args.run.is_dir().then(|| RunLock::acquire(&args.run)).transpose()?;
     let classes = record.data.classes.len();
     let class = |item: usize| (classes > 0).then(|| (item % classes.max(1)) as u32);
     let labels: Vec<Option<u32>> = (0..args.count).map(class).collect();

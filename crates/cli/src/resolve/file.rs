@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use pfgm::checkpoint;
+use pfgm::{config::Config, train::FolderState};
 use pfgm_plot::Animation;
 
 /// The format of an animation, by its file's name.
@@ -19,21 +19,25 @@ pub fn animation(flag: &str, path: &Path) -> Result<Animation> {
 }
 
 /// The folder of a new run: the one that is named, which must be empty, or the first free name in runs/. A run that ended before
-/// its first checkpoint can be begun again.
-pub fn run_folder(out: Option<&Path>, name: &str) -> Result<PathBuf> {
+/// its first checkpoint can be begun again with the same `config`.
+pub fn run_folder(out: Option<&Path>, name: &str, config: Option<&Config>) -> Result<PathBuf> {
     let taken = |path: &Path| fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
-    if let Some(out) = out.filter(|out| out.join("config.toml").is_file() && checkpoint::list(out).is_empty()) {
-        return Ok(out.to_owned());
-    }
     if let Some(out) = out {
         if out.is_file() {
             bail!("--out {}: is a file; name a folder", out.display());
         }
-        if taken(out) {
-            bail!(
+        match FolderState::of(out) {
+            FolderState::Free => {}
+            FolderState::Begun(begun) if Some(&*begun) == config => {}
+            FolderState::Begun(_) => bail!(
+                "--out {}: has another run, which ended before its first checkpoint; add --resume to begin it again, or name \
+                 another folder",
+                out.display()
+            ),
+            FolderState::Trained | FolderState::Other => bail!(
                 "--out {}: is not empty; add --resume to resume the run in it, or name another folder",
                 out.display()
-            );
+            ),
         }
         return Ok(out.to_owned());
     }

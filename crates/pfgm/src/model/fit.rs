@@ -181,6 +181,8 @@ impl Model {
             trainer = trainer.distributed(ranks)?;
         }
         if let Some(folder) = &folder {
+            std::fs::create_dir_all(folder).map_err(|error| Error::io(folder, error))?;
+            trainer.claim(folder)?;
             self.begin_folder(folder)?;
         }
         let mut adapter = Adapter { observer, cancel, loss: None, held_out_loss: None };

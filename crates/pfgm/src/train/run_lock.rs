@@ -225,7 +225,7 @@ mod tests {
     fn without_locks_the_named_process_decides() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(NAME);
-        let mut check = |holder: Holder| {
+        let check = |holder: Holder| {
             fs::write(&path, serde_json::to_string(&holder).unwrap()).unwrap();
             check_content(folder.path(), &mut File::open(&path).unwrap()).is_ok()
         };

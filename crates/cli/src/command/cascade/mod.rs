@@ -48,7 +48,7 @@ pub fn upscaled_picture(
     folder: &std::path::Path,
     device: &Device,
 ) -> Result<PathBuf> {
-    let record = trainer.record();
+    let record = trainer.spec();
     let (shape, dim) = (record.data.shape, record.dim());
     let scale = record.config.upscale.unwrap_or_default();
     let truth = data.some(UPSCALED)?;

@@ -10,9 +10,10 @@ use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use pfgm::{
     checkpoint::{self, Checkpoint},
-    config::TrainConfig,
+    config::{Config, TrainConfig},
     objective::Objective,
     parallel::Solo,
+    train::RunLock,
 };
 
 use super::file::{File, Stage};
@@ -34,23 +35,45 @@ pub fn run(args: &CascadeTrainArgs) -> Result<()> {
     if args.dry_run {
         for stage in stages {
             line(format!("# {}", stage.name));
-            train::begin(plan_of(stage), true, |_| Ok(PathBuf::new()), &device, &ranks)?;
+            train::begin(plan_of(stage), true, |_, _| Ok(PathBuf::new()), &device, &ranks)?;
         }
         return Ok(());
     }
-    let folder = if args.resume { folder } else { resolve::run_folder(args.out.as_deref(), &file.name)? };
-    stages.iter().try_for_each(|stage| check_begun(stage, &folder))?;
     let text = file.text()?;
+    let folder = match (args.resume, &args.out) {
+        (true, _) => folder,
+        (false, Some(out)) if has_only_begun(out, &text, &stages) => out.clone(),
+        (false, out) => resolve::run_folder(out.as_deref(), &file.name, None)?,
+    };
+    render::make_folder(&folder)?;
+    let lock = RunLock::acquire(&folder)?;
+    stages.iter().try_for_each(|stage| check_begun(stage, &folder))?;
     if args.resume {
         render::write(&folder.join(FILE), text.as_bytes())?;
     }
+    let trained = train_stages(stages, &folder, &text, &device, &ranks);
+    drop(lock);
+    if trained.is_err() {
+        // Flows that do not fit their data leave nothing behind; a folder with files stays.
+        let _ = fs::remove_dir(&folder);
+    }
+    trained
+}
+
+/// Whether a folder has the same cascade, which ended before its first checkpoint.
+fn has_only_begun(folder: &Path, text: &str, stages: &[Stage]) -> bool {
+    let is_same = fs::read_to_string(folder.join(FILE)).is_ok_and(|kept| kept == text);
+    is_same && stages.iter().all(|stage| checkpoint::list(&folder.join(&stage.name)).is_empty())
+}
+
+fn train_stages(stages: Vec<Stage>, folder: &Path, text: &str, device: &Device, ranks: &Ranks) -> Result<()> {
     for stage in stages {
-        if train_stage(stage, &folder, &text, &device, &ranks)? == Ended::Stopped {
-            line(format!("go on with   {} cascade train {} --resume", program(), display(&folder)));
+        if train_stage(stage, folder, text, device, ranks)? == Ended::Stopped {
+            line(format!("resume with  {} cascade train {} --resume", program(), display(folder)));
             return Ok(());
         }
     }
-    line(format!("next         {} cascade sample {} -n 64", program(), display(&folder)));
+    line(format!("next         {} cascade sample {} -n 64", program(), display(folder)));
     Ok(())
 }
 
@@ -101,7 +124,7 @@ fn check_begun(stage: &Stage, cascade: &Path) -> Result<()> {
 fn train_stage(stage: Stage, cascade: &Path, text: &str, device: &Device, ranks: &Ranks) -> Result<Ended> {
     let folder = cascade.join(&stage.name);
     if checkpoint::list(&folder).is_empty() {
-        let write = |_: &str| render::write(&cascade.join(FILE), text.as_bytes()).map(|()| folder);
+        let write = |_: &str, _: &Config| render::write(&cascade.join(FILE), text.as_bytes()).map(|()| folder);
         let begun = train::begin(plan_of(stage), false, write, device, ranks)?;
         return train::finish(begun, false, device, ranks);
     }

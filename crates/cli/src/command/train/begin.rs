@@ -10,7 +10,7 @@ use pfgm::{
     defaults,
     parallel::Communicator,
     spec::ModelSpec,
-    train::{Trainer, memory_estimate},
+    train::{CONFIG, Trainer, memory_estimate},
 };
 use pfgm_data::{DataError, Dataset};
 
@@ -44,7 +44,7 @@ pub fn plan(args: &TrainArgs, device: &Device) -> Result<Plan> {
 pub fn begin(
     mut plan: Plan,
     dry_run: bool,
-    folder: impl FnOnce(&str) -> Result<PathBuf>,
+    folder: impl FnOnce(&str, &Config) -> Result<PathBuf>,
     device: &Device,
     ranks: &Ranks,
 ) -> Result<Training> {
@@ -62,14 +62,17 @@ pub fn begin(
         describe(model.spec(), &data)?;
     }
     // The trainer is made before anything is written: sizes that do not fit leave nothing behind.
-    let trainer = model.trainer(&data, held_out.as_ref())?.distributed(Arc::clone(ranks))?;
+    let mut trainer = model.trainer(&data, held_out.as_ref())?.distributed(Arc::clone(ranks))?;
     if dry_run || !ranks.is_root() {
         return Ok(Training { folder: PathBuf::new(), trainer, data });
     }
-    let folder = folder(&plan.name)?;
+    let folder = folder(&plan.name, &trainer.spec().config)?;
+    render::make_folder(&folder)?;
+    trainer.claim(&folder)?;
+    let text = toml::to_string(&trainer.spec().config).context("the configuration cannot be written as TOML")?;
+    render::write(&folder.join(CONFIG), text.as_bytes())?;
+    // A folder with `checkpoints` can be resumed: the configuration is in it.
     render::make_folder(&folder.join("checkpoints"))?;
-    let text = toml::to_string(&trainer.record().config).context("the configuration cannot be written as TOML")?;
-    render::write(&folder.join("config.toml"), text.as_bytes())?;
     let with_ranks = if ranks.size() > 1 { format!(" with {} ranks", ranks.size()) } else { String::new() };
     line(format!(
         "training {}{with_ranks} on {} rows of {} ({} weights, D = {}) in {}",
@@ -77,7 +80,7 @@ pub fn begin(
         data.len(),
         data.shape,
         model.weights(),
-        trainer.record().extra_dims(),
+        trainer.spec().extra_dims(),
         display(&folder)
     ));
     Ok(Training { folder, trainer, data })

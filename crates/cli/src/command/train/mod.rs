@@ -12,6 +12,7 @@ pub use begin::{begin, load};
 use burn::tensor::Device;
 use pfgm::{
     checkpoint,
+    config::Config,
     train::{Events, Trainer},
 };
 use pfgm_data::Dataset;
@@ -30,13 +31,13 @@ pub fn run(args: &TrainArgs, ranks: &Ranks) -> Result<()> {
     let training = if args.resume {
         resume(args, &device, ranks)?
     } else {
-        let folder = |name: &str| resolve::run_folder(args.out.as_deref(), name);
+        let folder = |name: &str, config: &Config| resolve::run_folder(args.out.as_deref(), name, Some(config));
         begin(begin::plan(args, &device)?, args.dry_run, folder, &device, ranks)?
     };
     if args.dry_run {
         return Ok(());
     }
-    let (folder, upscales) = (training.folder.clone(), training.trainer.record().config.upscale.is_some());
+    let (folder, upscales) = (training.folder.clone(), training.trainer.spec().config.upscale.is_some());
     match finish(training, args.tensorboard, &device, ranks)? {
         // A model that upscales makes no images by itself.
         Ended::Finished if upscales => {}
@@ -69,7 +70,7 @@ pub enum Ended {
 /// Trains until the last step or an interrupt, and draws samples. With `tensorboard`, event files are written too.
 pub fn finish(training: Training, tensorboard: bool, device: &Device, ranks: &Ranks) -> Result<Ended> {
     let Training { folder, mut trainer, data } = training;
-    let (first, steps) = (trainer.steps_taken(), trainer.record().config.train.steps);
+    let (first, steps) = (trainer.steps_taken(), trainer.spec().config.train.steps);
     if first >= steps {
         line(format!("{}: {first} of {steps} steps are taken; raise them with --set train.steps=N", display(&folder)));
         return Ok(Ended::Before);
@@ -80,7 +81,7 @@ pub fn finish(training: Training, tensorboard: bool, device: &Device, ranks: &Ra
             Events::create(&folder).with_context(|| format!("{}: no event file can be written", folder.display()))?,
         );
     }
-    trainer.run(&folder, &mut watcher)?;
+    trainer.run(Some(&folder), &mut |report| watcher.report(report))?;
     watcher.finish();
     let stopped = trainer.steps_taken() < steps;
     line(format!(

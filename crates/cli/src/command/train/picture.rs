@@ -22,7 +22,7 @@ const ROUNDS: usize = 8;
 /// Draws samples of the last checkpoint to `samples.png` in the run's folder: images with a column for each class, or points and
 /// columns together with the data's.
 pub fn draw(trainer: &Trainer, data: &Dataset, folder: &Path, device: &Device) -> Result<PathBuf> {
-    let spec = trainer.record();
+    let spec = trainer.spec();
     if spec.config.upscale.is_some() {
         return cascade::upscaled_picture(trainer, data, folder, device);
     }

@@ -13,7 +13,7 @@ use pfgm::{
     checkpoint::{self, Checkpoint, Group},
     config::Config,
     spec::ModelSpec,
-    train::Trainer,
+    train::{CONFIG, FolderState, RunLock, Trainer},
 };
 
 use super::{
@@ -43,9 +43,16 @@ pub fn resume(args: &TrainArgs, device: &Device, ranks: &Ranks) -> Result<Traini
         (Some(_), true) => bail!("--out: a run is resumed in its own folder; omit --out"),
         (None, false) => latest_run(what)?,
     };
-    if checkpoint::list(&folder).is_empty() && folder.join("config.toml").is_file() {
-        return begin_again(args, folder, device, ranks);
+    match FolderState::of(&folder) {
+        FolderState::Begun(_) => return begin_again(args, folder, device, ranks),
+        FolderState::Free if folder.is_dir() && !is_run => {
+            return begin(resolve::plan(args)?, args.dry_run, |_, _| Ok(folder), device, ranks);
+        }
+        FolderState::Free | FolderState::Trained | FolderState::Other => {}
     }
+    // Locked before the last checkpoint is looked for, so that nobody writes another.
+    let writes = ranks.is_root() && !args.dry_run && folder.is_dir();
+    let lock = writes.then(|| RunLock::acquire(&folder)).transpose()?;
     let path = checkpoint::find(&folder)?;
     let checkpoint = Checkpoint::read(&path)?;
     if checkpoint.group(Group::First).is_empty() {
@@ -75,10 +82,10 @@ pub fn resume(args: &TrainArgs, device: &Device, ranks: &Ranks) -> Result<Traini
         );
     }
     let trainer = Trainer::resume(&checkpoint, &path, data.clone(), held_out, device)?;
-    let mut trainer = trainer.distributed(Arc::clone(ranks))?;
+    let mut trainer = trainer.distributed(Arc::clone(ranks))?.with_lock(lock);
     trainer.reschedule(&wanted);
     if args.dry_run {
-        describe(trainer.record(), &data)?;
+        describe(trainer.spec(), &data)?;
     } else {
         line(format!("resuming {} at step {}", display(&folder), trainer.steps_taken()));
     }
@@ -87,13 +94,13 @@ pub fn resume(args: &TrainArgs, device: &Device, ranks: &Ranks) -> Result<Traini
 
 /// A run whose folder has a configuration, but no checkpoint yet.
 fn begin_again(args: &TrainArgs, folder: PathBuf, device: &Device, ranks: &Ranks) -> Result<Training> {
-    let path = folder.join("config.toml");
+    let path = folder.join(CONFIG);
     let text = fs::read_to_string(&path).with_context(|| format!("{}: cannot be read", path.display()))?;
     let table = text.parse().map_err(|error| resolve::one_line(&path.display().to_string(), &error))?;
     let config = resolve::change(table, &Changes::of(args)).with_context(|| path.display().to_string())?;
     let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
     line(format!("{}: no checkpoint yet; the training begins anew", display(&folder)));
-    begin(Plan::new(name, config), args.dry_run, |_| Ok(folder), device, ranks)
+    begin(Plan::new(name, config), args.dry_run, |_, _| Ok(folder), device, ranks)
 }
 
 /// Gives a configuration the values of a kept one that may differ from it.

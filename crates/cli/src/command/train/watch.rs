@@ -1,6 +1,7 @@
 //! Progress of a training, and the signals that stop it.
 
 use std::{
+    ops::ControlFlow,
     sync::{
         Arc, LazyLock,
         atomic::{AtomicBool, Ordering},
@@ -10,7 +11,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use indicatif::ProgressBar;
-use pfgm::train::{Events, LogLine, Observer, StepReport};
+use pfgm::train::{Events, LogLine, StepReport};
 
 use crate::render::{self, line, warn};
 
@@ -73,8 +74,9 @@ impl Watcher {
     }
 }
 
-impl Observer for Watcher {
-    fn step(&mut self, report: &StepReport) {
+impl Watcher {
+    /// Shows a step. Breaks after a signal.
+    pub fn report(&mut self, report: &StepReport) -> ControlFlow<()> {
         self.loss = if self.loss.is_nan() { report.loss } else { 0.98 * self.loss + 0.02 * report.loss };
         let message = format!("loss {:.4}  {:.0} images/s", self.loss, report.images_per_second);
         if self.bar.is_hidden() && self.printed.elapsed() > Duration::from_secs(10) {
@@ -83,9 +85,13 @@ impl Observer for Watcher {
         }
         self.bar.set_position(report.step);
         self.bar.set_message(message);
+        if let Some(line) = &report.log {
+            self.add_event(line);
+        }
+        if STOP.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
-    fn logged(&mut self, line: &LogLine) {
+    fn add_event(&mut self, line: &LogLine) {
         // A full disk stops the training where its own log is written.
         if let Some(events) = &mut self.events
             && let Err(error) = events.add(line)
@@ -93,9 +99,5 @@ impl Observer for Watcher {
             warn(format!("--tensorboard: {error}; the training continues without it"));
             self.events = None;
         }
-    }
-
-    fn stop_requested(&mut self) -> bool {
-        STOP.load(Ordering::SeqCst)
     }
 }
