@@ -1,76 +1,77 @@
-//! Runs that come along with the program: averaged weights of small networks, ready to be sampled from.
+//! Bundled models: pretrained weights that need no file (feature `pretrained`).
 
 use std::path::Path;
 
+#[cfg(feature = "pretrained")]
+pub use pfgm_pretrained::Pretrained;
+
 use crate::checkpoint::{self, Checkpoint, CheckpointError};
 
-/// A run that comes along.
-#[derive(Clone, Copy, Debug)]
-pub struct Bundled {
-    /// What it is called where a run is asked for.
+/// A pretrained model; without the feature `pretrained` there is none.
+#[cfg(not(feature = "pretrained"))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Pretrained {
+    /// The name that the model is loaded by.
     pub name: &'static str,
-    /// What it has learned, in a line.
-    pub about: &'static str,
-    checkpoint: &'static [u8],
+    /// What the model generates, in one line.
+    pub description: &'static str,
+    /// Its checkpoint in the safetensors format.
+    pub checkpoint: &'static [u8],
 }
 
-/// All of them. docs/results.md says how each was trained.
-pub const BUNDLED: [Bundled; 2] = [
-    Bundled {
-        name: "digits",
-        about: "handwritten digits of 8x8 pixels, ten classes, D = 128: 0.72 million weights",
-        checkpoint: include_bytes!("../models/digits.safetensors"),
-    },
-    Bundled {
-        name: "fashion-mnist",
-        about: "Fashion-MNIST, ten classes, D = 128: 1.26 million weights",
-        checkpoint: include_bytes!("../models/fashion-mnist.safetensors"),
-    },
-];
+/// All bundled models.
+#[cfg(feature = "pretrained")]
+pub const BUNDLED: &[Pretrained] = pfgm_pretrained::MODELS;
+/// All bundled models.
+#[cfg(not(feature = "pretrained"))]
+pub const BUNDLED: &[Pretrained] = &[];
 
-impl Bundled {
-    /// The checkpoint, which has averaged weights only.
-    pub fn checkpoint(&self) -> Checkpoint {
-        Checkpoint::parse(Path::new(self.name), self.checkpoint).expect("it was looked at before it was put here")
-    }
+/// The bundled model of a name.
+pub fn find(name: &Path) -> Option<&'static Pretrained> {
+    BUNDLED.iter().find(|model| Path::new(model.name) == name)
 }
 
-/// The run of a name.
-pub fn find(name: &Path) -> Option<&'static Bundled> {
-    BUNDLED.iter().find(|bundled| Path::new(bundled.name) == name)
-}
-
-/// Whether something lies where a run is asked for, or comes along.
+/// Whether a file or folder of this name exists, or a bundled model.
 pub fn exists(run: &Path) -> bool {
     run.exists() || find(run).is_some()
 }
 
-/// The latest checkpoint of a run's folder, a checkpoint file, or, where nothing of that name lies, a run that comes along.
+/// The checkpoint of a bundled model, which has averaged weights only.
+///
+/// # Panics
+/// Panics if the program was built with damaged weights.
+pub fn checkpoint(model: &Pretrained) -> Checkpoint {
+    Checkpoint::parse(Path::new(model.name), model.checkpoint).expect("a checkpoint that a test has read")
+}
+
+/// Reads the latest checkpoint of a run's folder, a checkpoint file, or a bundled model if no file has this name.
 ///
 /// # Errors
-/// When there is none, or it is damaged.
+/// Returns an error if there is none, or it is damaged.
 pub fn open(run: &Path) -> Result<Checkpoint, CheckpointError> {
     match find(run) {
-        Some(bundled) if !run.exists() => Ok(bundled.checkpoint()),
+        Some(model) if !run.exists() => Ok(checkpoint(model)),
         _ => Checkpoint::read(&checkpoint::find(run)?),
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "pretrained"))]
 mod tests {
     use super::*;
     use crate::{checkpoint::Group, weights};
 
     #[test]
-    fn every_one_is_whole_and_small() {
+    fn bundled_models_are_complete_and_small() {
         let device = crate::device::open("cpu").unwrap();
-        for bundled in BUNDLED {
-            assert!(bundled.checkpoint.len() <= 10_000_000, "{}: {} bytes", bundled.name, bundled.checkpoint.len());
-            let checkpoint = open(Path::new(bundled.name)).unwrap();
+        assert_eq!(BUNDLED.len(), 2);
+        for model in BUNDLED {
+            assert!(model.checkpoint.len() <= 10_000_000, "{}: {} bytes", model.name, model.checkpoint.len());
+            let checkpoint = open(Path::new(model.name)).unwrap();
             checkpoint.record.config.check().unwrap();
             let network = checkpoint.record.network(&device).unwrap();
             weights::assign(network, checkpoint.group(Group::Average)).unwrap();
-            // Whoever samples does not need them.
+            // Samples do not need the state of a training.
             assert!(checkpoint.group(Group::Network).is_empty() && checkpoint.group(Group::First).is_empty());
         }
         assert!(open(Path::new("no-such-run")).is_err());

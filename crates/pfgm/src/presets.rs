@@ -13,7 +13,7 @@ macro_rules! presets {
     ($($name:literal),* $(,)?) => {
         /// All presets, the default first.
         pub const PRESETS: &[Preset] =
-            &[$(Preset { name: $name, text: include_str!(concat!("../../../presets/", $name, ".toml")) }),*];
+            &[$(Preset { name: $name, text: include_str!(concat!("../presets/", $name, ".toml")) }),*];
     };
 }
 
@@ -41,7 +41,7 @@ macro_rules! cascades {
     ($($name:literal),* $(,)?) => {
         /// All cascades: files with a `[[stage]]` for each flow.
         pub const CASCADES: &[Preset] =
-            &[$(Preset { name: $name, text: include_str!(concat!("../../../presets/cascades/", $name, ".toml")) }),*];
+            &[$(Preset { name: $name, text: include_str!(concat!("../presets/cascades/", $name, ".toml")) }),*];
     };
 }
 

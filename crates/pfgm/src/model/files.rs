@@ -47,6 +47,12 @@ impl Model {
     /// Returns an error if there is no such model, its file is damaged, or the device does not compute in its precision.
     pub fn load_on(path: impl AsRef<Path>, device: &Device) -> Result<Self> {
         let path = path.as_ref();
+        if !bundled::exists(path) {
+            let names: Vec<_> = bundled::BUNDLED.iter().map(|bundled| bundled.name).collect();
+            let problem =
+                format!("{}: no such run or checkpoint; bundled models are {}", path.display(), names.join(", "));
+            return Err(Error::argument("path", problem));
+        }
         Self::from_checkpoint(&bundled::open(path)?, path, device)
     }
 
@@ -60,7 +66,7 @@ impl Model {
             let names: Vec<_> = bundled::BUNDLED.iter().map(|bundled| bundled.name).collect();
             Error::argument("name", format!("no bundled model `{name}`; there are {}", names.join(", ")))
         })?;
-        Self::from_checkpoint(&bundled.checkpoint(), path, device)
+        Self::from_checkpoint(&bundled::checkpoint(bundled), path, device)
     }
 
     /// Loads a run's latest checkpoint with the state of its training, so that [`Model::fit`] goes on exactly where it ended.

@@ -3,6 +3,8 @@
 //! A model is a specification ([`ModelSpec`]), a network and a device. Program, studio and Python package call it and nothing below it.
 
 mod anomaly;
+#[cfg(feature = "ndarray")]
+mod arrays;
 mod builder;
 mod classes;
 mod evaluate;
@@ -23,6 +25,8 @@ mod solvers;
 
 use burn::{module::Module, tensor::Device};
 
+#[cfg(feature = "ndarray")]
+pub use self::arrays::dataset_of;
 use self::integrate::{Conditions, Estimator};
 pub use self::{
     anomaly::{Anomaly, AnomalyScores, Score},
