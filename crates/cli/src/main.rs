@@ -48,7 +48,10 @@ fn print_usage(error: &clap::Error) -> ExitCode {
 /// The causes of an error in one line, each once.
 fn one_line(error: &anyhow::Error) -> String {
     let mut text = String::new();
-    for cause in error.chain().map(ToString::to_string) {
+    let shown = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<pfgm::Error>().map_or_else(|| cause.to_string(), resolve::in_flags)
+    };
+    for cause in error.chain().map(shown) {
         if !text.contains(&cause) {
             text = if text.is_empty() { cause } else { format!("{text}: {cause}") };
         }

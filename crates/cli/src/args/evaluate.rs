@@ -65,6 +65,10 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "FILE.pth")]
     pub weights: Option<PathBuf>,
 
+    /// Draw all classes equally often, in turn [default: in the shares of the training data]
+    #[arg(long)]
+    pub balanced: bool,
+
     /// Classifier-free guidance scale; 1 disables it [default: the run's, or 1]
     #[arg(long, value_name = "W", allow_negative_numbers = true)]
     pub guidance: Option<f64>,

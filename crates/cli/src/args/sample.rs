@@ -43,9 +43,13 @@ pub struct SampleArgs {
     #[arg(long, value_name = "SEEDS")]
     pub seeds: Option<String>,
 
-    /// Class of all samples, by name or number [default: each class in turn]
+    /// Class of all samples, by name or number [default: classes in the shares of the training data]
     #[arg(long, value_name = "CLASS")]
     pub class: Option<String>,
+
+    /// Draw all classes equally often, in turn
+    #[arg(long, conflicts_with = "class")]
+    pub balanced: bool,
 
     /// Classifier-free guidance scale; 1 disables it [default: the run's, or 1]
     #[arg(long, value_name = "W", allow_negative_numbers = true)]

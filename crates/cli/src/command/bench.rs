@@ -5,12 +5,11 @@ use std::{fs, path::Path, time::Instant};
 use anyhow::{Context, Result, bail};
 use burn::tensor::{Device, Tensor, TensorData};
 use pfgm::{
-    checkpoint::{self, Checkpoint},
+    Model,
     config::TrainConfig,
     flow::{Denoiser, Query},
     network::ResUnet,
-    spec::ModelSpec,
-    train::{FlatGradients, Optimizer, Trainer},
+    train::{FlatGradients, Optimizer},
 };
 use pfgm_burn_ops::flop_count;
 use pfgm_cpu::{arch, probe, simd};
@@ -20,17 +19,17 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     args::{BenchArgs, BenchNetwork, BenchTask, TrainArgs},
-    command::{sample::Model, train},
+    command::train,
     render::line,
     resolve,
 };
 
-/// Rounds before those that count: memory and filters are there afterwards.
+/// Warm-up rounds: memory and filters exist afterwards.
 const WARM_UP: usize = 2;
-/// Rows and classes of images that are made up.
-const MADE_UP: (usize, u32) = (512, 10);
+/// Rows and classes of noise images.
+const NOISE: (usize, u32) = (512, 10);
 
-/// One of the things that are timed.
+/// A task that is timed.
 type Work<'a> = Box<dyn FnMut() -> Result<()> + 'a>;
 
 pub fn run(args: &BenchArgs) -> Result<()> {
@@ -61,7 +60,7 @@ fn peak() -> f64 {
     probe::peak(arch()) / 1e9
 }
 
-/// Times everything that was asked for.
+/// Times the tasks that the command line asks for.
 fn report(
     args: &BenchArgs,
     name: &str,
@@ -92,7 +91,7 @@ fn report(
     }))
 }
 
-/// Times one thing, with the speed of the processor before and after every round.
+/// Times a task, with the speed of the processor before and after each round.
 fn time(rounds: usize, batch: usize, operations: u64, work: &mut Work) -> Result<Value> {
     for _ in 0..WARM_UP {
         work()?;
@@ -124,13 +123,13 @@ fn time(rounds: usize, batch: usize, operations: u64, work: &mut Work) -> Result
     }))
 }
 
-/// A number of /proc/self/status, where there is one.
+/// A number of /proc/self/status, if there is one.
 fn status(key: &str) -> Option<f64> {
     let text = fs::read_to_string("/proc/self/status").ok()?;
     text.lines().find_map(|line| line.strip_prefix(key)?.split_whitespace().next()?.parse().ok())
 }
 
-/// Pages that this process touched for the first time, where the system says.
+/// Page faults of this process, if the system counts them.
 fn page_faults() -> Option<u64> {
     let text = fs::read_to_string("/proc/self/stat").ok()?;
     // The name of the program may hold spaces; the fields after it may not.
@@ -143,7 +142,7 @@ fn normal(count: usize, seed: u64) -> Vec<f32> {
     (0..count).map(|_| rng.random_range(-1.732..1.732)).collect()
 }
 
-/// The network that PyTorch has too.
+/// The network that bench/torch_resunet.py has too.
 fn resunet(args: &BenchArgs, device: &Device) -> Result<Value> {
     let batch = args.batch.unwrap_or(32);
     let [height, width, channels] = ResUnet::IMAGE;
@@ -183,15 +182,13 @@ fn resunet(args: &BenchArgs, device: &Device) -> Result<Value> {
 /// The network of a preset, a configuration or a run.
 fn flow(args: &BenchArgs, what: &str, device: &Device) -> Result<Value> {
     let saved = Path::new(what).exists() && !what.ends_with(".toml");
-    let (config, checkpoint) = if saved {
-        let checkpoint = Checkpoint::read(&checkpoint::find(Path::new(what))?)?;
-        (checkpoint.record.config.clone(), Some(checkpoint))
+    let mut config = if saved {
+        resolve::model(Path::new(what), &args.compute)?.spec().config.clone()
     } else {
         let mut set = args.set.clone();
         set.extend(args.batch.map(|batch| format!("train.batch={batch}")));
-        (resolve::plan(&TrainArgs { what: Some(what.to_owned()), set, ..TrainArgs::default() })?.config, None)
+        resolve::plan(&TrainArgs { what: Some(what.to_owned()), set, ..TrainArgs::default() })?.config
     };
-    let mut config = config;
     config.train.batch = args.batch.unwrap_or(config.train.batch);
     if let Some(precision) = args.compute.precision {
         precision.check(&config.network, device).context("--precision")?;
@@ -199,44 +196,38 @@ fn flow(args: &BenchArgs, what: &str, device: &Device) -> Result<Value> {
     }
     let batch = config.train.batch;
     let data = match &args.shape {
-        Some(shape) => made_up(shape)?,
+        Some(shape) => noise_images(shape)?,
         None => train::load(&config, None).context("--shape 28x28x1 measures without data")?.0,
     };
-    let model = match &checkpoint {
-        Some(_) => Model::load(Path::new(what), &args.compute)?,
-        None => {
-            let record = ModelSpec::resolve(config.clone(), &data)?;
-            Model { network: record.network(device)?, record, device: device.clone() }
-        }
-    };
-    let classes = model.record.data.classes.len() as u32;
+    let new = || Model::builder().config(config.clone()).device(device).build(&data);
+    let model = if saved { resolve::model(Path::new(what), &args.compute)? } else { new()? };
+    let classes = model.classes().len() as u32;
     let labels: Vec<Option<u32>> = (0..batch as u32).map(|item| item.checked_rem(classes)).collect();
-    let dim = model.record.dim();
-    let denoiser = model.record.denoiser(&model.network, labels, 1.0, batch, device);
+    let dim = model.dim();
     let x: Vec<f64> = normal(batch * dim, 1).into_iter().map(f64::from).collect();
     let (sigma, item) = (vec![1.0; batch], (0..batch).collect::<Vec<_>>());
     let mut out = vec![0.0; batch * dim];
-    let inference = Box::new(move || {
-        denoiser.denoise(&Query { x: &x, sigma: &sigma, item: &item }, &mut out);
-        Ok(())
-    });
     let training: Option<Work> = if args.task == Some(BenchTask::Inference) {
         None
     } else {
-        let record = ModelSpec::resolve(config, &data)?;
-        let mut trainer = Trainer::new(record, data, None, device)?;
+        let mut trainer = new()?.trainer(&data, None)?;
         Some(Box::new(move || Ok(trainer.take_step().map(|_| ())?)))
     };
+    let denoiser = model.denoiser(labels, 1.0);
+    let inference = Box::new(|| {
+        denoiser.denoise(&Query { x: &x, sigma: &sigma, item: &item }, &mut out);
+        Ok(())
+    });
     report(args, what, batch, inference, training)
 }
 
-/// Images of noise, as large as those of the data set that is not there.
-fn made_up(shape: &str) -> Result<Dataset> {
+/// Images of noise, of the size that the command line names.
+fn noise_images(shape: &str) -> Result<Dataset> {
     let sides: Vec<usize> = shape.split('x').filter_map(|side| side.parse().ok()).collect();
     let [height, width, channels @ (1 | 3)] = sides[..] else {
         bail!("--shape {shape}: write height, width and 1 or 3 channels, as in 28x28x1");
     };
-    let (rows, classes) = MADE_UP;
+    let (rows, classes) = NOISE;
     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(3);
     let pixels = (0..rows * height * width * channels).map(|_| rng.random()).collect();
     let labels = (0..rows as u32).map(|row| row % classes).collect();

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, bail};
 use pfgm::{
+    Model,
     extra_dims::ExtraDims,
     flow::Flow,
     prior,
@@ -15,10 +16,7 @@ use pfgm_plot::{
 
 use crate::{
     args::compare::{Diagnose, NormsArgs},
-    command::{
-        measure::{self, Progress},
-        sample::{Model, class_in_turn},
-    },
+    command::measure::{self, Progress},
     render::{PictureFile, display, in_run, line},
     resolve,
 };
@@ -43,9 +41,9 @@ fn norms(args: &NormsArgs) -> Result<()> {
     resolve::within("-n", args.count, 2..=resolve::MAX_SAMPLES)?;
     resolve::within("--steps", args.steps, 2..=resolve::MAX_LEVELS)?;
     resolve::product("-n and --steps", args.count, args.steps)?;
-    let model = Model::load(&args.run, &args.compute)?;
+    let model = resolve::model(&args.run, &args.compute)?;
     let file = PictureFile::new(args.out.clone().unwrap_or_else(|| in_run(&args.run, "norms.png")))?;
-    let (low, high) = model.record.range();
+    let (low, high) = model.spec().range();
     let grid = Schedule::LogUniform.grid(high, low, args.steps);
     let training = training(&model, args, &grid)?;
     let on_the_way = trajectories(&model, args, &grid);
@@ -60,7 +58,7 @@ fn norms(args: &NormsArgs) -> Result<()> {
     line(format!("training points  {} at each level, correlation {trained:.4}", args.count));
     let (far, sigma) = distance(&training, &on_the_way);
     line(format!(
-        "norms differ     by a factor of {:.3} at the most between the means of a level, at sigma {sigma:.3}",
+        "norms differ     by a factor of at most {:.3} between the means of a level, at sigma {sigma:.3}",
         far.exp()
     ));
     line(format!("figure           {}", display(file.path())));
@@ -73,17 +71,17 @@ fn level(sigma: f64, x: &[f64], dim: usize) -> Level {
     Level { sigma, norms: x.chunks_exact(dim).map(norm).collect() }
 }
 
-/// Rows of what the run was trained on, perturbed as for training at each level.
+/// Rows of the training data, perturbed as in training at each level.
 fn training(model: &Model, args: &NormsArgs, grid: &[f64]) -> Result<Vec<Level>> {
-    let (record, dim) = (&model.record, model.record.dim());
-    let trained_on = &record.config.data;
+    let (spec, dim) = (model.spec(), model.dim());
+    let trained_on = &spec.config.data;
     let dataset = measure::open_reference(&trained_on.source, &Default::default(), Some(trained_on))?;
-    if dataset.shape != record.data.shape {
+    if dataset.shape != spec.data.shape {
         bail!(
             "{}: rows of {}, but the run's are {}; its data have changed",
             dataset.name,
             dataset.shape,
-            record.data.shape
+            spec.data.shape
         );
     }
     let rows = pfgm::evaluate::choose(dataset.len(), args.count, args.seed);
@@ -91,34 +89,33 @@ fn training(model: &Model, args: &NormsArgs, grid: &[f64]) -> Result<Vec<Level>>
     let mut clean = Vec::with_capacity(args.count * dim);
     for item in 0..args.count {
         dataset.read(rows[item % rows.len()], &mut row)?;
-        record.data.transform.forward(&mut row);
+        spec.data.transform.forward(&mut row);
         clean.extend(row.iter().map(|&value| f64::from(value)));
     }
     let perturbed = |(step, &sigma): (usize, &f64)| {
         let mut x = clean.clone();
         for (item, row) in x.chunks_exact_mut(dim).enumerate() {
             let mut rng = stream(args.seed, Purpose::Perturbation, step as u64, item as u64);
-            prior::perturb(record.extra_dims(), sigma, &mut rng, row);
+            prior::perturb(spec.extra_dims(), sigma, &mut rng, row);
         }
         level(sigma, &x, dim)
     };
     Ok(grid.iter().enumerate().map(perturbed).collect())
 }
 
-/// The states of samples at each level on their way down.
+/// The states of samples at each level.
 fn trajectories(model: &Model, args: &NormsArgs, grid: &[f64]) -> Vec<Level> {
-    let record = &model.record;
+    let spec = model.spec();
     let seeds = (0..args.count as u64).map(|item| args.seed.wrapping_add(item));
-    let labels: Vec<Option<u32>> = seeds.clone().map(|seed| class_in_turn(seed, record.data.classes.len())).collect();
-    let guidance = record.config.sample.guidance;
-    let denoiser = record.denoiser(&model.network, labels, guidance, args.count.min(64), &model.device);
-    let flow = Flow { denoiser: &denoiser, extra_dims: record.extra_dims() };
+    let seeds: Vec<u64> = seeds.collect();
+    let denoiser = model.denoiser(spec.classes_in_turn(&seeds), spec.config.sample.guidance);
+    let flow = Flow { denoiser: &denoiser, extra_dims: spec.extra_dims() };
     let mut x = flow.latents(grid[0], 0, seeds);
-    let mut levels = vec![level(grid[0], &x, record.dim())];
+    let mut levels = vec![level(grid[0], &x, spec.dim())];
     let progress = Progress::new();
     for (step, pair) in grid.windows(2).enumerate() {
         heun(&flow, pair, &mut x);
-        levels.push(level(pair[1], &x, record.dim()));
+        levels.push(level(pair[1], &x, spec.dim()));
         progress.tell("trajectories", step + 1, args.steps);
     }
     progress.finish();
@@ -142,7 +139,7 @@ fn correlation(levels: &[Level]) -> f64 {
     xy / (xx * yy).sqrt()
 }
 
-/// How far the mean ln |x| of a level is from that of training points where it is farthest, and where that is.
+/// The largest difference of the mean ln |x| of a level from that of training points, and the level.
 fn distance(training: &[Level], on_the_way: &[Level]) -> (f64, f64) {
     let mean = |level: &Level| {
         let sum: f64 = level.norms.iter().map(|norm| norm.max(f64::MIN_POSITIVE).ln()).sum();
@@ -153,12 +150,12 @@ fn distance(training: &[Level], on_the_way: &[Level]) -> (f64, f64) {
 }
 
 fn draw(model: &Model, training: &[Level], on_the_way: &[Level], count: usize) -> Result<Vec<u8>> {
-    let record = &model.record;
+    let spec = model.spec();
     let norms = || training.iter().chain(on_the_way).flat_map(|level| &level.norms).copied().filter(|norm| *norm > 0.0);
     let (least, most) = norms().fold((f64::INFINITY, 0.0_f64), |(low, high), norm| (low.min(norm), high.max(norm)));
-    let (low, high) = record.range();
+    let (low, high) = spec.range();
     // r of the augmented space, where there is one; its extra dimensions only scale sigma.
-    let (axis, factor) = match record.extra_dims() {
+    let (axis, factor) = match spec.extra_dims() {
         ExtraDims::Finite(d) => ("r", d.sqrt()),
         ExtraDims::Infinite => ("sigma", 1.0),
     };
@@ -166,7 +163,7 @@ fn draw(model: &Model, training: &[Level], on_the_way: &[Level], count: usize) -
     let cell = canvas.area();
     let x = Axis::logarithmic(axis, factor * low / 1.2, factor * high * 1.2);
     let y = Axis::logarithmic("|x|", least / 1.2, most * 1.2);
-    let title = format!("{}, D = {}: norms on the way", record.data.name, record.extra_dims());
+    let title = format!("{}, D = {}: norms on the way", spec.data.name, spec.extra_dims());
     let mut panel = Panel::new(&mut canvas, cell, &title, x, y);
     let dots = |levels: &[Level]| -> Vec<[f64; 2]> {
         let of = |level: &Level| level.norms.iter().map(|&norm| [factor * level.sigma, norm]).collect::<Vec<_>>();

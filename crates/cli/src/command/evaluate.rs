@@ -1,36 +1,31 @@
 //! `pfgm evaluate`
 
-use std::path::Path;
+use std::{ops::ControlFlow, path::Path};
 
 use anyhow::{Context, Result, bail};
 use pfgm::{
-    bundled,
-    config::check_guidance,
+    Model, bundled,
     evaluate::{EvaluateError, Reference, Report, Scaling, choose, evaluate, extract_distributed},
     features::{Extracted, Features},
+    model::Evaluation,
     parallel::Communicator,
-    spec::ModelSpec,
 };
 use pfgm_data::{
     BUILT_IN, Dataset, Shape,
     npz::{Column, Named},
 };
-use serde_json::json;
 
 use crate::{
     args::evaluate::{EvaluateArgs, ExtractorName},
-    command::{
-        measure::{self, Drawing, Drawn, Origin, Progress, as_json, interval, share_interval},
-        sample::Model,
-    },
+    command::measure::{self, Origin, Progress, as_json, interval, share_interval},
     distributed,
     render::{self, display, line},
     resolve,
 };
 
-/// Samples that are drawn where nobody says how many.
+/// Default number of samples.
 const SAMPLES: usize = 10_000;
-/// What is measured of neighbourhoods.
+/// Scores of neighborhoods.
 const NEIGHBOURHOODS: [&str; 4] = ["precision", "recall", "density", "coverage"];
 
 pub fn run(args: &EvaluateArgs, ranks: &dyn Communicator) -> Result<()> {
@@ -45,10 +40,12 @@ pub fn run(args: &EvaluateArgs, ranks: &dyn Communicator) -> Result<()> {
     };
     if let Some(measured) = &measured
         && measured.shape() != shape
+        && (args.extractor == ExtractorName::Pixels || !measured.is_image() || !matches!(shape, Shape::Image { .. }))
     {
         let (what, reference) = (measured.name(), args.data.as_deref().unwrap_or("the reference"));
         bail!(
-            "{what}: rows of {}, but those of {reference} are {shape}; give a reference of that shape",
+            "{what}: rows of {}, but those of {reference} are {shape}; give a reference of that shape, or for images the \
+             --extractor of a network",
             measured.shape()
         );
     }
@@ -72,12 +69,15 @@ pub fn run(args: &EvaluateArgs, ranks: &dyn Communicator) -> Result<()> {
     let (Some((samples, origin)), Some(reference)) = (samples, reference) else { return Ok(()) };
     let tell = |what, done, all| progress.tell(what, done, all);
     let found = evaluate(&samples, features.classes(), &reference, args.seed, &tell);
-    let report = match (found, &args.reference_statistics) {
-        // What is no covariance came from the file.
+    let mut report = match (found, &args.reference_statistics) {
+        // A matrix that is not a covariance came from the file.
         (Err(error @ EvaluateError::Metric(_)), Some(path)) => return Err(error).context(path.display().to_string()),
         (found, _) => found?,
     };
     progress.finish();
+    if measured.is_reference(args) {
+        report.warnings.push("the samples are the rows of the reference: scores say nothing about a model".to_owned());
+    }
     let origin = Origin {
         extractor: features.extractor().name(),
         samples: origin,
@@ -92,7 +92,7 @@ pub fn run(args: &EvaluateArgs, ranks: &dyn Communicator) -> Result<()> {
     Ok(())
 }
 
-/// Refuses what cannot be measured, or written.
+/// Refuses what cannot be evaluated or written.
 fn check(args: &EvaluateArgs) -> Result<()> {
     for (flag, value) in [("-n", args.count), ("--batch", Some(args.batch)), ("--reference-rows", args.reference_rows)]
     {
@@ -105,12 +105,12 @@ fn check(args: &EvaluateArgs) -> Result<()> {
         bail!("--json: nothing is measured; name a run or images, or omit it");
     }
     if args.extractor == ExtractorName::Pixels && args.weights.is_some() {
-        bail!("--weights: pixels are seen by no network; add --extractor, or omit it");
+        bail!("--weights: pixels need no network; add --extractor, or omit it");
     }
     render::check_all([&args.json, &args.save_statistics, &args.save_features].map(Option::as_deref))
 }
 
-/// What is measured.
+/// What is evaluated.
 enum Measured {
     Run(Box<Model>, String),
     Images(Dataset),
@@ -119,18 +119,18 @@ enum Measured {
 impl Measured {
     fn open(what: &str, args: &EvaluateArgs, ranks: &dyn Communicator) -> Result<Self> {
         let path = Path::new(what);
-        // `digits` is a data set before it is a run that comes along.
-        let comes_along = !path.exists() && bundled::exists(path) && !BUILT_IN.contains(&what);
-        if comes_along
+        // `digits` is a data set rather than a bundled model.
+        let is_bundled = !path.exists() && bundled::exists(path) && !BUILT_IN.contains(&what);
+        if is_bundled
             || path.join("checkpoints").is_dir()
             || path.extension().is_some_and(|ending| ending == "safetensors")
         {
-            let model = Model::load(path, &distributed::compute(&args.compute, ranks))?;
+            let model = resolve::model(path, &distributed::compute(&args.compute, ranks))?;
             return Ok(Self::Run(Box::new(model), what.to_owned()));
         }
         if args.solving.is_given() || args.denoise || args.guidance.is_some() || args.compute.precision.is_some() {
             bail!(
-                "{what}: is no run; --solver, --steps, --rtol, --atol, --denoise, --guidance and --precision are for runs"
+                "{what}: is not a run; --solver, --steps, --rtol, --atol, --denoise, --guidance and --precision are for runs"
             );
         }
         Ok(Self::Images(resolve::dataset(what, &args.table)?))
@@ -145,19 +145,29 @@ impl Measured {
 
     fn shape(&self) -> Shape {
         match self {
-            Self::Run(model, _) => model.record.data.shape,
+            Self::Run(model, _) => model.spec().data.shape,
             Self::Images(dataset) => dataset.shape,
         }
     }
 
+    /// Whether the samples are the very rows of the reference.
+    fn is_reference(&self, args: &EvaluateArgs) -> bool {
+        let same = |a: &str, b: &str| a == b || std::fs::canonicalize(a).ok().is_some_and(|a| std::fs::canonicalize(b).is_ok_and(|b| a == b));
+        matches!((self, &args.what, &args.data), (Self::Images(_), Some(what), Some(data)) if same(what, data))
+    }
+
+    fn is_image(&self) -> bool {
+        matches!(self.shape(), Shape::Image { .. })
+    }
+
     fn range(&self) -> (f32, f32) {
         match self {
-            Self::Run(model, _) => model.record.data.range,
+            Self::Run(model, _) => model.spec().data.range,
             Self::Images(dataset) => dataset.range,
         }
     }
 
-    /// Features, and where they are from in words.
+    /// The features, and what they are of in words.
     fn features(
         &self,
         args: &EvaluateArgs,
@@ -168,7 +178,7 @@ impl Measured {
     ) -> Result<Option<(Extracted, String)>> {
         let scaling = Scaling::against(self.range(), reference);
         match self {
-            Self::Run(model, path) => features_of_run(model, path, args, (features, &scaling), ranks, progress),
+            Self::Run(model, path) => features_of_run((model, path), args, (features, &scaling), ranks, progress),
             Self::Images(dataset) => {
                 let rows = choose(dataset.len(), args.count.unwrap_or(usize::MAX), args.seed);
                 let share = ranks.share(rows.len()).len();
@@ -180,36 +190,41 @@ impl Measured {
     }
 }
 
-/// Draws samples and looks at them, some at a time.
+/// Draws samples of a run, and extracts their features.
 fn features_of_run(
-    model: &Model,
-    path: &str,
+    (model, path): (&Model, &str),
     args: &EvaluateArgs,
     (features, scaling): (&Features, &Scaling),
     ranks: &dyn Communicator,
     progress: &Progress,
 ) -> Result<Option<(Extracted, String)>> {
-    let count = args.count.unwrap_or(SAMPLES);
-    let ModelSpec { config, data } = &model.record;
-    let mut solver = resolve::solver::solver(&args.solving, &model.record, Path::new(path))?;
+    let (count, spec) = (args.count.unwrap_or(SAMPLES), model.spec());
+    let mut solver = resolve::solver::solver(&args.solving, spec, Path::new(path))?;
     if args.denoise {
         solver.set_denoise(true);
     }
-    if data.classes.is_empty() && args.guidance.is_some() {
-        bail!("--guidance: this run knows no classes; train with --set data.conditional=true");
+    if spec.data.classes.is_empty() && args.guidance.is_some() {
+        bail!("--guidance: this run is not conditioned on classes; train with --set data.conditional=true");
     }
-    let guidance = args.guidance.unwrap_or(config.sample.guidance);
-    check_guidance("--guidance", guidance, config)?;
-    let drawing = Drawing { count, seed: args.seed, solver: &solver, guidance, batch: args.batch, kept: 0, ranks };
-    let drawn = measure::draw(model, &drawing, (features, scaling), progress)?;
-    let Some(Drawn { features: all, nfe, .. }) = drawn else { return Ok(None) };
+    let method = solver.method();
+    let observer = |state: &pfgm::Progress| {
+        progress.tell("samples and their features", state.done, state.total);
+        ControlFlow::Continue(())
+    };
+    let mut how = Evaluation::samples(count).seed(args.seed).solver(solver).batch(args.batch).ranks(ranks);
+    if let Some(guidance) = args.guidance {
+        how = how.guidance(guidance);
+    }
+    if args.balanced {
+        how = how.balanced();
+    }
+    let Some(found) = model.sample_features(features, scaling, how.observer(observer))? else { return Ok(None) };
     let last = args.seed.wrapping_add(count as u64 - 1);
-    let method = json!(solver.method());
-    let how = format!("{}, {nfe:.1} evaluations each", method.as_str().unwrap_or_default());
-    Ok(Some((all, format!("{count} of {path}, seeds {}-{last} ({how})", args.seed))))
+    let how = format!("{}, {:.1} evaluations each", method, found.nfe);
+    Ok(Some((found.features, format!("{count} of {path}, seeds {}-{last} ({how})", args.seed))))
 }
 
-/// The data set that is the reference; none where statistics are.
+/// The data set that is the reference; none if statistics are.
 fn reference_data(args: &EvaluateArgs, measured: Option<&Measured>) -> Result<Option<Dataset>> {
     if args.reference_statistics.is_some() {
         if args.reference_rows.is_some() {
@@ -218,7 +233,7 @@ fn reference_data(args: &EvaluateArgs, measured: Option<&Measured>) -> Result<Op
         return Ok(None);
     }
     let trained_on = match measured {
-        Some(Measured::Run(model, _)) => Some(&model.record.config.data),
+        Some(Measured::Run(model, _)) => Some(&model.spec().config.data),
         _ => None,
     };
     let Some(source) = args.data.as_deref().or(trained_on.map(|data| data.source.as_str())) else {
@@ -234,7 +249,7 @@ fn reference_name(args: &EvaluateArgs, dataset: Option<&Dataset>) -> String {
     }
 }
 
-/// Writes the statistics that were asked for.
+/// Writes the statistics and features that the command line asks for.
 fn save(args: &EvaluateArgs, reference: &Reference, dim: usize) -> Result<()> {
     let write = |path: &Path, arrays: &[Named]| render::arrays("statistics", path, arrays);
     if let Some(path) = &args.save_statistics {
@@ -251,7 +266,7 @@ fn save(args: &EvaluateArgs, reference: &Reference, dim: usize) -> Result<()> {
     }
     if let Some(path) = &args.save_features {
         let Some(features) = reference.features() else {
-            bail!("--save-features: statistics do not tell the features; give the reference as --data");
+            bail!("--save-features: statistics do not have the features; give the reference as --data");
         };
         write(
             path,
@@ -270,7 +285,7 @@ fn number(name: &str, value: f64, [low, high]: [f64; 2], note: &str) {
     line(format!("{name:<12}{:<11} {interval:<22} {note}", digits(value)).trim_end());
 }
 
-/// Four digits behind the point, or more where there would be few.
+/// Four decimals, or six for small numbers.
 fn digits(value: f64) -> String {
     if value.abs() < 0.1 { format!("{value:.6}") } else { format!("{value:.4}") }
 }

@@ -1,21 +1,17 @@
 //! `pfgm import`
 
 use anyhow::{Context, Result, bail};
-use pfgm::{
-    checkpoint::{self, Checkpoint, Group},
-    config::Config,
-    import::{Request, import},
-};
+use pfgm::{Model, config::Config, import::Request};
 
 use crate::{
     args::{ImportArgs, TrainArgs},
-    render::{self, display, line},
+    render::{display, line},
     resolve,
 };
 
 pub fn run(args: &ImportArgs) -> Result<()> {
     if !args.file.is_file() {
-        bail!("{}: no such file; give a checkpoint of PyTorch", args.file.display());
+        bail!("{}: no such file; give a PyTorch checkpoint", args.file.display());
     }
     let request = Request {
         method: args.method.map(Into::into),
@@ -24,26 +20,22 @@ pub fn run(args: &ImportArgs) -> Result<()> {
         images: args.images.as_deref().map(range).transpose()?,
         like: args.like.as_deref().map(like).transpose()?,
     };
-    let imported = import(&args.file, &request)?;
+    let model = Model::import_with(&args.file, &request, &pfgm::device::open("cpu")?)?;
     let folder = resolve::run_folder(Some(&args.out), "", None)?;
-    render::make_folder(&folder.join("checkpoints"))?;
-    let text = toml::to_string(&imported.record.config).context("the configuration cannot be written as TOML")?;
-    render::write(&folder.join("config.toml"), text.as_bytes())?;
-    let path = checkpoint::path_of(&folder, imported.step);
-    let weights: usize = imported.average.iter().map(|weight| weight.values.len()).sum();
-    Checkpoint::new(imported.step, imported.record.clone(), [(Group::Average, imported.average)]).write(&path)?;
-    let record = &imported.record;
+    model.save(&folder)?;
+    let spec = model.spec();
+    let text = toml::to_string(&spec.config).context("the configuration cannot be written as TOML")?;
     line(text.trim_end());
-    for assumption in &imported.assumed {
+    for assumption in model.assumptions() {
         line(format!("assumed   {assumption}"));
     }
     line(format!(
         "imported  {} weights after {} steps, images of {}, D = {}: {}",
-        weights,
-        imported.step,
-        record.data.shape,
-        record.extra_dims(),
-        display(&path)
+        model.weights(),
+        model.step(),
+        spec.data.shape,
+        spec.extra_dims(),
+        display(&Model::latest_checkpoint(&folder)?)
     ));
     line(format!("next      pfgm sample {} -n 16", display(&folder)));
     Ok(())

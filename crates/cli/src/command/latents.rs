@@ -1,129 +1,85 @@
-//! `pfgm encode`, `interpolate`, `temperature` and `arithmetic`: what lies at the other end of the flow.
+//! `pfgm encode`, `interpolate`, `temperature` and `arithmetic`.
 
 use std::path::Path;
 
 use anyhow::{Result, bail};
 use pfgm::{
-    flow::{Counted, Flow},
-    latent,
-    solver::{self, Solver},
+    Model,
+    model::{Integration, Latents, Samples, find_class},
+    solver::Solver,
 };
 use pfgm_data::npz::{Column, Named};
-use pfgm_plot::{Picture, animated_grid, grid};
+use pfgm_plot::{animated_grid, grid};
 
 use crate::{
     args::{
         DataArgs,
         latents::{ArithmeticArgs, EncodeArgs, InterpolateArgs, RunArgs, TemperatureArgs},
     },
-    command::{
-        likelihood::way_up,
-        points::{array_shape, channels_first, layout},
-        rows::{Given, class, image_size, in_units},
-        sample::Model,
-    },
+    command::points::{array_shape, channels_first, layout},
     render::{self, PictureFile, Rows, display, in_run, line},
-    resolve,
+    resolve::{self, solver::invertible},
 };
 
-/// Pictures in a row at the most.
-const MOST_ACROSS: usize = 1000;
+/// Images in a row, at most.
+const MAX_ACROSS: usize = 1000;
 
-/// Which way points are carried.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
-    /// From the data to the prior.
-    Up,
-    /// From the prior to the data.
-    Down,
-}
-
-/// Carries points along the flow in batches, with progress; returns the evaluations of each.
-fn carry(model: &Model, solver: &Solver, way: Way, labels: &[Option<u32>], batch: usize, x: &mut [f64]) -> Result<f64> {
-    let record = &model.record;
+/// How rows move along a flow: by a solver, in batches, with a bar of progress.
+fn integration(solver: &Solver, batch: usize, what: &'static str) -> Result<Integration<'static>> {
     resolve::within("--batch", batch, 1..=resolve::MAX_SAMPLES)?;
-    let (rows, dim) = (labels.len(), record.dim());
-    let bar = render::progress(if way == Way::Up { "encoding" } else { "decoding" }, rows);
-    let mut evaluations = 0;
-    for (index, (x, labels)) in x.chunks_mut(batch * dim).zip(labels.chunks(batch)).enumerate() {
-        let denoiser = record.denoiser(&model.network, labels.to_vec(), 1.0, batch, &model.device);
-        let counted = Counted::new(&denoiser);
-        let flow = Flow { denoiser: &counted, extra_dims: record.extra_dims() };
-        let solved = match way {
-            Way::Up => solver::encode(&flow, solver, record.range(), x),
-            Way::Down => solver::sample(&flow, solver, record.range(), x),
-        };
-        solved.map_err(|error| error.after(index * batch))?;
-        evaluations += counted.rows();
-        bar.inc(labels.len() as u64);
-    }
-    bar.finish_and_clear();
-    Ok(evaluations as f64 / rows.max(1) as f64)
+    let bar = render::progress(what, 0);
+    Ok(Integration::default().solver(solver.clone()).batch(batch).observer(resolve::on_bar(&bar)))
 }
 
 pub fn encode(args: &EncodeArgs) -> Result<()> {
-    let model = Model::load(&args.run.run, &args.run.compute)?;
-    let record = &model.record;
+    let model = resolve::model(&args.run.run, &args.run.compute)?;
+    let spec = model.spec();
     render::check_writable(&args.out)?;
-    let given = Given::read(&args.rows, record)?;
-    let solver = way_up(&args.solving, record, &args.run.run)?;
-    let points = given.points(record);
-    let mut x = points.clone();
-    let up = carry(&model, &solver, Way::Up, &given.labels, args.run.batch, &mut x)?;
-    let count = given.count();
-    let [channels, height, width] = layout(record);
-    let values = channels_first(&mut x.iter().copied(), [count, channels, height, width]);
-    let shape = array_shape(record, count);
-    let labels: Vec<i64> = given.labels.iter().flatten().map(|&class| i64::from(class)).collect();
+    let rows = resolve::rows(&args.rows, spec)?;
+    let solver = invertible(&args.solving, spec, &args.run.run)?;
+    let latents = model.encode_rows(&rows, integration(&solver, args.run.batch, "encoding")?)?;
+    let count = rows.len();
+    let [channels, height, width] = layout(spec);
+    let values = channels_first(&mut latents.x.iter().copied(), [count, channels, height, width]);
+    let shape = array_shape(spec, count);
+    let labels: Vec<i64> = rows.labels.iter().flatten().map(|&class| i64::from(class)).collect();
     let label_shape = [labels.len()];
     let mut arrays = vec![Named { name: "x", shape: &shape, values: Column::Floats(&values) }];
     if !labels.is_empty() {
         arrays.push(Named { name: "labels", shape: &label_shape, values: Column::Integers(&labels) });
     }
-    line(format!("{count} rows, {up:.1} evaluations each"));
+    line(format!("{count} rows, {:.1} evaluations each", latents.nfe));
     render::arrays("arrays", &args.out, &arrays)?;
-    let down = carry(&model, &solver, Way::Down, &given.labels, args.run.batch, &mut x)?;
-    let apart: Vec<f64> = x.iter().zip(&points).map(|(x, point)| (x - point).abs()).collect();
-    let mean = (apart.iter().map(|apart| apart * apart).sum::<f64>() / apart.len() as f64).sqrt();
-    let most = apart.iter().copied().fold(0.0, f64::max);
+    let back = model.decode(&latents, integration(&solver, args.run.batch, "decoding")?)?;
+    let points = [back.values(), &rows.values[..]].map(|values| spec.to_model_space(values));
+    let errors: Vec<f64> = points[0].iter().zip(&points[1]).map(|(back, point)| (back - point).abs()).collect();
+    let mean = (errors.iter().map(|error| error * error).sum::<f64>() / errors.len() as f64).sqrt();
+    let max = errors.iter().copied().fold(0.0, f64::max);
     line(format!(
-        "and back   {down:.1} evaluations each, off by {mean:.1e} (root mean square), {most:.1e} at most, of [-1, 1]"
+        "decoded    {:.1} evaluations each; differs by {mean:.1e} (root mean square), at most {max:.1e}, of [-1, 1]",
+        back.nfe()
     ));
     Ok(())
 }
 
-/// Latents of seeds, or of an image, in the order they were asked for.
-fn latents(model: &Model, what: &str, solver: &Solver, label: Option<u32>, batch: usize) -> Result<Vec<f64>> {
-    let record = &model.record;
-    if Path::new(what).exists() {
-        let dataset = resolve::dataset(what, &DataArgs::default())?;
-        if dataset.len() != 1 {
-            bail!("{what}: has {} images; give a file of one, or seeds", dataset.len());
-        }
-        // The class is the one that was asked for, not the image's.
-        let dataset = pfgm_data::Dataset { labels: None, ..dataset };
-        let mut unconditional = record.clone();
-        unconditional.data.classes.clear();
-        let given = Given::of(&dataset, what, Some(1), &unconditional)?;
-        let mut x = given.points(record);
-        carry(model, solver, Way::Up, &[label], batch, &mut x)?;
-        return Ok(x);
+/// The latents of seeds, or of an image.
+fn latents(model: &Model, what: &str, solver: &Solver, class: Option<u32>, batch: usize) -> Result<Latents> {
+    if !Path::new(what).exists() {
+        let seeds = resolve::seeds("no such file, and as seeds", what)?;
+        return Ok(model.latents(seeds).with_class(class));
     }
-    let seeds = resolve::seeds("no such file, and as seeds", what)?;
-    // Of latents nothing but D and the range of the flow is asked.
-    let denoiser = record.denoiser(&model.network, Vec::new(), 1.0, 1, &model.device);
-    let flow = Flow { denoiser: &denoiser, extra_dims: record.extra_dims() };
-    Ok(flow.latents(record.range().1, 0, seeds))
+    let data = resolve::dataset(what, &DataArgs::default())?;
+    if data.len() != 1 {
+        bail!("{what}: has {} images; give a file of one, or seeds", data.len());
+    }
+    let mut rows = model.spec().unlabeled_rows(&data)?;
+    rows.labels = vec![class];
+    Ok(model.encode_rows(&rows, integration(solver, batch, "encoding")?)?)
 }
 
-/// How images are drawn, of a run that knows some.
-fn pixels(model: &Model) -> Result<Picture> {
-    image_size(&model.record).map(|_| Rows::from(&model.record.data).pixels())
-}
-
-/// The class that was asked for, if the run knows classes.
-fn wanted(model: &Model, name: Option<&str>) -> Result<Option<u32>> {
-    name.map(|name| class("--class", &model.record.data.classes, name)).transpose()
+/// The class that `--class` names.
+fn class_of(model: &Model, name: Option<&str>) -> Result<Option<u32>> {
+    Ok(name.map(|name| model.spec().trained_class(name)).transpose()?)
 }
 
 /// The picture to write: the one that `-o` names, or one in the run's folder.
@@ -131,113 +87,107 @@ fn out(path: Option<&Path>, run: &RunArgs, name: &str) -> Result<PictureFile> {
     PictureFile::new(path.map_or_else(|| in_run(&run.run, name), Path::to_owned))
 }
 
-/// Decodes latents, and draws what comes out in rows of `across`.
+/// Decodes latents, and draws the images in rows of `across`.
 fn draw(
     model: &Model,
-    run: &RunArgs,
-    mut x: Vec<f64>,
-    label: Option<u32>,
+    latents: &Latents,
     across: usize,
     solver: &Solver,
-) -> Result<(Vec<f32>, Vec<u8>)> {
-    let picture = pixels(model)?;
-    let labels = vec![label; x.len() / model.record.dim()];
-    let nfe = carry(model, solver, Way::Down, &labels, run.batch, &mut x)?;
-    let values = in_units(&model.record, &x);
-    line(format!("{} images, {nfe:.1} evaluations each", labels.len()));
-    let drawn = grid(picture, &values, across)?;
-    Ok((values, drawn))
+    batch: usize,
+) -> Result<(Samples, Vec<u8>)> {
+    let samples = model.decode(latents, integration(solver, batch, "decoding")?)?;
+    line(format!("{} images, {:.1} evaluations each", samples.rows(), samples.nfe()));
+    let picture = grid(Rows::from(samples.data()).pixels(), samples.values(), across)?;
+    Ok((samples, picture))
 }
 
 pub fn interpolate(args: &InterpolateArgs) -> Result<()> {
-    let model = Model::load(&args.run.run, &args.run.compute)?;
-    let picture = pixels(&model)?;
-    resolve::within("--pictures", args.pictures, 2..=MOST_ACROSS)?;
+    let model = resolve::model(&args.run.run, &args.run.compute)?;
+    resolve::image_size(&model.spec().data)?;
+    resolve::within("--pictures", args.pictures, 2..=MAX_ACROSS)?;
     let format = args.animate.as_deref().map(|path| resolve::animation("--animate", path)).transpose()?;
     let file = out(args.out.as_deref(), &args.run, "interpolation.png")?;
     render::check_all([args.animate.as_deref()])?;
-    let label = wanted(&model, args.class.as_deref())?;
-    let solver = way_up(&args.solving, &model.record, &args.run.run)?;
-    let end = |what: &str| latents(&model, what, &solver, label, args.run.batch);
-    let (from, to, dim) = (end(&args.from)?, end(&args.to)?, model.record.dim());
-    if from.len() != to.len() {
-        let (from, to) = (from.len() / dim, to.len() / dim);
-        bail!("{} and {}: {from} and {to} latents; give as many of both", args.from, args.to);
+    let class = class_of(&model, args.class.as_deref())?;
+    let solver = invertible(&args.solving, model.spec(), &args.run.run)?;
+    let end = |what: &str| latents(&model, what, &solver, class, args.run.batch);
+    let (from, to) = (end(&args.from)?, end(&args.to)?);
+    if from.rows() != to.rows() {
+        bail!("{} and {}: {} and {} latents; give as many of both", args.from, args.to, from.rows(), to.rows());
     }
-    let share = |index: usize| index as f64 / (args.pictures - 1) as f64;
-    let row = |(a, b): (&[f64], &[f64])| -> Vec<f64> {
-        (0..args.pictures).flat_map(|index| latent::interpolate(a, b, share(index))).collect()
-    };
-    let x = from.chunks_exact(dim).zip(to.chunks_exact(dim)).flat_map(row).collect();
-    let (values, drawn) = draw(&model, &args.run, x, label, args.pictures, &solver)?;
-    file.write_and_print(drawn, "")?;
+    let between = from.interpolate(&to, args.pictures);
+    let (samples, picture) = draw(&model, &between, args.pictures, &solver, args.run.batch)?;
+    file.write_and_print(picture, "")?;
     if let (Some(path), Some(format)) = (&args.animate, format) {
         // All rows side by side; there and back.
         let column = |index: usize| -> Vec<f32> {
-            let rows = values.chunks_exact(args.pictures * dim);
-            rows.flat_map(|row| &row[index * dim..(index + 1) * dim]).copied().collect()
+            (0..from.rows()).flat_map(|row| samples.row(row * args.pictures + index)).copied().collect()
         };
         let back = (1..args.pictures - 1).rev();
         let frames: Vec<Vec<f32>> = (0..args.pictures).chain(back).map(column).collect();
-        let across = ((from.len() / dim) as f64).sqrt().ceil() as usize;
-        render::write(path, &animated_grid(format, picture, &frames, across)?)?;
+        let across = (from.rows() as f64).sqrt().ceil() as usize;
+        let pixels = Rows::from(samples.data()).pixels();
+        render::write(path, &animated_grid(format, pixels, &frames, across)?)?;
         line(format!("animation  {}", display(path)));
     }
     Ok(())
 }
 
 pub fn temperature(args: &TemperatureArgs) -> Result<()> {
-    let model = Model::load(&args.run.run, &args.run.compute)?;
-    // A hundred times its norm a latent is beyond anything that a network has seen.
+    let model = resolve::model(&args.run.run, &args.run.compute)?;
+    resolve::image_size(&model.spec().data)?;
+    // A latent of a hundred times its norm is beyond anything that a network has seen.
     args.scale.iter().try_for_each(|&scale| resolve::within("--scale", scale, 0.01..=100.0))?;
     let file = out(args.out.as_deref(), &args.run, "temperature.png")?;
-    let label = wanted(&model, args.class.as_deref())?;
-    let solver = way_up(&args.solving, &model.record, &args.run.run)?;
-    let latents = latents(&model, &args.seeds, &solver, label, args.run.batch)?;
-    let scaled = |latent: &[f64]| -> Vec<f64> {
-        args.scale.iter().flat_map(|scale| latent.iter().map(move |value| scale * value)).collect()
+    let class = class_of(&model, args.class.as_deref())?;
+    let solver = invertible(&args.solving, model.spec(), &args.run.run)?;
+    let latents = latents(&model, &args.seeds, &solver, class, args.run.batch)?;
+    let scaled = |row: usize| {
+        let latent = latents.row(row);
+        args.scale.iter().flat_map(move |scale| latent.iter().map(move |value| scale * value))
     };
-    let x = latents.chunks_exact(model.record.dim()).flat_map(scaled).collect();
-    let (_, drawn) = draw(&model, &args.run, x, label, args.scale.len(), &solver)?;
-    file.write_and_print(drawn, "a column for each scale of the norm")
+    let x = (0..latents.rows()).flat_map(scaled).collect();
+    let classes = vec![class; latents.rows() * args.scale.len()];
+    let (_, picture) = draw(&model, &Latents::new(x, classes), args.scale.len(), &solver, args.run.batch)?;
+    file.write_and_print(picture, "a column for each scale of the norm")
 }
 
 pub fn arithmetic(args: &ArithmeticArgs) -> Result<()> {
-    let model = Model::load(&args.run.run, &args.run.compute)?;
-    let (record, dim) = (&model.record, model.record.dim());
-    pixels(&model)?;
+    let model = resolve::model(&args.run.run, &args.run.compute)?;
+    resolve::image_size(&model.spec().data)?;
     args.strength.iter().try_for_each(|&strength| resolve::within("--strength", strength, -100.0..=100.0))?;
     resolve::within("--shown", args.shown, 1..=resolve::MAX_LEVELS)?;
     let file = out(args.out.as_deref(), &args.run, "arithmetic.png")?;
-    let given = Given::read(&args.rows, record)?;
-    let Some(classes) = &given.classes else {
-        bail!("{}: these rows have no labels, by which latents could be told apart", args.rows.data);
+    let data = resolve::selected_rows(&args.rows)?;
+    let Some(labels) = &data.labels else {
+        bail!("{}: these rows have no labels; give --label, or data with labels", args.rows.data);
     };
-    let minus = class("--minus", &given.class_names, &args.minus)?;
-    let plus = class("--plus", &given.class_names, &args.plus)?;
-    let solver = way_up(&args.solving, record, &args.run.run)?;
-    let wanted: Vec<usize> = (0..given.count()).filter(|&row| [minus, plus].contains(&classes[row])).collect();
-    let points = given.points(record);
-    let mut x: Vec<f64> = wanted.iter().flat_map(|&row| &points[row * dim..(row + 1) * dim]).copied().collect();
-    let labels: Vec<Option<u32>> = wanted.iter().map(|&row| given.labels[row]).collect();
-    carry(&model, &solver, Way::Up, &labels, args.run.batch, &mut x)?;
-    let of_class = |class: u32| {
-        x.chunks_exact(dim).zip(&wanted).filter(move |(_, row)| classes[**row] == class).map(|(latent, _)| latent)
-    };
-    for (flag, name, class) in [("--minus", &args.minus, minus), ("--plus", &args.plus, plus)] {
-        if of_class(class).next().is_none() {
-            bail!("{flag} {name}: no row of that class among the {} rows", given.count());
+    let class = |flag: &str, name: &str| -> Result<(u32, Vec<usize>)> {
+        let class = find_class(&labels.names, name).map_err(|error| resolve::with_flag(error, &format!("{flag} {name}")))?;
+        let rows: Vec<usize> = (0..data.len()).filter(|&row| labels.of_row[row] == class).collect();
+        if rows.is_empty() {
+            bail!("{flag} {name}: no row of that class among the {} rows", data.len());
         }
-    }
-    let (from, to) = (latent::mean(of_class(minus), dim), latent::mean(of_class(plus), dim));
-    let changed = |latent: &[f64]| -> Vec<f64> {
-        let moved =
-            |strength: f64| latent.iter().zip(&from).zip(&to).map(move |((x, from), to)| x + strength * (to - from));
-        args.strength.iter().flat_map(|&strength| moved(strength)).collect()
+        Ok((class, rows))
     };
-    let latents: Vec<f64> = of_class(minus).take(args.shown).flat_map(changed).collect();
-    // A network that is told classes keeps the class of the rows: the latent alone is changed.
-    let label = labels.iter().zip(&wanted).find(|(_, row)| classes[**row] == minus).and_then(|(label, _)| *label);
-    let (_, drawn) = draw(&model, &args.run, latents, label, args.strength.len(), &solver)?;
-    file.write_and_print(drawn, "a column for each strength")
+    let (_, minus) = class("--minus", &args.minus)?;
+    let (_, plus) = class("--plus", &args.plus)?;
+    let solver = invertible(&args.solving, model.spec(), &args.run.run)?;
+    let encode = |rows: &[usize]| -> Result<Latents> {
+        let how = integration(&solver, args.run.batch, "encoding")?;
+        Ok(model.encode(&data.select(rows), how)?)
+    };
+    let (from, to) = (encode(&minus)?, encode(&plus)?);
+    let difference: Vec<f64> = to.mean().iter().zip(from.mean()).map(|(to, from)| to - from).collect();
+    let shown = args.shown.min(from.rows());
+    let moved = |row: usize| {
+        let (latent, difference) = (from.row(row), &difference);
+        let at = move |strength: f64| latent.iter().zip(difference).map(move |(x, d)| x + strength * d);
+        args.strength.iter().flat_map(move |&strength| at(strength))
+    };
+    let x = (0..shown).flat_map(moved).collect();
+    // The class that the network is given stays that of the rows: only the latent changes.
+    let classes = vec![from.classes[0]; shown * args.strength.len()];
+    let (_, picture) = draw(&model, &Latents::new(x, classes), args.strength.len(), &solver, args.run.batch)?;
+    file.write_and_print(picture, "a column for each strength")
 }

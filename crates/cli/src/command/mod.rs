@@ -20,7 +20,6 @@ mod points;
 pub mod predict;
 pub mod presets;
 pub mod restore;
-mod rows;
 pub mod sample;
 pub mod schedule;
 pub mod studio;

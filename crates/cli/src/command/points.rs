@@ -1,4 +1,4 @@
-//! Points of a person's own, in archives of arrays as Python users have them: channels first.
+//! Points in npz archives, with channels first as in PyTorch.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -15,7 +15,7 @@ pub fn read(path: &Path) -> Result<BTreeMap<String, Floats>> {
     Ok(read_arrays(path, &bytes)?)
 }
 
-/// Channels, height and width of a run's rows; a vector is one pixel.
+/// Channels, height and width of a run's rows; a vector is one pixel with a channel for each column.
 pub fn layout(record: &ModelSpec) -> [usize; 3] {
     match record.data.shape {
         Shape::Image { height, width, channels } => [channels, height, width],

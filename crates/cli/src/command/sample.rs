@@ -4,12 +4,10 @@ use std::{borrow::Cow, path::Path, time::Instant};
 
 use anyhow::{Context, Result, bail};
 use pfgm::{
-    bundled,
-    config::check_guidance,
-    network::Network,
+    Model,
+    model::{AuthorsCode, Samples, Sampling},
     parallel::Communicator,
     prediction::Output,
-    sample::{Released, SampleRequest, sample_distributed},
     spec::{DataInfo, ModelSpec},
 };
 use pfgm_data::{
@@ -19,63 +17,52 @@ use pfgm_data::{
 use pfgm_plot::Series;
 
 use crate::{
-    args::{ArithmeticName, ComputeArgs, FilesArgs, SampleArgs},
-    command::{exact, rows::class},
+    args::{ArithmeticName, FilesArgs, SampleArgs},
+    command::exact,
     distributed,
     render::{self, PictureFile, Rows, display, in_run, line},
     resolve,
 };
 
-/// Images of a picture at the most.
-const MOST_DRAWN: usize = 400;
-
-/// A run that can be sampled from.
-pub struct Model {
-    pub record: ModelSpec,
-    pub network: Network,
-    pub device: burn::tensor::Device,
-}
-
-impl Model {
-    /// The averaged weights of a run's latest checkpoint, of a checkpoint file, or of a run that comes along: of a flow that needs no
-    /// images to begin with.
-    pub fn load(run: &Path, compute: &ComputeArgs) -> Result<Self> {
-        let model = Self::load_any(run, compute)?;
-        if model.record.config.upscale.is_some() {
-            bail!(
-                "{}: this run upscales images, it makes none by itself; use `pfgm cascade sample` on the cascade's folder",
-                run.display()
-            );
-        }
-        Ok(model)
-    }
-
-    /// The same, of any flow.
-    pub fn load_any(run: &Path, compute: &ComputeArgs) -> Result<Self> {
-        if !bundled::exists(run) {
-            let known: Vec<&str> = bundled::BUNDLED.iter().map(|bundled| bundled.name).collect();
-            let known = known.join(", ");
-            bail!(
-                "{}: no such run; train one with `pfgm train digits`, or use one that comes along: {known}",
-                run.display()
-            );
-        }
-        let device = pfgm::device::open(&compute.device)?;
-        let checkpoint = bundled::open(run)?;
-        let network = checkpoint.averaged(run, &device)?;
-        let mut record = checkpoint.record;
-        let asked = if compute.precision.is_some() { "--precision" } else { "the run's sample.precision" };
-        let precision = compute.precision.unwrap_or(record.config.sample.precision);
-        precision.check(&record.config.network, &device).context(asked)?;
-        record.config.sample.precision = precision;
-        Ok(Self { record, network, device })
-    }
-}
+/// Images in a picture, at most.
+const MAX_DRAWN: usize = 400;
+/// The norm to which the authors' code clips latents.
+const UPPER_NORM: f64 = 3000.0;
+/// The z from which on the authors' code uses the network's z-component.
+const Z_EXP: f64 = 5.0;
 
 pub fn run(args: &SampleArgs, ranks: &dyn Communicator) -> Result<()> {
     let Some(run) = &args.run else {
-        return exact::run(args, args.exact.as_deref().context("a run, or --exact DATA")?);
+        return exact::run(args, args.exact.as_deref().context("name a run, or give --exact DATA")?);
     };
+    refuse_flags_of_exact(args)?;
+    let model = resolve::model(run, &distributed::compute(&args.compute, ranks))?;
+    let data = &model.spec().data;
+    if args.files.images.is_some() && !matches!(data.shape, Shape::Image { .. }) {
+        bail!("--images: the run's rows are {}; write --csv or --npz", data.shape);
+    }
+    let sampling = sampling(args, &model, run)?;
+    // `samples.png` is the picture that training writes.
+    let picture = PictureFile::new(args.out.clone().unwrap_or_else(|| in_run(run, "sampled.png")))?;
+    check_files(&args.files)?;
+    let bar = render::progress("sampling", 0);
+    let started = Instant::now();
+    let samples = sampling.observer(resolve::on_bar(&bar)).draw_distributed(ranks)?;
+    bar.finish_and_clear();
+    let Some(samples) = samples else { return Ok(()) };
+    let seconds = started.elapsed().as_secs_f64();
+    line(format!("{} samples, {:.1} evaluations each, {seconds:.2} s", samples.rows(), samples.nfe()));
+    if args.arithmetic == ArithmeticName::AuthorsCode {
+        let norm = args.upper_norm.unwrap_or(UPPER_NORM);
+        line(format!("{:.1} % of the latents were clipped to a norm of {norm}", 100.0 * samples.clipped));
+    }
+    let drawn = Drawn::of(&samples);
+    write_arrays(&args.files, data, &drawn)?;
+    write_picture(args.balanced, data, &drawn, &picture)
+}
+
+/// Flags that only `--exact` uses.
+fn refuse_flags_of_exact(args: &SampleArgs) -> Result<()> {
     if args.table.columns.is_some() || args.table.label.is_some() {
         bail!("--columns and --label: the run knows its columns; they are for --exact");
     }
@@ -83,30 +70,9 @@ pub fn run(args: &SampleArgs, ranks: &dyn Communicator) -> Result<()> {
         bail!("-D: the run has a D of its own; it is for --exact");
     }
     if args.against.is_some() {
-        bail!("--run: holds a run against the exact field; add --exact DATA, or omit it");
+        bail!("--run: compares a run with the exact field; add --exact DATA, or omit it");
     }
-    let model = Model::load(run, &distributed::compute(&args.compute, ranks))?;
-    if args.files.images.is_some() && !matches!(model.record.data.shape, Shape::Image { .. }) {
-        bail!("--images: the run's rows are {}; write --csv or --npz", model.record.data.shape);
-    }
-    let request = request(args, &model.record, run)?;
-    // `samples.png` is the picture that training writes.
-    let picture = PictureFile::new(args.out.clone().unwrap_or_else(|| in_run(run, "sampled.png")))?;
-    check_files(&args.files)?;
-    let bar = render::progress("sampling", ranks.share(request.seeds.len()).len());
-    let started = Instant::now();
-    let mut tell = |done| bar.set_position(done as u64);
-    let samples = sample_distributed(&model.record, &model.network, &request, &model.device, ranks, &mut tell)?;
-    bar.finish_and_clear();
-    let Some(samples) = samples else { return Ok(()) };
-    let seconds = started.elapsed().as_secs_f64();
-    line(format!("{} samples, {:.1} evaluations each, {seconds:.2} s", request.seeds.len(), samples.nfe));
-    if let Some(Released { upper_norm, .. }) = request.released {
-        line(format!("{:.1} % of the latents were clipped to a norm of {upper_norm}", 100.0 * samples.clipped));
-    }
-    let drawn = Drawn { seeds: &request.seeds, classes: &request.classes, values: &samples.values };
-    write_arrays(&args.files, &model.record.data, &drawn)?;
-    write_picture(args.class.is_none(), &model.record.data, &drawn, &picture)
+    Ok(())
 }
 
 /// Samples as they are written.
@@ -116,7 +82,13 @@ pub struct Drawn<'a> {
     pub values: &'a [f32],
 }
 
-/// The seeds that were asked for.
+impl<'a> Drawn<'a> {
+    pub fn of(samples: &'a Samples) -> Self {
+        Self { seeds: &samples.seeds, classes: &samples.classes, values: samples.values() }
+    }
+}
+
+/// The seeds that the command line names.
 pub fn seeds(count: usize, seeds: Option<&str>) -> Result<Vec<u64>> {
     match seeds {
         Some(text) => resolve::seeds("--seeds", text),
@@ -127,60 +99,57 @@ pub fn seeds(count: usize, seeds: Option<&str>) -> Result<Vec<u64>> {
     }
 }
 
-/// Checks everything that was asked for against the run.
-fn request(args: &SampleArgs, record: &ModelSpec, run: &Path) -> Result<SampleRequest> {
+/// The samples that the command line asks for, checked against the run.
+fn sampling<'a>(args: &SampleArgs, model: &'a Model, run: &Path) -> Result<Sampling<'a>> {
+    let spec = model.spec();
     let seeds = seeds(args.count, args.seeds.as_deref())?;
     resolve::within("--batch", args.batch, 1..=resolve::MAX_SAMPLES)?;
-    let defaults = &record.config.sample;
-    let mut solver = resolve::solver::solver(&args.solving, record, run)?;
+    if spec.data.classes.is_empty() && (args.class.is_some() || args.guidance.is_some() || args.balanced) {
+        bail!(
+            "--class, --balanced and --guidance: this run is not conditioned on classes; train with --set \
+             data.conditional=true"
+        );
+    }
+    let mut solver = resolve::solver::solver(&args.solving, spec, run)?;
     if args.denoise {
         solver.set_denoise(true);
     }
-    let classes = &record.data.classes;
-    if classes.is_empty() && (args.class.is_some() || args.guidance.is_some()) {
-        bail!("--class and --guidance: this run knows no classes; train with --set data.conditional=true");
+    let mut sampling = model.sample(0).seeds(seeds).solver(solver).batch(args.batch);
+    if let Some(class) = &args.class {
+        sampling = sampling.class(class);
+    } else if args.balanced {
+        sampling = sampling.balanced();
     }
-    let chosen = args.class.as_deref().map(|name| class("--class", classes, name)).transpose()?;
-    let class_of = |seed: u64| chosen.or_else(|| class_in_turn(seed, classes.len()));
-    let guidance = args.guidance.unwrap_or(defaults.guidance);
-    check_guidance("--guidance", guidance, &record.config)?;
-    let z_exp = trusted_from(args.arithmetic, args.z_exp, record)?;
-    let upper_norm = args.upper_norm.unwrap_or(3000.0);
+    if let Some(guidance) = args.guidance {
+        sampling = sampling.guidance(guidance);
+    }
+    if let Some(settings) = authors_code(args.arithmetic, args.z_exp, args.upper_norm, spec)? {
+        sampling = sampling.authors_code(settings);
+    }
+    Ok(sampling)
+}
+
+/// The settings of the authors' code; none if steps are computed as in the equations.
+pub fn authors_code(
+    arithmetic: ArithmeticName,
+    z_exp: Option<f64>,
+    upper_norm: Option<f64>,
+    spec: &ModelSpec,
+) -> Result<Option<AuthorsCode>> {
+    if arithmetic == ArithmeticName::Exact {
+        return match (z_exp, upper_norm) {
+            (None, None) => Ok(None),
+            (Some(_), _) => bail!("--z-exp: goes with --arithmetic authors-code; omit it"),
+            (_, Some(_)) => bail!("--upper-norm: goes with --arithmetic authors-code; omit it"),
+        };
+    }
+    if !matches!(spec.config.flow.output, Output::Field { .. }) {
+        bail!("--arithmetic authors-code: the run's network does not predict PFGM's field; omit it");
+    }
+    let (z_exp, upper_norm) = (z_exp.unwrap_or(Z_EXP), upper_norm.unwrap_or(UPPER_NORM));
+    resolve::within("--z-exp", z_exp, 0.0..=f64::MAX)?;
     resolve::within("--upper-norm", upper_norm, 1.0..=f64::MAX)?;
-    if z_exp.is_none() && args.upper_norm.is_some() {
-        bail!("--upper-norm: goes with --arithmetic authors-code; omit it");
-    }
-    let released = z_exp.map(|z_exp| Released { z_exp, upper_norm });
-    Ok(SampleRequest {
-        classes: seeds.iter().map(|&seed| class_of(seed)).collect(),
-        seeds,
-        solver,
-        guidance,
-        batch: args.batch,
-        released,
-    })
-}
-
-/// The z from which on the released code trusts the network's component along z; none where arithmetic is exact.
-pub fn trusted_from(arithmetic: ArithmeticName, z_exp: Option<f64>, record: &ModelSpec) -> Result<Option<f64>> {
-    let is_field = matches!(record.config.flow.output, Output::Field { .. });
-    match (arithmetic, z_exp) {
-        (ArithmeticName::Exact, None) => Ok(None),
-        (ArithmeticName::Exact, Some(_)) => bail!("--z-exp: goes with --arithmetic authors-code; omit it"),
-        (ArithmeticName::AuthorsCode, _) if !is_field => {
-            bail!("--arithmetic authors-code: the run's network does not tell PFGM's field; omit it")
-        }
-        (ArithmeticName::AuthorsCode, z_exp) => {
-            let z_exp = z_exp.unwrap_or(5.0);
-            resolve::within("--z-exp", z_exp, 0.0..=f64::MAX)?;
-            Ok(Some(z_exp))
-        }
-    }
-}
-
-/// A class that follows from the seed: the sample still depends on nothing else.
-pub fn class_in_turn(seed: u64, classes: usize) -> Option<u32> {
-    (classes > 0).then(|| (seed % classes as u64) as u32)
+    Ok(Some(AuthorsCode { z_exp, upper_norm: Some(upper_norm) }))
 }
 
 /// Checks, before anything is drawn, that the files can be written.
@@ -188,7 +157,7 @@ pub fn check_files(files: &FilesArgs) -> Result<()> {
     render::check_all([files.npz.as_deref(), files.csv.as_deref()])
 }
 
-/// The arrays, images and table that were asked for.
+/// Writes the arrays, images and table that the command line names.
 pub fn write_arrays(files: &FilesArgs, data: &DataInfo, drawn: &Drawn) -> Result<()> {
     let dim = data.shape.dim();
     if let Some(path) = &files.npz {
@@ -202,32 +171,45 @@ pub fn write_arrays(files: &FilesArgs, data: &DataInfo, drawn: &Drawn) -> Result
         line(format!("images     {}/{:06}.png ...", display(folder), drawn.seeds[0]));
     }
     if let Some(path) = &files.csv {
-        let names: Vec<Cow<str>> = data.columns.iter().map(Cow::from).collect();
-        let rows = drawn.values.chunks_exact(dim);
-        render::table(path, &names, rows.map(|row| row.iter().map(ToString::to_string).collect()))?;
+        csv(path, data, drawn)?;
     }
     Ok(())
 }
 
-/// A picture of the samples; with a row for each round of the classes where they take turns.
+/// Writes the samples as a table with the columns of the data, and a column of classes if there are any.
+fn csv(path: &Path, data: &DataInfo, drawn: &Drawn) -> Result<()> {
+    let has_classes = !data.classes.is_empty() && drawn.classes.iter().any(Option::is_some);
+    let mut names: Vec<Cow<str>> = data.columns.iter().map(Cow::from).collect();
+    if has_classes && !names.is_empty() {
+        names.push(Cow::from("class"));
+    }
+    let row = |(row, class): (&[f32], &Option<u32>)| -> Vec<String> {
+        let class = class.and_then(|class| data.classes.get(class as usize));
+        let class = has_classes.then(|| class.cloned().unwrap_or_default());
+        row.iter().map(ToString::to_string).chain(class).collect()
+    };
+    render::table(path, &names, drawn.values.chunks_exact(data.shape.dim()).zip(drawn.classes).map(row))
+}
+
+/// Draws a picture of the samples; with a column for each class if all classes take turns.
 pub fn write_picture(in_turn: bool, data: &DataInfo, drawn: &Drawn, file: &PictureFile) -> Result<()> {
     let count = drawn.seeds.len();
     let across = match data.classes.len() {
         2..=16 if in_turn => data.classes.len(),
-        _ => (count.min(MOST_DRAWN) as f64).sqrt().ceil() as usize,
+        _ => (count.min(MAX_DRAWN) as f64).sqrt().ceil() as usize,
     };
-    // What was sampled is on disk by now; a picture of very many would be too large to make, and to look at.
-    let shown_rows = match data.shape {
-        Shape::Image { .. } => count.min(MOST_DRAWN.next_multiple_of(across)),
+    // A picture of all samples could be too large to make.
+    let rows = match data.shape {
+        Shape::Image { .. } => count.min(MAX_DRAWN.next_multiple_of(across)),
         Shape::Vector { .. } => count,
     };
-    let series = Series { name: "samples", values: &drawn.values[..shown_rows * data.shape.dim()] };
+    let series = Series { name: "samples", values: &drawn.values[..rows * data.shape.dim()] };
     let picture = Rows::from(data).picture(&[series], across, &data.name)?;
-    let note = if shown_rows < count { format!("the first {shown_rows}") } else { String::new() };
+    let note = if rows < count { format!("the first {rows}") } else { String::new() };
     file.write_and_print(picture, &note)
 }
 
-/// `x` (bytes where the data were images of 0 to 255, floats otherwise), `seeds`, and `labels` where there are classes.
+/// Writes `x` (bytes if the data were images of 0 to 255, else floats), `seeds`, and `labels` if there are classes.
 fn npz(path: &Path, data: &DataInfo, drawn: &Drawn) -> Result<()> {
     let count = drawn.seeds.len();
     let shape = match data.shape {
@@ -237,12 +219,11 @@ fn npz(path: &Path, data: &DataInfo, drawn: &Drawn) -> Result<()> {
     let bytes: Vec<u8> = drawn.values.iter().map(|value| value.round() as u8).collect();
     let is_bytes = shape.len() == 4 && data.range == (0.0, 255.0);
     let values = if is_bytes { Column::Bytes(&bytes) } else { Column::Floats(drawn.values) };
-    let seeds = drawn.seeds;
     let labels: Vec<i64> = drawn.classes.iter().flatten().map(|&class| i64::from(class)).collect();
     let seeds_shape = [count];
     let mut arrays = vec![
         Named { name: "x", shape: &shape, values },
-        Named { name: "seeds", shape: &seeds_shape, values: Column::Seeds(seeds) },
+        Named { name: "seeds", shape: &seeds_shape, values: Column::Seeds(drawn.seeds) },
     ];
     let label_shape = [labels.len()];
     if !labels.is_empty() {

@@ -2,13 +2,17 @@
 
 mod config;
 mod data;
+mod error;
 mod file;
+mod model;
 mod number;
 pub mod solver;
 mod training;
 
 pub use config::{Changes, assignments, change, config_file, explain, flatten, nearest, one_line, set_key, stem};
 pub use data::dataset;
+pub use error::{in_flags, with_flag};
 pub use file::{animation, run_folder};
+pub use model::{any_model, image_size, model, on_bar, rows, selected_rows, spread};
 pub use number::{MAX_LEVELS, MAX_SAMPLES, extra_dims, product, seeds, within};
 pub use training::{Plan, fine_tuning, plan};

@@ -1,4 +1,4 @@
-//! How a run is solved: its own solver with the changes that a command line asks for.
+//! Solvers: the run's own, with the changes that the command line asks for.
 
 use std::path::{Path, PathBuf};
 
@@ -14,12 +14,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::args::{ProcessArg, SolverArgs};
 
-/// What is solved.
+/// What a solver is checked against.
 #[derive(Clone, Copy)]
 pub struct Solved<'a> {
     pub extra_dims: ExtraDims,
     pub output: Output,
-    /// Where found schedules are, if there is a run.
+    /// The run, which may have schedules.
     pub run: Option<&'a Path>,
 }
 
@@ -29,12 +29,12 @@ impl<'a> Solved<'a> {
     }
 }
 
-/// A run's solver with the changes that a command line asks for. `run` is where found schedules are.
+/// A run's solver with the changes that the command line asks for.
 pub fn solver(args: &SolverArgs, record: &ModelSpec, run: &Path) -> Result<Solver> {
     changed(args, &record.config.sample.solver, Solved::of(record, run))
 }
 
-/// A solver with the changes that a command line asks for.
+/// A solver with the changes that the command line asks for.
 pub fn changed(args: &SolverArgs, kept: &Solver, solved: Solved) -> Result<Solver> {
     let overrides = args.overrides(|name| process(name, solved.output));
     let mut solver = overrides.apply(kept).map_err(as_flag)?.for_process(solved.output.process());
@@ -45,29 +45,29 @@ pub fn changed(args: &SolverArgs, kept: &Solver, solved: Solved) -> Result<Solve
     Ok(solver)
 }
 
-/// An option of a solver that cannot work, as the flag that it is.
+/// The error of an option of a solver as that of its flag.
 fn as_flag(wrong: InvalidOption) -> anyhow::Error {
     let flag = if wrong.option == "method" { "solver".to_owned() } else { wrong.option.replace('_', "-") };
     anyhow::anyhow!("--{flag} {}: {}", wrong.value, wrong.problem)
 }
 
-/// Takes the levels that `pfgm schedule` found, where they are wanted; says whether they were.
+/// Reads the levels that `pfgm schedule` found, if the solver uses them; returns whether it does.
 pub fn find_levels(solver: &mut Solver, run: Option<&Path>) -> Result<bool> {
     let method = solver.method();
     let Some(grid @ &mut Grid::Gits { steps }) = solver.grid_mut() else { return Ok(false) };
     let Some(run) = run else {
-        bail!("schedules are found for runs; name another one");
+        bail!("schedules are found for runs; name another schedule");
     };
-    *grid = Grid::Levels(Found::read(run, method, steps)?.levels);
+    *grid = Grid::Levels(FoundSchedule::read(run, method, steps)?.levels);
     Ok(true)
 }
 
-/// Checks a solver as the flags that it is made of.
+/// Checks a solver. Errors name its flags.
 pub fn check(solver: &Solver, extra_dims: ExtraDims) -> Result<()> {
     solver.check(extra_dims).map_err(as_flag)
 }
 
-/// A process by name, with the rates of the run's own where it has some.
+/// A process by name, with the rates of the run's own if it has any.
 fn process(name: ProcessArg, output: Output) -> Process {
     let (beta_min, beta_max) = match output {
         Output::Vp { beta_min, beta_max } | Output::SubVp { beta_min, beta_max } => (beta_min, beta_max),
@@ -80,22 +80,32 @@ fn process(name: ProcessArg, output: Output) -> Process {
     }
 }
 
+/// The solver that the command line asks for, which must lead up as well as down. By default RK45, with the run's tolerances if the
+/// run is sampled by it, else 1e-4.
+pub fn invertible(args: &SolverArgs, spec: &ModelSpec, run: &Path) -> Result<Solver> {
+    let solver = changed(args, &spec.invertible_solver(), Solved::of(spec, run))?;
+    if !solver.is_reversible() {
+        bail!("--solver {}: adds noise, and cannot be inverted; name an ODE solver, such as rk45", solver.method());
+    }
+    Ok(solver)
+}
+
 /// A schedule as it is kept with a run.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Found {
-    /// The solver that it was found for.
+pub struct FoundSchedule {
+    /// The solver that it was searched for.
     pub solver: String,
-    /// Trajectories that it was found on.
+    /// Trajectories that it was searched on.
     pub trajectories: usize,
-    /// Levels that it was chosen from.
+    /// Candidate levels.
     pub grid: usize,
     /// The noise levels, from the highest to the lowest.
     pub levels: Vec<f64>,
 }
 
-impl Found {
-    /// Where the schedule of so many steps is kept.
+impl FoundSchedule {
+    /// The file of the schedule with this number of steps.
     pub fn path(run: &Path, steps: usize) -> PathBuf {
         let folder = if run.is_dir() { run } else { run.parent().unwrap_or(Path::new("")) };
         folder.join(format!("schedule-{steps}.toml"))
@@ -113,7 +123,7 @@ impl Found {
         }
         let text = std::fs::read_to_string(&path).with_context(|| format!("{shown}: cannot be read"))?;
         let found: Self = toml::from_str(&text).map_err(|error| {
-            anyhow::anyhow!("{shown}: {}; write it anew with `pfgm schedule`", error.message().trim())
+            anyhow::anyhow!("{shown}: {}; write it again with `pfgm schedule`", error.message().trim())
         })?;
         if found.levels.len() != method.intervals(steps) + 1 {
             bail!(

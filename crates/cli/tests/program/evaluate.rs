@@ -61,7 +61,7 @@ fn samples_and_images_are_measured() {
     let network = ["run", "--features", "efficientnet-lite0", "--weights"];
     expect(&[&network[..], &["nowhere.pth"]].concat(), &["nowhere.pth"]);
     expect(&[&network[..], &[&parity]].concat(), &["pfgmpp.pt", "no `_conv_stem.weight`", "efficientnet-lite0"]);
-    expect(&["digits", "--data", "digits", "--solver", "rk45"], &["digits: is no run"]);
+    expect(&["digits", "--data", "digits", "--solver", "rk45"], &["digits: is not a run"]);
     expect(&["digits"], &["--data"]);
     expect(&[], &["--data"]);
     expect(&["nowhere", "--data", "digits"], &["nowhere"]);

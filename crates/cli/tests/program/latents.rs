@@ -85,7 +85,7 @@ fn latents_lead_there_and_back() {
         folder,
         &[&["encode", "run", "--data", "digits", "-n", "5", "-o", "latents.npz"], &tight[..]].concat(),
     );
-    let off = said.split("off by ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
+    let off = said.split("differs by ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
     assert!(off.parse::<f64>().unwrap() < 1e-3, "{said}");
     let said = succeeds(
         folder,
@@ -141,7 +141,7 @@ fn latents_lead_there_and_back() {
     assert!(fails(folder, &["interpolate", "run", "0", "nothing.png"]).contains("nothing.png"));
     assert!(fails(folder, &["interpolate", "run", "0", "1", "--animate", "way.mp4"]).contains("--animate"));
     assert!(fails(folder, &["temperature", "run", "--scale", "0"]).contains("--scale"));
-    assert!(fails(folder, &["temperature", "run", "--class", "x"]).contains("--class x"));
+    assert!(fails(folder, &["temperature", "run", "--class", "x"]).contains("--class: no class `x`"));
     assert!(
         fails(folder, &["arithmetic", "run", "--data", "digits", "--minus", "1", "--plus", "12"]).contains("--plus 12")
     );
@@ -192,7 +192,7 @@ fn images_are_restored_and_scored() {
     let error = fails(folder, &[&inpaint[..], &["--mask", "wide.pgm"]].concat());
     assert!(error.contains("wide.pgm") && error.contains("9 high"), "{error}");
     graymap(&folder.join("white.pgm"), 8, |_| 255);
-    assert!(fails(folder, &[&inpaint[..], &["--mask", "white.pgm"]].concat()).contains("nothing is black"));
+    assert!(fails(folder, &[&inpaint[..], &["--mask", "white.pgm"]].concat()).contains("no pixel is black"));
 
     // Noise against digits: whatever the run has learned, a table, a picture and areas come out.
     succeeds(folder, &["sample", "plain", "-n", "6", "--solver", "euler", "--steps", "1", "--npz", "odd.npz"]);
@@ -233,7 +233,7 @@ fn images_are_restored_and_scored() {
         "1e-1",
     ];
     let said = succeeds(folder, &[&labelled[..], &["--normal", "0,1,2", "--roc", "curve.png"]].concat());
-    assert!(said.contains("8 usual rows, 8 asked about"), "{said}");
+    assert!(said.contains("8 normal rows, 8 scored"), "{said}");
     picture(&folder.join("curve.png"));
     assert!(fails(folder, &[&labelled[..], &["--normal", "cat"]].concat()).contains("--normal-classes cat"));
     let error = fails(folder, &["anomaly", "plain", "--data", "odd.npz", "--normal", "0"]);

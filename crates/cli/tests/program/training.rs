@@ -329,7 +329,7 @@ fn bad_input_is_one_clear_line() {
     expect(&["train", "digits", "--out", "run"], &["run", "not empty", "--resume"]);
     expect(&["train", "run"], &["--resume"]);
     expect(&["train", "run", "--resume", "--set", "network.width=16"], &["another configuration", "network.width"]);
-    expect(&["sample", "run", "--class", "ten"], &["--class ten", "0, 1, 2"]);
+    expect(&["sample", "run", "--class", "ten"], &["--class", "ten", "0, 1, 2"]);
     expect(&["sample", "run", "--seeds", "9-3"], &["--seeds 9-3"]);
     expect(&["sample", "run", "--steps", "0"], &["--steps 0"]);
 

@@ -26,6 +26,7 @@ pub struct Evaluation<'a> {
     seed: u64,
     solver: Option<Solver>,
     guidance: Option<f64>,
+    is_balanced: bool,
     reference_rows: usize,
     kept: usize,
     ranks: &'a dyn Communicator,
@@ -46,6 +47,7 @@ impl<'a> Evaluation<'a> {
             seed: 0,
             solver: None,
             guidance: None,
+            is_balanced: false,
             reference_rows: usize::MAX,
             kept: 0,
             ranks: &Solo,
@@ -68,6 +70,12 @@ impl<'a> Evaluation<'a> {
     /// Sets the classifier-free guidance scale. Default: the model's own.
     pub fn guidance(mut self, scale: f64) -> Self {
         self.guidance = Some(scale);
+        self
+    }
+
+    /// Draws every class equally often, in turn, instead of in the data's own shares.
+    pub fn balanced(mut self) -> Self {
+        self.is_balanced = true;
         self
     }
 
@@ -117,7 +125,7 @@ impl Model {
         scaling: &Scaling,
         how: Evaluation,
     ) -> Result<Option<SampledFeatures>> {
-        let Evaluation { samples: count, seed, solver, guidance, kept, ranks, execution, .. } = how;
+        let Evaluation { samples: count, seed, solver, guidance, is_balanced, kept, ranks, execution, .. } = how;
         let own = ranks.share(count);
         let running = execution.begin("samples and their features", own.len())?;
         let mut all = SampledFeatures { features: Extracted::default(), nfe: 0.0, seconds: 0.0, first: Vec::new() };
@@ -130,6 +138,9 @@ impl Model {
             }
             if let Some(guidance) = guidance {
                 sampling = sampling.guidance(guidance);
+            }
+            if is_balanced {
+                sampling = sampling.balanced();
             }
             let samples = sampling.observer(|progress| running.evaluated_rows(progress.evaluations)).draw()?;
             all.seconds += started.elapsed().as_secs_f64();

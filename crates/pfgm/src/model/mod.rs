@@ -160,6 +160,15 @@ impl Model {
         Ok(())
     }
 
+    /// Rounds every weight to one of 2^`bits` equally spaced values (uniform quantization after training, each tensor by itself).
+    ///
+    /// # Panics
+    /// Panics unless `bits` is from 1 to [`weights::MOST_BITS`].
+    pub fn quantize(&mut self, bits: u32) {
+        self.network = weights::quantised(self.network.clone(), bits);
+        self.training = TrainingState::WeightsOnly;
+    }
+
     /// The network as an estimate of `yhat`, for a batch whose items have these classes; `guidance` is the classifier-free guidance scale,
     /// 1 disables it.
     ///

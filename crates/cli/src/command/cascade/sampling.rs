@@ -1,4 +1,4 @@
-//! `pfgm cascade sample`: every flow in turn.
+//! `pfgm cascade sample`
 
 use std::{
     path::{Path, PathBuf},
@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use pfgm::{
+    Model,
     cascade::{self, Stage},
     config::check_guidance,
     sample::{SampleRequest, Samples},
@@ -18,20 +19,17 @@ use pfgm_plot::Series;
 use super::{agreement, blocks, file::name_of};
 use crate::{
     args::{DataArgs, cascade::CascadeSampleArgs},
-    command::{
-        rows::class,
-        sample::{Drawn, Model, check_files, class_in_turn, seeds, write_arrays, write_picture},
-    },
+    command::sample::{Drawn, check_files, seeds, write_arrays, write_picture},
     render::{self, PictureFile, Rows, display, line},
     resolve,
 };
 
-/// Samples that the picture of all flows shows.
+/// Samples in the picture of all models.
 const SHOWN: usize = 8;
 
 pub fn run(args: &CascadeSampleArgs) -> Result<()> {
     let models = load(args)?;
-    let records: Vec<&ModelSpec> = models.iter().map(|model| &model.record).collect();
+    let records: Vec<&ModelSpec> = models.iter().map(Model::spec).collect();
     cascade::check(&records).with_context(|| args.cascade.display().to_string())?;
     let stages = stages(args, &models)?;
     let (mut request, begin) = request(args, &records)?;
@@ -43,7 +41,7 @@ pub fn run(args: &CascadeSampleArgs) -> Result<()> {
     let bar = render::progress("sampling", count * stages.len());
     let started = Instant::now();
     let mut tell = |stage: usize, done: usize| bar.set_position((stage * count + done) as u64);
-    let made = cascade::sample_all(&stages, &request, begin, &models[0].device, &mut tell)?;
+    let made = cascade::sample_all(&stages, &request, begin, models[0].device(), &mut tell)?;
     bar.finish_and_clear();
     let nfe: Vec<String> = made.iter().map(|samples| format!("{:.1}", samples.nfe)).collect();
     let seconds = started.elapsed().as_secs_f64();
@@ -82,40 +80,42 @@ fn load(args: &CascadeSampleArgs) -> Result<Vec<Model>> {
         let missing = name_of(runs.len());
         bail!("{}: no {missing} in it; train the cascade with `pfgm cascade train`, or --resume it", folder.display());
     }
-    runs.iter().map(|run| Model::load_any(run, &args.compute)).collect()
+    runs.iter().map(|run| resolve::any_model(run, &args.compute)).collect()
 }
 
-/// How each flow is solved, and how much noise what it upscales gets.
+/// The solver of each model, and the noise of the images that it upscales.
 fn stages<'a>(args: &CascadeSampleArgs, models: &'a [Model]) -> Result<Vec<Stage<'a>>> {
     let stage = |(number, model): (usize, &'a Model)| {
-        let record = &model.record;
+        let record = model.spec();
         let solver = resolve::solver::solver(&args.solving, record, &args.cascade.join(name_of(number)))?;
         let trained = record.config.upscale.unwrap_or_default();
         let noise = args.noise.unwrap_or(trained.sample_noise);
         if number > 0 && !(0.0..=trained.noise).contains(&noise) {
             bail!("--noise {noise}: {} was trained on levels from 0 to {}", name_of(number), trained.noise);
         }
-        Ok(Stage { record, network: &model.network, solver, noise })
+        Ok(Stage { record, network: model.network(), solver, noise })
     };
     models.iter().enumerate().map(stage).collect()
 }
 
-/// What is drawn, and the images that it begins with, if any are given.
+/// The request, and the images to upscale if they are given.
 fn request(args: &CascadeSampleArgs, records: &[&ModelSpec]) -> Result<(SampleRequest, Option<Vec<f32>>)> {
     resolve::within("--batch", args.batch, 1..=resolve::MAX_SAMPLES)?;
     let (base, last) = (records[0], records[records.len() - 1]);
     let classes = &base.data.classes;
     if classes.is_empty() && (args.class.is_some() || args.guidance.is_some()) {
-        bail!("--class and --guidance: this cascade knows no classes; train with --set data.conditional=true");
+        bail!("--class and --guidance: this cascade is not conditioned on classes; train with --set data.conditional=true");
     }
     let guidance = args.guidance.unwrap_or(last.config.sample.guidance);
     for record in records {
         check_guidance("--guidance", guidance, &record.config)?;
     }
     let mut seeds = seeds(args.count, args.seeds.as_deref())?;
-    let chosen = args.class.as_deref().map(|name| class("--class", classes, name)).transpose()?;
-    let mut of_seed: Vec<Option<u32>> =
-        seeds.iter().map(|&seed| chosen.or_else(|| class_in_turn(seed, classes.len()))).collect();
+    let chosen = args.class.as_deref().map(|name| base.trained_class(name)).transpose()?;
+    let mut of_seed = match chosen {
+        Some(class) => vec![Some(class); seeds.len()],
+        None => base.classes_in_turn(&seeds),
+    };
     let mut begin = None;
     if let Some(source) = &args.from {
         let data = resolve::dataset(source, &DataArgs::default())?;
@@ -130,7 +130,7 @@ fn request(args: &CascadeSampleArgs, records: &[&ModelSpec]) -> Result<(SampleRe
         let count = values.len() / base.dim();
         seeds.truncate(count);
         if !classes.is_empty() {
-            // What is to be upscaled is of no class that anybody named, unless the data say so.
+            // Images to upscale have no class unless the data or the command line name it.
             let labels = smaller.labels.as_ref().filter(|labels| labels.names == *classes);
             let label = |at: usize| labels.map(|labels| labels.of_row[at * smaller.len() / count]);
             of_seed = (0..count).map(|at| chosen.or_else(|| label(at))).collect();
@@ -142,7 +142,7 @@ fn request(args: &CascadeSampleArgs, records: &[&ModelSpec]) -> Result<(SampleRe
     Ok((SampleRequest { seeds, classes: of_seed, solver, guidance, batch: args.batch, released: None }, begin))
 }
 
-/// What each flow made, in rows of a sample each.
+/// The images of all models, in a row for each sample.
 fn stages_picture(records: &[&ModelSpec], made: &[Samples]) -> Result<Vec<u8>> {
     let last = &records[records.len() - 1].data;
     let height = |shape: Shape| if let Shape::Image { height, .. } = shape { height } else { 1 };

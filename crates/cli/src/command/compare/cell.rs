@@ -1,12 +1,12 @@
-//! One cell: computed, written, read again.
+//! Cells: computed, written, and read again.
 
-use std::{fs, path::Path};
+use std::{fs, ops::ControlFlow, path::Path};
 
 use anyhow::{Context, Result};
 use pfgm::{
+    Model,
     evaluate::{Reference, Scaling, evaluate},
-    parallel::Solo,
-    weights,
+    model::Evaluation,
 };
 use pfgm_data::Shape;
 use pfgm_plot::Series;
@@ -18,18 +18,16 @@ use super::{
     plan::{Cell, Plan},
 };
 use crate::{
-    command::{
-        measure::{self, Drawing, Origin, Progress, as_json},
-        sample::Model,
-    },
+    command::measure::{Origin, Progress, as_json},
     render::{self, Rows},
+    resolve,
 };
 
-/// Samples that a cell's picture shows of images, and of tables.
+/// Samples in the picture of a cell: of images, and of tables.
 const IMAGES: usize = 60;
 const POINTS: usize = 2000;
 
-/// What was found, as it is kept.
+/// The result of a cell, as it is kept.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Finished {
@@ -64,7 +62,7 @@ impl Finished {
     }
 }
 
-/// What cells are computed with. The weights of one run are in memory at a time.
+/// What cells are computed with. The weights of one run at a time are in memory.
 pub struct Work<'a> {
     plan: &'a Plan,
     reference: Reference,
@@ -86,17 +84,18 @@ impl<'a> Work<'a> {
         let model = &self.loaded.as_ref().context("a model")?.1;
         let data = &run.record.data;
         let most = if matches!(data.shape, Shape::Image { .. }) { IMAGES } else { POINTS };
-        let drawing = Drawing {
-            count: file.samples,
-            seed: file.seed,
-            solver: &cell.choice.solver,
-            guidance: run.guidance,
-            batch: file.batch,
-            kept: most.min(file.samples),
-            ranks: &Solo,
+        let observer = |state: &pfgm::Progress| {
+            progress.tell("samples and their features", state.done, state.total);
+            ControlFlow::Continue(())
         };
+        // Classes in turn: cells differ in their solvers alone.
+        let mut how = Evaluation::samples(file.samples).seed(file.seed).solver(cell.choice.solver.clone());
+        how = how.batch(file.batch).keep(most.min(file.samples)).balanced().observer(observer);
+        if !data.classes.is_empty() {
+            how = how.guidance(run.guidance);
+        }
         let scaling = Scaling::against(data.range, &plan.scaling);
-        let drawn = measure::draw(model, &drawing, (&plan.features, &scaling), progress)?.context("what was drawn")?;
+        let drawn = model.sample_features(&plan.features, &scaling, how)?.context("the samples")?;
         let tell = |what, done, all| progress.tell(what, done, all);
         let report = evaluate(&drawn.features, plan.features.classes(), &self.reference, file.seed, &tell)?;
         let across = if (2..=16).contains(&data.classes.len()) { data.classes.len() } else { 10 };
@@ -126,9 +125,9 @@ impl<'a> Work<'a> {
         }
         self.loaded = None;
         let known = &self.plan.runs[cell.run];
-        let mut model = Model::load(&known.path, &known.compute)?;
+        let mut model = resolve::model(&known.path, &known.compute)?;
         if cell.bits != ALL_BITS {
-            model.network = weights::quantised(model.network, cell.bits);
+            model.quantize(cell.bits);
         }
         self.loaded = Some((wanted, model));
         Ok(())

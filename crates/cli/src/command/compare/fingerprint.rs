@@ -3,10 +3,8 @@
 use std::{fs, path::Path};
 
 use anyhow::{Context, Result};
-use pfgm::weights;
+use pfgm::{Model, weights};
 use pfgm_data::Dataset;
-
-use crate::command::sample::Model;
 
 /// FNV-1a with words of 32 bits instead of bytes: nobody is to be kept from forging it.
 #[derive(Clone, Copy)]
@@ -41,8 +39,8 @@ impl Fingerprint {
 /// Of everything that a run says: its weights and its record.
 pub fn of_model(model: &Model) -> Result<String> {
     let mut found = Fingerprint::new();
-    found.bytes(&serde_json::to_vec(&model.record)?);
-    for weight in weights::collect(&model.network) {
+    found.bytes(&serde_json::to_vec(model.spec())?);
+    for weight in weights::collect(model.network()) {
         found.bytes(weight.name.as_bytes());
         found.floats(&weight.values);
     }

@@ -26,10 +26,7 @@ use super::{
 };
 use crate::{
     args::{ComputeArgs, DataArgs},
-    command::{
-        measure::{self, Progress},
-        sample::Model,
-    },
+    command::measure::{self, Progress},
     resolve,
 };
 
@@ -181,15 +178,15 @@ fn open_runs(file: &File) -> Result<Vec<Known>> {
     }
     let open = |(index, run): (usize, &super::file::Run)| {
         let compute = ComputeArgs { device: file.device.clone(), precision: run.precision };
-        let model = Model::load(&run.path, &compute).with_context(|| format!("run[{index}]"))?;
-        let config = &model.record.config;
+        let model = resolve::model(&run.path, &compute).with_context(|| format!("run[{index}]"))?;
+        let config = &model.spec().config;
         let guidance = run.guidance.unwrap_or(config.sample.guidance);
-        if run.guidance.is_some() && model.record.data.classes.is_empty() {
-            bail!("run[{index}].guidance: {} knows no classes; omit it", run.name());
+        if run.guidance.is_some() && model.spec().data.classes.is_empty() {
+            bail!("run[{index}].guidance: {} is not conditioned on classes; omit it", run.name());
         }
         check_guidance(&format!("run[{index}].guidance"), guidance, config)?;
         let fingerprint = fingerprint::of_model(&model)?;
-        Ok(Known { name: run.name(), path: run.path.clone(), compute, guidance, record: model.record, fingerprint })
+        Ok(Known { name: run.name(), path: run.path.clone(), compute, guidance, record: model.spec().clone(), fingerprint })
     };
     file.run.iter().enumerate().map(open).collect()
 }

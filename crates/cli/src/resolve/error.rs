@@ -1,0 +1,47 @@
+//! The library's errors as the flags that they are about.
+
+use pfgm::Error;
+
+/// The flag of an argument of the library, if the program has one.
+fn flag_of(argument: &str) -> Option<&'static str> {
+    Some(match argument {
+        "batch" => "--batch",
+        "class" | "classes" => "--class",
+        "guidance" => "--guidance",
+        "sigma" => "--sigma",
+        "probes" => "--probes",
+        "draws" => "--draws",
+        "prior" => "--prior",
+        "steps" => "--steps",
+        "rounds" => "--rounds",
+        "fillings" => "--completions",
+        "known" => "--mask",
+        "latent_scale" => "--scale",
+        "authors_code" => "--arithmetic authors-code",
+        "solver" => "--solver",
+        "grid" => "--grid",
+        "extra_dims" => "-D",
+        "names" => "--names",
+        "network" | "flow.output" => "--from",
+        _ => return None,
+    })
+}
+
+/// A library's error in the program's words: an argument becomes its flag; without one, the problem stands alone.
+pub fn in_flags(error: &Error) -> String {
+    match error {
+        Error::Argument { name, problem } => match flag_of(name) {
+            Some(flag) => format!("{flag}: {problem}"),
+            None => problem.clone(),
+        },
+        other => other.to_string(),
+    }
+}
+
+/// A library's error about an argument that has this flag.
+pub fn with_flag(error: Error, flag: &str) -> anyhow::Error {
+    match error {
+        Error::Argument { problem, .. } => anyhow::anyhow!("{flag}: {problem}"),
+        other => other.into(),
+    }
+}

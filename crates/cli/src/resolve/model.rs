@@ -1,0 +1,89 @@
+//! Trained models, and the rows that they are asked about.
+
+use std::{ops::ControlFlow, path::Path};
+
+use anyhow::{Context, Result, bail};
+use indicatif::ProgressBar;
+use pfgm::{
+    Model, Progress, bundled,
+    model::Rows,
+    spec::{DataInfo, ModelSpec},
+};
+use pfgm_data::{BUILT_IN, Dataset, Shape};
+
+use super::dataset;
+use crate::args::{ComputeArgs, latents::RowsArgs};
+
+/// Loads the averaged weights of a run's latest checkpoint, of a checkpoint file, or of a bundled model that samples by itself.
+pub fn model(run: &Path, compute: &ComputeArgs) -> Result<Model> {
+    let model = any_model(run, compute)?;
+    if model.spec().config.upscale.is_some() {
+        bail!(
+            "{}: this run upscales images and makes none by itself; use `pfgm cascade sample` on the cascade's folder",
+            run.display()
+        );
+    }
+    Ok(model)
+}
+
+/// Loads a model as [`model`] does, of any kind.
+pub fn any_model(run: &Path, compute: &ComputeArgs) -> Result<Model> {
+    if !bundled::exists(run) {
+        let known: Vec<&str> = bundled::BUNDLED.iter().map(|bundled| bundled.name).collect();
+        bail!(
+            "{}: no such run; train one with `pfgm train digits`, or use a bundled model: {}",
+            run.display(),
+            known.join(", ")
+        );
+    }
+    let mut model = Model::load_on(run, &pfgm::device::open(&compute.device)?)?;
+    if let Some(precision) = compute.precision {
+        model.set_precision(precision).context("--precision")?;
+    }
+    Ok(model)
+}
+
+/// Shows the progress of a computation on a bar.
+pub fn on_bar(bar: &ProgressBar) -> impl FnMut(&Progress) -> ControlFlow<()> + use<> {
+    let bar = bar.clone();
+    move |progress| {
+        bar.set_length(progress.total as u64);
+        bar.set_position(progress.done as u64);
+        ControlFlow::Continue(())
+    }
+}
+
+/// The rows that the command line names, at most `-n`, spread over the data set.
+pub fn selected_rows(args: &RowsArgs) -> Result<Dataset> {
+    let data = dataset(&args.data, &args.table)?;
+    if BUILT_IN.contains(&args.data.as_str()) && (args.table.columns.is_some() || args.table.label.is_some()) {
+        bail!("--columns and --label: `{}` is not a table; omit them", args.data);
+    }
+    match args.count {
+        Some(0) => bail!("-n 0: give at least 1"),
+        Some(count) => Ok(spread(&data, count)),
+        None => Ok(data),
+    }
+}
+
+/// At most so many rows, spread over a data set.
+pub fn spread(data: &Dataset, count: usize) -> Dataset {
+    if count >= data.len() {
+        return data.clone();
+    }
+    let rows: Vec<usize> = (0..count).map(|index| index * data.len() / count).collect();
+    data.select(&rows)
+}
+
+/// The rows that the command line names in the form that a model computes with.
+pub fn rows(args: &RowsArgs, spec: &ModelSpec) -> Result<Rows> {
+    Ok(spec.rows(&selected_rows(args)?)?)
+}
+
+/// Height, width and channels of the images that a run was trained on.
+pub fn image_size(data: &DataInfo) -> Result<[usize; 3]> {
+    match data.shape {
+        Shape::Image { height, width, channels } => Ok([height, width, channels]),
+        shape => bail!("the run's rows are {shape}; this command is for images"),
+    }
+}
