@@ -152,7 +152,9 @@ impl Measured {
 
     /// Whether the samples are the very rows of the reference.
     fn is_reference(&self, args: &EvaluateArgs) -> bool {
-        let same = |a: &str, b: &str| a == b || std::fs::canonicalize(a).ok().is_some_and(|a| std::fs::canonicalize(b).is_ok_and(|b| a == b));
+        let same = |a: &str, b: &str| {
+            a == b || std::fs::canonicalize(a).ok().is_some_and(|a| std::fs::canonicalize(b).is_ok_and(|b| a == b))
+        };
         matches!((self, &args.what, &args.data), (Self::Images(_), Some(what), Some(data)) if same(what, data))
     }
 

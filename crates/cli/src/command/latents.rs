@@ -88,13 +88,7 @@ fn out(path: Option<&Path>, run: &RunArgs, name: &str) -> Result<PictureFile> {
 }
 
 /// Decodes latents, and draws the images in rows of `across`.
-fn draw(
-    model: &Model,
-    latents: &Latents,
-    across: usize,
-    solver: &Solver,
-    batch: usize,
-) -> Result<(Samples, Vec<u8>)> {
+fn draw(model: &Model, latents: &Latents, across: usize, solver: &Solver, batch: usize) -> Result<(Samples, Vec<u8>)> {
     let samples = model.decode(latents, integration(solver, batch, "decoding")?)?;
     line(format!("{} images, {:.1} evaluations each", samples.rows(), samples.nfe()));
     let picture = grid(Rows::from(samples.data()).pixels(), samples.values(), across)?;
@@ -163,7 +157,8 @@ pub fn arithmetic(args: &ArithmeticArgs) -> Result<()> {
         bail!("{}: these rows have no labels; give --label, or data with labels", args.rows.data);
     };
     let class = |flag: &str, name: &str| -> Result<(u32, Vec<usize>)> {
-        let class = find_class(&labels.names, name).map_err(|error| resolve::with_flag(error, &format!("{flag} {name}")))?;
+        let class =
+            find_class(&labels.names, name).map_err(|error| resolve::with_flag(error, &format!("{flag} {name}")))?;
         let rows: Vec<usize> = (0..data.len()).filter(|&row| labels.of_row[row] == class).collect();
         if rows.is_empty() {
             bail!("{flag} {name}: no row of that class among the {} rows", data.len());

@@ -28,7 +28,9 @@ pub fn run(args: &LikelihoodArgs, ranks: &dyn Communicator) -> Result<()> {
     let prior = match args.prior {
         PriorName::Exact => Prior::Exact,
         PriorName::AuthorsCode if spec.extra_dims() == ExtraDims::Finite(1.0) => Prior::AuthorsCode,
-        PriorName::AuthorsCode => bail!("--prior authors-code: is PFGM's, for D = 1; the run has D = {}", spec.extra_dims()),
+        PriorName::AuthorsCode => {
+            bail!("--prior authors-code: is PFGM's, for D = 1; the run has D = {}", spec.extra_dims())
+        }
     };
     let file = PictureFile::new(args.out.clone().unwrap_or_else(|| in_run(&args.run.run, "likelihood.png")))?;
     render::check_all([args.csv.as_deref()])?;
@@ -47,7 +49,8 @@ pub fn run(args: &LikelihoodArgs, ranks: &dyn Communicator) -> Result<()> {
         started.elapsed().as_secs_f64(),
         if args.prior == PriorName::AuthorsCode { ", with the prior of the authors' code" } else { "" }
     ));
-    let error = |error: Option<f64>, digits: usize| error.map_or_else(String::new, |error| format!(" +- {error:.digits$}"));
+    let error =
+        |error: Option<f64>, digits: usize| error.map_or_else(String::new, |error| format!(" +- {error:.digits$}"));
     line(format!("ln p       {:.3}{} nats a row, in the data's units", summary.mean, error(summary.error, 3)));
     let unit = DensityUnit::of(spec.data.shape, rows.is_integer);
     if unit == DensityUnit::BitsPerDim {
@@ -59,18 +62,14 @@ pub fn run(args: &LikelihoodArgs, ranks: &dyn Communicator) -> Result<()> {
     };
     let draws = if rows.is_integer { part(summary.of_draws, "--draws") } else { "none".into() };
     let probes = if found.is_estimate() { part(summary.of_probes, "--probes") } else { "none (exact)".into() };
-    line(format!(
-        "standard error from: rows {}, dequantization {draws}, probes {probes}",
-        part(summary.of_rows, "-n")
-    ));
+    line(format!("standard error from: rows {}, dequantization {draws}, probes {probes}", part(summary.of_rows, "-n")));
     if let Some(path) = &args.csv {
         let bits = found.bits_per_dim();
         let names = ["row", "ln_p", "bits_per_dim"].map(Into::into);
         let row = |row: usize| vec![row.to_string(), found.values()[row].to_string(), bits[row].to_string()];
         render::table(path, &names, (0..rows.len()).map(row))?;
     }
-    let values: Vec<f32> =
-        found.values().iter().map(|&nats| unit.of_log_density(nats, spec.dim()) as f32).collect();
+    let values: Vec<f32> = found.values().iter().map(|&nats| unit.of_log_density(nats, spec.dim()) as f32).collect();
     let picture = histograms(&[Series { name: "rows", values: &values }], &[unit_name(unit).to_owned()])?;
     file.write_and_print(picture, "")
 }

@@ -68,7 +68,9 @@ fn solver(args: &DenoiseArgs, spec: &ModelSpec) -> Result<Solver> {
         bail!("--one-step: uses no solver; omit the solver's flags");
     }
     if args.solving.schedule == Some(ScheduleName::Gits) {
-        bail!("--schedule gits: was found for the whole way, and denoising starts at the noise of an image; name another");
+        bail!(
+            "--schedule gits: was found for the whole way, and denoising starts at the noise of an image; name another"
+        );
     }
     let mut base = spec.config.sample.solver.clone();
     base.reset_schedule();

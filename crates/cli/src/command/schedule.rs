@@ -43,8 +43,7 @@ pub fn run(args: &ScheduleArgs) -> Result<()> {
     };
     let search = ScheduleSearch::new(solver).trajectories(args.count).grid(args.grid).observer(observer);
     let levels = model.search_schedule(search)?;
-    let found =
-        FoundSchedule { solver: method.to_string(), trajectories: args.count, grid: args.grid, levels };
+    let found = FoundSchedule { solver: method.to_string(), trajectories: args.count, grid: args.grid, levels };
     let text = toml::to_string(&found).context("the schedule cannot be written as TOML")?;
     render::write(&path, text.as_bytes())?;
     let shown: Vec<String> = found.levels.iter().map(|level| format!("{level:.4}")).collect();

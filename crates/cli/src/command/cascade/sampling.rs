@@ -104,7 +104,9 @@ fn request(args: &CascadeSampleArgs, records: &[&ModelSpec]) -> Result<(SampleRe
     let (base, last) = (records[0], records[records.len() - 1]);
     let classes = &base.data.classes;
     if classes.is_empty() && (args.class.is_some() || args.guidance.is_some()) {
-        bail!("--class and --guidance: this cascade is not conditioned on classes; train with --set data.conditional=true");
+        bail!(
+            "--class and --guidance: this cascade is not conditioned on classes; train with --set data.conditional=true"
+        );
     }
     let guidance = args.guidance.unwrap_or(last.config.sample.guidance);
     for record in records {

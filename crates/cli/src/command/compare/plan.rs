@@ -186,7 +186,14 @@ fn open_runs(file: &File) -> Result<Vec<Known>> {
         }
         check_guidance(&format!("run[{index}].guidance"), guidance, config)?;
         let fingerprint = fingerprint::of_model(&model)?;
-        Ok(Known { name: run.name(), path: run.path.clone(), compute, guidance, record: model.spec().clone(), fingerprint })
+        Ok(Known {
+            name: run.name(),
+            path: run.path.clone(),
+            compute,
+            guidance,
+            record: model.spec().clone(),
+            fingerprint,
+        })
     };
     file.run.iter().enumerate().map(open).collect()
 }
