@@ -1,4 +1,4 @@
-"""The DDPM++ U-Net of `crates/pfgm/src/network/unet` in plain PyTorch: what its speed is compared with.
+"""The DDPM++ U-Net of `crates/nn/src/unet/ddpmpp.rs` in plain PyTorch: what its speed is compared with.
 
 Sizes are those of presets/fashion-mnist.toml. Weights are PyTorch's own; only the arithmetic is the same.
 """
