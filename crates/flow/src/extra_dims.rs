@@ -1,24 +1,31 @@
-//! D, the number of augmented dimensions, as a number.
+//! D, the number of extra dimensions.
 
 use std::fmt;
 
 use pfgm_numerics::fastmath;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-/// The number of augmented dimensions: 1 is PFGM, any other real is PFGM++, infinity is a diffusion model.
+/// D, the number of extra dimensions: 1 is PFGM, any other positive real is PFGM++, infinity is a diffusion model.
 ///
-/// The noise level `sigma = r / sqrt(D)` (docs/equations.md, section 1) exists for every D, so everything here is
-/// parametrised by it; at D = 1 it is PFGM's z.
+/// The noise level `sigma = r / sqrt(D)` (docs/equations.md, section 1) exists for every D and is the variable of all functions
+/// here; at D = 1 it is PFGM's z.
+///
+/// ```
+/// use pfgm_flow::extra_dims::ExtraDims;
+///
+/// assert_eq!(ExtraDims::Finite(4.0).r(1.5), 3.0);
+/// assert_eq!(ExtraDims::Infinite.to_string(), "inf");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ExtraDims {
-    /// A positive real number of dimensions.
+    /// A positive real number.
     Finite(f64),
     /// The limit in which the field's weights are Gaussian.
     Infinite,
 }
 
 impl ExtraDims {
-    /// The norm r of the augmented coordinates at a noise level; infinite when D is.
+    /// The norm r of the extra coordinates at a noise level; infinite if D is.
     pub fn r(self, sigma: f64) -> f64 {
         match self {
             Self::Finite(d) => sigma * d.sqrt(),
@@ -26,11 +33,10 @@ impl ExtraDims {
         }
     }
 
-    /// The level of independent noise that, added to the distribution of the flow at noise level `from`, makes it that at `to` >=
-    /// `from`.
+    /// The level of the independent noise that turns the distribution of the flow at noise level `from` into that at `to` >= `from`.
     ///
-    /// Gaussians add their variances and Cauchy's distributions (D = 1) their scales, for both are stable. The other Student-t
-    /// distributions are not: their noise would have to be of another family, so there is None.
+    /// Gaussian distributions add their variances and Cauchy distributions (D = 1) their scales, since both are stable. Other Student-t
+    /// distributions are not stable, so the result is None.
     pub fn noise_increment(self, from: f64, to: f64) -> Option<f64> {
         match self {
             Self::Infinite => Some((to * to - from * from).sqrt()),
@@ -49,7 +55,7 @@ impl ExtraDims {
         value[0]
     }
 
-    /// What squared distances at a noise level are multiplied by in [`ExtraDims::log_weights`].
+    /// The factor of squared distances in [`ExtraDims::log_weights`] at a noise level.
     pub fn scale(self, sigma: f64) -> f64 {
         match self {
             Self::Finite(d) => 1.0 / (d * sigma * sigma),
@@ -57,7 +63,7 @@ impl ExtraDims {
         }
     }
 
-    /// [`ExtraDims::log_weight`] of many squared distances, in place, each with the scale of its own noise level.
+    /// Replaces squared distances by their [`ExtraDims::log_weight`], each with the scale of its noise level.
     #[inline(always)]
     pub fn log_weights(self, dim: usize, scales: &[f64], squared_distances: &mut [f64]) {
         match self {
@@ -105,10 +111,8 @@ impl<'de> Deserialize<'de> for ExtraDims {
             Raw::Number(d) if d > 0.0 && d.is_finite() => Ok(Self::Finite(d)),
             Raw::Number(d) if d == f64::INFINITY => Ok(Self::Infinite),
             Raw::Text(text) if text == "inf" => Ok(Self::Infinite),
-            Raw::Number(d) => Err(D::Error::custom(format!("extra_dims {d}: give a number above 0, or \"inf\""))),
-            Raw::Text(text) => {
-                Err(D::Error::custom(format!("extra_dims \"{text}\": give a number above 0, or \"inf\"")))
-            }
+            Raw::Number(d) => Err(D::Error::custom(format!("D = {d}: give a number above 0, or \"inf\""))),
+            Raw::Text(text) => Err(D::Error::custom(format!("D = \"{text}\": give a number above 0, or \"inf\""))),
         }
     }
 }

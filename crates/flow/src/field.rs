@@ -8,26 +8,78 @@ use crate::{
     prior,
 };
 
-/// The field of unit charges on the hyperplane r = 0.
+/// The field of unit charges on the hyperplane r = 0, which is `yhat` without a network.
+///
+/// ```
+/// use pfgm_flow::{extra_dims::ExtraDims, field::ExactField, flow::{Denoiser, Query}};
+///
+/// let field = ExactField::new(vec![-1.0, 1.0], 1, ExtraDims::Finite(1.0));
+/// let mut yhat = [0.0];
+/// field.denoise(&Query { x: &[0.0], sigma: &[0.5], item: &[0] }, &mut yhat);
+/// assert_eq!(yhat, [0.0]);
+/// ```
 #[derive(Clone, Debug)]
 pub struct ExactField {
     charges: Vec<f64>,
     dim: usize,
     extra_dims: ExtraDims,
+    /// The logarithm of each charge, of which the mean is 1; None if all are 1.
+    log_charges: Option<Vec<f64>>,
 }
 
 impl ExactField {
     /// The field of `charges`, rows of `dim` = N coordinates.
     ///
     /// # Panics
-    /// When there is no charge, or the rows are ragged.
+    /// If there is no charge, or the length of `charges` is no multiple of N.
     pub fn new(charges: Vec<f64>, dim: usize, extra_dims: ExtraDims) -> Self {
         assert!(dim > 0 && !charges.is_empty() && charges.len().is_multiple_of(dim), "charges are whole rows of {dim}");
-        Self { charges, dim, extra_dims }
+        Self { charges, dim, extra_dims, log_charges: None }
     }
 
-    /// The field `E = (x - yhat, r)`, normalised so that the weights of the charges add up to one: N components, then
-    /// the one along the augmented direction.
+    /// The field with each charge multiplied by `exp(log_weights[i])`.
+    ///
+    /// If `log_weights[i] = log p(a | y_i)` of a measurement a, this is the exact field of the posterior distribution: `yhat` becomes
+    /// `E[y | x, sigma, a]` and the flow samples the data given a, for every D (docs/equations.md, section 13).
+    ///
+    /// ```
+    /// use pfgm_flow::{extra_dims::ExtraDims, field::ExactField};
+    ///
+    /// // Three points in the plane, of which the first coordinate is measured as 0.9 with noise of standard deviation 0.2.
+    /// let points = vec![1.0, 0.0, 1.0, 2.0, -1.0, 5.0];
+    /// let log_likelihood = |y: &[f64]| -0.5 * ((y[0] - 0.9) / 0.2f64).powi(2);
+    /// let log_weights: Vec<f64> = points.chunks_exact(2).map(log_likelihood).collect();
+    /// let posterior = ExactField::new(points, 2, ExtraDims::Finite(1.0)).reweighted(&log_weights);
+    /// // Far away every charge has its own weight: the mean of the two points that agree with the measurement.
+    /// let field = posterior.field(&[0.0, 0.0], 1e6);
+    /// assert!((field[0] + 1.0).abs() < 1e-6 && (field[1] + 1.0).abs() < 1e-6);
+    /// ```
+    ///
+    /// # Panics
+    /// If there is not one weight for each charge, a weight is NaN or infinite, or all are zero (their logarithms minus infinity).
+    #[must_use]
+    pub fn reweighted(mut self, log_weights: &[f64]) -> Self {
+        let count = self.charges.len() / self.dim;
+        assert_eq!(log_weights.len(), count, "reweighted: one weight for each charge");
+        let mut logs = self.log_charges.take().unwrap_or_else(|| vec![0.0; count]);
+        logs.iter_mut().zip(log_weights).for_each(|(log, weight)| *log += weight);
+        let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        assert!(largest.is_finite() && !logs.iter().any(|log| log.is_nan()), "reweighted: a finite weight above zero");
+        let mean = logs.iter().map(|log| (log - largest).exp()).sum::<f64>() / count as f64;
+        logs.iter_mut().for_each(|log| *log -= largest + mean.ln());
+        self.log_charges = Some(logs);
+        self
+    }
+
+    /// Adds the logarithms of the charges to those of their kernels.
+    fn add_log_charges(&self, logs: &mut [f64]) {
+        if let Some(charges) = &self.log_charges {
+            logs.iter_mut().zip(charges).for_each(|(log, charge)| *log += charge);
+        }
+    }
+
+    /// The field `E = (x - yhat, r)`, normalized so that the weights of the charges add up to one: N components, then the
+    /// component along r.
     pub fn field(&self, x: &[f64], sigma: f64) -> Vec<f64> {
         let mut field = vec![0.0; self.dim];
         self.denoise(&Query { x, sigma: &[sigma], item: &[0] }, &mut field);
@@ -36,8 +88,8 @@ impl ExactField {
         field
     }
 
-    /// The logarithm of the density of the flow at `x` and noise level `sigma`: the mean of the charges' kernels, which
-    /// is the vertical component of the unnormalised field up to a factor (section 11).
+    /// The logarithm of the density of the flow at `x` and noise level `sigma`: the mean of the kernels of the charges,
+    /// which is the vertical component of the unnormalized field up to a factor (docs/equations.md, section 11).
     pub fn log_density(&self, x: &[f64], sigma: f64) -> f64 {
         let mut logs: Vec<f64> = self
             .charges
@@ -45,17 +97,18 @@ impl ExactField {
             .map(|y| x.iter().zip(y).map(|(x, y)| (x - y) * (x - y)).sum())
             .collect();
         self.extra_dims.log_weights(self.dim, &vec![self.extra_dims.scale(sigma); logs.len()], &mut logs);
+        self.add_log_charges(&mut logs);
         let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let mean = logs.iter().map(|log| (log - largest).exp()).sum::<f64>() / logs.len() as f64;
-        // The kernel's density is that at its middle times the weight.
+        // The density of a kernel is that at its center times the weight.
         prior::log_density(self.extra_dims, self.dim, sigma, 0.0) + largest + mean.ln()
     }
 
-    /// The logarithm of the strength `|sum_i (x - y_i, r) / |(x - y_i, r)|^(N+D)| / n` of the unnormalised field of n
+    /// The logarithm of the strength `|sum_i (x - y_i, r) / |(x - y_i, r)|^(N+D)| / n` of the unnormalized field of n
     /// charges, for finite D.
     ///
     /// # Panics
-    /// When D is infinite: the sum has no limit.
+    /// If D is infinite, where the sum has no limit.
     pub fn log_strength(&self, x: &[f64], sigma: f64) -> f64 {
         let ExtraDims::Finite(d) = self.extra_dims else { panic!("log_strength: D must be finite") };
         let length = self.field(x, sigma).iter().map(|e| e * e).sum::<f64>().sqrt();
@@ -65,14 +118,14 @@ impl ExactField {
         self.log_density(x, sigma) - kernel - d * r.ln() + length.ln()
     }
 
-    /// The logarithm of the potential `sum_i |(x - y_i, r)|^-(N+D-2)` at each point, up to a constant of its own at each noise level;
-    /// where D is infinite, its limit, the sum of Gaussians. The field is minus the potential's gradient, up to a factor.
+    /// The logarithm of the potential `sum_i |(x - y_i, r)|^-(N+D-2)` at each point, up to a constant that depends on the noise
+    /// level; if D is infinite, its limit, a sum of Gaussians. The field is minus the gradient of the potential, up to a factor.
     ///
     /// # Shapes
     /// `x`: `[points, N]`, `out`: `[points]`
     ///
     /// # Panics
-    /// When N is one: there the exponent may change its sign.
+    /// If N = 1, where the exponent may change its sign.
     pub fn log_potentials(&self, x: &[f64], sigma: f64, out: &mut [f64]) {
         assert!(self.dim > 1, "log_potentials: N must be at least 2");
         let scales = vec![self.extra_dims.scale(sigma); self.charges.len() / self.dim];
@@ -80,6 +133,7 @@ impl ExactField {
         for (x, out) in x.chunks_exact(self.dim).zip(out) {
             self.squared_distances(x, &mut logs);
             self.extra_dims.log_weights(self.dim - 2, &scales, &mut logs);
+            self.add_log_charges(&mut logs);
             let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             logs.iter_mut().for_each(|log| *log = fastmath::exp(*log - largest));
             let sum: f64 = logs.iter().sum();
@@ -87,7 +141,7 @@ impl ExactField {
         }
     }
 
-    /// The potential of [`ExactField::without_height`] in the plane, `-sum_i ln |(x - y_i, softening)| / n`, up to a constant.
+    /// The potential of [`ExactField::without_extra_dims`] in the plane, `-sum_i ln |(x - y_i, softening)| / n`, up to a constant.
     ///
     /// # Shapes
     /// `x`: `[points, 2]`, `out`: `[points]`
@@ -113,8 +167,8 @@ impl ExactField {
         }
     }
 
-    /// By how much the density misses the continuity equation at `x`: `d ln p / d ln sigma` along the flow plus the
-    /// divergence of the flow's velocity, which is zero if the flow carries `p` (section 8). Both by central differences.
+    /// The residual of the continuity equation at `x`: `d ln p / d ln sigma` along the flow plus the divergence of the velocity,
+    /// which is zero if the flow transports `p` (docs/equations.md, section 8). Both by central differences.
     pub fn continuity_residual(&self, x: &[f64], sigma: f64) -> f64 {
         let flow = Flow { denoiser: self, extra_dims: self.extra_dims };
         let velocity = |x: &[f64]| {
@@ -136,13 +190,12 @@ impl ExactField {
         (at(h) - at(-h)) / (2.0 * h) + divergence
     }
 
-    /// The field of the charges in their own space, without an extra dimension: `E = sum_i (x - y_i) / |x - y_i|^N`,
-    /// which is what D dimensions leave as D goes to zero. Each charge is smeared over about `softening` (the r that
-    /// stays), as the smooth distribution is that a network learns; no height is told apart.
+    /// The field of the charges in their own space, without an extra dimension: `E = sum_i (x - y_i) / |x - y_i|^N`, the limit of D to
+    /// zero. Each charge is smeared over about `softening` (r does not vanish), like the smooth distribution that a network learns.
     ///
     /// # Panics
     /// As [`ExactField::new`].
-    pub fn without_height(charges: Vec<f64>, dim: usize, softening: f64) -> AtLevel<Self> {
+    pub fn without_extra_dims(charges: Vec<f64>, dim: usize, softening: f64) -> AtLevel<Self> {
         // Small enough that N + D is N to nine digits, large enough for its square root.
         const VANISHING: f64 = 1e-9;
         let inner = Self::new(charges, dim, ExtraDims::Finite(VANISHING));
@@ -156,21 +209,32 @@ impl Denoiser for ExactField {
     }
 
     fn denoise(&self, query: &Query, out: &mut [f64]) {
-        weighted_mean(self.extra_dims, query.x, query.sigma, &self.charges, self.dim, out);
+        if self.log_charges.is_none() {
+            weighted_mean(self.extra_dims, query.x, query.sigma, &self.charges, self.dim, out);
+            return;
+        }
+        let rows = query.x.chunks_exact(self.dim).zip(out.chunks_exact_mut(self.dim));
+        for ((x, out), &sigma) in rows.zip(query.sigma) {
+            out.fill(0.0);
+            for (y, weight, _) in self.weights(x, sigma) {
+                out.iter_mut().zip(y).for_each(|(out, y)| *out += weight * y);
+            }
+        }
     }
 }
 
 impl ExactField {
-    /// The charges, their weights at a point, and how fast the logarithms of these fall with half the squared distance.
+    /// The charges, their weights at a point, and the rate at which the logarithm of a weight falls with half the squared distance.
     fn weights(&self, x: &[f64], sigma: f64) -> Vec<(&[f64], f64, f64)> {
         let n = self.dim as f64;
-        let parts = self.charges.chunks_exact(self.dim).map(|y| {
+        let parts = self.charges.chunks_exact(self.dim).enumerate().map(|(index, y)| {
             let squared: f64 = x.iter().zip(y).map(|(x, y)| (x - y) * (x - y)).sum();
             let fall = match self.extra_dims {
                 ExtraDims::Finite(d) => (n + d) / (squared + d * sigma * sigma),
                 ExtraDims::Infinite => 1.0 / (sigma * sigma),
             };
-            (y, self.extra_dims.log_weight(self.dim, sigma, squared), fall)
+            let charge = self.log_charges.as_ref().map_or(0.0, |logs| logs[index]);
+            (y, self.extra_dims.log_weight(self.dim, sigma, squared) + charge, fall)
         });
         let mut parts: Vec<_> = parts.collect();
         let largest = parts.iter().map(|part| part.1).fold(f64::NEG_INFINITY, f64::max);
@@ -180,7 +244,7 @@ impl ExactField {
     }
 }
 
-/// The Jacobian is `sum_i w_i a_i (y_i - yhat) (y_i - x)^T`, with `a_i = (N + D) / (|x - y_i|^2 + r^2)`, or 1/sigma^2 where D is infinite.
+/// The Jacobian is `sum_i w_i a_i (y_i - yhat) (y_i - x)^T`, with `a_i = (N + D) / (|x - y_i|^2 + r^2)`, or 1/sigma^2 if D is infinite.
 impl Differentiable for ExactField {
     fn vjp(&self, query: &Query, probes: &[f64], out: &mut [f64], pulled: &mut [f64]) {
         let dim = self.dim;
@@ -227,7 +291,7 @@ pub fn weighted_mean<T: pairwise::Scalar>(
     pairwise::weighted_mean(x, charges, dim, LogWeights { extra_dims, dim, scales }, out);
 }
 
-/// The logarithms of the charges' weights at each query's noise level.
+/// The logarithms of the weights of the charges, at the noise level of each query.
 struct LogWeights {
     extra_dims: ExtraDims,
     dim: usize,
@@ -264,7 +328,7 @@ mod tests {
             assert!(slope[0] * e[0] < 0.0, "{extra_dims}: the field points away from charges");
         }
         let slope = gradient(&|x, out| ExactField::plane_potentials(&charges, sigma, x, out));
-        let flat = ExactField::without_height(charges.clone(), 2, sigma);
+        let flat = ExactField::without_extra_dims(charges.clone(), 2, sigma);
         let flow = Flow { denoiser: &flat, extra_dims: ExtraDims::Infinite };
         let mut e = [0.0; 2];
         flow.velocity_at(&x, 1.0, &mut e);

@@ -11,10 +11,10 @@ use crate::{
     solver::{Path, SolverError, Tolerance, rk45_paths},
 };
 
-/// A curve in the augmented space.
+/// A field line: a curve in the augmented space.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Line {
-    /// Coordinates of a point: N and the height.
+    /// The number of coordinates of a point, N + 1.
     width: usize,
     /// The points, `[points, N + 1]`.
     points: Vec<f64>,
@@ -23,7 +23,7 @@ pub struct Line {
 }
 
 impl Line {
-    /// The curve of a path, with so many points in each of its steps.
+    /// Makes the line of a solver's path, with this many points in each of its steps.
     pub fn of_path(path: &Path, extra_dims: ExtraDims, points_in_step: usize) -> Self {
         let mut line = Self { width: path.dim() + 1, ..Self::default() };
         for step in 0..path.t.len().saturating_sub(1) {
@@ -49,27 +49,27 @@ impl Line {
         self.points.extend(point);
     }
 
-    /// The same curve from its end to its beginning.
+    /// The line from its end to its beginning.
     pub fn reversed(&self) -> Self {
         let mut line = Self { width: self.width, ..Self::default() };
         self.points().rev().for_each(|point| line.push(point));
         line
     }
 
-    /// The points, each N coordinates and the height.
+    /// The points, each with N coordinates and the height.
     pub fn points(&self) -> std::slice::ChunksExact<'_, f64> {
         self.points.chunks_exact(self.width.max(1))
     }
 
-    /// The length of the curve.
+    /// The length.
     pub fn length(&self) -> f64 {
         self.lengths.last().copied().unwrap_or(0.0)
     }
 
-    /// The point at a share of the curve's length, from 0 to 1.
+    /// The point at a share of the length, from 0 to 1.
     ///
     /// # Panics
-    /// When the curve has no point.
+    /// If the line has no point.
     pub fn at(&self, share: f64) -> Vec<f64> {
         let wanted = share.clamp(0.0, 1.0) * self.length();
         let next = self.lengths.partition_point(|length| *length < wanted).min(self.lengths.len() - 1);
@@ -80,24 +80,23 @@ impl Line {
         (0..self.width).map(|d| a[d] + part * (b[d] - a[d])).collect()
     }
 
-    /// The curve up to where it leaves, for the last time, the ball of this radius around `centre`; empty if it is never
-    /// inside.
+    /// The line up to the point where it last leaves the ball of this radius around `center`; empty if it is never inside.
     ///
     /// # Shapes
-    /// `centre`: `[N + 1]`
-    pub fn within(&self, centre: &[f64], radius: f64) -> Self {
+    /// `center`: `[N + 1]`
+    pub fn within(&self, center: &[f64], radius: f64) -> Self {
         let mut line = Self { width: self.width, ..Self::default() };
         let points: Vec<&[f64]> = self.points().collect();
-        let Some(last) = points.iter().rposition(|point| distance(point, centre) <= radius) else { return line };
+        let Some(last) = points.iter().rposition(|point| distance(point, center) <= radius) else { return line };
         points[..=last].iter().for_each(|point| line.push(point));
         if let Some(outside) = points.get(last + 1) {
-            // The sphere is crossed between two points: found by halving.
+            // Bisection finds where the line crosses the sphere between two points.
             let inside = points[last];
             let between = |s: f64| -> Vec<f64> { inside.iter().zip(*outside).map(|(a, b)| a + s * (b - a)).collect() };
             let (mut low, mut high) = (0.0, 1.0);
             for _ in 0..50 {
                 let middle = 0.5 * (low + high);
-                if distance(&between(middle), centre) <= radius { low = middle } else { high = middle }
+                if distance(&between(middle), center) <= radius { low = middle } else { high = middle }
             }
             line.push(&between(high));
         }

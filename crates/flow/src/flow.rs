@@ -1,8 +1,8 @@
 //! The one ordinary differential equation of the project.
 //!
 //! `dx / d ln sigma = x - yhat(x, sigma)` (docs/equations.md, section 3) is PFGM's backward equation anchored at z, its
-//! counterpart for every D, and the probability flow of a variance-exploding diffusion model. Whoever estimates `yhat`
-//! is a [`Denoiser`]; samplers, encoders and likelihoods only ever see a [`Flow`].
+//! counterpart for every D, and the probability flow of a variance-exploding diffusion model. A [`Denoiser`] estimates
+//! `yhat`; samplers, encoders and likelihoods use it through a [`Flow`].
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,14 +14,14 @@ use crate::{
     random::{Purpose, stream},
 };
 
-/// Points at which `yhat` is asked for.
+/// Points at which a denoiser evaluates `yhat`.
 #[derive(Clone, Copy, Debug)]
 pub struct Query<'a> {
     /// The points, `[rows, dim]`.
     pub x: &'a [f64],
     /// The noise level of each row.
     pub sigma: &'a [f64],
-    /// Which item of the caller's batch each row belongs to; what depends on the item (its class) is found by it.
+    /// Index of each row's item in the caller's batch, by which a denoiser finds what depends on the item, such as its class.
     pub item: &'a [usize],
 }
 
@@ -34,24 +34,23 @@ pub trait Denoiser {
     fn denoise(&self, query: &Query, out: &mut [f64]);
 }
 
-/// Rows that a divergence is found with at once, where there are fewer points than that.
+/// Number of rows in an evaluation of the exact divergence, if there are fewer points than that.
 const TOGETHER: usize = 64;
 
 /// An estimate of `yhat` that can be differentiated with respect to the point.
 pub trait Differentiable: Denoiser {
-    /// Writes `yhat` of every row to `out`, and the transpose of its Jacobian `d yhat / dx` times the row's probe to `pulled`, from
-    /// one evaluation.
+    /// Writes `yhat` of every row to `out`, and the vector-Jacobian product `probe^T (d yhat / dx)` to `pulled`, in one evaluation.
     ///
     /// # Shapes
     /// `probes`, `out` and `pulled`: `[rows, dim]`
     fn vjp(&self, query: &Query, probes: &[f64], out: &mut [f64], pulled: &mut [f64]);
 
-    /// Writes `yhat` of every row to `out` and the exact divergence of `yhat` to `divergence`, `[rows]`; N evaluations unless there is
-    /// a better way.
+    /// Writes `yhat` of every row to `out` and the exact divergence of `yhat` to `divergence`, `[rows]`; by default with N
+    /// vector-Jacobian products.
     fn divergence(&self, query: &Query, out: &mut [f64], divergence: &mut [f64]) {
         let (rows, dim) = (query.sigma.len(), self.dim());
         divergence.fill(0.0);
-        // Few rows are asked along several axes at once: a network is slow on few.
+        // Few rows are evaluated along several axes at once: a network is slow on few rows.
         let axes: Vec<usize> = (0..dim).collect();
         for axes in axes.chunks((TOGETHER / rows.max(1)).max(1)) {
             let (x, sigma, item) =
@@ -68,7 +67,7 @@ pub trait Differentiable: Denoiser {
     }
 }
 
-/// A denoiser together with the number of augmented dimensions whose field it estimates.
+/// A denoiser and D, the number of extra dimensions: the ordinary differential equation that solvers integrate.
 pub struct Flow<'a> {
     /// The estimate of `yhat`.
     pub denoiser: &'a dyn Denoiser,
@@ -90,34 +89,34 @@ impl Flow<'_> {
         self.velocity(&Query { x, sigma: &vec![sigma; rows], item: &item }, out);
     }
 
-    /// A point of the prior at noise level `sigma`: what the uniform hemisphere is at r = sigma sqrt(D).
+    /// Draws a point of the prior at noise level `sigma`: the uniform hemisphere projected onto r = sigma sqrt(D).
     pub fn latent(&self, sigma: f64, rng: &mut impl Rng) -> Vec<f64> {
         let mut x = vec![0.0; self.denoiser.dim()];
         prior::perturb(self.extra_dims, sigma, rng, &mut x);
         x
     }
 
-    /// The latents of samples: a point of the prior at noise level `sigma` for each seed, which depends on it and the stage alone. The
-    /// flows of a cascade are its stages, from 0 on; a flow by itself is stage 0.
+    /// Draws the latents of samples: for each seed a point of the prior at noise level `sigma`, which depends on the seed and the stage
+    /// alone. The flows of a cascade are stages 0, 1, ...; a flow by itself is stage 0.
     pub fn latents(&self, sigma: f64, stage: u64, seeds: impl IntoIterator<Item = u64>) -> Vec<f64> {
         let of_seed = |seed| self.latent(sigma, &mut stream(seed, Purpose::Latent, stage, 0));
         seeds.into_iter().flat_map(of_seed).collect()
     }
 }
 
-/// A denoiser that counts the rows it was asked for.
+/// A denoiser that counts evaluated rows.
 pub struct Counted<'a> {
     inner: &'a dyn Denoiser,
     rows: AtomicU64,
 }
 
 impl<'a> Counted<'a> {
-    /// Counts what `inner` is asked for from now on.
+    /// Starts to count the evaluations of `inner`.
     pub fn new(inner: &'a dyn Denoiser) -> Self {
         Self { inner, rows: AtomicU64::new(0) }
     }
 
-    /// Rows so far; divided by the number of samples, the mean NFE.
+    /// Number of rows so far; divided by the number of samples, the mean NFE.
     pub fn rows(&self) -> u64 {
         self.rows.load(Ordering::Relaxed)
     }
@@ -134,11 +133,11 @@ impl Denoiser for Counted<'_> {
     }
 }
 
-/// A denoiser that answers for one noise level whatever it is asked for. In its flow ln sigma is nothing but time.
+/// A denoiser that is evaluated at one noise level, whatever the level of the query. In its flow ln sigma is only a time.
 pub struct AtLevel<T> {
-    /// Who answers.
+    /// The denoiser.
     pub inner: T,
-    /// The level.
+    /// The noise level.
     pub sigma: f64,
 }
 
@@ -152,15 +151,14 @@ impl<T: Denoiser> Denoiser for AtLevel<T> {
     }
 }
 
-/// The field at one noise level from far away, without an evaluation; elsewhere the denoiser's own. An analytical first step (AFS,
-/// arXiv 2210.05475) is a solver that starts on it.
+/// A denoiser that replaces `yhat` by 0 at one noise level, without an evaluation: the analytical first step (AFS, arXiv 2210.05475).
 ///
-/// At the prior's noise level the data are one point charge at the origin, the middle of the model's space: `yhat = 0`. The next
-/// term would be their mean; what the first step leaves out of it shrinks with sigma.
+/// At the highest noise level the data act as one point charge at the origin of the model's space, so `yhat` is nearly 0. The next term
+/// is their mean; the error that the first step makes by leaving it out shrinks with sigma.
 pub struct FarField<'a> {
     /// The denoiser.
     pub inner: &'a dyn Denoiser,
-    /// The noise level at which it is not asked.
+    /// The noise level at which it is not evaluated.
     pub at: f64,
 }
 

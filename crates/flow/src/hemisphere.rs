@@ -11,24 +11,24 @@ use statrs::function::{beta::beta_reg, gamma::gamma_ur};
 
 use crate::extra_dims::ExtraDims;
 
-/// Where points lie on the hemisphere: both numbers are uniform on [0, 1] exactly if the points are uniform.
+/// Coordinates of points on the hemisphere: both are uniform on [0, 1] if and only if the points are uniform.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Angles {
-    /// The share of the hemisphere that lies lower than the point. In one dimension, the share farther to the left.
+    /// The share of the hemisphere that is lower than the point; if N = 1, the share to the left of the point.
     pub height: Vec<f64>,
-    /// The angle of the first two coordinates, in turns from -x; empty in one dimension.
+    /// The angle of the first two coordinates, in turns from -x; empty if N = 1.
     pub azimuth: Vec<f64>,
 }
 
-/// The angles of points at noise level `sigma`, seen from `centre`.
+/// The angles of points at noise level `sigma`, seen from `center`.
 ///
 /// # Shapes
-/// `x`: `[points, centre.len()]`
-pub fn angles(extra_dims: ExtraDims, centre: &[f64], x: &[f64], sigma: f64) -> Angles {
-    let dim = centre.len();
+/// `x`: `[points, center.len()]`
+pub fn angles(extra_dims: ExtraDims, center: &[f64], x: &[f64], sigma: f64) -> Angles {
+    let dim = center.len();
     let mut angles = Angles::default();
     for row in x.chunks_exact(dim) {
-        let from = |axis: usize| row[axis] - centre[axis];
+        let from = |axis: usize| row[axis] - center[axis];
         let squared: f64 = (0..dim).map(|axis| from(axis).powi(2)).sum();
         let lower = share_below(extra_dims, dim, squared / (sigma * sigma));
         if dim == 1 {
@@ -41,7 +41,7 @@ pub fn angles(extra_dims: ExtraDims, centre: &[f64], x: &[f64], sigma: f64) -> A
     angles
 }
 
-/// The share of the hemisphere that lies lower than a point with `|x|^2 / sigma^2 = ratio`.
+/// The share of the hemisphere that is lower than a point with `|x|^2 / sigma^2 = ratio`.
 pub fn share_below(extra_dims: ExtraDims, dim: usize, ratio: f64) -> f64 {
     let n = dim as f64;
     match extra_dims {

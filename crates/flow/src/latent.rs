@@ -1,6 +1,6 @@
-//! Operations on latents: where points of the data are at the highest noise level (docs/equations.md, section 9).
+//! Operations on latents, the points of the flow at the highest noise level (docs/equations.md, section 9).
 
-/// The latent at a share `t` of the way from `a` to `b`: spherical between their directions, linear between their norms.
+/// Interpolates between two latents at `t` from 0 (`a`) to 1 (`b`): spherically between their directions, linearly between their norms.
 ///
 /// # Shapes
 /// `a`, `b` and the result: `[N]`
@@ -8,7 +8,7 @@ pub fn interpolate(a: &[f64], b: &[f64], t: f64) -> Vec<f64> {
     let (norm_a, norm_b) = (norm(a), norm(b));
     let cosine = (a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>() / (norm_a * norm_b)).clamp(-1.0, 1.0);
     let angle = cosine.acos();
-    // The share of each direction; nearly parallel ones are mixed on the line.
+    // The weights of the directions; nearly parallel ones are interpolated linearly.
     let (of_a, of_b) = if angle.sin() < 1e-9 {
         (1.0 - t, t)
     } else {
@@ -18,7 +18,7 @@ pub fn interpolate(a: &[f64], b: &[f64], t: f64) -> Vec<f64> {
     a.iter().zip(b).map(|(a, b)| size * (of_a * a / norm_a + of_b * b / norm_b)).collect()
 }
 
-/// The mean of some latents.
+/// The mean of latents; zeros if there are none.
 ///
 /// # Shapes
 /// `latents`: `[rows, dim]`, the result: `[dim]`

@@ -1,7 +1,7 @@
-//! The density of a flow: the exact change of variables (docs/equations.md, section 8).
+//! The density of a flow by the change of variables (docs/equations.md, section 8).
 //!
 //! `ln p(x0) = ln p_max(x(sigma_max)) + N ln(sigma_max / sigma_min) - integral of div yhat d ln sigma` along the flow's line through x0. Only
-//! the divergence of `yhat` is integrated, and estimated where it must be; the rest is in closed form.
+//! the divergence of `yhat` is integrated, exactly or with an estimate; the rest is in closed form.
 
 use std::f64::consts::PI;
 
@@ -18,20 +18,20 @@ use crate::{
     solver::{self, Solver, SolverError},
 };
 
-/// How the divergence is found.
+/// How the divergence is computed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Trace<'a> {
-    /// Exactly, by as many evaluations as there are coordinates.
+    /// Exactly, with N vector-Jacobian products.
     Exact,
-    /// By Hutchinson's estimate `e^T J e` with a probe for each item, `[items, N]`, the same along the whole line.
+    /// By Hutchinson's estimate `e^T J e` with a probe for each item, `[items, N]`, which is the same along the whole flow line.
     Probes(&'a [f64]),
 }
 
-/// What probes are drawn from: mean zero, unit variance.
+/// The distribution of probes, with mean zero and unit variance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Probe {
-    /// Signs: `e^T e` is N always, so that nothing of it adds to the error.
+    /// Random signs: `e^T e = N` adds nothing to the error.
     #[default]
     Rademacher,
     /// Standard normal values.
@@ -51,7 +51,7 @@ impl Probe {
 /// The density constant of the prior.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Prior {
-    /// That of the Student-t, which integrates to one.
+    /// That of the Student-t distribution, which integrates to one.
     #[default]
     Exact,
     /// That of the code of PFGM's authors, with the area of the sphere in N instead of N + 1 dimensions; D = 1.
@@ -59,7 +59,7 @@ pub enum Prior {
 }
 
 impl Prior {
-    /// `ln p` of the prior at `x`.
+    /// The logarithm of the density of the prior at `x`.
     fn log_density(self, extra_dims: ExtraDims, sigma: f64, x: &[f64]) -> f64 {
         let (dim, squared) = (x.len(), x.iter().map(|x| x * x).sum());
         let exact = prior::log_density(extra_dims, dim, sigma, squared);
@@ -72,7 +72,7 @@ impl Prior {
     }
 }
 
-/// A flow and how its lines are followed.
+/// The density of a flow.
 pub struct Density<'a> {
     /// The estimate of `yhat`.
     pub denoiser: &'a dyn Differentiable,
@@ -80,28 +80,28 @@ pub struct Density<'a> {
     pub extra_dims: ExtraDims,
     /// The lowest and the highest noise level.
     pub range: (f64, f64),
-    /// How to solve.
+    /// The solver, which is reversible.
     pub solver: Solver,
     /// The constant of the prior.
     pub prior: Prior,
 }
 
-/// The densities of some points.
+/// Densities of points.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogDensities {
     /// `ln p` of each in the model's space, at the lowest noise level.
     pub values: Vec<f64>,
-    /// Where each is at the highest, `[points, N]`.
+    /// The latents of the points, `[points, N]`.
     pub latents: Vec<f64>,
-    /// Evaluations of `yhat` and its divergence for each, on average.
+    /// The mean number of evaluations of `yhat` and its divergence for a point.
     pub nfe: f64,
 }
 
 impl Density<'_> {
-    /// `ln p` of the rows of `x`.
+    /// Computes `ln p` of the rows of `x`.
     ///
     /// # Errors
-    /// When the solver gives up.
+    /// If the solver is not reversible, or fails.
     ///
     /// # Shapes
     /// `x`: `[points, N]`
@@ -126,8 +126,8 @@ impl Density<'_> {
     }
 }
 
-/// Points with one more coordinate, along which the flow sums up the divergence of `yhat`: `d l / d ln sigma = - div yhat`. In the terms
-/// of the one right-hand side, its `yhat` is `l + div yhat`.
+/// The flow with one more coordinate l, which integrates the divergence of `yhat`: `d l / d ln sigma = - div yhat`. In the form of the
+/// right-hand side `x - yhat`, the `yhat` of this coordinate is `l + div yhat`.
 struct WithDivergence<'a> {
     denoiser: &'a dyn Differentiable,
     trace: Trace<'a>,

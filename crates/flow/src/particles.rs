@@ -8,7 +8,7 @@ use crate::{
     random::{Purpose, stream},
 };
 
-/// The height above the charges at a noise level, as pictures show it.
+/// The height above the charges at a noise level, as pictures show it: r, or sigma if D is infinite.
 pub fn height(extra_dims: ExtraDims, sigma: f64) -> f64 {
     match extra_dims {
         ExtraDims::Finite(_) => extra_dims.r(sigma),
@@ -16,8 +16,8 @@ pub fn height(extra_dims: ExtraDims, sigma: f64) -> f64 {
     }
 }
 
-/// Particles that sit on charges, at a height `sigma` so small that they have hardly left them: distributed as the
-/// flow's own density at that height. Every charge gets as many as every other, give or take one.
+/// Draws particles near the charges, from the density of the flow at the noise level `sigma`. The numbers of particles of any two charges
+/// differ by at most one.
 ///
 /// # Shapes
 /// `charges`: `[charges, dim]`, result: `[count, dim]`
@@ -32,7 +32,7 @@ pub fn on_charges(
     let mut x = Vec::with_capacity(count * dim);
     for item in 0..count {
         let mut rng = stream(seed, Purpose::Latent, 0, item as u64);
-        // A charge out of the item's own share of them, so that the few stand for all.
+        // Each item draws from its own share of the charges, so that few items represent all charges.
         let (first, last) = (item * rows / count, ((item + 1) * rows / count).max(item * rows / count + 1));
         let charge = rng.random_range(first..last);
         let mut point = charges[charge * dim..(charge + 1) * dim].to_vec();

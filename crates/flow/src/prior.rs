@@ -12,11 +12,11 @@ use statrs::function::gamma::ln_gamma;
 
 use crate::extra_dims::ExtraDims;
 
-/// The largest scale of noise in units of sigma. At D = 1 one draw in 10^15 is as large, for smaller D more; squares of
-/// anything larger would overflow the single precision of networks.
+/// The largest scale of noise in units of sigma. At D = 1 one draw in 10^15 is as large, for smaller D more. Squares of
+/// larger values overflow the single precision of networks.
 const LARGEST: f64 = 1e15;
 
-/// How large noise is in units of sigma: `sqrt(D / chi2_D)`, 1 where D is infinite. Given the scale, noise is Gaussian.
+/// Draws the scale of the noise in units of sigma: `sqrt(D / chi2_D)`, or 1 if D is infinite. Given the scale, the noise is Gaussian.
 pub fn scale(extra_dims: ExtraDims, rng: &mut impl Rng) -> f64 {
     match extra_dims {
         ExtraDims::Finite(d) => {
@@ -27,7 +27,7 @@ pub fn scale(extra_dims: ExtraDims, rng: &mut impl Rng) -> f64 {
     }
 }
 
-/// Adds the noise of level `sigma` to `x`, in place.
+/// Adds noise of level `sigma` to `x`, in place.
 pub fn perturb(extra_dims: ExtraDims, sigma: f64, rng: &mut impl Rng, x: &mut [f64]) {
     let scale = sigma * scale(extra_dims, rng);
     for value in x {
@@ -36,7 +36,7 @@ pub fn perturb(extra_dims: ExtraDims, sigma: f64, rng: &mut impl Rng, x: &mut [f
     }
 }
 
-/// The logarithm of the kernel's density at squared distance `|x-y|^2` in `dim` = N dimensions.
+/// The logarithm of the density of the noise at squared distance `|x-y|^2` in `dim` = N dimensions.
 pub fn log_density(extra_dims: ExtraDims, dim: usize, sigma: f64, squared_distance: f64) -> f64 {
     let n = dim as f64;
     match extra_dims {

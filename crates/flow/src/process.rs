@@ -1,10 +1,10 @@
-//! The noising processes of score models (arXiv 2011.13456, section 3.4 and appendix B; docs/equations.md, section 10).
+//! The diffusion processes of score models (arXiv 2011.13456, section 3.4 and appendix B; docs/equations.md, section 10).
 
 use serde::{Deserialize, Serialize};
 
-/// The lowest rate of noise of the published VP and sub-VP models.
+/// beta_min of the published VP and sub-VP models.
 pub const BETA_MIN: f64 = 0.1;
-/// And the highest.
+/// beta_max of the published VP and sub-VP models.
 pub const BETA_MAX: f64 = 20.0;
 
 fn beta_min() -> f64 {
@@ -15,27 +15,27 @@ fn beta_max() -> f64 {
     BETA_MAX
 }
 
-/// A process that turns data into noise, of time t in (0, 1]: `x_t = mean(t) x`, with x at noise level sigma(t) of the flow.
+/// A process from data to noise with time t in (0, 1]: `x_t = mean(t) x`, where x is at noise level sigma(t) of the flow.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Process {
-    /// The data stay where they are while noise grows geometrically.
+    /// Variance exploding: the noise grows geometrically and the data keep their scale.
     Ve,
-    /// The data shrink so that the variance stays one.
+    /// Variance preserving: the data shrink so that the variance stays one.
     Vp {
-        /// The first rate of the noise.
+        /// The rate at t = 0, above 0.
         #[serde(default = "beta_min")]
         beta_min: f64,
-        /// The last.
+        /// The rate at t = 1, above `beta_min`.
         #[serde(default = "beta_max")]
         beta_max: f64,
     },
-    /// The same with less noise.
+    /// Sub-VP: the data shrink as in VP, with less noise.
     SubVp {
-        /// The first rate of the noise.
+        /// The rate at t = 0, above 0.
         #[serde(default = "beta_min")]
         beta_min: f64,
-        /// The last.
+        /// The rate at t = 1, above `beta_min`.
         #[serde(default = "beta_max")]
         beta_max: f64,
     },
@@ -47,10 +47,10 @@ impl Process {
     /// Sub-VP with the published rates.
     pub const SUB_VP: Self = Self::SubVp { beta_min: BETA_MIN, beta_max: BETA_MAX };
 
-    /// Whether its rates can be.
+    /// Checks the rates.
     ///
     /// # Errors
-    /// The name of the one that cannot, its value, and what to give.
+    /// The name of a rate that cannot work, its value, and what to give instead.
     pub fn check(self) -> Result<(), (&'static str, f64, &'static str)> {
         match self {
             Self::Vp { beta_min, .. } | Self::SubVp { beta_min, .. } if !(beta_min > 0.0 && beta_min.is_finite()) => {
@@ -74,7 +74,7 @@ impl Process {
         }
     }
 
-    /// What the data are multiplied by where the flow's noise level is `sigma`.
+    /// The factor of the data at noise level `sigma` of the flow.
     pub fn mean_at(self, sigma: f64) -> f64 {
         match self {
             Self::Ve => 1.0,
@@ -85,7 +85,7 @@ impl Process {
         }
     }
 
-    /// The time at noise level `sigma`; for VE as a share of the way from `low` to `high` in ln sigma.
+    /// The time at noise level `sigma`; of VE the share of ln sigma between `low` and `high`.
     pub fn time(self, sigma: f64, (low, high): (f64, f64)) -> f64 {
         match self {
             Self::Ve => (sigma / low).ln() / (high / low).ln(),
@@ -97,7 +97,7 @@ impl Process {
         }
     }
 
-    /// The flow's noise level at time `t`; for VE the level at that share of the way from `low` to `high` in ln sigma.
+    /// The noise level of the flow at time `t`; of VE the level at that share of ln sigma between `low` and `high`.
     pub fn sigma(self, t: f64, (low, high): (f64, f64)) -> f64 {
         let mean = |low: f64, high: f64| (-t * t * (high - low) / 4.0 - t * low / 2.0).exp();
         match self {
@@ -110,7 +110,7 @@ impl Process {
         }
     }
 
-    /// The noise level at a share of the times that score models are trained at: VP and sub-VP from 1e-5 to 1, VE all of the range.
+    /// The noise level at a share of the times that score models are trained at: 1e-5 to 1 of VP and sub-VP, the whole range of VE.
     pub fn trained_at(self, share: f64, range: (f64, f64)) -> f64 {
         const FIRST: f64 = 1e-5;
         match self {
@@ -119,7 +119,7 @@ impl Process {
         }
     }
 
-    /// `beta(t) = b0 + t (b1 - b0)`, the rate at which data shrink; 0 for VE.
+    /// `beta(t) = b0 + t (b1 - b0)`, the rate at which the data shrink; 0 for VE.
     pub fn beta(self, t: f64) -> f64 {
         match self {
             Self::Ve => 0.0,
@@ -129,7 +129,7 @@ impl Process {
         }
     }
 
-    /// The squared diffusion `g(t)^2`: VE `d sigma^2/dt`, VP beta, sub-VP `beta (1 - mean^4)`.
+    /// The squared diffusion coefficient `g(t)^2`: VE `d sigma^2/dt`, VP beta, sub-VP `beta (1 - mean^4)`.
     pub fn diffusion(self, t: f64, range: (f64, f64)) -> f64 {
         let sigma = self.sigma(t, range);
         match self {

@@ -1,16 +1,15 @@
-//! Random streams that depend on what they are for, and on nothing else.
+//! Random streams, each named by a seed, a purpose, a step and an item.
 //!
-//! Every draw of the library comes from a stream named by a seed, a purpose, a step and an item. No generator's state
-//! is carried from one step to the next, so a resumed training draws what an uninterrupted one would, a sample depends
-//! on its own seed alone, and work can be split over threads or processes without changing a number.
+//! No generator keeps a state from one step to the next. So a resumed training draws the same numbers as an uninterrupted one, a
+//! sample depends on its seed alone, and the number of threads or processes changes no result.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-/// A generator of one stream.
+/// The generator of a stream.
 pub type Stream = ChaCha8Rng;
 
-/// What a stream is drawn for.
+/// The purpose of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
 pub enum Purpose {
@@ -18,33 +17,33 @@ pub enum Purpose {
     Weights = 1,
     /// The order in which an epoch visits the data.
     Order = 2,
-    /// Noise levels and noise of a training batch, flips, and dropped labels.
+    /// Noise levels, noise, flips and dropped labels of a training batch.
     Perturbation = 3,
     /// Dropout masks.
     Dropout = 4,
-    /// The charges of a field batch that are not in the loss batch.
+    /// Charges of a large batch beyond those of the loss.
     FieldBatch = 5,
     /// The latent of a sample.
     Latent = 6,
-    /// Which rows are held out.
+    /// Held-out rows.
     Split = 7,
-    /// Which samples are compared with which.
+    /// Pairs of compared samples.
     Evaluation = 8,
     /// The class of a sample.
     Class = 9,
-    /// The noise that a stochastic sampler adds on its way.
+    /// Noise that a stochastic solver adds.
     SolverNoise = 20,
     /// The noise of a Langevin corrector.
     Corrector = 21,
     /// Probes of a divergence.
     Probe = 30,
-    /// What is added to whole numbers so that they have a density.
+    /// Noise that turns integers into real numbers.
     Dequantisation = 31,
-    /// The noise of what fills a hole.
+    /// Noise of inpainting.
     Filling = 32,
-    /// The noise of low-resolution images, and how much of it there is.
+    /// Noise level and noise of low-resolution images.
     Guide = 40,
-    /// Where patches are cut.
+    /// Positions of patches.
     Patch = 41,
 }
 

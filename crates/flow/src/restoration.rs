@@ -1,7 +1,7 @@
-//! Images that are noisy or incomplete, restored by a flow.
+//! Restoration of noisy or incomplete images.
 //!
-//! A noisy image is a point of the flow at the noise's own level: the flow carries it down from there. A hole is filled by letting the flow
-//! draw it while what is known is put back at every level.
+//! A noisy image is a point of the flow at the noise level of the image, from which the flow carries it down. Inpainting samples the
+//! whole image and replaces the known pixels at every noise level.
 
 use rand_distr::{Distribution, StandardNormal};
 
@@ -13,10 +13,10 @@ use crate::{
     solver::{self, Schedule, Solver, SolverError},
 };
 
-/// Carries noisy points from the noise's level down to the data's, in place.
+/// Carries noisy points from their noise level `sigma` down to `sigma_min`, in place.
 ///
 /// # Errors
-/// When the solver gives up.
+/// If the solver fails.
 ///
 /// # Shapes
 /// `x`: `[rows, N]`
@@ -24,7 +24,7 @@ pub fn denoise(flow: &Flow, solver: &Solver, sigma_min: f64, sigma: f64, x: &mut
     solver::sample(flow, solver, (sigma_min, sigma), x)
 }
 
-/// `yhat` at the noise's level: the best single guess in the mean square, smoother than a sample.
+/// Replaces noisy points by `yhat` at their noise level: the estimate with the least mean squared error, smoother than a sample.
 ///
 /// # Shapes
 /// `x`: `[rows, N]`
@@ -36,9 +36,9 @@ pub fn denoise_in_one_step(flow: &Flow, sigma: f64, x: &mut [f64]) {
     x.copy_from_slice(&yhat);
 }
 
-/// The standard deviation of white noise in an image: the median size of the diagonal details of its finest Haar wavelets, divided by
-/// that of a standard normal variable (Donoho and Johnstone, Biometrika 81 (1994) 425-455). The smallest over the channels; none of
-/// images below 2x2 pixels.
+/// Estimates the standard deviation of white noise in an image: the median magnitude of the diagonal details of its finest Haar wavelets,
+/// divided by that of a standard normal variable (Donoho and Johnstone, Biometrika 81 (1994) 425-455). Returns the smallest estimate of
+/// the channels; None for images below 2x2 pixels.
 ///
 /// # Shapes
 /// `image`: `[height, width, channels]`
@@ -60,23 +60,23 @@ pub fn estimate_noise(image: &[f64], [height, width, channels]: [usize; 3]) -> O
     Some((0..channels).map(of_channel).fold(f64::INFINITY, f64::min))
 }
 
-/// How holes are filled.
+/// Options of inpainting.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Inpainting {
-    /// Levels from the prior's to the data's, log-uniform.
+    /// The number of steps on a log-uniform grid.
     pub steps: usize,
-    /// How often each level is gone through: after all but the last time the noise of the level above is added again (RePaint, arXiv
-    /// 2201.09865), so that known and drawn parts come to fit.
+    /// The number of times that each step is made. After each but the last, noise returns the image to the level above (RePaint, arXiv
+    /// 2201.09865), which makes known and sampled pixels consistent.
     pub rounds: usize,
 }
 
-/// Fills the holes of images, in place: one filling for each image and seed.
+/// Inpaints images, in place, with one seed for each.
 ///
-/// The noise of an image is a Gaussian times one scale, drawn with the latent, whatever D is: given the scale, going up a level adds
-/// independent Gaussian noise, and what is known can be put at any level exactly.
+/// For every D the noise of an image is Gaussian noise times one scale, which is drawn with the latent. Given the scale, a higher noise
+/// level adds independent Gaussian noise, and the known pixels have an exact distribution at every level.
 ///
 /// # Shapes
-/// `x`: `[rows, N]`, what is known; `known`: `[rows, N]`; `seeds`: `[rows]`
+/// `x`: `[rows, N]`, of which only the known values are read; `known`: `[rows, N]`; `seeds`: `[rows]`
 pub fn inpaint(flow: &Flow, how: Inpainting, range: (f64, f64), known: &[bool], seeds: &[u64], x: &mut [f64]) {
     let dim = flow.denoiser.dim();
     let (lowest, highest) = range;
@@ -93,7 +93,7 @@ pub fn inpaint(flow: &Flow, how: Inpainting, range: (f64, f64), known: &[bool], 
     for step in 0..how.steps {
         let (sigma, next) = (levels[step], levels[step + 1]);
         for round in 0..how.rounds {
-            // What is known, at this level.
+            // The known pixels at this noise level.
             let mut there = truth.clone();
             add(&mut noises, sigma, &mut there);
             let put = x.iter_mut().zip(&there).zip(known).filter(|(_, known)| **known);
@@ -108,7 +108,7 @@ pub fn inpaint(flow: &Flow, how: Inpainting, range: (f64, f64), known: &[bool], 
     x.iter_mut().zip(&truth).zip(known).filter(|(_, known)| **known).for_each(|((x, truth), _)| *x = *truth);
 }
 
-/// The noise of one filling.
+/// The noise of one image.
 struct Noise {
     scale: f64,
     rng: Stream,

@@ -159,13 +159,13 @@ fn strength_and_direction_are_coulombs_sum() {
 }
 
 #[test]
-fn without_height_it_is_the_field_of_the_space_itself() {
+fn without_extra_dims_it_is_the_field_of_the_space_itself() {
     // E = sum_i (x - y_i) / |x - y_i|^N, normalised by the sum of the weights |x - y_i|^-N.
     for (charges, x, dim) in [
         (vec![0.0, 1.0, 0.5, -1.0, -2.0, 0.25], vec![0.4, 0.3], 2),
         (vec![0.0, 1.0, 0.2, 0.5, -1.0, 0.1, -2.0, 0.25, 1.0], vec![0.4, 0.3, -0.5], 3),
     ] {
-        let field = ExactField::without_height(charges.clone(), dim, 1e-6);
+        let field = ExactField::without_extra_dims(charges.clone(), dim, 1e-6);
         let mut found = vec![0.0; dim];
         field.denoise(&Query { x: &x, sigma: &[123.0], item: &[0] }, &mut found);
         let (mut mean, mut total) = (vec![0.0; dim], 0.0);
@@ -182,13 +182,13 @@ fn without_height_it_is_the_field_of_the_space_itself() {
 
 /// Where 200 particles end that come from far away, against the field lines of the plane or of space.
 fn ends(charges: &[f64], softening: Option<f64>) -> Vec<f64> {
-    let centre = mean(charges, 2);
+    let center = mean(charges, 2);
     if let Some(softening) = softening {
-        let field = ExactField::without_height(charges.to_vec(), 2, softening);
+        let field = ExactField::without_extra_dims(charges.to_vec(), 2, softening);
         let mut x: Vec<f64> = (0..200)
             .flat_map(|index| {
                 let angle = 2.0 * PI * f64::from(index) / 200.0;
-                [centre[0] + 5.0 * angle.cos(), centre[1] + 5.0 * angle.sin()]
+                [center[0] + 5.0 * angle.cos(), center[1] + 5.0 * angle.sin()]
             })
             .collect();
         rk45(&Flow { denoiser: &field, extra_dims: Infinite }, 1e12, 1.0, ROUGH, &mut x).unwrap();

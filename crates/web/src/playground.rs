@@ -49,7 +49,7 @@ impl Playground {
         }
         let charges = self.charges.clone();
         self.field = Some(if softening > 0.0 {
-            Field::Plane(ExactField::without_height(charges, 2, softening), softening)
+            Field::Plane(ExactField::without_extra_dims(charges, 2, softening), softening)
         } else {
             let extra_dims = if d.is_finite() { ExtraDims::Finite(d) } else { ExtraDims::Infinite };
             Field::Augmented(ExactField::new(charges, 2, extra_dims), extra_dims)

@@ -1,6 +1,6 @@
-//! Where a solver went.
+//! Paths of an adaptive solver.
 
-/// The states that a solver accepted on its way, with the slopes there: enough to draw a smooth curve through them.
+/// The states that a solver accepted, with the slopes there, which define a smooth curve.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Path {
     dim: usize,
@@ -28,11 +28,10 @@ impl Path {
         self.dim
     }
 
-    /// The state between the states `step` and `step + 1`, at the share `s` of the way in ln sigma: the cubic that has
-    /// the states and slopes of both ends (Hermite's).
+    /// Interpolates between the states `step` and `step + 1` at the share `s` of the step in ln sigma, by the cubic Hermite polynomial.
     ///
     /// # Panics
-    /// When there is no such step.
+    /// If there is no such step.
     pub fn between(&self, step: usize, s: f64) -> Vec<f64> {
         let length = self.t[step + 1] - self.t[step];
         let (a, b) = (step * self.dim, (step + 1) * self.dim);

@@ -72,7 +72,7 @@ pub fn extra_dimension(scene: &Scene) -> Result<Vec<u8>> {
 
 /// Particles from a circle far away, against the field lines of the plane itself.
 fn without(scene: &Scene, softening: f64) -> Result<(Vec<f64>, Vec<Line>)> {
-    let denoiser = ExactField::without_height(scene.charges.clone(), 2, softening);
+    let denoiser = ExactField::without_extra_dims(scene.charges.clone(), 2, softening);
     // Without a height ln sigma is nothing but time, in which distances fall to a part in e.
     let flow = Flow { denoiser: &denoiser, extra_dims: ExtraDims::Infinite };
     let radius = 4.0 * scene.near;
