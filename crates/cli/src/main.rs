@@ -91,6 +91,9 @@ fn run(cli: Cli, ranks: &Ranks) -> Result<()> {
         Command::Anomaly(args) => command::anomaly::run(&args),
         Command::Studio(args) => command::studio::run(&args),
         Command::Bench(args) => command::bench::run(&args),
+        Command::Config { key } => command::reference::config(key.as_deref()),
+        Command::Completions { shell } => command::reference::completions(shell),
+        Command::Reference { page, command } => command::reference::page(page, command.as_deref()),
         Command::Presets { name } => command::presets::run(name.as_deref()),
     }
 }

@@ -97,11 +97,42 @@ pub enum Command {
     Studio(studio::StudioArgs),
     /// Measure the time of inference and of a training step, as JSON
     Bench(BenchArgs),
+    /// Explain the keys of a configuration file: meaning, default, values, symbol in the papers
+    Config {
+        /// A key or a table, such as train.lr, lr or network [default: all]
+        #[arg(value_name = "KEY")]
+        key: Option<String>,
+    },
+    /// Print a completion script for a shell, as in `pfgm completions bash > /etc/bash_completion.d/pfgm`
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Print a page of the reference as Markdown, or the manual page of a command
+    #[command(hide = true)]
+    Reference {
+        #[arg(value_enum)]
+        page: ReferencePage,
+        /// The command of a manual page [default: pfgm itself]
+        command: Option<String>,
+    },
     /// List the presets, or print one as a configuration file
     Presets {
         /// The preset to print
         name: Option<String>,
     },
+}
+
+/// Generated pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum ReferencePage {
+    /// docs/reference/configuration.md
+    Configuration,
+    /// docs/reference/commands.md
+    Commands,
+    /// A manual page in roff
+    Man,
 }
 
 impl Command {

@@ -19,6 +19,7 @@ pub mod measure;
 mod points;
 pub mod predict;
 pub mod presets;
+pub mod reference;
 pub mod restore;
 pub mod sample;
 pub mod schedule;

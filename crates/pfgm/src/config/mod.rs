@@ -1,5 +1,6 @@
 //! What a run is made of: the TOML file that a user writes, resolved to numbers before training starts.
 
+pub mod reference;
 mod validation;
 
 use pfgm_data::{Load, OpenOptions};

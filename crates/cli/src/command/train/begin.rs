@@ -154,7 +154,7 @@ pub fn load(config: &Config, whole: Option<Dataset>) -> Result<(Dataset, Option<
 
 /// Prints the configuration with every key in force, the number of weights, and an estimate of memory.
 pub fn describe(spec: &ModelSpec, data: &Dataset) -> Result<()> {
-    line(toml::to_string(&spec.config)?.trim_end());
+    line(spec.config.to_full_toml().trim_end());
     let weights = spec.weight_count()?;
     let memory = memory_estimate(spec, weights, data);
     line(format!("\n# {} rows of {}, N = {}", data.len(), data.shape, spec.dim()));
