@@ -96,8 +96,10 @@ fn describe(page: &mut String, command: &Command, parent: &str) {
     let name = format!("{parent} {}", command.get_name());
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
     let _ = writeln!(page, "\n## `{name}`\n\n{about}.\n");
-    let own: Vec<&Arg> =
-        command.get_arguments().filter(|arg| !arg.is_hide_set() && !arg.is_global_set() && arg.get_id() != "help").collect();
+    let own: Vec<&Arg> = command
+        .get_arguments()
+        .filter(|arg| !arg.is_hide_set() && !arg.is_global_set() && arg.get_id() != "help")
+        .collect();
     list(page, &own);
     for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
         describe(page, sub, &name);
@@ -111,8 +113,7 @@ fn list(page: &mut String, arguments: &[&Arg]) {
     }
     page.push_str("| argument | meaning | default |\n|---|---|---|\n");
     for arg in arguments {
-        let names: Vec<String> =
-            arg.get_value_names().into_iter().flatten().map(|name| format!("<{name}>")).collect();
+        let names: Vec<String> = arg.get_value_names().into_iter().flatten().map(|name| format!("<{name}>")).collect();
         let takes_value = arg.get_action().takes_values();
         let value = if takes_value { names.join(" ") } else { String::new() };
         let flag = match (arg.get_short(), arg.get_long()) {
@@ -125,9 +126,22 @@ fn list(page: &mut String, arguments: &[&Arg]) {
             arg.get_default_values().iter().map(|value| value.to_string_lossy().into_owned()).collect();
         let default = if takes_value { default.join(",") } else { String::new() };
         let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
-        let possible: Vec<String> =
-            arg.get_possible_values().iter().filter(|value| !value.is_hide_set()).map(|value| value.get_name().to_owned()).collect();
-        let values = if takes_value && !possible.is_empty() { format!(" Values: {}.", possible.join(", ")) } else { String::new() };
-        let _ = writeln!(page, "| `{}` | {}.{values} | {default} |", flag.trim(), help.replace('|', "\\|").trim_end_matches('.'));
+        let possible: Vec<String> = arg
+            .get_possible_values()
+            .iter()
+            .filter(|value| !value.is_hide_set())
+            .map(|value| value.get_name().to_owned())
+            .collect();
+        let values = if takes_value && !possible.is_empty() {
+            format!(" Values: {}.", possible.join(", "))
+        } else {
+            String::new()
+        };
+        let _ = writeln!(
+            page,
+            "| `{}` | {}.{values} | {default} |",
+            flag.trim(),
+            help.replace('|', "\\|").trim_end_matches('.')
+        );
     }
 }
