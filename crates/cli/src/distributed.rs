@@ -1,4 +1,4 @@
-//! The processes that a command works with: this one, or all that MPI started.
+//! The processes of a command: this one, or all that MPI started.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use pfgm::parallel::{Communicator, Solo};
 
 use crate::args::ComputeArgs;
 
-/// All processes of a command, as this one sees them.
+/// All processes of a command.
 pub type Ranks = Arc<dyn Communicator>;
 
-/// Joins the processes that MPI started, where the command line says so.
+/// Joins the processes that MPI started, if the command line says so.
 pub fn join(distributed: bool) -> Result<Ranks> {
     if distributed { start() } else { Ok(Arc::new(Solo)) }
 }
@@ -29,7 +29,7 @@ fn start() -> Result<Ranks> {
     if ranks.rank() > 0 {
         crate::render::silence();
     }
-    // The others would wait forever for one that has panicked. MPI ends with the last owner, which the hook must not be.
+    // The others would wait forever for a rank that has panicked. The hook must not keep MPI alive.
     let (report, all) = (std::panic::take_hook(), Arc::downgrade(&ranks));
     std::panic::set_hook(Box::new(move |panic| {
         report(panic);
@@ -40,13 +40,13 @@ fn start() -> Result<Ranks> {
     Ok(ranks)
 }
 
-/// Says what went wrong, and ends this process and all others of the command.
+/// Prints an error, and ends this process and all others of the command.
 pub fn fail(ranks: &dyn Communicator, problem: &str, code: u8) -> ! {
     if ranks.size() == 1 {
         crate::render::warn(format!("error: {problem}"));
     } else {
         if !ranks.is_root() {
-            // What all find out, rank 0 says for all of them.
+            // An error of all ranks is printed by rank 0.
             std::thread::sleep(std::time::Duration::from_millis(500));
         }
         crate::render::warn(format!("error: rank {}: {problem}", ranks.rank()));
@@ -54,8 +54,8 @@ pub fn fail(ranks: &dyn Communicator, problem: &str, code: u8) -> ! {
     ranks.abort(code)
 }
 
-/// How many threads a rank computes with: those of the processors that it may run on, divided by the ranks of its host that may run on
-/// the same. `None` leaves one process all of them.
+/// The number of threads of a rank: the processors that it may run on, divided by the ranks of its host that may run on the same.
+/// `None` for a single process, which uses all.
 pub fn threads(ranks: &dyn Communicator) -> Option<usize> {
     if ranks.size() == 1 {
         return None;
@@ -70,14 +70,14 @@ pub fn threads(ranks: &dyn Communicator) -> Option<usize> {
     Some((processors / sharing).max(1))
 }
 
-/// The device that this rank computes on: of several on a host each takes its own, unless the name says which.
+/// The device of this rank: ranks of a host use different devices unless the name has a number.
 pub fn device(name: &str, ranks: &dyn Communicator) -> String {
-    // Schedulers give a job some of a host's devices, or each rank one: those count from 0 for it.
+    // Schedulers give a job some of a host's devices, or each rank one; they are numbered from 0.
     let visible = std::env::var("CUDA_VISIBLE_DEVICES").ok().map(|list| list.split(',').count());
     pfgm::device::of_rank(name, ranks.on_host(), visible.filter(|_| name == "cuda"))
 }
 
-/// What this rank computes on, and how precisely.
+/// The device and precision of this rank.
 pub fn compute(args: &ComputeArgs, ranks: &dyn Communicator) -> ComputeArgs {
     ComputeArgs { device: device(&args.device, ranks), ..args.clone() }
 }

@@ -132,13 +132,13 @@ fn status(key: &str) -> Option<f64> {
 /// Page faults of this process, if the system counts them.
 fn page_faults() -> Option<u64> {
     let text = fs::read_to_string("/proc/self/stat").ok()?;
-    // The name of the program may hold spaces; the fields after it may not.
+    // The name of the program may contain spaces, the fields after it do not.
     text.rsplit(')').next()?.split_whitespace().nth(7)?.parse().ok()
 }
 
 fn normal(count: usize, seed: u64) -> Vec<f32> {
     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
-    // Only the spread matters here: a uniform distribution of unit variance.
+    // Only the variance matters here: a uniform distribution of unit variance.
     (0..count).map(|_| rng.random_range(-1.732..1.732)).collect()
 }
 

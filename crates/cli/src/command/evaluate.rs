@@ -36,18 +36,10 @@ pub fn run(args: &EvaluateArgs, ranks: &dyn Communicator) -> Result<()> {
     let progress = Progress::new();
     let own = measured.as_ref().map(|measured| (measured.shape(), measured.range()));
     let Some((scaling, shape)) = measure::scaling(dataset.as_ref(), own)? else {
-        bail!("nothing to measure; name a run or images, or --data and --save-statistics");
+        bail!("nothing to evaluate; name a run or data, or --data and --save-statistics");
     };
-    if let Some(measured) = &measured
-        && measured.shape() != shape
-        && (args.extractor == ExtractorName::Pixels || !measured.is_image() || !matches!(shape, Shape::Image { .. }))
-    {
-        let (what, reference) = (measured.name(), args.data.as_deref().unwrap_or("the reference"));
-        bail!(
-            "{what}: rows of {}, but those of {reference} are {shape}; give a reference of that shape, or for images the \
-             --extractor of a network",
-            measured.shape()
-        );
+    if let Some(measured) = &measured {
+        check_shapes(measured, shape, args)?;
     }
     let dim = features.dim(shape)?;
     let reference = match (&args.reference_statistics, &dataset) {
@@ -92,6 +84,20 @@ pub fn run(args: &EvaluateArgs, ranks: &dyn Communicator) -> Result<()> {
     Ok(())
 }
 
+/// Refuses rows of another shape than the reference's; networks scale images of any shape.
+fn check_shapes(measured: &Measured, shape: Shape, args: &EvaluateArgs) -> Result<()> {
+    let own = measured.shape();
+    let are_images = measured.is_image() && matches!(shape, Shape::Image { .. });
+    if own == shape || are_images && args.extractor != ExtractorName::Pixels {
+        return Ok(());
+    }
+    let (what, reference) = (measured.name(), args.data.as_deref().unwrap_or("the reference"));
+    bail!(
+        "{what}: rows of {own}, but those of {reference} are {shape}; give a reference of that shape, or for images the \
+         --extractor of a network"
+    )
+}
+
 /// Refuses what cannot be evaluated or written.
 fn check(args: &EvaluateArgs) -> Result<()> {
     for (flag, value) in [("-n", args.count), ("--batch", Some(args.batch)), ("--reference-rows", args.reference_rows)]
@@ -99,10 +105,10 @@ fn check(args: &EvaluateArgs) -> Result<()> {
         value.map_or(Ok(()), |value| resolve::within(flag, value, 1..=resolve::MAX_SAMPLES))?;
     }
     if args.what.is_none() && args.save_statistics.is_none() && args.save_features.is_none() {
-        bail!("nothing to measure; name a run or images, or --data and --save-statistics");
+        bail!("nothing to evaluate; name a run or data, or --data and --save-statistics");
     }
     if args.what.is_none() && args.json.is_some() {
-        bail!("--json: nothing is measured; name a run or images, or omit it");
+        bail!("--json: nothing is evaluated; name a run or data, or omit it");
     }
     if args.extractor == ExtractorName::Pixels && args.weights.is_some() {
         bail!("--weights: pixels need no network; add --extractor, or omit it");
@@ -230,7 +236,7 @@ fn features_of_run(
 fn reference_data(args: &EvaluateArgs, measured: Option<&Measured>) -> Result<Option<Dataset>> {
     if args.reference_statistics.is_some() {
         if args.reference_rows.is_some() {
-            bail!("--reference-rows: statistics are of all their rows; omit one of them");
+            bail!("--reference-rows: statistics are of all rows; omit one of the flags");
         }
         return Ok(None);
     }

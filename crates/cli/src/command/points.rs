@@ -9,7 +9,7 @@ use pfgm_data::{
     npz::{Floats, read_arrays},
 };
 
-/// The arrays of an archive.
+/// Reads the arrays of an archive.
 pub fn read(path: &Path) -> Result<BTreeMap<String, Floats>> {
     let bytes = std::fs::read(path).with_context(|| format!("{}: cannot be read", path.display()))?;
     Ok(read_arrays(path, &bytes)?)
@@ -23,7 +23,7 @@ pub fn layout(record: &ModelSpec) -> [usize; 3] {
     }
 }
 
-/// The shape of an array of so many of a run's rows.
+/// The shape of an array of a run's rows.
 pub fn array_shape(record: &ModelSpec, rows: usize) -> Vec<usize> {
     match record.data.shape {
         Shape::Image { height, width, channels } => vec![rows, channels, height, width],
@@ -31,16 +31,16 @@ pub fn array_shape(record: &ModelSpec, rows: usize) -> Vec<usize> {
     }
 }
 
-/// Images and their classes.
+/// Rows and their classes.
 pub struct Points {
     pub rows: usize,
-    /// Channels last, row after row.
+    /// The rows, `[rows, N]`, with channels last.
     pub x: Vec<f64>,
     pub labels: Vec<Option<u32>>,
 }
 
 impl Points {
-    /// The arrays `x`, and `labels` if there are any.
+    /// Finds the array `x`, and `labels` if there are any.
     pub fn find(path: &Path, arrays: &BTreeMap<String, Floats>, record: &ModelSpec) -> Result<Self> {
         let ([channels, height, width], classes) = (layout(record), record.data.classes.len());
         let path = path.display();
@@ -61,7 +61,7 @@ impl Points {
         }
         let labels = match arrays.get("labels") {
             None => vec![None; rows],
-            Some(labels) if classes == 0 => bail!("{path}: `labels` {:?}, but the run knows no classes", labels.shape),
+            Some(labels) if classes == 0 => bail!("{path}: `labels` {:?}, but the run is not conditioned on classes", labels.shape),
             Some(labels) if labels.shape == [rows] => {
                 let label = |&value: &f32| {
                     (value >= 0.0 && value.fract() == 0.0 && (value as usize) < classes).then_some(value as u32)
@@ -87,7 +87,7 @@ impl Points {
     }
 }
 
-/// Images with channels last as `[batch, channels, height, width]`.
+/// Rows with channels last as `[batch, channels, height, width]`.
 pub fn channels_first(values: &mut dyn Iterator<Item = f64>, [_, channels, height, width]: [usize; 4]) -> Vec<f32> {
     let values: Vec<f32> = values.map(|value| value as f32).collect();
     let plane = height * width;

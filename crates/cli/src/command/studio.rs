@@ -16,7 +16,7 @@ pub fn run(args: &StudioArgs) -> Result<()> {
         Options { host: *host, port: *port, token: token.clone(), runs: runs.clone(), timeout, device, limits };
     pfgm_studio::run(options, |address| {
         line(format!("studio     {address}  (Ctrl-C ends it)"));
-        // Where no browser can be opened, the address is on the screen.
+        // If no browser can be opened, the address has been printed.
         if !args.no_open {
             let _ = open::that_detached(address);
         }

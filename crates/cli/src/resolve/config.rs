@@ -22,7 +22,7 @@ pub struct Changes {
     pub data: Option<String>,
     /// Columns and label of a table.
     pub table: DataArgs,
-    /// Assignments KEY=VALUE. They do not depend on their order, but for the same key: there the last one counts.
+    /// Assignments KEY=VALUE. Their order does not matter, except that of two for the same key the last one counts.
     pub set: Vec<String>,
 }
 
@@ -34,7 +34,7 @@ impl Changes {
         Self { data: args.data.clone(), table: args.table.clone(), set }
     }
 
-    /// Those of the data alone.
+    /// The changes of the data alone.
     pub fn of_data(&self) -> Result<Self> {
         let set = self.set.iter().filter(|assignment| assignment.trim_start().starts_with("data.")).cloned().collect();
         Ok(Self { set, ..self.clone() })
@@ -123,7 +123,7 @@ pub fn stem(path: &str) -> String {
     Path::new(path).file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// A value as TOML reads it; a bare word is a string.
+/// Parses a value as TOML; a bare word is a string.
 pub fn value_of(text: &str) -> Value {
     match format!("value = {text}").parse::<Table>() {
         Ok(mut table) => table.remove("value").unwrap_or_else(|| Value::String(text.to_owned())),
@@ -172,7 +172,7 @@ fn insert_key(table: &mut Table, path: &str, value: Value) -> Result<()> {
     }
 }
 
-/// A configuration's error in one line, with the nearest right name for a wrong one.
+/// An error of a configuration in one line, with the nearest known name for an unknown one.
 pub fn explain(error: serde_path_to_error::Error<toml::de::Error>) -> anyhow::Error {
     let path = error.path().to_string();
     let message = error.inner().message().trim().to_owned();
@@ -192,7 +192,7 @@ pub fn one_line(file: &str, error: &toml::de::Error) -> anyhow::Error {
     anyhow::anyhow!("{file}: {}", error.to_string().split('\n').map(str::trim).collect::<Vec<_>>().join(" "))
 }
 
-/// The name that is most like a wrong one, if any is.
+/// The known name that is most similar to a wrong one, if any is similar.
 pub fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     known
         .map(|name| (strsim::jaro_winkler(wrong, name), name))

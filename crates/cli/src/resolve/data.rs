@@ -5,7 +5,7 @@ use pfgm_data::{Dataset, OpenOptions};
 
 use crate::args::DataArgs;
 
-/// The data set of a path, with the choices that tables have.
+/// Opens a data set.
 pub fn dataset(source: &str, table: &DataArgs) -> Result<Dataset> {
     let (columns, label) = (table.columns.clone().unwrap_or_default(), table.label.clone());
     let options = OpenOptions { columns, label, ..OpenOptions::default() };

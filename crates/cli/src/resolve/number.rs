@@ -5,7 +5,7 @@ use std::{fmt::Display, ops::RangeInclusive};
 use anyhow::{Context, Result, bail};
 use pfgm::extra_dims::ExtraDims;
 
-/// D as it is typed.
+/// Parses D.
 pub fn extra_dims(flag: &str, text: &str) -> Result<ExtraDims> {
     match text.parse::<f64>() {
         Ok(f64::INFINITY) => Ok(ExtraDims::Infinite),
@@ -14,29 +14,29 @@ pub fn extra_dims(flag: &str, text: &str) -> Result<ExtraDims> {
     }
 }
 
-/// Samples of one call at the most.
+/// Samples of a command, at most.
 pub const MAX_SAMPLES: usize = 10_000_000;
-/// Levels that a person may ask for.
+/// Noise levels, at most.
 pub const MAX_LEVELS: usize = 10_000;
 
-/// Refuses a number outside of what can work.
+/// Refuses a number outside of a range.
 pub fn within<T: PartialOrd + Display>(flag: &str, value: T, range: RangeInclusive<T>) -> Result<()> {
-    // What is no number is in no range.
+    // NaN is in no range.
     if range.contains(&value) {
         return Ok(());
     }
     bail!("{flag} {value}: give a number from {} to {}", range.start(), range.end())
 }
 
-/// Refuses more to be computed at once than [`MAX_SAMPLES`].
+/// Refuses a product above [`MAX_SAMPLES`].
 pub fn product(flags: &str, count: usize, each: usize) -> Result<()> {
     match count.checked_mul(each) {
         Some(all) if all <= MAX_SAMPLES => Ok(()),
-        _ => bail!("{flags}: {count} times {each} is more than {MAX_SAMPLES}; ask for it in parts"),
+        _ => bail!("{flags}: {count} times {each} is more than {MAX_SAMPLES}; split the work"),
     }
 }
 
-/// Seeds as they are typed: `0-63`, `3,7,12-15`; `flag` is what to call them.
+/// Parses seeds such as `0-63` or `3,7,12-15`. Errors name `flag`.
 pub fn seeds(flag: &str, text: &str) -> Result<Vec<u64>> {
     let wrong = || format!("{flag} {text}: write numbers and ranges, as in 0-63 or 3,7,12-15");
     let mut seeds = Vec::new();

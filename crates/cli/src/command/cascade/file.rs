@@ -1,4 +1,4 @@
-//! The file of a cascade: what all flows have in common, and a `[[stage]]` for each with what is its own.
+//! The file of a cascade: keys that all models share, and a `[[stage]]` with its own keys for each model.
 
 use anyhow::{Context, Result, bail};
 use pfgm::{
@@ -12,26 +12,26 @@ use crate::{
     resolve::{self, Changes},
 };
 
-/// A cascade as it is written down, with the changes that the command line asks for.
+/// The file of a cascade, with the changes that the command line asks for.
 pub struct File {
     pub name: String,
     table: Table,
 }
 
-/// A flow of a cascade.
+/// A model of a cascade.
 pub struct Stage {
-    /// What its run's folder is called.
+    /// The name of its run's folder.
     pub name: String,
     pub config: Config,
 }
 
-/// What the flow of a number, from 0, is called.
+/// The name of a model by its number from 0.
 pub fn name_of(number: usize) -> String {
     if number == 0 { "base".into() } else { format!("upscale-{number}") }
 }
 
 impl File {
-    /// A preset or file, changed by --data and --set.
+    /// Reads a preset or a file, with --data and --set.
     pub fn read(args: &CascadeTrainArgs) -> Result<Self> {
         let (name, text) = match presets::find_cascade(&args.what) {
             Some(preset) => (preset.name.to_owned(), preset.text.to_owned()),
@@ -53,7 +53,7 @@ impl File {
         Self::parse(name, &text, args)
     }
 
-    /// The text of a cascade's file, changed by --data and --set.
+    /// Parses the text of a cascade's file, with --data and --set.
     pub fn parse(name: String, text: &str, args: &CascadeTrainArgs) -> Result<Self> {
         let table: Table = text.parse().map_err(|error| resolve::one_line(&args.what, &error))?;
         let mut file = Self { name, table };
@@ -63,13 +63,13 @@ impl File {
         if let Some(data) = &args.data {
             file.set_all("data.source", &Value::String(data.clone()))?;
         }
-        // What it is resumed from must find its data from wherever that is.
+        // A cascade must find its data again from wherever it is resumed.
         let source = file.stages().with_context(|| args.what.clone())?[0].config.data.source.clone();
         file.set_all("data.source", &Value::String(source))?;
         Ok(file)
     }
 
-    /// As it is kept in the cascade's folder.
+    /// The text that is kept in the cascade's folder.
     pub fn text(&self) -> Result<String> {
         toml::to_string(&self.table).context("the cascade cannot be written as TOML")
     }
@@ -89,7 +89,7 @@ impl File {
             Some((number, rest)) => set_in(&mut self.own()?[number], rest, value),
             None if path.starts_with("base.") || path.starts_with("upscale-") => {
                 let names: Vec<_> = (0..stages).map(name_of).collect();
-                bail!("--set {path}: the flows of this cascade are {}", names.join(", "));
+                bail!("--set {path}: the models of this cascade are {}", names.join(", "));
             }
             None => self.set_all(path, &value),
         }
@@ -99,7 +99,7 @@ impl File {
         self.own()?.iter_mut().try_for_each(|stage| set_in(stage, path, value.clone()))
     }
 
-    /// The configuration of each flow: what is common, what is its own, and how much smaller its images are.
+    /// The configuration of each model: the shared keys, its own keys, and the downscaling of its images.
     pub fn stages(&self) -> Result<Vec<Stage>> {
         let mut common = self.table.clone();
         let Some(Value::Array(own)) =
@@ -135,7 +135,7 @@ fn set_in(stage: &mut Value, path: &str, value: Value) -> Result<()> {
     resolve::set_key(table, path, value)
 }
 
-/// A table with the entries of another, which count where both have one; a table of another kind replaces it.
+/// A table with the entries of another, which take precedence. A table of another kind replaces the whole table.
 fn merged(mut below: Table, above: Table) -> Table {
     for (key, value) in above {
         let value = match (below.remove(&key), value) {

@@ -27,7 +27,7 @@ use crate::{
 pub fn run(args: &CascadeCommand) -> Result<()> {
     if args.distributed {
         bail!(
-            "--distributed: a cascade works in one process; its flows can go on in many, as in `pfgm train DIR/base --resume --distributed`"
+            "--distributed: a cascade works in one process; its models can be resumed in many, as in `pfgm train DIR/base --resume --distributed`"
         );
     }
     match &args.what {
@@ -36,12 +36,12 @@ pub fn run(args: &CascadeCommand) -> Result<()> {
     }
 }
 
-/// Images that are upscaled for the picture after a training.
+/// Images in the picture after a training.
 const UPSCALED: usize = 24;
-/// Groups of three in a row of it.
+/// Triples of images in a row of it.
 const ACROSS: usize = 4;
 
-/// Images of the data made smaller, what the flow makes of them, and the images themselves, side by side.
+/// Draws images of the data downscaled, what the model makes of them, and the images themselves, side by side.
 pub fn upscaled_picture(
     trainer: &Trainer,
     data: &Dataset,
@@ -78,13 +78,13 @@ pub fn upscaled_picture(
     Ok(path)
 }
 
-/// Says how far images, made smaller, are from those that they were made from.
+/// Prints how far images, downscaled, are from those that they were made from.
 fn agreement(shape: Shape, range: (f32, f32), images: &[f32], low: &[f32], factor: usize) {
     let share = 100.0 * disagreement(shape, images, low, factor) / f64::from(range.1 - range.0);
-    line(format!("agreement    made smaller again, they differ by {share:.2} % of the range (root mean square)"));
+    line(format!("agreement    downscaled again, they differ by {share:.2} % of the range (root mean square)"));
 }
 
-/// An image with its pixels as visible blocks.
+/// An image with its pixels enlarged to blocks.
 fn blocks(shape: Shape, image: &[f32], factor: usize) -> Vec<f32> {
     let Shape::Image { height, width, channels } = shape else { return enlarge(shape, image, factor) };
     let pixel = |row: usize, column: usize| &image[(row * width + column) * channels..][..channels];

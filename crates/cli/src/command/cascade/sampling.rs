@@ -65,7 +65,7 @@ pub fn run(args: &CascadeSampleArgs) -> Result<()> {
 fn stages_file(picture: &Path) -> PathBuf {
     let stem = picture.file_stem().unwrap_or_default().to_string_lossy();
     let ending = picture.extension().map_or_else(|| "png".into(), |ending| ending.to_string_lossy());
-    // What is written to a device is the samples alone.
+    // Nothing is written next to a device.
     let folder = picture.parent().filter(|folder| *folder != Path::new("/dev")).unwrap_or(Path::new(""));
     folder.join(format!("{stem}-stages.{ending}"))
 }

@@ -25,7 +25,7 @@ use crate::{
     resolve::{self, Plan},
 };
 
-/// What a cascade's folder keeps of its file.
+/// The file of a cascade in its folder.
 pub const FILE: &str = "cascade.toml";
 
 pub fn run(args: &CascadeTrainArgs) -> Result<()> {
@@ -54,7 +54,7 @@ pub fn run(args: &CascadeTrainArgs) -> Result<()> {
     let trained = train_stages(stages, &folder, &text, &device, &ranks);
     drop(lock);
     if trained.is_err() {
-        // Flows that do not fit their data leave nothing behind; a folder with files stays.
+        // Models that do not fit their data leave nothing behind. A folder with files stays.
         let _ = fs::remove_dir(&folder);
     }
     trained
@@ -77,7 +77,7 @@ fn train_stages(stages: Vec<Stage>, folder: &Path, text: &str, device: &Device, 
     Ok(())
 }
 
-/// The folder of a cascade that goes on, and its file with the changes that are asked for.
+/// The folder of a cascade to resume, and its file with the changes that the command line asks for.
 fn kept(args: &CascadeTrainArgs) -> Result<(PathBuf, File)> {
     let is_folder = Path::new(&args.what).is_dir();
     let folder = match &args.out {
@@ -97,14 +97,14 @@ fn plan_of(stage: Stage) -> Plan {
     Plan::new(stage.name, stage.config)
 }
 
-/// Whether a flow that has begun is still to be what it was: only how far it goes and when it saves and logs may change.
+/// Checks that a model that has begun keeps its configuration: only steps, checkpoints and the log may change.
 fn check_begun(stage: &Stage, cascade: &Path) -> Result<()> {
     let Some(path) = checkpoint::list(&cascade.join(&stage.name)).pop() else { return Ok(()) };
     let (wanted, mut kept) = (&stage.config, Checkpoint::read(&path)?.record.config);
     kept.data.source.clone_from(&wanted.data.source);
     let TrainConfig { steps, checkpoint_every, keep, log_every, .. } = wanted.train;
     kept.train = TrainConfig { steps, checkpoint_every, keep, log_every, ..kept.train };
-    // What was measured is nobody's wish.
+    // Measured values were not given.
     kept.flow.sigma_max = wanted.flow.sigma_max.and(kept.flow.sigma_max);
     kept.flow.sigma_data = wanted.flow.sigma_data.and(kept.flow.sigma_data);
     kept.flow.max_row_rms = wanted.flow.max_row_rms.and(kept.flow.max_row_rms);
@@ -119,8 +119,8 @@ fn check_begun(stage: &Stage, cascade: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Begins the run of a flow, or goes on with it. The cascade's file is written once the flow is known to fit its data: what does not
-/// leaves nothing behind.
+/// Begins or resumes the run of a model. The cascade's file is written once the model is known to fit its data, so that a model that
+/// does not leaves nothing behind.
 fn train_stage(stage: Stage, cascade: &Path, text: &str, device: &Device, ranks: &Ranks) -> Result<Ended> {
     let folder = cascade.join(&stage.name);
     if checkpoint::list(&folder).is_empty() {

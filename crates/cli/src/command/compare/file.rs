@@ -1,4 +1,4 @@
-//! The file that says what is compared.
+//! The file of a comparison.
 
 use std::{fs, path::PathBuf};
 
@@ -10,44 +10,44 @@ use toml::{Table, Value};
 
 use crate::{args::evaluate::ExtractorName, resolve};
 
-/// Bits of weights that are left as they are.
+/// Bits of weights that are not rounded.
 pub const ALL_BITS: u32 = 32;
 
-/// The file as it is written. A list where one value would do is an axis of the comparison.
+/// The file as written. A list in place of one value is an axis of the comparison.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct File {
-    /// The reference, as `evaluate --data`; what the first run was trained on when it is not given.
+    /// The reference, as in `evaluate --data`; by default the training data of the first run.
     pub reference: Option<String>,
-    /// The reference as statistics.
+    /// Statistics of the reference.
     pub reference_statistics: Option<PathBuf>,
-    /// Rows of the reference to take, by chance.
+    /// Number of rows of the reference, chosen at random; all by default.
     pub reference_rows: Option<usize>,
-    /// Samples of each cell.
+    /// Number of samples of each cell.
     #[serde(default = "samples")]
     pub samples: usize,
-    /// What images are compared by.
+    /// The extractor of features.
     #[serde(default = "features")]
     features: String,
-    /// The weights of the features' network.
+    /// The extractor's weights.
     pub weights: Option<PathBuf>,
-    /// The seed of the first sample.
+    /// Seed of the first sample.
     #[serde(default)]
     pub seed: u64,
-    /// Samples computed together.
+    /// Batch size.
     #[serde(default = "batch")]
     pub batch: usize,
-    /// Where to sample.
+    /// Device to sample on.
     #[serde(default = "device")]
     pub device: String,
-    /// Noise on the way, for every solver that does not say its own.
+    /// Noise added before each step, as a share of sigma; the default of every solver.
     noise: Option<Value>,
-    /// Bits that weights are rounded to, for every run that does not say its own.
+    /// Bits that weights are rounded to; the default of every run.
     bits: Option<Value>,
-    /// What is sampled from.
+    /// The runs.
     #[serde(default)]
     pub run: Vec<Run>,
-    /// How.
+    /// The solvers.
     #[serde(default)]
     solver: Vec<Table>,
 }
@@ -58,11 +58,11 @@ pub struct File {
 pub struct Run {
     /// Its folder, or a checkpoint file.
     pub path: PathBuf,
-    /// What it is called; the last part of its path when it is not given.
+    /// Its name; by default the last part of its path.
     name: Option<String>,
-    /// The strength of classifier-free guidance; the run's own when it is not given.
+    /// Classifier-free guidance scale; by default the run's.
     pub guidance: Option<f64>,
-    /// How precise images between the layers are; as the run says when it is not given.
+    /// Precision of the activations; by default the run's.
     pub precision: Option<Precision>,
     bits: Option<Value>,
 }
@@ -77,14 +77,14 @@ impl Run {
 /// A solver with one value for each of its keys.
 #[derive(Clone, Debug)]
 pub struct Choice {
-    /// The entry of the file that it is of.
+    /// The number of its entry in the file.
     pub entry: usize,
     pub solver: Solver,
-    /// The names of the runs that it is for; all when there is none.
+    /// The names of the runs that it is for; all if there is none.
     pub runs: Vec<String>,
-    /// The bits that weights are rounded to, where they are not the run's.
+    /// The bits that weights are rounded to, if they are not the run's.
     pub bits: Option<Vec<u32>>,
-    /// What the file says of it but the method and the steps: keys and values.
+    /// Its keys and values in the file, apart from method and steps.
     pub settings: Vec<(String, String)>,
 }
 
@@ -105,19 +105,19 @@ fn device() -> String {
 }
 
 impl Choice {
-    /// Whether it is for a run.
+    /// Whether it is for a run of this name.
     pub fn is_for(&self, run: &str) -> bool {
         self.runs.is_empty() || self.runs.iter().any(|name| name == run)
     }
 }
 
-/// Keys that only say how long a solver computes.
+/// Keys that only decide how long a solver computes.
 pub const LENGTHS: [&str; 3] = ["steps", "rtol", "atol"];
-/// Cells beyond which a matrix is surely a slip of the pen.
+/// Cells, at most: a larger matrix is likely a typing error.
 const MOST: usize = 10_000;
 
 impl File {
-    /// Reads the file's text.
+    /// Parses the text of a file.
     pub fn parse(text: &str) -> Result<Self> {
         let table: Table = text.parse().map_err(|error: toml::de::Error| resolve::one_line("not TOML", &error))?;
         let file: Self = serde_path_to_error::deserialize(Value::Table(table)).map_err(resolve::explain)?;
@@ -171,7 +171,7 @@ impl File {
         Ok(name.into())
     }
 
-    /// The bits that a run's weights are rounded to, one after another, where a solver does not say its own.
+    /// The bits that a run's weights are rounded to, unless a solver has its own.
     pub fn bits(&self, run: usize) -> Result<Vec<u32>> {
         match (&self.run[run].bits, &self.bits) {
             (Some(own), _) => bits_of(own).with_context(|| format!("run[{run}].bits")),
@@ -180,7 +180,7 @@ impl File {
         }
     }
 
-    /// Every solver with every value of its lists.
+    /// Every solver with each value of its lists.
     pub fn choices(&self) -> Result<Vec<Choice>> {
         let mut choices = Vec::new();
         for (entry, table) in self.solver.iter().enumerate() {
@@ -205,7 +205,7 @@ impl File {
         Ok(choices)
     }
 
-    /// The names of runs that a solver is for.
+    /// The names of the runs that a solver is for.
     fn runs_of(&self, value: Option<Value>) -> Result<Vec<String>> {
         let Some(value) = value else { return Ok(Vec::new()) };
         let known: Vec<String> = self.run.iter().map(Run::name).collect();
@@ -221,7 +221,7 @@ impl File {
     }
 }
 
-/// Bits as the file says them.
+/// Bits as the file has them.
 fn bits_of(value: &Value) -> Result<Vec<u32>> {
     let number = |value: &Value| match value.as_integer().and_then(|bits| u32::try_from(bits).ok()) {
         Some(bits) if (1..=MOST_BITS).contains(&bits) || bits == ALL_BITS => Ok(bits),
@@ -234,7 +234,7 @@ fn bits_of(value: &Value) -> Result<Vec<u32>> {
     Ok(bits)
 }
 
-/// The values of an axis: those of a list, or the one that there is.
+/// The values of an axis: those of a list, or the single one.
 fn axis(value: &Value) -> Vec<Value> {
     match value {
         Value::Array(values) => values.clone(),
@@ -242,14 +242,14 @@ fn axis(value: &Value) -> Vec<Value> {
     }
 }
 
-/// All tables with one value for each key; lengths change fastest.
+/// All tables with one value for each key; numbers of steps change fastest.
 fn expand(table: &Table) -> Result<Vec<Table>> {
     let is_length = |key: &str| LENGTHS.contains(&key);
     let (lengths, others): (Vec<_>, Vec<_>) = table.iter().partition(|(key, _)| is_length(key));
     let mut tables = vec![Table::new()];
     for (key, value) in others.into_iter().chain(lengths) {
         let values = match value {
-            // Levels are a list themselves, a list of lists is an axis.
+            // Levels are a list; a list of lists is an axis.
             Value::Array(levels) if key == "levels" && !levels.iter().any(Value::is_array) => vec![value.clone()],
             value => axis(value),
         };
@@ -351,7 +351,7 @@ mod tests {
             file.extractor().unwrap();
             (0..file.run.len()).for_each(|run| drop(file.bits(run).unwrap()));
             for choice in file.choices().unwrap_or_else(|error| panic!("{shown}: {error:#}")) {
-                // Stochastic samplers are for infinite D; what else there is serves every D.
+                // Reverse SDEs need infinite D; all other solvers work with every D.
                 let sde = choice.solver.method().is_sde();
                 let d = if sde { ExtraDims::Infinite } else { ExtraDims::Finite(128.0) };
                 choice.solver.check(d).unwrap_or_else(|problem| panic!("{shown}: {problem:?}"));

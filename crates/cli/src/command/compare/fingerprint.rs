@@ -1,4 +1,4 @@
-//! Short numbers that change when what they are of changes.
+//! Fingerprints: short hashes of models, data and files.
 
 use std::{fs, path::Path};
 
@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use pfgm::{Model, weights};
 use pfgm_data::Dataset;
 
-/// FNV-1a with words of 32 bits instead of bytes: nobody is to be kept from forging it.
+/// FNV-1a over words of 32 bits instead of bytes. It is not cryptographic.
 #[derive(Clone, Copy)]
 pub struct Fingerprint(u64);
 
@@ -17,7 +17,7 @@ impl Fingerprint {
 
     fn word(&mut self, word: u32) {
         self.0 = (self.0 ^ u64::from(word)).wrapping_mul(0x0000_0100_0000_01b3);
-        // High bits come down, or they would only ever go up.
+        // Mixes high bits into low ones, which multiplication does not.
         self.0 ^= self.0 >> 32;
     }
 
@@ -36,7 +36,7 @@ impl Fingerprint {
     }
 }
 
-/// Of everything that a run says: its weights and its record.
+/// The fingerprint of a model: its weights and its specification.
 pub fn of_model(model: &Model) -> Result<String> {
     let mut found = Fingerprint::new();
     found.bytes(&serde_json::to_vec(model.spec())?);
@@ -47,7 +47,7 @@ pub fn of_model(model: &Model) -> Result<String> {
     Ok(found.text())
 }
 
-/// Of every row of a data set.
+/// The fingerprint of all rows of a data set.
 pub fn of_dataset(dataset: &Dataset) -> Result<String> {
     let mut found = Fingerprint::new();
     found.bytes(dataset.shape.to_string().as_bytes());
@@ -59,14 +59,14 @@ pub fn of_dataset(dataset: &Dataset) -> Result<String> {
     Ok(found.text())
 }
 
-/// Of a file.
+/// The fingerprint of a file.
 pub fn of_file(path: &Path) -> Result<String> {
     let mut found = Fingerprint::new();
     found.bytes(&fs::read(path).with_context(|| format!("{}: cannot be read", path.display()))?);
     Ok(found.text())
 }
 
-/// Of a text.
+/// The fingerprint of a text.
 pub fn of_text(text: &str) -> String {
     let mut found = Fingerprint::new();
     found.bytes(text.as_bytes());

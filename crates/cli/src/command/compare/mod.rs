@@ -58,7 +58,7 @@ pub fn run(args: &CompareArgs) -> Result<()> {
         };
         let name = &plan.runs[cell.run].name;
         line(format!("{}  {name}, {}: {said}{}", clock.count(found.len(), &plan), cell.title(&[]), clock.left(cell)));
-        // A cell that fails, as coarse weights may let it, is a result too; it is tried again the next time.
+        // A cell that fails, for example because of coarse weights, is a result too; it is computed again the next time.
         found.push(result.map_err(|error| format!("{error:#}")));
     }
     render::write(&table, &report::table(&plan, &found)?)?;
@@ -72,7 +72,7 @@ pub fn run(args: &CompareArgs) -> Result<()> {
     Ok(())
 }
 
-/// How long the rest will take, if an evaluation takes as long as those before.
+/// Estimates the remaining time from the evaluations so far.
 struct Clock {
     started: Instant,
     done: f64,
@@ -84,13 +84,13 @@ impl Clock {
         Self { started: Instant::now(), done: 0.0, all: cells.map(Cell::effort).sum() }
     }
 
-    /// Which cell of how many.
+    /// The number of the cell, of all cells.
     fn count(&self, before: usize, plan: &Plan) -> String {
         let all = plan.cells.len().to_string();
         format!("{:>width$} of {all}", before + 1, width = all.len())
     }
 
-    /// The time left after a cell.
+    /// The remaining time after a cell.
     fn left(&mut self, cell: &Cell) -> String {
         self.done += cell.effort();
         let left = self.started.elapsed().as_secs_f64() * (self.all - self.done) / self.done;

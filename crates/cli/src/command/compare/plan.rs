@@ -1,4 +1,4 @@
-//! From the file to cells that can be computed: the one place where it can be wrong.
+//! Checked cells from the file of a comparison.
 
 use std::{
     cmp::Reverse,
@@ -30,7 +30,7 @@ use crate::{
     resolve,
 };
 
-/// Everything that is to be done.
+/// A comparison: runs, reference and cells.
 pub struct Plan {
     pub file: File,
     pub text: String,
@@ -47,7 +47,7 @@ pub enum Source {
     Statistics(PathBuf),
 }
 
-/// A run, without its weights: those of all runs together may be large.
+/// A run without its weights, which together may be large.
 pub struct Known {
     pub name: String,
     pub path: PathBuf,
@@ -57,23 +57,23 @@ pub struct Known {
     fingerprint: String,
 }
 
-/// One run by one solver.
+/// A run with a solver.
 pub struct Cell {
-    /// Which of the runs.
+    /// The number of the run.
     pub run: usize,
     pub bits: u32,
     pub choice: Choice,
-    /// Everything that its result depends on.
+    /// All that its result depends on.
     pub key: Value,
 }
 
 impl Cell {
-    /// What its files are called.
+    /// The name of its files.
     pub fn id(&self) -> String {
         fingerprint::of_text(&self.key.to_string())
     }
 
-    /// What is said of it but the method and the steps, and the keys that are left away.
+    /// Its settings apart from the method, the steps and the keys in `without`.
     pub fn settings(&self, without: &[&str]) -> String {
         let mut settings = self.choice.settings.clone();
         if self.bits != ALL_BITS {
@@ -83,12 +83,12 @@ impl Cell {
         kept.map(|(key, value)| format!("{key} {value}")).collect::<Vec<_>>().join(", ")
     }
 
-    /// The curve that it is on: the method, and all but what only says how long it computes.
+    /// The curve that it belongs to: its method and settings, apart from numbers of steps.
     pub fn curve(&self) -> String {
         joined(self.choice.solver.method().as_str(), &self.settings(&LENGTHS))
     }
 
-    /// The cell in a line, without the keys that are left away.
+    /// The cell in a line, without the keys in `without`.
     pub fn title(&self, without: &[&str]) -> String {
         let solver = &self.choice.solver;
         let method = solver.method();
@@ -96,7 +96,7 @@ impl Cell {
         joined(&start, &self.settings(without))
     }
 
-    /// About how much there is to compute, in evaluations of a sample.
+    /// An estimate of the evaluations of a sample.
     pub fn effort(&self) -> f64 {
         self.choice.solver.evaluations().map_or(100.0, |evaluations| evaluations as f64)
     }
@@ -107,7 +107,7 @@ fn joined(start: &str, settings: &str) -> String {
 }
 
 impl Plan {
-    /// Reads and checks a file, and all that it names.
+    /// Reads and checks a file and everything that it names.
     pub fn read(path: &Path) -> Result<Self> {
         let (file, text) = File::read(path)?;
         let extractor = file.extractor()?;
@@ -160,7 +160,7 @@ impl Plan {
         }
     }
 
-    /// The reference by name.
+    /// The name of the reference.
     pub fn reference_name(&self) -> String {
         match &self.source {
             Source::Rows(dataset) => dataset.name.clone(),
@@ -169,7 +169,7 @@ impl Plan {
     }
 }
 
-/// The runs that a file names. All paths are looked at before the first is opened, which takes a while.
+/// Opens the runs that a file names. All paths are checked before the first run is opened, which takes a while.
 fn open_runs(file: &File) -> Result<Vec<Known>> {
     for (index, run) in file.run.iter().enumerate() {
         if !bundled::exists(&run.path) {
@@ -198,7 +198,7 @@ fn open_runs(file: &File) -> Result<Vec<Known>> {
     file.run.iter().enumerate().map(open).collect()
 }
 
-/// Whether all runs draw rows of the reference's shape.
+/// Checks that all runs have rows of the reference's shape.
 fn check_shapes(runs: &[Known], shape: Shape, reference: &str) -> Result<()> {
     for (index, run) in runs.iter().enumerate() {
         let own = run.record.data.shape;
@@ -212,7 +212,7 @@ fn check_shapes(runs: &[Known], shape: Shape, reference: &str) -> Result<()> {
     Ok(())
 }
 
-/// All runs by all solvers that are for them; what two entries ask for is computed once.
+/// All runs with all solvers that are for them, each pair once.
 fn cells(runs: &[Known], choices: &[Choice], bits_of_runs: &[Vec<u32>], common: &Value) -> Result<Vec<Cell>> {
     let (mut cells, mut known_cells) = (Vec::new(), HashSet::new());
     for (run, known) in runs.iter().enumerate() {
@@ -220,7 +220,7 @@ fn cells(runs: &[Known], choices: &[Choice], bits_of_runs: &[Vec<u32>], common: 
         let bits_of = |choice: &Choice| choice.bits.clone().unwrap_or_else(|| bits_of_runs[run].clone());
         let with_bits = of_run.flat_map(|choice| bits_of(choice).into_iter().map(move |bits| (bits, choice)));
         let mut pairs: Vec<(u32, &Choice)> = with_bits.collect();
-        // Weights are rounded once for all cells that want them so.
+        // Weights are rounded once for all cells with the same bits.
         pairs.sort_by_key(|(bits, _)| Reverse(*bits));
         for (bits, choice) in pairs {
             let solver = solver(choice, known)?;
@@ -250,7 +250,7 @@ fn source(file: &File, first: &ModelSpec) -> Result<(Source, String)> {
     Ok((Source::Rows(Box::new(dataset)), found))
 }
 
-/// A solver as a run takes it.
+/// The solver of a choice, checked against a run.
 fn solver(choice: &Choice, run: &Known) -> Result<Solver> {
     let (entry, name) = (choice.entry, &run.name);
     let check = |solver: &Solver, extra_dims: ExtraDims| match solver.check(extra_dims) {

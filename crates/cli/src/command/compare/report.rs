@@ -1,4 +1,4 @@
-//! A comparison as a table and as a page that needs nothing else.
+//! A comparison as a table and as a self-contained page.
 
 use std::{collections::BTreeSet, fmt::Write, fs, path::Path};
 
@@ -13,10 +13,10 @@ use super::{
 };
 use crate::command::measure::WIDE;
 
-/// Curves that a figure of all runs has at the most.
+/// Curves in a figure of all runs, at most.
 const MOST_CURVES: usize = 24;
 
-/// The scores of a report: their name there, in the table, and whether the page has them.
+/// The scores: name in the report, name in the table, and whether the page has them.
 const SCORES: [(&str, &str, bool); 7] = [
     ("frechet_distance", "fd", true),
     ("kid", "kid", true),
@@ -27,7 +27,7 @@ const SCORES: [(&str, &str, bool); 7] = [
     ("coverage", "coverage", false),
 ];
 
-/// A cell with what was found.
+/// A cell and its result.
 struct Row<'a> {
     run: &'a Known,
     cell: &'a Cell,
@@ -43,7 +43,7 @@ impl Row<'_> {
         self.score("frechet_distance", "value")
     }
 
-    /// The distance at a place, with its interval.
+    /// The distance at a position, with its interval.
     fn dot(&self, x: f64) -> Option<Dot> {
         let error = self.score("frechet_distance", "standard_error").unwrap_or(0.0);
         Some(Dot { x, y: self.distance()?, error: WIDE * error })
@@ -59,7 +59,7 @@ fn rows<'a>(plan: &'a Plan, found: &'a [Result<Finished, String>]) -> Vec<Row<'a
     plan.cells.iter().zip(found).map(of).collect()
 }
 
-/// Every cell as a row of a table of comma-separated values.
+/// Every cell as a row of a CSV table.
 pub fn table(plan: &Plan, found: &[Result<Finished, String>]) -> Result<Vec<u8>> {
     let mut table = csv::Writer::from_writer(Vec::new());
     let mut header: Vec<String> =
@@ -103,7 +103,7 @@ th,td{padding:.25em .7em;border-bottom:1px solid #e2e4e8;text-align:right}th{pos
 .l{text-align:left}.best{font-weight:700;color:#005ea2}.e{color:#969aa2;font-size:11px}pre{background:#f5f6f8;padding:1em;overflow:auto}\
 .wide{overflow-x:auto}figure{margin:1em 0}figcaption{color:#6a6e76;font-size:13px}";
 
-/// The page: figures, pictures, the table, and the file that was compared by. `cells` is where the pictures are.
+/// The page: figures, pictures, the table, and the file. `cells` is the folder of the pictures.
 pub fn page(plan: &Plan, found: &[Result<Finished, String>], cells: &Path) -> Result<String> {
     let (rows, file) = (rows(plan, found), &plan.file);
     let mut page = format!(
@@ -131,7 +131,7 @@ pub fn page(plan: &Plan, found: &[Result<Finished, String>], cells: &Path) -> Re
             escaped(&run.record.data.name)
         )?;
         let drawn = grouped(own.iter().copied(), |row| row.cell.curve(), |row| row.nfe());
-        // Where nothing changes the evaluations, figures of other axes say more.
+        // If all cells have the same evaluations, figures of other axes say more.
         if shared.is_empty() || drawn.iter().any(|curve| curve.dots.len() > 1) {
             figure(&mut page, &drawn, "evaluations of each sample (NFE)", &run.name)?;
         }
@@ -148,10 +148,10 @@ pub fn page(plan: &Plan, found: &[Result<Finished, String>], cells: &Path) -> Re
     Ok(page)
 }
 
-/// A title, what is along the axis, and the curves.
+/// A title, the label of the axis, and the curves.
 type Figure = (String, &'static str, Vec<Curve>);
 
-/// Figures that all runs share: over the evaluations, and over whatever else changes.
+/// Figures of all runs: over the evaluations, and over every other axis.
 fn overall(rows: &[Row], plan: &Plan) -> Vec<Figure> {
     let different = |of: &dyn Fn(&Row) -> String| rows.iter().map(of).collect::<BTreeSet<_>>().len();
     let named = |row: &Row, what: String| {
@@ -173,17 +173,17 @@ fn overall(rows: &[Row], plan: &Plan) -> Vec<Figure> {
             |row| named(row, row.cell.title(&["noise"])),
             |row| row.cell.choice.solver.perturbation(),
         );
-        figures.push(("noise on the way".to_owned(), "noise of each step, as a share of its level", drawn));
+        figures.push(("noise before each step".to_owned(), "noise of each step, as a share of its level", drawn));
     }
     if different(&|row| row.cell.bits.to_string()) > 1 {
         let rounded = rows.iter().filter(|row| row.cell.bits != ALL_BITS);
         let drawn = grouped(rounded, |row| named(row, row.cell.title(&["bits"])), |row| f64::from(row.cell.bits));
         figures.push(("rounded weights".to_owned(), "bits of a weight", drawn));
     }
-    // What does not change along an axis is no curve there.
+    // A cell that does not change along an axis is not a curve.
     figures.iter_mut().for_each(|(.., drawn)| drawn.retain(|curve| curve.dots.len() > 1));
     let drawn = grouped(rows.iter(), |row| named(row, row.cell.curve()), |row| row.nfe());
-    // Where nothing changes the evaluations, figures of other axes say more.
+    // If all cells have the same evaluations, figures of other axes say more.
     if plan.runs.len() > 1 && (figures.is_empty() || drawn.iter().any(|curve| curve.dots.len() > 1)) {
         figures.insert(0, ("all runs".to_owned(), "evaluations of each sample (NFE)", drawn));
     }
@@ -191,7 +191,7 @@ fn overall(rows: &[Row], plan: &Plan) -> Vec<Figure> {
     figures
 }
 
-/// Curves of the cells that have a name in common, each in the order of its places.
+/// Curves of cells with the same name, in the order of their positions.
 fn grouped<'a>(
     rows: impl Iterator<Item = &'a Row<'a>>,
     name: impl Fn(&Row) -> String,
@@ -217,7 +217,7 @@ fn best<'a>(rows: &[&'a Row<'a>]) -> Option<&'a Row<'a>> {
 }
 
 fn figure(page: &mut String, drawn: &[Curve], axis: &str, title: &str) -> Result<()> {
-    // Where no cell has a distance there is nothing to draw.
+    // If no cell has a distance, there is nothing to draw.
     if drawn.is_empty() {
         return Ok(());
     }
@@ -276,18 +276,18 @@ fn cells_table(page: &mut String, rows: &[Row], plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-/// Three digits behind the point, or more where there would be few.
+/// Three decimals, or more for small numbers.
 fn digits(value: f64) -> String {
     if value != 0.0 && value.abs() < 0.01 { format!("{value:.1e}") } else { format!("{value:.3}") }
 }
 
-/// Text within HTML.
+/// Text escaped for HTML.
 fn escaped(text: &str) -> String {
     let pairs = [("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("\"", "&quot;")];
     pairs.iter().fold(text.to_owned(), |text, (plain, safe)| text.replace(plain, safe))
 }
 
-/// Bytes as letters (RFC 4648).
+/// Bytes in base64 (RFC 4648).
 fn base64(bytes: &[u8]) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);

@@ -1,4 +1,4 @@
-//! Particles that rise from the charges to the hemisphere, turn with it, and fall back to the charges.
+//! Particles that rise from the charges to the hemisphere, rotate with it, and fall back to the charges.
 
 use anyhow::Result;
 use pfgm::field_lines::{self, Line};
@@ -9,21 +9,21 @@ use super::{
     scene::{Scene, TOLERANCE},
 };
 
-/// By how much the hemisphere is turned, in radians: uniform points stay uniform, but fall elsewhere.
+/// Rotation of the hemisphere in radians: uniform points stay uniform, but fall to other charges.
 const TURN: f64 = 2.4;
-/// The shares of the frames in which the particles rise, and turn, and fall; between them they rest for a moment.
+/// Shares of the frames in which the particles rise, rotate and fall, with short rests between.
 const RISE: f64 = 0.40;
 const FALL: f64 = 0.58;
-/// How much of its line a particle trails behind it.
+/// Share of its line that is drawn behind a particle.
 const TRAIL: f64 = 0.05;
 
-/// One particle: up, and, turned, down.
+/// A particle: its way up, and its way down after the rotation.
 struct Particle {
     up: Line,
     down: Line,
 }
 
-/// The animation's file.
+/// Draws the animation.
 pub fn draw(scene: &Scene, format: Animation, (particles, frames): (usize, usize)) -> Result<Vec<u8>> {
     let (mut far, up) = scene.rise(particles)?;
     if scene.dim > 1 {
@@ -39,7 +39,7 @@ pub fn draw(scene: &Scene, format: Animation, (particles, frames): (usize, usize
     let particles: Vec<Particle> = up
         .iter()
         .zip(&down)
-        // A charge may itself lie outside the hemisphere that is drawn.
+        // A charge may lie outside the hemisphere that is drawn.
         .map(|(up, down)| Particle {
             up: up.within(&foot, scene.dome()),
             down: down.reversed().within(&foot, scene.dome()),
@@ -49,7 +49,7 @@ pub fn draw(scene: &Scene, format: Animation, (particles, frames): (usize, usize
     Ok(animate(format, frames, |frame| picture(scene, &particles, frame as f64 / frames as f64))?)
 }
 
-/// The picture at a share of the time.
+/// Draws the frame at a share of the time.
 fn picture(scene: &Scene, particles: &[Particle], time: f64) -> Result<Canvas, PlotError> {
     let mut canvas = Canvas::new(560.0, 400.0, 1.0)?;
     let space = Space::new(canvas.area().inset([14.0, 14.0, 14.0, 14.0]), view(scene, scene.dome()));
@@ -73,7 +73,7 @@ fn picture(scene: &Scene, particles: &[Particle], time: f64) -> Result<Canvas, P
 }
 
 impl Particle {
-    /// Where it is at a share of the time, and where it has just been while it rises or falls.
+    /// Its position at a share of the time, and the line behind it while it rises or falls.
     fn at(&self, scene: &Scene, time: f64) -> (Vec<f64>, Option<Vec<Vec<f64>>>) {
         let along = |line: &Line, share: f64, behind: f64| {
             let trail = (0..=4).map(|step| line.at(share + behind * f64::from(step) / 4.0)).collect();
@@ -91,8 +91,8 @@ impl Particle {
         }
     }
 
-    /// On its way around the hemisphere, from the end of one line to that of the other. Both are nearly, not exactly, the
-    /// same height: the hemisphere that is drawn is not infinitely far.
+    /// Its position on the hemisphere between the ends of its two lines, whose heights differ a little because the hemisphere is not
+    /// infinitely far.
     fn turned(&self, scene: &Scene, share: f64) -> Vec<f64> {
         let (from, to) = (self.up.at(1.0), self.down.at(1.0));
         let rotated = |point: &[f64], angle: f64| {
@@ -109,7 +109,7 @@ impl Particle {
     }
 }
 
-/// From 0 to 1, slowly at both ends.
+/// A smooth step from 0 to 1.
 fn ease(share: f64) -> f64 {
     share * share * (3.0 - 2.0 * share)
 }

@@ -1,4 +1,4 @@
-//! With and without: the extra dimension, and the change of variable.
+//! The field with and without the extra dimension, and steps in z and in ln z.
 
 use std::f64::consts::PI;
 
@@ -23,13 +23,13 @@ use super::{
 };
 use crate::render::line;
 
-/// Particles of which the ends are measured, and those whose lines are drawn.
+/// Particles whose ends are measured, and particles whose lines are drawn.
 const ENDS: usize = 600;
 const DRAWN: usize = 90;
 
-/// Without the extra dimension everything ends in the middle; with it the data come back.
+/// Draws particles without the extra dimension, which end in the middle, and with it, which return to the data.
 pub fn extra_dimension(scene: &Scene) -> Result<Vec<u8>> {
-    // A little more than the distance between neighbours: the charges become the smooth distribution that they stand for.
+    // A little more than the distance between neighbors: the charges become a smooth distribution.
     let softening = 2.0 * scene.near * (PI / scene.count() as f64).sqrt();
     let (flat_ends, flat_lines) = without(scene, softening)?;
     let (point_ends, _) = without(scene, 1e-3 * softening)?;
@@ -70,10 +70,10 @@ pub fn extra_dimension(scene: &Scene) -> Result<Vec<u8>> {
     Ok(canvas.png()?)
 }
 
-/// Particles from a circle far away, against the field lines of the plane itself.
+/// Moves particles from a distant circle along the field of the plane itself.
 fn without(scene: &Scene, softening: f64) -> Result<(Vec<f64>, Vec<Line>)> {
     let denoiser = ExactField::without_extra_dims(scene.charges.clone(), 2, softening);
-    // Without a height ln sigma is nothing but time, in which distances fall to a part in e.
+    // Without a height, ln sigma is only time, in which distances shrink by a factor of e.
     let flow = Flow { denoiser: &denoiser, extra_dims: ExtraDims::Infinite };
     let radius = 4.0 * scene.near;
     let mut x: Vec<f64> = (0..ENDS)
@@ -86,7 +86,7 @@ fn without(scene: &Scene, softening: f64) -> Result<(Vec<f64>, Vec<Line>)> {
     Ok((x, lines))
 }
 
-/// The root mean square distance of points from their middle.
+/// The root mean square distance of points from their mean.
 fn spread(points: &[f64], dim: usize) -> f64 {
     let count = (points.len() / dim) as f64;
     let variance = |axis: usize| {
@@ -113,16 +113,16 @@ fn from_the_dome(canvas: &mut Canvas, cell: Area, scene: &Scene, falling: &[Line
     space.dome(canvas, true);
 }
 
-/// Charges and particles of the measurement of the change of variable.
+/// Charges and particles in the comparison of z and ln z.
 const FEW: usize = 500;
 const PARTICLES: usize = 100;
-/// The error, in spreads of the charges, to which evaluations are compared.
+/// The error, in units of the charges' spread, at which evaluations are compared.
 const TARGET: f64 = 1e-2;
 
-/// Evaluations for each sample, and the error they leave.
+/// Evaluations for each sample, and the error.
 type Cost = [f64; 2];
 
-/// Steps in z against steps in ln z.
+/// Compares steps in z with steps in ln z.
 pub fn change_of_variable(scene: &Scene) -> Result<Vec<u8>> {
     let count = scene.count();
     let few: Vec<f64> = (0..count.min(FEW))
@@ -202,7 +202,7 @@ fn costs_panel(canvas: &mut Canvas, cell: Area, (title, lowest): (&str, f64), [l
     line(format!("{title:<22} {text}"));
 }
 
-/// Evaluations at which the error falls below a target for good, between the measured ones in logarithms.
+/// Evaluations from which on the error stays below a target, interpolated in logarithms.
 fn evaluations_to(costs: &[Cost], target: f64) -> Option<f64> {
     let last_above = costs.iter().rposition(|cost| cost[1] > target)?;
     let ([n, error], [next_n, next_error]) = (costs[last_above], *costs.get(last_above + 1)?);

@@ -1,4 +1,4 @@
-//! The flow as probability: the density at several heights, from the field itself.
+//! The density at several heights, from the field itself.
 
 use anyhow::Result;
 use pfgm::{field_lines, solver::rk45};
@@ -8,13 +8,13 @@ use rayon::prelude::*;
 use super::scene::{Scene, TOLERANCE};
 use crate::render::line;
 
-/// Levels in units of the charges' spread.
+/// Noise levels in units of the charges' spread.
 const LEVELS: [f64; 4] = [0.04, 0.2, 0.7, 2.5];
 const CELLS: usize = 130;
-/// Particles that are carried up, of which each panel shows where they are.
+/// Particles that are moved up, shown in each panel.
 const PARTICLES: usize = 250;
 
-/// Draws it, and prints by how much the density misses the continuity equation.
+/// Draws the picture, and prints the error of the continuity equation.
 pub fn draw(scene: &Scene) -> Result<Vec<u8>> {
     let mut canvas = Canvas::new(1200.0, 350.0, scene.scale)?;
     let cells = canvas.area().columns(&[1.0; 4]);

@@ -22,7 +22,7 @@ use crate::{
     resolve,
 };
 
-/// Charges, particles, lines and frames at the most: a slip of the pen should not take hours.
+/// Charges, particles, lines and frames, at most: a typing error should not take hours.
 const MOST: usize = 100_000;
 
 pub fn run(args: &FieldArgs) -> Result<()> {
@@ -37,7 +37,7 @@ pub fn run(args: &FieldArgs) -> Result<()> {
     resolve::within("--scale", args.scale, 0.5..=8.0)?;
     let extra_dims = resolve::extra_dims("-D", &args.extra_dims)?;
     if let Some(story) = args.story {
-        return tell(args, story, extra_dims);
+        return explain(args, story, extra_dims);
     }
     let format = args.animate.as_deref().map(|path| resolve::animation("--animate", path)).transpose()?;
     let scene = scene(args, "heart", extra_dims)?;
@@ -64,10 +64,10 @@ pub fn run(args: &FieldArgs) -> Result<()> {
     file.write_and_print(picture, "")
 }
 
-/// Draws one figure of the story, or all of them.
-fn tell(args: &FieldArgs, story: Story, extra_dims: ExtraDims) -> Result<()> {
+/// Draws one explanatory figure, or all of them.
+fn explain(args: &FieldArgs, story: Story, extra_dims: ExtraDims) -> Result<()> {
     if extra_dims != ExtraDims::Finite(1.0) {
-        bail!("-D {extra_dims}: the story is told at D = 1 (`--story dimensions` compares others); omit -D");
+        bail!("-D {extra_dims}: these figures are for D = 1 (`--story dimensions` compares others); omit -D");
     }
     if story == Story::NonCompact && args.data.is_some() {
         bail!("--story non-compact: has Gaussian and Student-t charges of its own; omit DATA");
@@ -93,7 +93,7 @@ fn scene(args: &FieldArgs, default: &str, extra_dims: ExtraDims) -> Result<Scene
     Scene::new(&resolve::dataset(name, &args.table)?, args.charges, extra_dims, (args.seed, args.scale))
 }
 
-/// Some pictures show the plane of the data.
+/// Refuses data that are not in the plane, for pictures of the plane.
 fn plane_only(scene: &Scene, flag: &str) -> Result<()> {
     if scene.dim != 2 {
         bail!(

@@ -1,4 +1,4 @@
-//! The field itself: near and far, and as a sum.
+//! The field near and far, and as a sum of fields.
 
 use std::f64::consts::PI;
 
@@ -13,12 +13,12 @@ use rayon::prelude::*;
 use super::scene::Scene;
 use crate::render::line;
 
-/// Cells across a picture of the field's strength.
+/// Cells across a picture of the field's magnitude.
 const CELLS: usize = 120;
-/// Orders of magnitude between the colors of the weakest and the strongest field.
+/// Orders of magnitude between the weakest and the strongest field that have a color.
 const ORDERS: f64 = 2.5;
 
-/// Near the charges the field knows their shape, far away only their number.
+/// Draws the field near the charges, and far away, where they act as one point.
 pub fn near_far(scene: &Scene) -> Result<Vec<u8>> {
     let mut canvas = Canvas::new(1200.0, 300.0, scene.scale)?;
     let cells = canvas.area().columns(&[1.15, 1.15, 0.8]);
@@ -45,23 +45,23 @@ pub fn near_far(scene: &Scene) -> Result<Vec<u8>> {
     Ok(canvas.png()?)
 }
 
-/// The root mean square angle, in radians, between the field and that of one charge in the center, over a hemisphere.
+/// The root mean square angle in radians, over a hemisphere, between the field and that of one charge in the center.
 fn deviation(scene: &Scene, radius: f64) -> f64 {
     const DIRECTIONS: usize = 64;
     let squares = (0..DIRECTIONS).map(|index| {
-        // Even heights and the golden angle cover a hemisphere evenly.
+        // Equal steps of height and the golden angle cover a hemisphere evenly.
         let height = (index as f64 + 0.5) / DIRECTIONS as f64;
         let (flat, turn) = ((1.0 - height * height).sqrt(), index as f64 * PI * (3.0 - 5.0_f64.sqrt()));
         let from = [radius * flat * turn.cos(), radius * flat * turn.sin(), radius * height];
         let field = scene.field.field(&[scene.center[0] + from[0], scene.center[1] + from[1]], from[2]);
-        // The difference of the unit vectors keeps its digits where the cosine loses them.
+        // For small angles the difference of unit vectors is more precise than the cosine.
         let (a, b) = (norm(&field), norm(&from));
         field.iter().zip(&from).map(|(e, p)| (e / a - p / b).powi(2)).sum::<f64>()
     });
     (squares.sum::<f64>() / DIRECTIONS as f64).sqrt()
 }
 
-/// A vertical cut through the center of the charges: strength as color, direction as arrows.
+/// Draws a vertical section through the center of the charges: magnitude as color, direction as arrows.
 fn section(canvas: &mut Canvas, cell: Area, scene: &Scene, (title, reach): (&str, f64)) {
     const ARROWS: (usize, usize) = (18, 9);
     let y = scene.center[1];
@@ -74,12 +74,12 @@ fn section(canvas: &mut Canvas, cell: Area, scene: &Scene, (title, reach): (&str
         let field = scene.field.field(&[x, y], z);
         panel.arrow([x, z], [field[0], field[2]], 15.0, (1.1, INK.faded(0.8)));
     }
-    // The charges near the cut, on the ground.
+    // The charges near the section.
     let slab = scene.charges.chunks_exact(2).filter(|c| (c[1] - y).abs() < 0.15 * scene.near).map(|c| [c[0], 0.0]);
     panel.dots(slab, 2.2, RED);
 }
 
-/// Logarithms as shares of the colors: the strongest is 1 (but for the few cells that sit on a charge).
+/// Logarithms as shares of the color scale: the strongest is 1, except in the few cells at a charge.
 fn shares(logs: &[f64]) -> Vec<f64> {
     let mut sorted = logs.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -87,7 +87,7 @@ fn shares(logs: &[f64]) -> Vec<f64> {
     logs.iter().map(|log| 0.85 * (1.0 + (log - top) / (ORDERS * std::f64::consts::LN_10)).clamp(0.0, 1.0)).collect()
 }
 
-/// One charge, a few, and all: the field is the sum of the charges' fields.
+/// Draws the field of one charge, of a few, and of all: it is the sum of the charges' fields.
 pub fn empirical_field(scene: &Scene) -> Result<Vec<u8>> {
     let mut canvas = Canvas::new(1200.0, 420.0, scene.scale)?;
     let cells = canvas.area().columns(&[1.0; 3]);
@@ -127,8 +127,7 @@ fn field_in_plane(canvas: &mut Canvas, cell: Area, scene: &Scene, (title, charge
     panel.dots(charges.chunks_exact(2).map(|y| [y[0], y[1]]), radius, RED);
 }
 
-/// By how much of its strength the field of the charges differs, at the worst of some points, from the sum of the fields
-/// of each, as Coulomb's law has them.
+/// The largest relative difference, at some points, between the field of the charges and the sum of their Coulomb fields.
 fn superposition(scene: &Scene, charges: &[f64], height: f64) -> f64 {
     let all = ExactField::new(charges.to_vec(), 2, ExtraDims::Finite(1.0));
     let points = scene.charges.chunks_exact(2).take(50).map(|y| [1.3 * y[0] + 0.05, 1.3 * y[1] - 0.03]);

@@ -14,16 +14,16 @@ use pfgm_plot::{
 use super::scene::Scene;
 use crate::render::line;
 
-/// Colors that a line has between the charges and the hemisphere.
+/// Colors of a line between the charges and the hemisphere.
 const SHADES: f64 = 24.0;
 
-/// How many.
+/// Numbers of lines and particles.
 pub struct Counts {
     pub lines: usize,
     pub particles: usize,
 }
 
-/// Draws it, and prints what was measured.
+/// Draws the picture, and prints the tests.
 pub fn draw(scene: &Scene, counts: &Counts) -> Result<Vec<u8>> {
     let particles = counts.particles.max(counts.lines);
     let (ends, lines) = scene.rise(particles)?;
@@ -46,7 +46,7 @@ pub fn draw(scene: &Scene, counts: &Counts) -> Result<Vec<u8>> {
         histogram(&mut canvas, halves[0], ("height", &angles.height), &height);
         histogram(&mut canvas, halves[1], ("azimuth", &angles.azimuth), azimuth);
     } else {
-        // The hemisphere over a line is an arc: one number says where a point is.
+        // Over a line, the hemisphere is an arc with one angle.
         let cells = canvas.area().columns(&[0.9, 1.3, 0.9]);
         charges(&mut canvas, cells[0], scene);
         in_space(&mut canvas, cells[1], scene, &drawn);
@@ -62,12 +62,12 @@ pub fn draw(scene: &Scene, counts: &Counts) -> Result<Vec<u8>> {
     Ok(canvas.png()?)
 }
 
-/// A test's result in words.
+/// The result of a test.
 pub fn statistic(test: &KolmogorovSmirnov) -> String {
     format!("{:.4} (p = {:.3})", test.statistic, test.p_value)
 }
 
-/// The charges: in one dimension how many there are where, in two as they lie, in three from the side.
+/// Draws the charges: as a histogram in one dimension, as points in two, from the side in three.
 fn charges(canvas: &mut Canvas, cell: Area, scene: &Scene) {
     let title = format!("{} charges", scene.count());
     let reach = 1.12 * scene.near;
@@ -99,17 +99,17 @@ fn charges(canvas: &mut Canvas, cell: Area, scene: &Scene) {
     }
 }
 
-/// The radius at which so many dots do not hide each other.
+/// A radius with which so many dots do not hide each other.
 pub fn dot_size(count: usize) -> f64 {
     (40.0 / (count as f64).sqrt()).clamp(1.0, 3.5)
 }
 
-/// How a scene is looked at.
+/// The view of a scene.
 pub fn view(scene: &Scene, radius: f64) -> View {
     match scene.dim {
         1 => View { azimuth: 0.0, elevation: 0.0, center: [scene.center[0], 0.0, 0.0], radius },
         2 => View { azimuth: -0.25, elevation: 0.55, center: [scene.center[0], scene.center[1], 0.0], radius },
-        // The whole ball, whose lower half needs room too.
+        // The lower half of the ball needs room too.
         _ => {
             let center = [scene.center[0], scene.center[1], scene.center[2] - 0.5 * radius];
             View { azimuth: -0.5, elevation: 0.35, center, radius: 1.5 * radius }
@@ -117,7 +117,7 @@ pub fn view(scene: &Scene, radius: f64) -> View {
     }
 }
 
-/// The ground of a picture of space, without what stands on it.
+/// Draws the ground of a picture of space.
 pub fn stage(canvas: &mut Canvas, space: &Space, scene: &Scene) {
     match scene.dim {
         1 => {
@@ -164,7 +164,7 @@ fn in_space(canvas: &mut Canvas, cell: Area, scene: &Scene, lines: &[Line]) {
     }
 }
 
-/// The hemisphere from its pole, equal areas shown equal (Lambert's projection): uniform points fill it evenly.
+/// Draws the hemisphere from its pole in Lambert's equal-area projection: uniform points fill it evenly.
 fn from_above(canvas: &mut Canvas, cell: Area, angles: &hemisphere::Angles) {
     let middle = ([0.0, 0.0], 1.08);
     let mut panel = Panel::square(canvas, cell, "the far hemisphere, equal areas equal", [""; 2], middle);
@@ -185,7 +185,7 @@ fn from_above(canvas: &mut Canvas, cell: Area, angles: &hemisphere::Angles) {
     panel.dots(points, 1.7, BLUE.faded(0.7));
 }
 
-/// The distribution of numbers that should be uniform on [0, 1].
+/// Draws the distribution of numbers that should be uniform on [0, 1].
 fn histogram(canvas: &mut Canvas, cell: Area, (name, values): (&str, &[f64]), test: &KolmogorovSmirnov) {
     const BARS: usize = 20;
     let mut density = vec![0.0; BARS];

@@ -1,4 +1,4 @@
-//! The charges that a picture is about, and their measures.
+//! The charges of a picture, and their measures.
 
 use anyhow::{Result, bail};
 use pfgm::{
@@ -10,10 +10,10 @@ use pfgm::{
 };
 use pfgm_data::{Dataset, Shape};
 
-/// Precise enough that no line of a picture is off by a pixel.
+/// Tolerance below a pixel of a picture.
 pub const TOLERANCE: Tolerance = Tolerance { rtol: 1e-5, atol: 1e-5 };
 
-/// Charges, their field, and how large everything is.
+/// Charges, their field, and their sizes.
 pub struct Scene {
     pub name: String,
     pub columns: Vec<String>,
@@ -22,15 +22,15 @@ pub struct Scene {
     pub extra_dims: ExtraDims,
     pub field: ExactField,
     pub seed: u64,
-    /// Pixels for each unit of length of a figure.
+    /// Pixels for each unit of length.
     pub scale: f64,
-    /// The center of charge: from far away everything comes from there.
+    /// The center of charge.
     pub center: Vec<f64>,
-    /// The root mean square distance of the charges from it.
+    /// The root mean square distance of the charges from the center.
     pub spread: f64,
-    /// The distance that 98 % of the charges keep.
+    /// The distance from the center within which 98 % of the charges lie.
     pub near: f64,
-    /// The largest distance.
+    /// The largest distance from the center.
     pub reach: f64,
 }
 
@@ -67,7 +67,7 @@ impl Scene {
         Ok(Self { name, columns, dim, charges, extra_dims, field, seed, scale, center, spread, near, reach })
     }
 
-    /// How many charges there are.
+    /// The number of charges.
     pub fn count(&self) -> usize {
         self.charges.len() / self.dim
     }
@@ -77,12 +77,12 @@ impl Scene {
         Flow { denoiser: &self.field, extra_dims: self.extra_dims }
     }
 
-    /// The lowest level: particles there have hardly left their charges.
+    /// The lowest noise level: particles are still near their charges.
     pub fn low(&self) -> f64 {
         1e-3 * self.spread
     }
 
-    /// The highest level: from there the charges are one.
+    /// The highest noise level: from there, the charges act as one point.
     pub fn far(&self) -> f64 {
         1e3 * self.reach
     }
@@ -92,14 +92,14 @@ impl Scene {
         2.5 * self.near
     }
 
-    /// The same charges in the field of another number of dimensions.
+    /// The same charges with another D.
     pub fn with(&self, extra_dims: ExtraDims) -> Self {
         let field = ExactField::new(self.charges.clone(), self.dim, extra_dims);
         let (name, columns, charges) = (self.name.clone(), self.columns.clone(), self.charges.clone());
         Self { name, columns, charges, extra_dims, field, center: self.center.clone(), ..*self }
     }
 
-    /// Particles that rise from the charges to the far level: where they arrive, and their lines.
+    /// Moves particles from the charges to the highest level. Returns their ends and their lines.
     pub fn rise(&self, particles: usize) -> Result<(Vec<f64>, Vec<Line>)> {
         let (low, far) = (self.low(), self.far());
         let mut x = field_lines::on_charges(self.extra_dims, &self.charges, self.dim, (particles, low), self.seed);
@@ -112,15 +112,15 @@ impl Scene {
         Tolerance { atol: tolerance.atol * self.spread, ..tolerance }
     }
 
-    /// The middle of the hemisphere: the center of charge at height zero.
+    /// The center of the hemisphere: the center of charge at height 0.
     pub fn foot(&self) -> Vec<f64> {
         let mut foot = self.center.clone();
         foot.push(0.0);
         foot
     }
 
-    /// A point of a line as a point of a picture of space: in one and two dimensions the height is the third coordinate,
-    /// in three there is no room for it.
+    /// A point of a line as a point of a picture of space. For data of one or two dimensions the height is the third coordinate;
+    /// for three it is not shown.
     pub fn in_space(&self, point: &[f64]) -> [f64; 3] {
         match self.dim {
             1 => [point[0], 0.0, point[1]],
@@ -138,7 +138,7 @@ impl Scene {
         })
     }
 
-    /// What the height is called.
+    /// The symbol of the height.
     pub fn height_name(&self) -> &'static str {
         match self.extra_dims {
             ExtraDims::Finite(1.0) => "z",

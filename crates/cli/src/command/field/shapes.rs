@@ -1,4 +1,4 @@
-//! Other dimensions, and other charges.
+//! Trajectories for several D, and charges without compact support.
 
 use anyhow::{Context, Result};
 use pfgm::{
@@ -21,17 +21,17 @@ use super::{
 };
 use crate::render::line;
 
-/// The numbers of dimensions that are compared, and the paths drawn for each.
+/// The values of D that are compared, and the paths drawn for each.
 const DIMENSIONS: [ExtraDims; 4] =
     [ExtraDims::Finite(1.0), ExtraDims::Finite(8.0), ExtraDims::Finite(64.0), ExtraDims::Infinite];
 const PATHS: usize = 120;
 
-/// What D does: the same particles, from heavy tails to a Gaussian.
+/// Draws trajectories for several D, from heavy tails to a Gaussian.
 pub fn dimensions(scene: &Scene) -> Result<Vec<u8>> {
     let mut canvas = Canvas::new(1200.0, 400.0, scene.scale)?;
     let cells = canvas.area().columns(&[1.0; 4]);
     let (low, high) = (1e-2 * scene.spread, 40.0 * scene.spread);
-    // A particle at level sigma is about as far out as sigma and the data together.
+    // The typical distance at level sigma combines sigma and the data's spread.
     let coordinate = scene.spread / 2.0_f64.sqrt();
     let scaled = |x: f64, sigma: f64| (x - scene.center[0]) / sigma.hypot(coordinate);
     for (cell, extra_dims) in cells.into_iter().zip(DIMENSIONS) {
@@ -67,10 +67,10 @@ pub fn dimensions(scene: &Scene) -> Result<Vec<u8>> {
     Ok(canvas.png()?)
 }
 
-/// Particles that come back to charges without an edge.
+/// Particles that return to charges without compact support.
 const SAMPLES: usize = 1500;
 
-/// A set of charges, and the probability of its law beyond a radius.
+/// A set of charges, and the probability of its distribution beyond a radius.
 struct Law {
     set: &'static str,
     title: &'static str,
@@ -82,12 +82,12 @@ fn gaussian_beyond(radius: f64) -> f64 {
     (-2.0 * radius * radius).exp()
 }
 
-/// The same of the set `student-t`.
+/// The probability of the set `student-t` beyond a radius.
 fn student_t_beyond(radius: f64) -> f64 {
     (1.0 + 4.0 * radius * radius / generate::DEGREES).powf(-0.5 * generate::DEGREES)
 }
 
-/// Gaussian and Student-t charges: the flow needs no edge, only a prior from far enough.
+/// Draws Gaussian and Student-t charges: the flow needs no compact support, only a prior from far enough.
 pub fn non_compact(scene: &Scene) -> Result<Vec<u8>> {
     let mut canvas = Canvas::new(1300.0, 360.0, scene.scale)?;
     let cells = canvas.area().columns(&[1.0; 4]);
@@ -119,15 +119,15 @@ pub fn non_compact(scene: &Scene) -> Result<Vec<u8>> {
             let count = sorted.len();
             let dots =
                 sorted.iter().enumerate().map(|(index, &radius)| [radius, (count - index) as f64 / count as f64]);
-            // All of the tail, and of the rest every thirtieth.
+            // All points of the tail, and every thirtieth of the rest.
             panel.dots(
                 dots.filter(|[_, share]| *share < 0.02 || ((share * count as f64) as usize).is_multiple_of(30)),
                 1.8,
                 color,
             );
         }
-        panel.legend(&[("the law", Mark::Line, INK), ("charges", Mark::Dot, RED), ("came back", Mark::Dot, BLUE)]);
-        // The charges are what comes back, not the law that they were drawn from.
+        panel.legend(&[("exact distribution", Mark::Line, INK), ("charges", Mark::Dot, RED), ("came back", Mark::Dot, BLUE)]);
+        // Particles return to the charges, not to the distribution that they were drawn from.
         let mut sorted = radii(&charges.charges);
         sorted.sort_by(f64::total_cmp);
         let test = kolmogorov_smirnov(&radii(&x), |radius| {

@@ -7,7 +7,7 @@ use super::{compare, near_far, scene::Scene, shapes, training};
 use crate::args::Story;
 
 impl Story {
-    /// Its own figures, each with the name of its file.
+    /// The figures, each with the name of its file.
     pub fn figures(self) -> Vec<(Self, &'static str)> {
         const FIGURES: [(Story, &str); 8] = [
             (Story::NearFar, "near-far.png"),
@@ -22,7 +22,7 @@ impl Story {
         FIGURES.into_iter().filter(|(story, _)| self == Self::All || *story == self).collect()
     }
 
-    /// The charges it is told of when nobody names others.
+    /// The default charges.
     pub fn charges(self) -> &'static str {
         match self {
             Self::ExtraDimension => "disk",
@@ -30,7 +30,7 @@ impl Story {
         }
     }
 
-    /// Draws it, and prints what was measured.
+    /// Draws the figure, and prints its measurements.
     pub fn draw(self, scene: &Scene) -> Result<Vec<u8>> {
         debug_assert_eq!(scene.extra_dims, ExtraDims::Finite(1.0));
         match self {

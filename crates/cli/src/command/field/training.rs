@@ -1,4 +1,4 @@
-//! Where PFGM trains, and from where it samples.
+//! PFGM's training points, and its prior.
 
 use std::f64::consts::PI;
 
@@ -6,7 +6,7 @@ use anyhow::Result;
 use pfgm::{
     extra_dims::ExtraDims,
     hemisphere,
-    objective::{Charges, FieldObjective, Noise, Objective},
+    objective::{Calibration, Charges, FieldObjective, Noise, Objective},
     process::Process,
     random::{Purpose, Stream, stream},
 };
@@ -27,9 +27,19 @@ use crate::render::line;
 
 const POINTS: usize = 6000;
 
-/// PFGM's training points: nearly as many at every scale up to the data's, so dense near the data.
-pub fn training_points(scene: &Scene) -> Result<Vec<u8>> {
-    // In the units of standardized data, where s = 0.01 is the published choice.
+/// PFGM's training points of a scene.
+struct TrainingPoints {
+    calibration: Calibration,
+    /// The unit of standardized data.
+    unit: f64,
+    x: Vec<[f64; 2]>,
+    z: Vec<f64>,
+    /// The distance of x from its charge.
+    away: Vec<f64>,
+}
+
+fn draw_points(scene: &Scene) -> TrainingPoints {
+    // In units of standardized data, where s = 0.01 was published.
     let unit = scene.spread / 2.0_f64.sqrt();
     let norm = scene.spread / unit;
     let mut objective = FieldObjective::default();
@@ -65,8 +75,13 @@ pub fn training_points(scene: &Scene) -> Result<Vec<u8>> {
             from(0).hypot(from(1))
         })
         .collect();
-    let distance: Vec<f64> = away.iter().zip(&z).map(|(away, z)| away.hypot(*z)).collect();
+    TrainingPoints { calibration, unit, x, z, away }
+}
 
+/// Draws PFGM's training points: nearly as many at every scale up to the data's, so they are dense near the data.
+pub fn training_points(scene: &Scene) -> Result<Vec<u8>> {
+    let TrainingPoints { calibration, unit, x, z, away } = draw_points(scene);
+    let distance: Vec<f64> = away.iter().zip(&z).map(|(away, z)| away.hypot(*z)).collect();
     let mut canvas = Canvas::new(1200.0, 400.0, scene.scale)?;
     let cells = canvas.area().columns(&[1.0; 3]);
     let middle = ([scene.center[0], scene.center[1]], 2.2 * scene.near);
@@ -97,7 +112,7 @@ pub fn training_points(scene: &Scene) -> Result<Vec<u8>> {
     Ok(canvas.png()?)
 }
 
-/// How many points there are at every scale of distance.
+/// Draws the number of points at every scale of distance.
 fn by_scale(canvas: &mut Canvas, cell: Area, scene: &Scene, distance: &[f64]) {
     const BARS: usize = 28;
     let (low, high) = (-3.0, 2.0);
@@ -116,11 +131,11 @@ fn by_scale(canvas: &mut Canvas, cell: Area, scene: &Scene, distance: &[f64]) {
     panel.curve([[0.0, 0.0], [0.0, 2.0 * most]], 1.0, GRAY);
 }
 
-/// Directions drawn in the cut, points in the plane.
+/// Directions drawn in the section, and points in the plane.
 const RAYS: usize = 21;
 const PROJECTED: usize = 4000;
 
-/// The uniform hemisphere, projected from its center onto z = z_max, is the prior.
+/// Draws the uniform hemisphere, whose projection from its center onto z = z_max is the prior.
 pub fn projection(scene: &Scene) -> Result<Vec<u8>> {
     let z_max = scene.dome();
     let projected: Vec<f64> = (0..PROJECTED as u64)
@@ -144,7 +159,7 @@ pub fn projection(scene: &Scene) -> Result<Vec<u8>> {
     panel.dots([[0.0, 0.0]], 3.0, RED);
 
     let (x, y) = (Axis::logarithmic("|x| / z_max", 0.03, 300.0), Axis::logarithmic("share farther out", 1e-3, 1.3));
-    let mut panel = Panel::new(&mut canvas, cells[2], "one law", x, y);
+    let mut panel = Panel::new(&mut canvas, cells[2], "one distribution", x, y);
     let law = (0..=100).map(|step| 0.03 * 1e4_f64.powf(f64::from(step) / 100.0));
     panel.curve(law.map(|ratio| [ratio, 1.0 / (1.0 + ratio * ratio).sqrt()]), 1.6, INK);
     for (points, color) in [(&projected, BLUE), (&prior, RED)] {
@@ -167,14 +182,14 @@ pub fn projection(scene: &Scene) -> Result<Vec<u8>> {
     Ok(canvas.png()?)
 }
 
-/// A uniform direction of the upper half of space, as the point in which it meets the plane z = 1.
+/// A uniform direction of the upper half-space, as the point where it meets the plane z = 1.
 fn on_hemisphere(rng: &mut impl Rng) -> [f64; 2] {
     let mut gauss = || -> f64 { StandardNormal.sample(rng) };
     let (x, y, z) = (gauss(), gauss(), gauss().abs());
     [x / z, y / z]
 }
 
-/// Some of the points of an empirical survival function.
+/// Points of an empirical survival function.
 fn farther_out(points: &[f64], unit: f64) -> Vec<[f64; 2]> {
     let mut radii: Vec<f64> = points.chunks_exact(2).map(|p| p[0].hypot(p[1]) / unit).collect();
     radii.sort_by(f64::total_cmp);
@@ -183,7 +198,7 @@ fn farther_out(points: &[f64], unit: f64) -> Vec<[f64; 2]> {
     (1..=24).map(at).map(|index| [radii[index], (count - index) as f64 / count as f64]).collect()
 }
 
-/// The cut through the hemisphere: rays at equal angles, and where they meet the plane.
+/// Draws the section through the hemisphere: rays at equal angles, and where they meet the plane.
 fn rays(canvas: &mut Canvas, cell: Area) {
     let reach = 2.6;
     let mut panel = Panel::section(
