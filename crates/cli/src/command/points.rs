@@ -61,7 +61,9 @@ impl Points {
         }
         let labels = match arrays.get("labels") {
             None => vec![None; rows],
-            Some(labels) if classes == 0 => bail!("{path}: `labels` {:?}, but the run is not conditioned on classes", labels.shape),
+            Some(labels) if classes == 0 => {
+                bail!("{path}: `labels` {:?}, but the run is not conditioned on classes", labels.shape)
+            }
             Some(labels) if labels.shape == [rows] => {
                 let label = |&value: &f32| {
                     (value >= 0.0 && value.fract() == 0.0 && (value as usize) < classes).then_some(value as u32)

@@ -126,7 +126,11 @@ pub fn non_compact(scene: &Scene) -> Result<Vec<u8>> {
                 color,
             );
         }
-        panel.legend(&[("exact distribution", Mark::Line, INK), ("charges", Mark::Dot, RED), ("came back", Mark::Dot, BLUE)]);
+        panel.legend(&[
+            ("exact distribution", Mark::Line, INK),
+            ("charges", Mark::Dot, RED),
+            ("came back", Mark::Dot, BLUE),
+        ]);
         // Particles return to the charges, not to the distribution that they were drawn from.
         let mut sorted = radii(&charges.charges);
         sorted.sort_by(f64::total_cmp);
