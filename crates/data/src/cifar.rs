@@ -1,27 +1,53 @@
-//! CIFAR-10 and CIFAR-100 in the binary version: records of label bytes and 3x32x32 colour planes.
+//! CIFAR-10 and CIFAR-100: the binary version, and the Python version, whose pickles are read without running them.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
-use crate::{DataError, Dataset, Labels, Shape, Values};
+use crate::{
+    DataError, Dataset, Labels, Notice, NumberType, Shape, Values,
+    array::Flat,
+    on_disk::OnDisk,
+    source::{Source, Span},
+};
 
-const PLANE: usize = 32 * 32;
-const PIXELS: usize = 3 * PLANE;
+const PIXELS: usize = 3 * 32 * 32;
+const SHAPE: Shape = Shape::Image { height: 32, width: 32, channels: 3 };
 
-/// The training batches of a folder or archive, in order: CIFAR-10's five, or CIFAR-100's one.
-pub fn is_training_batch(file_name: &str) -> bool {
+/// A batch: its name and its bytes.
+pub(crate) type Batch = (String, Source);
+
+/// Whether a file has the name of a batch to train on in the binary version: CIFAR-10's five, or CIFAR-100's one.
+pub(crate) fn is_training_batch(file_name: &str) -> bool {
     file_name == "train.bin" || (file_name.starts_with("data_batch_") && file_name.ends_with(".bin"))
 }
 
-/// Whether a file is called like one of the released batches, the test ones included.
-pub fn recognises(file_name: &str) -> bool {
+/// Whether a file has the name of a batch of the binary version, the test ones included.
+pub(crate) fn recognizes(file_name: &str) -> bool {
     is_training_batch(file_name) || matches!(file_name, "test_batch.bin" | "test.bin")
 }
 
+/// Whether a file has the name of a batch to train on in the Python version. CIFAR-100's is called `train`, so its content decides.
+pub(crate) fn is_python_batch(file_name: &str, first: &[u8]) -> bool {
+    let is_named = file_name == "train" || (file_name.starts_with("data_batch_") && !file_name.contains('.'));
+    is_named && is_pickle(first)
+}
+
+/// Whether a file has the name of any batch of the Python version.
+pub(crate) fn is_any_python_batch(file_name: &str, first: &[u8]) -> bool {
+    is_python_batch(file_name, first) || (matches!(file_name, "test_batch" | "test") && is_pickle(first))
+}
+
+fn is_pickle(first: &[u8]) -> bool {
+    matches!(first, [0x80, 2..=5, ..] | [b'(', b'd', b'p', ..])
+}
+
+/// The names of a list of classes, one a line, if bytes are such a list.
+pub(crate) fn names_of_text(bytes: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(bytes);
+    text.lines().map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
 /// How many bytes of a record are labels, and how long it is, in a batch of this name and size.
-///
-/// # Errors
-/// When the batch is no whole number of records.
-pub(crate) fn record(path: &Path, name: &str, size: u64) -> Result<(u64, u64), DataError> {
+fn record(path: &Path, name: &str, size: u64) -> Result<(u64, u64), DataError> {
     // CIFAR-100 calls its files train.bin and test.bin and puts the coarse label before the fine one.
     let label_bytes = if matches!(name, "train.bin" | "test.bin") { 2 } else { 1 };
     let record = label_bytes + PIXELS as u64;
@@ -35,21 +61,111 @@ pub(crate) fn record(path: &Path, name: &str, size: u64) -> Result<(u64, u64), D
     Ok((label_bytes, record))
 }
 
-/// Reads batches (name and content) as one data set. CIFAR-100 keeps its fine labels.
-///
-/// # Errors
-/// When a batch is no whole number of records.
-pub fn read(path: &Path, batches: &[(String, Vec<u8>)]) -> Result<Dataset, DataError> {
-    let (mut values, mut labels) = (Vec::new(), Vec::new());
-    for (name, bytes) in batches {
-        let (label_bytes, record) = record(path, name, bytes.len() as u64)?;
-        let (label_bytes, record) = (label_bytes as usize, record as usize);
-        for record in bytes.chunks_exact(record) {
-            labels.push(u32::from(record[label_bytes - 1]));
-            let planes = &record[label_bytes..];
-            values.extend((0..PLANE).flat_map(|pixel| (0..3).map(move |channel| planes[channel * PLANE + pixel])));
-        }
+fn rows(path: &Path, source: Source, start: u64, stride: u64, count: usize) -> OnDisk {
+    let flat =
+        Flat { path: path.to_owned(), source, start, stride, number: NumberType::U8, big_endian: false, planes: 3 };
+    OnDisk::new(flat, count, SHAPE.dim(), true)
+}
+
+/// Opens a batch of the binary version. CIFAR-100 keeps its fine labels.
+fn open(path: &Path, (name, source): Batch) -> Result<(OnDisk, Vec<u32>), DataError> {
+    let (label_bytes, record) = record(path, &name, source.len())?;
+    let count = (source.len() / record) as usize;
+    let mut classes = Vec::with_capacity(count);
+    let mut label = [0];
+    for row in 0..count as u64 {
+        source.read_at(row * record + label_bytes - 1, &mut label).map_err(|error| DataError::read(path, error))?;
+        classes.push(u32::from(label[0]));
     }
-    let shape = Shape::Image { height: 32, width: 32, channels: 3 };
-    Dataset::new(path, shape, Values::Bytes(values), None, Some(Labels::numbered(path, labels)?))
+    Ok((rows(path, source, label_bytes, record, count), classes))
+}
+
+/// Opens batches of the binary version as one data set; `names` are those of the classes, if they are known.
+pub(crate) fn dataset(path: &Path, batches: Vec<Batch>, names: &[String]) -> Result<Dataset, DataError> {
+    let parts = batches.into_iter().map(|batch| open(path, batch)).collect::<Result<Vec<_>, _>>()?;
+    join(path, parts, names)
+}
+
+fn join(path: &Path, parts: Vec<(OnDisk, Vec<u32>)>, names: &[String]) -> Result<Dataset, DataError> {
+    let classes: Vec<u32> = parts.iter().flat_map(|(_, classes)| classes).copied().collect();
+    let sets = parts.into_iter().map(|(rows, _)| Dataset::new(path, SHAPE, Values::OnDisk(rows), None, None));
+    let mut set = crate::on_disk::shards::joined(path, sets.collect::<Result<_, _>>()?)?;
+    let (labels, notice) = Labels::of_numbers(path, &classes, names)?;
+    set.labels = Some(labels);
+    set.notices.extend(notice);
+    Ok(set)
+}
+
+/// Opens batches of the Python version as one data set, with the names of the classes from `meta`, the pickle of `batches.meta`.
+pub(crate) fn python(path: &Path, batches: Vec<Batch>, meta: Option<&Source>) -> Result<Dataset, DataError> {
+    let mut labels_from = BTreeSet::new();
+    let parts = batches.into_iter().map(|(name, source)| python_batch(path, &name, &source, &mut labels_from));
+    let parts = parts.collect::<Result<Vec<_>, _>>()?;
+    let names = match meta {
+        Some(source) => python_names(path, source, labels_from.contains("fine_labels"))?,
+        None => Vec::new(),
+    };
+    let mut set = join(path, parts, &names)?;
+    if labels_from.contains("fine_labels") {
+        let reason = "the fine labels are read".to_owned();
+        set.notices.push(Notice::LabelsDropped { name: "coarse_labels".into(), reason });
+    }
+    Ok(set)
+}
+
+fn pickle(path: &Path, name: &str, source: &Source) -> Result<pfgm_torch::File, DataError> {
+    let bytes = source.span(Span { at: 0, size: source.len() }).map_err(|error| DataError::read(path, error))?;
+    pfgm_torch::from_bytes(bytes).map_err(|error| DataError::malformed(path, format!("{name}: {error}")))
+}
+
+/// The value at a key, which Python 2 wrote as a string and Python 3 reads as bytes.
+fn get<'a>(root: pfgm_torch::Value<'a>, key: &str) -> Option<pfgm_torch::Value<'a>> {
+    root.get(key)
+        .or_else(|| root.entries().find(|(name, _)| text(*name).as_deref() == Some(key)).map(|(_, value)| value))
+}
+
+fn text(value: pfgm_torch::Value) -> Option<String> {
+    if let Some(text) = value.as_str() {
+        return Some(text.to_owned());
+    }
+    let bytes = value.read_bytes().ok()??;
+    String::from_utf8(bytes).ok()
+}
+
+fn python_batch(
+    path: &Path,
+    name: &str,
+    source: &Source,
+    labels_from: &mut BTreeSet<&'static str>,
+) -> Result<(OnDisk, Vec<u32>), DataError> {
+    let file = pickle(path, name, source)?;
+    let wrong = |problem: &str| DataError::malformed(path, format!("{name} is no batch of CIFAR: {problem}"));
+    let (tensor, values) = bytes_of(get(file.root(), "data").ok_or_else(|| wrong("it has no data"))?, &file)
+        .ok_or_else(|| wrong("its data are no array of bytes"))?;
+    let &[count, PIXELS] = &tensor[..] else {
+        return Err(wrong(&format!("its data have the shape {tensor:?} where [n, 3072] is due")));
+    };
+    let key = ["labels", "fine_labels"].into_iter().find(|key| get(file.root(), key).is_some());
+    let key = key.ok_or_else(|| wrong("it has no labels"))?;
+    labels_from.insert(key);
+    let list = get(file.root(), key)
+        .and_then(|labels| Some(labels.as_list()?.map(|label| label.as_int()).collect::<Vec<_>>()));
+    let classes =
+        list.unwrap_or_default().into_iter().map(|class| u32::try_from(class?).ok()).collect::<Option<Vec<u32>>>();
+    let classes = classes.filter(|classes| classes.len() == count).ok_or_else(|| wrong("not one label a row"))?;
+    Ok((rows(path, Source::Bytes(values.into()), 0, PIXELS as u64, count), classes))
+}
+
+/// Shape and values of a tensor of bytes.
+fn bytes_of(value: pfgm_torch::Value, file: &pfgm_torch::File) -> Option<(Vec<usize>, Vec<u8>)> {
+    let tensor = value.as_tensor().filter(|tensor| tensor.dtype == pfgm_torch::DType::U8)?;
+    let values = file.values(tensor).ok()?;
+    Some((tensor.shape.clone(), values.into_iter().map(|value| value as u8).collect()))
+}
+
+fn python_names(path: &Path, meta: &Source, fine: bool) -> Result<Vec<String>, DataError> {
+    let file = pickle(path, "batches.meta", meta)?;
+    let key = if fine { "fine_label_names" } else { "label_names" };
+    let names = get(file.root(), key).and_then(|names| names.as_list()?.map(text).collect::<Option<Vec<String>>>());
+    Ok(names.unwrap_or_default())
 }

@@ -5,19 +5,23 @@
 
 use std::path::Path;
 
-use crate::{Dataset, idx, open::gunzip};
+use crate::{Dataset, Limits, OpenOptions, idx, source::Source};
 
 static IMAGES: &[u8] = include_bytes!("../assets/digits-images-idx3-ubyte.gz");
 static LABELS: &[u8] = include_bytes!("../assets/digits-labels-idx1-ubyte.gz");
 
-/// The digits, with their labels.
-pub fn load() -> Dataset {
+/// Loads the digits with their labels.
+pub(crate) fn load() -> Dataset {
     let path = Path::new("digits");
-    let inflate = |bytes| gunzip(path, bytes).expect("the embedded digits are whole");
-    let (images, labels) = (inflate(IMAGES), inflate(LABELS));
-    let mut digits = idx::read(path, &images, Some((path, &labels))).expect("the embedded digits are whole");
-    digits.range = (0.0, 16.0);
-    digits
+    let inflate = |bytes: &[u8]| {
+        let mut stream = flate2::read::GzDecoder::new(bytes);
+        let bytes = Limits::of(0).read(path, "the embedded file", &mut stream).expect("the embedded digits are whole");
+        Source::Bytes(bytes.into())
+    };
+    let labels = Some((path, inflate(LABELS)));
+    let digits = idx::dataset(path, &inflate(IMAGES), labels, &OpenOptions::default());
+    let digits = digits.and_then(|digits| digits.loaded()).and_then(|digits| digits.with_range(0.0, 16.0));
+    digits.expect("the embedded digits are whole")
 }
 
 #[cfg(test)]

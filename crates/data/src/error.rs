@@ -1,8 +1,8 @@
-//! What can be wrong with a data set, said so that a person can mend it.
+//! Errors of reading data sets.
 
 use std::path::Path;
 
-/// Why a data set could not be read. Every message names the file and what to do.
+/// Error of reading a data set. Every message names the file, what is wrong and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     /// There is nothing at the path.
@@ -23,11 +23,13 @@ pub enum DataError {
     },
     /// No reader knows the file.
     #[error(
-        "{path}: not a format known here (IDX, CIFAR batches, images in a folder or zip, LMDB of images, .npy, .npz, .csv, .tsv, .tar, each also .gz)"
+        "{path}: not a format known here (images in a folder, zip, tar or LMDB; .npy, .npz; IDX; CIFAR; MATLAB 5; tables: .csv, .tsv, .txt, .data; each also .gz){hint}"
     )]
     UnknownFormat {
         /// The file.
         path: String,
+        /// How to convert it, if that is known; begins with a semicolon.
+        hint: String,
     },
     /// The file breaks the rules of its format.
     #[error("{path}: {problem}")]
@@ -39,7 +41,7 @@ pub enum DataError {
     },
     /// The images of a folder or archive differ in size.
     #[error(
-        "{path}: {file} is {found} where the first image is {expected}; crop or resize the images to one size first"
+        "{path}: {file} is {found} where the first image is {expected}; set side to crop and scale all images to one size"
     )]
     MixedSizes {
         /// The folder or archive.
@@ -51,7 +53,7 @@ pub enum DataError {
         /// The size of the first image.
         expected: String,
     },
-    /// A table holds a cell that is no finite number.
+    /// A cell of a table is not a finite number.
     #[error(
         "{path}: line {line}, column {column}: `{cell}` is not a finite number; fill it in, drop the row, or choose columns"
     )]
@@ -65,7 +67,7 @@ pub enum DataError {
         /// What stands there.
         cell: String,
     },
-    /// A column that was asked for does not exist.
+    /// A selected column does not exist.
     #[error("{path}: no column `{column}`; there are: {columns}")]
     NoColumn {
         /// The table.
@@ -75,7 +77,31 @@ pub enum DataError {
         /// The names there are.
         columns: String,
     },
-    /// There is no row in the data set.
+    /// The data can be read in several ways, and an option decides.
+    #[error("{path}: {problem}; set {option} to {choices}")]
+    Ambiguous {
+        /// The file or folder.
+        path: String,
+        /// What is ambiguous.
+        problem: String,
+        /// The field of [`OpenOptions`](crate::OpenOptions) that decides.
+        option: &'static str,
+        /// Values of that field.
+        choices: String,
+    },
+    /// Reading would take more memory than the size of the input explains.
+    #[error("{path}: {what} needs {}, more than the {} allowed for a file of this size on this machine", megabytes(*.need), megabytes(*.limit))]
+    TooLarge {
+        /// The file.
+        path: String,
+        /// What needs the memory.
+        what: String,
+        /// Bytes needed, at least.
+        need: u64,
+        /// Bytes allowed.
+        limit: u64,
+    },
+    /// The data set has no row.
     #[error("{path}: the data set is empty: {problem}")]
     Empty {
         /// The file or folder.
@@ -85,7 +111,28 @@ pub enum DataError {
     },
 }
 
+fn megabytes(bytes: u64) -> String {
+    match bytes {
+        u64::MAX => "more than can be counted".into(),
+        _ if bytes >= 1 << 30 => format!("{:.1} GB", bytes as f64 / 1e9),
+        _ => format!("{:.0} MB", bytes as f64 / 1e6),
+    }
+}
+
 impl DataError {
+    pub(crate) fn ambiguous(
+        path: &Path,
+        problem: impl Into<String>,
+        option: &'static str,
+        choices: impl Into<String>,
+    ) -> Self {
+        Self::Ambiguous { path: path.display().to_string(), problem: problem.into(), option, choices: choices.into() }
+    }
+
+    pub(crate) fn too_large(path: &Path, what: impl Into<String>, need: u64, limit: u64) -> Self {
+        Self::TooLarge { path: path.display().to_string(), what: what.into(), need, limit }
+    }
+
     pub(crate) fn malformed(path: &Path, problem: impl Into<String>) -> Self {
         Self::Malformed { path: path.display().to_string(), problem: problem.into() }
     }

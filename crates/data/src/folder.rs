@@ -1,191 +1,216 @@
-//! Images in a folder, with or without labels.
+//! Folders: of images, of arrays, of the files that MNIST and CIFAR are published in.
 
 use std::{
-    collections::HashMap,
-    fs, io,
-    path::{Path, PathBuf},
+    fs::{self, File},
+    io::Read,
+    path::Path,
 };
 
-use image::DynamicImage;
-use rayon::prelude::*;
-use serde::Deserialize;
+use crate::{
+    DataError, Dataset, Limits, Notice, OpenOptions,
+    array::{self, Array},
+    cifar, images, items,
+    listing::Listing,
+    on_disk::shards,
+    open::{self, plain_name, source},
+    picture,
+    source::Source,
+    table,
+};
 
-use crate::{DataError, Dataset, Labels, Shape, Values, tiff};
+/// Folders that hold nothing but a folder, inside one another, at the most.
+const DEEPEST: usize = 8;
 
-const ENDINGS: [&str; 9] = ["png", "jpg", "jpeg", "bmp", "gif", "tif", "tiff", "webp", "pgm"];
-
-/// Whether a file is called like an image.
-pub fn is_image(name: &str) -> bool {
-    name.rsplit_once('.').is_some_and(|(_, ending)| ENDINGS.contains(&ending.to_ascii_lowercase().as_str()))
+/// Files of a folder by name, hidden ones left out, and whether there are folders.
+struct Content {
+    files: Vec<String>,
+    folders: Vec<String>,
 }
 
-/// Reads every image below a folder, in the order of their names, cropped and scaled to squares of `side` pixels unless that is 0.
-///
-/// # Errors
-/// When a file cannot be read or decoded, or the images differ in size.
-pub fn read(path: &Path, side: usize) -> Result<Dataset, DataError> {
-    let images = list(path)?;
-    let json = dataset_json(path)?;
-    let read = |file: &PathBuf| fs::read(file).map_err(|error| DataError::read(file, error));
-    assemble(path, &images, read, json.as_deref(), side)
-}
-
-/// The images below a folder with their names, in the order of those.
-pub(crate) fn list(path: &Path) -> Result<Vec<(String, PathBuf)>, DataError> {
-    let mut files = Vec::new();
-    walk(path, &mut files)?;
-    let name = |file: &PathBuf| {
-        file.strip_prefix(path).unwrap_or(file).to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/")
-    };
-    let mut images: Vec<(String, PathBuf)> =
-        files.into_iter().map(|file| (name(&file), file)).filter(|(name, _)| is_image(name)).collect();
-    images.sort();
-    Ok(images)
-}
-
-/// The labels that EDM's `dataset_tool` writes beside its images, if they are there.
-pub(crate) fn dataset_json(path: &Path) -> Result<Option<Vec<u8>>, DataError> {
-    let json = path.join("dataset.json");
-    match fs::read(&json) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(DataError::read(&json, error)),
+fn content(path: &Path) -> Result<Content, DataError> {
+    let wrong = |error| DataError::read(path, error);
+    let mut content = Content { files: Vec::new(), folders: Vec::new() };
+    for entry in fs::read_dir(path).map_err(wrong)? {
+        let entry = entry.map_err(wrong)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with('.') || name == "__MACOSX" {
+            continue;
+        }
+        if entry.path().is_dir() { content.folders.push(name) } else { content.files.push(name) }
     }
+    content.files.sort();
+    content.folders.sort();
+    Ok(content)
 }
 
-fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), DataError> {
-    let entries = fs::read_dir(folder).map_err(|error| DataError::read(folder, error))?;
-    for entry in entries {
-        let path = entry.map_err(|error| DataError::read(folder, error))?.path();
-        if path.is_dir() {
-            walk(&path, files)?;
-        } else {
-            files.push(path);
+/// Opens a folder.
+pub(crate) fn open(path: &Path, options: &OpenOptions, depth: usize) -> Result<Dataset, DataError> {
+    let Content { files, folders } = content(path)?;
+    if files.iter().any(|name| name == "data.mdb") {
+        let data = path.join("data.mdb");
+        return open::lmdb_file(&data, source(&data)?, options);
+    }
+    if let Some(set) = cifar_batches(path, &files)? {
+        return Ok(set);
+    }
+    let is_train = |name: &&String| name.contains("train") && name.contains("images") && name.contains("idx");
+    if let Some(name) = files.iter().find(is_train) {
+        return with_others(open::file(&path.join(name), options)?, name, &files, &|other| other.contains("images"));
+    }
+    let has_images = files.iter().any(|name| picture::is_image(name));
+    if files.is_empty() && folders.len() == 1 && depth < DEEPEST {
+        return open(&path.join(&folders[0]), options, depth + 1);
+    }
+    if has_images || !folders.is_empty() {
+        return images::open(Listing::folder(path, &Limits::of(0))?, options);
+    }
+    let ending = |endings: &[&str]| -> Vec<String> {
+        let is = |name: &&String| endings.iter().any(|ending| plain_name(Path::new(name)).ends_with(ending));
+        files.iter().filter(is).cloned().collect()
+    };
+    let arrays = ending(&[".npy", ".npz", ".zip"]);
+    if !arrays.is_empty() {
+        return array_files(path, arrays, options);
+    }
+    let tars = ending(&[".tar"]);
+    if !tars.is_empty() {
+        let (tars, notice) = training_part(tars);
+        let sources = tars.iter().map(|name| Ok((path.join(name), source(&path.join(name))?)));
+        let sources = sources.collect::<Result<Vec<_>, DataError>>()?;
+        let mut listing = Listing::tars(path, sources, &Limits::of(0))?;
+        listing.notices.splice(0..0, notice);
+        return images::open(listing, options);
+    }
+    let tables: Vec<String> =
+        files.iter().filter(|name| table::is_table(&plain_name(Path::new(name)))).cloned().collect();
+    if !tables.is_empty() {
+        let (tables, notice) = training_part(tables);
+        let [one] = tables.as_slice() else {
+            let problem = format!("it holds several tables ({}); give the path of one", tables.join(", "));
+            return Err(DataError::malformed(path, problem));
+        };
+        let mut set = open::file(&path.join(one), options)?;
+        set.notices.splice(0..0, notice);
+        return Ok(set);
+    }
+    images::open(Listing::folder(path, &Limits::of(0))?, options)
+}
+
+/// Notes the files of the same kind that were left out beside the one that was taken.
+fn with_others(
+    mut set: Dataset,
+    used: &str,
+    files: &[String],
+    is: &dyn Fn(&str) -> bool,
+) -> Result<Dataset, DataError> {
+    let skipped: Vec<String> = files.iter().filter(|name| name.as_str() != used && is(name)).cloned().collect();
+    if !skipped.is_empty() {
+        set.notices.insert(0, Notice::PartTaken { used: used.to_owned(), skipped });
+    }
+    Ok(set)
+}
+
+fn first_bytes(path: &Path) -> Vec<u8> {
+    let mut first = Vec::new();
+    if let Ok(file) = File::open(path) {
+        // A file that cannot be read is no batch; its own reader says why.
+        let _ = file.take(4).read_to_end(&mut first);
+    }
+    first
+}
+
+fn cifar_batches(path: &Path, files: &[String]) -> Result<Option<Dataset>, DataError> {
+    let batches = |names: Vec<&String>| -> Result<Vec<cifar::Batch>, DataError> {
+        names.into_iter().map(|name| Ok((name.clone(), source(&path.join(name))?))).collect()
+    };
+    let skipped: Vec<String> = files
+        .iter()
+        .filter(|name| matches!(name.as_str(), "test_batch.bin" | "test.bin" | "test_batch" | "test"))
+        .cloned()
+        .collect();
+    let note = |mut set: Dataset| {
+        if !skipped.is_empty() {
+            set.notices.insert(0, Notice::PartTaken { used: "the training batches".into(), skipped });
+        }
+        Some(set)
+    };
+    let binary: Vec<&String> = files.iter().filter(|name| cifar::is_training_batch(name)).collect();
+    if !binary.is_empty() {
+        return cifar::dataset(path, batches(binary)?, &cifar_names(Some(path), &[])).map(note);
+    }
+    let is_python = |name: &&String| cifar::is_python_batch(name, &first_bytes(&path.join(name)));
+    let python: Vec<&String> = files.iter().filter(is_python).collect();
+    if !python.is_empty() {
+        return cifar::python(path, batches(python)?, cifar_meta(Some(path))?.as_ref()).map(note);
+    }
+    Ok(None)
+}
+
+/// The names of CIFAR's classes, from a folder or from files of an archive.
+pub(crate) fn cifar_names(folder: Option<&Path>, files: &[cifar::Batch]) -> Vec<String> {
+    let inside = files.iter().find_map(|(_, source)| source.start(0, 1 << 16).ok());
+    let beside = || {
+        let folder = folder?;
+        ["batches.meta.txt", "fine_label_names.txt"].iter().find_map(|name| fs::read(folder.join(name)).ok())
+    };
+    inside.or_else(beside).map_or_else(Vec::new, |bytes| cifar::names_of_text(&bytes))
+}
+
+/// The pickle with the names of CIFAR's classes beside a batch.
+pub(crate) fn cifar_meta(folder: Option<&Path>) -> Result<Option<Source>, DataError> {
+    let Some(folder) = folder else { return Ok(None) };
+    let found = ["batches.meta", "meta"].iter().map(|name| folder.join(name)).find(|path| path.is_file());
+    found.map(|path| source(&path)).transpose()
+}
+
+/// Of files for training and for testing, those for training; all where names do not say so.
+fn training_part(names: Vec<String>) -> (Vec<String>, Option<Notice>) {
+    let has = |name: &str, words: &[&str]| {
+        let name = name.to_lowercase();
+        name.split(|c: char| !c.is_ascii_alphabetic()).any(|part| {
+            words.iter().any(|word| part == *word || part == format!("x{word}") || part == format!("y{word}"))
+        })
+    };
+    let is_train = |name: &String| has(name, &["train", "training"]);
+    let is_other = |name: &String| has(name, &["test", "testing", "val", "valid", "validation", "dev", "eval"]);
+    if !names.iter().any(is_train) || !names.iter().any(is_other) {
+        return (names, None);
+    }
+    let (used, skipped): (Vec<String>, Vec<String>) = names.into_iter().partition(|name| !is_other(name));
+    let notice = Notice::PartTaken { used: used.join(", "), skipped };
+    (used, Some(notice))
+}
+
+/// Opens a folder of arrays: one array and its labels, shards of one set, or one row a file.
+fn array_files(path: &Path, names: Vec<String>, options: &OpenOptions) -> Result<Dataset, DataError> {
+    let (names, notice) = training_part(names);
+    let mut set = arrays(path, names, options)?;
+    set.notices.splice(0..0, notice);
+    Ok(set)
+}
+
+fn arrays(path: &Path, names: Vec<String>, options: &OpenOptions) -> Result<Dataset, DataError> {
+    let are_npy = names.iter().all(|name| name.to_lowercase().ends_with(".npy"));
+    if are_npy {
+        let open = |name: &String| -> Result<Array, DataError> {
+            let file = path.join(name);
+            let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem);
+            array::open_npy(&file, stem, &source(&file)?, 0)
+        };
+        let arrays = names.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+        if names.len() > 1 && array::are_named(&arrays) {
+            return array::dataset(path, arrays, options);
+        }
+        let files: Vec<_> = names.iter().map(|name| path.join(name)).collect();
+        if let Some(set) = items::dataset(path, files, &arrays, options)? {
+            return Ok(set);
         }
     }
-    Ok(())
-}
-
-/// What EDM's `dataset_tool` writes beside its images.
-#[derive(Deserialize)]
-struct DatasetJson {
-    labels: Option<Vec<(String, u32)>>,
-}
-
-/// Makes a data set of images that `read` fetches by their second element. Names use `/`.
-pub(crate) fn assemble<S: Sync>(
-    path: &Path,
-    images: &[(String, S)],
-    read: impl Fn(&S) -> Result<Vec<u8>, DataError> + Sync,
-    dataset_json: Option<&[u8]>,
-    side: usize,
-) -> Result<Dataset, DataError> {
-    if images.is_empty() {
-        return Err(DataError::empty(path, format!("no image in it ({})", ENDINGS.join(", "))));
+    let sets = names.iter().map(|name| open::file(&path.join(name), options)).collect::<Result<Vec<_>, _>>()?;
+    let count = sets.len();
+    let mut set = shards::joined(path, sets)?;
+    if count > 1 {
+        set.notices.push(Notice::FilesJoined { count });
     }
-    let labels = labels(path, images, dataset_json)?;
-    let is_tiff =
-        |name: &str| name.to_ascii_lowercase().ends_with(".tif") || name.to_ascii_lowercase().ends_with(".tiff");
-    if is_tiff(&images[0].0)
-        && let Some(first) = tiff::float_image(&read(&images[0].1)?)
-    {
-        let others = images[1..].iter().map(|(name, source)| {
-            let image = tiff::float_image(&read(source)?);
-            let problem =
-                || DataError::malformed(path, format!("{name} is no TIFF of floating point values as the first is"));
-            Ok((name.clone(), image.ok_or_else(problem)?))
-        });
-        let all =
-            [Ok((images[0].0.clone(), first))].into_iter().chain(others).collect::<Result<Vec<_>, DataError>>()?;
-        return Ok(Dataset { labels, ..tiff::dataset(path, all)? });
-    }
-    let decoded: Vec<DynamicImage> = images
-        .par_iter()
-        .map(|(name, source)| {
-            image::load_from_memory(&read(source)?)
-                .map(|image| fit(image, side))
-                .map_err(|error| DataError::malformed(path, format!("{name} cannot be decoded: {error}")))
-        })
-        .collect::<Result<_, DataError>>()?;
-    let (width, height) = (decoded[0].width(), decoded[0].height());
-    if let Some(other) = decoded.iter().position(|image| (image.width(), image.height()) != (width, height)) {
-        let size = |image: &DynamicImage| format!("{} pixels wide and {} high", image.width(), image.height());
-        return Err(DataError::MixedSizes {
-            path: path.display().to_string(),
-            file: images[other].0.clone(),
-            found: size(&decoded[other]),
-            expected: size(&decoded[0]),
-        });
-    }
-    let colour = decoded.iter().any(|image| image.color().has_color());
-    let deep = decoded.iter().any(|image| image.color().bytes_per_pixel() / image.color().channel_count() > 1);
-    let shape = Shape::Image { height: height as usize, width: width as usize, channels: if colour { 3 } else { 1 } };
-    let (values, range) = if deep {
-        (Values::Floats(decoded.into_iter().flat_map(|image| floats(image, colour)).collect()), Some((0.0, 1.0)))
-    } else {
-        (Values::Bytes(decoded.into_iter().flat_map(|image| bytes(image, colour)).collect()), None)
-    };
-    Dataset::new(path, shape, values, range, labels)
-}
-
-/// The middle square of an image, scaled to `side` pixels; the image itself where that is 0.
-pub(crate) fn fit(image: DynamicImage, side: usize) -> DynamicImage {
-    if side == 0 {
-        return image;
-    }
-    let (width, height) = (image.width(), image.height());
-    let square = width.min(height);
-    let middle = image.crop_imm((width - square) / 2, (height - square) / 2, square, square);
-    // Triangle filters as wide as the step: means where images shrink, straight lines where they grow.
-    middle.resize_exact(side as u32, side as u32, image::imageops::FilterType::Triangle)
-}
-
-/// The values of an image of more than 8 bits.
-pub(crate) fn floats(image: DynamicImage, colour: bool) -> Vec<f32> {
-    if colour { image.into_rgb32f().into_raw() } else { grey_floats(&image) }
-}
-
-/// The values of an image of 8 bits.
-pub(crate) fn bytes(image: DynamicImage, colour: bool) -> Vec<u8> {
-    if colour { image.into_rgb8().into_raw() } else { image.into_luma8().into_raw() }
-}
-
-fn grey_floats(image: &DynamicImage) -> Vec<f32> {
-    image.to_luma16().iter().map(|&value| f32::from(value) / f32::from(u16::MAX)).collect()
-}
-
-/// From `dataset.json` where there is one, else from the names of the first folders, else none.
-pub(crate) fn labels<S>(
-    path: &Path,
-    images: &[(String, S)],
-    dataset_json: Option<&[u8]>,
-) -> Result<Option<Labels>, DataError> {
-    if let Some(json) = dataset_json {
-        let json: DatasetJson = serde_json::from_slice(json)
-            .map_err(|error| DataError::malformed(path, format!("dataset.json: {error}")))?;
-        let Some(pairs) = json.labels else { return Ok(None) };
-        let by_name: HashMap<_, _> = pairs.into_iter().collect();
-        let of_row = images
-            .iter()
-            .map(|(name, _)| {
-                by_name.get(name).copied().ok_or_else(|| {
-                    DataError::malformed(
-                        path,
-                        format!("dataset.json has no label for {name}; add it or remove the image"),
-                    )
-                })
-            })
-            .collect::<Result<_, _>>()?;
-        return Labels::numbered(path, of_row).map(Some);
-    }
-    let folders: Vec<Option<&str>> =
-        images.iter().map(|(name, _)| name.split_once('/').map(|(folder, _)| folder)).collect();
-    let mut names: Vec<&str> = folders.iter().flatten().copied().collect();
-    names.dedup();
-    if names.len() < 2 || folders.contains(&None) {
-        return Ok(None);
-    }
-    let class = |folder: &str| names.iter().position(|&name| name == folder).expect("listed above") as u32;
-    let of_row = folders.iter().flatten().map(|folder| class(folder)).collect();
-    Ok(Some(Labels { of_row, names: names.into_iter().map(str::to_owned).collect() }))
+    Ok(set)
 }

@@ -1,93 +1,127 @@
-//! IDX, the format of MNIST and its successors: a magic number, big-endian sizes, unsigned bytes.
+//! IDX, the format of MNIST and its successors: a mark, big-endian sizes, numbers.
 
 use std::path::{Path, PathBuf};
 
-use crate::{DataError, Dataset, Labels, Shape, Values};
+use crate::{
+    DataError, Dataset, Labels, Notice, NumberType, OpenOptions,
+    array::{self, Array},
+    source::{Source, Span},
+};
 
-/// Bytes before the first image.
-pub(crate) const HEADER: usize = 16;
-
-const IMAGES: u32 = 0x0803;
-const LABELS: u32 = 0x0801;
-
-/// Whether the bytes begin as an IDX file of unsigned bytes does.
-pub fn recognises(bytes: &[u8]) -> bool {
-    bytes.starts_with(&[0, 0, 8])
+/// Whether bytes begin as an IDX file does: two zeros, a type, the number of dimensions.
+pub(crate) fn recognizes(bytes: &[u8]) -> bool {
+    matches!(bytes, [0, 0, 8 | 9 | 0x0B..=0x0E, 1..=4, ..])
 }
 
-/// Reads images and, when given, their labels. `path` is the images' file, for messages.
-///
-/// # Errors
-/// When a magic number is wrong, or a file is shorter or longer than its header says.
-pub fn read(path: &Path, images: &[u8], labels: Option<(&Path, &[u8])>) -> Result<Dataset, DataError> {
-    let (sizes, pixels) = parse(path, images, IMAGES, "images")?;
-    let shape = Shape::Image { height: sizes[1], width: sizes[2], channels: 1 };
-    let labels = match labels {
-        Some((path, bytes)) => {
-            let (_, classes) = parse(path, bytes, LABELS, "labels")?;
-            Some(Labels::numbered(path, classes.iter().map(|&class| u32::from(class)).collect())?)
-        }
-        None => None,
+/// Opens the array of an IDX file.
+pub(crate) fn open(path: &Path, source: &Source) -> Result<Array, DataError> {
+    let read = |at: u64, size: u64| {
+        source
+            .span(Span { at, size })
+            .map_err(|_| DataError::malformed(path, "the IDX header is cut short; fetch the file again"))
     };
-    Dataset::new(path, shape, Values::Bytes(pixels.to_vec()), None, labels)
-}
-
-/// The sizes and the payload of an IDX file with the magic number that is expected.
-fn parse<'a>(path: &Path, bytes: &'a [u8], magic: u32, what: &str) -> Result<(Vec<usize>, &'a [u8]), DataError> {
-    let sizes = header(path, bytes, magic, bytes.len(), what)?;
-    Ok((sizes, &bytes[4 + 4 * (magic & 0xff) as usize..]))
-}
-
-/// The sizes of a file of images with this header and so many bytes behind it.
-pub(crate) fn image_sizes(path: &Path, bytes: &[u8], payload: u64) -> Result<Vec<usize>, DataError> {
-    header(path, bytes, IMAGES, bytes.len() + payload as usize, "images")
-}
-
-/// The labels of the file beside a file of images, if there is one.
-pub(crate) fn labels_of(images: &Path) -> Result<Option<Labels>, DataError> {
-    let Some(path) = labels_beside(images) else { return Ok(None) };
-    let bytes = crate::open::load(&path)?;
-    let (_, classes) = parse(&path, &bytes, LABELS, "labels")?;
-    Labels::numbered(&path, classes.iter().map(|&class| u32::from(class)).collect()).map(Some)
-}
-
-/// The sizes that a header announces for a file of so many bytes.
-fn header(path: &Path, bytes: &[u8], magic: u32, size: usize, what: &str) -> Result<Vec<usize>, DataError> {
-    let number = |at: usize| -> Result<u32, DataError> {
-        let word = bytes.get(at..at + 4).and_then(|word| word.try_into().ok());
-        word.map(u32::from_be_bytes)
-            .ok_or_else(|| DataError::malformed(path, "the IDX header is cut short; fetch the file again"))
+    let mark = read(0, 4)?;
+    let number = match mark[..] {
+        [0, 0, 0x08, _] => Some(NumberType::U8),
+        [0, 0, 0x09, _] => Some(NumberType::I8),
+        [0, 0, 0x0B, _] => Some(NumberType::I16),
+        [0, 0, 0x0C, _] => Some(NumberType::I32),
+        [0, 0, 0x0D, _] => Some(NumberType::F32),
+        [0, 0, 0x0E, _] => Some(NumberType::F64),
+        _ => None,
     };
-    let found = number(0)?;
-    if found != magic {
-        let problem = format!("magic number {found:#010x} where IDX {what} begin with {magic:#010x}");
+    let dimensions = u64::from(mark[3]);
+    let (Some(number), 1..=4) = (number, dimensions) else {
+        let problem = format!("magic number {:#010x} is not one of IDX; fetch the file again", big_endian(&mark));
         return Err(DataError::malformed(path, problem));
-    }
-    let dimensions = (magic & 0xff) as usize;
-    let sizes: Vec<usize> =
-        (0..dimensions).map(|d| Ok(number(4 + 4 * d)? as usize)).collect::<Result<_, DataError>>()?;
-    let payload = size - (4 + 4 * dimensions);
-    let expected = sizes.iter().try_fold(1_usize, |product, &size| product.checked_mul(size));
-    if expected != Some(payload) {
+    };
+    let sizes = read(4, 4 * dimensions)?;
+    let shape: Vec<usize> = sizes.chunks_exact(4).map(|size| big_endian(size) as usize).collect();
+    let start = 4 + 4 * dimensions;
+    let expected = crate::limits::product(&shape).and_then(|count| count.checked_mul(number.size()));
+    let payload = source.len() - start;
+    if expected.is_none_or(|expected| expected as u64 != payload) {
         let problem = format!(
-            "the header announces {} of size {:?}, but {} bytes follow; the file is cut short or damaged, fetch it again",
-            sizes[0],
-            &sizes[1..],
-            payload
+            "the header announces {} of size {:?}, but {payload} bytes follow; the file is cut short or damaged, fetch it again",
+            shape[0],
+            &shape[1..]
         );
         return Err(DataError::malformed(path, problem));
     }
-    Ok(sizes)
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(Array { name, shape, number: Some(number), text: None, big_endian: true, source: source.clone(), start })
 }
 
-/// Where the labels of a file of images lie by the usual names: `train-images-idx3-ubyte.gz` has
-/// `train-labels-idx1-ubyte.gz` beside it.
-pub fn labels_beside(images: &Path) -> Option<PathBuf> {
+fn big_endian(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0, |sum, &byte| sum << 8 | u32::from(byte))
+}
+
+/// Makes a data set of a file of images, with the labels of the file beside it.
+pub(crate) fn dataset(
+    path: &Path,
+    source: &Source,
+    labels: Option<(&Path, Source)>,
+    options: &OpenOptions,
+) -> Result<Dataset, DataError> {
+    let images = open(path, source)?;
+    let is_label = images.shape.len() == 1 || (images.shape.len() == 2 && images.number == Some(NumberType::I32));
+    if is_label {
+        let problem = "this is a file of labels; give the file of images, such as train-images-idx3-ubyte, and the labels are \
+                       found beside it";
+        return Err(DataError::malformed(path, problem));
+    }
+    let mut notices = Vec::new();
+    let labels = match labels {
+        Some((path, source)) if options.labels.as_deref() != Some("") => {
+            let rows = images.shape[0];
+            let (labels, notice) = labels_of(path, &source, rows)?;
+            notices.extend(notice);
+            Some(labels)
+        }
+        _ => None,
+    };
+    let mut set = array::rows(path, &images, labels, false, &mut notices)?;
+    set.notices.splice(0..0, notices);
+    Ok(set)
+}
+
+/// The labels of a file. QMNIST's have eight numbers a row, of which the first is the class.
+fn labels_of(path: &Path, source: &Source, rows: usize) -> Result<(Labels, Option<Notice>), DataError> {
+    let mut array = open(path, source)?;
+    let mut values = array.values(path)?;
+    if let [_, columns] = array.shape[..]
+        && columns > 1
+    {
+        values = values.into_iter().step_by(columns).collect();
+        array.shape.truncate(1);
+    }
+    if array.shape.len() != 1 || values.len() != rows {
+        let problem = format!("{} labels for {rows} rows; take labels and data from one set", values.len());
+        return Err(DataError::malformed(path, problem));
+    }
+    let is_class = |value: &f64| *value >= 0.0 && value.fract() == 0.0 && *value < f64::from(Labels::MOST);
+    if let Some(wrong) = values.iter().find(|value| !is_class(value)) {
+        return Err(DataError::malformed(path, format!("label {wrong} is not a class number 0, 1, 2, ...")));
+    }
+    let numbers: Vec<u32> = values.into_iter().map(|value| value as u32).collect();
+    Labels::of_numbers(path, &numbers, &[])
+}
+
+/// Where the labels of a file of images lie by the usual names: `train-images-idx3-ubyte.gz` has `train-labels-idx1-ubyte.gz` beside
+/// it, QMNIST's has `qmnist-train-labels-idx2-int.gz`.
+pub(crate) fn labels_beside(images: &Path) -> Option<PathBuf> {
     let name = images.file_name()?.to_str()?;
-    let labels = name.replace("images", "labels").replace("idx3", "idx1");
-    if labels == name {
+    let stem = name.trim_end_matches(".gz");
+    if !stem.contains("images") {
         return None;
     }
-    let stem = labels.trim_end_matches(".gz");
-    [stem.to_owned(), format!("{stem}.gz")].iter().map(|name| images.with_file_name(name)).find(|path| path.is_file())
+    let renamed = stem.replace("images", "labels");
+    let names = [
+        renamed.replace("idx3", "idx1"),
+        renamed.replace("idx3-ubyte", "idx2-int"),
+        renamed.replace("idx4", "idx1"),
+        renamed.clone(),
+    ];
+    let names = names.iter().flat_map(|name| [name.clone(), format!("{name}.gz")]);
+    names.map(|name| images.with_file_name(name)).find(|path| path.is_file() && path != images)
 }

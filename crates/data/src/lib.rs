@@ -1,29 +1,48 @@
-//! Files in, arrays out: the data sets that a Poisson flow learns from.
+//! Data sets for Poisson flow generative models: files in, arrays out.
 //!
-//! [`open`] takes a path (or the name of a built-in set) and finds out what lies there; each format has its own module.
-//! What comes back is a [`Dataset`]: rows of one shape, labels if there are any, and the range of the values. A
-//! [`Transform`] maps rows to the space that models learn in and back.
+//! [`open`] takes the name of a built-in set or a path and finds the format by first bytes and names. It returns a [`Dataset`]: rows of
+//! one shape, the nominal range of their values, labels if there are any, and [`Notice`]s of everything that was left out or decided.
+//! [`Dataset::from_rows`] makes one of numbers in memory. A [`Transform`] maps rows to the model's space and back.
+//!
+//! What is ambiguous is an error that names the field of [`OpenOptions`] which decides. [`Limits`] keep small files from taking all
+//! memory.
 
 pub mod affine;
-pub mod archive;
+mod array;
 pub mod atomic;
-pub mod cifar;
-pub mod csv;
+mod cifar;
+mod classes;
 mod dataset;
-pub mod digits;
+mod digits;
 mod error;
-pub mod folder;
+mod folder;
 pub mod generate;
-pub mod idx;
-pub mod npz;
+mod hint;
+mod idx;
+mod images;
+mod items;
+mod limits;
+mod listing;
+mod notice;
+mod number;
 mod on_disk;
 mod open;
+mod options;
+mod picture;
 pub mod resize;
-mod tiff;
+mod source;
+mod table;
+mod tar;
 mod transform;
+mod zip;
 
+pub use array::npz;
 pub use dataset::{Dataset, Labels, Shape, Values};
 pub use error::DataError;
+pub use limits::Limits;
+pub use notice::Notice;
+pub use number::NumberType;
 pub use on_disk::{Load, OnDisk};
-pub use open::{BUILT_IN, OpenOptions, open};
+pub use open::{BUILT_IN, open};
+pub use options::{Alpha, Classes, Decimal, Header, Items, OpenOptions};
 pub use transform::{Transform, flip_horizontally};

@@ -1,12 +1,19 @@
-//! From a path to a data set: what lies there is found out from names and first bytes.
+//! From a path to a data set: names and first bytes decide which reader is used.
 
 use std::{
-    fs,
+    fs::{self, File},
     io::{self, Read},
     path::Path,
 };
 
-use crate::{DataError, Dataset, Load, archive, cifar, csv, digits, folder, generate, idx, npz, on_disk};
+use crate::{
+    DataError, Dataset, Limits, Load, OpenOptions, array, cifar, digits, folder, generate, hint, idx, images,
+    listing::Listing,
+    on_disk::{self, lmdb},
+    picture,
+    source::{Source, Span},
+    table, tar,
+};
 
 /// The data sets that need no file.
 pub const BUILT_IN: [&str; 9] =
@@ -15,113 +22,190 @@ pub const BUILT_IN: [&str; 9] =
 /// Points in each set that a formula makes.
 const GENERATED_POINTS: usize = 2000;
 
-/// Choices that only some formats have.
-#[derive(Clone, Debug, Default)]
-pub struct OpenOptions {
-    /// Of a table, the columns to read, by name or number from 1; all when empty.
-    pub columns: Vec<String>,
-    /// Of a table, the column that holds the class.
-    pub label: Option<String>,
-    /// How many times smaller images are made, each pixel the mean of a square of theirs; 0 and 1 leave them.
-    pub shrink: usize,
-    /// Of images in files of their own, the side of the square that their middle is scaled to; 0 leaves them.
-    pub side: usize,
-    /// Whether the rows are loaded.
-    pub load: Load,
-}
-
-/// Opens a built-in data set by name, or whatever lies at a path.
+/// Opens a built-in data set by name, or the file or folder at a path.
 ///
 /// # Errors
-/// When nothing lies there, no reader knows it, or it is damaged.
+/// Returns an error if nothing is there, no reader knows the format, or the data are damaged or ambiguous.
 pub fn open(source: &str, options: &OpenOptions) -> Result<Dataset, DataError> {
-    let built_in = BUILT_IN.contains(&source);
-    let stored = if built_in { None } else { on_disk::open(Path::new(source), options)? };
-    let set = match stored {
-        Some(set) => set,
-        None => open_whole(source, options)?,
-    };
-    set.shrunk(options.shrink.max(1))
-}
-
-fn open_whole(source: &str, options: &OpenOptions) -> Result<Dataset, DataError> {
     if source == "digits" {
-        return Ok(digits::load());
+        return digits::load().shrunk(options.shrink.max(1));
     }
     if let Some(set) = generate::table(source, GENERATED_POINTS, 0) {
-        return Ok(set);
+        return set.shrunk(options.shrink.max(1));
     }
     let path = Path::new(source);
     let metadata = fs::metadata(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => DataError::NotFound { path: source.to_owned(), built_in: BUILT_IN.join(", ") },
         _ => DataError::read(path, error),
     })?;
-    if metadata.is_dir() { open_folder(path, options) } else { open_file(path, options) }
+    let set = if metadata.is_dir() { folder::open(path, options, 0)? } else { file(path, options)? };
+    let set = Dataset { name: name_of(path), ..set };
+    if options.load == Load::Stream && !set.is_streamable() {
+        let problem = "load = \"stream\", but this cannot be read row by row; unpack it, or omit load";
+        return Err(DataError::malformed(path, problem));
+    }
+    on_disk::load(set.shrunk(options.shrink.max(1))?, options.load)?.finish(options)
 }
 
-/// A folder of images, of CIFAR's batches or of MNIST's four files (of which the training pair is taken).
-fn open_folder(path: &Path, options: &OpenOptions) -> Result<Dataset, DataError> {
-    let entries = fs::read_dir(path).map_err(|error| DataError::read(path, error))?;
-    let mut names: Vec<String> =
-        entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-    names.sort();
-    let batches: Vec<&String> = names.iter().filter(|name| cifar::is_training_batch(name)).collect();
-    if !batches.is_empty() {
-        let batches = batches.into_iter().map(|name| Ok((name.clone(), load(&path.join(name))?)));
-        return cifar::read(path, &batches.collect::<Result<Vec<_>, DataError>>()?);
-    }
-    let idx_images = |name: &&String| name.starts_with("train") && name.contains("images") && name.contains("idx3");
-    if let Some(name) = names.iter().find(idx_images) {
-        return open_file(&path.join(name), options);
-    }
-    folder::read(path, options.side)
+fn name_of(path: &Path) -> String {
+    path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
-fn open_file(path: &Path, options: &OpenOptions) -> Result<Dataset, DataError> {
-    let bytes = load(path)?;
-    let full_name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    let name = full_name.trim_end_matches(".gz");
-    if bytes.is_empty() {
+/// Opens a file, expanded if it is packed by itself.
+pub(crate) fn source(path: &Path) -> Result<Source, DataError> {
+    let read = |error| DataError::read(path, error);
+    let metadata = fs::metadata(path).map_err(read)?;
+    // A pipe or device has no end that one could know of, and opening one may wait for ever.
+    if !metadata.is_file() {
+        return Err(DataError::malformed(path, "is no file or folder; write the data to a file first"));
+    }
+    let source = Source::file(File::open(path).map_err(read)?).map_err(read)?;
+    let first = source.start(0, 4).map_err(read)?;
+    let whole = || source.span(Span { at: 0, size: source.len() }).map_err(read);
+    let limits = Limits::of(source.len());
+    let expand =
+        |what: &str, stream: &mut dyn Read| limits.read(path, what, stream).map(|bytes| Source::Bytes(bytes.into()));
+    match first[..] {
+        [0x1F, 0x8B, ..] => expand("the gzip stream", &mut flate2::read::MultiGzDecoder::new(whole()?.as_slice())),
+        [b'B', b'Z', b'h', b'1'..=b'9'] => {
+            expand("the bzip2 stream", &mut bzip2::read::MultiBzDecoder::new(whole()?.as_slice()))
+        }
+        [0x28, 0xB5, 0x2F, 0xFD] => {
+            let bytes = whole()?;
+            let mut stream = ruzstd::decoding::StreamingDecoder::new(bytes.as_slice())
+                .map_err(|error| DataError::malformed(path, format!("the zstd stream is damaged ({error})")))?;
+            expand("the zstd stream", &mut stream)
+        }
+        _ => Ok(source),
+    }
+}
+
+/// The name of a file in small letters, without the endings of programs that pack single files.
+pub(crate) fn plain_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let stem = [".gz", ".bz2", ".zst"].iter().find_map(|ending| name.strip_suffix(ending));
+    match stem {
+        Some(stem) => stem.to_owned(),
+        None => name.strip_suffix(".tgz").map_or(name.clone(), |stem| format!("{stem}.tar")),
+    }
+}
+
+/// Opens a file.
+pub(crate) fn file(path: &Path, options: &OpenOptions) -> Result<Dataset, DataError> {
+    let source = source(path)?;
+    if source.len() == 0 {
         return Err(DataError::empty(path, "the file has no bytes"));
     }
-    let ends_with = |ending: &str| name.ends_with(ending);
-    if idx::recognises(&bytes) || name.contains("idx3-ubyte") {
-        let labels_path = idx::labels_beside(path);
-        let labels = labels_path.as_deref().map(load).transpose()?;
-        let labels = labels_path.as_deref().zip(labels.as_deref());
-        return idx::read(path, &bytes, labels);
+    let first = source.start(0, 512).map_err(|error| DataError::read(path, error))?;
+    let name = plain_name(path);
+    let whole = || source.span(Span { at: 0, size: source.len() }).map_err(|error| DataError::read(path, error));
+    if idx::recognizes(&first) || name.contains("idx3-ubyte") {
+        let beside = idx::labels_beside(path);
+        let labels = beside.as_deref().map(|labels| Ok((labels, self::source(labels)?))).transpose()?;
+        return idx::dataset(path, &source, labels, options);
     }
-    if cifar::recognises(name) {
-        return cifar::read(path, &[(name.to_owned(), bytes)]);
+    if cifar::recognizes(&name) {
+        return cifar::dataset(path, vec![(name, source)], &folder::cifar_names(path.parent(), &[]));
     }
-    if bytes.starts_with(b"\x93NUMPY") || ends_with(".npy") {
-        npz::read_npy(path, &bytes)
-    } else if ends_with(".npz") {
-        npz::read_npz(path, &bytes)
-    } else if bytes.starts_with(b"PK") || ends_with(".zip") {
-        archive::read_zip(path, &bytes, options.side)
-    } else if ends_with(".tar") || full_name.ends_with(".tgz") {
-        archive::read_tar(path, &bytes)
-    } else if ends_with(".csv") || ends_with(".tsv") {
-        csv::read(path, &bytes, options)
-    } else if folder::is_image(name) {
-        folder::assemble(path, &[(name.to_owned(), ())], |()| Ok(bytes.clone()), None, options.side)
-    } else {
-        Err(DataError::UnknownFormat { path: path.display().to_string() })
+    if cifar::is_any_python_batch(&name, &first) {
+        let meta = folder::cifar_meta(path.parent())?;
+        return cifar::python(path, vec![(name, source)], meta.as_ref());
+    }
+    if array::is_npy(&first) || name.ends_with(".npy") {
+        return array::dataset(path, vec![array::open_npy(path, &stem(&name), &source, 0)?], options);
+    }
+    if first.starts_with(b"PK") || name.ends_with(".zip") || name.ends_with(".npz") {
+        return archive(path, source, &name, options);
+    }
+    if array::is_mat(&first) {
+        return array::dataset(path, array::open_mat(path, &whole()?)?, options);
+    }
+    if tar::recognizes(&first) || name.ends_with(".tar") {
+        return tar_file(path, source, options);
+    }
+    if name.ends_with(".mdb") {
+        return lmdb_file(path, source, options);
+    }
+    if picture::is_image(&name) {
+        return images::open(
+            Listing::spans(path, source.clone(), vec![Span { at: 0, size: source.len() }]).named(&name),
+            options,
+        );
+    }
+    if let Some(hint) = hint::conversion(&first, &name) {
+        return Err(DataError::UnknownFormat { path: path.display().to_string(), hint });
+    }
+    if table::is_table(&name) && table::is_text(&first) {
+        return table::read(path, &whole()?, options);
+    }
+    Err(DataError::UnknownFormat { path: path.display().to_string(), hint: String::new() })
+}
+
+fn stem(name: &str) -> String {
+    name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_owned()
+}
+
+/// Opens a zip: of arrays, of images, or of one table.
+fn archive(path: &Path, source: Source, name: &str, options: &OpenOptions) -> Result<Dataset, DataError> {
+    if name.ends_with(".npz") {
+        let arrays = array::npz::open(path, &source, |_| true)?;
+        return array::dataset(path, arrays, options);
+    }
+    let listing = Listing::zip(path, source.clone())?;
+    if !listing.files.is_empty() {
+        return images::open(listing, options);
+    }
+    let has = |part: &str| listing.others.iter().any(|(name, _)| name.contains(part));
+    if let Some(hint) = hint::in_zip(&has) {
+        return Err(DataError::UnknownFormat { path: path.display().to_string(), hint });
+    }
+    if listing.others.iter().any(|(name, _)| name.ends_with(".npy")) {
+        let arrays = array::npz::open(path, &source, |_| true)?;
+        return array::dataset(path, arrays, options);
+    }
+    let limits = Limits::of(source.len());
+    match listing.tables().as_slice() {
+        [] => images::open(listing, options),
+        [(name, place)] => table::read(path, &listing.read(name, place, &limits)?, options),
+        several => {
+            let names: Vec<&str> = several.iter().map(|(name, _)| name.as_str()).collect();
+            let problem = format!("it holds several tables ({}); unpack it and give the path of one", names.join(", "));
+            Err(DataError::malformed(path, problem))
+        }
     }
 }
 
-/// The bytes of a file, inflated if they are gzip's.
-pub(crate) fn load(path: &Path) -> Result<Vec<u8>, DataError> {
-    let bytes = fs::read(path).map_err(|error| DataError::read(path, error))?;
-    if bytes.starts_with(&[0x1f, 0x8b]) { gunzip(path, &bytes) } else { Ok(bytes) }
+/// Opens a tar: CIFAR's batches in either version, or images.
+fn tar_file(path: &Path, source: Source, options: &OpenOptions) -> Result<Dataset, DataError> {
+    let limits = Limits::of(source.len());
+    let entries = tar::directory(path, &source, &limits)?;
+    let part = |span: Span| -> Result<Source, DataError> {
+        let bytes = source.span(span).map_err(|error| DataError::read(path, error))?;
+        Ok(Source::Bytes(bytes.into()))
+    };
+    let base = |name: &str| name.rsplit('/').next().unwrap_or(name).to_owned();
+    let first = |span: Span| source.start(span.at, span.size.min(4)).unwrap_or_default();
+    let select = |is: &dyn Fn(&str, Span) -> bool| -> Result<Vec<cifar::Batch>, DataError> {
+        let mut found: Vec<(String, Span)> =
+            entries.iter().map(|(name, span)| (base(name), *span)).filter(|(name, span)| is(name, *span)).collect();
+        found.sort_by(|a, b| a.0.cmp(&b.0));
+        found.into_iter().map(|(name, span)| Ok((name, part(span)?))).collect()
+    };
+    let batches = select(&|name, _| cifar::is_training_batch(name))?;
+    if !batches.is_empty() {
+        let names = select(&|name, _| matches!(name, "batches.meta.txt" | "fine_label_names.txt"))?;
+        return cifar::dataset(path, batches, &folder::cifar_names(None, &names));
+    }
+    let batches = select(&|name, span| cifar::is_python_batch(name, &first(span)))?;
+    if !batches.is_empty() {
+        let meta = select(&|name, _| matches!(name, "batches.meta" | "meta"))?;
+        return cifar::python(path, batches, meta.first().map(|(_, source)| source));
+    }
+    images::open(Listing::tars(path, vec![(path.to_owned(), source)], &limits)?, options)
 }
 
-/// Inflates gzip.
-pub(crate) fn gunzip(path: &Path, bytes: &[u8]) -> Result<Vec<u8>, DataError> {
-    let mut inflated = Vec::new();
-    flate2::read::MultiGzDecoder::new(bytes).read_to_end(&mut inflated).map_err(|error| {
-        DataError::malformed(path, format!("the gzip stream is damaged or cut short ({error}); fetch it again"))
-    })?;
-    Ok(inflated)
+/// Opens the images of an LMDB file, each a value, in the order of their keys.
+pub(crate) fn lmdb_file(path: &Path, source: Source, options: &OpenOptions) -> Result<Dataset, DataError> {
+    let spans = lmdb::places(path, &source)?;
+    images::open(Listing::spans(path, source, spans), options)
 }

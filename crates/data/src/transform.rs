@@ -1,73 +1,112 @@
-//! Between the values of a file and the space that models learn in.
+//! The map between the values of a file and the model's space.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{DataError, Dataset, Shape};
 
-/// `model = (value - offset) / scale`, one pair for all values (images: to [-1, 1]) or one a column (tables: to zero
-/// mean and unit variance). It is kept with a run, so that samples come back in the data's own units.
+/// The map `model = (value - offset) / scale`, with one pair for all values (images) or one a column (tables).
+///
+/// It is kept with a run, so that samples come back in the data's own units.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Transform {
-    /// What is subtracted.
-    pub offset: Vec<f32>,
+    /// What is subtracted, in double precision: coordinates far from zero keep their digits.
+    pub offset: Vec<f64>,
     /// What is divided by, never zero.
     pub scale: Vec<f32>,
 }
 
 impl Transform {
-    /// The transform that fits a data set: its range to [-1, 1] for images, standardisation for vectors.
+    /// Fits the transform of a data set: its range to [-1, 1] for images, zero mean and unit variance of each column for vectors.
     ///
     /// # Errors
-    /// When a row lies in a file that cannot be read.
+    /// Returns an error if a row lies in a file that cannot be read.
     pub fn fit(dataset: &Dataset) -> Result<Self, DataError> {
         match dataset.shape {
             Shape::Image { .. } => {
                 let (low, high) = dataset.range;
                 let scale = if high > low { (high - low) / 2.0 } else { 1.0 };
-                Ok(Self { offset: vec![(low + high) / 2.0], scale: vec![scale] })
+                Ok(Self { offset: vec![f64::from((low + high) / 2.0)], scale: vec![scale] })
             }
-            Shape::Vector { len } => Self::standardise(dataset, len),
+            Shape::Vector { len } => Self::standardize(dataset, len),
         }
     }
 
-    fn standardise(dataset: &Dataset, len: usize) -> Result<Self, DataError> {
+    fn standardize(dataset: &Dataset, len: usize) -> Result<Self, DataError> {
         let rows = dataset.len();
         let mut row = vec![0.0; len];
         let mut mean = vec![0.0_f64; len];
         let mut square = vec![0.0_f64; len];
+        let mut range = vec![(f64::INFINITY, f64::NEG_INFINITY); len];
         for index in 0..rows {
-            dataset.read(index, &mut row)?;
-            mean.iter_mut().zip(&row).for_each(|(sum, &value)| *sum += f64::from(value) / rows as f64);
+            dataset.read_wide(index, &mut row)?;
+            mean.iter_mut().zip(&row).for_each(|(sum, value)| *sum += value / rows as f64);
+            range.iter_mut().zip(&row).for_each(|(range, &value)| *range = (range.0.min(value), range.1.max(value)));
         }
         for index in 0..rows {
-            dataset.read(index, &mut row)?;
+            dataset.read_wide(index, &mut row)?;
             for (column, sum) in square.iter_mut().enumerate() {
-                *sum += (f64::from(row[column]) - mean[column]).powi(2) / rows as f64;
+                *sum += (row[column] - mean[column]).powi(2) / rows as f64;
             }
         }
-        // A column without spread is a constant: it keeps its unit and becomes zero.
-        let scale = square.iter().map(|&v| if v > 0.0 { v.sqrt() as f32 } else { 1.0 }).collect();
-        Ok(Self { offset: mean.iter().map(|&m| m as f32).collect(), scale })
+        // A column with one value keeps its unit. Its variance may be a little above zero, for the mean is rounded.
+        let scale = |(square, range): (&f64, &(f64, f64))| if range.0 < range.1 { square.sqrt() as f32 } else { 1.0 };
+        let scale: Vec<f32> =
+            square.iter().zip(&range).map(scale).map(|scale| if scale > 0.0 { scale } else { 1.0 }).collect();
+        let constant = |(mean, range): (f64, &(f64, f64))| if range.0 < range.1 { mean } else { range.0 };
+        let offset = mean.into_iter().zip(&range).map(constant);
+        // Single precision is enough for columns near zero, and what runs have had.
+        let offset = if dataset.origin.is_empty() {
+            offset.map(|mean| f64::from(mean as f32)).collect()
+        } else {
+            offset.collect()
+        };
+        Ok(Self { offset, scale })
     }
 
-    /// To the model's space, in place.
+    /// Maps a row to the model's space, in place.
     pub fn forward(&self, row: &mut [f32]) {
         for (index, value) in row.iter_mut().enumerate() {
             let (offset, scale) = self.at(index);
-            *value = (*value - offset) / scale;
+            *value = (*value - offset as f32) / scale;
         }
     }
 
-    /// Back to the data's own units, in place.
+    /// Maps a row in double precision to the model's space.
+    pub fn forward_wide(&self, row: &[f64], out: &mut [f32]) {
+        for (index, (out, value)) in out.iter_mut().zip(row).enumerate() {
+            let (offset, scale) = self.at(index);
+            *out = ((value - offset) / f64::from(scale)) as f32;
+        }
+    }
+
+    /// Maps a row back to the data's own units, in place.
     pub fn inverse(&self, row: &mut [f32]) {
         for (index, value) in row.iter_mut().enumerate() {
             let (offset, scale) = self.at(index);
-            *value = value.mul_add(scale, offset);
+            *value = value.mul_add(scale, offset as f32);
         }
     }
 
-    fn at(&self, index: usize) -> (f32, f32) {
+    /// Maps a row back to the data's own units, in double precision.
+    pub fn inverse_wide(&self, row: &[f32]) -> Vec<f64> {
+        let value = |(index, &value): (usize, &f32)| {
+            let (offset, scale) = self.at(index);
+            f64::from(value) * f64::from(scale) + offset
+        };
+        row.iter().enumerate().map(value).collect()
+    }
+
+    /// Whether the data's own units need double precision: an offset that single precision rounds visibly.
+    pub fn is_wide(&self) -> bool {
+        let rounds = |index: usize| {
+            let (offset, scale) = self.at(index);
+            offset.abs() * f64::from(f32::EPSILON) > 1e-5 * f64::from(scale)
+        };
+        (0..self.offset.len().max(self.scale.len())).any(rounds)
+    }
+
+    fn at(&self, index: usize) -> (f64, f32) {
         (self.offset[index % self.offset.len()], self.scale[index % self.scale.len()])
     }
 }
@@ -88,6 +127,23 @@ pub fn flip_horizontally(shape: Shape, row: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn coordinates_far_from_zero_keep_their_digits_and_constants_their_unit() {
+        let northing = |row: usize| 5_600_000.0 + 0.01 * row as f64;
+        let values: Vec<f64> = (0..50).flat_map(|row| [northing(row), 0.1]).collect();
+        let set = Dataset::from_wide(std::path::Path::new("utm"), &values, 2, None).unwrap();
+        let transform = Transform::fit(&set).unwrap();
+        assert_eq!((transform.offset[1], transform.scale[1]), (f64::from(0.1_f32), 1.0));
+        let mut row = [0.0; 2];
+        for index in 0..50 {
+            set.read_transformed(index, &transform, &mut row).unwrap();
+            assert!(row[1].abs() < 1e-7, "{row:?}");
+            let back = transform.inverse_wide(&row)[0];
+            assert!((back - northing(index)).abs() < 1e-6, "{back} for {}", northing(index));
+        }
+        assert!(transform.is_wide());
+    }
 
     #[test]
     fn flipping_twice_is_nothing_and_once_mirrors_each_line() {

@@ -36,6 +36,12 @@ fn message(path: &Path) -> String {
     message
 }
 
+/// The name of each row's class.
+fn classes(data: &Dataset) -> Vec<&str> {
+    let labels = data.labels.as_ref().expect("labels");
+    labels.of_row.iter().map(|&class| labels.names[class as usize].as_str()).collect()
+}
+
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(bytes).unwrap();
@@ -65,7 +71,7 @@ fn idx_with_and_without_gzip_and_labels() {
     write(&dir.path().join("some-labels-idx1-ubyte.gz"), &gzip(&idx(0x801, &[2], &[4, 1])));
     let zipped = write(&dir.path().join("some-images-idx3-ubyte.gz"), &gzip(&images));
     let data = read(&zipped).unwrap();
-    assert_eq!(data.labels.unwrap().of_row, [4, 1]);
+    assert_eq!(classes(&data), ["4", "1"]);
     assert_eq!(data.values, Values::Bytes(vec![0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 255]));
 }
 
@@ -76,7 +82,8 @@ fn broken_idx_says_what_is_broken() {
     let whole = idx(0x803, &[2, 2, 2], &[0; 8]);
     assert!(message(&file("a-idx3-ubyte", &whole[..whole.len() - 1])).contains("cut short"));
     assert!(message(&file("b-idx3-ubyte", &whole[..10])).contains("header is cut short"));
-    assert!(message(&file("c-idx3-ubyte", &idx(0x801, &[8], &[0; 8]))).contains("magic number 0x00000801"));
+    assert!(message(&file("c-idx3-ubyte", &idx(0x801, &[8], &[0; 8]))).contains("this is a file of labels"));
+    assert!(message(&file("h-idx3-ubyte", &idx(0x0703, &[8], &[0; 8]))).contains("magic number 0x00000703"));
     assert!(message(&file("d-idx3-ubyte.gz", &gzip(&whole)[..20])).contains("gzip"));
     assert!(message(&file("e-idx3-ubyte", b"")).contains("empty"));
     assert!(message(&file("f-idx3-ubyte", &idx(0x803, &[u32::MAX; 3], &[0; 8]))).contains("cut short"));
@@ -99,7 +106,7 @@ fn cifar_batches_in_folders_and_tars() {
     write(&dir.path().join("data_batch_2.bin"), &record(0));
     let data = read(dir.path()).unwrap();
     assert_eq!((data.len(), data.shape), (3, Shape::Image { height: 32, width: 32, channels: 3 }));
-    assert_eq!(data.labels.unwrap().of_row, [3, 9, 0]);
+    assert_eq!(classes(&data), ["3", "9", "0"]);
     let Values::Bytes(values) = &data.values else { panic!("bytes") };
     // The channels of the second pixel stand together.
     assert_eq!(values[3..6], [1, 51, 101]);
@@ -112,7 +119,7 @@ fn cifar_batches_in_folders_and_tars() {
     archive.append_data(&mut header, "cifar-100-binary/train.bin", content.as_slice()).unwrap();
     let tar = gzip(&archive.into_inner().unwrap());
     let data = read(&write(&dir.path().join("cifar-100-binary.tar.gz"), &tar)).unwrap();
-    assert_eq!(data.labels.unwrap().of_row, [7]);
+    assert_eq!(classes(&data), ["7"]);
 
     let cut = write(&dir.path().join("test_batch.bin"), &record(1)[..3000]);
     assert!(message(&cut).contains("3073"));
@@ -164,7 +171,7 @@ fn zips_take_classes_from_dataset_json() {
     let file = |name: &str, bytes: &[u8]| write(&dir.path().join(name), bytes);
     let labelled = make(Some(r#"{"labels": [["00000/img1.png", 0], ["00000/img0.png", 6]]}"#));
     let data = read(&file("a.zip", &labelled)).unwrap();
-    assert_eq!(data.labels.unwrap().of_row, [6, 0]);
+    assert_eq!(classes(&data), ["6", "0"]);
     assert_eq!(data.values, Values::Bytes([[1, 2, 3].repeat(4), [4, 5, 6].repeat(4)].concat()));
     assert!(read(&file("b.zip", &make(Some(r#"{"labels": null}"#)))).unwrap().labels.is_none());
     assert!(read(&file("c.zip", &make(None))).unwrap().labels.is_none());
@@ -232,9 +239,11 @@ fn arrays_go_out_and_come_back() {
     let arrays = [Named { name: "x", shape: &[2, 2], values: Column::Floats(&[1.0, 2.0, f32::NAN, 4.0]) }];
     write_npz(File::create(&path).unwrap(), &arrays).unwrap();
     assert!(message(&path).contains("row 1, value 0 is NaN"));
-    let arrays = [Named { name: "other", shape: &[1], values: Column::Floats(&[1.0]) }];
-    write_npz(File::create(&path).unwrap(), &arrays).unwrap();
-    assert!(message(&path).contains("no array called"));
+    let other = |name| Named { name, shape: &[2, 2], values: Column::Floats(&[1.0, 2.0, 3.0, 4.0]) };
+    write_npz(File::create(&path).unwrap(), &[other("one"), other("two")]).unwrap();
+    assert!(message(&path).contains("several arrays may be the data: one (2x2), two (2x2)"));
+    let options = OpenOptions { array: Some("two".into()), ..OpenOptions::default() };
+    assert_eq!(open(path.to_str().unwrap(), &options).unwrap().len(), 2);
 }
 
 #[test]
@@ -242,7 +251,7 @@ fn what_is_not_there_or_not_known_is_said() {
     let dir = folder();
     let missing = dir.path().join("missing");
     assert!(message(&missing).contains("built-in data set: digits, heart"));
-    let unknown = write(&dir.path().join("notes.txt"), b"hello");
+    let unknown = write(&dir.path().join("notes.txt"), b"\x01\x00hello");
     assert!(message(&unknown).contains("not a format known here"));
 }
 

@@ -194,7 +194,7 @@ fn an_lmdb_file_as_lsun_has_them() {
     assert_eq!(same(&path, 2, 8).shape, Shape::Image { height: 4, width: 4, channels: 3 });
 
     // Cut short, or with any byte of its structure changed, it is an error or another set; never a panic or a walk without end.
-    for size in [0, 100, 4096, 9000] {
+    for size in [1, 100, 4096, 9000] {
         assert!(message(&write(dir.path().join("cut.mdb"), &content[..size])).contains("LMDB"));
     }
     for at in (0..content.len()).filter(|at| at % 4096 < 64) {
@@ -219,7 +219,7 @@ fn what_cannot_be_read_row_by_row_is_said() {
     assert!(message(&write(at("nan.npy"), &npy("<f4", "(3, 2)", &not_finite))).contains("row 2, value 0 is NaN"));
     write(at("images/a.png"), &png(0, 4, 4, true));
     write(at("images/b.png"), b"no image");
-    assert!(message(&at("images")).contains("image 1"));
+    assert!(message(&at("images")).contains("b.png cannot be decoded"));
 
     // What was whole when it was opened and is not any more.
     let path = write(at("later.npy"), &npy("|u1", "(5, 6)", &bytes(30)));

@@ -193,7 +193,12 @@ pub fn nearly_constant(data: &Dataset, transform: &Transform) -> Vec<usize> {
     match data.shape {
         Shape::Image { .. } => Vec::new(),
         Shape::Vector { len } => {
-            (0..len).filter(|&column| transform.scale[column].abs() < 1e-6 * transform.offset[column].abs()).collect()
+            // Columns far from zero are read relative to an origin, in double precision, so that nothing is rounded away.
+            let is_rounded = |column: &usize| {
+                let (offset, scale) = (transform.offset[*column], f64::from(transform.scale[*column]));
+                data.origin.is_empty() && scale.abs() < 1e-6 * offset.abs()
+            };
+            (0..len).filter(is_rounded).collect()
         }
     }
 }
@@ -211,13 +216,11 @@ mod tests {
         let values = Values::Bytes((0..rows * shape.dim()).map(|at| (at % 251) as u8).collect());
         let labels = (classes > 0)
             .then(|| Labels::numbered(Path::new("test"), (0..rows as u32).map(|row| row % classes).collect()).unwrap());
-        Dataset { name: "test".into(), shape, values, range: (0.0, 255.0), labels, columns: Vec::new() }
+        Dataset::new(Path::new("test"), shape, values, None, labels).unwrap()
     }
 
     fn table(rows: &[[f32; 2]]) -> Dataset {
-        let values = Values::Floats(rows.concat());
-        let columns = vec!["a".into(), "b".into()];
-        Dataset { name: "t".into(), shape: Shape::Vector { len: 2 }, values, range: (0.0, 1.0), labels: None, columns }
+        Dataset::from_rows(rows.concat(), [2]).and_then(|set| set.with_columns(["a", "b"])).unwrap()
     }
 
     #[test]
@@ -274,7 +277,7 @@ mod tests {
         assert_eq!(check(&table(&[[1.0, 2.0], [3.0, 4.0]])).unwrap(), Vec::<String>::new());
         let notes = check(&table(&[[1.0, 2.0], [1.0, 4.0]])).unwrap();
         assert!(notes.len() == 1 && notes[0].starts_with("column a:"), "{notes:?}");
-        let gray = Dataset { values: Values::Bytes(vec![7; 640]), ..images(10, [8, 8, 1], 0) };
+        let gray = Dataset::from_bytes(vec![7; 640], [8, 8, 1]).unwrap();
         assert!(matches!(check(&gray), Err(UnusableData::Constant { .. })));
     }
 

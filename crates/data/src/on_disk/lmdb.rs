@@ -4,10 +4,12 @@
 //! one with the later transaction counts; branch pages, whose nodes name further pages; leaf pages, whose nodes hold a key and a value;
 //! and runs of overflow pages for values that fill no page. What is kept are the values' places, in the order of their keys.
 
-use std::{fs::File, path::Path};
+use std::{collections::HashSet, path::Path};
 
-use super::read_at;
-use crate::DataError;
+use crate::{
+    DataError,
+    source::{Source, Span},
+};
 
 const MAGIC: u32 = 0xBEEF_C0DE;
 /// Bytes before what a page holds.
@@ -20,32 +22,28 @@ const SEVERAL: u16 = 0x02 | 0x04;
 /// Trees of more levels than this do not exist.
 const DEEPEST: usize = 32;
 
-/// Where a value is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    pub at: u64,
-    pub size: u32,
-}
-
 /// The values of a file's main database.
-pub(super) fn places(path: &Path, file: &File) -> Result<Vec<Place>, DataError> {
-    let walk = Walk { path, file, page: 0 };
+pub(crate) fn places(path: &Path, source: &Source) -> Result<Vec<Span>, DataError> {
+    let mut walk = Walk { path, source, page: 0, visited: HashSet::new(), places: Vec::new() };
     let (page, root, entries) = walk.newest()?;
-    let mut places = Vec::new();
+    walk.page = page;
     if root != u64::MAX {
-        Walk { page, ..walk }.below(root, entries, DEEPEST, &mut places)?;
+        walk.below(root, entries, DEEPEST)?;
     }
-    if places.len() as u64 != entries {
-        return Err(walk.damaged(&format!("{} values where it announces {entries}", places.len())));
+    if walk.places.len() as u64 != entries {
+        return Err(walk.damaged(&format!("{} values where it announces {entries}", walk.places.len())));
     }
-    Ok(places)
+    Ok(walk.places)
 }
 
 struct Walk<'a> {
     path: &'a Path,
-    file: &'a File,
-    /// The size of a page.
+    source: &'a Source,
+    /// Size of a page.
     page: usize,
+    /// Pages that were read: a tree reaches each of its pages once.
+    visited: HashSet<u64>,
+    places: Vec<Span>,
 }
 
 impl Walk<'_> {
@@ -54,9 +52,7 @@ impl Walk<'_> {
     }
 
     fn read(&self, at: u64, size: usize) -> Result<Vec<u8>, DataError> {
-        let mut bytes = vec![0; size];
-        read_at(self.file, at, &mut bytes).map_err(|error| self.damaged(&error.to_string()))?;
-        Ok(bytes)
+        self.source.span(Span { at, size: size as u64 }).map_err(|error| self.damaged(&error.to_string()))
     }
 
     /// The size of a page, the root page and the number of entries, of the later of two states.
@@ -83,7 +79,10 @@ impl Walk<'_> {
     }
 
     /// Adds the values below a page.
-    fn below(&self, page: u64, entries: u64, levels: usize, places: &mut Vec<Place>) -> Result<(), DataError> {
+    fn below(&mut self, page: u64, entries: u64, levels: usize) -> Result<(), DataError> {
+        if !self.visited.insert(page) {
+            return Err(self.damaged("a page that is reached twice"));
+        }
         let start = page.checked_mul(self.page as u64).ok_or_else(|| self.damaged("a page beyond its end"))?;
         let bytes = self.read(start, self.page)?;
         let (flags, lower) = (number(&bytes, 10, 2) as u16, number(&bytes, 12, 2) as usize);
@@ -97,10 +96,10 @@ impl Walk<'_> {
             }
             let (low, kind, key) = (number(&bytes, node, 4), number(&bytes, node + 4, 2), number(&bytes, node + 6, 2));
             if flags & BRANCH != 0 {
-                self.below(low | kind << 32, entries, levels - 1, places)?;
+                self.below(low | kind << 32, entries, levels - 1)?;
                 continue;
             }
-            if kind as u16 & SEVERAL != 0 || places.len() as u64 >= entries {
+            if kind as u16 & SEVERAL != 0 || self.places.len() as u64 >= entries {
                 return Err(self.damaged("keys with several values, or more values than it announces"));
             }
             let value = node + 8 + key as usize;
@@ -109,7 +108,10 @@ impl Walk<'_> {
                 _ if value + 8 > self.page => return Err(self.damaged("a node beyond its page")),
                 _ => number(&bytes, value, 8).saturating_mul(self.page as u64).saturating_add(HEADER as u64),
             };
-            places.push(Place { at, size: low as u32 });
+            if at.checked_add(low).is_none_or(|end| end > self.source.len()) {
+                return Err(self.damaged("a value beyond its end"));
+            }
+            self.places.push(Span { at, size: low });
         }
         Ok(())
     }

@@ -3,12 +3,7 @@
 use std::path::Path;
 
 use super::{OnDisk, Rows};
-use crate::{DataError, Dataset, Labels, Values};
-
-/// Whether a file of a folder is part of a data set.
-pub(super) fn is_shard(name: &str) -> bool {
-    [".npy", ".npz", ".zip"].iter().any(|ending| name.to_lowercase().ends_with(ending))
-}
+use crate::{DataError, Dataset, Labels, Notice, Values};
 
 /// Data sets one after another.
 #[derive(Debug)]
@@ -24,39 +19,64 @@ impl Rows for Joined {
         let first = if part == 0 { 0 } else { self.ends[part - 1] };
         self.parts[part].read(row - first, out)
     }
+
+    fn read_wide(&self, row: usize, out: &mut [f64]) -> Result<(), DataError> {
+        let part = self.ends.partition_point(|&end| end <= row);
+        let first = if part == 0 { 0 } else { self.ends[part - 1] };
+        self.parts[part].read_wide(row - first, out)
+    }
 }
 
-/// The parts as one data set; none where one of them cannot be read row by row.
-pub(super) fn joined(path: &Path, parts: Vec<Option<Dataset>>) -> Result<Option<Dataset>, DataError> {
-    let Some(sets) = parts.into_iter().collect::<Option<Vec<Dataset>>>() else { return Ok(None) };
-    let Some(first) = sets.first() else { return Ok(None) };
+/// The parts as one data set.
+pub(crate) fn joined(path: &Path, sets: Vec<Dataset>) -> Result<Dataset, DataError> {
+    let Some(first) = sets.first() else { return Err(DataError::empty(path, "no file in it")) };
     let shape = first.shape;
     if let Some(other) = sets.iter().find(|set| set.shape != shape) {
-        let problem =
-            format!("{} holds {} where {} holds {shape}; give parts of one shape", other.name, other.shape, first.name);
+        let problem = format!(
+            "{} holds rows of {} where {} holds rows of {shape}; give parts of one shape",
+            other.name, other.shape, first.name
+        );
         return Err(DataError::malformed(path, problem));
     }
+    let same_range = sets.iter().all(|set| set.range == first.range);
     let range = sets.iter().fold(first.range, |(low, high), set| (low.min(set.range.0), high.max(set.range.1)));
+    let nominal = (same_range || sets.iter().all(|set| set.range_is_nominal)).then_some(range);
     let labels = labels(path, &sets)?;
-    let (mut ends, mut all, mut rows, mut bytes) = (Vec::new(), Vec::new(), 0, true);
-    for set in &sets {
-        let Values::OnDisk(stored) = &set.values else { return Ok(None) };
-        rows += set.len();
-        ends.push(rows);
-        bytes &= stored.are_bytes();
-        all.push(stored.clone());
+    let mut notices: Vec<Notice> = Vec::new();
+    for notice in sets.iter().flat_map(|set| &set.notices) {
+        if !notices.contains(notice) {
+            notices.push(notice.clone());
+        }
     }
-    let stored = OnDisk::new(Joined { parts: all, ends }, rows, shape.dim(), bytes);
-    let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-    Ok(Some(Dataset { name, shape, values: Values::OnDisk(stored), range, labels, columns: Vec::new() }))
+    let number = first.number;
+    let (mut ends, mut parts, mut rows, mut bytes) = (Vec::new(), Vec::new(), 0_usize, true);
+    for set in sets {
+        rows =
+            rows.checked_add(set.len()).ok_or_else(|| DataError::malformed(path, "more rows than can be counted"))?;
+        ends.push(rows);
+        bytes &= set.values.are_bytes();
+        if let Values::OnDisk(stored) = set.values {
+            parts.push(stored);
+        }
+    }
+    let stored = OnDisk::new(Joined { parts, ends }, rows, shape.dim(), bytes);
+    let mut set = Dataset::new(path, shape, Values::OnDisk(stored), nominal, labels)?;
+    set.number = number;
+    set.notices = notices;
+    Ok(set)
 }
 
-/// The classes of all parts, where all have some; those with the most names name them.
+/// The classes of all parts by name, if all parts have classes.
 fn labels(path: &Path, sets: &[Dataset]) -> Result<Option<Labels>, DataError> {
-    let Some(all) = sets.iter().map(|set| set.labels.as_ref()).collect::<Option<Vec<_>>>() else { return Ok(None) };
-    let names = all.iter().map(|labels| &labels.names).max_by_key(|names| names.len()).cloned().unwrap_or_default();
-    if all.iter().any(|labels| names[..labels.names.len()] != labels.names[..]) {
-        return Err(DataError::malformed(path, "the parts call their classes differently; label them all alike"));
-    }
-    Ok(Some(Labels { of_row: all.iter().flat_map(|labels| &labels.of_row).copied().collect(), names }))
+    let Some(all) = sets.iter().map(|set| set.labels.as_ref()).collect::<Option<Vec<_>>>() else {
+        if sets.iter().any(|set| set.labels.is_some()) {
+            return Err(DataError::malformed(
+                path,
+                "some parts have labels and some do not; set labels to \"\" to ignore them",
+            ));
+        }
+        return Ok(None);
+    };
+    let texts = all.iter().flat_map(|labels| labels.of_row.iter().map(|&class| labels.names[class as usize].as_str()));
+    Ok(Some(Labels::of_texts(texts)))
 }

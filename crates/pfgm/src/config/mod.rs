@@ -3,7 +3,7 @@
 pub mod reference;
 mod validation;
 
-use pfgm_data::{Load, OpenOptions};
+use pfgm_data::{Alpha, Classes, Decimal, Header, Items, Load, OpenOptions};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -61,21 +61,94 @@ pub struct DataConfig {
     /// Whether rows are loaded, or read from their files when they are asked for.
     #[serde(skip_serializing_if = "is_auto")]
     pub load: Load,
+    /// Array of an archive that holds the data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub array: Option<String>,
+    /// Array of an archive that holds the labels; an empty name ignores labels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labels: Option<String>,
+    /// Nominal range of the values, the values of black and white for images; found by rule if it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub range: Option<(f32, f32)>,
+    /// What is done with transparent pixels: auto, white, black, keep or refuse.
+    #[serde(skip_serializing_if = "is_default")]
+    pub alpha: Alpha,
+    /// Whether the first line of a table holds the names of its columns: auto, yes or no.
+    #[serde(skip_serializing_if = "is_default")]
+    pub header: Header,
+    /// Whether commas in the numbers of a table are decimal points: auto, point or comma.
+    #[serde(skip_serializing_if = "is_default")]
+    pub decimal: Decimal,
+    /// Where the classes of images come from: auto, folders, prefix, none, or the name of a file.
+    #[serde(skip_serializing_if = "is_default")]
+    pub classes: Classes,
+    /// Whether each file of a folder of arrays is one row: auto, one or many.
+    #[serde(skip_serializing_if = "is_default")]
+    pub items: Items,
 }
 
 impl Default for DataConfig {
     fn default() -> Self {
-        let (source, columns, label) = Default::default();
-        Self { source, columns, label, conditional: false, hold_out: 0, shrink: 1, side: 0, load: Load::Auto }
+        let OpenOptions {
+            columns,
+            label,
+            shrink: _,
+            side,
+            load,
+            array,
+            labels,
+            range,
+            alpha,
+            header,
+            decimal,
+            classes,
+            items,
+        } = OpenOptions::default();
+        Self {
+            source: String::new(),
+            columns,
+            label,
+            conditional: false,
+            hold_out: 0,
+            shrink: 1,
+            side,
+            load,
+            array,
+            labels,
+            range,
+            alpha,
+            header,
+            decimal,
+            classes,
+            items,
+        }
     }
 }
 
 impl DataConfig {
     /// How the data are opened.
     pub fn options(&self) -> OpenOptions {
-        let Self { shrink, side, load, .. } = *self;
-        OpenOptions { columns: self.columns.clone(), label: self.label.clone(), shrink, side, load }
+        let Self { shrink, side, load, range, alpha, header, decimal, items, .. } = *self;
+        OpenOptions {
+            columns: self.columns.clone(),
+            label: self.label.clone(),
+            shrink,
+            side,
+            load,
+            array: self.array.clone(),
+            labels: self.labels.clone(),
+            range,
+            alpha,
+            header,
+            decimal,
+            classes: self.classes.clone(),
+            items,
+        }
     }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 fn is_auto(load: &Load) -> bool {

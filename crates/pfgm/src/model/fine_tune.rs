@@ -114,7 +114,8 @@ mod tests {
         assert_eq!(weights_of(&model.fine_tune(model.spec.config.clone(), &data)?), own);
 
         let two = Labels { of_row: (0..20).map(|row| row % 2).collect(), names: vec!["even".into(), "odd".into()] };
-        let others = Dataset { labels: Some(two), ..data.clone() };
+        let mut others = data.clone();
+        others.labels = Some(two);
         let tuned = weights_of(&model.fine_tune(model.spec.config.clone(), &others)?);
         let changed: Vec<&String> = tuned.keys().filter(|name| tuned[*name] != own[*name]).collect();
         assert!(changed.len() == 1 && tuned[changed[0]].shape != own[changed[0]].shape, "{changed:?}");

@@ -84,7 +84,8 @@ impl Samples {
         let values = Values::Floats(self.values.clone());
         let range = Some(self.data.range);
         let name = std::path::Path::new(&self.data.name);
-        let set = Dataset::new(name, self.data.shape, values, range, labels)?;
-        Ok(Dataset { columns: self.data.columns.clone(), ..set })
+        let mut set = Dataset::new(name, self.data.shape, values, range, labels)?;
+        set.columns.clone_from(&self.data.columns);
+        Ok(set)
     }
 }

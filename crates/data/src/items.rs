@@ -1,0 +1,113 @@
+//! Folders of `.npy` files of which each is one row.
+
+use std::path::{Path, PathBuf};
+
+use crate::{
+    DataError, Dataset, Items, Notice, NumberType, OpenOptions, Shape, Values,
+    array::{self, Array},
+    on_disk::{OnDisk, Rows},
+    open::source,
+};
+
+/// Files of one shape, each a row. They are opened when they are read, for there may be more than a process may have open.
+#[derive(Debug)]
+struct Files {
+    files: Vec<PathBuf>,
+    shape: Vec<usize>,
+    /// Channels of images whose channels are planes; 0 where those of a pixel stand together.
+    planes: usize,
+}
+
+impl Rows for Files {
+    fn read(&self, row: usize, out: &mut [f32]) -> Result<(), DataError> {
+        let mut wide = vec![0.0; out.len()];
+        self.read_wide(row, &mut wide)?;
+        out.iter_mut().zip(wide).for_each(|(out, value)| *out = value as f32);
+        Ok(())
+    }
+
+    fn read_wide(&self, row: usize, out: &mut [f64]) -> Result<(), DataError> {
+        let path = &self.files[row];
+        let array = array::open_npy(path, "x", &source(path)?, 0)?;
+        if array.shape != self.shape {
+            return Err(DataError::malformed(path, "the array has changed its shape since it was opened"));
+        }
+        let values = array.values(path)?;
+        let pixels = out.len() / self.planes.max(1);
+        for (at, out) in out.iter_mut().enumerate() {
+            *out = if self.planes == 0 { values[at] } else { values[at % self.planes * pixels + at / self.planes] };
+        }
+        Ok(())
+    }
+}
+
+/// What shapes of files say about their rows.
+enum Guess {
+    One,
+    Many,
+    Either,
+}
+
+/// Whether files of arrays are one row each. Arrays of one shape may be that; others are parts of one set.
+fn guess(arrays: &[Array]) -> Guess {
+    let shape = &arrays[0].shape;
+    if arrays.len() < 2 || arrays.iter().any(|array| array.shape != *shape) {
+        return Guess::Many;
+    }
+    match shape[..] {
+        // A pixel's channels: no set has images of 8x3.
+        [height, width, 1 | 3 | 4] if height > 4 && width > 4 => Guess::One,
+        [1 | 3 | 4, height, width] if height > 4 && width > 4 => Guess::Either,
+        [_] => Guess::Either,
+        // As long as wide, about, as images are.
+        [height, width] if height > 4 && width > 4 && height <= 2 * width && width <= 2 * height => Guess::Either,
+        _ => Guess::Many,
+    }
+}
+
+/// Opens files as one row each; none if they hold several rows each.
+pub(crate) fn dataset(
+    path: &Path,
+    files: Vec<PathBuf>,
+    arrays: &[Array],
+    options: &OpenOptions,
+) -> Result<Option<Dataset>, DataError> {
+    let shape = &arrays[0].shape;
+    match (options.items, guess(arrays)) {
+        (Items::Many, _) | (Items::Auto, Guess::Many) => return Ok(None),
+        (Items::Auto, Guess::Either) => {
+            let problem =
+                format!("each of its {} files has the shape {shape:?}, which may be one row or many", files.len());
+            return Err(DataError::ambiguous(path, problem, "items", "one or many"));
+        }
+        (Items::One, _) | (Items::Auto, Guess::One) => {}
+    }
+    if let Some(other) = arrays.iter().position(|array| array.shape != *shape) {
+        let problem = format!(
+            "{} has the shape {:?} where the first file has {shape:?}",
+            files[other].display(),
+            arrays[other].shape
+        );
+        return Err(DataError::malformed(path, problem));
+    }
+    let (row, planes) = match shape[..] {
+        [len] => (Shape::Vector { len }, 0),
+        [height, width] => (Shape::Image { height, width, channels: 1 }, 0),
+        [height, width, channels @ 1..=4] => (Shape::Image { height, width, channels }, 0),
+        [channels @ 1..=4, height, width] => (Shape::Image { height, width, channels }, channels),
+        _ => {
+            let problem = format!(
+                "files of the shape {shape:?} are no rows; expected [h, w], [h, w, channels] or [channels, h, w]"
+            );
+            return Err(DataError::malformed(path, problem));
+        }
+    };
+    let number = arrays[0].number.unwrap_or(NumberType::F32);
+    let count = files.len();
+    let is_byte = arrays.iter().all(|array| array.number.is_some_and(NumberType::is_byte));
+    let rows = Files { files, shape: shape.clone(), planes };
+    let mut set = Dataset::new(path, row, Values::OnDisk(OnDisk::new(rows, count, row.dim(), is_byte)), None, None)?;
+    set.number = number;
+    set.notices.push(Notice::FilesAsRows { count });
+    Ok(Some(set))
+}

@@ -1,0 +1,245 @@
+//! Files of a folder or an archive, by name, with the places of their bytes.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    DataError, Limits, Notice, picture,
+    source::{Source, Span},
+    table, tar, zip,
+};
+
+/// Where the bytes of a file are.
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    /// A file by itself.
+    File(PathBuf),
+    /// An entry of a zip.
+    Zip(zip::Entry),
+    /// A range of one of the listing's sources.
+    Span(usize, Span),
+}
+
+/// Files by name. Names use `/`.
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    pub path: PathBuf,
+    /// The files in the order of their names.
+    pub files: Vec<(String, Place)>,
+    /// Files that are no images.
+    pub others: Vec<(String, Place)>,
+    /// What places refer to.
+    pub sources: Vec<Source>,
+    pub notices: Vec<Notice>,
+}
+
+impl Listing {
+    /// The files below a folder.
+    pub(crate) fn folder(path: &Path, limits: &Limits) -> Result<Self, DataError> {
+        let mut walk = Walk { limits, links: Vec::new(), files: Vec::new() };
+        walk.below(path, 0)?;
+        walk.follow_links(path)?;
+        let name = |file: &PathBuf| {
+            file.strip_prefix(path).unwrap_or(file).to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/")
+        };
+        let files = walk.files.into_iter().map(|file| (name(&file), Place::File(file))).collect();
+        Ok(Self::new(path, files, Vec::new()))
+    }
+
+    /// The entries of a zip.
+    pub(crate) fn zip(path: &Path, source: Source) -> Result<Self, DataError> {
+        let entries = zip::directory(path, &source)?;
+        let files = entries.into_iter().map(|entry| (entry.name.clone(), Place::Zip(entry))).collect();
+        Ok(Self::new(path, files, vec![source]))
+    }
+
+    /// The files of a tar, or of several as one.
+    pub(crate) fn tars(path: &Path, sources: Vec<(PathBuf, Source)>, limits: &Limits) -> Result<Self, DataError> {
+        let (mut files, mut all) = (Vec::new(), Vec::new());
+        for (index, (tar, source)) in sources.into_iter().enumerate() {
+            let spans = tar::directory(&tar, &source, limits)?;
+            files.extend(spans.into_iter().map(|(name, span)| (name, Place::Span(index, span))));
+            all.push(source);
+        }
+        Ok(Self::new(path, files, all))
+    }
+
+    /// Values without names, in their order.
+    pub(crate) fn spans(path: &Path, source: Source, spans: Vec<Span>) -> Self {
+        let files = spans.into_iter().enumerate().map(|(row, span)| (format!("image {row}"), Place::Span(0, span)));
+        Self { path: path.to_owned(), files: files.collect(), sources: vec![source], ..Self::default() }
+    }
+
+    /// The listing with a name for its only file.
+    pub(crate) fn named(mut self, name: &str) -> Self {
+        self.files.iter_mut().for_each(|(found, _)| name.clone_into(found));
+        self
+    }
+
+    /// The files that may be tables.
+    pub(crate) fn tables(&self) -> Vec<&(String, Place)> {
+        self.others.iter().filter(|(name, _)| table::is_table(&name.to_lowercase())).collect()
+    }
+
+    fn new(path: &Path, all: Vec<(String, Place)>, sources: Vec<Source>) -> Self {
+        let mut listing = Self { path: path.to_owned(), sources, ..Self::default() };
+        let mut hidden = 0;
+        let mut skipped: BTreeMap<String, (usize, String)> = BTreeMap::new();
+        for (name, place) in all {
+            let name = name.replace('\\', "/");
+            let name = name.trim_start_matches("./").to_owned();
+            if name.is_empty() || name.ends_with('/') {
+                continue;
+            }
+            if name.split('/').any(|part| part.starts_with('.') || part == "__MACOSX" || part == "Thumbs.db") {
+                hidden += 1;
+            } else if picture::is_image(&name) {
+                listing.files.push((name, place));
+            } else {
+                let ending = name.rsplit_once('.').map_or("no ending", |(_, ending)| ending).to_ascii_lowercase();
+                skipped.entry(ending).or_insert((0, name.clone())).0 += 1;
+                listing.others.push((name, place));
+            }
+        }
+        listing.files.sort_by(|a, b| a.0.cmp(&b.0));
+        listing.others.sort_by(|a, b| a.0.cmp(&b.0));
+        if hidden > 0 {
+            listing.notices.push(Notice::HiddenSkipped { count: hidden });
+        }
+        // The files beside images that say what the images are.
+        for ending in ["cls", "json"] {
+            skipped.remove(ending);
+        }
+        if !skipped.is_empty() {
+            let mut endings: Vec<(usize, String)> =
+                skipped.iter().map(|(ending, (count, _))| (*count, ending.clone())).collect();
+            endings.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+            let example = skipped[&endings[0].1].1.clone();
+            let count = endings.iter().map(|(count, _)| count).sum();
+            let endings = endings.into_iter().map(|(_, ending)| ending).collect();
+            listing.notices.push(Notice::FilesSkipped { count, endings, example });
+        }
+        listing
+    }
+
+    /// The file with this name among those that are no images, wherever the folder around everything is.
+    pub(crate) fn other(&self, name: &str) -> Option<&Place> {
+        let depth = |full: &String| full.matches('/').count();
+        let matching = self.others.iter().filter(|(full, _)| full.rsplit('/').next() == Some(name));
+        matching.min_by_key(|(full, _)| depth(full)).map(|(_, place)| place)
+    }
+
+    /// The bytes of a file.
+    pub(crate) fn read(&self, name: &str, place: &Place, limits: &Limits) -> Result<Vec<u8>, DataError> {
+        match place {
+            Place::File(file) => fs::read(file).map_err(|error| DataError::read(file, error)),
+            Place::Zip(entry) => zip::read(&self.path, &self.sources[0], entry, limits),
+            Place::Span(source, span) => self.sources[*source]
+                .span(*span)
+                .map_err(|error| DataError::malformed(&self.path, format!("{name} cannot be read: {error}"))),
+        }
+    }
+
+    /// Bytes of all images together.
+    pub(crate) fn bytes(&self) -> u64 {
+        let size = |place: &Place| match place {
+            Place::File(file) => fs::metadata(file).map_or(0, |metadata| metadata.len()),
+            Place::Zip(entry) => entry.size,
+            Place::Span(_, span) => span.size,
+        };
+        self.files.iter().map(|(_, place)| size(place)).fold(0, u64::saturating_add)
+    }
+}
+
+/// A walk over a folder that visits every file once.
+struct Walk<'a> {
+    limits: &'a Limits,
+    /// Symbolic links, which are followed last.
+    links: Vec<PathBuf>,
+    files: Vec<PathBuf>,
+}
+
+impl Walk<'_> {
+    fn below(&mut self, folder: &Path, depth: usize) -> Result<(), DataError> {
+        let wrong = |error| DataError::read(folder, error);
+        if depth > self.limits.depth {
+            let problem = format!("folders are nested more than {} deep", self.limits.depth);
+            return Err(DataError::malformed(folder, problem));
+        }
+        for entry in fs::read_dir(folder).map_err(wrong)? {
+            let entry = entry.map_err(wrong)?;
+            let (kind, path) = (entry.file_type().map_err(wrong)?, entry.path());
+            let is_hidden = entry.file_name().to_string_lossy().starts_with('.');
+            if kind.is_symlink() {
+                self.links.push(path);
+            } else if kind.is_dir() && !is_hidden {
+                self.below(&path, depth + 1)?;
+            } else if !kind.is_dir() {
+                self.files.push(path);
+            }
+            if self.files.len() > self.limits.entries {
+                return Err(DataError::malformed(folder, "more files than can be read"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds what links lead to, unless it was visited.
+    fn follow_links(&mut self, root: &Path) -> Result<(), DataError> {
+        if self.links.is_empty() {
+            return Ok(());
+        }
+        let canonical = |path: &Path| fs::canonicalize(path).ok();
+        let root = canonical(root).unwrap_or_else(|| root.to_owned());
+        let mut visited: HashSet<PathBuf> = self.files.iter().filter_map(|file| canonical(file)).collect();
+        let mut folders: HashSet<PathBuf> = HashSet::new();
+        while let Some(link) = self.links.pop() {
+            let Some(target) = canonical(&link) else { continue };
+            if target.is_dir() {
+                // A folder of the tree, or one around it, would be visited again and again.
+                if target.starts_with(&root) || root.starts_with(&target) || !folders.insert(target) {
+                    continue;
+                }
+                let from = self.files.len();
+                self.below(&link, 0)?;
+                let new = self.files.split_off(from);
+                self.files
+                    .extend(new.into_iter().filter(|file| canonical(file).is_some_and(|file| visited.insert(file))));
+            } else if visited.insert(target) {
+                self.files.push(link);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn every_file_is_listed_once_whatever_links_say() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        for name in ["tree/cats", "tree/dogs", "tree/.cache", "outside"] {
+            fs::create_dir_all(at(name)).unwrap();
+        }
+        for name in ["tree/cats/a.png", "tree/dogs/b.png", "tree/.cache/c.png", "outside/d.png", "tree/notes.txt"] {
+            fs::write(at(name), "x").unwrap();
+        }
+        let link = |from: &str, to: &Path| std::os::unix::fs::symlink(to, at(from)).unwrap();
+        link("tree/cats/up", Path::new(".."));
+        link("tree/again.png", &at("tree/cats/a.png"));
+        link("tree/elsewhere", &at("outside"));
+        link("tree/broken.png", Path::new("nowhere"));
+        let listing = Listing::folder(&at("tree"), &Limits::of(0)).unwrap();
+        let names: Vec<&str> = listing.files.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["cats/a.png", "dogs/b.png", "elsewhere/d.png"]);
+        let skipped = Notice::FilesSkipped { count: 1, endings: vec!["txt".into()], example: "notes.txt".into() };
+        assert_eq!(listing.notices, [skipped]);
+    }
+}
