@@ -1,29 +1,17 @@
-//! A cascade: a flow of small images, and flows that upscale what the flow before them made.
+//! A cascade: a model of small images, and models that upscale the images of the model before them.
 
-use burn::tensor::Device;
 use pfgm_data::{
     Shape,
     resize::{shrink, shrunk},
 };
 
 use crate::{
-    network::Network,
-    sample::{Guides, SampleRequest, Samples, sample, upscale},
-    solver::{Solver, SolverError},
+    error::{Error, Result},
+    model::{Model, Samples},
+    progress::{CancelToken, Observer, Progress},
+    solver::Solver,
     spec::ModelSpec,
 };
-
-/// One flow of a cascade.
-pub struct Stage<'a> {
-    /// The run.
-    pub record: &'a ModelSpec,
-    /// Its network.
-    pub network: &'a Network,
-    /// How it is solved.
-    pub solver: Solver,
-    /// The noise that the images which it upscales get.
-    pub noise: f64,
-}
 
 /// Why runs are no cascade.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -71,36 +59,149 @@ pub fn check(records: &[&ModelSpec]) -> Result<(), CascadeError> {
     Ok(())
 }
 
-/// Draws the same seeds from every flow of a cascade, each upscaling what the one before it made; `request`'s solver is that of none.
-/// With images to begin with, rows of the first flow's shape in the data's own units, they stand for its samples.
-///
-/// # Errors
-/// When a solver gives up.
-///
-/// # Panics
-/// When the stages are no cascade: [`check`].
-pub fn sample_all(
-    stages: &[Stage],
-    request: &SampleRequest,
-    begin: Option<Vec<f32>>,
-    device: &Device,
-    progress: &mut dyn FnMut(usize, usize),
-) -> Result<Vec<Samples>, SolverError> {
-    let mut made: Vec<Samples> = Vec::new();
-    for (number, stage) in stages.iter().enumerate() {
-        let request = SampleRequest { solver: stage.solver.clone(), ..request.clone() };
-        let mut tell = |done: usize| progress(number, done);
-        let samples = match (made.last(), &begin) {
-            (None, Some(values)) => Samples { values: values.clone(), nfe: 0.0, clipped: 0.0 },
-            (None, None) => sample(stage.record, stage.network, &request, device, &mut tell)?,
-            (Some(low), _) => {
-                let guides = Guides { images: &low.values, noise: stage.noise, stage: number as u64 };
-                upscale(stage.record, stage.network, &request, guides, device, &mut tell)?
-            }
-        };
-        made.push(samples);
+/// The models of a cascade, from the smallest images to the largest.
+pub struct Cascade {
+    models: Vec<Model>,
+}
+
+impl Cascade {
+    /// A cascade of these models.
+    ///
+    /// # Errors
+    /// Returns an error if a model does not upscale what the one before it makes.
+    pub fn new(models: Vec<Model>) -> Result<Self, CascadeError> {
+        check(&models.iter().map(Model::spec).collect::<Vec<_>>())?;
+        Ok(Self { models })
     }
-    Ok(made)
+
+    /// The models.
+    pub fn models(&self) -> &[Model] {
+        &self.models
+    }
+
+    /// Begins to draw samples of these seeds, from every model in turn.
+    pub fn sample(&self, seeds: impl IntoIterator<Item = u64>) -> CascadeSampling<'_> {
+        let seeds: Vec<u64> = seeds.into_iter().collect();
+        let classes = self.models.first().map_or_else(Vec::new, |base| base.spec().classes_by_share(&seeds));
+        CascadeSampling {
+            cascade: self,
+            classes,
+            seeds,
+            solvers: Vec::new(),
+            guidance: None,
+            noise: None,
+            begin: None,
+            batch: 64,
+            observer: None,
+            cancel: CancelToken::new(),
+        }
+    }
+}
+
+/// A request for samples of a cascade: [`Cascade::sample`].
+#[must_use = "no sample is drawn before `draw`"]
+pub struct CascadeSampling<'a> {
+    cascade: &'a Cascade,
+    seeds: Vec<u64>,
+    classes: Vec<Option<u32>>,
+    solvers: Vec<Solver>,
+    guidance: Option<f64>,
+    noise: Option<f64>,
+    begin: Option<Vec<f32>>,
+    batch: usize,
+    observer: Option<Observer<'a>>,
+    cancel: CancelToken,
+}
+
+impl<'a> CascadeSampling<'a> {
+    /// Sets the class of each sample, by number. Default: in the shares of the training data.
+    pub fn classes(mut self, classes: Vec<Option<u32>>) -> Self {
+        self.classes = classes;
+        self
+    }
+
+    /// Sets the solver of each model. Default: each model's own.
+    pub fn solvers(mut self, solvers: Vec<Solver>) -> Self {
+        self.solvers = solvers;
+        self
+    }
+
+    /// Sets the classifier-free guidance scale of all models. Default: each model's own.
+    pub fn guidance(mut self, scale: f64) -> Self {
+        self.guidance = Some(scale);
+        self
+    }
+
+    /// Sets the standard deviation of the noise that images to upscale get, in the model's space. Default: each model's own.
+    pub fn low_resolution_noise(mut self, noise: f64) -> Self {
+        self.noise = Some(noise);
+        self
+    }
+
+    /// Begins with given images instead of samples of the first model, in the data's own units, one for each seed.
+    pub fn begin_with(mut self, images: Vec<f32>) -> Self {
+        self.begin = Some(images);
+        self
+    }
+
+    /// Sets how many samples are computed together. Default: 64.
+    pub fn batch(mut self, rows: usize) -> Self {
+        self.batch = rows;
+        self
+    }
+
+    /// Calls a function with the progress after every evaluation; it ends the computation by returning `ControlFlow::Break`.
+    pub fn observer(mut self, observer: impl FnMut(&Progress) -> std::ops::ControlFlow<()> + 'a) -> Self {
+        self.observer = Some(Box::new(observer));
+        self
+    }
+
+    /// Ends the computation soon after the token is canceled or expires.
+    pub fn cancel(mut self, token: &CancelToken) -> Self {
+        self.cancel = token.clone();
+        self
+    }
+
+    /// Draws the samples of every model, in the order of the models.
+    ///
+    /// # Errors
+    /// Returns an error if an option cannot work, a solver fails, or the computation is canceled.
+    pub fn draw(mut self) -> Result<Vec<Samples>> {
+        let (models, count) = (&self.cascade.models, self.seeds.len());
+        if !self.solvers.is_empty() && self.solvers.len() != models.len() {
+            let problem = format!("{} solvers for {} models; give as many", self.solvers.len(), models.len());
+            return Err(Error::argument("solvers", problem));
+        }
+        let mut made: Vec<Samples> = Vec::new();
+        for (stage, model) in models.iter().enumerate() {
+            let mut sampling = match (made.last(), self.begin.take()) {
+                (None, Some(images)) => {
+                    let samples = Samples::new(images, self.classes.clone(), 0.0, &model.spec().data);
+                    made.push(samples.with_seeds(self.seeds.clone()));
+                    continue;
+                }
+                (None, None) => model.sample(count),
+                (Some(low), _) => model.upscale(low.values()).stage(stage as u64),
+            };
+            sampling = sampling.seeds(self.seeds.clone()).classes(self.classes.clone()).batch(self.batch);
+            if let Some(solver) = self.solvers.get(stage) {
+                sampling = sampling.solver(solver.clone());
+            }
+            if let Some(scale) = self.guidance.filter(|scale| *scale != 1.0 || !model.classes().is_empty()) {
+                sampling = sampling.guidance(scale);
+            }
+            if let Some(noise) = self.noise {
+                sampling = sampling.low_resolution_noise(noise);
+            }
+            let total = count * models.len();
+            let sampling = sampling.cancel(&self.cancel).observer(|progress| match &mut self.observer {
+                Some(observer) => observer(&Progress { done: stage * count + progress.done, total, ..*progress }),
+                None => std::ops::ControlFlow::Continue(()),
+            });
+            made.push(sampling.draw()?);
+        }
+        Ok(made)
+    }
 }
 
 /// The root mean square difference between images made smaller and the images that they should then be.

@@ -5,13 +5,13 @@ use std::{fs, path::Path};
 
 use burn::tensor::Device;
 use pfgm::{
+    Model,
     cascade::disagreement,
     conditioning::UpscaleConfig,
     config::Config,
     extra_dims::ExtraDims::{Finite, Infinite},
     network::{NetworkConfig, UnetConfig},
     objective::{FieldObjective, Objective},
-    sample::{Guides, SampleRequest, sample, upscale},
     solver::Solver,
     spec::ModelSpec,
     train::Trainer,
@@ -42,10 +42,9 @@ fn trained(config: Config, data: Dataset, steps: usize) -> Trainer {
     trainer
 }
 
-fn request(count: usize) -> SampleRequest {
-    let solver: Solver = Solver::dpmpp(2, 12).into();
-    let seeds = (0..count as u64).collect();
-    SampleRequest { seeds, classes: vec![None; count], solver, guidance: 1.0, batch: 64, released: None }
+/// The averaged weights of a training as a model.
+fn model_of(trainer: &Trainer) -> Model {
+    Model::from_parts(trainer.spec().clone(), trainer.averaged(), &Device::flex())
 }
 
 #[test]
@@ -61,10 +60,10 @@ fn upscaled_images_made_smaller_are_those_they_were_made_from() {
         config.flow.extra_dims = extra_dims;
         config.upscale = Some(UpscaleConfig { factor: 2, noise: 0.2, sample_noise: 0.0 });
         let trainer = trained(config, data.clone(), 120);
-        let (record, network) = (trainer.spec(), trainer.averaged());
+        let model = model_of(&trainer);
         let made = |images: &[f32], noise: f64| {
-            let guides = Guides { images, noise, stage: 1 };
-            upscale(record, &network, &request(40), guides, &Device::flex(), &mut |_| {}).unwrap().values
+            let sampling = model.upscale(images).low_resolution_noise(noise).solver(Solver::dpmpp(2, 12));
+            sampling.draw().unwrap().into_values()
         };
         let images = made(&low, 0.0);
         let (own, of_others) =
@@ -77,6 +76,11 @@ fn upscaled_images_made_smaller_are_those_they_were_made_from() {
         // A network that is told of noise trusts what it is shown less.
         let noisy = disagreement(data.shape, &made(&low, 0.2), &low, 2);
         assert!(noisy > own, "D = {extra_dims}: {noisy} with noise, {own} without");
+        assert!(model.sample(1).draw().is_err(), "nothing to upscale");
+        assert!(
+            model.upscale(&low[..17]).draw().is_err()
+                && model.upscale(&low[..16]).low_resolution_noise(0.3).draw().is_err()
+        );
     }
 }
 
@@ -99,7 +103,7 @@ fn a_network_of_patches_makes_whole_images() {
     let trainer = trained(config, ramps(height, width), 150);
     let record = trainer.spec();
     assert_eq!(record.trained_shape(), Shape::Image { height: 8, width: 8, channels: 1 });
-    let made = sample(record, &trainer.averaged(), &request(16), &Device::flex(), &mut |_| {}).unwrap().values;
+    let made = model_of(&trainer).sample(16).solver(Solver::dpmpp(2, 12)).draw().unwrap().into_values();
     assert_eq!(made.len(), 16 * height * width);
     // No patch says where it is: a network that did not know its place could not tell left from right.
     let mean = |column: usize| {

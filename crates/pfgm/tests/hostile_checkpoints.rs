@@ -5,13 +5,13 @@ use std::{collections::HashMap, panic::catch_unwind, path::Path};
 
 use burn::tensor::Device;
 use pfgm::{
+    Model,
     checkpoint::{Checkpoint, CheckpointError},
     conditioning::UpscaleConfig,
     config::Config,
     memory,
     network::{AdmUnetConfig, LevelEmbedding, MlpConfig, NetworkConfig, ScoreUnetConfig, UnetConfig},
     prediction::Output,
-    sample::{SampleRequest, sample},
     solver::Solver,
     spec::{ModelError, ModelSpec},
     weights,
@@ -102,16 +102,10 @@ fn use_it(bytes: &[u8]) -> bool {
     let (record, device) = (&checkpoint.record, Device::flex());
     let network = checkpoint.averaged(Path::new("model.safetensors"), &device).unwrap();
     let classes = record.data.classes.len() as u32;
-    let request = SampleRequest {
-        seeds: vec![1],
-        classes: vec![(classes > 0).then_some(0)],
-        solver: Solver::heun(2).into(),
-        guidance: record.config.sample.guidance,
-        batch: 1,
-        released: None,
-    };
-    // Values that are not finite are an error of the solver's, or samples; they end nothing.
-    let _ = sample(record, &network, &request, &device, &mut |_| {});
+    let class = (classes > 0).then_some(0);
+    let model = Model::from_parts(record.clone(), network, &device);
+    // Values that are not finite are an error of the solver, or samples; they do not end the program.
+    let _ = model.sample(1).seed(1).classes([class]).solver(Solver::heun(2)).draw();
     true
 }
 

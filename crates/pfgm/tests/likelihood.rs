@@ -5,12 +5,13 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use pfgm::{
+    Model,
     config::Config,
     denoiser::NetworkDenoiser,
     extra_dims::ExtraDims::{self, Finite, Infinite},
     flow::{Denoiser, Differentiable, Query},
-    likelihood::{Prior, Probe},
-    measure::{Measurement, Rows, measure},
+    likelihood::Probe,
+    model::{Likelihood, Rows, Trace},
     network::{MlpConfig, NetworkConfig, ScoreUnetConfig},
     prediction::Output,
     prior,
@@ -180,17 +181,9 @@ fn a_trained_mixture_is_as_likely_as_it_is() {
         trainer.take_step().unwrap();
     }
     let held_out: Vec<f32> = held_out.iter().map(|&value| value as f32).collect();
-    let rows = Rows { values: &held_out, labels: &[], whole: false };
-    let how = Measurement {
-        solver: Solver::rk45(1e-4).into(),
-        probe: None,
-        probes: 1,
-        draws: 1,
-        prior: Prior::Exact,
-        seed: 0,
-        batch: 600,
-    };
-    let measured = measure(&record, &trainer.averaged(), rows, &how, &device, &mut |_| {}).unwrap();
-    let found = measured.summary().mean;
+    let rows = Rows::new(held_out, vec![None; 600], false);
+    let how = Likelihood::default().solver(Solver::rk45(1e-4)).trace(Trace::Exact).batch(600);
+    let model = Model::from_parts(record, trainer.averaged(), &device);
+    let found = model.log_likelihood_of_rows(&rows, how).unwrap().mean();
     assert!((found - expected).abs() < 0.05, "{found} against {expected}");
 }

@@ -9,16 +9,16 @@ use std::{
 
 use burn::tensor::Device;
 use pfgm::{
+    Model,
     conditioning::UpscaleConfig,
     config::Config,
     extra_dims::ExtraDims::Finite,
-    likelihood::{Prior, Probe},
-    measure::{Measurement, Rows, measure, measure_distributed},
+    likelihood::Probe,
+    model::{Likelihood, Rows, Trace},
     network::{NetworkConfig, UnetConfig},
     objective::{FieldObjective, Objective},
     parallel::Communicator,
     random::{Purpose, stream},
-    sample::{SampleRequest, sample, sample_distributed},
     solver::{Method, Solver},
     spec::ModelSpec,
     train::{TrainError, Trainer},
@@ -272,40 +272,30 @@ fn many_ranks_sample_and_measure_as_one_process_does() {
         (weight.name.clone(), weight)
     });
     let network = weights::assign(network, &named.collect()).unwrap();
-    let device = Device::flex();
+    let model = Model::from_parts(record, network, &Device::flex());
     for method in [Method::Heun, Method::Rk45] {
-        let request = SampleRequest {
-            seeds: (5..28).collect(),
-            classes: (5..28).map(|seed| (seed % 3 > 0).then_some(seed % 10)).collect(),
-            solver: Solver::of_method(method).with_steps(4),
-            guidance: 1.0,
-            batch: 8,
-            released: None,
+        let classes = (5..28).map(|seed| (seed % 3 > 0).then_some(seed % 10));
+        let sampling = || {
+            let solver = Solver::of_method(method).with_steps(4);
+            model.sample(23).seed(5).classes(classes.clone()).solver(solver).batch(8)
         };
-        let alone = sample(&record, &network, &request, &device, &mut |_| ()).unwrap();
-        let shared = with_ranks(3, |rank| {
-            sample_distributed(&record, &network.clone(), &request, &device, &*rank, &mut |_| ()).unwrap()
-        });
+        let alone = sampling().draw().unwrap();
+        let shared = with_ranks(3, |rank| sampling().draw_distributed(&*rank).unwrap());
         let together = shared[0].as_ref().unwrap();
-        assert!(together.values == alone.values, "{method:?}: the samples differ");
-        assert!((together.nfe - alone.nfe).abs() < 1e-9, "{} against {}", together.nfe, alone.nfe);
+        assert!(together.values() == alone.values(), "{method:?}: the samples differ");
+        assert!((together.nfe() - alone.nfe()).abs() < 1e-9, "{} and {}", together.nfe(), alone.nfe());
         assert_eq!(shared[1..], [None, None]);
     }
     let (mut values, data) = (vec![0.0; 5 * 64], digits());
     values.chunks_exact_mut(64).enumerate().for_each(|(index, row)| data.read(7 * index, row).unwrap());
-    let rows = Rows { values: &values, labels: &[Some(1), None, Some(3), Some(9), None], whole: true };
-    let how = Measurement {
-        solver: Solver::rk45(1e-2).into(),
-        probe: Some(Probe::Rademacher),
-        probes: 2,
-        draws: 2,
-        prior: Prior::Exact,
-        seed: 4,
-        batch: 6,
+    let rows = Rows::new(values, vec![Some(1), None, Some(3), Some(9), None], true);
+    let how = || {
+        let likelihood = Likelihood::default().solver(Solver::rk45(1e-2)).trace(Trace::Probes(Probe::Rademacher));
+        likelihood.probes(2).draws(2).seed(4).batch(6)
     };
-    let alone = measure(&record, &network, rows, &how, &device, &mut |_| ()).unwrap();
-    let shared =
-        with_ranks(3, |rank| measure_distributed(&record, &network, rows, &how, &device, &*rank, &mut |_| ()).unwrap());
-    assert!(shared[0].as_ref().unwrap().logs == alone.logs, "{:?} against {:?}", shared[0], alone);
+    let alone = model.log_likelihood_of_rows(&rows, how()).unwrap();
+    let shared = with_ranks(3, |rank| model.log_likelihood_distributed(&rows, how(), &*rank).unwrap());
+    let together = shared[0].as_ref().unwrap();
+    assert!(together.values() == alone.values() && together.summary() == alone.summary(), "{together:?} and {alone:?}");
     assert_eq!(shared[1..], [None, None]);
 }

@@ -8,6 +8,7 @@ use burn::{
     tensor::{Device, Tensor},
 };
 use pfgm::{
+    Model,
     checkpoint::{self, Checkpoint},
     config::Config,
     deformation,
@@ -20,7 +21,6 @@ use pfgm::{
     objective::{FieldObjective, Objective},
     prediction::Output,
     random::{Purpose, stream},
-    sample::{SampleRequest, sample},
     solver::{Method, Solver},
     spec::ModelSpec,
     train::{Log, StepReport, TrainError, Trainer},
@@ -251,16 +251,11 @@ fn a_network_sample_depends_on_its_seed_alone() {
         named.insert(weight.name.clone(), weight);
     }
     let network = weights::assign(network, &named).unwrap();
+    let model = Model::from_parts(record, network, &Device::flex());
     let draw = |seeds: &[u64], batch: usize, method: Method| {
-        let request = SampleRequest {
-            seeds: seeds.to_vec(),
-            classes: seeds.iter().map(|seed| Some((seed % 10) as u32)).collect(),
-            solver: Solver::of_method(method).with_steps(8),
-            guidance: 1.5,
-            batch,
-            released: None,
-        };
-        sample(&record, &network, &request, &Device::flex(), &mut |_| {}).unwrap().values
+        let classes = seeds.iter().map(|seed| Some((seed % 10) as u32));
+        let sampling = model.sample(seeds.len()).seeds(seeds.to_vec()).classes(classes).guidance(1.5).batch(batch);
+        sampling.solver(Solver::of_method(method).with_steps(8)).draw().unwrap().into_values()
     };
     for method in [Method::Euler, Method::ImprovedEuler, Method::Heun, Method::Rk45] {
         let seeds: Vec<u64> = (0..13).collect();
@@ -483,15 +478,14 @@ fn trained_digits_look_like_held_out_digits() {
     let network = trainer.averaged();
 
     let asked: Vec<u32> = (0..held_out.len() as u32).map(|seed| seed % 10).collect();
-    let request = SampleRequest {
-        seeds: (0..asked.len() as u64).collect(),
-        classes: asked.iter().map(|&class| Some(class)).collect(),
-        solver: record.config.sample.solver.clone(),
-        guidance: 1.0,
-        batch: 64,
-        released: None,
+    let classes: Vec<Option<u32>> = asked.iter().map(|&class| Some(class)).collect();
+    let draw = |record: &ModelSpec, classes: &[Option<u32>], solver: Solver| {
+        let model = Model::from_parts(record.clone(), network.clone(), &Device::flex());
+        let sampling = model.sample(classes.len()).classes(classes.to_vec()).guidance(1.0).solver(solver);
+        sampling.draw().unwrap().into_values()
     };
-    let samples = sample(&record, &network, &request, &Device::flex(), &mut |_| {}).unwrap().values;
+    let solver = record.config.sample.solver.clone();
+    let samples = draw(&record, &classes, solver.clone());
     let quality = Quality::measure(&train, &held_out, &samples, &asked);
     println!("trained: {quality:?}");
     assert!(quality.is_good(), "{quality:?}");
@@ -499,27 +493,22 @@ fn trained_digits_look_like_held_out_digits() {
     // The same thresholds find a broken sampler out. One that stops while there is still noise:
     let mut noisy = record.clone();
     noisy.config.flow.sigma_min = 0.8;
-    let euler: Solver = Solver::euler(30).into();
-    let stopped = SampleRequest { solver: euler, ..request.clone() };
-    let stopped = sample(&noisy, &network, &stopped, &Device::flex(), &mut |_| {}).unwrap().values;
+    let stopped = draw(&noisy, &classes, Solver::euler(30).into());
     let quality = Quality::measure(&train, &held_out, &stopped, &asked);
     println!("stopped at sigma = 0.8: {quality:?}");
     assert!(!quality.is_good(), "stopped at sigma = 0.8: {quality:?}");
     // One that forgets which class was asked for:
-    let forgotten = SampleRequest { classes: vec![Some(4); asked.len()], ..request.clone() };
-    let forgotten = sample(&record, &network, &forgotten, &Device::flex(), &mut |_| {}).unwrap().values;
+    let forgotten = draw(&record, &vec![Some(4); asked.len()], solver.clone());
     let quality = Quality::measure(&train, &held_out, &forgotten, &asked);
     println!("one class only: {quality:?}");
     assert!(!quality.is_good(), "one class only: {quality:?}");
     // One that starts from a prior of the wrong size, and so averages instead of choosing:
-    let denoiser = record.denoiser(&network, request.classes.clone(), 1.0, 512, &Device::flex());
+    let denoiser = record.denoiser(&network, classes.clone(), 1.0, 512, &Device::flex());
     let flow = Flow { denoiser: &denoiser, extra_dims: record.extra_dims() };
-    let mut x: Vec<f64> = request
-        .seeds
-        .iter()
-        .flat_map(|&seed| flow.latent(0.2 * 80.0, &mut stream(seed, Purpose::Latent, 0, 0)))
+    let mut x: Vec<f64> = (0..asked.len() as u64)
+        .flat_map(|seed| flow.latent(0.2 * 80.0, &mut stream(seed, Purpose::Latent, 0, 0)))
         .collect();
-    pfgm::solver::sample(&flow, &request.solver, record.range(), &mut x).unwrap();
+    pfgm::solver::sample(&flow, &solver, record.range(), &mut x).unwrap();
     let small: Vec<f32> = x.iter().map(|value| (value * 8.0 + 8.0).clamp(0.0, 16.0) as f32).collect();
     let quality = Quality::measure(&train, &held_out, &small, &asked);
     println!("a prior of a fifth of its size: {quality:?}");

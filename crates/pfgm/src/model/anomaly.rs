@@ -4,8 +4,10 @@ use pfgm_data::Dataset;
 
 use super::{
     Model, Rows,
-    integrate::{Conditions, Estimator, Execution, Monitored, Running, execution_options},
+    execution::{Execution, Running, execution_options},
+    integrate::{Conditions, Estimator},
     likelihood::{DensityUnit, Likelihood},
+    monitor::Monitored,
 };
 use crate::{
     error::{Error, Result},

@@ -7,7 +7,7 @@ use pfgm_eval::{Extracted, Features, Reference, Report, Scaling, choose, evaluat
 
 use super::{
     Model,
-    integrate::{Execution, Running, execution_options},
+    execution::{Execution, execution_options},
 };
 use crate::{
     error::{Error, Result},
@@ -142,7 +142,7 @@ impl Model {
             if is_balanced {
                 sampling = sampling.balanced();
             }
-            let samples = sampling.observer(|progress| running.evaluated_rows(progress.evaluations)).draw()?;
+            let samples = sampling.observer(|progress| running.pass_on(first - own.start, progress)).draw()?;
             all.seconds += started.elapsed().as_secs_f64();
             all.nfe += samples.nfe() * chunk as f64;
             let kept = kept.saturating_sub(first - own.start).min(chunk);
@@ -150,7 +150,7 @@ impl Model {
             let found = self.features_of(samples.values(), features, scaling)?;
             all.features.features.extend(found.features);
             all.features.logits.extend(found.logits);
-            running.advance(chunk)?;
+            running.advance(0)?;
         }
         let mut sum = [all.nfe];
         ranks.sum(&mut sum);
@@ -201,13 +201,5 @@ impl Model {
         let samples = self.sample_features(features, &scaling, Evaluation { ranks: &Solo, ..how })?;
         let samples = samples.expect("one process has all samples");
         Ok(evaluate(&samples.features, features.classes(), &real, seed, &|_, _, _| ())?)
-    }
-}
-
-impl Running<'_> {
-    /// Passes on how many rows a part of the computation has evaluated.
-    fn evaluated_rows(&self, evaluations: u64) -> std::ops::ControlFlow<()> {
-        self.note_evaluations(evaluations);
-        if self.advance(0).is_ok() { std::ops::ControlFlow::Continue(()) } else { std::ops::ControlFlow::Break(()) }
     }
 }

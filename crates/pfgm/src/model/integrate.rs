@@ -1,17 +1,18 @@
 //! Points moved along the flow: what sampling, encoding, decoding and denoising have in common.
 
-use std::{
-    cell::{Cell, RefCell},
-    ops::ControlFlow,
-};
+use std::ops::Range;
 
 use pfgm_data::Shape;
 
-use super::Model;
+use super::{
+    Model,
+    execution::Running,
+    monitor::{Monitor, Monitored},
+};
 use crate::{
-    error::{Error, Result},
-    flow::{Denoiser, Differentiable, Flow, Query},
-    progress::{CancelToken, Observer, Progress},
+    conditioning::Conditioning,
+    error::Result,
+    flow::{Differentiable, Flow},
     restoration,
     solver::{self, Solver},
     spec::ModelSpec,
@@ -59,10 +60,10 @@ pub struct AuthorsCode {
 }
 
 /// What the estimate of `yhat` is conditioned on.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Conditions {
-    /// The class of each item; an item beyond the end has none.
-    pub(crate) labels: Vec<Option<u32>>,
+    /// The classes, and the low-resolution images if the model upscales some.
+    pub(crate) conditioning: Conditioning,
     /// Classifier-free guidance scale.
     pub(crate) guidance: f64,
     /// `z_exp` of [`AuthorsCode`].
@@ -72,7 +73,7 @@ pub(crate) struct Conditions {
 impl Conditions {
     /// The classes of a batch, without guidance.
     pub(crate) fn of(labels: Vec<Option<u32>>) -> Self {
-        Self { labels, guidance: 1.0, authors_z: None }
+        Self { conditioning: labels.into(), guidance: 1.0, authors_z: None }
     }
 }
 
@@ -87,237 +88,6 @@ pub struct Integrated {
     pub clipped: usize,
 }
 
-/// Watches a computation, and says which rows are still wanted.
-pub trait Monitor {
-    /// Whether anybody still waits for a row. A row that is not active stands still (`yhat = x`), which costs nothing and lets every solver
-    /// finish at once.
-    fn is_active(&self, _item: usize) -> bool {
-        true
-    }
-
-    /// Called after each evaluation with its points and their `yhat`.
-    fn evaluated(&self, _query: &Query, _yhat: &[f64]) {}
-}
-
-/// A monitor that does nothing.
-impl Monitor for () {}
-
-/// A denoiser that a monitor watches.
-pub(super) struct Monitored<'a> {
-    inner: &'a dyn Differentiable,
-    monitor: &'a dyn Monitor,
-    evaluations: Cell<u64>,
-}
-
-impl<'a> Monitored<'a> {
-    pub(super) fn new(inner: &'a dyn Differentiable, monitor: &'a dyn Monitor) -> Self {
-        Self { inner, monitor, evaluations: Cell::new(0) }
-    }
-
-    pub(super) fn evaluations(&self) -> u64 {
-        self.evaluations.get()
-    }
-
-    /// The rows of a query that are still active.
-    fn active(&self, query: &Query) -> Vec<usize> {
-        let active: Vec<usize> = (0..query.item.len()).filter(|&row| self.monitor.is_active(query.item[row])).collect();
-        self.evaluations.set(self.evaluations.get() + active.len() as u64);
-        active
-    }
-}
-
-/// The given rows of `values`.
-fn gather<T: Copy>(values: &[T], rows: &[usize], dim: usize) -> Vec<T> {
-    rows.iter().flat_map(|&row| &values[row * dim..(row + 1) * dim]).copied().collect()
-}
-
-/// Writes `values` to the given rows of `out`.
-fn scatter(values: &[f64], rows: &[usize], dim: usize, out: &mut [f64]) {
-    for (value, &row) in values.chunks_exact(dim).zip(rows) {
-        out[row * dim..(row + 1) * dim].copy_from_slice(value);
-    }
-}
-
-impl Denoiser for Monitored<'_> {
-    fn dim(&self) -> usize {
-        self.inner.dim()
-    }
-
-    fn denoise(&self, query: &Query, out: &mut [f64]) {
-        let (dim, active) = (self.dim(), self.active(query));
-        if active.len() == query.item.len() {
-            self.inner.denoise(query, out);
-        } else {
-            out.copy_from_slice(query.x);
-            let (x, sigma, item) =
-                (gather(query.x, &active, dim), gather(query.sigma, &active, 1), gather(query.item, &active, 1));
-            let mut yhat = vec![0.0; x.len()];
-            if !active.is_empty() {
-                self.inner.denoise(&Query { x: &x, sigma: &sigma, item: &item }, &mut yhat);
-            }
-            scatter(&yhat, &active, dim, out);
-        }
-        self.monitor.evaluated(query, out);
-    }
-}
-
-impl Differentiable for Monitored<'_> {
-    fn vjp(&self, query: &Query, probes: &[f64], out: &mut [f64], pulled: &mut [f64]) {
-        let (dim, active) = (self.dim(), self.active(query));
-        if active.len() == query.item.len() {
-            self.inner.vjp(query, probes, out, pulled);
-        } else {
-            out.copy_from_slice(query.x);
-            pulled.fill(0.0);
-            let (x, sigma, item) =
-                (gather(query.x, &active, dim), gather(query.sigma, &active, 1), gather(query.item, &active, 1));
-            let probes = gather(probes, &active, dim);
-            let (mut yhat, mut products) = (vec![0.0; x.len()], vec![0.0; x.len()]);
-            if !active.is_empty() {
-                self.inner.vjp(&Query { x: &x, sigma: &sigma, item: &item }, &probes, &mut yhat, &mut products);
-            }
-            scatter(&yhat, &active, dim, out);
-            scatter(&products, &active, dim, pulled);
-        }
-        self.monitor.evaluated(query, out);
-    }
-
-    fn divergence(&self, query: &Query, out: &mut [f64], divergence: &mut [f64]) {
-        let (dim, active) = (self.dim(), self.active(query));
-        out.copy_from_slice(query.x);
-        divergence.fill(0.0);
-        let (x, sigma, item) =
-            (gather(query.x, &active, dim), gather(query.sigma, &active, 1), gather(query.item, &active, 1));
-        let (mut yhat, mut traces) = (vec![0.0; x.len()], vec![0.0; active.len()]);
-        if !active.is_empty() {
-            self.inner.divergence(&Query { x: &x, sigma: &sigma, item: &item }, &mut yhat, &mut traces);
-        }
-        scatter(&yhat, &active, dim, out);
-        scatter(&traces, &active, 1, divergence);
-        self.monitor.evaluated(query, out);
-    }
-}
-
-/// How a computation over many rows runs: rows at once, progress, cancellation.
-pub(crate) struct Execution<'a> {
-    pub(crate) batch: usize,
-    pub(crate) observer: Option<Observer<'a>>,
-    pub(crate) cancel: Option<CancelToken>,
-}
-
-impl Default for Execution<'_> {
-    fn default() -> Self {
-        Self { batch: 64, observer: None, cancel: None }
-    }
-}
-
-/// The options that every computation over rows has.
-macro_rules! execution_options {
-    ($lifetime:lifetime) => {
-        /// Sets how many rows are computed together. Results do not depend on it. Default: 64.
-        #[must_use]
-        pub fn batch(mut self, rows: usize) -> Self {
-            self.execution.batch = rows;
-            self
-        }
-
-        /// Calls a function with the progress after every evaluation; it ends the computation by returning `ControlFlow::Break`.
-        #[must_use]
-        pub fn observer(
-            mut self,
-            observer: impl FnMut(&crate::progress::Progress) -> std::ops::ControlFlow<()> + $lifetime,
-        ) -> Self {
-            self.execution.observer = Some(Box::new(observer));
-            self
-        }
-
-        /// Ends the computation with [`Error::Canceled`](crate::Error::Canceled) soon after the token is canceled or expires.
-        #[must_use]
-        pub fn cancel(mut self, token: &crate::progress::CancelToken) -> Self {
-            self.execution.cancel = Some(token.clone());
-            self
-        }
-    };
-}
-pub(crate) use execution_options;
-
-impl<'a> Execution<'a> {
-    /// Checks the options, and begins a stage of `total` rows.
-    pub(crate) fn begin(self, stage: &'static str, total: usize) -> Result<Running<'a>> {
-        if self.batch == 0 {
-            return Err(Error::argument("batch", "give at least 1"));
-        }
-        let progress = Cell::new(Progress { stage, done: 0, total, evaluations: 0 });
-        let running = Running {
-            batch: self.batch,
-            observer: RefCell::new(self.observer),
-            cancel: self.cancel,
-            stopped: Cell::new(false),
-            progress,
-        };
-        running.check()?;
-        Ok(running)
-    }
-}
-
-/// A computation over rows that is going on.
-pub(crate) struct Running<'a> {
-    pub(crate) batch: usize,
-    observer: RefCell<Option<Observer<'a>>>,
-    cancel: Option<CancelToken>,
-    stopped: Cell<bool>,
-    progress: Cell<Progress>,
-}
-
-impl Running<'_> {
-    fn is_running(&self) -> bool {
-        !self.stopped.get() && self.cancel.as_ref().is_none_or(CancelToken::is_active)
-    }
-
-    fn check(&self) -> Result<()> {
-        if self.is_running() { Ok(()) } else { Err(Error::Canceled) }
-    }
-
-    fn tell(&self) {
-        if let Some(observer) = self.observer.borrow_mut().as_mut()
-            && observer(&self.progress.get()) == ControlFlow::Break(())
-        {
-            self.stopped.set(true);
-        }
-    }
-
-    /// Notes how many rows were evaluated.
-    pub(crate) fn note_evaluations(&self, evaluations: u64) {
-        self.progress.set(Progress { evaluations, ..self.progress.get() });
-    }
-
-    /// Notes that `rows` more rows are done.
-    ///
-    /// # Errors
-    /// Returns an error if the computation was canceled.
-    pub(crate) fn advance(&self, rows: usize) -> Result<()> {
-        let progress = self.progress.get();
-        self.progress.set(Progress { done: progress.done + rows, ..progress });
-        self.tell();
-        self.check()
-    }
-}
-
-impl Monitor for Running<'_> {
-    fn is_active(&self, _item: usize) -> bool {
-        self.is_running()
-    }
-
-    fn evaluated(&self, query: &Query, _yhat: &[f64]) {
-        if !self.is_running() {
-            return;
-        }
-        let progress = self.progress.get();
-        self.progress.set(Progress { evaluations: progress.evaluations + query.item.len() as u64, ..progress });
-        self.tell();
-    }
-}
-
 /// What samples are drawn from: a network, or the exact field of a data set.
 pub(crate) trait Estimator {
     /// The data, the noise levels and D.
@@ -330,12 +100,23 @@ pub(crate) trait Estimator {
 /// Moves the points of a job along the flow, all rows together.
 pub(crate) fn integrate(
     estimator: &(impl Estimator + ?Sized),
-    job: IntegrationJob,
+    mut job: IntegrationJob,
     monitor: &dyn Monitor,
 ) -> Result<Integrated> {
-    let IntegrationJob { direction, sigma, solver, guidance, mut x, labels, seeds, authors_code } = job;
+    let conditioning = std::mem::take(&mut job.labels).into();
+    integrate_conditioned(estimator, job, conditioning, monitor)
+}
+
+/// Moves the points of a job along the flow with this conditioning instead of the classes of the job.
+fn integrate_conditioned(
+    estimator: &(impl Estimator + ?Sized),
+    job: IntegrationJob,
+    conditioning: Conditioning,
+    monitor: &dyn Monitor,
+) -> Result<Integrated> {
+    let IntegrationJob { direction, sigma, solver, guidance, mut x, seeds, authors_code, .. } = job;
     let authors_z = authors_code.map(|settings| settings.z_exp);
-    let (spec, denoiser) = (estimator.spec(), estimator.conditioned(Conditions { labels, guidance, authors_z }));
+    let (spec, denoiser) = (estimator.spec(), estimator.conditioned(Conditions { conditioning, guidance, authors_z }));
     let monitored = Monitored::new(&*denoiser, monitor);
     let flow = Flow { denoiser: &monitored, extra_dims: spec.extra_dims() };
     let range = (spec.range().0, sigma);
@@ -364,12 +145,19 @@ fn clip(row: &mut [f64], upper: f64) -> bool {
 }
 
 /// Moves points in batches.
-///
-/// # Shapes
-/// The points of the job: `[rows, N]`.
 pub(crate) fn integrate_in_batches(
     estimator: &(impl Estimator + ?Sized),
     job: &IntegrationJob,
+    running: &Running,
+) -> Result<Integrated> {
+    integrate_batches_with(estimator, job, &|rows| job.labels[rows].to_vec().into(), running)
+}
+
+/// Moves points in batches; `conditioning_of` makes the conditioning of the rows of each batch.
+pub(crate) fn integrate_batches_with(
+    estimator: &(impl Estimator + ?Sized),
+    job: &IntegrationJob,
+    conditioning_of: &dyn Fn(Range<usize>) -> Conditioning,
     running: &Running,
 ) -> Result<Integrated> {
     let dim = estimator.spec().dim();
@@ -378,12 +166,13 @@ pub(crate) fn integrate_in_batches(
         let rows = first..(first + running.batch).min(job.seeds.len());
         let part = IntegrationJob {
             x: job.x[rows.start * dim..rows.end * dim].to_vec(),
-            labels: job.labels[rows.clone()].to_vec(),
+            labels: Vec::new(),
             seeds: job.seeds[rows.clone()].to_vec(),
             solver: job.solver.clone(),
             ..*job
         };
-        let done = integrate(estimator, part, running).map_err(|error| error.after(first))?;
+        let conditioning = conditioning_of(rows.clone());
+        let done = integrate_conditioned(estimator, part, conditioning, running).map_err(|error| error.after(first))?;
         all.x.extend(done.x);
         all.evaluations += done.evaluations;
         all.clipped += done.clipped;

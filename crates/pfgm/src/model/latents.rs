@@ -4,7 +4,8 @@ use pfgm_data::Dataset;
 
 use super::{
     Model, Rows, Samples,
-    integrate::{Direction, Execution, IntegrationJob, execution_options, integrate_in_batches},
+    execution::{Execution, execution_options},
+    integrate::{Direction, IntegrationJob, integrate_in_batches},
 };
 use crate::{
     config::check_guidance,

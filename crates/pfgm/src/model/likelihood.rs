@@ -7,13 +7,15 @@ use rand::RngExt;
 
 use super::{
     Model, Rows,
-    integrate::{Conditions, Estimator, Execution, Monitored, Running, execution_options},
+    execution::{Execution, Running, execution_options},
+    integrate::{Conditions, Estimator},
+    monitor::Monitored,
+    uncertainty::{Nested, Summary},
 };
 use crate::{
     error::{Error, Result},
     extra_dims::ExtraDims,
     likelihood::{Density, Prior, Probe, Trace as TraceOf},
-    measure::{Measured, Summary},
     parallel::{Communicator, Solo, gather},
     random::{Purpose, stream},
     solver::Solver,
@@ -239,10 +241,10 @@ impl Model {
         let mut sum = [evaluations];
         ranks.sum(&mut sum);
         Ok(gather(ranks, logs).map(|logs| {
-            let measured = Measured::new(logs, plan.draws, plan.probes);
+            let nested = Nested { logs, draws: plan.draws, probes: plan.probes };
             LogLikelihoods {
-                per_row: measured.of_rows(),
-                summary: measured.summary(),
+                per_row: nested.of_rows(),
+                summary: nested.summary(),
                 nfe: sum[0] / points.max(1) as f64,
                 dim: self.dim(),
                 unit: DensityUnit::of(self.spec.data.shape, rows.is_integer),

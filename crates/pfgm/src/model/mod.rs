@@ -9,12 +9,14 @@ mod builder;
 mod classes;
 mod evaluate;
 mod exact;
+mod execution;
 mod files;
 mod fine_tune;
 mod fit;
 mod integrate;
 mod latents;
 mod likelihood;
+mod monitor;
 mod predict;
 mod restore;
 mod rows;
@@ -22,6 +24,7 @@ mod sample;
 mod samples;
 mod schedule;
 mod solvers;
+mod uncertainty;
 
 use burn::{module::Module, tensor::Device};
 
@@ -35,15 +38,17 @@ pub use self::{
     exact::ExactField,
     files::WeightNames,
     fit::{Fit, FitProgress, FitReport},
-    integrate::{AuthorsCode, Direction, Integrated, IntegrationJob, Monitor},
+    integrate::{AuthorsCode, Direction, Integrated, IntegrationJob},
     latents::{Integration, Latents},
     likelihood::{DensityUnit, Likelihood, LogLikelihoods, Trace},
+    monitor::Monitor,
     predict::Prediction,
     restore::{Denoise, Denoised, Inpaint},
     rows::{Rows, find_class},
     sample::Sampling,
     samples::Samples,
     schedule::ScheduleSearch,
+    uncertainty::Summary,
 };
 use crate::{
     checkpoint::Checkpoint,
@@ -182,6 +187,11 @@ impl Model {
         &self.network
     }
 
+    /// A model of a specification and a network, which training starts from with a new optimizer.
+    pub fn from_parts(spec: ModelSpec, network: Network, device: &Device) -> Self {
+        Self::assemble(spec, network, device, 0)
+    }
+
     /// A model that shares no state with a trainer.
     pub(crate) fn assemble(spec: ModelSpec, network: Network, device: &Device, step: u64) -> Self {
         let device = device.clone().inner();
@@ -213,8 +223,8 @@ impl Estimator for Model {
     }
 
     fn conditioned(&self, conditions: Conditions) -> Box<dyn Differentiable + '_> {
-        let Conditions { labels, guidance, authors_z } = conditions;
-        let denoiser = self.spec.denoiser(&self.network, labels, guidance, EVALUATION_BATCH, &self.device);
+        let Conditions { conditioning, guidance, authors_z } = conditions;
+        let denoiser = self.spec.denoiser(&self.network, conditioning, guidance, EVALUATION_BATCH, &self.device);
         match authors_z {
             Some(z_exp) => Box::new(denoiser.with_arithmetic(Arithmetic::AuthorsCode { z_exp })),
             None => Box::new(denoiser),

@@ -4,10 +4,9 @@ use pfgm_data::{Dataset, Shape};
 
 use super::{
     Model, Rows, Samples,
-    integrate::{
-        Conditions, Direction, Estimator, Execution, IntegrationJob, Monitored, execution_options, integrate,
-        integrate_in_batches,
-    },
+    execution::{Execution, execution_options},
+    integrate::{Conditions, Direction, Estimator, IntegrationJob, integrate, integrate_in_batches},
+    monitor::Monitored,
 };
 use crate::{
     config::check_guidance,

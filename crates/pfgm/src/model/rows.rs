@@ -142,7 +142,13 @@ impl ModelSpec {
     /// # Shapes
     /// `points` and the result: `[rows, N]`
     pub fn to_data_units(&self, points: &[f64]) -> Vec<f32> {
-        points.chunks_exact(self.dim()).flat_map(|point| crate::sample::to_data(self, point)).collect()
+        let mut values: Vec<f32> = points.iter().map(|&value| value as f32).collect();
+        values.chunks_exact_mut(self.dim()).for_each(|row| self.data.transform.inverse(row));
+        if matches!(self.data.shape, Shape::Image { .. }) {
+            let (low, high) = self.data.range;
+            values.iter_mut().for_each(|value| *value = value.clamp(low, high));
+        }
+        values
     }
 
     /// The number of the class that has this name, or this number.

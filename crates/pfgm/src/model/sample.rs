@@ -1,19 +1,23 @@
 //! Drawing samples: points of the prior, moved down the flow.
 
+use std::ops::Range;
+
 use pfgm_data::Shape;
 
 use super::{
     Model, Samples,
-    integrate::{
-        AuthorsCode, Direction, Estimator, Execution, IntegrationJob, execution_options, integrate_in_batches,
-    },
+    execution::{Execution, execution_options},
+    integrate::{AuthorsCode, Direction, Estimator, IntegrationJob, integrate_batches_with},
 };
 use crate::{
+    conditioning::{Conditioning, add_noise},
     config::check_guidance,
     error::{Error, Result},
     parallel::{self, Communicator, Solo},
     prediction::Output,
+    random::{Purpose, stream},
     solver::Solver,
+    spec::ModelSpec,
 };
 
 /// The classes that samples are drawn of.
@@ -42,7 +46,18 @@ pub struct Sampling<'a> {
     guidance: Option<f64>,
     scale: f64,
     authors_code: Option<AuthorsCode>,
+    low_resolution: Option<LowResolutionImages>,
     execution: Execution<'a>,
+}
+
+/// Images that are upscaled.
+struct LowResolutionImages {
+    /// In the data's own units, one for each sample.
+    values: Vec<f32>,
+    /// The standard deviation of the noise that they get, in the model's space; the model's own if not given.
+    noise: Option<f64>,
+    /// The number of the flow in its cascade.
+    stage: u64,
 }
 
 impl<'a> Sampling<'a> {
@@ -55,6 +70,7 @@ impl<'a> Sampling<'a> {
             guidance: None,
             scale: 1.0,
             authors_code: None,
+            low_resolution: None,
             execution: Execution::default(),
         }
     }
@@ -115,6 +131,22 @@ impl<'a> Sampling<'a> {
         self
     }
 
+    /// Sets the standard deviation of the noise that images to upscale get, in the model's space. Default: the model's own.
+    pub fn low_resolution_noise(mut self, noise: f64) -> Self {
+        if let Some(low) = &mut self.low_resolution {
+            low.noise = Some(noise);
+        }
+        self
+    }
+
+    /// Sets which flow of a cascade upscales, from 1: the flows of a cascade start from different latents. Default: 1.
+    pub fn stage(mut self, stage: u64) -> Self {
+        if let Some(low) = &mut self.low_resolution {
+            low.stage = stage;
+        }
+        self
+    }
+
     execution_options!('a);
 
     /// The classes of the samples that would be drawn, by number.
@@ -163,10 +195,19 @@ impl<'a> Sampling<'a> {
         let own = (units.start * unit).min(count)..(units.end * unit).min(count);
         let running = self.execution.begin("sampling", own.len())?;
         let seeds = self.seeds[own.clone()].to_vec();
-        let mut x = spec.prior(0, seeds.iter().copied());
+        let stage = self.low_resolution.as_ref().map_or(0, |low| low.stage);
+        let mut x = spec.prior(stage, seeds.iter().copied());
         x.iter_mut().for_each(|value| *value *= self.scale);
         let job = IntegrationJob { x, labels: classes[own.clone()].to_vec(), seeds, ..job };
-        let drawn = integrate_in_batches(self.estimator, &job, &running).map_err(|error| error.after(own.start))?;
+        let conditioning = |rows: Range<usize>| -> Conditioning {
+            let classes: Conditioning = job.labels[rows.clone()].to_vec().into();
+            match &self.low_resolution {
+                Some(low) => low.condition(spec, classes, own.start + rows.start, &job.seeds[rows]),
+                None => classes,
+            }
+        };
+        let drawn = integrate_batches_with(self.estimator, &job, &conditioning, &running)
+            .map_err(|error| error.after(own.start))?;
         let values = spec.to_data_units(&drawn.x);
         let mut sums = [drawn.evaluations as f64, drawn.clipped as f64];
         ranks.sum(&mut sums);
@@ -187,6 +228,7 @@ impl<'a> Sampling<'a> {
         if self.guidance.is_some() && spec.data.classes.is_empty() {
             return Err(Error::argument("guidance", "the model is not conditioned on classes; omit it"));
         }
+        self.check_low_resolution(spec)?;
         let guidance = self.guidance.unwrap_or(spec.config.sample.guidance);
         check_guidance("guidance", guidance, &spec.config)?;
         let predicts_field = matches!(spec.config.flow.output, Output::Field { .. });
@@ -207,6 +249,50 @@ impl<'a> Sampling<'a> {
             authors_code: self.authors_code,
         })
     }
+
+    /// Rejects images to upscale that do not fit, and a model that upscales without any.
+    fn check_low_resolution(&self, spec: &ModelSpec) -> Result<()> {
+        match (spec.config.upscale, &self.low_resolution) {
+            (None, None) => Ok(()),
+            (Some(_), None) => Err(Error::argument(
+                "sample",
+                "this model upscales images and makes none by itself; sample its cascade",
+            )),
+            (None, Some(_)) => Err(Error::argument("upscale", "the model does not upscale; use `sample`")),
+            (Some(config), Some(low)) => {
+                let dim = spec.spatial().low_shape().map_or(0, Shape::dim);
+                if low.values.len() != self.seeds.len() * dim {
+                    let (values, samples) = (low.values.len(), self.seeds.len());
+                    let problem = format!("{values} values for {samples} samples; give {dim} for each");
+                    return Err(Error::argument("low_resolution", problem));
+                }
+                match low.noise {
+                    Some(noise) if !(0.0..=config.noise).contains(&noise) => {
+                        let problem = format!("{noise}: the model was trained on levels from 0 to {}", config.noise);
+                        Err(Error::argument("low_resolution_noise", problem))
+                    }
+                    _ => Ok(()),
+                }
+            }
+        }
+    }
+}
+
+impl LowResolutionImages {
+    /// Adds the images of some seeds, the first of which is sample number `first`, with noise.
+    fn condition(&self, spec: &ModelSpec, classes: Conditioning, first: usize, seeds: &[u64]) -> Conditioning {
+        let spatial = spec.spatial();
+        let dim = spatial.low_shape().expect("a model that upscales").dim();
+        let noise = self.noise.or(spec.config.upscale.map(|config| config.sample_noise)).unwrap_or_default();
+        let rows = self.values.chunks_exact(dim).skip(first);
+        let noisy = |(row, &seed): (&[f32], &u64)| {
+            let mut low = row.to_vec();
+            spec.data.transform.forward(&mut low);
+            add_noise(&low, noise, &mut stream(seed, Purpose::Guide, self.stage, 0))
+        };
+        let images: Vec<f32> = rows.zip(seeds).flat_map(noisy).collect();
+        classes.with_low_resolution(&spatial, &images, noise)
+    }
 }
 
 impl Model {
@@ -226,5 +312,18 @@ impl Model {
     /// ```
     pub fn sample(&self, count: usize) -> Sampling<'_> {
         Sampling::new(self, count)
+    }
+
+    /// Begins to draw samples that look like the given images when they are made smaller. One sample is drawn for each image; the model must
+    /// be one that upscales.
+    ///
+    /// # Shapes
+    /// `images`: `[samples, N / factor^2]`, in the data's own units
+    pub fn upscale(&self, images: impl Into<Vec<f32>>) -> Sampling<'_> {
+        let values = images.into();
+        let dim = self.spec.spatial().low_shape().map_or(self.dim(), Shape::dim);
+        let low_resolution = Some(LowResolutionImages { noise: None, stage: 1, values });
+        let count = low_resolution.as_ref().map_or(0, |low| low.values.len() / dim);
+        Sampling { low_resolution, ..Sampling::new(self, count) }
     }
 }

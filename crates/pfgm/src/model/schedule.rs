@@ -2,7 +2,9 @@
 
 use super::{
     Model,
-    integrate::{Conditions, Estimator, Execution, Monitored, execution_options},
+    execution::{Execution, execution_options},
+    integrate::{Conditions, Estimator},
+    monitor::Monitored,
 };
 use crate::{
     error::{Error, Result},

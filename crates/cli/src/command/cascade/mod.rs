@@ -8,11 +8,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use burn::tensor::Device;
-use pfgm::{
-    cascade::disagreement,
-    sample::{Guides, SampleRequest, upscale},
-    train::Trainer,
-};
+use pfgm::{Model, cascade::disagreement, train::Trainer};
 use pfgm_data::{
     Dataset, Shape,
     resize::{enlarge, shrink},
@@ -55,18 +51,11 @@ pub fn upscaled_picture(
     let count = truth.len() / dim;
     let rows = (0..count).map(|index| index * data.len() / count);
     let class = |row: usize| data.labels.as_ref().map(|labels| labels.of_row[row]);
-    let classes = rows.map(|row| if record.data.classes.is_empty() { None } else { class(row) }).collect();
+    let classes: Vec<Option<u32>> =
+        rows.map(|row| if record.data.classes.is_empty() { None } else { class(row) }).collect();
     let low: Vec<f32> = truth.chunks_exact(dim).flat_map(|image| shrink(shape, image, scale.factor)).collect();
-    let request = SampleRequest {
-        seeds: (0..count as u64).collect(),
-        classes,
-        solver: record.config.sample.solver.clone(),
-        guidance: record.config.sample.guidance,
-        batch: 64,
-        released: None,
-    };
-    let guides = Guides { images: &low, noise: scale.sample_noise, stage: 1 };
-    let made = upscale(record, &trainer.averaged(), &request, guides, device, &mut |_| {})?.values;
+    let model = Model::from_parts(record.clone(), trainer.averaged(), device);
+    let made = model.upscale(&low[..]).classes(classes).draw()?.into_values();
     agreement(shape, record.data.range, &made, &low, scale.factor);
     let low_shape = record.spatial().low_shape().unwrap_or(shape);
     let low = low.chunks_exact(low_shape.dim()).map(|image| blocks(low_shape, image, scale.factor));

@@ -1,18 +1,13 @@
 //! `pfgm cascade sample`
 
 use std::{
+    ops::ControlFlow,
     path::{Path, PathBuf},
     time::Instant,
 };
 
 use anyhow::{Context, Result, bail};
-use pfgm::{
-    Model,
-    cascade::{self, Stage},
-    config::check_guidance,
-    sample::{SampleRequest, Samples},
-    spec::ModelSpec,
-};
+use pfgm::{Model, cascade::Cascade, config::check_guidance, model::Samples, solver::Solver, spec::ModelSpec};
 use pfgm_data::Shape;
 use pfgm_plot::Series;
 
@@ -28,32 +23,42 @@ use crate::{
 const SHOWN: usize = 8;
 
 pub fn run(args: &CascadeSampleArgs) -> Result<()> {
-    let models = load(args)?;
-    let records: Vec<&ModelSpec> = models.iter().map(Model::spec).collect();
-    cascade::check(&records).with_context(|| args.cascade.display().to_string())?;
-    let stages = stages(args, &models)?;
-    let (mut request, begin) = request(args, &records)?;
-    let count = request.seeds.len();
+    let cascade = Cascade::new(load(args)?).with_context(|| args.cascade.display().to_string())?;
+    let records: Vec<&ModelSpec> = cascade.models().iter().map(Model::spec).collect();
+    let solvers = solvers(args, &records)?;
+    let request = request(args, &records)?;
+    let (count, models) = (request.seeds.len(), records.len());
     let picture = args.out.clone().unwrap_or_else(|| args.cascade.join("samples.png"));
     let all = stages_file(&picture);
     let (picture, all) = (PictureFile::new(picture)?, PictureFile::new(all)?);
     check_files(&args.files)?;
-    let bar = render::progress("sampling", count * stages.len());
+    let bar = render::progress("sampling", count * models);
     let started = Instant::now();
-    let mut tell = |stage: usize, done: usize| bar.set_position((stage * count + done) as u64);
-    let made = cascade::sample_all(&stages, &request, begin, models[0].device(), &mut tell)?;
+    let mut sampling = cascade.sample(request.seeds.clone()).classes(request.classes.clone()).solvers(solvers);
+    sampling = sampling.guidance(request.guidance).batch(args.batch);
+    if let Some(noise) = args.noise {
+        sampling = sampling.low_resolution_noise(noise);
+    }
+    if let Some(images) = request.begin {
+        sampling = sampling.begin_with(images);
+    }
+    let made = sampling
+        .observer(|progress| {
+            bar.set_position(progress.done as u64);
+            ControlFlow::Continue(())
+        })
+        .draw()?;
     bar.finish_and_clear();
-    let nfe: Vec<String> = made.iter().map(|samples| format!("{:.1}", samples.nfe)).collect();
+    let nfe: Vec<String> = made.iter().map(|samples| format!("{:.1}", samples.nfe())).collect();
     let seconds = started.elapsed().as_secs_f64();
     line(format!("{count} samples, {} evaluations each, {seconds:.2} s", nfe.join(" + ")));
     for (pair, record) in made.windows(2).zip(&records[1..]) {
         let factor = record.config.upscale.unwrap_or_default().factor;
-        agreement(record.data.shape, record.data.range, &pair[1].values, &pair[0].values, factor);
+        agreement(record.data.shape, record.data.range, pair[1].values(), pair[0].values(), factor);
     }
     let data = &records[records.len() - 1].data;
     let last = &made[made.len() - 1];
-    let classes = std::mem::take(&mut request.classes);
-    let drawn = Drawn { seeds: &request.seeds, classes: &classes, values: &last.values };
+    let drawn = Drawn { seeds: &request.seeds, classes: &request.classes, values: last.values() };
     write_arrays(&args.files, data, &drawn)?;
     write_picture(args.class.is_none() && args.from.is_none(), data, &drawn, &picture)?;
     all.write(stages_picture(&records, &made)?)?;
@@ -83,23 +88,28 @@ fn load(args: &CascadeSampleArgs) -> Result<Vec<Model>> {
     runs.iter().map(|run| resolve::any_model(run, &args.compute)).collect()
 }
 
-/// The solver of each model, and the noise of the images that it upscales.
-fn stages<'a>(args: &CascadeSampleArgs, models: &'a [Model]) -> Result<Vec<Stage<'a>>> {
-    let stage = |(number, model): (usize, &'a Model)| {
-        let record = model.spec();
-        let solver = resolve::solver::solver(&args.solving, record, &args.cascade.join(name_of(number)))?;
+/// The solver of each model. Checks the noise of the images to upscale, too.
+fn solvers(args: &CascadeSampleArgs, records: &[&ModelSpec]) -> Result<Vec<Solver>> {
+    let solver = |(number, record): (usize, &&ModelSpec)| {
         let trained = record.config.upscale.unwrap_or_default();
-        let noise = args.noise.unwrap_or(trained.sample_noise);
-        if number > 0 && !(0.0..=trained.noise).contains(&noise) {
+        if let Some(noise) = args.noise.filter(|noise| number > 0 && !(0.0..=trained.noise).contains(noise)) {
             bail!("--noise {noise}: {} was trained on levels from 0 to {}", name_of(number), trained.noise);
         }
-        Ok(Stage { record, network: model.network(), solver, noise })
+        resolve::solver::solver(&args.solving, record, &args.cascade.join(name_of(number)))
     };
-    models.iter().enumerate().map(stage).collect()
+    records.iter().enumerate().map(solver).collect()
 }
 
-/// The request, and the images to upscale if they are given.
-fn request(args: &CascadeSampleArgs, records: &[&ModelSpec]) -> Result<(SampleRequest, Option<Vec<f32>>)> {
+/// What is drawn.
+struct Request {
+    seeds: Vec<u64>,
+    classes: Vec<Option<u32>>,
+    guidance: f64,
+    /// The images to upscale, if they are given.
+    begin: Option<Vec<f32>>,
+}
+
+fn request(args: &CascadeSampleArgs, records: &[&ModelSpec]) -> Result<Request> {
     resolve::within("--batch", args.batch, 1..=resolve::MAX_SAMPLES)?;
     let (base, last) = (records[0], records[records.len() - 1]);
     let classes = &base.data.classes;
@@ -140,20 +150,22 @@ fn request(args: &CascadeSampleArgs, records: &[&ModelSpec]) -> Result<(SampleRe
         of_seed.truncate(count);
         begin = Some(values);
     }
-    let solver = base.config.sample.solver.clone();
-    Ok((SampleRequest { seeds, classes: of_seed, solver, guidance, batch: args.batch, released: None }, begin))
+    Ok(Request { seeds, classes: of_seed, guidance, begin })
 }
 
 /// The images of all models, in a row for each sample.
 fn stages_picture(records: &[&ModelSpec], made: &[Samples]) -> Result<Vec<u8>> {
     let last = &records[records.len() - 1].data;
     let height = |shape: Shape| if let Shape::Image { height, .. } = shape { height } else { 1 };
-    let count = (made[0].values.len() / records[0].dim()).min(SHOWN);
+    let count = (made[0].rows()).min(SHOWN);
     let mut values = Vec::new();
     for sample in 0..count {
         for (record, samples) in records.iter().zip(made) {
-            let image = &samples.values[sample * record.dim()..(sample + 1) * record.dim()];
-            values.extend(blocks(record.data.shape, image, height(last.shape) / height(record.data.shape)));
+            values.extend(blocks(
+                record.data.shape,
+                samples.row(sample),
+                height(last.shape) / height(record.data.shape),
+            ));
         }
     }
     Rows::from(last).picture(&[Series { name: "samples", values: &values }], records.len(), &last.name)

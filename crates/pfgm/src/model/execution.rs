@@ -1,0 +1,136 @@
+//! How a computation over many rows runs: rows at once, progress, cancellation.
+
+use std::{
+    cell::{Cell, RefCell},
+    ops::ControlFlow,
+};
+
+use super::monitor::Monitor;
+use crate::{
+    error::{Error, Result},
+    flow::Query,
+    progress::{CancelToken, Observer, Progress},
+};
+
+/// How a computation over many rows runs: rows at once, progress, cancellation.
+pub(crate) struct Execution<'a> {
+    pub(crate) batch: usize,
+    pub(crate) observer: Option<Observer<'a>>,
+    pub(crate) cancel: Option<CancelToken>,
+}
+
+impl Default for Execution<'_> {
+    fn default() -> Self {
+        Self { batch: 64, observer: None, cancel: None }
+    }
+}
+
+/// The options that every computation over rows has.
+macro_rules! execution_options {
+    ($lifetime:lifetime) => {
+        /// Sets how many rows are computed together. Results do not depend on it. Default: 64.
+        #[must_use]
+        pub fn batch(mut self, rows: usize) -> Self {
+            self.execution.batch = rows;
+            self
+        }
+
+        /// Calls a function with the progress after every evaluation; it ends the computation by returning `ControlFlow::Break`.
+        #[must_use]
+        pub fn observer(
+            mut self,
+            observer: impl FnMut(&crate::progress::Progress) -> std::ops::ControlFlow<()> + $lifetime,
+        ) -> Self {
+            self.execution.observer = Some(Box::new(observer));
+            self
+        }
+
+        /// Ends the computation with [`Error::Canceled`](crate::Error::Canceled) soon after the token is canceled or expires.
+        #[must_use]
+        pub fn cancel(mut self, token: &crate::progress::CancelToken) -> Self {
+            self.execution.cancel = Some(token.clone());
+            self
+        }
+    };
+}
+pub(crate) use execution_options;
+
+impl<'a> Execution<'a> {
+    /// Checks the options, and begins a stage of `total` rows.
+    pub(crate) fn begin(self, stage: &'static str, total: usize) -> Result<Running<'a>> {
+        if self.batch == 0 {
+            return Err(Error::argument("batch", "give at least 1"));
+        }
+        let progress = Cell::new(Progress { stage, done: 0, total, evaluations: 0 });
+        let running = Running {
+            batch: self.batch,
+            observer: RefCell::new(self.observer),
+            cancel: self.cancel,
+            stopped: Cell::new(false),
+            progress,
+        };
+        running.check()?;
+        Ok(running)
+    }
+}
+
+/// A computation over rows that is going on.
+pub(crate) struct Running<'a> {
+    pub(crate) batch: usize,
+    observer: RefCell<Option<Observer<'a>>>,
+    cancel: Option<CancelToken>,
+    stopped: Cell<bool>,
+    progress: Cell<Progress>,
+}
+
+impl Running<'_> {
+    fn is_running(&self) -> bool {
+        !self.stopped.get() && self.cancel.as_ref().is_none_or(CancelToken::is_active)
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.is_running() { Ok(()) } else { Err(Error::Canceled) }
+    }
+
+    fn tell(&self) {
+        if let Some(observer) = self.observer.borrow_mut().as_mut()
+            && observer(&self.progress.get()) == ControlFlow::Break(())
+        {
+            self.stopped.set(true);
+        }
+    }
+
+    /// Passes on the progress of a part of the computation, of which `done` rows were done before. For use as the observer of the part.
+    pub(crate) fn pass_on(&self, done: usize, part: &Progress) -> ControlFlow<()> {
+        let Progress { stage, total, .. } = self.progress.get();
+        self.progress.set(Progress { stage, total, done: done + part.done, evaluations: part.evaluations });
+        self.tell();
+        if self.is_running() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    }
+
+    /// Notes that `rows` more rows are done.
+    ///
+    /// # Errors
+    /// Returns an error if the computation was canceled.
+    pub(crate) fn advance(&self, rows: usize) -> Result<()> {
+        let progress = self.progress.get();
+        self.progress.set(Progress { done: progress.done + rows, ..progress });
+        self.tell();
+        self.check()
+    }
+}
+
+impl Monitor for Running<'_> {
+    fn is_active(&self, _item: usize) -> bool {
+        self.is_running()
+    }
+
+    fn evaluated(&self, query: &Query, _yhat: &[f64]) {
+        if !self.is_running() {
+            return;
+        }
+        let progress = self.progress.get();
+        self.progress.set(Progress { evaluations: progress.evaluations + query.item.len() as u64, ..progress });
+        self.tell();
+    }
+}
