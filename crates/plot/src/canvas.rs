@@ -1,8 +1,7 @@
-//! Smooth lines, discs and text on white.
+//! Anti-aliased lines, discs and text on white.
 //!
-//! plotters rounds every point to a whole pixel, which makes stairs of a field line. Here positions are real numbers and
-//! edges are smoothed: `tiny-skia` fills and strokes, `ab_glyph` outlines the letters of the font that is part of the
-//! program.
+//! plotters rounds each point to a whole pixel, which turns field lines into steps. Here positions are real numbers: `tiny-skia` fills
+//! and strokes, `ab_glyph` outlines the letters of the font that is part of the program.
 
 use std::sync::LazyLock;
 
@@ -17,8 +16,8 @@ use crate::{PlotError, color::Color, indexed};
 static FONT: LazyLock<FontRef<'static>> =
     LazyLock::new(|| FontRef::try_from_slice(dejavu::sans::regular()).expect("the font of the crate `dejavu`"));
 
-/// A place on a canvas, from its top left corner.
-pub type Place = (f64, f64);
+/// A position on a canvas, from its top left corner.
+pub type Position = (f64, f64);
 
 /// A rectangle on a canvas.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,14 +26,14 @@ pub struct Area {
     pub left: f64,
     /// The top edge.
     pub top: f64,
-    /// How wide.
+    /// The width.
     pub width: f64,
-    /// How high.
+    /// The height.
     pub height: f64,
 }
 
 impl Area {
-    /// The area without a border of these widths: left, top, right, bottom.
+    /// The area without margins of these widths: left, top, right, bottom.
     pub fn inset(self, [left, top, right, bottom]: [f64; 4]) -> Self {
         Self {
             left: self.left + left,
@@ -44,7 +43,7 @@ impl Area {
         }
     }
 
-    /// The area cut into columns with these shares of its width.
+    /// Columns of the area with these relative widths.
     pub fn columns(self, shares: &[f64]) -> Vec<Self> {
         let total: f64 = shares.iter().sum();
         let mut left = self.left;
@@ -58,27 +57,27 @@ impl Area {
             .collect()
     }
 
-    /// The area cut into so many equal rows.
+    /// Equal rows of the area.
     pub fn rows(self, count: usize) -> Vec<Self> {
         let height = self.height / count as f64;
         (0..count).map(|row| Self { top: self.top + height * row as f64, height, ..self }).collect()
     }
 }
 
-/// Where a text lies about its place.
+/// The alignment of a text at its position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Anchor {
-    /// It begins there.
+    /// The text begins there.
     Start,
-    /// Its middle is there.
+    /// The text is centered there.
     Middle,
-    /// It ends there.
+    /// The text ends there.
     End,
-    /// Its middle is there, and it runs upwards.
+    /// The text is centered there and runs upwards.
     Upwards,
 }
 
-/// A picture in the making. Lengths are in its own units, of which each is `scale` pixels.
+/// A picture to draw on. Lengths are in its own units, of `scale` pixels each.
 pub struct Canvas {
     pixels: Pixmap,
     scale: f64,
@@ -86,10 +85,10 @@ pub struct Canvas {
 }
 
 impl Canvas {
-    /// A white canvas.
+    /// Creates a white canvas.
     ///
     /// # Errors
-    /// When it has no size, or too large a one.
+    /// Returns an error if the size is 0 or too large.
     pub fn new(width: f64, height: f64, scale: f64) -> Result<Self, PlotError> {
         let pixels = |length: f64| (length * scale).round() as u32;
         let mut pixels = Pixmap::new(pixels(width), pixels(height))
@@ -98,7 +97,7 @@ impl Canvas {
         Ok(Self { pixels, scale, clip: None })
     }
 
-    /// All of it.
+    /// The whole canvas.
     pub fn area(&self) -> Area {
         let length = |pixels: u32| f64::from(pixels) / self.scale;
         Area { left: 0.0, top: 0.0, width: length(self.pixels.width()), height: length(self.pixels.height()) }
@@ -109,7 +108,7 @@ impl Canvas {
         (self.pixels.width(), self.pixels.height())
     }
 
-    /// Whatever is drawn from now on stays within this area; `None` lifts it.
+    /// Clips all later drawing to an area; `None` ends clipping.
     pub fn clip(&mut self, area: Option<Area>) {
         self.clip = area.and_then(|area| {
             let mut mask = Mask::new(self.pixels.width(), self.pixels.height())?;
@@ -119,12 +118,12 @@ impl Canvas {
         });
     }
 
-    /// A curve through places. Places that are not finite, or absurdly far away, interrupt it.
-    pub fn curve(&mut self, places: impl IntoIterator<Item = Place>, width: f64, color: Color) {
+    /// Draws a curve through points. Points that are not finite, or very far away, interrupt it.
+    pub fn curve(&mut self, points: impl IntoIterator<Item = Position>, width: f64, color: Color) {
         let mut path = PathBuilder::new();
         let mut down = false;
-        for place in places {
-            let (x, y) = self.pixel(place);
+        for at in points {
+            let (x, y) = self.pixel(at);
             if !(x.abs() < 1e5 && y.abs() < 1e5) {
                 down = false;
             } else if down {
@@ -145,39 +144,39 @@ impl Canvas {
         }
     }
 
-    /// A curve that changes its color on the way: one color a place.
-    pub fn shaded_curve(&mut self, places: &[(Place, Color)], width: f64) {
+    /// Draws a curve with a color for each point.
+    pub fn shaded_curve(&mut self, points: &[(Position, Color)], width: f64) {
         let mut start = 0;
-        while start + 1 < places.len() {
-            let color = places[start].1;
-            let same = places[start..].iter().take_while(|(_, other)| *other == color).count();
-            // One place more, so that the pieces meet.
-            let end = (start + same + 1).min(places.len());
-            self.curve(places[start..end].iter().map(|(place, _)| *place), width, color);
+        while start + 1 < points.len() {
+            let color = points[start].1;
+            let same = points[start..].iter().take_while(|(_, other)| *other == color).count();
+            // One point more, so that the pieces meet.
+            let end = (start + same + 1).min(points.len());
+            self.curve(points[start..end].iter().map(|(at, _)| *at), width, color);
             start += same;
         }
     }
 
-    /// A filled shape with these corners.
-    pub fn fill(&mut self, corners: impl IntoIterator<Item = Place>, color: Color) {
+    /// Draws a filled polygon.
+    pub fn fill(&mut self, corners: impl IntoIterator<Item = Position>, color: Color) {
         let mut path = PathBuilder::new();
-        for (index, place) in corners.into_iter().enumerate() {
-            let (x, y) = self.pixel(place);
+        for (index, at) in corners.into_iter().enumerate() {
+            let (x, y) = self.pixel(at);
             if index == 0 { path.move_to(x, y) } else { path.line_to(x, y) }
         }
         path.close();
         self.fill_path(path.finish(), color);
     }
 
-    /// A filled rectangle.
+    /// Draws a filled rectangle.
     pub fn fill_area(&mut self, area: Area, color: Color) {
         let path = self.rect(area).map(PathBuilder::from_rect);
         self.fill_path(path, color);
     }
 
-    /// A disc.
-    pub fn disc(&mut self, place: Place, radius: f64, color: Color) {
-        let (x, y) = self.pixel(place);
+    /// Draws a disc.
+    pub fn disc(&mut self, at: Position, radius: f64, color: Color) {
+        let (x, y) = self.pixel(at);
         self.fill_path(PathBuilder::from_circle(x, y, (radius * self.scale) as f32), color);
     }
 
@@ -188,8 +187,8 @@ impl Canvas {
         }
     }
 
-    /// A line with a head at its end.
-    pub fn arrow(&mut self, from: Place, to: Place, width: f64, color: Color) {
+    /// Draws an arrow.
+    pub fn arrow(&mut self, from: Position, to: Position, width: f64, color: Color) {
         let (dx, dy) = (to.0 - from.0, to.1 - from.1);
         let length = dx.hypot(dy);
         if !(length.is_finite() && length > 0.0) {
@@ -203,7 +202,7 @@ impl Canvas {
         self.fill([to, (back.0 - side * uy, back.1 + side * ux), (back.0 + side * uy, back.1 - side * ux)], color);
     }
 
-    /// A picture of `across` cells a row, stretched over an area without smoothing.
+    /// Draws cells, `across` in a row, over an area, without interpolation.
     pub fn cells(&mut self, area: Area, across: usize, colors: &[Color]) {
         let down = colors.len() / across.max(1);
         let Some(mut cells) = Pixmap::new(across as u32, down as u32) else { return };
@@ -221,8 +220,8 @@ impl Canvas {
         self.clip = clip;
     }
 
-    /// A line of text; its place is on the line that letters stand on.
-    pub fn text(&mut self, text: &str, place: Place, size: f64, anchor: Anchor, color: Color) {
+    /// Draws a line of text; its position is on the baseline.
+    pub fn text(&mut self, text: &str, at: Position, size: f64, anchor: Anchor, color: Color) {
         let font = FONT.as_scaled((size * self.scale * 1.16) as f32);
         let mut advance = 0.0;
         let glyphs: Vec<Glyph> = text
@@ -239,7 +238,7 @@ impl Canvas {
             Anchor::Middle | Anchor::Upwards => 0.5 * advance,
             Anchor::End => advance,
         };
-        let (left, base) = self.pixel(place);
+        let (left, base) = self.pixel(at);
         for glyph in glyphs {
             let Some(outline) = font.outline_glyph(glyph) else { continue };
             let bounds = outline.px_bounds();
@@ -252,7 +251,7 @@ impl Canvas {
         }
     }
 
-    /// How wide a text is.
+    /// The width of a text.
     pub fn text_width(text: &str, size: f64) -> f64 {
         let font = FONT.as_scaled((size * 1.16) as f32);
         text.chars().map(|letter| f64::from(font.h_advance(font.glyph_id(letter)))).sum()
@@ -271,7 +270,7 @@ impl Canvas {
         *pixel = PremultipliedColorU8::from_rgba(mixed.0, mixed.1, mixed.2, 255).expect("opaque");
     }
 
-    /// The pixels, red, green and blue.
+    /// The pixels as red, green and blue.
     pub fn rgb(&self) -> Vec<u8> {
         self.pixels.pixels().iter().flat_map(|pixel| [pixel.red(), pixel.green(), pixel.blue()]).collect()
     }
@@ -279,13 +278,13 @@ impl Canvas {
     /// The picture as a PNG file of at most 256 colors.
     ///
     /// # Errors
-    /// When the encoder fails.
+    /// Returns an error if the encoder fails.
     pub fn png(&self) -> Result<Vec<u8>, PlotError> {
         indexed::png(self.size(), &self.rgb())
     }
 
-    fn pixel(&self, place: Place) -> (f32, f32) {
-        ((place.0 * self.scale) as f32, (place.1 * self.scale) as f32)
+    fn pixel(&self, at: Position) -> (f32, f32) {
+        ((at.0 * self.scale) as f32, (at.1 * self.scale) as f32)
     }
 
     fn rect(&self, area: Area) -> Option<Rect> {
@@ -325,7 +324,7 @@ mod tests {
         // pi (2 * 5)^2 = 314 pixels.
         assert!((count as f64 - 314.0).abs() < 12.0, "{count}");
         assert_eq!(dark(&canvas, Area { left: 18.0, top: 28.0, width: 25.0, height: 25.0 }), count);
-        // What is clipped does not show.
+        // Clipped parts do not show.
         canvas.clip(Some(Area { left: 0.0, top: 0.0, width: 30.0, height: 40.0 }));
         canvas.curve([(40.0, 0.0), (40.0, 40.0)], 3.0, INK);
         assert_eq!(dark(&canvas, whole), count);

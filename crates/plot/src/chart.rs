@@ -10,28 +10,28 @@ use plotters::{
 
 use crate::{PlotError, png};
 
-/// Rows that are drawn together.
+/// Rows that are drawn in one color.
 #[derive(Clone, Copy, Debug)]
 pub struct Series<'a> {
-    /// What they are called.
+    /// The name in the legend.
     pub name: &'a str,
-    /// Their values, row after row.
+    /// The values, row after row.
     pub values: &'a [f32],
 }
 
 const COLORS: [RGBColor; 4] =
     [RGBColor(150, 150, 150), RGBColor(200, 30, 60), RGBColor(30, 90, 180), RGBColor(20, 140, 80)];
 const FONT: &str = "sans-serif";
-/// Share of the values that is cut off at each end of an axis, so that one outlier does not flatten a chart.
+/// Share of the values that is cut off at each end of an axis, so that one outlier does not hide the others.
 const TAIL: f64 = 0.002;
 
-/// Points in the plane, one color a series.
+/// Draws points in the plane, with a color for each series.
 ///
 /// # Shapes
 /// The values of each series: `[points, 2]`
 ///
 /// # Errors
-/// When there is no point, or the drawing library fails.
+/// Returns an error if there is no point, or the drawing library fails.
 pub fn scatter(series: &[Series], axes: [&str; 2], title: &str) -> Result<Vec<u8>, PlotError> {
     let column = |index: usize| series.iter().flat_map(move |s| s.values.iter().skip(index).step_by(2).copied());
     let (x, y) = (span(column(0))?, span(column(1))?);
@@ -62,16 +62,16 @@ pub fn scatter(series: &[Series], axes: [&str; 2], title: &str) -> Result<Vec<u8
     })
 }
 
-/// Columns that are drawn at the most.
+/// Columns that are drawn, at most.
 const MOST_COLUMNS: usize = 36;
 
-/// The distribution of each of the first 36 columns, one chart a column, one outline a series.
+/// Draws the histogram of each of the first 36 columns, with an outline for each series.
 ///
 /// # Shapes
 /// The values of each series: `[rows, columns.len()]`
 ///
 /// # Errors
-/// When there is no value, or the drawing library fails.
+/// Returns an error if there is no value, or the drawing library fails.
 pub fn histograms(series: &[Series], columns: &[String]) -> Result<Vec<u8>, PlotError> {
     const BINS: usize = 40;
     let drawn = columns.len().min(MOST_COLUMNS);

@@ -1,11 +1,11 @@
-//! Colors that stay apart for every kind of eye (after Okabe and Ito, *Color Universal Design*, 2008), dark on light.
+//! Colors that color-blind readers can distinguish (after Okabe and Ito, *Color Universal Design*, 2008), for a white background.
 
-/// A color, and how much of what is behind it is covered.
+/// A color with opacity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Color {
     /// Red, green and blue.
     pub rgb: [u8; 3],
-    /// 255 covers everything.
+    /// Opacity: 255 is opaque.
     pub alpha: u8,
 }
 
@@ -15,20 +15,20 @@ const fn opaque(rgb: [u8; 3]) -> Color {
 
 /// Text and axes.
 pub const INK: Color = opaque([38, 40, 46]);
-/// What is there but not the matter.
+/// Secondary elements.
 pub const GRAY: Color = opaque([150, 154, 162]);
 /// Guide lines.
 pub const FAINT: Color = opaque([226, 228, 232]);
 /// Charges.
 pub const RED: Color = opaque([197, 64, 20]);
-/// Fields and what follows them.
+/// Fields and field lines.
 pub const BLUE: Color = opaque([0, 94, 162]);
-/// A third series.
+/// The third series.
 pub const GREEN: Color = opaque([0, 136, 104]);
-/// A fourth.
+/// The fourth series.
 pub const PURPLE: Color = opaque([150, 86, 140]);
 
-/// The colors of series, however many.
+/// The colors of series, in order.
 pub const SERIES: [Color; 8] = [
     BLUE,
     RED,
@@ -40,24 +40,24 @@ pub const SERIES: [Color; 8] = [
     opaque([120, 124, 132]),
 ];
 
-/// From nothing (white) to much (dark blue).
+/// Color scale of densities, from white to dark blue.
 const DENSITY: [[u8; 3]; 6] =
     [[255, 255, 255], [222, 235, 245], [158, 202, 225], [74, 144, 196], [20, 88, 158], [8, 40, 96]];
-/// From the charges (red) up to the hemisphere (blue).
+/// Color scale of heights, from the charges (red) to the hemisphere (blue).
 const RISE: [[u8; 3]; 4] = [[204, 76, 24], [196, 120, 120], [112, 130, 180], [0, 84, 156]];
 
 impl Color {
-    /// The same color, covering a share of what is behind it.
+    /// The color with this opacity, from 0 to 1.
     pub fn faded(self, share: f64) -> Self {
         Self { alpha: (255.0 * share.clamp(0.0, 1.0)).round() as u8, ..self }
     }
 
-    /// How much there is, from 0 to 1.
+    /// The color of a density from 0 to 1.
     pub fn density(share: f64) -> Self {
         opaque(between(&DENSITY, share))
     }
 
-    /// How high something is, from 0 to 1.
+    /// The color of a height from 0 to 1.
     pub fn rise(share: f64) -> Self {
         opaque(between(&RISE, share))
     }

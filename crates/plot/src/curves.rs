@@ -1,4 +1,4 @@
-//! Curves through measured values, each with its error.
+//! Curves through measured values with error bars.
 
 use crate::{
     PlotError,
@@ -7,23 +7,23 @@ use crate::{
     panel::{Axis, Panel},
 };
 
-/// One measured value.
+/// A measured value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Dot {
-    /// Where it was measured.
+    /// Position on the horizontal axis.
     pub x: f64,
-    /// What was found.
+    /// The value.
     pub y: f64,
-    /// How far the bar reaches to either side; 0 or what is not finite for none.
+    /// Half the length of the error bar; none if it is 0 or not finite.
     pub error: f64,
 }
 
-/// Values that belong together.
+/// Values that are joined.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Curve {
-    /// What it is called.
+    /// The name in the legend.
     pub name: String,
-    /// Its values, in the order in which they are joined.
+    /// The values, in the order in which they are joined.
     pub dots: Vec<Dot>,
 }
 
@@ -32,13 +32,13 @@ const HEIGHT: f64 = 400.0;
 const SCALE: f64 = 1.6;
 const TEXT: f64 = 9.0;
 const LINE: f64 = 15.0;
-/// Ratio between the ends of an axis from which on it is logarithmic.
+/// Ratio of the ends of an axis from which on it is logarithmic.
 const WIDE: f64 = 4.0;
 
-/// Curves with their error bars and, beside them, their names, as a PNG file. Axes of positive values that span much are logarithmic.
+/// Draws curves with error bars and a legend, as a PNG file. Axes of positive values with a wide range are logarithmic.
 ///
 /// # Errors
-/// When there is no finite value, or the picture is too large to be drawn.
+/// Returns an error if there is no finite value, or the picture is too large.
 pub fn curves(curves: &[Curve], axes: [&str; 2], title: &str) -> Result<Vec<u8>, PlotError> {
     let finite = |dot: &&Dot| dot.x.is_finite() && dot.y.is_finite();
     let dots = || curves.iter().flat_map(|curve| &curve.dots).filter(finite);
@@ -77,7 +77,7 @@ pub fn curves(curves: &[Curve], axes: [&str; 2], title: &str) -> Result<Vec<u8>,
     canvas.png()
 }
 
-/// A dot; hollow where the colors are used a second time.
+/// Draws a dot; hollow if the colors are used a second time.
 fn mark(disc: &mut dyn FnMut(f64, Color), index: usize, color: Color) {
     disc(3.2, color);
     if (index / SERIES.len()) % 2 == 1 {
@@ -85,8 +85,8 @@ fn mark(disc: &mut dyn FnMut(f64, Color), index: usize, color: Color) {
     }
 }
 
-/// An axis on which all values lie. Whether it is logarithmic is for `middles` to say, if there are any: a bar that reaches below zero
-/// does not change it.
+/// An axis that contains all values. `middles` decide whether it is logarithmic if there are any, so that an error bar below zero does
+/// not matter.
 fn axis(label: &str, values: impl Iterator<Item = f64>, middles: &[f64]) -> Result<Axis, PlotError> {
     let values: Vec<f64> = values.collect();
     let ends = |values: &[f64]| {

@@ -1,4 +1,4 @@
-//! Many images in one.
+//! Grids of images.
 
 use crate::{
     PlotError, encode_png,
@@ -20,7 +20,7 @@ pub struct Picture {
     pub range: (f32, f32),
 }
 
-/// Pictures smaller than this are shown enlarged, with visible pixels.
+/// Pictures smaller than this are enlarged, with visible pixels.
 const SMALLEST: usize = 48;
 const GAP: usize = 2;
 const BACKGROUND: u8 = 40;
@@ -48,11 +48,11 @@ impl Picture {
         self.range.0 == 0.0 && self.range.1 > 255.0 && self.range.1 <= 65535.0
     }
 
-    /// One picture as a PNG file, pixel for pixel: gray or color, with or without alpha. Values from 0 to more than 255 are
+    /// Encodes one picture as a PNG file, pixel for pixel: gray or color, with or without alpha. Values from 0 to more than 255 are
     /// written as they are, with 16 bits; other ranges fill 8 bits.
     ///
     /// # Errors
-    /// When there are not as many values as the picture has.
+    /// Returns an error if the number of values is not that of the picture.
     pub fn png(&self, values: &[f32]) -> Result<Vec<u8>, PlotError> {
         use image::ExtendedColorType as Kind;
         if values.len() != self.height * self.width * self.channels {
@@ -71,22 +71,22 @@ impl Picture {
     }
 }
 
-/// Pictures side by side in `columns` columns, as a PNG file.
+/// Draws pictures in `columns` columns, as a PNG file.
 ///
 /// # Shapes
 /// `values`: `[pictures, height, width, channels]`
 ///
 /// # Errors
-/// When the values are no whole pictures, or there is none.
+/// Returns an error if the values are not whole pictures, or there is none.
 pub fn grid(picture: Picture, values: &[f32], columns: usize) -> Result<Vec<u8>, PlotError> {
     let ((width, height), rgb) = pixels(picture, values, columns)?;
     png(width, height, &rgb)
 }
 
-/// Grids one after another, as an animation that repeats for ever.
+/// Draws grids one after another, as an animation that repeats.
 ///
 /// # Errors
-/// As [`grid`]; and when frames differ in size.
+/// As [`grid`], and if frames differ in size.
 pub fn animated_grid(
     format: Animation,
     picture: Picture,
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_values_that_are_no_whole_pictures() {
+    fn refuses_values_that_are_not_whole_pictures() {
         let picture = Picture { height: 2, width: 2, channels: 3, range: (0.0, 1.0) };
         assert!(matches!(grid(picture, &[0.0; 13], 4), Err(PlotError::Ragged(13, 2, 2, 3))));
         assert!(matches!(grid(picture, &[], 4), Err(PlotError::Ragged(..))));

@@ -1,4 +1,4 @@
-//! Pictures and animations of at most 256 colors: small files.
+//! Pictures and animations of at most 256 colors, for small files.
 
 use std::collections::BTreeSet;
 
@@ -7,14 +7,14 @@ use rayon::prelude::*;
 
 use crate::{PlotError, canvas::Canvas};
 
-/// Hundredths of a second that a frame of an animation stays.
+/// Duration of a frame in hundredths of a second.
 const FRAME_TIME: u16 = 4;
-/// Pixels that the colors are chosen from, at the most.
+/// Pixels from which colors are chosen, at most.
 const LEARNT: usize = 400_000;
-/// Bits of each channel by which the nearest color is looked up.
+/// Bits of each channel in the lookup table of the nearest color.
 const BITS: u32 = 6;
 
-/// The file formats of animations.
+/// A file format of animations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Animation {
     /// GIF.
@@ -23,16 +23,16 @@ pub enum Animation {
     Png,
 }
 
-/// Colors, and which of them is nearest to any other.
+/// A palette, with a lookup table of the nearest color.
 struct Palette {
     colors: Vec<[u8; 3]>,
     nearest: Vec<u8>,
 }
 
 impl Palette {
-    /// At most `most` colors that stand for those of these pixels; white is always among them.
+    /// Chooses at most `most` colors for these pixels; white is always among them.
     fn of(rgb: &[u8], most: usize) -> Self {
-        // White would be most of what the quantiser learns, and is known.
+        // White would be most of what the quantizer learns, and is known.
         let inked: Vec<&[u8]> = rgb.chunks_exact(3).filter(|pixel| **pixel != [255; 3]).collect();
         let step = inked.len().div_ceil(LEARNT).max(1);
         let learnt: Vec<u8> = inked.iter().step_by(step).flat_map(|p| [p[0], p[1], p[2], 255]).collect();
@@ -41,14 +41,14 @@ impl Palette {
         if distinct.len() < most {
             colors.extend(distinct);
         } else {
-            let quantiser = NeuQuant::new(3, most - 1, &learnt);
-            colors.extend(quantiser.color_map_rgb().chunks_exact(3).map(|c| [c[0], c[1], c[2]]));
+            let quantizer = NeuQuant::new(3, most - 1, &learnt);
+            colors.extend(quantizer.color_map_rgb().chunks_exact(3).map(|c| [c[0], c[1], c[2]]));
         }
         let side = 1_usize << BITS;
         let nearest = (0..side * side * side)
             .into_par_iter()
             .map(|cell| {
-                // The corners of the cube are black and white themselves.
+                // The corners of the cube are exactly black and white.
                 let value = |shift: u32| (((cell >> shift) % side) * 255 / (side - 1)) as i32;
                 let wanted = [value(2 * BITS), value(BITS), value(0)];
                 let distance = |color: &[u8; 3]| -> i32 {
@@ -105,10 +105,10 @@ fn encoder<'a>(
     encoder
 }
 
-/// Frames drawn by `draw` as an animation that repeats for ever, 25 frames a second, in one set of colors.
+/// Draws frames with `draw` as an animation that repeats, with 25 frames a second and one palette.
 ///
 /// # Errors
-/// When a frame cannot be drawn, or differs in size from the first, or the encoder fails.
+/// Returns an error if a frame cannot be drawn, frames differ in size, or the encoder fails.
 pub fn animate(
     format: Animation,
     frames: usize,
@@ -117,7 +117,7 @@ pub fn animate(
     animate_pixels(format, frames, |frame| draw(frame).map(|canvas| (canvas.size(), canvas.rgb())))
 }
 
-/// The same of frames that are sizes and RGB pixels.
+/// Encodes frames, given as sizes and RGB pixels, as [`animate`] does.
 pub(crate) fn animate_pixels(
     format: Animation,
     frames: usize,
@@ -126,10 +126,10 @@ pub(crate) fn animate_pixels(
     if frames == 0 {
         return Err(PlotError::Draw("an animation without a frame".into()));
     }
-    // A few frames tell the colors of all.
+    // A few frames have the colors of all.
     let some = [0, frames / 4, frames / 2, 3 * frames / 4, frames - 1];
     let sample = some.par_iter().map(|&frame| Ok(draw(frame)?.1)).collect::<Result<Vec<_>, PlotError>>()?;
-    // One index stays free for "as in the frame before".
+    // One index means "as in the previous frame".
     let palette = Palette::of(&sample.concat(), 255);
     let (size, _) = draw(0)?;
     let pictures = (0..frames)
@@ -161,7 +161,7 @@ fn gif((width, height): (u32, u32), palette: &Palette, pictures: &[Vec<u8>]) -> 
         .map(|index| {
             let mut pixels = pictures[index].clone();
             if index > 0 {
-                // What stays the same is not said again: runs of one index pack well.
+                // Unchanged pixels get one index, which compresses well.
                 pixels
                     .iter_mut()
                     .zip(&pictures[index - 1])
@@ -214,7 +214,7 @@ mod tests {
         Ok(canvas)
     }
 
-    /// The mean place of what is not white.
+    /// The mean position of pixels that are not white.
     fn middle(rgb: &image::RgbImage) -> f64 {
         let dark: Vec<u32> = rgb.enumerate_pixels().filter(|(_, _, p)| p.0[1] < 140).map(|(x, ..)| x).collect();
         assert!(dark.len() > 60, "{}", dark.len());

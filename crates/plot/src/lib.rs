@@ -1,8 +1,8 @@
-//! Arrays in, pictures out.
+//! Pictures of arrays.
 //!
-//! Grids of images, charts of points and columns, curves with error bars ([`grid`], [`scatter`], [`histograms`], [`curves`]); and, for field lines and what
-//! belongs to them, a [`Canvas`] with [`Panel`]s (axes in the plane) and [`Space`]s (views from the side), as PNG or, frame by
-//! frame, as an animation ([`animate`]).
+//! [`grid`] draws images, [`scatter`] and [`histograms`] draw points and columns, [`curves`] draws values with error bars. A [`Canvas`]
+//! with [`Panel`]s (axes in the plane) and [`Space`]s (views from the side) draws field lines. All return PNG files, which
+//! [`Format::convert`] turns into other formats; [`animate`] returns animations.
 
 mod canvas;
 mod chart;
@@ -14,7 +14,7 @@ mod indexed;
 mod panel;
 mod space;
 
-pub use canvas::{Anchor, Area, Canvas, Place};
+pub use canvas::{Anchor, Area, Canvas, Position};
 pub use chart::{Series, histograms, scatter};
 pub use color::Color;
 pub use curves::{Curve, Dot, curves};
@@ -27,8 +27,8 @@ pub use space::{Space, View};
 /// Why a picture could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum PlotError {
-    /// The values are no pictures of the announced size.
-    #[error("{0} values are no pictures of {1}x{2}x{3}")]
+    /// The values are not pictures of the given size.
+    #[error("{0} values are not pictures of {1}x{2}x{3}")]
     Ragged(usize, usize, usize, usize),
     /// The drawing library failed.
     #[error("the picture cannot be drawn: {0}")]
@@ -41,12 +41,12 @@ pub enum PlotError {
     Encode(#[from] image::ImageError),
 }
 
-/// RGB pixels as a PNG file.
+/// Encodes RGB pixels as a PNG file.
 fn png(width: u32, height: u32, rgb: &[u8]) -> Result<Vec<u8>, PlotError> {
     encode_png(width, height, rgb, image::ExtendedColorType::Rgb8)
 }
 
-/// Pixels of any kind as a PNG file; 16-bit values are in the machine's byte order.
+/// Encodes pixels of any kind as a PNG file; 16-bit values are in the machine's byte order.
 fn encode_png(width: u32, height: u32, pixels: &[u8], kind: image::ExtendedColorType) -> Result<Vec<u8>, PlotError> {
     use image::ImageEncoder;
     let mut bytes = Vec::new();

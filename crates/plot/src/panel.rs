@@ -1,7 +1,7 @@
-//! A chart in an area of a canvas: axes, a title, and what is drawn between them.
+//! Charts in areas of a canvas, with axes and a title.
 
 use crate::{
-    canvas::{Anchor, Area, Canvas, Place},
+    canvas::{Anchor, Area, Canvas, Position},
     color::{Color, FAINT, GRAY, INK},
 };
 
@@ -9,31 +9,31 @@ const TITLE: f64 = 12.5;
 const LABEL: f64 = 10.5;
 const TICK: f64 = 9.0;
 
-/// One axis of a panel.
+/// An axis of a panel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Axis {
-    /// What is along it; where it is empty the axis has no ticks either.
+    /// The label; if it is empty, the axis has no ticks either.
     pub label: String,
-    /// The value at its beginning.
+    /// The value at its start.
     pub low: f64,
     /// The value at its end.
     pub high: f64,
-    /// Whether equal ratios, instead of equal differences, have equal lengths.
+    /// Whether it is logarithmic.
     pub logarithmic: bool,
 }
 
 impl Axis {
-    /// Equal differences have equal lengths.
+    /// Creates a linear axis.
     pub fn linear(label: &str, low: f64, high: f64) -> Self {
         Self { label: label.to_owned(), low, high, logarithmic: false }
     }
 
-    /// Equal ratios have equal lengths.
+    /// Creates a logarithmic axis.
     pub fn logarithmic(label: &str, low: f64, high: f64) -> Self {
         Self { label: label.to_owned(), low, high, logarithmic: true }
     }
 
-    /// Where a value lies, as a share of the axis.
+    /// The position of a value as a share of the axis.
     fn share(&self, value: f64) -> f64 {
         if self.logarithmic {
             (value / self.low).ln() / (self.high / self.low).ln()
@@ -42,12 +42,12 @@ impl Axis {
         }
     }
 
-    /// The values that are labelled.
+    /// The values of the ticks.
     fn ticks(&self, most: f64) -> Vec<f64> {
         if self.logarithmic {
             let (first, last) = (self.low.log10().ceil() as i32, self.high.log10().floor() as i32);
             if last - first < 2 {
-                // Hardly a power of ten: its multiples by two and five too.
+                // If there is hardly a power of ten, its multiples by 2 and 5 are added.
                 let multiples = (first - 1..=last).flat_map(|power| [1.0, 2.0, 5.0].map(|m| m * 10_f64.powi(power)));
                 return multiples.filter(|value| (self.low..=self.high).contains(value)).collect();
             }
@@ -63,7 +63,7 @@ impl Axis {
     }
 }
 
-/// A number without needless digits.
+/// A number without unneeded digits.
 pub(crate) fn number(value: f64, logarithmic: bool) -> String {
     if logarithmic && !(1e-3..1e4).contains(&value) {
         const RAISED: [char; 10] = ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'];
@@ -71,21 +71,21 @@ pub(crate) fn number(value: f64, logarithmic: bool) -> String {
         let digits: String = power.abs().to_string().bytes().map(|digit| RAISED[usize::from(digit - b'0')]).collect();
         return format!("10{}{digits}", if power < 0 { "⁻" } else { "" });
     }
-    // Ten digits hide what rounding left of a multiple of the step.
+    // Ten digits hide rounding errors of a multiple of the step.
     let rounded: f64 = format!("{value:.10}").parse().unwrap_or(value);
     if rounded == 0.0 { "0".to_owned() } else { format!("{rounded}").replace('-', "−") }
 }
 
-/// How a series is marked in a legend.
+/// The mark of a series in a legend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
     /// A dot.
     Dot,
-    /// A piece of a line.
+    /// A line.
     Line,
 }
 
-/// A chart in the making.
+/// A chart to draw on.
 pub struct Panel<'a> {
     canvas: &'a mut Canvas,
     frame: Area,
@@ -94,7 +94,7 @@ pub struct Panel<'a> {
 }
 
 impl<'a> Panel<'a> {
-    /// Axes in a cell of a canvas.
+    /// Creates a chart in a cell of a canvas.
     pub fn new(canvas: &'a mut Canvas, cell: Area, title: &str, x: Axis, y: Axis) -> Self {
         let frame = frame_of(cell);
         let mut panel = Self { canvas, frame, x, y };
@@ -103,7 +103,7 @@ impl<'a> Panel<'a> {
         panel
     }
 
-    /// A square on which equal lengths are equal, that reaches as far from `middle` in each direction.
+    /// Creates a square chart with equal scales, which extends equally far from `middle` in each direction.
     pub fn square(
         canvas: &'a mut Canvas,
         cell: Area,
@@ -116,8 +116,7 @@ impl<'a> Panel<'a> {
         Self::new(canvas, fitted(cell, 1.0), title, x, y)
     }
 
-    /// A rectangle on which equal lengths are equal: a section through space that stands on its plane, as far to both sides
-    /// as `reach`, and as high as `height`.
+    /// Creates a chart with equal scales for a vertical section through space: from `-reach` to `reach`, and up to `height`.
     pub fn section(
         canvas: &'a mut Canvas,
         cell: Area,
@@ -139,8 +138,8 @@ impl<'a> Panel<'a> {
         self.frame
     }
 
-    /// Where a point lies on the canvas.
-    pub fn place(&self, x: f64, y: f64) -> Place {
+    /// The position of a point on the canvas.
+    pub fn place(&self, x: f64, y: f64) -> Position {
         let Area { left, top, width, height } = self.frame;
         (left + self.x.share(x) * width, top + (1.0 - self.y.share(y)) * height)
     }
@@ -175,34 +174,34 @@ impl<'a> Panel<'a> {
         self.canvas.clip(None);
     }
 
-    /// A curve through points.
+    /// Draws a curve through points.
     pub fn curve(&mut self, points: impl IntoIterator<Item = [f64; 2]>, width: f64, color: Color) {
-        let places: Vec<Place> = points.into_iter().map(|[x, y]| self.place(x, y)).collect();
+        let places: Vec<Position> = points.into_iter().map(|[x, y]| self.place(x, y)).collect();
         self.clipped(|panel| panel.canvas.curve(places, width, color));
     }
 
-    /// A curve that changes its color on the way: one color a point.
+    /// Draws a curve with a color for each point.
     pub fn shaded_curve(&mut self, points: &[([f64; 2], Color)], width: f64) {
-        let places: Vec<(Place, Color)> = points.iter().map(|([x, y], c)| (self.place(*x, *y), *c)).collect();
+        let places: Vec<(Position, Color)> = points.iter().map(|([x, y], c)| (self.place(*x, *y), *c)).collect();
         self.clipped(|panel| panel.canvas.shaded_curve(&places, width));
     }
 
-    /// Many curves, each with a color.
+    /// Draws many curves, each with a color.
     pub fn curves(&mut self, curves: impl IntoIterator<Item = (Vec<[f64; 2]>, Color)>, width: f64) {
         self.clipped(|panel| {
             for (points, color) in curves {
-                let places: Vec<Place> = points.into_iter().map(|[x, y]| panel.place(x, y)).collect();
+                let places: Vec<Position> = points.into_iter().map(|[x, y]| panel.place(x, y)).collect();
                 panel.canvas.curve(places, width, color);
             }
         });
     }
 
-    /// A dot at each point.
+    /// Draws a dot at each point.
     pub fn dots(&mut self, points: impl IntoIterator<Item = [f64; 2]>, radius: f64, color: Color) {
         self.colored_dots(points.into_iter().map(|point| (point, color)), radius);
     }
 
-    /// A dot at each point, each with a color.
+    /// Draws a dot at each point, each with a color.
     pub fn colored_dots(&mut self, points: impl IntoIterator<Item = ([f64; 2], Color)>, radius: f64) {
         self.clipped(|panel| {
             for ([x, y], color) in points {
@@ -212,7 +211,7 @@ impl<'a> Panel<'a> {
         });
     }
 
-    /// An arrow whose middle is at a point and that is this long on the canvas.
+    /// Draws an arrow of this length on the canvas, centered at a point.
     pub fn arrow(&mut self, [x, y]: [f64; 2], along: [f64; 2], length: f64, (width, color): (f64, Color)) {
         let (middle, norm) = (self.place(x, y), along[0].hypot(along[1]));
         let (dx, dy) = (0.5 * length * along[0] / norm, -0.5 * length * along[1] / norm);
@@ -220,7 +219,7 @@ impl<'a> Panel<'a> {
         self.clipped(|panel| panel.canvas.arrow(from, to, width, color));
     }
 
-    /// Bars from zero upwards, as many as there are values, over the whole of the x-axis.
+    /// Draws a bar for each value, over the whole x-axis.
     pub fn bars(&mut self, values: &[f64], color: Color) {
         let width = self.frame.width / values.len() as f64;
         let base = self.place(self.x.low, self.y.low.max(0.0)).1;
@@ -232,13 +231,13 @@ impl<'a> Panel<'a> {
         }
     }
 
-    /// A value in each cell of a grid over the whole panel, from the top left, in colors from nothing to much.
+    /// Draws the values of a grid over the whole panel, from the top left, on the color scale of densities.
     pub fn cells(&mut self, across: usize, shares: &[f64]) {
         let colors: Vec<Color> = shares.iter().map(|&share| Color::density(share)).collect();
         self.canvas.cells(self.frame, across, &colors);
     }
 
-    /// The points in the middle of the cells of such a grid.
+    /// The centers of the cells of a grid over the whole panel.
     pub fn cell_middles(&self, across: usize, down: usize) -> Vec<[f64; 2]> {
         let along = |(low, high): (f64, f64), share: f64| low + share * (high - low);
         let [x, y] = self.spans();
@@ -251,7 +250,7 @@ impl<'a> Panel<'a> {
             .collect()
     }
 
-    /// What the series are called, in the top right corner.
+    /// Draws a legend in the top right corner.
     pub fn legend(&mut self, entries: &[(&str, Mark, Color)]) {
         let widest = entries.iter().map(|(name, ..)| Canvas::text_width(name, TICK)).fold(0.0, f64::max);
         let (width, height) = (widest + 30.0, 14.0 * entries.len() as f64 + 8.0);
@@ -268,7 +267,7 @@ impl<'a> Panel<'a> {
         }
     }
 
-    /// A remark in the lower left corner, line above line.
+    /// Draws a note in the lower left corner.
     pub fn note(&mut self, lines: &[&str]) {
         let widest = lines.iter().map(|line| Canvas::text_width(line, TICK)).fold(0.0, f64::max);
         let height = 13.0 * lines.len() as f64 + 6.0;
@@ -281,14 +280,14 @@ impl<'a> Panel<'a> {
     }
 }
 
-/// What is around the frame of a panel: left, top, right, bottom.
+/// Margins around the frame of a panel: left, top, right, bottom.
 const BORDER: [f64; 4] = [52.0, 30.0, 14.0, 38.0];
 
 fn frame_of(cell: Area) -> Area {
     cell.inset(BORDER)
 }
 
-/// The part in the middle of a cell whose frame is so many times as high as wide.
+/// The central part of a cell whose frame has this ratio of height to width.
 fn fitted(cell: Area, ratio: f64) -> Area {
     let frame = frame_of(cell);
     let width = frame.width.min(frame.height / ratio);
@@ -296,7 +295,7 @@ fn fitted(cell: Area, ratio: f64) -> Area {
     cell.inset([side, end, side, end])
 }
 
-/// A title over a cell.
+/// Draws a title over a cell.
 pub fn heading(canvas: &mut Canvas, cell: Area, title: &str) {
     let frame = frame_of(cell);
     canvas.text(title, (frame.left + 0.5 * frame.width, cell.top + 19.0), TITLE, Anchor::Middle, INK);
@@ -334,7 +333,7 @@ mod tests {
         let frame = panel.frame();
         let (x, y) = panel.place(2.0, -1.0);
         assert!((x - frame.left - 0.5 * frame.width).abs() < 1e-9 && (y - frame.top - 0.5 * frame.height).abs() < 1e-9);
-        // Equal lengths are equal.
+        // The scales are equal.
         let (right, up) = (panel.place(3.0, -1.0), panel.place(2.0, 0.0));
         assert!((right.0 - x - (y - up.1)).abs() < 1e-9);
         let [(low, high), (bottom, top)] = panel.spans();

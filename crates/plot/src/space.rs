@@ -1,35 +1,35 @@
-//! Space seen from the side: a parallel projection of what lies over the plane of the data.
+//! Views of the space above the plane of the data, in parallel projection.
 
 use std::f64::consts::PI;
 
 use crate::{
-    canvas::{Area, Canvas, Place},
+    canvas::{Area, Canvas, Position},
     color::{Color, FAINT, GRAY},
 };
 
-/// How space is looked at.
+/// A direction of view.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct View {
-    /// Where the eye stands around the vertical, in radians.
+    /// Azimuth of the eye in radians.
     pub azimuth: f64,
-    /// How high it stands, in radians: 0 looks along the plane, pi/2 down on it.
+    /// Elevation of the eye in radians: 0 looks along the plane, pi/2 down on it.
     pub elevation: f64,
-    /// The point of the plane in the middle.
+    /// The point of the plane in the center.
     pub center: [f64; 3],
-    /// The radius of the hemisphere that just fits into the area.
+    /// The radius of the hemisphere that fits into the area.
     pub radius: f64,
 }
 
-/// A view into an area of a canvas.
+/// A view in an area of a canvas.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Space {
     view: View,
-    origin: Place,
+    origin: Position,
     unit: f64,
 }
 
 impl Space {
-    /// The view of a hemisphere that fits into an area.
+    /// Creates the view of a hemisphere that fits into an area.
     pub fn new(area: Area, view: View) -> Self {
         let (sin, cos) = (view.elevation.sin(), view.elevation.cos());
         // The outline of the hemisphere: the ball's circle above, the plane's ellipse below.
@@ -40,8 +40,8 @@ impl Space {
         Self { view, origin, unit }
     }
 
-    /// Where a point lies on the canvas, and how near it is to the eye.
-    pub fn place(&self, point: [f64; 3]) -> (Place, f64) {
+    /// The position of a point on the canvas, and its depth: larger is nearer to the eye.
+    pub fn place(&self, point: [f64; 3]) -> (Position, f64) {
         let View { azimuth, elevation, center, .. } = self.view;
         let [x, y, z] = [point[0] - center[0], point[1] - center[1], point[2] - center[2]];
         let (right, away) = (x * azimuth.cos() + y * azimuth.sin(), -x * azimuth.sin() + y * azimuth.cos());
@@ -50,20 +50,20 @@ impl Space {
         ((self.origin.0 + right * self.unit, self.origin.1 - up * self.unit), near)
     }
 
-    /// A curve through points.
+    /// Draws a curve through points.
     pub fn curve(&self, canvas: &mut Canvas, points: &[[f64; 3]], width: f64, color: Color) {
         canvas.curve(points.iter().map(|&point| self.place(point).0), width, color);
     }
 
-    /// A curve that changes its color on the way: one color a point.
+    /// Draws a curve with a color for each point.
     pub fn shaded_curve(&self, canvas: &mut Canvas, points: &[([f64; 3], Color)], width: f64) {
-        let places: Vec<(Place, Color)> = points.iter().map(|(point, color)| (self.place(*point).0, *color)).collect();
+        let places: Vec<(Position, Color)> = points.iter().map(|(point, color)| (self.place(*point).0, *color)).collect();
         canvas.shaded_curve(&places, width);
     }
 
-    /// Dots, the nearest last.
+    /// Draws dots, the nearest last.
     pub fn dots(&self, canvas: &mut Canvas, points: impl IntoIterator<Item = ([f64; 3], Color)>, radius: f64) {
-        let mut placed: Vec<(Place, f64, Color)> = points
+        let mut placed: Vec<(Position, f64, Color)> = points
             .into_iter()
             .map(|(point, color)| {
                 let (place, near) = self.place(point);
@@ -72,13 +72,13 @@ impl Space {
             .collect();
         placed.sort_by(|a, b| a.1.total_cmp(&b.1));
         for (place, near, color) in placed {
-            // What is nearer looks a little larger.
+            // Nearer dots are a little larger.
             let size = radius * (1.0 + 0.25 * (near / self.view.radius).clamp(-1.0, 1.0));
             canvas.disc(place, size, color);
         }
     }
 
-    /// The plane under the hemisphere: a disc with a grid of circles and spokes.
+    /// Draws the plane under the hemisphere: a disc with circles and spokes.
     pub fn plane(&self, canvas: &mut Canvas) {
         let tint = Color { rgb: [247, 248, 250], alpha: 255 };
         canvas.fill(self.circle(0.0, 1.0).map(|point| self.place(point).0), tint);
@@ -95,7 +95,7 @@ impl Space {
         self.curve(canvas, &rim, 1.0, GRAY.faded(0.8));
     }
 
-    /// Meridians and parallels of the hemisphere: those behind what is inside, or those in front.
+    /// Draws meridians and parallels of the hemisphere: those at the back, or those in front.
     pub fn dome(&self, canvas: &mut Canvas, front: bool) {
         let color = GRAY.faded(if front { 0.30 } else { 0.22 });
         let mut arcs: Vec<Vec<[f64; 3]>> = Vec::new();
@@ -154,7 +154,7 @@ mod tests {
             let (foot, head) = (space.place([1.0, 2.0, 0.0]).0, space.place([1.0, 2.0, 1.0]).0);
             assert!((foot.0 - head.0).abs() < 1e-9 && head.1 < foot.1);
         }
-        // What is nearer to the eye has the larger depth: seen from above, the higher point.
+        // Nearer points have a larger depth: seen from above, higher points.
         let space = Space::new(area, View { azimuth: 0.0, elevation: 1.5, center: [0.0; 3], radius: 1.0 });
         assert!(space.place([0.0, 0.0, 1.0]).1 > space.place([0.0, 0.0, 0.0]).1);
     }
