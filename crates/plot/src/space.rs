@@ -57,7 +57,8 @@ impl Space {
 
     /// Draws a curve with a color for each point.
     pub fn shaded_curve(&self, canvas: &mut Canvas, points: &[([f64; 3], Color)], width: f64) {
-        let places: Vec<(Position, Color)> = points.iter().map(|(point, color)| (self.place(*point).0, *color)).collect();
+        let places: Vec<(Position, Color)> =
+            points.iter().map(|(point, color)| (self.place(*point).0, *color)).collect();
         canvas.shaded_curve(&places, width);
     }
 
