@@ -1,7 +1,7 @@
 //! A model for a data set: network, objective and noise range follow from the data unless they are given.
 
 use burn::tensor::Device;
-use pfgm_data::{Dataset, Shape};
+use pfgm_data::Dataset;
 
 use super::{Model, TrainingState};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     device,
     error::{Error, Result},
     extra_dims::ExtraDims,
-    network::{MlpConfig, NetworkConfig, UnetConfig},
+    network::NetworkConfig,
     objective::{FieldObjective, Objective},
     solver::Solver,
     spec::ModelSpec,
@@ -53,7 +53,8 @@ impl ModelBuilder {
         self
     }
 
-    /// Sets the network. Default: a residual multilayer perceptron for vectors, the DDPM++ U-Net for images.
+    /// Sets the network. Default: a residual multilayer perceptron for vectors, the DDPM++ U-Net for images, of a size that follows from the
+    /// data (see [`defaults`](crate::defaults)).
     pub fn network(mut self, network: NetworkConfig) -> Self {
         self.network = Some(network);
         self
@@ -77,7 +78,8 @@ impl ModelBuilder {
         self
     }
 
-    /// Sets whether the network is conditioned on the classes. Default: if the data have labels of at least two classes.
+    /// Sets whether the network is conditioned on the classes. Default: if the data have at least two
+    /// classes, and ten rows of each on average.
     pub fn conditional(mut self, conditional: bool) -> Self {
         self.conditional = Some(conditional);
         self
@@ -101,9 +103,11 @@ impl ModelBuilder {
     /// Returns an error if an option cannot work, or does not fit the data.
     pub fn build(self, train: &Dataset) -> Result<Model> {
         let device = self.device.clone().map_or_else(|| device::open("cpu"), Ok)?;
+        let follows_data = self.config.is_none();
         let spec = self.spec(train)?;
         let network = spec.network(&device)?;
-        Ok(Model { training: TrainingState::Untrained, ..Model::assemble(spec, network, &device, 0) })
+        let model = Model::assemble(spec, network, &device, 0);
+        Ok(Model { training: TrainingState::Untrained, follows_data, ..model })
     }
 
     /// Resolves the specification of the model without building its network.
@@ -118,19 +122,18 @@ impl ModelBuilder {
 
     fn resolve(self, train: &Dataset) -> Result<Config> {
         let is_new = self.config.is_none();
-        let mut config = self.config.unwrap_or_default();
+        let mut config = self.config.unwrap_or_else(|| Config::for_data(train));
         if let Some(d) = self.extra_dims {
             config.flow.extra_dims = extra_dims(d)?;
         }
         if is_new {
             config.data.source = if train.name.is_empty() { "data".into() } else { train.name.clone() };
-            config.data.conditional = train.labels.as_ref().is_some_and(|labels| labels.names.len() > 1);
-            config.network = network_for(train.shape);
+            // What is held out is not among these rows.
+            config.data.hold_out = 0;
             if config.flow.extra_dims == ExtraDims::Finite(1.0) {
                 let field_batch = FIELD_BATCH.min(train.len());
                 config.objective = Objective::Field(FieldObjective { field_batch, ..FieldObjective::default() });
             }
-            config.train.batch = config.train.batch.min(train.len());
         }
         let Self { seed, network, objective, sigma_min, sigma_max, conditional, solver, .. } = self;
         config.train.seed = seed.unwrap_or(config.train.seed);
@@ -150,27 +153,5 @@ pub(crate) fn extra_dims(d: f64) -> Result<ExtraDims> {
         f64::INFINITY => Ok(ExtraDims::Infinite),
         d if d > 0.0 => Ok(ExtraDims::Finite(d)),
         _ => Err(Error::argument("extra_dims", format!("{d}: give a number above 0, or infinity"))),
-    }
-}
-
-/// A network of moderate size for rows of a shape.
-fn network_for(shape: Shape) -> NetworkConfig {
-    match shape {
-        Shape::Vector { .. } => NetworkConfig::Mlp(MlpConfig { width: 128, blocks: 3, ..MlpConfig::default() }),
-        Shape::Image { height, width, .. } => {
-            // Images are halved while both sides are even and at least 8 pixels remain, at most three times.
-            let halvings = height.trailing_zeros().min(width.trailing_zeros()).min(3);
-            let levels = (0..=halvings).take_while(|&level| level == 0 || height.min(width) >> level >= 4).count();
-            let multipliers = [1, 2, 2, 2][..levels.max(1)].to_vec();
-            let attention = if height.min(width) >= 16 { vec![height >> (levels - 1)] } else { Vec::new() };
-            NetworkConfig::Unet(UnetConfig {
-                width: if height.max(width) > 32 { 64 } else { 32 },
-                multipliers,
-                blocks: if height.max(width) > 32 { 2 } else { 1 },
-                attention,
-                dropout: 0.05,
-                ..UnetConfig::default()
-            })
-        }
     }
 }

@@ -12,6 +12,7 @@ use pfgm_data::{Dataset, atomic};
 use super::{Model, TrainingState};
 use crate::{
     checkpoint::{Checkpoint, Group},
+    defaults::set_budget,
     error::{Error, Result},
     parallel::Communicator,
     progress::CancelToken,
@@ -68,7 +69,8 @@ pub struct FitReport {
 }
 
 impl<'a> Fit<'a> {
-    /// Trains until the model has taken this many optimizer steps in all.
+    /// Trains until the model has taken this many optimizer steps in all. Unless the model was built from a configuration, warm-up, cool-down
+    /// and the decay of the weights' average follow from it.
     pub fn steps(steps: u64) -> Self {
         Self { steps: Some(steps), ..Self::default() }
     }
@@ -78,13 +80,13 @@ impl<'a> Fit<'a> {
         Self::default()
     }
 
-    /// Sets the rows of a step. Default: the configuration's, 128 unless given.
+    /// Sets the rows of a step. Default: the configuration's.
     pub fn batch(mut self, rows: usize) -> Self {
         self.batch = Some(rows);
         self
     }
 
-    /// Sets Adam's learning rate. Default: the configuration's, 0.001 unless given.
+    /// Sets Adam's learning rate. Default: the configuration's.
     pub fn learning_rate(mut self, rate: f64) -> Self {
         self.learning_rate = Some(rate);
         self
@@ -166,11 +168,14 @@ impl Model {
         self.rows_fit(train)?;
         held_out.map_or(Ok(()), |rows| self.rows_fit(rows))?;
         let mut config = self.spec.config.clone();
-        if let Some(steps) = steps {
-            config.train.steps = steps;
-            let cooldown = if config.train.cooldown == 0 { steps / 4 } else { config.train.cooldown };
-            config.train.cooldown = cooldown.min(steps);
-            config.train.warmup = config.train.warmup.min(steps / 10);
+        match steps.filter(|steps| *steps != config.train.steps) {
+            Some(steps) if self.follows_data => set_budget(&mut config.train, steps),
+            Some(steps) => {
+                let train = &mut config.train;
+                (train.steps, train.warmup, train.cooldown) =
+                    (steps, train.warmup.min(steps / 10), train.cooldown.min(steps));
+            }
+            None => {}
         }
         config.train.batch = batch.unwrap_or(config.train.batch);
         config.train.lr = learning_rate.unwrap_or(config.train.lr);

@@ -79,6 +79,8 @@ pub struct Model {
     device: Device,
     step: u64,
     training: TrainingState,
+    /// Whether the numbers of the training follow from the data and the number of steps.
+    follows_data: bool,
     assumptions: Vec<String>,
 }
 
@@ -201,6 +203,7 @@ impl Model {
             device,
             step,
             training: TrainingState::WeightsOnly,
+            follows_data: false,
             assumptions: Vec::new(),
         }
     }
