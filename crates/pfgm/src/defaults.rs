@@ -10,21 +10,27 @@
 //! | `network.dropout` | 0.1 below 10 000 rows, 0.05 below 50 000, else 0; 0 for points of up to three coordinates |
 //! | `data.hold_out` | a tenth of the rows, at most 1000; none below 50 rows |
 //! | `data.conditional` | true if there are 2 classes or more, and 10 rows a class on average |
+//! | `objective` | `pfgm` at D = 1, with at most 4096 charges in the field; otherwise `pfgm++` |
 //! | `train.batch` | 256 rows of numbers; of images, as many as have 100 000 values, from 16 to 128; never more than there are rows |
 //! | `train.steps` | 100 passes over the data, but at least 200 000 and at most 1 000 000 rows |
 //! | `train.warmup`, `train.cooldown` | a fifteenth and a quarter of the steps |
 //! | `train.ema` | a memory of a tenth of the steps |
 //! | `train.lr` | 2e-3 for networks 32 wide, else 1e-3 |
 
-use pfgm_data::{DataError, Dataset, Shape, Transform};
+use pfgm_data::{DataError, Dataset, Shape};
 
 use crate::{
     config::{Config, TrainConfig},
+    extra_dims::ExtraDims,
     network::{MlpConfig, NetworkConfig, UnetConfig},
+    objective::{FieldObjective, Objective},
 };
 
 /// Images with a longer side than this should be downscaled before they are learned.
 pub const MAX_SIDE: usize = 128;
+
+/// Charges in the field of a step, at most.
+const MAX_FIELD_BATCH: usize = 4096;
 
 /// Why nothing can be learned from a data set.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +108,15 @@ impl Config {
         let steps = seen.div_ceil(config.train.batch as u64);
         set_budget(&mut config.train, steps);
         config
+    }
+}
+
+/// The objective for a D and a number of rows to train on: PFGM's field matching at D = 1, otherwise PFGM++'s denoising.
+pub fn objective(extra_dims: ExtraDims, rows: usize) -> Objective {
+    if extra_dims == ExtraDims::Finite(1.0) {
+        Objective::Field(FieldObjective { field_batch: MAX_FIELD_BATCH.min(rows), ..FieldObjective::default() })
+    } else {
+        Objective::default()
     }
 }
 
@@ -185,22 +200,6 @@ pub fn downscaling(shape: Shape) -> usize {
     }
     let divides = |factor: &usize| height.is_multiple_of(*factor) && width.is_multiple_of(*factor);
     (side.div_ceil(MAX_SIDE)..=side / 16).find(divides).unwrap_or(1)
-}
-
-/// The columns of a table whose standard deviation in its own units is tiny against their values: rounding errors may
-/// be most of their variance.
-pub fn nearly_constant(data: &Dataset, transform: &Transform) -> Vec<usize> {
-    match data.shape {
-        Shape::Image { .. } => Vec::new(),
-        Shape::Vector { len } => {
-            // Columns far from zero are read relative to an origin, in double precision, so that nothing is rounded away.
-            let is_rounded = |column: &usize| {
-                let (offset, scale) = (transform.offset[*column], f64::from(transform.scale[*column]));
-                data.origin.is_empty() && scale.abs() < 1e-6 * offset.abs()
-            };
-            (0..len).filter(is_rounded).collect()
-        }
-    }
 }
 
 #[cfg(test)]

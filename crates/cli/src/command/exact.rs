@@ -60,7 +60,7 @@ pub fn run(args: &SampleArgs, source: &str) -> Result<()> {
     line(format!("{} samples, {:.1} evaluations each, {seconds:.2} s", samples.rows(), samples.nfe()));
     let ends = spec.to_model_space(samples.values());
     exact.report(&ends);
-    let drawn = Drawn::of(&samples);
+    let drawn = Drawn::of(&samples, &spec.config);
     write_arrays(&args.files, &spec.data, &drawn)?;
     match model {
         None => write_picture(false, &spec.data, &drawn, &picture),

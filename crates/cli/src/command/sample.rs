@@ -5,6 +5,7 @@ use std::{borrow::Cow, path::Path, time::Instant};
 use anyhow::{Context, Result, bail};
 use pfgm::{
     Model,
+    config::Config,
     model::{AuthorsCode, Samples, Sampling},
     parallel::Communicator,
     prediction::Output,
@@ -56,7 +57,7 @@ pub fn run(args: &SampleArgs, ranks: &dyn Communicator) -> Result<()> {
         let norm = args.upper_norm.unwrap_or(UPPER_NORM);
         line(format!("{:.1} % of the latents were clipped to a norm of {norm}", 100.0 * samples.clipped));
     }
-    let drawn = Drawn::of(&samples);
+    let drawn = Drawn::of(&samples, &model.spec().config);
     write_arrays(&args.files, data, &drawn)?;
     write_picture(args.balanced, data, &drawn, &picture)
 }
@@ -80,11 +81,14 @@ pub struct Drawn<'a> {
     pub seeds: &'a [u64],
     pub classes: &'a [Option<u32>],
     pub values: &'a [f32],
+    /// The name of the column of classes.
+    pub label: &'a str,
 }
 
 impl<'a> Drawn<'a> {
-    pub fn of(samples: &'a Samples) -> Self {
-        Self { seeds: &samples.seeds, classes: &samples.classes, values: samples.values() }
+    pub fn of(samples: &'a Samples, config: &'a Config) -> Self {
+        let label = config.data.label.as_deref().unwrap_or("class");
+        Self { seeds: &samples.seeds, classes: &samples.classes, values: samples.values(), label }
     }
 }
 
@@ -181,7 +185,7 @@ fn csv(path: &Path, data: &DataInfo, drawn: &Drawn) -> Result<()> {
     let has_classes = !data.classes.is_empty() && drawn.classes.iter().any(Option::is_some);
     let mut names: Vec<Cow<str>> = data.columns.iter().map(Cow::from).collect();
     if has_classes && !names.is_empty() {
-        names.push(Cow::from("class"));
+        names.push(Cow::from(drawn.label));
     }
     let row = |(row, class): (&[f32], &Option<u32>)| -> Vec<String> {
         let class = class.and_then(|class| data.classes.get(class as usize));

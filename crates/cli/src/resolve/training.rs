@@ -156,6 +156,7 @@ fn chosen(data: &Dataset, options: DataConfig, changes: &Changes) -> Result<Conf
         if changes.sets("train.steps") {
             defaults::set_budget(&mut config.train, given.train.steps);
         }
+        config.objective = defaults::objective(given.flow.extra_dims, data.len().saturating_sub(config.data.hold_out));
     }
     let table = Table::try_from(&config).context("the configuration")?;
     change(table, changes)

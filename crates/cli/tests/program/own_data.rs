@@ -70,6 +70,18 @@ fn images_tables_and_arrays_train_as_they_stand() {
 }
 
 #[test]
+fn a_table_gets_its_class_column_back() {
+    let dir = temporary();
+    let rows: String = (0..60).map(|row| format!("{row},{},{}\n", row % 7, ["red", "white"][row % 2])).collect();
+    fs::write(dir.path().join("t.csv"), format!("a,b,kind\n{rows}")).unwrap();
+    succeeds(dir.path(), &[&["train", "t.csv", "--label", "kind", "--out", "run"], &FEW_STEPS[..]].concat());
+    succeeds(dir.path(), &["sample", "run", "-n", "9", "--steps", "2", "--csv", "s.csv"]);
+    let table = fs::read_to_string(dir.path().join("s.csv")).unwrap();
+    assert_eq!(table.lines().next(), Some("a,b,kind"));
+    assert!(table.lines().skip(1).all(|line| line.ends_with(",red") || line.ends_with(",white")), "{table}");
+}
+
+#[test]
 fn keys_that_are_given_decide_what_follows_from_them() {
     let dir = temporary();
     let said = succeeds(
@@ -88,7 +100,7 @@ fn keys_that_are_given_decide_what_follows_from_them() {
     );
     assert!(said.contains("source = \"heart\"") && said.contains("steps = 1500"), "{said}");
     let said = succeeds(dir.path(), &["train", "two-moons", "--dry-run", "--set", "train.steps=150", "-D", "1"]);
-    assert!(said.contains("cooldown = 37") && said.contains("extra_dims = 1"), "{said}");
+    assert!(said.contains("cooldown = 37") && said.contains("extra_dims = 1") && said.contains("field_batch = 1800"), "{said}");
     let orders = [["network.width=24", "network.kind=mlp"], ["network.kind=mlp", "network.width=24"]];
     let said = orders.map(|[a, b]| succeeds(dir.path(), &["train", "two-moons", "--dry-run", "--set", a, "--set", b]));
     assert!(said[0] == said[1] && said[0].contains("width = 24"), "{}", said[0]);
