@@ -100,7 +100,10 @@ fn keys_that_are_given_decide_what_follows_from_them() {
     );
     assert!(said.contains("source = \"heart\"") && said.contains("steps = 1500"), "{said}");
     let said = succeeds(dir.path(), &["train", "two-moons", "--dry-run", "--set", "train.steps=150", "-D", "1"]);
-    assert!(said.contains("cooldown = 37") && said.contains("extra_dims = 1") && said.contains("field_batch = 1800"), "{said}");
+    assert!(
+        said.contains("cooldown = 37") && said.contains("extra_dims = 1") && said.contains("field_batch = 1800"),
+        "{said}"
+    );
     let orders = [["network.width=24", "network.kind=mlp"], ["network.kind=mlp", "network.width=24"]];
     let said = orders.map(|[a, b]| succeeds(dir.path(), &["train", "two-moons", "--dry-run", "--set", a, "--set", b]));
     assert!(said[0] == said[1] && said[0].contains("width = 24"), "{}", said[0]);
