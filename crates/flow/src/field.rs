@@ -210,7 +210,8 @@ impl Denoiser for ExactField {
 
     fn denoise(&self, query: &Query, out: &mut [f64]) {
         if self.log_charges.is_none() {
-            weighted_mean(self.extra_dims, query.x, query.sigma, &self.charges, self.dim, out);
+            let charges = ChargesView { values: &self.charges, dim: self.dim, extra_dims: self.extra_dims };
+            charges.weighted_mean(query.x, query.sigma, out);
             return;
         }
         let rows = query.x.chunks_exact(self.dim).zip(out.chunks_exact_mut(self.dim));
@@ -275,20 +276,27 @@ impl Differentiable for ExactField {
     }
 }
 
-/// `yhat` of each row of `x` at its noise level in the field of `charges`.
-///
-/// # Shapes
-/// `x` and `out`: `[rows, dim]`, `sigma`: `[rows]`, `charges`: `[charges, dim]`
-pub fn weighted_mean<T: pairwise::Scalar>(
-    extra_dims: ExtraDims,
-    x: &[T],
-    sigma: &[f64],
-    charges: &[T],
-    dim: usize,
-    out: &mut [T],
-) {
-    let scales = sigma.iter().map(|&sigma| extra_dims.scale(sigma)).collect();
-    pairwise::weighted_mean(x, charges, dim, LogWeights { extra_dims, dim, scales }, out);
+/// Borrowed charges in single or double precision; [`ExactField`] owns its charges.
+#[derive(Clone, Copy, Debug)]
+pub struct ChargesView<'a, T> {
+    /// The charges, `[charges, N]`.
+    pub values: &'a [T],
+    /// N.
+    pub dim: usize,
+    /// D.
+    pub extra_dims: ExtraDims,
+}
+
+impl<T: pairwise::Scalar> ChargesView<'_, T> {
+    /// Writes `yhat` of each row of `x` at its noise level to `out`.
+    ///
+    /// # Shapes
+    /// `x` and `out`: `[rows, N]`, `sigma`: `[rows]`
+    pub fn weighted_mean(&self, x: &[T], sigma: &[f64], out: &mut [T]) {
+        let Self { values, dim, extra_dims } = *self;
+        let scales = sigma.iter().map(|&sigma| extra_dims.scale(sigma)).collect();
+        pairwise::weighted_mean(x, values, dim, LogWeights { extra_dims, dim, scales }, out);
+    }
 }
 
 /// The logarithms of the weights of the charges, at the noise level of each query.

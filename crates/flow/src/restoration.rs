@@ -68,6 +68,8 @@ pub struct Inpainting {
     /// The number of times that each step is made. After each but the last, noise returns the image to the level above (RePaint, arXiv
     /// 2201.09865), which makes known and sampled pixels consistent.
     pub rounds: usize,
+    /// The lowest and the highest noise level.
+    pub range: (f64, f64),
 }
 
 /// Inpaints images, in place, with one seed for each.
@@ -77,9 +79,9 @@ pub struct Inpainting {
 ///
 /// # Shapes
 /// `x`: `[rows, N]`, of which only the known values are read; `known`: `[rows, N]`; `seeds`: `[rows]`
-pub fn inpaint(flow: &Flow, how: Inpainting, range: (f64, f64), known: &[bool], seeds: &[u64], x: &mut [f64]) {
+pub fn inpaint(flow: &Flow, how: Inpainting, known: &[bool], seeds: &[u64], x: &mut [f64]) {
     let dim = flow.denoiser.dim();
-    let (lowest, highest) = range;
+    let (lowest, highest) = how.range;
     let levels = Schedule::LogUniform.grid(highest, lowest, how.steps);
     let mut noises: Vec<Noise> = seeds.iter().map(|&seed| Noise::draw(flow.extra_dims, seed)).collect();
     let truth = x.to_vec();
@@ -157,7 +159,7 @@ mod tests {
             let (seeds, known): (Vec<u64>, _) = ((0..600).collect(), [true, false].repeat(600));
             let shares = |rounds: usize| {
                 let mut x = [-1.0, 0.0].repeat(600);
-                inpaint(&flow, Inpainting { steps: 40, rounds }, (1e-3, 40.0), &known, &seeds, &mut x);
+                inpaint(&flow, Inpainting { steps: 40, rounds, range: (1e-3, 40.0) }, &known, &seeds, &mut x);
                 let near = |target: f64| x.chunks_exact(2).filter(|row| (row[1] - target).abs() < 0.05).count();
                 let (low, high) = (near(-0.8), near(0.8));
                 assert_eq!(low + high, 600, "{extra_dims}: {low} and {high}");

@@ -3,7 +3,7 @@
 
 use pfgm_flow::{
     extra_dims::ExtraDims::{self, Finite, Infinite},
-    field::ExactField,
+    field::{ChargesView, ExactField},
     flow::{Denoiser, Flow, Query},
     solver::{Tolerance, rk45},
 };
@@ -113,7 +113,8 @@ fn single_precision_keeps_the_nearest_charge() {
     let exact = yhat(&ExactField::new(charges.clone(), dim, Finite(1.0)), &x, 0.5);
     let single = |values: &[f64]| -> Vec<f32> { values.iter().map(|&value| value as f32).collect() };
     let mut mean = vec![0.0_f32; dim];
-    pfgm_flow::field::weighted_mean(Finite(1.0), &single(&x), &[0.5], &single(&charges), dim, &mut mean);
+    let charges = single(&charges);
+    ChargesView { values: &charges, dim, extra_dims: Finite(1.0) }.weighted_mean(&single(&x), &[0.5], &mut mean);
     for (a, b) in mean.iter().zip(&exact) {
         assert!((f64::from(*a) - b).abs() < 1e-6, "{a} against {b}");
     }

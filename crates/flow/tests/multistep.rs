@@ -68,7 +68,7 @@ fn steps_are_those_of_an_independent_program() {
 
 /// The order that a method shows between `steps` steps and twice as many on Gaussian data: from a history on the exact path, for the
 /// first steps of a method that has none are of lower order.
-fn order(formula: Formula, order: usize, steps: usize, schedule: Schedule, from: f64, to: f64) -> f64 {
+fn order(formula: Formula, order: usize, steps: usize, schedule: Schedule, (from, to): (f64, f64)) -> f64 {
     let error = |steps: usize| {
         let flow = Flow { denoiser: &GAUSSIAN, extra_dims: Infinite };
         let grid = schedule.grid(from, to, steps);
@@ -90,17 +90,17 @@ fn orders_are_those_of_the_papers() {
         for k in 1..=most {
             // iPNDM's coefficients are those of equal steps.
             let schedule = if formula == Formula::Ipndm { Schedule::Edm { rho: 1.0 } } else { edm };
-            let found = order(formula, k, 400, schedule, 2.0, 0.1);
+            let found = order(formula, k, 400, schedule, (2.0, 0.1));
             // The corrector of UniPC gains an order.
             let expected = if formula == Formula::UniPc { k + 1 } else { k };
             assert!((found - expected as f64).abs() < 0.1, "{formula:?} of order {k}: {found}");
             // Upwards too.
-            let found = order(formula, k, 400, schedule, 0.1, 2.0);
+            let found = order(formula, k, 400, schedule, (0.1, 2.0));
             assert!((found - expected as f64).abs() < 0.15, "{formula:?} of order {k}, upwards: {found}");
         }
     }
     // On other grids iPNDM has order 2 at most.
-    let found = order(Formula::Ipndm, 3, 800, edm, 2.0, 0.1);
+    let found = order(Formula::Ipndm, 3, 800, edm, (2.0, 0.1));
     assert!((found - 2.0).abs() < 0.1, "iPNDM of order 3 on the EDM grid: {found}");
 }
 

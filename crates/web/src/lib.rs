@@ -1,67 +1,67 @@
-//! The exact field of `pfgm-flow` as functions that a page can call: numbers and pointers, no glue that a tool would have to write.
+//! The exact field of `pfgm-flow` for web pages: functions of numbers and pointers, which need no generated glue code.
 //!
-//! `cargo xtask wasm` compiles this for `wasm32-unknown-unknown` and puts it where `pfgm studio` embeds it. A [`Playground`] is made
-//! by [`playground_new`]; arrays are written to and read from the module's memory at the addresses that `playground_charges`,
-//! `playground_points`, `playground_paths` and `playground_map` give, which hold until the next call.
+//! `cargo xtask wasm` compiles this crate for `wasm32-unknown-unknown` into the file that `pfgm studio` embeds. [`playground_new`] makes a
+//! [`Playground`]. A page writes and reads arrays in the memory of the module at the addresses that `playground_charges`,
+//! `playground_points`, `playground_paths` and `playground_map` return. An address is valid until the next call.
 
 mod playground;
 
 pub use playground::{Map, Playground};
 
-/// A new playground without charges.
+/// Makes a playground without charges.
 #[unsafe(no_mangle)]
 pub extern "C" fn playground_new() -> *mut Playground {
     Box::into_raw(Box::default())
 }
 
 /// # Safety
-/// `at` comes from [`playground_new`], and nobody else uses it during a call: the one promise of every function here.
+/// `at` comes from [`playground_new`], and no other call uses it at the same time. Every function here requires this.
 unsafe fn of<'a>(at: *mut Playground) -> &'a mut Playground {
-    // SAFETY: as promised.
+    // SAFETY: the caller keeps to the requirement above.
     unsafe { &mut *at }
 }
 
-/// Room for so many charges, `[count, 2]`.
+/// Resizes the array of charges to `[count, 2]` and returns its address.
 ///
 /// # Safety
 /// `at` comes from [`playground_new`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn playground_charges(at: *mut Playground, count: usize) -> *mut f64 {
-    // SAFETY: as promised.
+    // SAFETY: the caller keeps to the requirement above.
     let charges = unsafe { &mut of(at).charges };
     charges.resize(2 * count, 0.0);
     charges.as_mut_ptr()
 }
 
-/// Room for so many points, `[count, 2]`; those that are there stay.
+/// Resizes the array of points to `[count, 2]`, keeping its values, and returns its address.
 ///
 /// # Safety
 /// `at` comes from [`playground_new`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn playground_points(at: *mut Playground, count: usize) -> *mut f64 {
-    // SAFETY: as promised.
+    // SAFETY: the caller keeps to the requirement above.
     let points = unsafe { &mut of(at).points };
     points.resize(2 * count, 0.0);
     points.as_mut_ptr()
 }
 
-/// The paths of the last [`playground_carry`].
+/// Returns the address of the paths of the last [`playground_carry`].
 ///
 /// # Safety
 /// `at` comes from [`playground_new`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn playground_paths(at: *mut Playground) -> *const f64 {
-    // SAFETY: as promised.
+    // SAFETY: the caller keeps to the requirement above.
     unsafe { of(at).paths.as_ptr() }
 }
 
-/// The map of the last [`playground_potential`].
+/// Returns the address of the map of the last [`playground_potential`].
 ///
 /// # Safety
 /// `at` comes from [`playground_new`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn playground_map(at: *mut Playground) -> *const f32 {
-    // SAFETY: as promised.
+    // SAFETY: the caller keeps to the requirement above.
     unsafe { of(at).map.as_ptr() }
 }
 
@@ -71,7 +71,7 @@ pub unsafe extern "C" fn playground_map(at: *mut Playground) -> *const f32 {
 /// `at` comes from [`playground_new`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn playground_set(at: *mut Playground, d: f64, softening: f64) -> bool {
-    // SAFETY: as promised.
+    // SAFETY: the caller keeps to the requirement above.
     unsafe { of(at).set(d, softening) }
 }
 
@@ -81,7 +81,7 @@ pub unsafe extern "C" fn playground_set(at: *mut Playground, d: f64, softening: 
 /// `at` comes from [`playground_new`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn playground_carry(at: *mut Playground, from: f64, to: f64, steps: usize) -> bool {
-    // SAFETY: as promised.
+    // SAFETY: the caller keeps to the requirement above.
     unsafe { of(at).carry(from, to, steps) }
 }
 
@@ -101,7 +101,7 @@ pub unsafe extern "C" fn playground_potential(
     sigma: f64,
 ) -> bool {
     let map = Map { first: [x, y], step: [step_x, step_y], cells: [columns, rows] };
-    // SAFETY: as promised.
+    // SAFETY: the caller keeps to the requirement above.
     unsafe { of(at).potential(map, sigma) }
 }
 
@@ -111,7 +111,7 @@ pub unsafe extern "C" fn playground_potential(
 /// `at` comes from [`playground_new`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn playground_on_hemisphere(at: *mut Playground, count: usize, sigma: f64, seed: u32) -> bool {
-    // SAFETY: as promised.
+    // SAFETY: the caller keeps to the requirement above.
     unsafe { of(at).on_hemisphere(count, sigma, seed.into()) }
 }
 
@@ -121,6 +121,6 @@ pub unsafe extern "C" fn playground_on_hemisphere(at: *mut Playground, count: us
 /// `at` comes from [`playground_new`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn playground_on_charges(at: *mut Playground, count: usize, sigma: f64, seed: u32) -> bool {
-    // SAFETY: as promised.
+    // SAFETY: the caller keeps to the requirement above.
     unsafe { of(at).on_charges(count, sigma, seed.into()) }
 }

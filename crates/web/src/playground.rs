@@ -1,4 +1,4 @@
-//! Charges in the plane and what the page asks about them.
+//! Charges in the plane, with their field lines and potential.
 
 use pfgm_flow::{
     extra_dims::ExtraDims,
@@ -9,16 +9,16 @@ use pfgm_flow::{
     solver::{Schedule, heun},
 };
 
-/// Charges in the plane, and the field that is looked at: that of the augmented space, or that of the plane alone.
+/// Charges in the plane with their field, in the augmented space or in the plane alone.
 #[derive(Default)]
 pub struct Playground {
     /// The charges, `[charges, 2]`.
     pub charges: Vec<f64>,
-    /// The points of the last question or answer, `[points, 2]`.
+    /// Points, `[points, 2]`, which the methods read and write.
     pub points: Vec<f64>,
-    /// Where points were on their way, `[steps + 1, points, 2]`.
+    /// Positions of the points after each step, `[steps + 1, points, 2]`.
     pub paths: Vec<f64>,
-    /// The map that was asked for last, `[height, width]`.
+    /// The last map of the potential, `[height, width]`.
     pub map: Vec<f32>,
     field: Option<Field>,
 }
@@ -28,20 +28,20 @@ enum Field {
     Plane(AtLevel<ExactField>, f64),
 }
 
-/// A map of the potential: the middle of its first cell, the distance of two cells, and how many there are.
+/// The cells of a map of the potential.
 #[derive(Clone, Copy, Debug)]
 pub struct Map {
-    /// x and y of the middle of the first cell.
+    /// x and y of the center of the first cell.
     pub first: [f64; 2],
-    /// From each cell to the next.
+    /// x and y distances between cells.
     pub step: [f64; 2],
-    /// Columns and rows.
+    /// Numbers of columns and rows.
     pub cells: [usize; 2],
 }
 
 impl Playground {
-    /// The charges as they are now make the field of `d` extra dimensions, which may be infinite; `softening` above zero makes it
-    /// that of the plane alone. False when there is no charge, or a number makes no sense.
+    /// Sets the field to that of the present charges with `d` extra dimensions, which may be infinite, or, if `softening` is above zero, of the
+    /// plane alone. Returns false if there is no charge, or a number is not valid.
     pub fn set(&mut self, d: f64, softening: f64) -> bool {
         self.field = None;
         if self.charges.is_empty() || !self.charges.iter().all(|value| value.is_finite()) || d.is_nan() || d <= 0.0 {
@@ -57,13 +57,13 @@ impl Playground {
         true
     }
 
-    /// Carries the points along their field lines from one noise level to another by Heun's method, in equal steps of the logarithm,
-    /// and keeps where they were. False when there is no field.
+    /// Carries the points along their field lines from one noise level to another by Heun's method, in equal steps of ln sigma, and stores
+    /// their paths. Returns false if there is no field.
     pub fn carry(&mut self, from: f64, to: f64, steps: usize) -> bool {
         let Some(field) = &self.field else { return false };
         let (denoiser, extra_dims): (&dyn Denoiser, _) = match field {
             Field::Augmented(field, extra_dims) => (field, *extra_dims),
-            // Without a height ln sigma is nothing but time.
+            // Without extra dimensions ln sigma is only a time.
             Field::Plane(field, _) => (field, ExtraDims::Infinite),
         };
         let flow = Flow { denoiser, extra_dims };
@@ -76,7 +76,7 @@ impl Playground {
         true
     }
 
-    /// The logarithm of the potential at height `sigma`, up to a constant. False when there is no field.
+    /// Computes a map of the logarithm of the potential at height `sigma`, up to a constant. Returns false if there is no field.
     pub fn potential(&mut self, map: Map, sigma: f64) -> bool {
         let Some(field) = &self.field else { return false };
         let [columns, rows] = map.cells;
@@ -96,7 +96,7 @@ impl Playground {
         true
     }
 
-    /// Puts `count` points on the hemisphere: what is uniform there, projected along the rays to the plane at level `sigma`.
+    /// Draws `count` uniform points of the hemisphere, projected onto the plane at noise level `sigma`.
     pub fn on_hemisphere(&mut self, count: usize, sigma: f64, seed: u64) -> bool {
         let Some(Field::Augmented(field, extra_dims)) = &self.field else { return false };
         let flow = Flow { denoiser: field, extra_dims: *extra_dims };
@@ -105,7 +105,7 @@ impl Playground {
         true
     }
 
-    /// Puts `count` points on the charges, in the cloud that the field makes of them at level `sigma`.
+    /// Draws `count` points from the density of the flow at noise level `sigma`, near the charges.
     pub fn on_charges(&mut self, count: usize, sigma: f64, seed: u64) -> bool {
         let Some(Field::Augmented(_, extra_dims)) = &self.field else { return false };
         self.points = particles::on_charges(*extra_dims, &self.charges, 2, (count, sigma), seed);

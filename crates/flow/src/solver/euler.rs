@@ -5,7 +5,7 @@ use crate::flow::Flow;
 /// Euler's method in sigma along a grid: `x' = yhat + (sigma'/sigma) (x - yhat)`.
 ///
 /// # Shapes
-/// `x`: `[rows, dim]`, carried from the grid's first level to its last
+/// `x`: `[rows, dim]`, carried from the first level of the grid to the last
 pub fn euler(flow: &Flow, grid: &[f64], x: &mut [f64]) {
     let mut slope = vec![0.0; x.len()];
     for pair in grid.windows(2) {

@@ -39,7 +39,7 @@ pub fn gits(flow: &Flow, search: &Search, x: &[f64]) -> Vec<f64> {
     cheapest(search.grid, intervals, price).into_iter().map(|index| path.levels[index]).collect()
 }
 
-/// States and slopes `x - yhat` along a fine grid.
+/// The exact path: states and slopes `x - yhat` on a fine grid.
 struct Path {
     levels: Vec<f64>,
     states: Vec<Vec<f64>>,
@@ -49,7 +49,7 @@ struct Path {
 }
 
 impl Path {
-    /// By Heun's method, whose slopes are those at the levels.
+    /// Integrates by Heun's method, whose slopes are those at the levels.
     fn follow(flow: &Flow, levels: Vec<f64>, x: &[f64]) -> Self {
         let mut states = vec![x.to_vec()];
         let mut slopes = Vec::new();
@@ -73,8 +73,8 @@ impl Path {
         Self { levels, states, slopes, spread }
     }
 
-    /// What a step from a level to a lower one does wrong, as far as it is left at the end: the step of Euler, or with the mean of the
-    /// slopes at both ends.
+    /// The error of a step from a level to a lower one that is left at the end: of Euler's step, or of a step with the mean of the slopes at
+    /// both ends.
     fn price(&self, both_ends: bool, from: usize, to: usize) -> f64 {
         let (sigma, next) = (self.levels[from], self.levels[to]);
         let step = if both_ends { 0.5 * (next - sigma) } else { next - sigma };
@@ -103,16 +103,17 @@ fn spread(x: &[f64], dim: usize) -> f64 {
     (squares.sum::<f64>() / x.len() as f64).sqrt()
 }
 
-/// The cheapest way from place 0 to the last of `places` in exactly `steps` forward steps, each at a price.
+/// The cheapest way from place 0 to the last of `places` in exactly `steps` forward steps, where `price(a, b)` is the price of a step from
+/// a to b.
 ///
 /// # Panics
-/// When there are fewer places than the way has.
+/// If the way needs more places than there are.
 pub fn cheapest(places: usize, steps: usize, price: impl Fn(usize, usize) -> f64) -> Vec<usize> {
     assert!(steps >= 1 && steps < places, "a way of {steps} steps needs more than {places} places");
     let prices: Vec<Vec<f64>> = (0..places)
         .map(|from| (0..places).map(|to| if to > from { price(from, to) } else { f64::INFINITY }).collect())
         .collect();
-    // What the cheapest way to each place costs, and where it came from, of each number of steps.
+    // For each number of steps, the price of the cheapest way to each place and the place before it.
     let mut paid = vec![f64::INFINITY; places];
     paid[0] = 0.0;
     let mut came = Vec::with_capacity(steps);

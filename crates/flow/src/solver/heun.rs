@@ -2,11 +2,11 @@
 
 use crate::flow::Flow;
 
-/// Heun's method in sigma along a grid: Euler, then the mean of the slopes at both ends. A step to zero stays Euler's,
-/// for the slope has no value there.
+/// Heun's method in sigma along a grid: Euler, then the mean of the slopes at both ends. A step to zero is Euler's,
+/// because the slope has no value there.
 ///
 /// # Shapes
-/// `x`: `[rows, dim]`, carried from the grid's first level to its last
+/// `x`: `[rows, dim]`, carried from the first level of the grid to the last
 pub fn heun(flow: &Flow, grid: &[f64], x: &mut [f64]) {
     let (mut slope, mut next_slope) = (vec![0.0; x.len()], vec![0.0; x.len()]);
     let mut next = vec![0.0; x.len()];

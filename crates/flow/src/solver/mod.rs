@@ -44,7 +44,7 @@ pub use names::{Corrector, Method, ScheduleName, UnknownName};
 pub use options::{Euler, Heun, Multistep, Rk45, Solver, StochasticHeun};
 pub use overrides::SolverOverrides;
 pub use path::Path;
-pub use perturbation::{FixedStep, with_noise};
+pub use perturbation::{FixedStep, Perturbed};
 pub use reverse_sde::{Langevin, Predictor, ReverseSde, reverse_sde};
 pub use rk45::{Course, Tolerance, Variable, rk45, rk45_along, rk45_paths};
 pub use schedule::{Grid, Schedule};
@@ -92,7 +92,7 @@ pub fn sample_seeded(
             let flow = starts_far(options.afs);
             let method: FixedStep = if options.improved { heun } else { euler };
             if options.perturbation > 0.0 {
-                with_noise(method, &flow, options.perturbation, &levels, seeds, x);
+                Perturbed { method, share: options.perturbation }.run(&flow, &levels, seeds, x);
             } else {
                 method(&flow, &levels, x);
             }
@@ -101,7 +101,7 @@ pub fn sample_seeded(
         Solver::Heun(options) => {
             let flow = starts_far(options.afs);
             if options.perturbation > 0.0 {
-                with_noise(heun, &flow, options.perturbation, &to_zero(), seeds, x);
+                Perturbed { method: heun, share: options.perturbation }.run(&flow, &to_zero(), seeds, x);
             } else {
                 heun(&flow, &to_zero(), x);
             }

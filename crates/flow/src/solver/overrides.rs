@@ -287,18 +287,19 @@ impl SolverOverrides {
             }
             _ => {}
         }
+        const TOLERANCE: &str = "only rk45 has it; choose rk45, or omit it";
+        const CHURN: &str = "nothing uses it without churn; give churn above 0, or omit it";
+        const LANGEVIN: &str = "nothing uses it without a corrector; choose corrector langevin, or omit it";
         let numbers = [
-            ("rtol", self.rtol, "only rk45 has it; choose rk45, or omit it"),
-            ("atol", self.atol, "only rk45 has it; choose rk45, or omit it"),
-            ("churn_min", self.churn_min, "nothing uses it without churn; give churn above 0, or omit it"),
-            ("churn_max", self.churn_max, "nothing uses it without churn; give churn above 0, or omit it"),
-            ("churn_noise", self.churn_noise, "nothing uses it without churn; give churn above 0, or omit it"),
-            ("snr", self.snr, "nothing uses it without a corrector; choose corrector langevin, or omit it"),
+            ("rtol", self.rtol, TOLERANCE),
+            ("atol", self.atol, TOLERANCE),
+            ("churn_min", self.churn_min, CHURN),
+            ("churn_max", self.churn_max, CHURN),
+            ("churn_noise", self.churn_noise, CHURN),
+            ("snr", self.snr, LANGEVIN),
+            ("corrector_steps", self.corrector_steps.map(|steps| steps as f64), LANGEVIN),
         ];
-        let corrector_steps = self.corrector_steps.map(|steps| steps as f64);
-        let langevin = ("corrector_steps", corrector_steps, numbers[5].2);
-        match numbers.into_iter().chain([langevin]).find_map(|(option, value, problem)| Some((option, value?, problem)))
-        {
+        match numbers.into_iter().find_map(|(option, value, problem)| Some((option, value?, problem))) {
             Some((option, value, problem)) => wrong(option, &value, problem),
             None => Ok(()),
         }

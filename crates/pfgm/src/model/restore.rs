@@ -261,8 +261,8 @@ impl Model {
             let monitored = Monitored::new(&*denoiser, &running);
             let flow = Flow { denoiser: &monitored, extra_dims: self.spec.extra_dims() };
             let seeds: Vec<u64> = part.iter().map(|&at| seed.wrapping_add(at as u64)).collect();
-            let how = Inpainting { steps, rounds };
-            restoration::inpaint(&flow, how, self.spec.range(), &known.repeat(part.len()), &seeds, x);
+            let how = Inpainting { steps, rounds, range: self.spec.range() };
+            restoration::inpaint(&flow, how, &known.repeat(part.len()), &seeds, x);
             evaluations += monitored.evaluations();
             running.advance(part.len())?;
         }

@@ -82,7 +82,7 @@ impl Charges<'_> {
             );
             let charges = self.charges_for(items[0]);
             let mut means = vec![0.0; x.len()];
-            field::weighted_mean(extra_dims, &x, &sigma, &charges, dim, &mut means);
+            field::ChargesView { values: &charges, dim, extra_dims }.weighted_mean(&x, &sigma, &mut means);
             for (item, mean) in items.into_iter().zip(means.chunks_exact(dim)) {
                 yhat[item * dim..(item + 1) * dim].copy_from_slice(mean);
             }

@@ -1,9 +1,9 @@
-//! DEIS tAB (arXiv 2204.13902, eq. 14): the noise `d = (x - yhat)/sigma` as a polynomial of the time, which here is sigma, integrated
-//! exactly. Order k is the paper's tAB(k-1); its factor Psi is one in our coordinates.
+//! DEIS tAB (arXiv 2204.13902, eq. 14): the integral of a polynomial in sigma through the last values of the noise `d = (x - yhat)/sigma`.
+//! Order k is the paper's tAB(k-1); the paper's factor Psi is 1 in the coordinates of the flow.
 
 use super::{Step, interpolation};
 
-/// The step to noise level `to` from those of `levels`, the present one first; as many as the order.
+/// The coefficients of the step from `levels[0]` to noise level `to`; `levels` has as many levels as the order, the newest first.
 pub fn step(to: f64, levels: &[f64]) -> Step {
     let length = to - levels[0];
     let nodes: Vec<f64> = levels.iter().map(|level| (level - levels[0]) / length).collect();

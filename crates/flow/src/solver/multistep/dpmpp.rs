@@ -1,23 +1,23 @@
-//! DPM-Solver++ (arXiv 2211.01095), multistep: yhat as a polynomial of lambda = -ln sigma, with the linear part of the flow exact:
+//! DPM-Solver++ (arXiv 2211.01095), multistep: yhat as a polynomial in lambda = -ln sigma, and the linear part of the flow exactly:
 //! `x' = (sigma'/sigma) x + integral over lambda of e^-(lambda' - lambda) yhat`.
 //!
-//! Of order 2 (algorithm 2) the slope counts `(1 - e^-h)/2`, as in the paper; of order 3 the polynomial is integrated exactly (eq. 10
-//! and appendix B with divided differences for derivatives).
+//! At order 2 (algorithm 2) the weight of the slope is `(1 - e^-h)/2`, as in the paper; at order 3 the polynomial is integrated exactly
+//! (eq. 10 and appendix B with divided differences for derivatives).
 
 use super::{
     Step,
     interpolation::{self, exponential_moment},
 };
 
-/// The step to noise level `to` from those of `levels`, the present one first; as many as the order.
+/// The coefficients of the step from `levels[0]` to noise level `to`; `levels` has as many levels as the order, the newest first.
 pub fn step(to: f64, levels: &[f64]) -> Step {
     let h = (levels[0] / to).ln();
-    // Where the evaluations were, in steps from here: 0, and negative numbers.
+    // The nodes in units of the step, relative to its start: 0 and negative numbers.
     let nodes: Vec<f64> = levels.iter().map(|level| (levels[0] / level).ln() / h).collect();
-    let all = exponential_moment(h, 0);
+    let total = exponential_moment(h, 0);
     let weights = match nodes[..] {
-        [_] => vec![all],
-        [_, before] => vec![all * (1.0 - 0.5 / before), all * 0.5 / before],
+        [_] => vec![total],
+        [_, before] => vec![total * (1.0 - 0.5 / before), total * 0.5 / before],
         _ => interpolation::weights(&nodes, |k| exponential_moment(h, k)),
     };
     Step { carry: to / levels[0], weights }

@@ -3,12 +3,11 @@
 /// Weights `w` with `sum_j w[j] p(nodes[j]) = integral of p` for every polynomial of a degree below the number of nodes, where
 /// `moment(k)` is the integral of `s^k`.
 ///
-/// # Panics
-/// Never for distinct nodes; equal ones give weights that are not finite.
+/// Equal nodes give weights that are not finite.
 pub(super) fn weights(nodes: &[f64], moment: impl Fn(usize) -> f64) -> Vec<f64> {
     let moments: Vec<f64> = (0..nodes.len()).map(moment).collect();
     let weight = |j: usize| {
-        // Lagrange's polynomial of node j, by coefficients from the lowest.
+        // Coefficients of Lagrange's polynomial of node j, from the lowest power.
         let mut polynomial = vec![1.0];
         for (_, node) in nodes.iter().enumerate().filter(|(i, _)| *i != j) {
             let mut product = vec![0.0; polynomial.len() + 1];
@@ -23,10 +22,10 @@ pub(super) fn weights(nodes: &[f64], moment: impl Fn(usize) -> f64) -> Vec<f64> 
     (0..nodes.len()).map(weight).collect()
 }
 
-/// `h * integral over s in [0, 1] of e^(-h (1 - s)) s^k`: how much a term `s^k` of yhat adds over a step of length h in lambda.
+/// `h * integral over s in [0, 1] of e^(-h (1 - s)) s^k`: the contribution of a term `s^k` of yhat to a step of length h in lambda.
 pub(super) fn exponential_moment(h: f64, k: usize) -> f64 {
     if h.abs() < 1.0 {
-        // h sum_j (-h)^j k! / (j + k + 1)!, for the recursion below cancels where h is small.
+        // h sum_j (-h)^j k! / (j + k + 1)!, since the recursion below cancels if h is small.
         let mut term = h / (k + 1) as f64;
         let mut sum = 0.0;
         for j in 0..24 {

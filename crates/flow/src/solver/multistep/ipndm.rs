@@ -1,12 +1,12 @@
-//! iPNDM: the noise `d = (x - yhat)/sigma` extrapolated with the coefficients of Adams and Bashforth for equal steps, however long
-//! the steps are (PNDM, arXiv 2202.09778, eq. 12, without its warm-up; DEIS, arXiv 2204.13902, section 4).
+//! iPNDM: the noise `d = (x - yhat)/sigma` extrapolated with the coefficients of Adams and Bashforth for equal steps, whatever the lengths
+//! of the steps are (PNDM, arXiv 2202.09778, eq. 12, without its warm-up; DEIS, arXiv 2204.13902, section 4).
 //!
-//! Order k where the steps of sigma are equal, and order 2 at most on other smooth grids, where the coefficients are off by as much
-//! as neighbouring steps differ.
+//! The order is k if the steps of sigma are equal. On other smooth grids it is at most 2, because the coefficients ignore the differences of
+//! neighboring steps.
 
 use super::Step;
 
-/// The step to noise level `to` from those of `levels`, the present one first; as many as the order.
+/// The coefficients of the step from `levels[0]` to noise level `to`; `levels` has as many levels as the order, the newest first.
 pub fn step(to: f64, levels: &[f64]) -> Step {
     let (coefficients, divisor): (&[f64], f64) = match levels.len() {
         1 => (&[1.0], 1.0),

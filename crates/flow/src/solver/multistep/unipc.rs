@@ -1,16 +1,16 @@
 //! UniPC (arXiv 2302.04867) with data prediction and `B(h) = e^h - 1` of the paper, which for a prediction of data is `1 - e^-h`.
 //!
-//! Solving the paper's equations for the coefficients makes predictor and corrector the exact integral of the polynomial through their
-//! points, whatever B is, except where there is one coefficient: the paper sets it to 1/2, and there B counts. So the predictor is
-//! DPM-Solver++'s step ([`dpmpp`](super::dpmpp)), and this is the corrector, of one order more: no evaluation is spent on it, for yhat at
-//! the predicted point serves the next step too.
+//! The solution of the paper's equations for the coefficients makes predictor and corrector exact integrals of the polynomial through their
+//! points for every B. Only if there is one coefficient, which the paper sets to 1/2, does B matter. So the predictor is the step of
+//! DPM-Solver++ ([`dpmpp`](super::dpmpp)). The corrector here has one order more and needs no evaluation of its own, since the next step
+//! uses yhat at the predicted point too.
 
 use super::{
     Step,
     interpolation::{self, exponential_moment},
 };
 
-/// The step to noise level `to` once more, with yhat there: its weight comes first, then those of `levels`.
+/// The coefficients of the corrected step from `levels[0]` to noise level `to`; the first weight is that of yhat at `to`.
 pub fn corrector(to: f64, levels: &[f64]) -> Step {
     let h = (levels[0] / to).ln();
     let weights = match levels {
