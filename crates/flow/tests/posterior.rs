@@ -63,7 +63,7 @@ fn whole_weights_are_repeated_charges() {
         let repeated = ExactField::new(repeated, 2, extra_dims);
         let (x, sigma) = ([0.4, -0.3], 0.7);
         let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-10 * (1.0 + b.abs()), "D = {extra_dims}: {a}, not {b}");
-        weighted.field(&x, sigma).into_iter().zip(repeated.field(&x, sigma)).for_each(|(a, b)| close(a, b));
+        yhat(&weighted, &x, sigma).into_iter().zip(yhat(&repeated, &x, sigma)).for_each(|(a, b)| close(a, b));
         close(weighted.log_density(&x, sigma), repeated.log_density(&x, sigma));
         let potential = |field: &ExactField| {
             let mut out = [0.0];
