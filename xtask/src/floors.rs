@@ -23,7 +23,7 @@ const FLOORS: &[&[&str]] = &[
         "solver",
     ],
     &["device", "features", "memory", "parallel", "presets"],
-    &["deformation", "network"],
+    &["augmentation", "network"],
     &["conditioning"],
     &["weights"],
     &["precondition"],

@@ -1,30 +1,34 @@
 //! The processes of a command: this one, or all that MPI started.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 #[cfg(feature = "mpi")]
 use anyhow::Context;
 use anyhow::Result;
 use pfgm::parallel::{Communicator, Solo};
 
-use crate::args::ComputeArgs;
+use crate::args::{ComputeArgs, RanksArgs};
+
+/// Seconds for which a rank may be silent, or late for the others.
+const RANK_TIMEOUT: u64 = 600;
 
 /// All processes of a command.
 pub type Ranks = Arc<dyn Communicator>;
 
 /// Joins the processes that MPI started, if the command line says so.
-pub fn join(distributed: bool) -> Result<Ranks> {
-    if distributed { start() } else { Ok(Arc::new(Solo)) }
+pub fn join(args: &RanksArgs) -> Result<Ranks> {
+    let rank_timeout = Duration::from_secs(args.rank_timeout.unwrap_or(RANK_TIMEOUT));
+    if args.distributed { start(rank_timeout) } else { Ok(Arc::new(Solo)) }
 }
 
 #[cfg(not(feature = "mpi"))]
-fn start() -> Result<Ranks> {
+fn start(_rank_timeout: Duration) -> Result<Ranks> {
     anyhow::bail!("--distributed: this program was built without MPI; build with `--features mpi`")
 }
 
 #[cfg(feature = "mpi")]
-fn start() -> Result<Ranks> {
-    let ranks = pfgm_mpi::Mpi::start().context("--distributed")?;
+fn start(rank_timeout: Duration) -> Result<Ranks> {
+    let ranks = pfgm_mpi::Mpi::start(rank_timeout).context("--distributed")?;
     let ranks: Ranks = Arc::new(ranks);
     if ranks.rank() > 0 {
         crate::render::silence();

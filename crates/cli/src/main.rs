@@ -22,7 +22,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return print_usage(&error),
     };
-    let ranks = match distributed::join(cli.command.is_distributed()) {
+    let ranks = match distributed::join(&cli.command.ranks()) {
         Ok(ranks) => ranks,
         Err(error) => distributed::fail(&Solo, &one_line(&error), BAD_INPUT),
     };

@@ -207,6 +207,34 @@ fn a_killed_rank_ends_the_job_and_others_go_on() {
 }
 
 #[test]
+fn a_rank_that_hangs_ends_the_job_and_is_named() {
+    let dir = TempDir::new().unwrap();
+    for hung in [0, 1] {
+        let run = format!("run-{hung}");
+        let more = ["--set", "train.checkpoint_every=10", "--rank-timeout", "3"];
+        let job = ranks(dir.path(), 2, &train(&run, "train.steps=1000000", &more)).spawn().unwrap();
+        let started = Instant::now();
+        while log(&dir.path().join(&run)).len() < 15 {
+            assert!(started.elapsed() < Duration::from_secs(120), "training never started");
+            sleep(Duration::from_millis(50));
+        }
+        let children = Command::new("pgrep").args(["-P", &job.id().to_string()]).output().unwrap();
+        let mut children: Vec<u32> =
+            String::from_utf8(children.stdout).unwrap().lines().map(|line| line.parse().unwrap()).collect();
+        children.sort_unstable();
+        signal("STOP", &children[hung].to_string());
+        let output = end_of(job);
+        assert!(!output.status.success());
+        let said = said(&output);
+        assert!(
+            said.contains(&format!("error: rank {hung} on ")) && said.contains("no sign of life"),
+            "{hung}: {said}"
+        );
+        assert!(said.contains("--rank-timeout 3"), "{said}");
+    }
+}
+
+#[test]
 fn a_stopped_job_saves_first() {
     let dir = TempDir::new().unwrap();
     // What mpirun passes on at once, and what it ends a job with.

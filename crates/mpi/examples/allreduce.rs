@@ -1,6 +1,9 @@
 //! How long the ranks take to sum so many values: `mpirun -n 2 target/release/examples/allreduce`.
 
-use std::{sync::mpsc, time::Instant};
+use std::{
+    sync::mpsc,
+    time::{Duration, Instant},
+};
 
 use pfgm::parallel::Communicator;
 use pfgm_mpi::Mpi;
@@ -11,7 +14,7 @@ const ROUNDS: usize = 15;
 const BUCKET: usize = 1 << 18;
 
 fn main() {
-    let ranks = Mpi::start().expect("MPI is started once");
+    let ranks = Mpi::start(Duration::from_secs(600)).expect("MPI is started once");
     if ranks.is_root() {
         println!("{:>12} {:>10} {:>12} {:>12}   {} ranks", "values", "MB", "median ms", "best ms", ranks.size());
     }

@@ -1,9 +1,15 @@
-//! The processes that `mpirun` or `srun` started, as a `Communicator` of `pfgm::parallel`.
+//! The processes that `mpirun` or `srun` started, as a [`Communicator`] of `pfgm::parallel`.
 //!
 //! Everything is behind the feature `mpi`; without it the crate is empty, and needs no MPI to build.
+//!
+//! No call blocks inside of MPI: operations are started and asked whether they are done, under one lock ([`serialized`]), so that
+//! `MPI_THREAD_SERIALIZED` is enough for the thread that sums gradients, the heartbeats, and the end after a panic. Every collective has
+//! a deadline ([`monitor`]): a rank that hangs ends the job, and is named.
 #![cfg(feature = "mpi")]
 
-mod pending;
+mod monitor;
+mod request;
+mod serialized;
 
 use std::{
     sync::{
@@ -14,38 +20,38 @@ use std::{
     time::Duration,
 };
 
-use mpi::{
-    Threading,
-    collective::SystemOperation,
-    environment::Universe,
-    topology::SimpleCommunicator,
-    traits::{Communicator as _, CommunicatorCollectives as _, Destination as _, Root as _, Source as _},
-};
-use pending::Pending;
-use pfgm::parallel::Communicator;
+use monitor::{Deadline, Monitor};
+use mpi::{Threading, environment::Universe, ffi, topology::SimpleCommunicator, traits::Communicator as _};
+use pfgm::parallel::{Communicator, exchange};
+use request::{Bucket, Request};
+use serialized::serialized;
 
-/// Bytes of one message at the most: MPI counts in 32 bits.
+/// Largest number of bytes in one message: MPI counts in 32 bits.
 const PIECE: usize = 1 << 30;
-/// How long a rank that has something else to do waits before it looks after the buckets that are on their way.
-const GLANCE: Duration = Duration::from_micros(100);
+/// Pause between two looks at the buckets that are being summed.
+const POLL: Duration = Duration::from_micros(100);
+/// Tag of the messages that carry data.
+const DATA: i32 = 1;
 
-/// The ranks of one job. MPI ends with it, once every rank has come so far.
+/// Ranks of a job. MPI is finalized when it is dropped, once every rank has come so far.
 pub struct Mpi {
     rank: usize,
     size: usize,
     on_host: (usize, usize),
-    /// Memory that buckets were sent from, for the sums of later ones.
+    /// Memory of buckets, for the sums of later ones.
     spare: Mutex<Vec<Vec<f32>>>,
-    _universe: Universe,
+    /// Stopped before MPI is finalized; none before it is started.
+    monitor: Option<Monitor>,
+    universe: Option<Universe>,
 }
 
-/// Why there are no ranks.
+/// Reason why a process cannot join the job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StartError {
-    /// A process has one job.
+    /// MPI was started before in this process.
     #[error("MPI was started before")]
     AlreadyStarted,
-    /// Gradients are summed by a thread of their own.
+    /// Other threads than the main thread may not call this MPI.
     #[error(
         "this MPI may only be called by the main thread; use one that was built with MPI_THREAD_SERIALIZED or more"
     )]
@@ -53,11 +59,13 @@ pub enum StartError {
 }
 
 impl Mpi {
-    /// Joins the job that this process was started in; alone, it is a job of one.
+    /// Joins the job that this process was started in. A process that was started alone is a job of one.
+    ///
+    /// The job ends if a rank gives no sign of life for `rank_timeout`, or is that late for a collective.
     ///
     /// # Errors
-    /// When MPI was started before (a process has one job), or can only be called by the main thread.
-    pub fn start() -> Result<Self, StartError> {
+    /// Returns an error if MPI was started before, or may only be called by the main thread.
+    pub fn start(rank_timeout: Duration) -> Result<Self, StartError> {
         let (universe, threading) =
             mpi::initialize_with_threading(Threading::Serialized).ok_or(StartError::AlreadyStarted)?;
         if threading < Threading::Serialized {
@@ -65,19 +73,53 @@ impl Mpi {
         }
         let world = universe.world();
         let host = world.split_shared(world.rank());
-        Ok(Self {
+        let mut job = Self {
             rank: world.rank() as usize,
             size: world.size() as usize,
             on_host: (host.rank() as usize, host.size() as usize),
             spare: Mutex::default(),
-            _universe: universe,
-        })
+            monitor: None,
+            universe: Some(universe),
+        };
+        let name = mpi::environment::processor_name().unwrap_or_default();
+        let hosts = exchange(&job, name.into_bytes());
+        let hosts = hosts.into_iter().map(|name| String::from_utf8_lossy(&name).into_owned()).collect();
+        job.monitor = Some(Monitor::start(job.rank, hosts, rank_timeout));
+        Ok(job)
+    }
+
+    /// Marks the begin of a collective, which has to end before the deadline that is returned.
+    fn enter(&self) -> Deadline<'_> {
+        Deadline::new(self.monitor.as_ref())
+    }
+
+    /// Sends bytes to rank 0 in pieces.
+    fn send(&self, bytes: &[u8]) {
+        let length = (bytes.len() as u64).to_le_bytes();
+        for piece in std::iter::once(&length[..]).chain(bytes.chunks(PIECE)) {
+            Request::send(piece, 0, DATA).wait();
+        }
+    }
+
+    /// Receives from a rank what it sent by [`Mpi::send`].
+    fn receive(&self, rank: usize) -> Vec<u8> {
+        let mut length = [0; 8];
+        Request::receive(&mut length, rank, DATA).wait();
+        let mut bytes = vec![0; u64::from_le_bytes(length) as usize];
+        bytes.chunks_mut(PIECE).for_each(|piece| Request::receive(piece, rank, DATA).wait());
+        bytes
     }
 }
 
-/// All ranks. Made anew at every call: it is a constant of MPI's, and its type may not go to other threads.
-fn world() -> SimpleCommunicator {
-    SimpleCommunicator::world()
+impl Drop for Mpi {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            // No deadline: rank 0 may draw samples while the others are done. Heartbeats show that it lives.
+            Request::barrier().wait();
+        }
+        self.monitor = None;
+        serialized(|| self.universe = None);
+    }
 }
 
 impl Communicator for Mpi {
@@ -94,30 +136,35 @@ impl Communicator for Mpi {
     }
 
     fn all_reduce_stream(&self, buckets: &Receiver<Vec<f32>>) -> Vec<Vec<f32>> {
-        let mut sums: Vec<Pending> = Vec::new();
+        let mut sums: Vec<Bucket> = Vec::new();
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut deadline = None;
         let mut all_are_here = false;
-        // Most MPIs move data only while they are called, and wait by asking without a pause; this rank's only processor may have
-        // the next bucket, or the next batch, to make meanwhile.
+        // Most MPIs move data only while they are called. Sleeping between calls leaves the processor to the thread that computes.
         loop {
-            let on_their_way = sums.iter_mut().fold(false, |any, sum| !sum.is_done() | any);
-            let next = match (all_are_here, on_their_way) {
+            let is_pending = sums.iter_mut().fold(false, |any, sum| !sum.is_done() | any);
+            let next = match (all_are_here, is_pending) {
                 (true, false) => break,
                 (true, true) => {
-                    thread::sleep(GLANCE);
+                    thread::sleep(POLL);
                     continue;
                 }
-                (false, true) => buckets.recv_timeout(GLANCE),
+                (false, true) => buckets.recv_timeout(POLL),
                 (false, false) => buckets.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             match next {
-                Ok(bucket) => sums.push(Pending::start(bucket, spare.pop().unwrap_or_default())),
+                Ok(bucket) => sums.push(Bucket::start(bucket, spare.pop().unwrap_or_default())),
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => all_are_here = true,
+                Err(RecvTimeoutError::Disconnected) => {
+                    all_are_here = true;
+                    // The time until here is that of the own backward pass.
+                    deadline = Some(self.enter());
+                }
             }
         }
+        drop(deadline);
         let done = sums.into_iter().map(|sum| {
-            let (sent, sums) = sum.wait();
+            let (sent, sums) = sum.finish();
             spare.push(sent);
             sums
         });
@@ -125,44 +172,50 @@ impl Communicator for Mpi {
     }
 
     fn sum(&self, values: &mut [f64]) {
-        let own = values.to_vec();
-        world().all_reduce_into(&own[..], values, SystemOperation::sum());
+        let _deadline = self.enter();
+        Request::sum(values).wait();
     }
 
     fn broadcast(&self, mut bytes: Vec<u8>) -> Vec<u8> {
-        let (world, mut length) = (world(), bytes.len() as u64);
-        let root = world.process_at_rank(0);
-        root.broadcast_into(&mut length);
-        bytes.resize(length as usize, 0);
-        bytes.chunks_mut(PIECE).for_each(|piece| root.broadcast_into(piece));
+        let _deadline = self.enter();
+        let mut length = (bytes.len() as u64).to_le_bytes();
+        Request::broadcast(&mut length).wait();
+        bytes.resize(u64::from_le_bytes(length) as usize, 0);
+        bytes.chunks_mut(PIECE).for_each(|piece| Request::broadcast(piece).wait());
         bytes
     }
 
     fn gather(&self, bytes: Vec<u8>) -> Option<Vec<Vec<u8>>> {
-        let world = world();
-        let root = world.process_at_rank(0);
+        let _deadline = self.enter();
         if self.rank > 0 {
-            root.send(&(bytes.len() as u64));
-            bytes.chunks(PIECE).for_each(|piece| root.send(piece));
+            self.send(&bytes);
             return None;
         }
-        let others = (1..self.size).map(|rank| {
-            let process = world.process_at_rank(rank as i32);
-            let (length, _) = process.receive::<u64>();
-            let mut bytes = vec![0; length as usize];
-            bytes.chunks_mut(PIECE).for_each(|piece| {
-                process.receive_into(piece);
-            });
-            bytes
-        });
-        Some(std::iter::once(bytes).chain(others.collect::<Vec<_>>()).collect())
+        let others = (1..self.size).map(|rank| self.receive(rank));
+        Some(std::iter::once(bytes).chain(others).collect())
     }
 
     fn barrier(&self) {
-        world().barrier();
+        let _deadline = self.enter();
+        Request::barrier().wait();
     }
 
     fn abort(&self, code: u8) -> ! {
-        world().abort(code.into())
+        abort(code)
     }
+}
+
+/// Ends all processes of the job. Waits a moment for the thread that calls MPI, which may be the one that panicked.
+fn abort(code: u8) -> ! {
+    if let Some(_guard) = serialized::try_for(Duration::from_secs(2)) {
+        SimpleCommunicator::world().abort(code.into());
+    }
+    // mpirun ends the others when a process ends without MPI_Finalize.
+    std::process::exit(code.into())
+}
+
+/// All ranks, as MPI calls them.
+fn world() -> ffi::MPI_Comm {
+    // SAFETY: a constant of MPI.
+    unsafe { ffi::RSMPI_COMM_WORLD }
 }

@@ -50,13 +50,13 @@ pub use pfgm_flow::{
     restoration, solver,
 };
 
+pub mod augmentation;
 pub mod bundled;
 pub mod cascade;
 pub mod checkpoint;
 pub mod conditioning;
 pub mod config;
 pub mod defaults;
-pub mod deformation;
 pub mod denoiser;
 pub mod device;
 mod error;

@@ -1,60 +1,60 @@
-//! Several processes that work on one thing.
+//! Work that is divided among processes.
 //!
-//! Random numbers come from streams that are named by what they are for ([`crate::random`]), so that work is dealt out by
-//! items: a rank draws and computes its own, and what is left to exchange are sums and results.
+//! Random numbers come from streams that are named by their purpose, step and item ([`crate::random`]). Work is therefore divided by
+//! items: each rank draws and computes its own items, and exchanges only sums and results.
 
 use std::{ops::Range, sync::mpsc::Receiver};
 
 use bytemuck::Pod;
 
-/// The processes that work together, as one of them sees them.
+/// Processes that work together (ranks), as one of them sees them.
 ///
-/// Every rank makes the same calls in the same order, one after another; any thread may make them.
+/// Every rank makes the same calls in the same order, one at a time, from any thread.
 pub trait Communicator: Send + Sync {
-    /// This process, from 0.
+    /// Number of this process, from 0.
     fn rank(&self) -> usize;
 
-    /// How many processes there are.
+    /// Number of processes.
     fn size(&self) -> usize;
 
-    /// This process among those of its host, and how many those are.
+    /// Number of this process among those of its host, and how many those are.
     fn on_host(&self) -> (usize, usize);
 
-    /// Sums buckets of values over all ranks, each from when it comes while later ones are still being made; all ranks make as many, of
-    /// the same lengths, in the same order. Every rank gets the same sums.
+    /// Sums buckets of values over all ranks, each as soon as it is received. All ranks send buckets of the same lengths in the same order,
+    /// and get the same sums.
     ///
-    /// Returns when the senders are gone and every sum is there.
+    /// Returns once the senders are dropped and every sum is computed.
     fn all_reduce_stream(&self, buckets: &Receiver<Vec<f32>>) -> Vec<Vec<f32>>;
 
     /// Sums values over all ranks, in place.
     fn sum(&self, values: &mut [f64]);
 
-    /// Gives every rank the bytes of rank 0.
+    /// Returns the bytes of rank 0 on every rank.
     fn broadcast(&self, bytes: Vec<u8>) -> Vec<u8>;
 
-    /// Gives rank 0 the bytes of all, by rank; the others get none.
+    /// Returns the bytes of all ranks, in their order, on rank 0, and `None` on the others.
     fn gather(&self, bytes: Vec<u8>) -> Option<Vec<Vec<u8>>>;
 
-    /// Ends all processes at once, with this exit code.
+    /// Ends all processes at once with an exit code.
     fn abort(&self, code: u8) -> !;
 
-    /// Whether this is the rank that writes and prints.
+    /// Whether this is rank 0, which writes and prints.
     fn is_root(&self) -> bool {
         self.rank() == 0
     }
 
-    /// Returns once every rank has come here.
+    /// Returns once every rank has called it.
     fn barrier(&self) {
         self.sum(&mut [0.0]);
     }
 
-    /// What of so many items is this rank's.
+    /// Range of the items that this rank works on.
     fn share(&self, items: usize) -> Range<usize> {
         share(items, self.rank(), self.size())
     }
 }
 
-/// One process.
+/// A single process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Solo;
 
@@ -90,13 +90,13 @@ impl Communicator for Solo {
     }
 }
 
-/// What of so many items is a rank's: as many as any other's or one more, in the order of ranks.
+/// Range of the items of one rank. Ranges are in the order of ranks, and their lengths differ by at most one.
 pub fn share(items: usize, rank: usize, ranks: usize) -> Range<usize> {
     let before = |rank: usize| items / ranks * rank + rank.min(items % ranks);
     before(rank)..before(rank + 1)
 }
 
-/// Gives rank 0 the values of all ranks, one after another; the others get none.
+/// Returns the values of all ranks, concatenated, on rank 0, and `None` on the others.
 pub fn gather<T: Pod>(communicator: &dyn Communicator, values: Vec<T>) -> Option<Vec<T>> {
     if communicator.size() == 1 {
         return Some(values);
@@ -105,7 +105,7 @@ pub fn gather<T: Pod>(communicator: &dyn Communicator, values: Vec<T>) -> Option
     Some(parts.iter().flat_map(|part| bytemuck::pod_collect_to_vec::<u8, T>(part)).collect())
 }
 
-/// Gives every rank the bytes of all, by rank.
+/// Returns the bytes of all ranks, in their order, on every rank.
 pub fn exchange(communicator: &dyn Communicator, bytes: Vec<u8>) -> Vec<Vec<u8>> {
     let gathered = communicator.gather(bytes);
     let packed = gathered.into_iter().flatten().flat_map(|part| {
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_are_everything_once() {
+    fn shares_cover_all_items_once() {
         for items in [0, 1, 5, 64, 101] {
             for ranks in [1, 2, 3, 7, 128] {
                 let shares: Vec<_> = (0..ranks).map(|rank| share(items, rank, ranks)).collect();

@@ -7,9 +7,9 @@ use pfgm_data::{DataError, Dataset, Shape, Transform, resize::shrunk};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    augmentation,
     conditioning::{Conditioning, SpatialConditioning},
     config::{Config, ConfigError, FlowConfig},
-    deformation,
     denoiser::{Buffers, NetworkDenoiser},
     device,
     extra_dims::ExtraDims,
@@ -305,7 +305,7 @@ impl ModelSpec {
 
     /// The sizes of the network's conditioning.
     fn conditioning_sizes(&self) -> ConditioningSizes {
-        let augmentation = if self.config.train.augment > 0.0 { deformation::LABELS } else { 0 };
+        let augmentation = if self.config.train.augment > 0.0 { augmentation::LABELS } else { 0 };
         let (classes, spatial) = (self.data.classes.len(), self.spatial().channels());
         ConditioningSizes { classes, augmentation, spatial }
     }

@@ -1,6 +1,6 @@
-//! The weights of a network as named arrays, and back.
+//! Weights of a network as named arrays.
 //!
-//! A name is the path of fields to a weight, `down.0.conv0.weight`; the order is that of the network's definition.
+//! A name is the path of fields to a weight, `down.0.conv0.weight`. The order is that of the network's definition.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,10 +11,10 @@ use burn::{
 
 use crate::network::Network;
 
-/// One weight of a network.
+/// Weight of a network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Weight {
-    /// The path of fields to it.
+    /// Path of fields to the weight.
     pub name: String,
     /// Its shape.
     pub shape: Vec<usize>,
@@ -22,33 +22,33 @@ pub struct Weight {
     pub values: Vec<f32>,
 }
 
-/// Why weights do not go into a network.
+/// Reason why weights do not fit a network.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WeightError {
-    /// A weight of the network is not among them.
+    /// A weight of the network is missing.
     #[error("weight `{0}` is missing")]
     Missing(String),
-    /// A weight belongs to no part of the network.
+    /// A weight does not belong to the network.
     #[error("weight `{0}` is not the network's; the file is of another network")]
     Surplus(String),
-    /// A weight has another shape.
+    /// A weight has the wrong shape.
     #[error("weight `{name}` has shape {found:?}, the network wants {wanted:?}")]
     Shape {
-        /// Which.
+        /// Name of the weight.
         name: String,
-        /// The shape it has.
+        /// Shape of the weight.
         found: Vec<usize>,
-        /// The shape the network has.
+        /// Shape that the network has.
         wanted: Vec<usize>,
     },
 }
 
-/// The names and shapes of the weights of a network, in order.
+/// Names and shapes of the weights of a network, in order.
 pub fn names_and_shapes(network: &Network) -> Vec<(String, Vec<usize>)> {
     read(network, false).into_iter().map(|weight| (weight.name, weight.shape)).collect()
 }
 
-/// The weights of a network, in order.
+/// Weights of a network, in order.
 pub fn collect(network: &Network) -> Vec<Weight> {
     read(network, true)
 }
@@ -86,7 +86,7 @@ fn read(network: &Network, with_values: bool) -> Vec<Weight> {
     reader.weights
 }
 
-/// Visits the weights of whichever network it is, with paths that begin inside it.
+/// Visits the weights of a network. Paths begin inside of its kind.
 pub(crate) fn visit(network: &Network, visitor: &mut impl ModuleVisitor) {
     match network {
         Network::Mlp(network) => network.visit(visitor),
@@ -97,7 +97,7 @@ pub(crate) fn visit(network: &Network, visitor: &mut impl ModuleVisitor) {
     }
 }
 
-/// Maps the weights of whichever network it is, with paths that begin inside it.
+/// Maps the weights of a network. Paths begin inside of its kind.
 pub(crate) fn map(network: Network, mapper: &mut impl ModuleMapper) -> Network {
     match network {
         Network::Mlp(network) => Network::Mlp(network.map(mapper)),
@@ -129,10 +129,10 @@ pub fn check(network: &Network, weights: &HashMap<String, Weight>) -> Result<(),
     Err(WeightError::Surplus(surplus.cloned().unwrap_or_default()))
 }
 
-/// Replaces every weight of a network by the one of its name.
+/// Replaces each weight of a network by the one of the same name.
 ///
 /// # Errors
-/// When one is missing, has another shape, or is none of the network's.
+/// Returns an error if a weight is missing, has the wrong shape, or does not belong to the network.
 pub fn assign(network: Network, weights: &HashMap<String, Weight>) -> Result<Network, WeightError> {
     struct Writer<'a> {
         path: Vec<String>,
@@ -182,22 +182,22 @@ pub fn assign(network: Network, weights: &HashMap<String, Weight>) -> Result<Net
     }
 }
 
-/// Bits at the most that [`quantise`] rounds to: single precision has no more in a mantissa.
-pub const MOST_BITS: u32 = 24;
+/// Largest number of bits for [`quantize`]: those of the mantissa of single precision.
+pub const MAX_BITS: u32 = 24;
 
-/// Rounds every value of each weight to one of 2^bits equally spaced ones, which reach from the weight's smallest value to its largest
-/// (uniform quantisation after training, each tensor by itself).
+/// Rounds the values of each weight to 2^bits equally spaced values from its smallest to its largest (uniform post-training
+/// quantization per tensor).
 ///
 /// # Panics
-/// Unless there are from 1 to [`MOST_BITS`] bits.
-pub fn quantise(weights: &mut [Weight], bits: u32) {
-    assert!((1..=MOST_BITS).contains(&bits), "from 1 to {MOST_BITS} bits");
+/// Panics unless `bits` is from 1 to [`MAX_BITS`].
+pub fn quantize(weights: &mut [Weight], bits: u32) {
+    assert!((1..=MAX_BITS).contains(&bits), "from 1 to {MAX_BITS} bits");
     let most = f64::from((1_u32 << bits) - 1);
     for weight in weights {
         let values = || weight.values.iter().map(|&value| f64::from(value));
         let (low, high) = values().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
         let step = (high - low) / most;
-        // Of a single value there is nothing to round.
+        // A constant weight stays as it is.
         if !(step > 0.0 && step.is_finite()) {
             continue;
         }
@@ -209,13 +209,13 @@ pub fn quantise(weights: &mut [Weight], bits: u32) {
     }
 }
 
-/// A network whose weights are rounded to so many bits, as [`quantise`] does.
+/// Rounds the weights of a network to so many bits: see [`quantize`].
 ///
 /// # Panics
-/// As [`quantise`].
-pub fn quantised(network: Network, bits: u32) -> Network {
+/// Panics as [`quantize`].
+pub fn quantized(network: Network, bits: u32) -> Network {
     let mut weights = collect(&network);
-    quantise(&mut weights, bits);
+    quantize(&mut weights, bits);
     let by_name = weights.into_iter().map(|weight| (weight.name.clone(), weight)).collect();
     assign(network, &by_name).expect("they are the network's own")
 }
@@ -230,7 +230,7 @@ mod tests {
         let ramp: Vec<f32> = (0..=1000).map(|i| 0.003 * i as f32 - 1.0).collect();
         for bits in [1, 3, 5, 8] {
             let mut weights = [of(&ramp), of(&[0.7; 4]), of(&[0.0, 0.0])];
-            quantise(&mut weights, bits);
+            quantize(&mut weights, bits);
             let step = 3.0 / f64::from((1_u32 << bits) - 1);
             let mut found = weights[0].values.clone();
             let far = found.iter().zip(&ramp).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
@@ -245,7 +245,7 @@ mod tests {
             assert_eq!(weights[2], of(&[0.0, 0.0]));
         }
         let mut weights = [of(&ramp)];
-        quantise(&mut weights, MOST_BITS);
+        quantize(&mut weights, MAX_BITS);
         assert!(weights[0].values.iter().zip(&ramp).all(|(a, b)| (a - b).abs() < 1e-6));
     }
 }

@@ -2,8 +2,8 @@
 #![allow(missing_docs)]
 
 use pfgm::{
+    augmentation::Augmentation,
     config::Config,
-    deformation::Deformation,
     extra_dims::ExtraDims::{self, Finite, Infinite},
     field::ExactField,
     flow::{Denoiser, Query},
@@ -22,21 +22,21 @@ fn noise(extra_dims: ExtraDims) -> Noise {
 }
 
 #[test]
-fn targets_are_the_field_of_images_deformed_as_the_item_is() {
+fn targets_are_the_field_of_images_augmented_as_the_item_is() {
     // Six charges of 4x4; of four items one is as it was, two are alike, one is by itself.
     let (shape, dim) = (Shape::Image { height: 4, width: 4, channels: 1 }, 16);
     let mut rng = stream(5, Purpose::Perturbation, 0, 0);
     let field: Vec<f32> = (0..6 * dim).map(|at| ((at * 29) % 17) as f32 / 8.0 - 1.0).collect();
     let plain = loop {
-        let drawn = Deformation::draw(shape, 0.1, &mut rng);
-        if drawn.is_none() {
+        let drawn = Augmentation::draw(shape, 0.1, &mut rng);
+        if drawn.is_identity() {
             break drawn;
         }
     };
-    let [once, other] = [(); 2].map(|()| Deformation::draw(shape, 0.9, &mut rng));
-    let deformations = [plain, once, once, other];
-    let rows = field.chunks_exact(dim).zip(&deformations);
-    let batch: Vec<f32> = rows.flat_map(|(row, deformation)| deformation.apply(shape, row)).collect();
+    let [once, other] = [(); 2].map(|()| Augmentation::draw(shape, 0.9, &mut rng));
+    let augmentations = [plain, once, once, other];
+    let rows = field.chunks_exact(dim).zip(&augmentations);
+    let batch: Vec<f32> = rows.flat_map(|(row, augmentation)| augmentation.apply(shape, row)).collect();
     let (labels, field_labels) = ([None; 4], [None; 6]);
     let charges = Charges {
         shape,
@@ -44,13 +44,13 @@ fn targets_are_the_field_of_images_deformed_as_the_item_is() {
         field: &field,
         labels: &labels,
         field_labels: &field_labels,
-        deformations: &deformations,
+        augmentations: &augmentations,
     };
     let objective = Objective::Denoising(DenoisingObjective { reference: 6, ..DenoisingObjective::default() });
     let mut streams: Vec<_> = (0..4).map(|item| stream(1, Purpose::Perturbation, 0, item)).collect();
     let targets = objective.draw(noise(Finite(128.0)), charges, &mut streams);
-    for (item, deformation) in deformations.iter().enumerate() {
-        let seen = field.chunks_exact(dim).flat_map(|row| deformation.apply(shape, row)).map(f64::from).collect();
+    for (item, augmentation) in augmentations.iter().enumerate() {
+        let seen = field.chunks_exact(dim).flat_map(|row| augmentation.apply(shape, row)).map(f64::from).collect();
         let exact = ExactField::new(seen, dim, Finite(128.0));
         let x: Vec<f64> = targets.x[dim * item..][..dim].iter().map(|&v| f64::from(v)).collect();
         let mut expected = [0.0; 16];
@@ -77,7 +77,7 @@ fn score_models_are_trained_at_uniform_times() {
             field: &field,
             labels: &labels,
             field_labels: &labels,
-            deformations: &[],
+            augmentations: &[],
         };
         let objective = DenoisingObjective { levels: Levels::Uniform, ..DenoisingObjective::default() };
         let noise = Noise { extra_dims: Infinite, process: output.process(), range: (0.01, 50.0) };
@@ -114,7 +114,7 @@ fn targets_are_the_field_of_the_items_class() {
         field: &field,
         labels: &labels,
         field_labels: &field_labels,
-        deformations: &[],
+        augmentations: &[],
     };
     let stable = DenoisingObjective { reference: 6, ..DenoisingObjective::default() };
     let pfgm = FieldObjective { m: Some(100), field_batch: 6, ..FieldObjective::default() };

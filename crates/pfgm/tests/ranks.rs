@@ -114,7 +114,7 @@ fn digits() -> Dataset {
     pfgm_data::open("digits", &OpenOptions::default()).unwrap()
 }
 
-/// Everything that draws: classes and their dropout, mirroring, dropout in the network, deformations.
+/// Everything that draws: classes and their dropout, mirroring, dropout in the network, augmentations.
 fn config() -> Config {
     let mut config = Config::default();
     config.data.source = "digits".into();
@@ -160,10 +160,10 @@ fn apart(a: &[Weight], b: &[Weight], fresh: &[Weight]) -> f32 {
 
 #[test]
 fn many_ranks_train_as_one_process_does() {
-    let mut deformed = config();
-    deformed.train.flip = false;
-    deformed.train.augment = 0.5;
-    deformed.train.accumulate = 2;
+    let mut augmented = config();
+    augmented.train.flip = false;
+    augmented.train.augment = 0.5;
+    augmented.train.accumulate = 2;
     let mut reference = config();
     if let Objective::Denoising(objective) = &mut reference.objective {
         objective.reference = 48;
@@ -171,7 +171,7 @@ fn many_ranks_train_as_one_process_does() {
     let mut upscaling = config();
     upscaling.upscale = Some(UpscaleConfig::default());
     upscaling.train.patch = 4;
-    for config in [config(), field_config(), deformed, reference, upscaling] {
+    for config in [config(), field_config(), augmented, reference, upscaling] {
         let fresh = weights::collect(trainer(config.clone()).network());
         let (losses, alone) = train(trainer(config.clone()));
         for ranks in [2, 3, 4] {
@@ -249,6 +249,24 @@ fn ranks_that_differ_say_in_what() {
         trainer.distributed(rank).map(|_| ()).map_err(|error| error.to_string())
     });
     assert!(outcomes[1].as_ref().unwrap_err().starts_with("rank 1 has other data than rank 0"), "{outcomes:?}");
+}
+
+#[test]
+fn a_single_row_that_differs_is_found() {
+    let data = digits();
+    let rows: Vec<usize> = (0..1000).collect();
+    let spec = ModelSpec::resolve(config(), &data.select(&rows)).unwrap();
+    for (row, other) in [(617, 1500), (999, 1001)] {
+        let outcomes = with_ranks(2, |rank| {
+            let mut rows = rows.clone();
+            if rank.rank() == 1 {
+                rows[row] = other;
+            }
+            let trainer = Trainer::new(spec.clone(), data.select(&rows), None, &Device::flex()).unwrap();
+            trainer.distributed(rank).map(|_| ()).map_err(|error| error.to_string())
+        });
+        assert!(outcomes[0].as_ref().unwrap_err().starts_with("rank 1 has other data than rank 0"), "{outcomes:?}");
+    }
 }
 
 #[test]

@@ -9,9 +9,9 @@ use burn::{
 };
 use pfgm::{
     Model,
+    augmentation,
     checkpoint::{self, Checkpoint},
     config::Config,
-    deformation,
     extra_dims::ExtraDims::{Finite, Infinite},
     flow::{Denoiser, Flow, Query},
     network::{
@@ -81,12 +81,12 @@ fn field_config() -> Config {
 
 #[test]
 fn resumed_training_is_bit_identical() {
-    let mut deformed = small();
-    deformed.train.flip = false;
-    deformed.train.augment = 0.5;
+    let mut augmented = small();
+    augmented.train.flip = false;
+    augmented.train.augment = 0.5;
     let mut half = small();
     half.train.precision = Precision::Bf16;
-    for config in [small(), field_config(), deformed, half] {
+    for config in [small(), field_config(), augmented, half] {
         let (whole, parts) = (folder(), folder());
         train_until(&mut trainer(config.clone()), whole.path(), 6);
         train_until(&mut trainer(config), parts.path(), 3);
@@ -380,7 +380,7 @@ fn every_published_network_and_output_learns() {
 }
 
 #[test]
-fn a_network_that_is_told_of_deformations_learns_and_uses_what_it_is_told() {
+fn a_network_learns_from_augmentation_and_uses_its_labels() {
     let data = digits();
     let (score, edm) = (ScoreUnetConfig::default(), Output::Edm);
     let score =
@@ -401,13 +401,13 @@ fn a_network_that_is_told_of_deformations_learns_and_uses_what_it_is_told() {
         assert!(fallen < 0.97, "{fallen}");
         let network = trainer.averaged();
         let device = Device::flex();
-        let answer = |deformation: Option<[f32; deformation::LABELS]>| {
+        let answer = |augmentation: Option<[f32; augmentation::LABELS]>| {
             let input = NetworkInput {
                 x: Tensor::ones([1, 64], &device),
                 noise: Tensor::zeros([1, 1], &device),
                 log_sigma_ratio: Tensor::zeros([1, 1], &device),
                 conditioning: ConditioningTensors {
-                    augmentation: deformation.map(|labels| Tensor::from_data([labels], &device)),
+                    augmentation: augmentation.map(|labels| Tensor::from_data([labels], &device)),
                     ..ConditioningTensors::default()
                 },
                 dropout: None,
@@ -415,7 +415,7 @@ fn a_network_that_is_told_of_deformations_learns_and_uses_what_it_is_told() {
             };
             network.forward(input).into_data().try_to_vec::<f32>().unwrap()
         };
-        let mut mirrored = [0.0; deformation::LABELS];
+        let mut mirrored = [0.0; augmentation::LABELS];
         // Nothing done is what it assumes when it is told nothing.
         assert!(answer(None) == answer(Some(mirrored)));
         mirrored[0] = 1.0;

@@ -3,6 +3,18 @@
 use clap::Args;
 use pfgm::network::Precision;
 
+/// The processes of a command.
+#[derive(Clone, Debug, Default, Args)]
+pub struct RanksArgs {
+    /// Divide the work among the processes that MPI started (`mpirun -n 4 pfgm ...`; needs a build with --features mpi)
+    #[arg(long)]
+    pub distributed: bool,
+
+    /// With --distributed, seconds for which a process may be silent, or late for the others, before the job ends [default: 600]
+    #[arg(long, value_name = "SECONDS", requires = "distributed", value_parser = clap::value_parser!(u64).range(1..))]
+    pub rank_timeout: Option<u64>,
+}
+
 #[derive(Clone, Debug, Args)]
 pub struct ComputeArgs {
     /// Where to compute: cpu, cuda, cuda:1, wgpu (if built in)

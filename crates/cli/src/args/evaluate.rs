@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use pfgm::features::Extractor;
 
-use super::{ComputeArgs, DataArgs, SolverArgs};
+use super::{ComputeArgs, DataArgs, RanksArgs, SolverArgs};
 
 /// [`Extractor`] as it is typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -99,7 +99,6 @@ pub struct EvaluateArgs {
     #[command(flatten)]
     pub compute: ComputeArgs,
 
-    /// Divide the work among the processes that MPI started (`mpirun -n 4 pfgm ...`; needs a build with --features mpi)
-    #[arg(long)]
-    pub distributed: bool,
+    #[command(flatten)]
+    pub ranks: RanksArgs,
 }

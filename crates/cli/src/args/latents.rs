@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{ComputeArgs, DataArgs, SolverArgs};
+use super::{ComputeArgs, DataArgs, RanksArgs, SolverArgs};
 
 /// A run, its batch size and its device.
 #[derive(Debug, Args)]
@@ -104,9 +104,8 @@ pub struct LikelihoodArgs {
     #[arg(short = 'o', long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 
-    /// Divide the work among the processes that MPI started (`mpirun -n 4 pfgm ...`; needs a build with --features mpi)
-    #[arg(long)]
-    pub distributed: bool,
+    #[command(flatten)]
+    pub ranks: RanksArgs,
 }
 
 #[derive(Debug, Args)]

@@ -19,7 +19,7 @@ mod train;
 
 pub use bench::{BenchArgs, BenchNetwork, BenchTask};
 use clap::{Parser, Subcommand};
-pub use compute::ComputeArgs;
+pub use compute::{ComputeArgs, RanksArgs};
 pub use data::{CalibrateArgs, DataArgs, DataCommand};
 pub use field::{FieldArgs, Story};
 pub use import::{ExportArgs, ExportNames, ImportArgs};
@@ -136,14 +136,14 @@ pub enum ReferencePage {
 }
 
 impl Command {
-    /// Whether the command's work is divided among several processes.
-    pub fn is_distributed(&self) -> bool {
+    /// The processes that the command's work is divided among.
+    pub fn ranks(&self) -> RanksArgs {
         match self {
-            Self::Train(args) => args.distributed,
-            Self::Sample(args) => args.distributed,
-            Self::Evaluate(args) => args.distributed,
-            Self::Likelihood(args) => args.distributed,
-            _ => false,
+            Self::Train(args) => args.ranks.clone(),
+            Self::Sample(args) => args.ranks.clone(),
+            Self::Evaluate(args) => args.ranks.clone(),
+            Self::Likelihood(args) => args.ranks.clone(),
+            _ => RanksArgs::default(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{ArithmeticName, ComputeArgs, DataArgs, SolverArgs};
+use super::{ArithmeticName, ComputeArgs, DataArgs, RanksArgs, SolverArgs};
 
 #[derive(Debug, Args)]
 pub struct SampleArgs {
@@ -13,7 +13,7 @@ pub struct SampleArgs {
     pub run: Option<PathBuf>,
 
     /// Sample from the exact field of this data set, without a network: a path, or a built-in set such as `heart`
-    #[arg(long, value_name = "DATA")]
+    #[arg(long, value_name = "DATA", conflicts_with = "distributed")]
     pub exact: Option<String>,
 
     /// With --exact: a run to compare with the exact field: trajectories, samples, error of its field
@@ -88,9 +88,8 @@ pub struct SampleArgs {
     #[command(flatten)]
     pub compute: ComputeArgs,
 
-    /// Divide the work among the processes that MPI started (`mpirun -n 4 pfgm ...`; needs a build with --features mpi)
-    #[arg(long, conflicts_with = "exact")]
-    pub distributed: bool,
+    #[command(flatten)]
+    pub ranks: RanksArgs,
 }
 
 /// Files of samples other than the picture.

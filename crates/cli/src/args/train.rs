@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::DataArgs;
+use super::{DataArgs, RanksArgs};
 
 #[derive(Debug, Default, Args)]
 pub struct TrainArgs {
@@ -60,7 +60,6 @@ pub struct TrainArgs {
     #[arg(long, default_value = "cpu")]
     pub device: String,
 
-    /// Divide the work among the processes that MPI started (`mpirun -n 4 pfgm ...`; needs a build with --features mpi)
-    #[arg(long)]
-    pub distributed: bool,
+    #[command(flatten)]
+    pub ranks: RanksArgs,
 }

@@ -349,3 +349,52 @@ fn bad_input_is_one_clear_line() {
     expect(&["sample", "other.safetensors"], &["other.safetensors", "another configuration"]);
     assert_eq!(fs::read(&whole).unwrap(), bytes, "nothing was overwritten");
 }
+
+#[test]
+fn a_run_that_was_killed_before_its_first_checkpoint_begins_again() {
+    let dir = temporary();
+    let at = |name: &str| dir.path().join(name);
+    let arguments = |out: &'static str| [&["train", "digits", "--out", out][..], &SMALL].concat();
+    let begin_and_kill = |out: &'static str| {
+        let more = ["--set", "train.steps=1000000", "--set", "train.checkpoint_every=1000000"];
+        let command = [&arguments(out)[..], &more].concat();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_pfgm"));
+        let mut child = child.current_dir(dir.path()).args(&command).stdout(Stdio::null()).spawn().unwrap();
+        while !at(out).join("checkpoints").exists() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        // One training a folder: another is refused while this one runs.
+        let error = fails(dir.path(), &["train", out, "--resume"]);
+        assert!(error.contains(&format!("process {}", child.id())) && error.contains("writing to this run"), "{error}");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        command
+    };
+    // By --resume, as the scripts of docs/cluster.md do when the folder has `checkpoints`.
+    begin_and_kill("resumed");
+    let said = succeeds(dir.path(), &["train", "resumed", "--resume", "--set", "train.steps=2"]);
+    assert!(said.contains("trained after 2 of 2 steps"), "{said}");
+    // By the same command, but no other.
+    begin_and_kill("again");
+    let other = [&arguments("again")[..], &["--set", "train.lr=0.5"]].concat();
+    refuses(dir.path(), &other, &["again", "another run", "--resume"]);
+    let config = fs::read_to_string(at("again/config.toml")).unwrap();
+    fs::write(at("again/config.toml"), config.replace("steps = 1000000", "steps = 2")).unwrap();
+    let same =
+        [&arguments("again")[..], &["--set", "train.steps=2", "--set", "train.checkpoint_every=1000000"]].concat();
+    let said = succeeds(dir.path(), &same);
+    assert!(said.contains("trained after 2 of 2 steps"), "{said}");
+    assert!(!at("again/train.lock").exists() && !at("resumed/train.lock").exists());
+}
+
+#[test]
+fn leftovers_of_killed_processes_are_removed_by_the_next_training() {
+    let dir = temporary();
+    train(dir.path(), "digits", 2, "run", &[]);
+    let leftover = dir.path().join("run/checkpoints/.step-00000004.safetensors.4711.part");
+    fs::write(&leftover, "half a checkpoint").unwrap();
+    succeeds(dir.path(), &["sample", "run", "-n", "2", "--steps", "2", "-o", "x.png"]);
+    assert!(leftover.exists(), "readers remove nothing");
+    succeeds(dir.path(), &["train", "run", "--resume", "--set", "train.steps=4"]);
+    assert!(!leftover.exists());
+}

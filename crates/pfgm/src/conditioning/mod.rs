@@ -5,7 +5,7 @@ mod spatial;
 use burn::tensor::{Device, Tensor, TensorData};
 
 pub use self::spatial::{LowResolution, SpatialConditioning, UpscaleConfig, add_noise};
-use crate::deformation;
+use crate::augmentation;
 pub use crate::network::ConditioningTensors;
 
 /// Conditioning of the rows of a batch.
@@ -21,7 +21,7 @@ pub use crate::network::ConditioningTensors;
 pub struct Conditioning {
     classes: Vec<Option<u32>>,
     spatial: SpatialValues,
-    augmentation: Vec<[f32; deformation::LABELS]>,
+    augmentation: Vec<[f32; augmentation::LABELS]>,
 }
 
 /// Values that a network gets at each pixel beside the image's own.
@@ -78,7 +78,7 @@ impl Conditioning {
 
     /// Adds how the image of each row was augmented; no rows if none was.
     #[must_use]
-    pub fn with_augmentation(self, augmentation: Vec<[f32; deformation::LABELS]>) -> Self {
+    pub fn with_augmentation(self, augmentation: Vec<[f32; augmentation::LABELS]>) -> Self {
         Self { augmentation, ..self }
     }
 
@@ -137,7 +137,7 @@ mod tests {
         let shape = Shape::Image { height: 2, width: 2, channels: 1 };
         let upscale = UpscaleConfig { factor: 2, ..UpscaleConfig::default() };
         let spatial = SpatialConditioning { shape, upscale: Some(upscale), positions: false };
-        let mut labels = [[0.0; deformation::LABELS]; 3];
+        let mut labels = [[0.0; augmentation::LABELS]; 3];
         labels[2][1] = 0.5;
         let conditioning = Conditioning::from(vec![Some(1), None])
             .with_low_resolution(&spatial, &[0.1, 0.2, 0.3], 0.7)

@@ -7,7 +7,7 @@ use super::{
     tensors::{Tensors, transposed},
 };
 use crate::{
-    deformation::LABELS,
+    augmentation::LABELS,
     network::{AdmUnetConfig, LevelEmbedding, NetworkConfig, ScoreUnetConfig, UnetConfig},
 };
 

@@ -172,7 +172,7 @@ impl Model {
     /// # Panics
     /// Panics unless `bits` is from 1 to [`weights::MOST_BITS`].
     pub fn quantize(&mut self, bits: u32) {
-        self.network = weights::quantised(self.network.clone(), bits);
+        self.network = weights::quantized(self.network.clone(), bits);
         self.training = TrainingState::WeightsOnly;
     }
 

@@ -16,7 +16,7 @@ pub use self::pfgm::{Calibration, DEFAULT_GAMMA, FieldObjective};
 pub use pfgmpp::{DenoisingObjective, Levels};
 
 use crate::{
-    deformation::{self, Deformation},
+    augmentation::{self, Augmentation},
     extra_dims::ExtraDims,
     field,
     prediction::{Loss, TrainingPoints},
@@ -61,11 +61,11 @@ pub struct Charges<'a> {
     /// Class of each charge of the field batch.
     pub field_labels: &'a [Option<u32>],
     /// Augmentation of each item of the loss batch; empty if there is none.
-    pub deformations: &'a [Deformation],
+    pub augmentations: &'a [Augmentation],
 }
 
 /// Class and augmentation of an item. The targets of items that share both are made of the same charges.
-type Kind = (Option<u32>, Option<[u32; deformation::LABELS]>);
+type Kind = (Option<u32>, Option<[u32; augmentation::LABELS]>);
 
 impl Charges<'_> {
     /// `yhat` at perturbed points, `[batch, N]`: the field-weighted mean of the charges of the item's class, or of all charges if it has
@@ -91,8 +91,8 @@ impl Charges<'_> {
     }
 
     fn kind(&self, item: usize) -> Kind {
-        let deformation = self.deformations.get(item).filter(|deformation| !deformation.is_none());
-        (self.labels[item], deformation.map(|deformation| deformation.labels.map(f32::to_bits)))
+        let augmentation = self.augmentations.get(item).filter(|augmentation| !augmentation.is_identity());
+        (self.labels[item], augmentation.map(|augmentation| augmentation.labels.map(f32::to_bits)))
     }
 
     /// Charges of which the target of an item is made.
@@ -105,9 +105,9 @@ impl Charges<'_> {
                 rows.filter(|(_, label)| **label == class).flat_map(|(row, _)| row).copied().collect()
             }
         };
-        match self.deformations.get(item) {
-            Some(deformation) if !deformation.is_none() => {
-                let rows = charges.par_chunks_exact(dim).flat_map_iter(|row| deformation.apply(self.shape, row));
+        match self.augmentations.get(item) {
+            Some(augmentation) if !augmentation.is_identity() => {
+                let rows = charges.par_chunks_exact(dim).flat_map_iter(|row| augmentation.apply(self.shape, row));
                 Cow::Owned(rows.collect())
             }
             _ => charges,

@@ -11,8 +11,8 @@ use super::{
     training_set::{EpochPermutation, TrainingSet},
 };
 use crate::{
+    augmentation::Augmentation,
     conditioning::Conditioning,
-    deformation::Deformation,
     objective::Charges,
     prediction::TrainingPoints,
     random::{Purpose, Stream, stream},
@@ -63,7 +63,7 @@ struct Items {
     step: u64,
     numbers: Range<usize>,
     labels: Vec<Option<u32>>,
-    deformations: Vec<Deformation>,
+    augmentations: Vec<Augmentation>,
 }
 
 /// Draws the batches of a run.
@@ -101,16 +101,16 @@ impl BatchSampler<'_> {
         }
         let (labels, streams) = (labels[own.clone()].to_vec(), &mut streams[own.clone()]);
         let (shape, probability) = (self.spec.data.shape, train.augment);
-        let deformations: Vec<Deformation> = match probability > 0.0 {
-            true => streams.iter_mut().map(|rng| Deformation::draw(shape, probability, rng)).collect(),
+        let augmentations: Vec<Augmentation> = match probability > 0.0 {
+            true => streams.iter_mut().map(|rng| Augmentation::draw(shape, probability, rng)).collect(),
             false => Vec::new(),
         };
         let mut images = field.values[own.start * dim..own.end * dim].to_vec();
-        let deformed = images.par_chunks_exact_mut(dim).zip(&deformations);
-        deformed.for_each(|(row, deformation)| row.copy_from_slice(&deformation.apply(shape, row)));
+        let augmented = images.par_chunks_exact_mut(dim).zip(&augmentations);
+        augmented.for_each(|(row, augmentation)| row.copy_from_slice(&augmentation.apply(shape, row)));
         field.extend(&self.others(step, &rows)?);
         let patches = Patches::cut(self.spec, step, items.start as u64..items.end as u64, images);
-        let batch = self.perturb(Items { step, numbers: items, labels, deformations }, patches, &field, streams);
+        let batch = self.perturb(Items { step, numbers: items, labels, augmentations }, patches, &field, streams);
         self.read_ahead(step, order);
         Ok(batch)
     }
@@ -135,14 +135,14 @@ impl BatchSampler<'_> {
             let mut streams: Vec<Stream> =
                 numbers.clone().map(|row| stream(seed, Purpose::Perturbation, HELD_OUT, row)).collect();
             let patches = Patches::whole(self.spec, HELD_OUT, numbers, images);
-            let items = Items { step: HELD_OUT, numbers: items, labels, deformations: Vec::new() };
+            let items = Items { step: HELD_OUT, numbers: items, labels, augmentations: Vec::new() };
             Ok(self.perturb(items, patches, &field, &mut streams))
         }))
     }
 
     /// Perturbs the images of some items.
     fn perturb(&self, items: Items, patches: Patches, field: &Field, streams: &mut [Stream]) -> Batch {
-        let Items { step, numbers, labels, deformations } = items;
+        let Items { step, numbers, labels, augmentations } = items;
         let Patches { shape, images, spatial } = patches;
         let charges = Charges {
             shape,
@@ -150,12 +150,12 @@ impl BatchSampler<'_> {
             field: &field.values,
             labels: &labels,
             field_labels: &field.labels,
-            deformations: &deformations,
+            augmentations: &augmentations,
         };
         let points = self.spec.config.objective.draw(self.spec.noise(), charges, streams);
         let conditioning = Conditioning::from(labels)
             .with_spatial(spatial, numbers.len())
-            .with_augmentation(deformations.iter().map(|deformation| deformation.labels).collect());
+            .with_augmentation(augmentations.iter().map(|augmentation| augmentation.labels).collect());
         Batch { step, items: numbers, shape, points, conditioning }
     }
 

@@ -1,4 +1,4 @@
-//! The log of a training: one JSON object a line.
+//! Log of a training: one JSON object per line.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -10,22 +10,22 @@ use serde::{Deserialize, Serialize};
 
 use pfgm_data::atomic;
 
-/// A line of the log.
+/// Line of the log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LogLine {
-    /// Steps taken.
+    /// Number of steps taken.
     pub step: u64,
-    /// The mean loss since the last line.
+    /// Mean loss since the last line.
     pub loss: f64,
-    /// The norm of the gradient of the last step, before clipping.
+    /// Norm of the gradient of the last step, before clipping.
     pub gradient_norm: f64,
-    /// The learning rate of the last step.
+    /// Learning rate of the last step.
     pub lr: f64,
     /// Items per second since the last line.
     pub images_per_second: f64,
     /// Seconds of training since the program started.
     pub seconds: f64,
-    /// The loss of the averaged weights on the held-out rows, where it was measured.
+    /// Loss of the averaged weights on held-out rows; `None` if not measured at this step.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub held_out_loss: Option<f64>,
 }
@@ -34,11 +34,10 @@ pub struct LogLine {
 pub struct Log(File);
 
 impl Log {
-    /// Opens a log for a training that has taken `step` steps; lines of later steps, which a checkpoint did not keep,
-    /// are dropped.
+    /// Opens the log of a training that has taken `step` steps. Drops lines of later steps, which are taken again.
     ///
     /// # Errors
-    /// When the file cannot be read or written.
+    /// Returns an error if the file cannot be read or written.
     pub fn open(path: &Path, step: u64) -> io::Result<Self> {
         if path.exists() {
             let lines = BufReader::new(File::open(path)?).lines().collect::<io::Result<Vec<_>>>()?;
@@ -52,20 +51,20 @@ impl Log {
         Ok(Self(OpenOptions::new().create(true).append(true).open(path)?))
     }
 
-    /// Adds a line.
+    /// Appends a line.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// Returns an error if the file cannot be written.
     pub fn add(&mut self, line: &LogLine) -> io::Result<()> {
         let mut text = serde_json::to_string(line).expect("a log line is plain data");
         text.push('\n');
         self.0.write_all(text.as_bytes())
     }
 
-    /// The lines of a log.
+    /// Reads the lines of a log. Lines that are not valid are skipped.
     ///
     /// # Errors
-    /// When the file cannot be read; lines that are no log lines are passed over.
+    /// Returns an error if the file cannot be read.
     pub fn read(path: &Path) -> io::Result<Vec<LogLine>> {
         Ok(fs::read_to_string(path)?.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
     }

@@ -1,4 +1,4 @@
-//! What a training will need, before it starts.
+//! Estimate of the memory that a training needs.
 
 use pfgm_data::{Dataset, Shape, Values};
 
@@ -8,21 +8,21 @@ use crate::{
     spec::ModelSpec,
 };
 
-/// Bytes by what they are for.
+/// Memory of a training by purpose, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Memory {
     /// Weights, two moments and the average, and their copies while a checkpoint is written.
     pub weights: f64,
-    /// What the forward pass keeps for the backward pass.
+    /// Activations that the forward pass keeps for the backward pass.
     pub activations: f64,
-    /// The data set, and a step's field batch.
+    /// Data set, and the field batch of a step.
     pub data: f64,
-    /// The program itself.
+    /// Program itself.
     pub program: f64,
 }
 
 impl Memory {
-    /// All of it.
+    /// Sum of all.
     pub fn total(&self) -> f64 {
         self.weights + self.activations + self.data + self.program
     }

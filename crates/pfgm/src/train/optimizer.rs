@@ -1,8 +1,8 @@
-//! Adam (arXiv 1412.6980) with a clipped gradient and a moving average of the weights.
+//! Adam (arXiv 1412.6980) with gradient clipping and a moving average of the weights.
 //!
-//! Burn's own Adam clips each weight by itself, knows no average, and keeps its state under identifiers that a new
-//! process draws anew; here all weights of a network are one vector in the order of its definition, so that a step is one
-//! pass over memory, a checkpoint names what it holds, and a resumed training continues to the bit.
+//! Burn's Adam clips each weight separately, keeps no average, and stores its state under identifiers that differ in each process. Here
+//! all weights of a network are one vector in the order of its definition. A step is one pass over memory, a checkpoint has names, and a
+//! resumed training continues to the bit.
 
 use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param},
@@ -12,11 +12,11 @@ use pfgm_burn_ops::{AdamState, AdamStep, adam};
 
 use crate::config::TrainConfig;
 
-/// The gradients of all weights, one after another.
+/// Gradients of all weights, concatenated.
 pub struct FlatGradients(Tensor<1>);
 
 impl FlatGradients {
-    /// Takes the gradients of a network's weights.
+    /// Takes the gradients of the weights of a network.
     pub fn take(network: &impl Module, gradients: &mut Gradients) -> Self {
         struct Reader<'a> {
             gradients: &'a mut Gradients,
@@ -29,7 +29,7 @@ impl FlatGradients {
                 let gradient = weight.grad_remove(self.gradients);
                 self.flat.push(match gradient {
                     Some(gradient) => gradient.reshape([size]),
-                    // A weight that the loss does not reach, such as the class embedding of a batch without classes.
+                    // The loss does not depend on this weight, such as the class embedding of a batch without classes.
                     None => Tensor::zeros([size], &weight.device().inner()),
                 });
             }
@@ -44,28 +44,28 @@ impl FlatGradients {
         Self(self.0 + other.0)
     }
 
-    /// Gradients that lie one after another.
+    /// Gradients from their concatenation.
     pub(super) fn from_flat(flat: Tensor<1>) -> Self {
         Self(flat)
     }
 
-    /// How many values there are.
+    /// Number of values.
     pub(super) fn len(&self) -> usize {
         self.0.dims()[0]
     }
 
-    /// `count` of the values.
+    /// `count` of the values, from `start`.
     pub(super) fn narrow(&self, start: usize, count: usize) -> Tensor<1> {
         self.0.clone().narrow(0, start, count)
     }
 
-    /// The Euclidean norm of all gradients together.
+    /// Euclidean norm of all gradients together.
     pub fn norm(&self) -> f64 {
         pfgm_burn_ops::adam::norm(&self.0)
     }
 }
 
-/// The weights of a network, one after another.
+/// Concatenates the weights of a network.
 fn flatten(network: &impl Module) -> Tensor<1> {
     struct Reader(Vec<Tensor<1>>);
     impl ModuleVisitor for Reader {
@@ -80,7 +80,7 @@ fn flatten(network: &impl Module) -> Tensor<1> {
     Tensor::cat(reader.0, 0)
 }
 
-/// A network with other weights, taken one after another from `flat`; `prepare` makes them what the network computes with.
+/// Replaces the weights of a network by those of `flat`, one after another.
 struct Unflatten<'a> {
     flat: &'a Tensor<1>,
     start: usize,
@@ -103,23 +103,23 @@ impl ModuleMapper for Unflatten<'_> {
     }
 }
 
-/// The weights, their moments and their average.
+/// State of Adam: weights, moments and moving average.
 pub struct Optimizer(AdamState);
 
 impl Optimizer {
-    /// The state before the first step: no moments, and the average is the weights.
+    /// State before the first step: zero moments, and the average equals the weights.
     pub fn new(network: &impl Module) -> Self {
         let weights = flatten(network);
         let zeros = || Tensor::zeros_like(&weights);
         Self(AdamState { first: zeros(), second: zeros(), average: weights.clone(), weights })
     }
 
-    /// A state that was saved.
+    /// Restores a saved state.
     pub fn restore(network: &impl Module, first: Tensor<1>, second: Tensor<1>, average: Tensor<1>) -> Self {
         Self(AdamState { weights: flatten(network), first, second, average })
     }
 
-    /// The first moments, the second moments and the averages of all weights, one after another.
+    /// First moments, second moments and averages of all weights, each concatenated.
     pub fn state(&self) -> [&Tensor<1>; 3] {
         [&self.0.first, &self.0.second, &self.0.average]
     }
@@ -134,14 +134,14 @@ impl Optimizer {
         config: &TrainConfig,
     ) -> M {
         let state = self.0.clone();
-        // The old state goes before the step, so that it changes in place.
+        // The old state is released before the step, so that the step can change it in place.
         let empty = Tensor::empty([0], &state.weights.device());
         self.0 = AdamState { weights: empty.clone(), first: empty.clone(), second: empty.clone(), average: empty };
         self.0 = adam(state, gradients.0, adam_step(norm, step, config));
         network.map(&mut Unflatten { flat: &self.0.weights, start: 0, gradients: true })
     }
 
-    /// The network with the averaged weights, for use outside training.
+    /// Network with the averaged weights, without gradients.
     pub fn averaged<M: Module>(&self, network: &M) -> M {
         // Training changes the average in place.
         let average = self.0.average.clone().add_scalar(0.0);
@@ -149,7 +149,7 @@ impl Optimizer {
     }
 }
 
-/// The numbers of step number `step` (from 1) against a gradient of norm `norm`.
+/// Constants of step number `step` (from 1) for a gradient of norm `norm`.
 fn adam_step(norm: f64, step: u64, config: &TrainConfig) -> AdamStep {
     let steps = step as f64;
     let [beta1, beta2] = config.betas;
@@ -163,7 +163,7 @@ fn adam_step(norm: f64, step: u64, config: &TrainConfig) -> AdamStep {
     }
 }
 
-/// The learning rate of step number `step` (from 1): a linear rise, a plateau, a linear fall.
+/// Learning rate of step number `step` (from 1): linear warm-up, constant, linear cool-down.
 pub fn learning_rate(step: u64, config: &TrainConfig) -> f64 {
     let rise = if config.warmup > 0 { step as f64 / config.warmup as f64 } else { 1.0 };
     let left = config.steps.saturating_sub(step) + 1;

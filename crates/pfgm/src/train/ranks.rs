@@ -67,18 +67,18 @@ pub(super) fn add_values(hasher: &mut DefaultHasher, values: &[f32]) {
     bytemuck::cast_slice::<f32, u8>(values).hash(hasher);
 }
 
-/// The gradients of a backward pass on their way to the other ranks, those of convolutions from when they are made.
+/// Buckets in which the gradients of a backward pass are sent to the other ranks, those of convolutions as soon as they are computed.
 pub(super) struct GradientBuckets {
     buckets: Sender<Vec<f32>>,
-    /// Where the weights of each convolution lie among all.
+    /// Range of the weights of each convolution among all weights.
     places: HashMap<u64, Range<usize>>,
-    /// The gradients of the parts of the batch that came before; empty if there were none.
+    /// Gradients of earlier parts of the batch; empty if there are none.
     earlier: Vec<f32>,
-    /// What the next bucket holds so far.
+    /// Contents of the next bucket so far.
     bucket: Vec<f32>,
     /// Memory for buckets.
     spare: Vec<Vec<f32>>,
-    /// Where everything that was sent belongs, in the order in which it was.
+    /// Range of each gradient that was sent, in order.
     sent: Vec<Range<usize>>,
 }
 
@@ -100,12 +100,12 @@ impl GradientBuckets {
         Rc::new(RefCell::new(Self { buckets, places: reader.1, earlier, bucket, spare, sent }))
     }
 
-    /// Takes the gradients of the parts of a batch before the last, whose backward pass is about to begin.
+    /// Takes the gradients of all parts of a batch but the last, whose backward pass begins next.
     pub(super) fn expect_last_part(&mut self, earlier: Option<&FlatGradients>) {
         self.earlier = earlier.map_or_else(Vec::new, |earlier| values(earlier.narrow(0, earlier.len())));
     }
 
-    /// A convolution's gradient.
+    /// Adds the gradient of a convolution, and sends the bucket if it is full.
     pub(super) fn push(&mut self, node: u64, gradient: &[f32]) {
         let place = self.places.remove(&node).expect("every convolution has weights of its own");
         let start = self.bucket.len();
@@ -120,22 +120,23 @@ impl GradientBuckets {
     }
 
     fn send(&mut self) {
-        // Whoever sums the buckets is there until the last has come.
+        // The receiver lives until all senders are dropped.
         let mut next = self.spare.pop().unwrap_or_default();
         next.clear();
         let _ = self.buckets.send(std::mem::replace(&mut self.bucket, next));
     }
 
-    /// Sends what was not heard of, each bucket as soon as it has left the device. Returns where the sums belong.
+    /// Sends the gradients that were not pushed, each bucket as soon as it has left the device. Returns the range of each gradient that was
+    /// sent, in order.
     pub(super) fn finish(&mut self, gradients: &FlatGradients) -> Vec<Range<usize>> {
         if !self.bucket.is_empty() {
             self.send();
         }
-        let mut heard = self.sent.clone();
-        heard.sort_unstable_by_key(|place| place.start);
-        heard.push(gradients.len()..gradients.len());
+        let mut pushed = self.sent.clone();
+        pushed.sort_unstable_by_key(|place| place.start);
+        pushed.push(gradients.len()..gradients.len());
         let mut end = 0;
-        for place in heard {
+        for place in pushed {
             for start in (end..place.start).step_by(BUCKET) {
                 let rest = start..(start + BUCKET).min(place.start);
                 self.bucket.extend(values(gradients.narrow(rest.start, rest.len())));
@@ -148,17 +149,17 @@ impl GradientBuckets {
     }
 }
 
-/// The values of a tensor, on the host.
+/// Copies the values of a tensor to the host.
 fn values(tensor: Tensor<1>) -> Vec<f32> {
     tensor.into_data().try_into_vec().expect("single precision")
 }
 
-/// The sums of all ranks' buckets as gradients; `places` say where their values belong, one after another.
+/// Builds gradients from the sums of all buckets. `places` are the ranges of their values, in order.
 pub(super) fn gradients_of(sums: &[Vec<f32>], places: &[Range<usize>], device: &Device) -> FlatGradients {
     let count = places.iter().map(ExactSizeIterator::len).sum();
     let (mut flat, mut places) = (vec![0.0; count], places.iter());
     for mut sums in sums.iter().map(Vec::as_slice) {
-        // A bucket holds whole places.
+        // No range is split between buckets.
         while !sums.is_empty() {
             let place = places.next().expect("there is a place for every value");
             let (values, others) = sums.split_at(place.len());

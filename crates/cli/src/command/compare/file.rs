@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
-use pfgm::{features::Extractor, network::Precision, solver::Solver, weights::MOST_BITS};
+use pfgm::{features::Extractor, network::Precision, solver::Solver, weights::MAX_BITS};
 use serde::Deserialize;
 use toml::{Table, Value};
 
@@ -224,8 +224,8 @@ impl File {
 /// Bits as the file has them.
 fn bits_of(value: &Value) -> Result<Vec<u32>> {
     let number = |value: &Value| match value.as_integer().and_then(|bits| u32::try_from(bits).ok()) {
-        Some(bits) if (1..=MOST_BITS).contains(&bits) || bits == ALL_BITS => Ok(bits),
-        _ => bail!("{value}: give a number from 1 to {MOST_BITS}, or {ALL_BITS} for weights as they are"),
+        Some(bits) if (1..=MAX_BITS).contains(&bits) || bits == ALL_BITS => Ok(bits),
+        _ => bail!("{value}: give a number from 1 to {MAX_BITS}, or {ALL_BITS} for weights as they are"),
     };
     let bits = axis(value).iter().map(number).collect::<Result<Vec<_>>>()?;
     if bits.is_empty() {

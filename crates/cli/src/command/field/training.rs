@@ -60,7 +60,7 @@ fn draw_points(scene: &Scene) -> TrainingPoints {
             field: &charges,
             labels: &labels,
             field_labels: &labels[..scene.count().min(POINTS)],
-            deformations: &[],
+            augmentations: &[],
         },
         &mut streams,
     );

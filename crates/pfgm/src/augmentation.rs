@@ -1,5 +1,5 @@
-//! EDM's non-leaking augmentation (arXiv 2206.00364, appendix F.2): images are mirrored, scaled, turned, stretched and moved, and
-//! the network is told how, so that what it makes when told of nothing is as the data are.
+//! EDM's non-leaking augmentation (arXiv 2206.00364, appendix F.2): images are mirrored, scaled, rotated, stretched and translated, and
+//! the network is conditioned on labels that say how, so that its samples with zero labels are like the data.
 
 use std::f64::consts::PI;
 
@@ -7,31 +7,30 @@ use pfgm_data::{Shape, affine::Affine, flip_horizontally};
 use rand::{Rng, RngExt};
 use rand_distr::{Distribution, StandardNormal};
 
-/// How many values tell what was done to an image.
+/// Number of labels of an augmented image.
 pub const LABELS: usize = 9;
 
-/// Octaves by which scale and aspect vary, and the share of a side by which an image is moved; one standard deviation each.
+/// Standard deviation of scale and aspect in octaves, and of the translation as a fraction of a side.
 const OCTAVES: f64 = 0.2;
 const SHARE: f64 = 0.125;
 
-/// What was done to an image.
+/// Augmentation of one image.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Deformation {
+pub struct Augmentation {
     map: Affine,
-    /// What the network is told: mirrored left to right, upside down; octaves of scale in units of their spread; `cos - 1` and
-    /// `sin` of the turn; octaves of aspect times cosine and sine of their axis; what it was moved by in units of its spread.
-    /// All zero if nothing was done.
+    /// Labels for the network: mirrored left to right, upside down; scale in standard deviations; `cos - 1` and `sin` of the rotation;
+    /// aspect in standard deviations times cosine and sine of its axis; translation in standard deviations. All are zero for the
+    /// identity.
     pub labels: [f32; LABELS],
 }
 
-impl Deformation {
-    /// Draws what is done to an image: it is mirrored left to right half of the time, and each of the other kinds is done with the
-    /// given probability, by itself.
+impl Augmentation {
+    /// Draws a random augmentation: a mirror image half of the time, and each other kind with the given probability, independently.
     ///
     /// # Panics
-    /// When `shape` is no image.
+    /// Panics if `shape` is not an image.
     pub fn draw(shape: Shape, probability: f64, rng: &mut impl Rng) -> Self {
-        let Shape::Image { height, width, .. } = shape else { panic!("{shape} cannot be deformed") };
+        let Shape::Image { height, width, .. } = shape else { panic!("{shape} cannot be augmented") };
         let normal = |rng: &mut _| -> f64 { StandardNormal.sample(rng) };
         let mirrored = rng.random_bool(0.5);
         let upside_down = rng.random_bool(probability) && rng.random_bool(0.5);
@@ -47,7 +46,7 @@ impl Deformation {
             .then(Affine::stretch(ratio, 1.0 / ratio))
             .then(Affine::turn(axis))
             .then(Affine::shift(SHARE * width as f64 * right, SHARE * height as f64 * down));
-        let told = [
+        let labels = [
             f64::from(u8::from(mirrored)),
             f64::from(u8::from(upside_down)),
             octaves,
@@ -58,26 +57,26 @@ impl Deformation {
             right,
             down,
         ];
-        Self { map, labels: told.map(|value| value as f32) }
+        Self { map, labels: labels.map(|value| value as f32) }
     }
 
-    /// Whether nothing is done.
-    pub fn is_none(&self) -> bool {
+    /// Whether the image stays as it is.
+    pub fn is_identity(&self) -> bool {
         self.map == Affine::IDENTITY
     }
 
-    /// An image with this done to it.
+    /// Applies the augmentation to an image.
     ///
     /// # Shapes
     /// `image` and the result: rows of `shape`
     pub fn apply(&self, shape: Shape, image: &[f32]) -> Vec<f32> {
         if self.map == Affine::stretch(-1.0, 1.0) {
-            // The most frequent of all: exact, and without an interpolation.
+            // The most frequent case: exact, without interpolation.
             let mut mirrored = image.to_vec();
             flip_horizontally(shape, &mut mirrored);
             return mirrored;
         }
-        if self.is_none() { image.to_vec() } else { self.map.apply(shape, image) }
+        if self.is_identity() { image.to_vec() } else { self.map.apply(shape, image) }
     }
 }
 
@@ -89,26 +88,26 @@ mod tests {
     const SHAPE: Shape = Shape::Image { height: 8, width: 6, channels: 1 };
 
     #[test]
-    fn kinds_are_done_as_often_as_asked_and_told_of() {
+    fn kinds_occur_with_their_probability_and_have_labels() {
         let count = 4000;
-        let draw = |item| Deformation::draw(SHAPE, 0.2, &mut stream(1, Purpose::Perturbation, 0, item));
-        let drawn: Vec<Deformation> = (0..count).map(draw).collect();
+        let draw = |item| Augmentation::draw(SHAPE, 0.2, &mut stream(1, Purpose::Perturbation, 0, item));
+        let drawn: Vec<Augmentation> = (0..count).map(draw).collect();
         let share = |label: usize| drawn.iter().filter(|d| d.labels[label] != 0.0).count() as f64 / count as f64;
-        // Five standard deviations of a share around what is asked for.
+        // Within five standard deviations of the expected share.
         for (label, expected) in [0.5, 0.1, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2].into_iter().enumerate() {
             let spread = (expected * (1.0 - expected) / f64::from(count as u32)).sqrt();
             assert!((share(label) - expected).abs() < 5.0 * spread, "label {label}: {}", share(label));
         }
-        // What is told says what was done.
-        for deformation in drawn {
-            assert_eq!(deformation.is_none(), deformation.labels == [0.0; LABELS]);
-            let [mirrored, upside_down, octaves, cos, sin, _, _, right, down] = deformation.labels.map(f64::from);
-            let [[a, b], [c, d]] = deformation.map.matrix;
+        // The labels describe the map.
+        for augmentation in drawn {
+            assert_eq!(augmentation.is_identity(), augmentation.labels == [0.0; LABELS]);
+            let [mirrored, upside_down, octaves, cos, sin, _, _, right, down] = augmentation.labels.map(f64::from);
+            let [[a, b], [c, d]] = augmentation.map.matrix;
             let area = (2.0 * OCTAVES * octaves).exp2() * (1.0 - 2.0 * mirrored) * (1.0 - 2.0 * upside_down);
             assert!((a * d - b * c - area).abs() < 1e-5);
-            assert!((deformation.map.shift[0] - right * 6.0 / 8.0).abs() < 1e-5);
-            assert!((deformation.map.shift[1] - down).abs() < 1e-5);
-            if deformation.labels[5] == 0.0 && mirrored + upside_down == 0.0 {
+            assert!((augmentation.map.shift[0] - right * 6.0 / 8.0).abs() < 1e-5);
+            assert!((augmentation.map.shift[1] - down).abs() < 1e-5);
+            if augmentation.labels[5] == 0.0 && mirrored + upside_down == 0.0 {
                 let scale = area.sqrt();
                 assert!((a / scale - cos - 1.0).abs() < 1e-5 && (c / scale - sin).abs() < 1e-5);
             }
@@ -118,7 +117,7 @@ mod tests {
     #[test]
     fn without_probability_images_are_mirrored_at_most() {
         for item in 0..50 {
-            let drawn = Deformation::draw(SHAPE, 0.0, &mut stream(2, Purpose::Perturbation, 0, item));
+            let drawn = Augmentation::draw(SHAPE, 0.0, &mut stream(2, Purpose::Perturbation, 0, item));
             assert_eq!(drawn.labels[1..], [0.0; LABELS - 1]);
         }
     }
