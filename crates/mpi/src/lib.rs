@@ -173,7 +173,8 @@ impl Communicator for Mpi {
 
     fn sum(&self, values: &mut [f64]) {
         let _deadline = self.enter();
-        Request::sum(values).wait();
+        let own = values.to_vec();
+        Request::sum(&own, values).wait();
     }
 
     fn broadcast(&self, mut bytes: Vec<u8>) -> Vec<u8> {

@@ -37,14 +37,14 @@ impl<'a> Request<'a> {
         Self { raw: unsafe { raw.assume_init() }, buffer: PhantomData }
     }
 
-    /// Sums values over all ranks, in place.
-    pub(crate) fn sum(values: &'a mut [f64]) -> Self {
+    /// Sums the values of all ranks.
+    pub(crate) fn sum(values: &'a [f64], sums: &'a mut [f64]) -> Self {
+        assert_eq!(values.len(), sums.len(), "a sum for each value");
         let count = count_of(values.len());
-        // SAFETY: the buffer holds `count` numbers and is borrowed until the request is done.
+        // SAFETY: both buffers hold `count` numbers, and are borrowed until the request is done.
         Self::start("MPI_Iallreduce", |request| unsafe {
-            let data = values.as_mut_ptr().cast();
-            let (double, sum) = (ffi::RSMPI_DOUBLE, ffi::RSMPI_SUM);
-            ffi::MPI_Iallreduce(ffi::RSMPI_IN_PLACE, data, count, double, sum, world(), request)
+            let (from, to) = (values.as_ptr().cast(), sums.as_mut_ptr().cast());
+            ffi::MPI_Iallreduce(from, to, count, ffi::RSMPI_DOUBLE, ffi::RSMPI_SUM, world(), request)
         })
     }
 
