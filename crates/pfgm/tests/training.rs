@@ -8,8 +8,7 @@ use burn::{
     tensor::{Device, Tensor},
 };
 use pfgm::{
-    Model,
-    augmentation,
+    Model, augmentation,
     checkpoint::{self, Checkpoint},
     config::Config,
     extra_dims::ExtraDims::{Finite, Infinite},
