@@ -1,4 +1,4 @@
-// The server, asked. Refusals become errors with the server's reason.
+// Requests to the server. Errors have the server's reason.
 
 async function answer(response) {
   if (response.ok) return response;
@@ -6,7 +6,7 @@ async function answer(response) {
   try {
     reason = (await response.json()).reason ?? reason;
   } catch {
-    // No JSON: the status has to do.
+    // The body is not JSON; the status remains.
   }
   throw new Error(reason);
 }
@@ -19,7 +19,7 @@ export const post = async (path, request, signal) => (await answer(await fetch(p
 
 export const points = async (name, count) => (await get(`/api/v1/points?name=${encodeURIComponent(name)}&count=${count}`)).points;
 
-// The events of a request, one after the other.
+// Yields the server-sent events of a request.
 export async function* events(path, request, signal) {
   const response = await answer(await fetch(path, body(request, signal)));
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();

@@ -1,8 +1,8 @@
-// The charges and the choices about their field: one state that the plane, the space and the controls share.
+// The charges and the settings of their field, shared by the plane, the space and the controls.
 
 export const TOP = 3; // The height of the hemisphere.
-export const SOFTENING = 0.3; // How far charges are smeared without the extra dimension.
-export const CIRCLE = 2.4; // Where particles come from then.
+export const SOFTENING = 0.3; // Softening length of charges without the extra dimension.
+export const CIRCLE = 2.4; // Radius of the circle on which particles start then.
 export const MOST = 500;
 
 export const state = {
@@ -23,7 +23,7 @@ export function listen(listener) {
   listeners.add(listener);
 }
 
-// "field": anything; "chosen": the chosen charge has another place, and that is all; "view": what is seen of the field.
+// "field": anything; "chosen": only the selected charge has moved; "view": only what is visible.
 export function changed(what = "field") {
   state.version += 1;
   for (const listener of listeners) listener(what);

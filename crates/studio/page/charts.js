@@ -1,10 +1,17 @@
-// Curves on a canvas, with axes that name a few round numbers.
+// Curves on a canvas, with labeled axes.
 
-export const COLOURS = ["#7cc4ff", "#ffb454", "#7fe0b0", "#ff7a9c", "#c7a6ff", "#f2e36b", "#6fd6e8", "#ff9e7a"];
+import { isLight } from "./theme.js";
+
+const DARK = ["#7cc4ff", "#ffb454", "#7fe0b0", "#ff7a9c", "#c7a6ff", "#f2e36b", "#6fd6e8", "#ff9e7a"];
+const LIGHT = ["#0b66b3", "#b35c00", "#11794b", "#c01f4e", "#6d3fc0", "#7a6a00", "#0f7585", "#b0431a"];
+
+// Color of the curve at an index, in the present theme.
+export const color = (at) => (isLight() ? LIGHT : DARK)[at % DARK.length];
+
 const LEFT = 52;
 const BELOW = 20;
 
-// curves: [{ x: [], y: [], colour }]; logX, logY: whether an axis is logarithmic.
+// curves: [{ x: [], y: [], color }]; logX, logY: whether an axis is logarithmic.
 export function chart(canvas, curves, { logX = false, logY = false, thin = false } = {}) {
   const ratio = Math.min(window.devicePixelRatio || 1, 2);
   const [width, height] = [canvas.clientWidth, canvas.clientHeight];
@@ -16,11 +23,11 @@ export function chart(canvas, curves, { logX = false, logY = false, thin = false
   const x = axis(curves.flatMap((curve) => curve.x), logX, LEFT, width - 8);
   const y = axis(curves.flatMap((curve) => curve.y), logY, height - BELOW, 8);
   pen.font = "11px system-ui, 'DejaVu Sans', sans-serif";
-  pen.fillStyle = "#aab4d0";
-  pen.strokeStyle = "#28314d";
+  pen.fillStyle = isLight() ? "#4a5573" : "#aab4d0";
+  pen.strokeStyle = isLight() ? "#d5dbe8" : "#28314d";
   pen.lineWidth = 1;
   if (!x || !y) {
-    pen.fillText("nothing yet", LEFT, height / 2);
+    pen.fillText("no data yet", LEFT, height / 2);
     return;
   }
   pen.textAlign = "right";
@@ -34,7 +41,7 @@ export function chart(canvas, curves, { logX = false, logY = false, thin = false
     pen.fillText(short(tick), Math.min(Math.max(x.at(tick), LEFT + 6), width - 18), height - 4);
   }
   for (const curve of curves) {
-    pen.strokeStyle = curve.colour;
+    pen.strokeStyle = curve.color;
     pen.lineWidth = thin ? 1 : 1.8;
     pen.globalAlpha = curve.alpha ?? 1;
     pen.beginPath();
@@ -49,7 +56,7 @@ export function chart(canvas, curves, { logX = false, logY = false, thin = false
     pen.stroke();
     if (curve.x.length === 1 || curve.dot) {
       const last = curve.x.length - 1;
-      pen.fillStyle = curve.colour;
+      pen.fillStyle = curve.color;
       pen.beginPath();
       pen.arc(x.at(curve.x[last]), y.at(curve.y[last]), thin ? 2 : 3, 0, 2 * Math.PI);
       pen.fill();
@@ -65,7 +72,7 @@ function line(pen, a, b, c, d) {
   pen.stroke();
 }
 
-// From values to pixels, and a few round values between.
+// Maps values to pixels, with a few round values as ticks.
 function axis(values, log, from, to) {
   const usable = values.filter((value) => Number.isFinite(value) && (!log || value > 0));
   if (!usable.length) return null;

@@ -1,25 +1,27 @@
-// The generate part: samples that sharpen while the flow runs, the way between two, temperature.
+// The generate part: samples with their progress, interpolation, temperature.
 
 import { events, get, post } from "./api.js";
-import { COLOURS, chart, short } from "./charts.js";
+import { chart, color, short } from "./charts.js";
+import { classNames } from "./names.js";
 import { copy, cut, save, withTexts } from "./png.js";
 import * as upload from "./upload.js";
 
 const $ = (id) => document.getElementById(id);
 const PICTURES = 9;
 
-let card = null; // The run as the server describes it.
+let card = null; // Properties of the run.
+let names = new Map(); // From classes to what they are called.
 let shown = []; // { canvas, button, seed, label }
 let chosen = [];
-let drawn = null; // What the server answered last.
+let drawn = null; // The server's latest answer.
 let running = null;
 let trace = [];
 let strip = [];
 
 export async function begin() {
   try {
-    const runs = (await get("/api/v1/runs")).filter((run) => run.trained);
-    $("run").replaceChildren(...runs.map((run) => new Option(run.bundled ? `${run.name} (comes along)` : run.name, run.name)));
+    const runs = (await get("/api/v1/runs")).filter((run) => run.trained && !run.upscales);
+    $("run").replaceChildren(...runs.map((run) => new Option(run.bundled ? `${run.name} (bundled)` : run.name, run.name)));
     await pick();
   } catch (problem) {
     return say(problem.message, true);
@@ -46,10 +48,14 @@ export async function begin() {
   });
   $("copy").addEventListener("click", async () => {
     await navigator.clipboard.writeText($("command").textContent);
-    say("The command line is copied.");
+    say("Copied the command line.");
   });
   $("share").addEventListener("input", morph);
-  addEventListener("resize", () => plot());
+  addEventListener("resize", () => {
+    layout();
+    plot();
+  });
+  document.addEventListener("theme", () => plot());
   upload.begin({ run: () => card, asked, say });
   draw();
 }
@@ -61,7 +67,7 @@ export function say(text, wrong = false) {
 
 const scale = () => Number($("scale").value) / 100;
 
-// Runs that are asked while the slider moves wait for it to rest.
+// Waits until the slider rests.
 let timer = 0;
 function later() {
   clearTimeout(timer);
@@ -70,19 +76,20 @@ function later() {
 
 async function pick() {
   card = await get(`/api/v1/run?run=${encodeURIComponent($("run").value)}`);
-  const all = new Option(card.classes.length ? "every class in turn" : "this run knows none", "");
-  $("class").replaceChildren(all, ...card.classes.map((name) => new Option(name, name)));
+  const all = new Option(card.classes.length ? "all classes in turn" : "unconditional", "");
+  names = new Map(classNames(card).map((name, at) => [card.classes[at], name]));
+  $("class").replaceChildren(all, ...card.classes.map((label) => new Option(names.get(label), label)));
   $("class").disabled = !card.classes.length;
-  $("solver").replaceChildren(...card.solvers.map((name) => new Option(name === card.solver ? `${name} (the run's)` : name, name)));
+  $("solver").replaceChildren(...card.solvers.map((name) => new Option(name === card.solver ? `${name} (default)` : name, name)));
   $("solver").value = card.solver;
   $("steps").value = card.steps;
   $("steps-value").textContent = $("steps").value;
-  const d = card.augmentation === null ? "∞" : card.augmentation;
+  const d = card.extra_dims === null ? "∞" : card.extra_dims;
   say(`${card.name}: ${card.shape.join("×")}, D = ${d}.`);
   if (drawn) draw();
 }
 
-// The choices that every request has.
+// Parameters that all requests have.
 export function asked() {
   const choice = { run: card.name, solving: { solver: $("solver").value } };
   if ($("solver").value !== "rk45") choice.solving.steps = Number($("steps").value);
@@ -100,7 +107,8 @@ async function draw() {
   $("stop").disabled = false;
   $("between").hidden = true;
   trace = seeds.map(() => ({ x: [], y: [] }));
-  say("Asking…");
+  say("Waiting for the server…");
+  bringIntoView();
   try {
     for await (const { name, data } of events("/api/v1/sample/events", request, own.signal)) {
       if (name === "refused") throw new Error(data.reason);
@@ -130,7 +138,7 @@ async function take(name, data, seeds) {
     });
     plot();
     await show(data, seeds, card.shape);
-    say("The flow runs…");
+    say("Integrating the flow…");
     return;
   }
   drawn = data;
@@ -143,7 +151,7 @@ async function take(name, data, seeds) {
 }
 
 function plot() {
-  chart($("trace"), trace.slice(0, 64).map((one, i) => ({ ...one, colour: COLOURS[i % COLOURS.length], alpha: 0.75, dot: true })), { logX: true, logY: true, thin: true });
+  chart($("trace"), trace.slice(0, 64).map((one, i) => ({ ...one, color: color(i), alpha: 0.75, dot: true })), { logX: true, logY: true, thin: true });
 }
 
 async function show(data, seeds, shape) {
@@ -155,13 +163,41 @@ async function show(data, seeds, shape) {
     chosen = [];
     shown = seeds.map((seed, at) => tile(seed, at));
     grid.replaceChildren(...shown.map((one) => one.button));
+    layout();
   }
   for (const [i, one] of shown.entries()) {
     copy(pictures[i], one.canvas);
-    const label = data.classes?.[i];
-    if (label !== undefined) one.label.textContent = label ?? "";
+    const label = names.get(data.classes?.[i]);
+    if (data.classes) one.label.textContent = label ?? "";
     if (label) one.button.setAttribute("aria-label", `Sample of seed ${one.seed}, class ${label}`);
   }
+}
+
+// Makes the tiles as large as the window allows: all of them visible, if they can be at least 84 pixels wide.
+function layout() {
+  const grid = $("samples");
+  if (!shown.length || !grid.clientWidth) return;
+  const [gap, caption, smallest, largest] = [8, 28, 84, 320];
+  const ratio = card.shape[0] / card.shape[1];
+  const width = grid.clientWidth;
+  const top = grid.getBoundingClientRect().top + scrollY;
+  const height = Math.max(innerHeight - Math.min(top, innerHeight / 2) - 90, 240);
+  let best = smallest;
+  for (let columns = 1; columns <= shown.length; columns += 1) {
+    const size = Math.min((width - gap * (columns - 1)) / columns, largest);
+    const rows = Math.ceil(shown.length / columns);
+    if (rows * (size * ratio + caption + gap) <= height) {
+      best = Math.max(best, size);
+      break;
+    }
+  }
+  grid.style.setProperty("--tile", `${Math.floor(best)}px`);
+}
+
+// On a phone the samples may lie outside of the window.
+function bringIntoView() {
+  const { top, bottom } = $("results").getBoundingClientRect();
+  if (bottom < 120 || top > innerHeight - 120) $("results").scrollIntoView({ block: "start" });
 }
 
 function tile(seed, at) {
@@ -171,7 +207,7 @@ function tile(seed, at) {
   canvas.className = "pixel";
   number.textContent = seed;
   line.append(number, label);
-  Object.assign(button, { type: "button", className: "sample", title: "Choose; double click saves it" });
+  Object.assign(button, { type: "button", className: "sample", title: "Click: choose for interpolation. Double click: save" });
   button.setAttribute("aria-pressed", "false");
   button.setAttribute("aria-label", `Sample of seed ${seed}`);
   button.append(canvas, line);
@@ -186,7 +222,7 @@ function toggle(at) {
   if (chosen.length === 2) between();
 }
 
-// A run of points instead of pictures: the first two columns.
+// Draws vectors as points: their first two columns.
 function scatter(values, grid) {
   const canvas = grid.querySelector("canvas") ?? document.createElement("canvas");
   if (!grid.contains(canvas)) grid.replaceChildren(canvas);
@@ -195,7 +231,7 @@ function scatter(values, grid) {
   const column = (axis) => values.map((row) => row[Math.min(axis, row.length - 1)]);
   const range = (list) => [Math.min(...list), Math.max(...list)];
   const [[a, b], [c, d]] = [range(column(0)), range(column(1))];
-  pen.fillStyle = "#7cc4ff";
+  pen.fillStyle = color(0);
   for (const row of values) {
     pen.beginPath();
     pen.arc(20 + (600 * (row[0] - a)) / (b - a || 1), 460 - (440 * ((row[1] ?? 0) - c)) / (d - c || 1), 3, 0, 7);
@@ -203,17 +239,17 @@ function scatter(values, grid) {
   }
 }
 
-// A picture with its seed and command line in it.
+// Saves a picture with its seed and command line.
 async function keep(canvas, seed) {
   const command = drawn.commands[drawn.seeds.indexOf(seed)];
   const texts = { Software: "pfgm studio", Seed: String(seed), Comment: command };
   save(await withTexts(canvas, texts), `${card.name.replace(/\W+/g, "-")}-seed-${seed}.png`);
-  say(`Saved, with \`${command}\` in it.`);
+  say(`Saved. The file contains \`${command}\`.`);
 }
 
 async function between() {
   const [from, to] = chosen.map((at) => shown[at].seed);
-  say(`From seed ${from} to ${to}…`);
+  say(`Interpolating between seeds ${from} and ${to}…`);
   try {
     const request = { ...asked(), from, to, pictures: PICTURES };
     const answer = await post("/api/v1/interpolate", request);
@@ -222,7 +258,7 @@ async function between() {
     $("between").hidden = false;
     morph();
     $("command").textContent = answer.command;
-    say(`From seed ${from} to ${to}: ${answer.count} pictures, ${Math.round(answer.nfe)} evaluations each, ${answer.seconds.toFixed(2)} s.`);
+    say(`Interpolated between seeds ${from} and ${to}: ${answer.count} images, ${Math.round(answer.nfe)} evaluations each, ${answer.seconds.toFixed(2)} s.`);
     document.body.dataset.between = `${from}-${to}`;
   } catch (problem) {
     say(problem.message, true);

@@ -1,5 +1,5 @@
-// A picture that stays while others move over it: drawn once with smooth edges, copied under every frame. Where a processor has to
-// do a graphics card's work, that is most of a frame.
+// A static picture under moving ones: drawn once with antialiasing, copied into every frame. Without a graphics card, to draw it
+// again would take most of a frame.
 
 const SAMPLES = 4; // What every WebGL 2 has.
 

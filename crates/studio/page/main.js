@@ -1,4 +1,6 @@
-// Tabs, and the parts behind them, each begun when it is first looked at.
+// Tabs, and the parts behind them. Each part is loaded when it is first shown.
+
+import * as theme from "./theme.js";
 
 const parts = {
   field: () => import("./playground.js"),
@@ -31,4 +33,5 @@ for (const [at, tab] of tabs.entries()) {
     if (step) show(tabs[(at + step + tabs.length) % tabs.length], true);
   });
 }
+theme.begin();
 show(tabs.find((tab) => `#${tab.getAttribute("aria-controls")}` === location.hash) ?? tabs[0], false);

@@ -1,4 +1,4 @@
-// The plane from above: the potential as colours, field lines, charges, particles.
+// The plane from above: potential, field lines, charges, particles.
 
 import { CIRCLE, add, changed, nearest, remember, remove, state } from "./charges.js";
 
@@ -13,14 +13,14 @@ export class Plane {
     this.pen = canvas.getContext("2d", { alpha: false });
     this.say = say;
     this.map = document.createElement("canvas");
-    // All but the particles, as long as it stays.
+    // Everything but the particles.
     this.ground = document.createElement("canvas");
     this.lines = null;
     this.particles = null;
     this.cursor = [0, 0];
     this.keys = false;
     this.held = null;
-    this.grounds = 0; // How often it was drawn.
+    this.grounds = 0; // Number of times that it was drawn.
     this.dirty = true;
     this.moved = false;
     new ResizeObserver(() => this.resize()).observe(canvas);
@@ -43,7 +43,7 @@ export class Plane {
     changed("view");
   }
 
-  // What is seen, in units of the data.
+  // The visible part, in units of the data.
   view() {
     const [width, height] = [this.canvas.width / this.scale, this.canvas.height / this.scale];
     return { left: -width / 2, top: -height / 2, width, height };
@@ -79,7 +79,7 @@ export class Plane {
       } else {
         this.held = { at: at >= 0 ? at : add(x, y) ? state.charges.length - 1 : -1 };
         state.chosen = this.held.at;
-        if (this.held.at < 0) this.say("500 charges are the most; remove some first.");
+        if (this.held.at < 0) this.say("There can be at most 500 charges; remove some first.");
         changed();
       }
     });
@@ -129,16 +129,16 @@ export class Plane {
     } else if (event.key === "Enter" || event.key === " ") {
       remember();
       add(...this.cursor);
-      this.say(`A charge at ${this.cursor.map((value) => value.toFixed(2)).join(", ")}.`);
+      this.say(`Placed a charge at ${this.cursor.map((value) => value.toFixed(2)).join(", ")}.`);
     } else if ((event.key === "]" || event.key === "[") && count) {
       state.chosen = (Math.max(state.chosen, event.key === "]" ? -1 : 0) + (event.key === "]" ? 1 : count - 1)) % count;
       this.cursor = [...state.charges[state.chosen]];
-      this.say(`Charge ${state.chosen + 1} of ${count} is chosen.`);
+      this.say(`Charge ${state.chosen + 1} of ${count} is selected.`);
       changed("view");
     } else if ((event.key === "Delete" || event.key === "Backspace") && state.chosen >= 0) {
       remember();
       remove(state.chosen);
-      this.say("The charge is removed.");
+      this.say("Removed the charge.");
     } else if (event.key === "Escape") {
       state.chosen = -1;
       changed("view");
@@ -147,7 +147,7 @@ export class Plane {
     this.dirty = true;
   }
 
-  // What the worker found.
+  // Takes lines and a map from the worker.
   take({ map, lines, fine }) {
     if (map?.values) this.paint(map);
     this.lines = lines;
@@ -166,7 +166,7 @@ export class Plane {
     for (let row = 0; row < rows; row += 1) {
       for (let column = 0; column < columns; column += 1) {
         const share = Math.min(Math.max((values[row * columns + column] - low) / (high - low || 1), 0), 1);
-        const [red, green, blue] = colour(share);
+        const [red, green, blue] = color(share);
         // Rows of the map go up, those of a picture down.
         image.data.set([red, green, blue, 255], 4 * ((rows - 1 - row) * columns + column));
       }
@@ -281,7 +281,7 @@ export class Plane {
   }
 }
 
-function colour(share) {
+function color(share) {
   const at = share * (COLOURS.length - 1);
   const below = Math.min(Math.floor(at), COLOURS.length - 2);
   const part = at - below;

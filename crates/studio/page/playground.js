@@ -1,4 +1,4 @@
-// The field part: controls, the worker that finds lines and maps, the particles, the loop that draws.
+// The field part: controls, the worker that computes lines and maps, the particles, the drawing loop.
 
 import { CIRCLE, MOST, SOFTENING, TOP, changed, flatCharges, listen, remember, softening, state, undo } from "./charges.js";
 import { Plane } from "./plane.js";
@@ -8,13 +8,13 @@ import { points } from "./api.js";
 
 const PARTICLES = 200;
 const LOWEST = 0.02;
-const SECONDS = 7; // Of a rise, or a fall.
+const SECONDS = 7; // Duration of a rise or a fall.
 const $ = (id) => document.getElementById(id);
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 let plane, space, field, worker, latest;
 let answered = 0;
-let first = 0; // Milliseconds from the page's beginning to its first picture of the field.
+let first = 0; // Milliseconds until the first picture of the field.
 const motion = { playing: !still.matches, up: true, at: 0, wait: 0, stale: true, seed: 1 };
 
 export async function begin() {
@@ -55,7 +55,7 @@ function say(text) {
   write("field-status", text);
 }
 
-// Even the same text, written again, has a browser lay the page out again.
+// To write the same text again would make the browser compute the layout again.
 function write(id, text) {
   if ($(id).textContent !== text) $(id).textContent = text;
 }
@@ -71,21 +71,21 @@ function describe() {
   const z = Number(state.sigma.toPrecision(2)).toString();
   write("d-value", d);
   write("z-value", z);
-  if (space && !space.renderer) write("space-caption", "This browser has no WebGL; the plane shows the same field.");
-  else if (state.flat) write("space-caption", "Without the extra dimension there is no height: particles cannot go around.");
+  if (space && !space.renderer) write("space-caption", "This browser has no WebGL. The plane shows the same field.");
+  else if (state.flat) write("space-caption", "Without the extra dimension there is no height; particles cannot avoid the point where the field is zero.");
   else write("space-caption", domeCaption(d));
   if (state.flat) {
-    write("plane-caption", `The field of the plane alone. Lines come in from a circle and meet where the field is zero: what is drawn so collapses.`);
+    write("plane-caption", `The field within the plane. Lines start on a circle and end where the field is zero: the distribution collapses.`);
   } else {
-    write("plane-caption", `Colours: the potential at height ${z}, by its logarithm. Lines: where particles go, seen from above.`);
+    write("plane-caption", `Colors: logarithm of the potential at height ${z}. Lines: field lines, seen from above.`);
   }
-  say(count ? `${count} ${count === 1 ? "charge" : "charges"}, D = ${d}.` : "No charge: click into the plane to place one.");
+  say(count ? `${count} ${count === 1 ? "charge" : "charges"}, D = ${d}.` : "There is no charge. Click into the plane to place one.");
 }
 
 function domeCaption(d) {
-  if (d === "1") return "The dome is the hemisphere: particles leave the charges and are uniform when they reach it.";
-  if (d === "∞") return "At D = ∞ the dome is a plane, and what reaches it a Gaussian: diffusion.";
-  return "The hemisphere of N + D dimensions, drawn over r/√D: the larger D, the flatter.";
+  if (d === "1") return "The dome is the hemisphere. Particles that leave the charges reach it with a uniform density.";
+  if (d === "∞") return "At D = ∞ the dome is a plane, and the density on it is Gaussian: diffusion.";
+  return "The hemisphere in N + D dimensions, drawn over r/√D. It is flatter for larger D.";
 }
 
 function controls() {
@@ -135,7 +135,7 @@ function setPlaying(playing) {
   $("play").textContent = playing ? "Pause" : "Play";
 }
 
-// The charges of a data set, or of a simple shape.
+// Places the charges of a data set or of a simple shape.
 async function choose(name) {
   const count = Math.min(Number($("count").value), MOST);
   remember();
@@ -154,7 +154,7 @@ async function choose(name) {
   restart(motion.up);
 }
 
-// Particles on the charges about to rise, or on the dome about to fall; without a height, on the circle.
+// Places particles on the charges or on the dome; without the extra dimension, on the circle.
 function restart(up, play) {
   if (!field || !state.charges.length) return;
   field.set(flatCharges(), state.d, softening());
@@ -178,7 +178,7 @@ function restart(up, play) {
 
 const span = () => Math.log((1.5 * TOP) / LOWEST);
 
-// One step of Heun's method for all particles, in the field as it is now.
+// Moves all particles by one step of Heun's method.
 function move(seconds) {
   if (motion.wait > 0) {
     motion.wait -= seconds;
@@ -195,19 +195,19 @@ function move(seconds) {
   if (state.flat) collapse();
 }
 
-// How much of the data's spread is left of what came in.
+// Reports how much of the spread of the data the particles have kept.
 function collapse() {
   const spread = (list) => {
     const middle = [0, 1].map((axis) => list.reduce((sum, p) => sum + p[axis], 0) / list.length);
     return Math.sqrt(list.reduce((sum, p) => sum + (p[0] - middle[0]) ** 2 + (p[1] - middle[1]) ** 2, 0) / list.length);
   };
   const share = spread(pairs(field.here())) / spread(state.charges);
-  say(`Without the extra dimension: what came in is spread ${share.toFixed(3)} times as far as the charges (smeared over ${SOFTENING}).`);
+  say(`Without the extra dimension the particles collapse: their standard deviation is ${share.toFixed(3)} of the charges' (softening ${SOFTENING}).`);
 }
 
 const pairs = (flat) => Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i], flat[2 * i + 1]]);
 
-// Particles where they are; those outside the dome on it.
+// Draws the particles; those outside of the dome are projected onto it.
 function place() {
   const here = pairs(field.here());
   plane.particles = here;
@@ -219,7 +219,7 @@ function place() {
   }));
 }
 
-// Milliseconds, of the last frames: from each to the next, and what the page worked in it.
+// Milliseconds of the last frames: time since the frame before, and time that the page computed.
 const frames = [];
 let before = 0;
 
@@ -233,7 +233,7 @@ function frame(now) {
     }
     if (plane.dirty || plane.moved) plane.draw();
     if (!first && plane.lines) first = performance.now();
-    // The space is begun when the plane is there: its shaders take a while.
+    // The space starts after the plane: compiling its shaders takes a while.
     else if (first && !space) beginSpace();
     if (space?.dirty) space.draw();
   }
@@ -243,7 +243,7 @@ function frame(now) {
   requestAnimationFrame(frame);
 }
 
-// What a test, or a curious person, may want to know.
+// State for tests.
 window.studioField = () => ({
   version: state.version, answered, first, frames, charges: state.charges.length, particles: plane.particles?.length,
   drawn: [plane.grounds, space?.layers], lines: middle(plane.lines?.paths),

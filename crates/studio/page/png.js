@@ -1,6 +1,6 @@
-// Pictures: cut out of what the server sends, kept with what reproduces them.
+// Images: extracted from the server's PNG, saved with text chunks.
 
-// The images of an answer, each on a canvas of its own.
+// Returns the images of a vertically stacked PNG, each on a canvas.
 export async function cut(base64, shape, count) {
   const [height, width] = shape;
   const image = new Image();
@@ -20,7 +20,7 @@ export function copy(from, to) {
   to.getContext("2d").drawImage(from, 0, 0);
 }
 
-// A PNG of a canvas with texts in it, as `tEXt` chunks.
+// Returns a PNG of a canvas with `tEXt` chunks.
 export async function withTexts(canvas, texts) {
   const blob = await new Promise((done) => canvas.toBlob(done, "image/png"));
   const bytes = new Uint8Array(await blob.arrayBuffer());

@@ -12,17 +12,17 @@ const VERTEX = `
   uniform mat4 modelViewMatrix, projectionMatrix; uniform float size; varying float vShade;
   void main() { vShade = shade; gl_Position = projectionMatrix * modelViewMatrix * vec4(position, 1.0); gl_PointSize = size; }`;
 const FRAGMENT = `
-  precision highp float; uniform vec4 colour; uniform float size, round; varying float vShade;
+  precision highp float; uniform vec4 color; uniform float size, round; varying float vShade;
   void main() {
     float inside = round > .5 ? clamp((.5 - length(gl_PointCoord - .5)) * size, 0., 1.) : 1.;
-    gl_FragColor = vec4(colour.rgb, colour.a * vShade * inside);
+    gl_FragColor = vec4(color.rgb, color.a * vShade * inside);
   }`;
 
 export class Space {
   constructor(canvas) {
     this.canvas = canvas;
     this.wide = 1;
-    this.layers = 0; // How often what stays was drawn.
+    this.layers = 0; // Number of times that the static picture was drawn.
     this.angles = { turn: 0.6, lift: 0.32, far: 9.5 };
     this.dirty = true;
     try {
@@ -35,7 +35,7 @@ export class Space {
       return;
     }
     const { gl } = this.renderer;
-    // The style sheet says how large the canvas is, not the renderer.
+    // The style sheet determines the size of the canvas, not the renderer.
     canvas.removeAttribute("style");
     gl.clearColor(0.027, 0.035, 0.07, 1);
     this.camera = new Camera(gl, { fov: 36, near: 0.1, far: 60 });
@@ -58,9 +58,9 @@ export class Space {
   }
 
   // At most so many points, or ends of lines.
-  part(scene, mode, most, colour, size = 1) {
+  part(scene, mode, most, color, size = 1) {
     const { gl } = this.renderer;
-    const uniforms = { colour: { value: colour }, size: { value: size * this.renderer.dpr * (this.canvas.clientWidth < 480 ? 0.7 : 1) }, round: { value: mode === gl.POINTS ? 1 : 0 } };
+    const uniforms = { color: { value: color }, size: { value: size * this.renderer.dpr * (this.canvas.clientWidth < 480 ? 0.7 : 1) }, round: { value: mode === gl.POINTS ? 1 : 0 } };
     const program = new Program(gl, { vertex: VERTEX, fragment: FRAGMENT, uniforms, transparent: true, depthTest: false, depthWrite: false });
     const geometry = new Geometry(gl, {
       position: { size: 3, data: new Float32Array(3 * most), usage: gl.DYNAMIC_DRAW },
@@ -95,7 +95,7 @@ export class Space {
     this.renderer.height = height;
     [this.canvas.width, this.canvas.height] = [width * dpr, height * dpr];
     this.camera.perspective({ aspect: width / height });
-    // A narrow stage is looked at from farther away.
+    // In a narrow window the camera is farther away.
     this.wide = Math.max(1, (1.25 * height) / width);
     this.layer.resize(this.canvas.width, this.canvas.height);
     this.dirty = this.layerDirty = true;
@@ -177,7 +177,7 @@ export class Space {
   }
 }
 
-// How far a point is from the middle, 1 on the dome.
+// Returns the distance of a point from the center; 1 on the dome.
 export function share([x, y, z]) {
   const wide = Number.isFinite(state.d) ? (x * x + y * y) / (state.d * TOP * TOP) : 0;
   return Math.sqrt(wide + (z * z) / (TOP * TOP));
@@ -211,7 +211,7 @@ function square(z) {
   return [-e, -e, z, e, -e, z, e, -e, z, e, e, z, e, e, z, -e, e, z, -e, e, z, -e, -e, z];
 }
 
-// The surface |(x, r)| = z_max sqrt(D) as far as it is near.
+// Returns the lines of the surface |(x, r)| = z_max sqrt(D) near the axis.
 function dome(d) {
   const edge = Number.isFinite(d) ? Math.min(TOP * Math.sqrt(d), EDGE) : EDGE;
   const height = (radius) => (Number.isFinite(d) ? TOP * Math.sqrt(Math.max(0, 1 - (radius * radius) / (d * TOP * TOP))) : TOP);

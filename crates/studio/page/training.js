@@ -1,16 +1,17 @@
-// The training part: logs of runs as they grow, side by side, and samples of their latest checkpoints.
+// The training part: logs of runs while they grow, and samples of their latest checkpoints.
 
 import { get, post } from "./api.js";
-import { COLOURS, chart, short } from "./charts.js";
+import { chart, color, short } from "./charts.js";
 import { cut } from "./png.js";
 
 const $ = (id) => document.getElementById(id);
-const runs = new Map(); // name: { lines, colour, checkpoint, card }
+const runs = new Map(); // name: { lines, at, steps, upscales, checkpoint, card }
 let source = null;
 
 export async function begin() {
   $("log-x").addEventListener("change", plot);
   addEventListener("resize", plot);
+  document.addEventListener("theme", recolor);
   document.addEventListener("part", ({ detail }) => detail === "training" && list());
   await list();
 }
@@ -23,23 +24,23 @@ function say(text, wrong = false) {
 async function list() {
   const logged = (await get("/api/v1/runs")).filter((run) => run.logged);
   const before = new Set([...document.querySelectorAll("#run-list input:checked")].map((box) => box.value));
-  $("run-list").replaceChildren(...logged.map(({ name }, at) => box(name, COLOURS[at % COLOURS.length], before.size ? before.has(name) : at >= logged.length - 4)));
+  $("run-list").replaceChildren(...logged.map((run, at) => box(run, at, before.size ? before.has(run.name) : at >= logged.length - 4)));
   if (!logged.length) {
-    say("No training has written a log yet. Begin one with `pfgm train digits`, and it appears here.");
+    say("There is no training log yet. Start a training with `pfgm train digits`; it appears here.");
     plot();
     return;
   }
   watch();
 }
 
-function box(name, colour, checked) {
+function box({ name, steps, upscales }, at, checked) {
   const [label, input, swatch] = ["label", "input", "span"].map((tag) => document.createElement(tag));
   Object.assign(input, { type: "checkbox", value: name, checked });
-  input.dataset.colour = colour;
+  Object.assign(input.dataset, { at, steps: steps ?? "", upscales });
   input.addEventListener("change", watch);
   label.className = "check";
   swatch.className = "swatch";
-  swatch.style.background = colour;
+  swatch.style.background = color(at);
   label.append(input, swatch, name);
   return label;
 }
@@ -50,19 +51,22 @@ function watch() {
   const boxes = [...document.querySelectorAll("#run-list input:checked")].slice(0, 16);
   runs.clear();
   $("run-cards").replaceChildren();
-  for (const { value, dataset } of boxes) runs.set(value, { lines: [], colour: dataset.colour, checkpoint: null, card: tile(value, dataset.colour) });
+  for (const { value, dataset } of boxes) {
+    const [at, steps, upscales] = [Number(dataset.at), Number(dataset.steps), dataset.upscales === "true"];
+    runs.set(value, { lines: [], at, steps, upscales, checkpoint: null, card: tile(value, color(at)) });
+  }
   plot();
   if (!boxes.length) return say("Choose a run.");
   source = new EventSource(`/api/v1/training/events?runs=${encodeURIComponent(boxes.map((box) => box.value).join(","))}`);
   source.addEventListener("log", ({ data }) => take(JSON.parse(data)));
-  source.onopen = () => say(`${boxes.length} ${boxes.length === 1 ? "run is" : "runs are"} watched.`);
-  source.onerror = () => say("The server does not answer; trying again.", true);
+  source.onopen = () => say(`${boxes.length} ${boxes.length === 1 ? "run is" : "runs are"} followed.`);
+  source.onerror = () => say("The server does not respond; trying again.", true);
 }
 
-function tile(name, colour) {
+function tile(name, edge) {
   const [card, title, text] = ["article", "h2", "p"].map((tag) => document.createElement(tag));
   card.className = "card";
-  card.style.borderLeftColor = colour;
+  card.style.borderLeftColor = edge;
   title.textContent = name;
   text.className = "status";
   card.append(title, text);
@@ -78,7 +82,14 @@ function take({ run, anew, lines, checkpoint }) {
   const last = one.lines.at(-1);
   if (last) {
     const held = one.lines.findLast((line) => line.held_out_loss !== undefined);
-    one.card.text.textContent = `step ${last.step}, loss ${short(last.loss)}${held ? `, held out ${short(held.held_out_loss)}` : ""}, ${Math.round(last.images_per_second)} images/s, ${Math.round(last.seconds)} s`;
+    one.card.text.textContent = [
+      one.steps ? `step ${last.step} of ${one.steps}` : `step ${last.step}`,
+      `loss ${short(last.loss)}`,
+      held && `held-out loss ${short(held.held_out_loss)}`,
+      `${short(last.images_per_second)} rows/s`,
+      `${duration(last.seconds)} so far`,
+      timeLeft(one),
+    ].filter(Boolean).join(", ");
   }
   document.body.dataset.logged = String([...runs.values()].reduce((sum, { lines: own }) => sum + own.length, 0));
   plot();
@@ -88,8 +99,31 @@ function take({ run, anew, lines, checkpoint }) {
   }
 }
 
-// What the latest checkpoint draws.
+// Time until the last step, by the speed of the latest lines; none for a finished training or one without a known end.
+function timeLeft({ lines, steps }) {
+  const recent = lines.slice(-20);
+  const [first, last] = [recent[0], recent.at(-1)];
+  if (!steps || last.step >= steps) return last.step >= steps && steps ? "finished" : "";
+  // The clock of a resumed training begins anew.
+  if (last.step <= first.step || last.seconds <= first.seconds) return "";
+  return `${duration(((steps - last.step) * (last.seconds - first.seconds)) / (last.step - first.step))} left`;
+}
+
+function duration(seconds) {
+  if (seconds < 90) return `${Math.round(seconds)} s`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
+  return `${short(seconds / 3600)} h`;
+}
+
+function recolor() {
+  for (const input of document.querySelectorAll("#run-list input")) input.parentElement.querySelector(".swatch").style.background = color(Number(input.dataset.at));
+  for (const { card, at } of runs.values()) card.card.style.borderLeftColor = color(at);
+  plot();
+}
+
+// Draws samples of the latest checkpoint. A flow that upscales images draws none by itself.
 async function sample(name, one) {
+  if (one.upscales) return;
   try {
     const answer = await post("/api/v1/sample", { run: name, seeds: [...Array(16).keys()], solving: {} });
     if (!answer.png) return;
@@ -104,15 +138,16 @@ async function sample(name, one) {
     pictures.forEach((picture, at) => pen.drawImage(picture, (at % 8) * (width + 1), Math.floor(at / 8) * (height + 1)));
     one.card.card.append(canvas);
   } catch (problem) {
-    say(`${name}: ${problem.message}`, true);
+    // A checkpoint can be removed, or be unreadable, while its training goes on.
+    say(`${name}: no samples: ${problem.message}`);
   }
 }
 
 function plot() {
   const curves = (key) =>
-    [...runs.values()].map(({ lines, colour }) => {
+    [...runs.values()].map(({ lines, at }) => {
       const own = lines.filter((line) => line[key] !== undefined && line[key] !== null);
-      return { x: own.map((line) => line.step), y: own.map((line) => line[key]), colour };
+      return { x: own.map((line) => line.step), y: own.map((line) => line[key]), color: color(at) };
     });
   const logX = $("log-x").checked;
   chart($("chart-loss"), curves("loss"), { logX, logY: true });

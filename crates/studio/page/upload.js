@@ -1,4 +1,4 @@
-// An image of one's own: to latents and back, cleaned, scored.
+// An uploaded image: encoding, decoding, denoising, likelihood.
 
 import { post } from "./api.js";
 import { cut } from "./png.js";
@@ -31,7 +31,7 @@ const buttons = () => [...document.querySelectorAll("[data-do]")];
 
 async function take(file) {
   if (!file) return;
-  if (file.size > LARGEST) return host.say(`${file.name}: larger than 3 MB; make it smaller first.`, true);
+  if (file.size > LARGEST) return host.say(`${file.name}: is larger than 3 MB; reduce it first.`, true);
   const bytes = new Uint8Array(await file.arrayBuffer());
   let text = "";
   for (let at = 0; at < bytes.length; at += 32768) text += String.fromCharCode(...bytes.subarray(at, at + 32768));
@@ -40,10 +40,10 @@ async function take(file) {
   const bitmap = await createImageBitmap(file).catch(() => null);
   if (bitmap) preview(bitmap);
   for (const button of buttons()) button.disabled = button.dataset.do === "decode";
-  host.say(`${file.name}: ready.`);
+  host.say(`${file.name} is loaded.`);
 }
 
-// As the server will see it: scaled as a whole, cut in the middle.
+// Shows the image as the server will see it: resized to cover the run's size, cropped in the middle.
 function preview(bitmap) {
   const [height, width] = host.run().shape;
   const canvas = $("given");
@@ -58,39 +58,39 @@ function preview(bitmap) {
 
 const requests = {
   encode: async () => {
-    const answer = await post("/api/v1/encode", up());
+    const answer = await post("/api/v1/encode", reversible());
     latents = answer.latents;
     document.querySelector('[data-do="decode"]').disabled = false;
     const [norm, usual] = [answer.norms[0], answer.usual_norm].map((value) => Number(value.toPrecision(4)));
-    return { text: `Its latent has norm ${norm}; half of the prior's are longer than ${usual}. ${cost(answer)}` };
+    return { text: `The latent has norm ${norm}; the median of the prior is ${usual}. ${cost(answer)}` };
   },
   decode: async () => {
-    const { given, ...rest } = up();
+    const { input, ...rest } = reversible();
     const answer = await post("/api/v1/decode", { ...rest, latents });
-    return { title: "Decoded from its latent", picture: await one(answer), text: cost(answer) };
+    return { title: "Decoded", picture: await one(answer), text: cost(answer) };
   },
   denoise: async () => {
-    const answer = await post("/api/v1/denoise", { ...host.asked(), given: { images: [image] } });
-    return { title: "Denoised", picture: await one(answer), text: `from noise level ${answer.sigma.toFixed(3)}, as estimated. ${cost(answer)}` };
+    const answer = await post("/api/v1/denoise", { ...host.asked(), input: { images: [image] } });
+    return { title: "Denoised", picture: await one(answer), text: `estimated noise level ${answer.sigma.toFixed(3)}. ${cost(answer)}` };
   },
   score: async () => {
-    const answer = await post("/api/v1/likelihood", up());
-    const bits = answer.bits_per_dim ? `, ${answer.bits_per_dim[0].toFixed(3)} bits a value` : "";
+    const answer = await post("/api/v1/likelihood", reversible());
+    const bits = answer.bits_per_dim ? `, ${answer.bits_per_dim[0].toFixed(3)} bits per dimension` : "";
     return { text: `ln p = ${answer.log_densities[0].toFixed(1)} nats${bits}. ${cost(answer)}` };
   },
 };
 
-// The way up is rk45's unless the choice is another solver of an ODE.
-function up() {
+// Encoding uses the server's default, rk45: the chosen solver may add noise.
+function reversible() {
   const { run, class: label } = host.asked();
-  return { run, given: { images: [image] }, ...(label ? { class: label } : {}) };
+  return { run, input: { images: [image] }, ...(label ? { class: label } : {}) };
 }
 
 const one = async (answer) => (await cut(answer.png, answer.shape, answer.count))[0];
 const cost = ({ nfe, seconds }) => `${Math.round(nfe)} evaluations, ${seconds.toFixed(2)} s.`;
 
 async function act(what) {
-  host.say("Asking…");
+  host.say("Waiting for the server…");
   try {
     const { title, picture, text } = await requests[what]();
     host.say(text);
@@ -102,7 +102,7 @@ async function act(what) {
       picture.setAttribute("aria-label", title);
       figure.append(picture);
     }
-    caption.textContent = `${title ?? { encode: "Encoded", score: "Scored" }[what]}: ${text}`;
+    caption.textContent = `${title ?? { encode: "Encoded", score: "Log-likelihood" }[what]}: ${text}`;
     figure.append(caption);
     $("restored-list").prepend(figure);
     document.body.dataset.restored = what;

@@ -1,4 +1,4 @@
-// Field lines and maps, away from the thread that draws. Only the latest question is answered: first roughly, then well.
+// Computes field lines and maps in a thread of its own. Only the latest request is answered: first coarse, then fine.
 
 import { Playground } from "./wasm.js";
 
@@ -29,7 +29,7 @@ async function work() {
       const answer = { version: question.version, fine, ...lines(playground, question, fine) };
       if (question.wantMap) answer.map = map(playground, question, fine);
       self.postMessage(answer);
-      // While charges are dragged, two thirds of a processor's time are for those who draw.
+      // While charges are dragged, two thirds of the time are left for drawing.
       await pause(fine ? 0 : 2 * (performance.now() - begun));
       if (asked) break;
     }
@@ -38,7 +38,7 @@ async function work() {
 }
 
 function map(playground, { view, sigma, charges }, fine) {
-  // As many cells as this many charges leave time for.
+  // The number of cells is inversely proportional to that of charges.
   const budget = (fine ? 2.4e6 : 3e5) / Math.max(charges.length / 2, 20);
   const columns = Math.round(Math.min(Math.max(Math.sqrt((budget * view.width) / view.height), 24), 220));
   const rows = Math.round((columns * view.height) / view.width);
@@ -53,7 +53,7 @@ function lines(playground, { charges, softening, top, circle }, fine) {
   const steps = fine ? 56 : 28;
   let levels;
   if (softening > 0) {
-    // Without a height the noise level is nothing but time: inwards from a circle.
+    // Without the extra dimension the noise level is only a clock; lines start on a circle.
     playground.points(
       Float64Array.from({ length: 2 * wanted }, (_, i) => {
         const angle = (Math.PI * 2 * (i >> 1)) / wanted;

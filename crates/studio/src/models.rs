@@ -146,3 +146,54 @@ fn load(run: &RunSummary, checkpoint: Option<&Path>, device: &Device) -> Result<
     let path = run.folder.as_ref().map_or_else(|| name.clone(), |folder| folder.display().to_string());
     Ok(LoadedModel { name, path, model })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(name: &str, folder: Option<&Path>) -> RunSummary {
+        RunSummary {
+            name: name.to_owned(),
+            bundled: folder.is_none(),
+            trained: true,
+            logged: false,
+            upscales: false,
+            steps: None,
+            folder: folder.map(Path::to_owned),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stalled_file_blocks_its_own_run_only() {
+        let device = pfgm::device::open("cpu").unwrap();
+        let models = Arc::new(Models::new(device, Duration::from_secs(600)));
+        let folder = tempfile::tempdir().unwrap();
+        let mine = run("mine", Some(folder.path()));
+        // What a thread that reads a stalled file holds.
+        let stalled = Arc::clone(&models.slot(&mine).loading).lock_owned().await;
+        let waiting = tokio::spawn({
+            let models = Arc::clone(&models);
+            async move { models.get(mine).await.map(drop) }
+        });
+        assert!(models.get(run("digits", None)).await.is_ok());
+        assert!(!waiting.is_finished());
+        drop(stalled);
+        assert_eq!(waiting.await.unwrap().unwrap_err().status, 422, "the folder has no checkpoint");
+    }
+
+    #[tokio::test]
+    async fn a_stalled_file_is_given_up() {
+        let models = Models::new(pfgm::device::open("cpu").unwrap(), Duration::ZERO);
+        let folder = tempfile::tempdir().unwrap();
+        let mine = run("mine", Some(folder.path()));
+        let _stalled = Arc::clone(&models.slot(&mine).loading).lock_owned().await;
+        assert_eq!(models.get(mine).await.map(drop).unwrap_err().status, 503);
+    }
+
+    #[tokio::test]
+    async fn a_model_is_loaded_once() {
+        let models = Models::new(pfgm::device::open("cpu").unwrap(), Duration::from_secs(600));
+        let (first, again) = (models.get(run("digits", None)).await, models.get(run("digits", None)).await);
+        assert!(Arc::ptr_eq(&first.unwrap(), &again.unwrap()));
+    }
+}

@@ -35,6 +35,8 @@ page![
     "plane.js": SCRIPT,
     "space.js": SCRIPT,
     "layer.js": SCRIPT,
+    "names.js": SCRIPT,
+    "theme.js": SCRIPT,
     "worker.js": SCRIPT,
     "api.js": SCRIPT,
     "generate.js": SCRIPT,

@@ -10,6 +10,7 @@ use futures_util::future::join_all;
 use pfgm::{
     bundled::{self, BUNDLED},
     checkpoint,
+    config::Config,
 };
 use serde::Serialize;
 use tokio::{sync::Mutex as AsyncMutex, time::timeout};
@@ -34,6 +35,10 @@ pub struct RunSummary {
     pub trained: bool,
     /// Whether the run has a training log.
     pub logged: bool,
+    /// Whether the run upscales images of another run, as a stage of a cascade, and draws none by itself.
+    pub upscales: bool,
+    /// Number of steps of the whole training; null if the run has no configuration file.
+    pub steps: Option<u64>,
     /// Folder of the run; None for a bundled model.
     #[serde(skip)]
     pub folder: Option<PathBuf>,
@@ -41,7 +46,8 @@ pub struct RunSummary {
 
 impl RunSummary {
     fn bundled(name: &str) -> Self {
-        Self { name: name.to_owned(), bundled: true, trained: true, logged: false, folder: None }
+        let (upscales, steps) = (false, None);
+        Self { name: name.to_owned(), bundled: true, trained: true, logged: false, upscales, steps, folder: None }
     }
 }
 
@@ -117,17 +123,28 @@ fn lock(found: &Mutex<Vec<RunSummary>>) -> MutexGuard<'_, Vec<RunSummary>> {
     found.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Reads the configuration of a run. A file that cannot be read is no error: the run is listed without what it says.
+fn read_config(path: &Path) -> Option<Config> {
+    /// Far above the size of any configuration.
+    const MAX_BYTES: u64 = 1 << 20;
+    let file = path.metadata().ok().filter(|file| file.is_file() && file.len() <= MAX_BYTES);
+    file.and_then(|_| toml::from_str(&std::fs::read_to_string(path).ok()?).ok())
+}
+
 /// Collects the runs in and below `folder`.
 fn walk(root: &Path, folder: &Path, depth: usize, runs: &mut Vec<RunSummary>) {
     let (has_checkpoints, has_log) = (folder.join("checkpoints").is_dir(), folder.join("log.jsonl").is_file());
     if has_checkpoints || has_log {
         let below = folder.strip_prefix(root).ok().filter(|below| !below.as_os_str().is_empty());
         let name = below.unwrap_or(Path::new(folder.file_name().unwrap_or_default()));
+        let config = read_config(&folder.join("config.toml"));
         runs.push(RunSummary {
             name: name.to_string_lossy().replace(MAIN_SEPARATOR, "/"),
             bundled: false,
             trained: !checkpoint::list(folder).is_empty(),
             logged: has_log,
+            upscales: config.as_ref().is_some_and(|config| config.upscale.is_some()),
+            steps: config.map(|config| config.train.steps),
             folder: Some(folder.to_owned()),
         });
         return;
@@ -151,7 +168,10 @@ mod tests {
         for name in ["digits", "mine"] {
             std::fs::create_dir_all(folder.path().join(name).join("checkpoints")).unwrap();
         }
+        std::fs::write(folder.path().join("mine/config.toml"), "[train]\nsteps = 7\n[upscale]\nfactor = 2\n").unwrap();
         let runs = Runs::new(vec![folder.path().into()]);
+        let mine = runs.find("mine").await.unwrap();
+        assert_eq!((mine.steps, mine.upscales), (Some(7), true));
         let names: Vec<String> = runs.list().await.into_iter().map(|run| run.name).collect();
         let path = folder.path().join("digits").display().to_string();
         assert_eq!(names, ["digits", "fashion-mnist", &path, "mine"]);

@@ -103,6 +103,24 @@ pub struct Studio {
 }
 
 impl Studio {
+    /// Creates the state of a server, and the switch that stops it.
+    pub fn new(options: &Options) -> (Arc<Self>, watch::Sender<bool>) {
+        let (switch, stopping) = watch::channel(false);
+        let metrics = Arc::new(Metrics::default());
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let studio = Self {
+            runs: Runs::new(options.runs.clone()),
+            models: Models::new(options.device.clone(), options.timeout),
+            queue: Queue::start(Arc::clone(&metrics), options.timeout),
+            metrics,
+            watchers: Arc::new(Semaphore::new(MAX_WATCHERS)),
+            limits: options.limits,
+            stopping,
+            workers: Arc::new(Semaphore::new(cores)),
+        };
+        (Arc::new(studio), switch)
+    }
+
     /// Runs CPU-bound work, as decoding images, on a thread of its own. At most one such work runs per core.
     ///
     /// # Errors
@@ -151,7 +169,7 @@ impl Server {
     /// # Errors
     /// If the address cannot be used, or other computers could connect without a token.
     pub async fn bind(options: Options) -> Result<Self, StudioError> {
-        let Options { host, port, token, runs, timeout, device, limits } = options;
+        let Options { host, port, limits, ref token, .. } = options;
         if token.as_deref().is_some_and(|token| !guard::is_token(token)) {
             return Err(StudioError::Token);
         }
@@ -160,21 +178,8 @@ impl Server {
         }
         let address = SocketAddr::new(host, port);
         let listener = TcpListener::bind(address).await.map_err(|source| StudioError::Bind { address, source })?;
-        let metrics = Arc::new(Metrics::default());
-        let queue = Queue::start(Arc::clone(&metrics), timeout);
-        let (stopping, receiver) = watch::channel(false);
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let studio = Arc::new(Studio {
-            runs: Runs::new(runs),
-            models: Models::new(device, timeout),
-            queue: Arc::clone(&queue),
-            metrics,
-            watchers: Arc::new(Semaphore::new(MAX_WATCHERS)),
-            limits,
-            stopping: receiver,
-            workers: Arc::new(Semaphore::new(cores)),
-        });
-        let guard = Guard::new(token, host.is_loopback())?;
+        let (studio, stopping) = Studio::new(&options);
+        let (guard, queue) = (Guard::new(options.token, host.is_loopback())?, Arc::clone(&studio.queue));
         Ok(Self { listener, router: router(studio, guard.clone()), limits, queue, stopping, guard })
     }
 
@@ -264,4 +269,37 @@ async fn signal() {
     }
     #[cfg(not(unix))]
     drop(interrupt.await);
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn options() -> Options {
+        Options {
+            host: IpAddr::from([127, 0, 0, 1]),
+            port: 0,
+            token: None,
+            runs: Vec::new(),
+            timeout: Duration::from_secs(600),
+            device: pfgm::device::open("cpu").unwrap(),
+            limits: ConnectionLimits::default(),
+        }
+    }
+
+    #[tokio::test]
+    async fn offloaded_work_does_not_block_the_asynchronous_thread() {
+        let (studio, _switch) = Studio::new(&options());
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let work = move || receiver.recv_timeout(Duration::from_secs(60)).map_err(|_| ApiError::internal());
+        let (received, ()) = tokio::join!(studio.offload(work), async { sender.send(7).unwrap() });
+        assert_eq!(received, Ok(7));
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "on purpose")]
+    async fn a_panic_of_offloaded_work_reaches_its_request() {
+        let (studio, _switch) = Studio::new(&options());
+        let _ = studio.offload(|| -> Result<(), ApiError> { panic!("on purpose") }).await;
+    }
 }

@@ -61,3 +61,47 @@ pub async fn track(State(studio): State<Arc<Studio>>, request: Request, next: Ne
     studio.metrics.answered(&route, response.status().as_u16());
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::{
+        Router,
+        body::{Body, to_bytes},
+        middleware,
+        routing::get,
+    };
+    use hyper::service::Service;
+    use hyper_util::service::TowerToHyperService;
+
+    use super::*;
+    use crate::server::tests::options;
+
+    #[tokio::test]
+    async fn a_panic_is_a_500_with_a_request_id_and_others_are_served() {
+        let (studio, switch) = Studio::new(&options());
+        let failing = || async {
+            if true {
+                panic!("on purpose");
+            }
+        };
+        let router = Router::new()
+            .route("/panic", get(failing))
+            .route("/fine", get(|| async { "fine" }))
+            .layer(middleware::from_fn_with_state(Arc::clone(&studio), track));
+        let service = TowerToHyperService::new(router);
+        let ask = |path| service.call(Request::get(path).body(Body::empty()).unwrap());
+
+        let response = ask("/panic").await.unwrap();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let id = response.headers()[REQUEST_ID].to_str().unwrap().to_owned();
+        let body = to_bytes(response.into_body(), 1 << 16).await.unwrap();
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!((body["status"].as_u64(), body["request_id"].as_str()), (Some(500), Some(id.as_str())));
+
+        let response = ask("/fine").await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_ne!(response.headers()[REQUEST_ID], id);
+        switch.send(true).unwrap();
+        assert_eq!(ask("/fine").await.unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
+    }
+}

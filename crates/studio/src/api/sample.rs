@@ -154,7 +154,10 @@ impl CommandLine<'_> {
             None => {
                 let guidance =
                     self.request.guidance.map_or_else(String::new, |guidance| format!(" --guidance {guidance}"));
-                format!("pfgm sample {run} --seeds {seeds}{class}{guidance}{solver}")
+                // The program draws classes in the shares of the training data by default.
+                let in_turn = class.is_empty() && !self.model.classes().is_empty();
+                let balanced = if in_turn { " --balanced" } else { "" };
+                format!("pfgm sample {run} --seeds {seeds}{class}{balanced}{guidance}{solver}")
             }
         }
     }
