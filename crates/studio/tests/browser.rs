@@ -1,4 +1,4 @@
-//! The page as a person uses it, in a real browser: by mouse, touch and keyboard, on a desk and on a phone.
+//! The page in a real browser, by mouse, touch and keyboard, at the sizes of a desktop and of a phone.
 #![allow(missing_docs)]
 
 mod support;
@@ -15,7 +15,7 @@ fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or(f64::NAN)
 }
 
-/// Some points of the lines that the page shows.
+/// Returns some points of the field lines.
 fn lines(browser: &Browser) -> Vec<f64> {
     browser.wait(FIELD);
     let found = browser.run("return [...window.studioField().lines]");
@@ -37,7 +37,6 @@ fn charges_are_placed_dragged_and_removed_and_lines_follow() {
         let name = &browser.name;
         let seen = number(&browser.run("return window.studioField().first"));
         println!("{name}: first picture after {seen:.0} ms");
-        assert!(seen < 5000.0, "the first picture took {seen} ms");
         browser.shot("field");
         let pointer = if browser.phone { "touch" } else { "mouse" };
         let (before, count) = (lines(browser), charges(browser));
@@ -52,7 +51,7 @@ fn charges_are_placed_dragged_and_removed_and_lines_follow() {
         keyboard(browser);
         drawing(browser, pointer);
         choices(browser);
-        everyone_can_use_it(browser);
+        is_accessible(browser);
         browser.run("document.querySelector('[role=tabpanel]:not([hidden]) figure').scrollIntoView()");
         assert_eq!(browser.log(), "");
     });
@@ -101,18 +100,18 @@ fn choices(browser: &Browser) {
     browser.click("#flat");
 }
 
-/// How often the page drew what stays in the plane and in the space.
+/// Returns how often the page drew the static pictures of the plane and of the space.
 fn drawn(browser: &Browser) -> Value {
     browser.run("return window.studioField().drawn")
 }
 
-/// How many of a picture's pixels are near to a colour.
-fn near(picture: &image::RgbImage, colour: [u8; 3]) -> usize {
-    picture.pixels().filter(|pixel| pixel.0.iter().zip(colour).all(|(&a, b)| a.abs_diff(b) < 24)).count()
+/// Returns how many pixels of a picture are close to a color.
+fn near(picture: &image::RgbImage, color: [u8; 3]) -> usize {
+    picture.pixels().filter(|pixel| pixel.0.iter().zip(color).all(|(&a, b)| a.abs_diff(b) < 24)).count()
 }
 
 #[test]
-fn particles_move_over_a_picture_that_stays() {
+fn particles_move_over_a_static_picture() {
     let studio = Studio::plain();
     at_desk_and_phone(&format!("http://{}/", studio.address), FIELD, |browser| {
         let name = &browser.name;
@@ -123,22 +122,22 @@ fn particles_move_over_a_picture_that_stays() {
         browser.run("window.studioField().frames.length = 0");
         browser.wait("window.studioField().frames.length > 30");
         let after = (drawn(browser), browser.part("#plane"), browser.part("#space"));
-        assert_eq!(before.0, after.0, "{name}: what stays was drawn for moving particles");
+        assert_eq!(before.0, after.0, "{name}: the static picture was drawn for moving particles");
         for (before, after) in [(&before.1, &after.1), (&before.2, &after.2)] {
             assert_ne!(before, after, "{name}: nothing moved");
         }
-        // Particles and charges in both; in the space lines that the dome and the level are made of.
+        // Particles and charges in both; in the space the lines of the dome and of the level.
         for picture in [&after.1, &after.2] {
             assert!(near(picture, [128, 240, 255]) > 100, "{name}: no particle is seen");
         }
         assert!(near(&after.1, [255, 244, 214]) > 100, "{name}: no charge is seen in the plane");
         assert!(near(&after.2, [255, 219, 153]) > 50, "{name}: no charge is seen in the space");
         assert!(near(&after.2, [42, 66, 90]) > 300, "{name}: no dome is seen");
-        // Turning the space draws it anew, and it alone.
+        // A turn of the space redraws the space only.
         browser.keys("#space", "\u{e014}");
         browser.wait(&format!("window.studioField().drawn[1] > {}", after.0[1]));
         assert_eq!(drawn(browser)[0], after.0[0], "{name}: the plane was drawn for a turn of the space");
-        // Unchosen, particles are nowhere.
+        // Particles can be hidden.
         browser.click("#show-particles");
         browser.wait(FIELD);
         thread::sleep(Duration::from_millis(300));
@@ -150,7 +149,7 @@ fn particles_move_over_a_picture_that_stays() {
 }
 
 #[test]
-fn samples_are_drawn_interpolated_and_own_images_carried() {
+fn samples_are_drawn_and_interpolated_and_images_uploaded() {
     let studio = Studio::plain();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("one.png");
@@ -164,6 +163,10 @@ fn samples_are_drawn_interpolated_and_own_images_carried() {
         assert_eq!((&found[0], &found[2]), (&json!(8), &json!(20)));
         assert!(number(&found[1]) > 100.0, "the first digit is blank: {found}");
         assert!(number(&browser.run("return Number(document.getElementById('nfe').textContent)")) >= 30.0);
+        // Samples are in view without scrolling, all of them on a desktop.
+        let inside = "return [...document.querySelectorAll('.sample')].filter((s) => s.getBoundingClientRect().bottom <= innerHeight).length";
+        let (inside, wanted) = (number(&browser.run(inside)), if browser.phone { 8.0 } else { 20.0 });
+        assert!(inside >= wanted, "{inside} samples are in view");
         browser.shot("generate");
         browser.click(".sample:nth-child(2)");
         browser.click(".sample:nth-child(6)");
@@ -182,13 +185,13 @@ fn samples_are_drawn_interpolated_and_own_images_carried() {
         }
         browser.run("document.getElementById('restored').scrollIntoView({ block: 'center' })");
         browser.shot("uploaded");
-        everyone_can_use_it(browser);
+        is_accessible(browser);
         assert_eq!(browser.log(), "");
     });
 }
 
 #[test]
-fn trainings_are_followed() {
+fn trainings_are_followed_with_the_time_left() {
     let folder = tempfile::tempdir().unwrap();
     let line = |step: u64, scale: f64| {
         let loss = scale * (0.3 + 3.0 / (step as f64).sqrt());
@@ -204,6 +207,7 @@ fn trainings_are_followed() {
         let log: String = (1..40).map(|index| line(25 * index, scale)).collect();
         fs::write(folder.path().join(name).join("log.jsonl"), log).unwrap();
     }
+    fs::write(folder.path().join("first/config.toml"), "[train]\nsteps = 5000\n").unwrap();
     let studio = Studio::start(None, vec![folder.path().into()]);
     at_desk_and_phone(
         &format!("http://{}/#training", studio.address),
@@ -215,15 +219,29 @@ fn trainings_are_followed() {
             let next = 25 * (log.lines().count() as u64 + 1);
             fs::write(&path, log + &line(next, 0.8)).unwrap();
             browser.wait(&format!("Number(document.body.dataset.logged) > {}", before.as_str().unwrap()));
+            let cards = browser.run("return [...document.querySelectorAll('.card p')].map((p) => p.textContent)");
+            let card = |at: usize| cards[at].as_str().unwrap();
+            // One step a second in this log: 4025 s for the steps 975 to 5000.
+            assert!(card(0).contains("step 975 of 5000") && card(0).ends_with("67 min left"), "{cards}");
+            assert!(!card(1).contains("left"), "the end of a run without a configuration is unknown: {cards}");
             browser.shot("training");
-            everyone_can_use_it(browser);
+            is_accessible(browser);
             assert_eq!(browser.log(), "");
         },
     );
 }
 
-/// What of WCAG 2.2 AA a program can check: names, contrast, sizes of targets, nothing that hangs over the edge.
-fn everyone_can_use_it(browser: &Browser) {
+/// Checks, in both themes, what a program can of WCAG 2.2 AA: names, contrast, sizes of targets, no overflow.
+fn is_accessible(browser: &Browser) {
+    for _ in 0..2 {
+        browser.click("#theme");
+        browser
+            .shot(&format!("theme-{}", browser.run("return document.documentElement.dataset.theme").as_str().unwrap()));
+        is_accessible_in_this_theme(browser);
+    }
+}
+
+fn is_accessible_in_this_theme(browser: &Browser) {
     let problems = browser.run(
         r#"
         const problems = [];
@@ -255,7 +273,7 @@ fn everyone_can_use_it(browser: &Browser) {
 }
 
 #[test]
-fn who_wants_no_motion_gets_none() {
+fn reduced_motion_stops_the_particles() {
     if !browser::is_there() {
         return;
     }
