@@ -1,6 +1,7 @@
 //! What networks are trained on: noise levels, targets, and what they should say.
 #![allow(missing_docs)]
 
+use burn::tensor::{Device, Tensor, TensorData};
 use pfgm::{
     augmentation::Augmentation,
     config::Config,
@@ -8,7 +9,8 @@ use pfgm::{
     field::ExactField,
     flow::{Denoiser, Query},
     objective::{Charges, DenoisingObjective, FieldObjective, Levels, Noise, Objective},
-    prediction::{Output, Prediction},
+    precondition::Precondition,
+    prediction::{Output, Prediction, TrainingPoints},
     process::Process,
     random::{Purpose, stream},
     spec::ModelSpec,
@@ -215,4 +217,56 @@ fn images_show_their_noise_before_it_hides_them() {
     let shape = Shape::Image { height: 4, width: 4, channels: 1 };
     let patch = record.prediction_of(shape).coefficients(&noisy(5.0)[..16], &[0.05]);
     assert!(patch[0].log_sigma_ratio > 0.5);
+}
+
+#[test]
+fn gamma_of_the_objective_is_that_of_the_loss() {
+    let digits = pfgm_data::open("digits", &OpenOptions::default()).unwrap();
+    let of = |gamma: Option<f64>| {
+        let field = FieldObjective { gamma, ..FieldObjective::default() };
+        let mut config = Config { objective: Objective::Field(field), ..Config::default() };
+        config.flow.extra_dims = Finite(1.0);
+        ModelSpec::resolve(config, &digits).unwrap().prediction()
+    };
+    // Two points of the plane, and a raw output there.
+    let (x, yhat, raw) = ([1.0_f32, 0.0, 0.5, -0.3], [0.2_f32, 0.1, -0.4, 0.6], [0.3_f32, -0.2, 0.1, 0.4]);
+    let points = TrainingPoints { dim: 2, x: x.to_vec(), sigma: vec![0.7, 2.0], yhat: yhat.to_vec() };
+    let field = |along: [f64; 2], z: f64, gamma: f64| {
+        let [a, b] = along;
+        let factor = -(2.0_f64).sqrt() / ((a * a + b * b + z * z).sqrt() + gamma);
+        [factor * a, factor * b, factor * z]
+    };
+    for (given, gamma) in [(None, 5.0), (Some(5.0), 5.0), (Some(0.5), 0.5)] {
+        let prediction =
+            Prediction { precondition: Precondition { sigma_data: 0.5, noise_estimate: None }, ..of(given) };
+        let coefficients = prediction.coefficients(&x, &points.sigma);
+        let raw_tensor = Tensor::from_data(TensorData::new(raw.to_vec(), [2, 2]), &Device::flex());
+        let found = f64::from(prediction.loss(&points, raw_tensor, &coefficients).into_scalar::<f32>());
+        let mut expected = 0.0;
+        for (row, coefficients) in coefficients.iter().enumerate() {
+            let at = |values: &[f32; 4], axis: usize| f64::from(values[2 * row + axis]);
+            let estimate = |axis| coefficients.skip * at(&x, axis) + coefficients.out * at(&raw, axis);
+            let v = field([0, 1].map(|axis| at(&x, axis) - estimate(axis)), coefficients.sigma, gamma);
+            let w = field([0, 1].map(|axis| at(&x, axis) - at(&yhat, axis)), coefficients.sigma, gamma);
+            expected += v.iter().zip(w).map(|(v, w)| (v - w).powi(2)).sum::<f64>() / 3.0;
+        }
+        assert!((found / expected - 1.0).abs() < 1e-5, "gamma = {gamma}: {found} instead of {expected}");
+    }
+}
+
+#[test]
+fn a_gamma_without_effect_is_read_and_named() {
+    let read = |objective: &str, output: &str| -> Config {
+        toml::from_str(&format!("[objective]\nkind = \"pfgm\"\n{objective}\n[flow.output]\n{output}")).unwrap()
+    };
+    let field = "kind = \"field\"\ngamma = 5";
+    let notices = read("gamma = 3", field).unused_keys();
+    assert_eq!(notices.len(), 1);
+    assert!(notices[0].0 == "objective.gamma" && notices[0].1.contains("flow.output.gamma = 5"), "{notices:?}");
+    assert_eq!(read("", field).unused_keys(), []);
+    assert_eq!(read("gamma = 3", "kind = \"edm\"").unused_keys(), []);
+    for preset in pfgm::presets::PRESETS {
+        let config: Config = toml::from_str(preset.text).unwrap();
+        assert_eq!(config.unused_keys(), [], "{}", preset.name);
+    }
 }

@@ -15,6 +15,7 @@ use crate::{
     device,
     error::{Error, Result},
     import::{self, Request, released_names},
+    train::{RunLock, TrainError},
     weights::{self, Weight},
 };
 
@@ -105,9 +106,11 @@ impl Model {
     /// ```
     ///
     /// # Errors
-    /// Returns an error if the folder has a checkpoint of a later step, or cannot be written.
+    /// Returns an error if the folder has a checkpoint of a later step, cannot be written, or is written to by another process.
     pub fn save(&self, folder: impl AsRef<Path>) -> Result<()> {
         let folder = folder.as_ref();
+        std::fs::create_dir_all(folder).map_err(|error| Error::io(folder, error))?;
+        let _lock = RunLock::acquire(folder).map_err(TrainError::from)?;
         let path = checkpoint::path_of(folder, self.step);
         if let Some(latest) = checkpoint::list(folder).pop().filter(|latest| *latest > path) {
             let problem =

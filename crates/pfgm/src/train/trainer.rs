@@ -86,12 +86,12 @@ impl Trainer {
         })
     }
 
-    /// Locks the folder of a run for this training, until the trainer is dropped.
+    /// Locks the folder of a run for this training, until the trainer is dropped. Does nothing on ranks other than 0, which do not write.
     ///
     /// # Errors
     /// Returns an error if another process or trainer holds the lock, or the folder cannot be written to.
     pub fn claim(&mut self, folder: &Path) -> Result<(), TrainError> {
-        if self.lock.as_ref().is_none_or(|lock| lock.folder() != folder) {
+        if self.ranks.is_root() && self.lock.as_ref().is_none_or(|lock| lock.folder() != folder) {
             self.lock = Some(RunLock::acquire(folder)?);
         }
         Ok(())
