@@ -203,7 +203,8 @@ pub fn fine_tuning(args: &TrainArgs, model: Model) -> Result<Plan> {
             let same = DataConfig { ..own.data.clone() };
             let table = Table::from_iter([("data".to_owned(), toml::Value::try_from(&same).context("the data")?)]);
             let data = change(table, &Changes { data: None, ..source.of_data()? })?.data;
-            (pfgm_data::open(&data.source, &data.options())?, data, Vec::new())
+            let missing = || format!("--from: the run's data are not at {}; give data with --data PATH", data.source);
+            (pfgm_data::open(&data.source, &data.options()).with_context(missing)?, data, Vec::new())
         }
     };
     let follows = Config::for_data(&data);

@@ -36,7 +36,7 @@ pub fn resume(args: &TrainArgs, device: &Device, ranks: &Ranks) -> Result<Traini
         bail!("--resume: a run is resumed as it is; omit --from and --minutes");
     }
     let what = args.what.as_deref().context("--resume: name the folder of a run")?;
-    let is_run = Path::new(what).is_dir();
+    let is_run = matches!(FolderState::of(Path::new(what)), FolderState::Trained | FolderState::Begun(_));
     let folder = match (&args.out, is_run) {
         (Some(out), false) => out.clone(),
         (None, true) => PathBuf::from(what),
@@ -53,16 +53,7 @@ pub fn resume(args: &TrainArgs, device: &Device, ranks: &Ranks) -> Result<Traini
     // Locked before the last checkpoint is looked for, so that nobody writes another.
     let writes = ranks.is_root() && !args.dry_run && folder.is_dir();
     let lock = writes.then(|| RunLock::acquire(&folder)).transpose()?;
-    let path = checkpoint::find(&folder)?;
-    let checkpoint = Checkpoint::read(&path)?;
-    if checkpoint.group(Group::First).is_empty() {
-        bail!(
-            "{}: holds averaged weights alone, without the state of a training; start another with \
-             `pfgm train --from {}`",
-            path.display(),
-            display(&folder)
-        );
-    }
+    let (path, checkpoint) = read(&folder)?;
     let mut config = if is_run {
         let text = toml::to_string(&checkpoint.record.config).context("the checkpoint's configuration")?;
         resolve::change(text.parse()?, &Changes::of(args))?
@@ -90,6 +81,21 @@ pub fn resume(args: &TrainArgs, device: &Device, ranks: &Ranks) -> Result<Traini
         line(format!("resuming {} at step {}", display(&folder), trainer.steps_taken()));
     }
     Ok(Training { folder, trainer, data })
+}
+
+/// The last checkpoint of a run, with the state of its training.
+fn read(folder: &Path) -> Result<(PathBuf, Checkpoint)> {
+    let path = checkpoint::find(folder)?;
+    let checkpoint = Checkpoint::read(&path)?;
+    if checkpoint.group(Group::First).is_empty() {
+        bail!(
+            "{}: holds averaged weights alone, without the state of a training; start another with \
+             `pfgm train --from {}`",
+            path.display(),
+            display(folder)
+        );
+    }
+    Ok((path, checkpoint))
 }
 
 /// A run whose folder has a configuration, but no checkpoint yet.
