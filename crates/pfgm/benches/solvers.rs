@@ -20,7 +20,7 @@ fn main() {
     let what = std::env::args().skip(1).find(|argument| !argument.starts_with("--")).unwrap_or("inf".into());
     let Ok(d) = what.parse::<f64>() else {
         let checkpoint = Checkpoint::read(&find(Path::new(&what)).expect("a run")).expect("a whole checkpoint");
-        let (record, device) = (&checkpoint.record, pfgm::device::open("cpu").expect("a processor"));
+        let (record, device) = (&checkpoint.spec, pfgm::device::open("cpu").expect("a processor"));
         let network = record.network(&device).expect("a network");
         let network = weights::assign(network, checkpoint.group(Group::Average)).expect("its weights");
         let classes = record.data.classes.len() as u32;

@@ -68,8 +68,8 @@ mod tests {
         for model in BUNDLED {
             assert!(model.checkpoint.len() <= 10_000_000, "{}: {} bytes", model.name, model.checkpoint.len());
             let checkpoint = open(Path::new(model.name)).unwrap();
-            checkpoint.record.config.check().unwrap();
-            let network = checkpoint.record.network(&device).unwrap();
+            checkpoint.spec.config.check().unwrap();
+            let network = checkpoint.spec.network(&device).unwrap();
             weights::assign(network, checkpoint.group(Group::Average)).unwrap();
             // Samples do not need the state of a training.
             assert!(checkpoint.group(Group::Network).is_empty() && checkpoint.group(Group::First).is_empty());

@@ -99,7 +99,7 @@ fn leaves(value: &Value, path: &str, found: &mut Vec<String>) {
 /// Reads a checkpoint and samples from it, as the program would.
 fn use_it(bytes: &[u8]) -> bool {
     let Ok(checkpoint) = read(bytes) else { return false };
-    let (record, device) = (&checkpoint.record, Device::flex());
+    let (record, device) = (&checkpoint.spec, Device::flex());
     let network = checkpoint.averaged(Path::new("model.safetensors"), &device).unwrap();
     let classes = record.data.classes.len() as u32;
     let class = (classes > 0).then_some(0);

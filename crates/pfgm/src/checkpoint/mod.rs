@@ -1,6 +1,6 @@
-//! Checkpoints: one safetensors file with the weights, their moving average, the state of the optimizer, and the record of the run.
+//! Checkpoints: one safetensors file with the weights, their moving average, the state of the optimizer, and the specification of the run.
 //!
-//! A checkpoint is written whole or not at all ([`pfgm_data::atomic`]). It stands alone: the record says which network the weights
+//! A checkpoint is written whole or not at all ([`pfgm_data::atomic`]). It stands alone: the specification says which network the weights
 //! belong to and which data they were trained on.
 
 mod safetensors_file;
@@ -62,7 +62,9 @@ impl Group {
 struct Header {
     format: u32,
     step: u64,
-    record: ModelSpec,
+    // The key in files is older than the name of the type.
+    #[serde(rename = "record")]
+    spec: ModelSpec,
 }
 
 /// A checkpoint in memory.
@@ -70,8 +72,8 @@ struct Header {
 pub struct Checkpoint {
     /// Number of training steps taken.
     pub step: u64,
-    /// Configuration and data of the run.
-    pub record: ModelSpec,
+    /// Specification of the run: its configuration and data.
+    pub spec: ModelSpec,
     groups: HashMap<&'static str, HashMap<String, Weight>>,
 }
 
@@ -112,7 +114,7 @@ pub enum CheckpointError {
         /// Memory that is needed and available.
         source: MemoryError,
     },
-    /// The weights do not fit the network of the record.
+    /// The weights do not fit the network of the specification.
     #[error("{path}: {source}; the checkpoint is of another configuration")]
     Weights {
         /// The file.
@@ -127,10 +129,10 @@ pub enum CheckpointError {
 
 impl Checkpoint {
     /// Creates a checkpoint from groups of weights.
-    pub fn new(step: u64, record: ModelSpec, groups: impl IntoIterator<Item = (Group, Vec<Weight>)>) -> Self {
+    pub fn new(step: u64, spec: ModelSpec, groups: impl IntoIterator<Item = (Group, Vec<Weight>)>) -> Self {
         let by_name = |weights: Vec<Weight>| weights.into_iter().map(|weight| (weight.name.clone(), weight)).collect();
         let groups = groups.into_iter().map(|(group, weights)| (group.prefix(), by_name(weights))).collect();
-        Self { step, record, groups }
+        Self { step, spec, groups }
     }
 
     /// Weights of one group, by name; empty if the checkpoint lacks the group.
@@ -149,8 +151,8 @@ impl Checkpoint {
             weights.iter().map(move |(name, weight)| (format!("{prefix}{name}"), weight))
         });
         let weights = weights.collect();
-        let header = Header { format: FORMAT, step: self.step, record: self.record.clone() };
-        let header = serde_json::to_string(&header).expect("a record is plain data");
+        let header = Header { format: FORMAT, step: self.step, spec: self.spec.clone() };
+        let header = serde_json::to_string(&header).expect("a specification is plain data");
         atomic::write_with(path, |file| safetensors_file::write(file, header, weights))
             .map_err(|source| CheckpointError::Io { path: path.to_owned(), action: "written", source })
     }
@@ -191,7 +193,7 @@ impl Checkpoint {
             let weight = Weight { name: name.clone(), shape: view.shape().to_vec(), values: values.collect() };
             groups.entry(group.prefix()).or_default().insert(name, weight);
         }
-        let checkpoint = Self { step: header.step, record: header.record, groups };
+        let checkpoint = Self { step: header.step, spec: header.spec, groups };
         checkpoint.check(path)?;
         Ok(checkpoint)
     }
@@ -199,13 +201,13 @@ impl Checkpoint {
     /// Checks the specification, and the weights against it, before any network is built.
     fn check(&self, path: &Path) -> Result<(), CheckpointError> {
         let specification = |source| CheckpointError::Specification { path: path.to_owned(), source };
-        self.record.check().map_err(specification)?;
-        let network = self.record.network_shapes(&cpu()).map_err(|source| specification(source.into()))?;
+        self.spec.check().map_err(specification)?;
+        let network = self.spec.network_shapes(&cpu()).map_err(|source| specification(source.into()))?;
         for weights in self.groups.values() {
             weights::check(&network, weights)
                 .map_err(|source| CheckpointError::Weights { path: path.to_owned(), source })?;
         }
-        let row = (self.record.dim() * size_of::<f64>()) as u64;
+        let row = (self.spec.dim() * size_of::<f64>()) as u64;
         memory::require(SAMPLING_ROWS * row, "the sizes of the images")
             .map_err(|source| CheckpointError::Memory { path: path.to_owned(), source })
     }
@@ -213,11 +215,11 @@ impl Checkpoint {
     /// Creates the network with the averaged weights. Errors name `path`.
     ///
     /// # Errors
-    /// Returns an error if the weights do not fit the network of the record.
+    /// Returns an error if the weights do not fit the network of the specification.
     pub fn averaged(&self, path: &Path, device: &Device) -> Result<Network, CheckpointError> {
         let wrong = |source| CheckpointError::Weights { path: path.to_owned(), source };
         let network = self
-            .record
+            .spec
             .network_shapes(device)
             .map_err(|source| CheckpointError::Specification { path: path.to_owned(), source: source.into() })?;
         weights::assign(network, self.group(Group::Average)).map_err(wrong)

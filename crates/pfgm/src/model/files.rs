@@ -87,7 +87,7 @@ impl Model {
     }
 
     fn from_checkpoint(checkpoint: &Checkpoint, path: &Path, device: &Device) -> Result<Self> {
-        let (spec, network) = (checkpoint.record.clone(), checkpoint.averaged(path, device)?);
+        let (spec, network) = (checkpoint.spec.clone(), checkpoint.averaged(path, device)?);
         spec.config.sample.precision.check(&spec.config.network, device)?;
         Ok(Self::assemble(spec, network, device, checkpoint.step))
     }
@@ -132,7 +132,7 @@ impl Model {
     /// A checkpoint of this model with its specification as it is now.
     pub(super) fn with_spec(&self, checkpoint: &Checkpoint) -> Checkpoint {
         let mut checkpoint = checkpoint.clone();
-        checkpoint.record = self.spec.clone();
+        checkpoint.spec = self.spec.clone();
         checkpoint
     }
 

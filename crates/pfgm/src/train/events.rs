@@ -1,8 +1,7 @@
-//! A training's log as TensorBoard reads it: an event file of scalars.
+//! Log of a training as an event file of TensorBoard.
 //!
-//! The file is a row of records, `length, crc(length), bytes, crc(bytes)`, with the masked CRC-32C of TensorFlow's TFRecord; each
-//! record's bytes are a protocol buffer `Event` (tensorflow/core/util/event.proto). Of it four fields are needed, so that they are
-//! written here.
+//! The file is a sequence of TFRecords, `length, crc(length), bytes, crc(bytes)`, with TensorFlow's masked CRC-32C. The bytes of a record
+//! are a protocol buffer `Event` (tensorflow/core/util/event.proto). Only four of its fields are needed; they are written here.
 
 use std::{
     fs::File,
@@ -17,13 +16,13 @@ use super::LogLine;
 pub struct Events(File);
 
 impl Events {
-    /// Begins an event file in a run's folder; TensorBoard joins those of one folder.
+    /// Creates an event file in the folder of a run. TensorBoard joins the files of a folder.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// Returns an error if the file cannot be written.
     pub fn create(run: &Path) -> io::Result<Self> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        // Two that are begun within a second have different names all the same.
+        // Files that are created within a second have different names.
         let name = format!("events.out.tfevents.{}.{}.{}", now.as_secs(), std::process::id(), now.subsec_nanos());
         let mut events = Self(File::create(run.join(name))?);
         let mut event = Message::default();
@@ -36,7 +35,7 @@ impl Events {
     /// Adds a line of the log: its loss, norm of the gradient, learning rate, speed, and held-out loss if it was measured.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// Returns an error if the file cannot be written.
     pub fn add(&mut self, line: &LogLine) -> io::Result<()> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.record(&scalars(line, now).0)
@@ -53,7 +52,7 @@ impl Events {
     }
 }
 
-/// The event of a line.
+/// Event of a line.
 fn scalars(line: &LogLine, now: Duration) -> Message {
     let values = [
         ("loss", Some(line.loss)),

@@ -44,19 +44,19 @@ impl Memory {
 }
 
 /// Estimates the memory of a training on a CPU.
-pub fn memory_estimate(record: &ModelSpec, weights: usize, data: &Dataset) -> Memory {
+pub fn memory_estimate(spec: &ModelSpec, weights: usize, data: &Dataset) -> Memory {
     const FLOAT: usize = size_of::<f32>();
-    let train = &record.config.train;
+    let train = &spec.config.train;
     let part = train.batch.div_ceil(train.accumulate);
-    // Of rows in files the order of an epoch, the classes, and where each is.
+    // Of rows in files: the order of an epoch, the classes, and where each row is.
     let stored = match data.values {
         Values::OnDisk(_) => 8 * FLOAT * data.len(),
         Values::Bytes(_) | Values::Floats(_) => data.values.bytes(),
     };
-    let field = record.config.objective.field_batch().unwrap_or(0) * record.dim() * FLOAT;
-    // What the cheap operations make is half of it; what they are made from stays.
+    let field = spec.config.objective.field_batch().unwrap_or(0) * spec.dim() * FLOAT;
+    // Half of the activations are results of cheap operations; their inputs are kept.
     let kept = if train.recompute { 0.6 } else { 1.0 };
-    // Half, and what a layer widens while it works, measured.
+    // Half, plus what a layer widens while it computes; measured.
     let narrow = if train.precision == Precision::Bf16 { 0.65 } else { 1.0 };
     Memory {
         weights: (8 * FLOAT) as f64 * weights as f64,
@@ -65,9 +65,9 @@ pub fn memory_estimate(record: &ModelSpec, weights: usize, data: &Dataset) -> Me
             * narrow
             * 1.1
             * (FLOAT * part) as f64
-            * record.config.network.activations(record.trained_shape()) as f64,
-        // Once in the trainer, once for the picture at the end.
+            * spec.config.network.activations(spec.trained_shape()) as f64,
+        // One copy in the trainer, one for the picture at the end.
         data: (2 * stored + 2 * field) as f64,
-        program: if matches!(record.data.shape, Shape::Image { .. }) { 35e6 } else { 14e6 },
+        program: if matches!(spec.data.shape, Shape::Image { .. }) { 35e6 } else { 14e6 },
     }
 }

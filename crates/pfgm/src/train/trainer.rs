@@ -148,7 +148,7 @@ impl Trainer {
         held_out: Option<Dataset>,
         device: &Device,
     ) -> Result<Self, TrainError> {
-        let mut trainer = Self::new(checkpoint.record.clone(), data, held_out, device)?;
+        let mut trainer = Self::new(checkpoint.spec.clone(), data, held_out, device)?;
         let wrong = |source| CheckpointError::Weights { path: path.to_owned(), source };
         trainer.network = weights::assign(trainer.network, checkpoint.group(Group::Network)).map_err(wrong)?;
         let inner = trainer.device.clone().inner();

@@ -100,7 +100,7 @@ fn plan_of(stage: Stage) -> Plan {
 /// Checks that a model that has begun keeps its configuration: only steps, checkpoints and the log may change.
 fn check_begun(stage: &Stage, cascade: &Path) -> Result<()> {
     let Some(path) = checkpoint::list(&cascade.join(&stage.name)).pop() else { return Ok(()) };
-    let (wanted, mut kept) = (&stage.config, Checkpoint::read(&path)?.record.config);
+    let (wanted, mut kept) = (&stage.config, Checkpoint::read(&path)?.spec.config);
     kept.data.source.clone_from(&wanted.data.source);
     let TrainConfig { steps, checkpoint_every, keep, log_every, .. } = wanted.train;
     kept.train = TrainConfig { steps, checkpoint_every, keep, log_every, ..kept.train };

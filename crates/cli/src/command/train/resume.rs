@@ -55,16 +55,16 @@ pub fn resume(args: &TrainArgs, device: &Device, ranks: &Ranks) -> Result<Traini
     let lock = writes.then(|| RunLock::acquire(&folder)).transpose()?;
     let (path, checkpoint) = read(&folder)?;
     let mut config = if is_run {
-        let text = toml::to_string(&checkpoint.record.config).context("the checkpoint's configuration")?;
+        let text = toml::to_string(&checkpoint.spec.config).context("the checkpoint's configuration")?;
         resolve::change(text.parse()?, &Changes::of(args))?
     } else {
         resolve::plan(args)?.config
     };
     let (data, held_out) = load(&config, None)?;
     let wanted = config.train.clone();
-    keep_schedule(&mut config, &checkpoint.record.config);
+    keep_schedule(&mut config, &checkpoint.spec.config);
     let spec = Model::builder().config(config).spec(&data)?;
-    if let Some(difference) = difference(&checkpoint.record, &spec)? {
+    if let Some(difference) = difference(&checkpoint.spec, &spec)? {
         bail!(
             "{}: the checkpoint is of another configuration ({difference}); on --resume, only {MAY_CHANGE} may change: \
              start another run with `pfgm train --from {}`",
