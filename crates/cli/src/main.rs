@@ -48,8 +48,13 @@ fn print_usage(error: &clap::Error) -> ExitCode {
 /// The causes of an error in one line, each once.
 fn one_line(error: &anyhow::Error) -> String {
     let mut text = String::new();
-    let shown = |cause: &(dyn std::error::Error + 'static)| {
-        cause.downcast_ref::<pfgm::Error>().map_or_else(|| cause.to_string(), resolve::in_flags)
+    let shown = |cause: &(dyn std::error::Error + 'static)| match (
+        cause.downcast_ref::<pfgm::Error>(),
+        cause.downcast_ref::<pfgm_data::DataError>(),
+    ) {
+        (Some(error), _) => resolve::in_flags(error),
+        (_, Some(error)) => resolve::data_error_in_flags(error),
+        _ => cause.to_string(),
     };
     for cause in error.chain().map(shown) {
         if !text.contains(&cause) {

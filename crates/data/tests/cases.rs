@@ -71,10 +71,16 @@ fn batches_of_the_python_version_of_cifar() {
 #[test]
 fn tables_with_comments_commas_and_encodings() {
     let comment = read("csv-comment-line/t.csv");
-    assert_eq!((comment.columns.as_slice(), row(&comment, 0)), (&["length".into(), "width".into()][..], vec![0.0, 0.0]));
+    assert_eq!(
+        (comment.columns.as_slice(), row(&comment, 0)),
+        (&["length".into(), "width".into()][..], vec![0.0, 0.0])
+    );
     assert!(has(&comment, |notice| matches!(notice, Notice::CommentsSkipped { count: 1 })));
     let comma = read("csv-decimal-comma/t.csv");
-    assert_eq!((comma.columns.as_slice(), row(&comma, 0)), (&["length".into(), "width".into()][..], vec![-0.784, -2.498]));
+    assert_eq!(
+        (comma.columns.as_slice(), row(&comma, 0)),
+        (&["length".into(), "width".into()][..], vec![-0.784, -2.498])
+    );
     assert!(has(&comma, |notice| *notice == Notice::DecimalCommas));
     let error = refused("csv-decimal-comma/one.csv");
     assert!(error.contains("decimal comma") && error.contains("set decimal to comma or point"), "{error}");
@@ -91,7 +97,10 @@ fn tables_with_comments_commas_and_encodings() {
 #[test]
 fn headers_and_indices_that_pandas_writes() {
     let index = read("csv-index-column/frame.csv");
-    assert_eq!((index.columns.as_slice(), row(&index, 0)), (&["length".into(), "width".into()][..], vec![-1.179, 1.852]));
+    assert_eq!(
+        (index.columns.as_slice(), row(&index, 0)),
+        (&["length".into(), "width".into()][..], vec![-1.179, 1.852])
+    );
     assert!(has(&index, |notice| matches!(notice, Notice::ColumnSkipped { .. })));
     let numeric = read("csv-numeric-header/frame.csv");
     assert_eq!((numeric.len(), row(&numeric, 0)), (24, vec![99.348, 99.825, 101.664]));
@@ -243,9 +252,7 @@ fn archives_of_arrays_by_many_conventions() {
 fn images_of_many_endings_and_archives() {
     let signs = read("ppm-folder/signs");
     assert_eq!(class_counts(&signs), [("00000", 6), ("00001", 6)]);
-    for case in
-        ["tar-of-images/pets.tar.gz", "zip-bzip2/pets.zip", "zip-from-a-mac/pets.zip", "zip-wrapped/pets.zip"]
-    {
+    for case in ["tar-of-images/pets.tar.gz", "zip-bzip2/pets.zip", "zip-from-a-mac/pets.zip", "zip-wrapped/pets.zip"] {
         let pets = read(case);
         assert_eq!(class_counts(&pets).iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["cats", "dogs"], "{case}");
     }
@@ -261,9 +268,7 @@ fn half_a_jpeg_is_refused_by_name() {
 fn twelve_bits_in_sixteen_are_told() {
     let scan = read("twelve-bit/ct");
     assert_eq!((scan.range, scan.number), ((0.0, 65535.0), NumberType::U16));
-    let told = |notice: &Notice| {
-        matches!(notice, Notice::PartOfRange { observed: (_, high), nominal: (0.0, 65535.0) } if *high <= 4095.0)
-    };
+    let told = |notice: &Notice| matches!(notice, Notice::PartOfRange { observed: (_, high), nominal: (0.0, 65535.0) } if *high <= 4095.0);
     assert!(has(&scan, told), "{:?}", scan.notices);
     let options = OpenOptions { range: Some((0.0, 4095.0)), ..OpenOptions::default() };
     assert_eq!(with("twelve-bit/ct", &options).unwrap().range, (0.0, 4095.0));

@@ -64,11 +64,11 @@ pub fn check(data: &Dataset) -> Result<Vec<String>, UnusableData> {
         return Err(UnusableData::OneRow { name: name() });
     }
     let (mut first, mut row) = (vec![0.0; dim], vec![0.0; dim]);
-    data.read(0, &mut first)?;
+    data.read_wide(0, &mut first)?;
     let mut differs = vec![false; dim];
     let mut all_differ = false;
     for index in 1..rows {
-        data.read(index, &mut row)?;
+        data.read_wide(index, &mut row)?;
         differs.iter_mut().zip(first.iter().zip(&row)).for_each(|(differs, (a, b))| *differs |= a != b);
         // Only tables are asked which columns never change.
         let needed = if matches!(data.shape, Shape::Vector { .. }) { dim } else { 1 };

@@ -374,12 +374,7 @@ impl Spread {
     pub fn measure(dataset: &Dataset, transform: &Transform) -> Result<Self, DataError> {
         let (rows, dim) = (dataset.len(), dataset.shape.dim());
         let mut mean = vec![0.0; dim];
-        let each = |visit: &mut dyn FnMut(&[f32])| {
-            dataset.each(&mut |row| {
-                transform.forward(row);
-                visit(row);
-            })
-        };
+        let each = |visit: &mut dyn FnMut(&[f32])| dataset.each_transformed(transform, &mut |row| visit(row));
         each(&mut |row| mean.iter_mut().zip(row).for_each(|(mean, &value)| *mean += f64::from(value) / rows as f64))?;
         let (mut norm, mut square, mut max_row_rms) = (0.0, 0.0, 0.0_f64);
         let size = detail_size(dataset.shape);

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use pfgm_data::{Alpha, Classes, Decimal, Header, Items};
 
 #[derive(Clone, Debug, Default, Args)]
 pub struct DataArgs {
@@ -13,6 +14,51 @@ pub struct DataArgs {
     /// The column of a table that holds the class
     #[arg(long, value_name = "COLUMN", help_heading = "Data")]
     pub label: Option<String>,
+
+    /// The array of an archive that holds the data [default: by its name]
+    #[arg(long, value_name = "NAME", help_heading = "Data")]
+    pub array: Option<String>,
+
+    /// The array of an archive that holds the labels; an empty name ignores labels [default: by its name]
+    #[arg(long, value_name = "NAME", help_heading = "Data")]
+    pub labels: Option<String>,
+
+    /// Nominal range of the values, for images the values of black and white [default: by rule]
+    #[arg(long, value_name = "LOW,HIGH", value_parser = range, allow_hyphen_values = true, help_heading = "Data")]
+    pub range: Option<(f32, f32)>,
+
+    /// What is done with transparent pixels: auto, white, black (composited over it), keep, refuse [default: auto]
+    #[arg(long, value_name = "HOW", value_parser = word::<Alpha>, help_heading = "Data")]
+    pub alpha: Option<Alpha>,
+
+    /// Whether the first line of a table holds the names of its columns: auto, yes, no [default: auto]
+    #[arg(long, value_name = "WHETHER", value_parser = word::<Header>, help_heading = "Data")]
+    pub header: Option<Header>,
+
+    /// Decimal sign in tables: auto, point, comma [default: auto]
+    #[arg(long, value_name = "SIGN", value_parser = word::<Decimal>, help_heading = "Data")]
+    pub decimal: Option<Decimal>,
+
+    /// Where the classes of images come from: auto, folders, prefix (of file names), none, or a file [default: auto]
+    #[arg(long, value_name = "WHERE", value_parser = word::<Classes>, help_heading = "Data")]
+    pub classes: Option<Classes>,
+
+    /// Whether each file of a folder of arrays is one row: auto, one, many [default: auto]
+    #[arg(long, value_name = "HOW", value_parser = word::<Items>, help_heading = "Data")]
+    pub items: Option<Items>,
+}
+
+/// Parses a word as the configuration has it.
+fn word<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_json::from_value(serde_json::Value::String(text.to_owned())).map_err(|error| error.to_string())
+}
+
+fn range(text: &str) -> Result<(f32, f32), String> {
+    let wrong = || "write two numbers with a comma between, the lower one first, as in 0,1".to_owned();
+    let (low, high) = text.split_once(',').ok_or_else(wrong)?;
+    let number = |text: &str| text.trim().parse::<f32>().ok().filter(|number| number.is_finite()).ok_or_else(wrong);
+    let (low, high) = (number(low)?, number(high)?);
+    if low < high { Ok((low, high)) } else { Err(wrong()) }
 }
 
 #[derive(Debug, Args)]
@@ -26,6 +72,10 @@ pub struct DataCommand {
     /// The picture to write [default: NAME-contact-sheet.png in the current folder]
     #[arg(short = 'o', long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+
+    /// Also write what was found, with all notices, to a JSON file
+    #[arg(long, value_name = "FILE.json")]
+    pub json: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
-use pfgm_data::{Dataset, Shape, Transform};
+use anyhow::{Context, Result};
+use pfgm_data::{Dataset, NumberType, Shape, Transform};
 use pfgm_plot::Series;
+use serde_json::json;
 
 use crate::{
     args::DataCommand,
-    render::{PictureFile, Rows, chart_rows, line},
+    render::{self, PictureFile, Rows, chart_rows, line},
     resolve,
 };
 
@@ -18,9 +19,14 @@ const ACROSS: usize = 10;
 
 pub fn run(args: &DataCommand) -> Result<()> {
     let dataset = resolve::dataset(&args.path, &args.table)?;
+    render::check_all([args.json.as_deref()])?;
     let path = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}-contact-sheet.png", dataset.name)));
     let file = PictureFile::new(path)?;
     describe(&dataset)?;
+    if let Some(path) = &args.json {
+        let text = serde_json::to_string_pretty(&found(&dataset)?).context("what was found")?;
+        render::write(path, text.as_bytes())?;
+    }
     let rows = match dataset.shape {
         Shape::Image { .. } => dataset.some(SHEET)?,
         Shape::Vector { .. } => chart_rows(&dataset)?,
@@ -31,7 +37,7 @@ pub fn run(args: &DataCommand) -> Result<()> {
 }
 
 fn describe(dataset: &Dataset) -> Result<()> {
-    let kind = if dataset.values.are_bytes() { "8-bit" } else { "floats" };
+    let kind = number_type(dataset);
     let shape = match dataset.shape {
         Shape::Image { height, width, channels } => {
             let color = match channels {
@@ -47,7 +53,8 @@ fn describe(dataset: &Dataset) -> Result<()> {
     line(dataset.name.to_string());
     line(format!("rows       {}", dataset.len()));
     line(format!("shape      {shape}"));
-    line(format!("values     {kind}, nominal range {} to {}", dataset.range.0, dataset.range.1));
+    let own = if dataset.range_is_nominal { "nominal range" } else { "own range" };
+    line(format!("values     {kind}, {own} {} to {}", dataset.range.0, dataset.range.1));
     if let Shape::Vector { len } = dataset.shape {
         let transform = Transform::fit(dataset)?;
         for column in 0..len {
@@ -67,5 +74,53 @@ fn describe(dataset: &Dataset) -> Result<()> {
             line(format!("labels     {} classes: {}{more}", labels.names.len(), list.join(", ")));
         }
     }
+    for notice in &dataset.notices {
+        line(format!("note       {notice}"));
+    }
     Ok(())
+}
+
+fn number_type(dataset: &Dataset) -> &'static str {
+    match dataset.number {
+        NumberType::Bool => "true or false",
+        NumberType::U8 => "8-bit",
+        NumberType::U16 => "16-bit",
+        NumberType::F16 => "floats of 16 bits",
+        NumberType::F32 => "floats",
+        NumberType::F64 => "floats of 64 bits",
+        _ => "whole numbers",
+    }
+}
+
+/// What was found, for `--json`.
+fn found(dataset: &Dataset) -> Result<serde_json::Value> {
+    let columns = match dataset.shape {
+        Shape::Image { .. } => serde_json::Value::Null,
+        Shape::Vector { .. } => {
+            let transform = Transform::fit(dataset)?;
+            let names = &dataset.columns;
+            let column = |(at, (mean, std)): (usize, (&f64, &f32))| {
+                let name = names.get(at).cloned().unwrap_or_else(|| (at + 1).to_string());
+                json!({ "name": name, "mean": mean, "standard_deviation": std })
+            };
+            transform.offset.iter().zip(&transform.scale).enumerate().map(column).collect()
+        }
+    };
+    let classes = dataset.labels.as_ref().map(|labels| {
+        let class = |(name, count)| json!({ "name": name, "rows": count });
+        labels.names.iter().zip(labels.counts()).map(class).collect::<Vec<_>>()
+    });
+    let notices: Vec<_> =
+        dataset.notices.iter().map(|notice| json!({ "text": notice.to_string(), "notice": notice })).collect();
+    Ok(json!({
+        "name": dataset.name,
+        "rows": dataset.len(),
+        "shape": dataset.shape,
+        "number_type": dataset.number,
+        "range": [dataset.range.0, dataset.range.1],
+        "range_is_nominal": dataset.range_is_nominal,
+        "columns": columns,
+        "classes": classes,
+        "notices": notices,
+    }))
 }

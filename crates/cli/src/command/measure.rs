@@ -10,7 +10,7 @@ use pfgm::{
     features::Features,
     parallel::Communicator,
 };
-use pfgm_data::{Dataset, OpenOptions, Shape};
+use pfgm_data::{Dataset, Shape};
 use pfgm_eval::Share;
 use serde_json::{Value, json};
 
@@ -55,12 +55,12 @@ pub fn open_reference(source: &str, table: &DataArgs, trained_on: Option<&DataCo
     let table = DataArgs {
         columns: table.columns.clone().or(columns),
         label: table.label.clone().or_else(|| trained_on?.label.clone()),
+        ..table.clone()
     };
     match trained_on {
         // The run's own data, scaled and cropped as for its training.
         Some(data) if data.source == source => {
-            let (columns, label) = (table.columns.unwrap_or_default(), table.label);
-            Ok(pfgm_data::open(source, &OpenOptions { columns, label, ..data.options() })?)
+            Ok(pfgm_data::open(source, &resolve::with_flags(data.options(), &table))?)
         }
         _ => resolve::dataset(source, &table),
     }

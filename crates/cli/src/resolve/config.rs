@@ -10,6 +10,7 @@ use pfgm::{
 use pfgm_data::BUILT_IN;
 use toml::{Table, Value};
 
+use super::data_keys;
 use crate::args::{DataArgs, TrainArgs};
 
 /// The configuration's key of D.
@@ -68,11 +69,8 @@ pub fn change(mut table: Table, changes: &Changes) -> Result<Config> {
         // Another data set has other columns.
         set("data.columns", Value::Array(Vec::new()))?;
     }
-    if let Some(label) = &changes.table.label {
-        set("data.label", Value::String(label.clone()))?;
-    }
-    if let Some(columns) = &changes.table.columns {
-        set("data.columns", Value::Array(columns.iter().cloned().map(Value::String).collect()))?;
+    for (key, value) in data_keys(&changes.table)? {
+        set(key, value)?;
     }
     for (path, value) in assignments(&changes.set)? {
         set(&path, value)?;

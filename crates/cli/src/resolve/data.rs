@@ -1,13 +1,58 @@
 //! Data sets.
 
 use anyhow::Result;
-use pfgm_data::{Dataset, OpenOptions};
+use pfgm_data::{DataError, Dataset, OpenOptions};
+use toml::Value;
 
 use crate::args::DataArgs;
 
 /// Opens a data set.
-pub fn dataset(source: &str, table: &DataArgs) -> Result<Dataset> {
-    let (columns, label) = (table.columns.clone().unwrap_or_default(), table.label.clone());
-    let options = OpenOptions { columns, label, ..OpenOptions::default() };
-    Ok(pfgm_data::open(source, &options)?)
+pub fn dataset(source: &str, args: &DataArgs) -> Result<Dataset> {
+    Ok(pfgm_data::open(source, &with_flags(OpenOptions::default(), args))?)
+}
+
+/// Options with what flags say instead.
+pub fn with_flags(options: OpenOptions, args: &DataArgs) -> OpenOptions {
+    let DataArgs { columns, label, array, labels, range, alpha, header, decimal, classes, items } = args.clone();
+    OpenOptions {
+        columns: columns.unwrap_or(options.columns),
+        label: label.or(options.label),
+        array: array.or(options.array),
+        labels: labels.or(options.labels),
+        range: range.or(options.range),
+        alpha: alpha.unwrap_or(options.alpha),
+        header: header.unwrap_or(options.header),
+        decimal: decimal.unwrap_or(options.decimal),
+        classes: classes.unwrap_or(options.classes),
+        items: items.unwrap_or(options.items),
+        ..options
+    }
+}
+
+/// The keys of a configuration that flags set, with their values.
+pub fn data_keys(args: &DataArgs) -> Result<Vec<(&'static str, Value)>> {
+    let DataArgs { columns, label, array, labels, range, alpha, header, decimal, classes, items } = args;
+    let mut keys = Vec::new();
+    let mut set = |key: &'static str, value: Option<Value>| keys.extend(value.map(|value| (key, value)));
+    set("data.label", label.as_deref().map(Value::from));
+    set("data.columns", columns.clone().map(Value::from));
+    set("data.array", array.as_deref().map(Value::from));
+    set("data.labels", labels.as_deref().map(Value::from));
+    set("data.range", range.map(Value::try_from).transpose()?);
+    set("data.alpha", alpha.map(Value::try_from).transpose()?);
+    set("data.header", header.map(Value::try_from).transpose()?);
+    set("data.decimal", decimal.map(Value::try_from).transpose()?);
+    set("data.classes", classes.as_ref().map(Value::try_from).transpose()?);
+    set("data.items", items.map(Value::try_from).transpose()?);
+    Ok(keys)
+}
+
+/// An error of reading data in the program's words: the option that decides becomes its flag.
+pub fn data_error_in_flags(error: &DataError) -> String {
+    match error {
+        DataError::Ambiguous { path, problem, option, choices } => {
+            format!("{path}: {problem}; give --{option} {choices}")
+        }
+        other => other.to_string(),
+    }
 }

@@ -291,6 +291,41 @@ impl Dataset {
         Ok(())
     }
 
+    /// Passes every row in the model's space, in order, to a visitor, as [`Dataset::read_transformed`] reads it.
+    ///
+    /// # Errors
+    /// Returns an error if a row lies in a file that cannot be read.
+    pub fn each_transformed(&self, transform: &Transform, visit: &mut dyn FnMut(&mut [f32])) -> Result<(), DataError> {
+        if self.origin.is_empty() {
+            return self.each(&mut |row| {
+                transform.forward(row);
+                visit(row);
+            });
+        }
+        let mut row = vec![0.0; self.shape.dim()];
+        for index in 0..self.len() {
+            self.read_transformed(index, transform, &mut row)?;
+            visit(&mut row);
+        }
+        Ok(())
+    }
+
+    /// Returns at most `most` rows in double precision, spread over the data set.
+    ///
+    /// # Shapes
+    /// Returns `[rows, N]`.
+    ///
+    /// # Errors
+    /// As [`Dataset::read`].
+    pub fn some_wide(&self, most: usize) -> Result<Vec<f64>, DataError> {
+        let count = self.len().min(most);
+        let mut values = vec![0.0; count * self.shape.dim()];
+        for (index, row) in values.chunks_exact_mut(self.shape.dim()).enumerate() {
+            self.read_wide(index * self.len() / count, row)?;
+        }
+        Ok(values)
+    }
+
     /// Returns the data set with images that are `factor` times smaller, each pixel the mean of `factor` times `factor` pixels. The
     /// range stays that of the originals.
     ///

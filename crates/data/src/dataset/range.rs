@@ -102,34 +102,6 @@ impl Dataset {
         }
         Ok(())
     }
-
-    /// Returns an error if nothing can be learned from the data: a single row, or rows that are all the same.
-    ///
-    /// # Errors
-    /// Returns an error that says which, or that a row cannot be read.
-    pub fn check_trainable(&self) -> Result<(), DataError> {
-        let path = std::path::Path::new(&self.name);
-        if self.len() < 2 {
-            return Err(DataError::malformed(path, "one row is not enough to train on; give at least 2"));
-        }
-        let mut first: Option<Vec<f32>> = None;
-        let (mut same, mut flat) = (true, true);
-        self.each(&mut |row| {
-            same &= first.as_ref().is_none_or(|first| first == row);
-            flat &= row.iter().all(|&value| value == row[0]);
-            first.get_or_insert_with(|| row.to_vec());
-        })?;
-        match self.shape {
-            _ if same => {
-                Err(DataError::malformed(path, "every row is the same, so there is nothing to learn; check the data"))
-            }
-            Shape::Image { .. } if flat && self.shape.dim() > 1 => Err(DataError::malformed(
-                path,
-                "every image has a single value, so there is nothing to learn; check the data",
-            )),
-            _ => Ok(()),
-        }
-    }
 }
 
 pub(super) fn observe(values: &[f32]) -> Observed {

@@ -71,8 +71,7 @@ impl ExactField {
             return Err(Error::argument("data", problem));
         }
         let mut charges = Vec::with_capacity(rows * dim);
-        data.each(&mut |row| {
-            transform.forward(row);
+        data.each_transformed(&transform, &mut |row| {
             charges.extend(row.iter().map(|&value| f64::from(value)));
         })?;
         let norm = |row: &[f64]| row.iter().map(|value| value * value).sum::<f64>().sqrt();

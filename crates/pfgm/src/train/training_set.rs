@@ -122,11 +122,8 @@ impl Shared {
     fn read(&self, rows: &[usize]) -> Result<Vec<f32>, DataError> {
         let dim = self.spec.dim();
         let mut values = vec![0.0; rows.len() * dim];
-        let read = |(out, &row): (&mut [f32], &usize)| {
-            self.dataset.read(row, out)?;
-            self.spec.data.transform.forward(out);
-            Ok(())
-        };
+        let read =
+            |(out, &row): (&mut [f32], &usize)| self.dataset.read_transformed(row, &self.spec.data.transform, out);
         match &self.dataset.values {
             // Images are decoded in parallel.
             Values::OnDisk(_) => values.par_chunks_exact_mut(dim).zip(rows).try_for_each(read)?,

@@ -46,7 +46,7 @@ impl Scene {
             ),
         };
         let count = dataset.len().min(most);
-        let charges: Vec<f64> = dataset.some(most)?.into_iter().map(f64::from).collect();
+        let charges: Vec<f64> = dataset.some_wide(most)?;
         let center: Vec<f64> =
             (0..dim).map(|axis| charges.iter().skip(axis).step_by(dim).sum::<f64>() / count as f64).collect();
         let mut distances: Vec<f64> = charges

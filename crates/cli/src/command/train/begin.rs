@@ -12,7 +12,7 @@ use pfgm::{
     spec::ModelSpec,
     train::{CONFIG, Trainer, memory_estimate},
 };
-use pfgm_data::{DataError, Dataset};
+use pfgm_data::{DataError, Dataset, Notice};
 
 use super::Training;
 use crate::{
@@ -50,6 +50,9 @@ pub fn begin(
 ) -> Result<Training> {
     let whole = plan.data.take();
     let (data, held_out) = load(&plan.config, whole).map_err(|error| explain_missing(error, &plan))?;
+    // Columns that never change are among what the check finds.
+    let notices = data.notices.iter().filter(|notice| !matches!(notice, Notice::ConstantColumns { .. }));
+    plan.notes.extend(notices.map(|notice| format!("note: {notice}")));
     plan.notes.extend(defaults::check(&data)?);
     plan.notes.extend(plan.config.unused_keys().into_iter().map(|(_, notice)| format!("note: {notice}")));
     plan.notes.extend(plan.config.network.unused_attention(data.shape).map(|notice| format!("note: {notice}")));
