@@ -34,6 +34,18 @@ pub fn require(needed: u64, lower: &'static str) -> Result<(), MemoryError> {
     if needed <= available { Ok(()) } else { Err(MemoryError { needed, available, lower }) }
 }
 
+/// Copies of a row in double precision that sampling one item needs, at the least.
+const COPIES_OF_A_ROW: u64 = 8;
+
+/// Returns an error if one row of `dim` values cannot be sampled in the memory that is available.
+///
+/// # Errors
+/// As [`require`].
+pub fn require_rows(dim: usize) -> Result<(), MemoryError> {
+    let row = (dim as u64).saturating_mul(size_of::<f64>() as u64);
+    require(row.saturating_mul(COPIES_OF_A_ROW), "the size of the images")
+}
+
 /// Bytes that this process can still take: the least of what the machine, its control group and its limits leave, swap included. 64 GB where
 /// the system does not say; the environment variable `PFGM_MEMORY` (in gigabytes) overrides all of it.
 pub fn available() -> u64 {

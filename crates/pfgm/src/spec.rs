@@ -250,7 +250,7 @@ impl ModelSpec {
 
     /// Meaning of the network's raw output for rows of a shape: that of the data, or of a patch.
     pub fn prediction_of(&self, shape: Shape) -> Prediction {
-        let log_level = match &self.config.network {
+        let fourier = match &self.config.network {
             NetworkConfig::ScoreUnet(network) => network.embedding == LevelEmbedding::Fourier,
             NetworkConfig::Mlp(_) | NetworkConfig::Unet(_) | NetworkConfig::AdmUnet(_) | NetworkConfig::Ncsnv2(_) => {
                 false
@@ -259,7 +259,7 @@ impl ModelSpec {
         Prediction {
             output: self.config.flow.output,
             precondition: self.precondition(shape),
-            log_level,
+            log_level: self.config.flow.log_level.unwrap_or(fourier),
             arithmetic: Arithmetic::Exact,
             loss: self.config.objective.loss(),
         }

@@ -7,12 +7,13 @@ use std::{
 };
 
 use pfgm::{
+    checkpoint::{Checkpoint, Group},
     conditioning::Conditioning,
     denoiser::NetworkDenoiser,
     extra_dims::ExtraDims,
     field::ExactField,
     flow::{Counted, Denoiser, Flow, Query},
-    import::{Imported, Method, Request, import, released_names},
+    import::{ImportError, Imported, Method, Request, import, released_names},
     likelihood::{Density, Prior, Trace},
     network::Network,
     prediction::{Arithmetic, Output, Prediction},
@@ -188,11 +189,12 @@ fn scores_of_ve_and_vp() {
 
 #[test]
 fn denoiser_and_samples_of_pfgmpp() {
-    let request = Request { extra_dims: Some(ExtraDims::Finite(128.0)), ..Request::default() };
     let case = case("pfgmpp.npz");
     let classes: Vec<Option<u32>> =
         case["labels"].values.chunks_exact(4).map(|row| row.iter().position(|v| *v > 0.5).map(|c| c as u32)).collect();
-    let (imported, denoiser) = read_with("pfgmpp.pt", &request, classes.into());
+    let (imported, denoiser) = read_with("pfgmpp.pt", &Request::default(), classes.into());
+    // The file says D itself.
+    assert_eq!(imported.record.extra_dims(), ExtraDims::Finite(128.0));
     assert_eq!((imported.step, imported.record.data.classes.len()), (777, 4));
     let sigma: Vec<f64> = case["sigma"].values.iter().map(|&sigma| f64::from(sigma)).collect();
     let found = difference(&yhat(&denoiser, &rows(&case["x"]), &sigma), &rows(&case["denoised"]));
@@ -313,19 +315,182 @@ fn exact_arithmetic_agrees_with_the_networks_own_component_where_the_field_is_on
 }
 
 #[test]
-fn what_does_not_fit_is_said() {
-    let refused = |name: &str, request: Request| import(&parity(name), &request).unwrap_err().to_string();
-    let error = refused("pfgmpp.pt", Request { size: Some([32, 32]), ..Request::default() });
-    assert!(error.contains("pfgmpp.pt") && error.contains("16x16"), "{error}");
-    let error = refused("vp_ddpmpp.pth", Request { method: Some(Method::Pfgm), size: SIZE, ..Request::default() });
-    assert!(error.contains("--method pfgm") && error.contains("ve, vp, sub-vp"), "{error}");
-    let error = refused(
-        "vp_ddpmpp.pth",
-        Request { extra_dims: Some(ExtraDims::Finite(3.0)), size: SIZE, ..Request::default() },
-    );
-    assert!(error.contains("extra_dims"), "{error}");
-    let error = refused("vp_ddpmpp.pth", Request { size: Some([2, 3]), ..Request::default() });
-    assert!(error.contains("4x4") && error.contains("2x3"), "{error}");
-    let error = refused("strip.py", Request::default());
-    assert!(error.contains("strip.py"), "{error}");
+fn denoisers_of_edm_with_other_preconditioners() {
+    for (name, output, lowest) in [
+        ("edm_precond_vp", Output::Vp { beta_min: 0.1, beta_max: 20.0 }, 2e-3),
+        ("edm_precond_ve", Output::Ve { scaled: true, unit: 2.0 }, 0.02),
+    ] {
+        let request = Request { method: Some(Method::Edm), ..Request::default() };
+        let (imported, denoiser) = read(&format!("{name}.pkl"), &request);
+        assert_eq!(imported.record.extra_dims(), ExtraDims::Infinite);
+        assert_eq!(imported.record.config.flow.output, output);
+        let (low, high) = imported.record.range();
+        assert!((low - lowest).abs() < 1e-12 && high == 80.0, "{low} {high}");
+        let case = case(&format!("{name}.npz"));
+        let numbers = |name: &str| -> Vec<f64> { case[name].values.iter().map(|&value| f64::from(value)).collect() };
+        let found = difference(&yhat(&denoiser, &rows(&case["x"]), &numbers("sigma")), &rows(&case["denoised"]));
+        assert!(found < 1e-4, "{name}, denoised: {found:.1e}");
+        // The last level, 0, is the solver's own.
+        let levels = numbers("levels");
+        let levels = levels[..levels.len() - 1].to_vec();
+        let range = (levels[levels.len() - 1], levels[0]);
+        let flow = Flow { denoiser: &denoiser, extra_dims: imported.record.extra_dims() };
+        let mut x = rows(&case["prior_x"]);
+        solver::sample(&flow, &Solver::heun(10).levels(levels).into(), range, &mut x).unwrap();
+        let found = difference(&x, &rows(&case["sample_heun10"]));
+        assert!(found < 1e-3, "{name}, 10 steps of Heun: {found:.1e}");
+    }
+}
+
+/// A pickle of protocol 2: short strings, numbers, and an object of a class with attributes.
+mod pickle {
+    pub fn text(text: &str) -> Vec<u8> {
+        [b"X".as_slice(), &(text.len() as u32).to_le_bytes(), text.as_bytes()].concat()
+    }
+
+    pub fn float(value: f64) -> Vec<u8> {
+        [b"G".as_slice(), &value.to_be_bytes()].concat()
+    }
+
+    pub fn dict(entries: &[(&str, Vec<u8>)]) -> Vec<u8> {
+        let items = entries.iter().flat_map(|(key, value)| [text(key), value.clone()].concat()).collect();
+        [b"}(".to_vec(), items, b"u".to_vec()].concat()
+    }
+
+    pub fn object(module: &str, class: &str, attributes: &[(&str, Vec<u8>)]) -> Vec<u8> {
+        [format!("c{module}\n{class}\n)\x7f").into_bytes(), dict(attributes), b"b".to_vec()].concat()
+    }
+}
+
+#[test]
+fn preconditioners_are_named() {
+    use pickle::{dict, float, object};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file.pkl");
+    let problem = |class: &str, attributes: &[(&str, Vec<u8>)]| {
+        let module = object("training.networks", class, attributes);
+        let bytes = [b"\x80\x02".to_vec(), dict(&[("ema", module)]), b".".to_vec()].concat();
+        // `)` and 0x81 make an instance; the helper wrote 0x7f so that it is text.
+        let bytes: Vec<u8> = bytes.into_iter().map(|byte| if byte == 0x7f { 0x81 } else { byte }).collect();
+        std::fs::write(&path, bytes).unwrap();
+        import(&path, &Request::default()).unwrap_err()
+    };
+    for (class, attributes) in [
+        ("iCTPrecond", vec![]),
+        ("VPPrecond", vec![("M", float(500.0)), ("beta_min", float(0.1)), ("beta_d", float(19.9))]),
+        ("EDMPrecond", vec![]),
+    ] {
+        let error = problem(class, &attributes);
+        assert!(matches!(error, ImportError::Unsupported { .. }), "{class}: {error}");
+    }
+}
+
+#[test]
+fn requests_that_contradict_their_files() {
+    let contradicted = |name: &str, request: Request| match import(&parity(name), &request).map(|_| ()) {
+        Err(ImportError::Contradiction { field, .. }) => field,
+        other => panic!("{name}: {other:?}"),
+    };
+    assert_eq!(contradicted("pfgmpp.pt", Request { size: Some([32, 32]), ..Request::default() }), "size");
+    let request = Request { method: Some(Method::Pfgm), size: SIZE, ..Request::default() };
+    assert_eq!(contradicted("vp_ddpmpp.pth", request), "method");
+    let request = Request { extra_dims: Some(ExtraDims::Finite(3.0)), size: SIZE, ..Request::default() };
+    assert_eq!(contradicted("vp_ddpmpp.pth", request), "extra_dims");
+    let request = Request { method: Some(Method::PfgmPp), ..Request::default() };
+    assert_eq!(contradicted("edm_precond_vp.pkl", request), "method");
+    // Weights without the module that they are of.
+    let error = import(&parity("edm_ddpmpp.pth"), &Request::default()).map(|_| ()).unwrap_err();
+    assert!(matches!(error, ImportError::Missing { field: "method", .. }), "{error}");
+    let error =
+        import(&parity("vp_ddpmpp.pth"), &Request { size: Some([2, 3]), ..Request::default() }).map(|_| ()).unwrap_err();
+    assert!(matches!(error, ImportError::Spec { .. }), "{error}");
+    let error = import(&parity("strip.py"), &Request::default()).map(|_| ()).unwrap_err();
+    assert!(matches!(error, ImportError::Torch(_)), "{error}");
+}
+
+/// A safetensors file of weights under other names, with metadata.
+fn safetensors(weights: &[(String, &weights::Weight)], metadata: &[(&str, String)]) -> Vec<u8> {
+    let bytes: Vec<Vec<u8>> =
+        weights.iter().map(|(_, weight)| weight.values.iter().flat_map(|value| value.to_le_bytes()).collect()).collect();
+    let views = weights.iter().zip(&bytes).map(|((name, weight), bytes)| {
+        (name.clone(), safetensors::tensor::TensorView::new(safetensors::Dtype::F32, weight.shape.clone(), bytes).unwrap())
+    });
+    let metadata = metadata.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+    safetensors::serialize(views, Some(metadata)).unwrap()
+}
+
+#[test]
+fn prefixes_and_averages() {
+    let (imported, _) = read("pfgm_ncsnpp.pth", &Request { size: SIZE, ..Request::default() });
+    let by_name: HashMap<_, _> = imported.average.iter().map(|w| (w.name.clone(), w.clone())).collect();
+    let names = released_names(&imported.record.config.network, &by_name).unwrap();
+    let zeros: Vec<weights::Weight> =
+        names.iter().map(|w| weights::Weight { values: vec![0.0; w.values.len()], ..w.clone() }).collect();
+    let named = |prefix: &str, weights: &'_ [weights::Weight]| -> Vec<(String, weights::Weight)> {
+        weights.iter().map(|weight| (format!("{prefix}{}", weight.name), weight.clone())).collect()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file.safetensors");
+    for parts in [
+        vec![named("", &names)],
+        vec![named("module.", &names)],
+        vec![named("_orig_mod.module.model.", &names)],
+        vec![named("net.", &names)],
+        vec![named("model.", &zeros), named("model_ema.", &names)],
+        vec![named("", &zeros), named("ema_model.module.", &names)],
+    ] {
+        let all: Vec<(String, weights::Weight)> = parts.concat();
+        let all: Vec<(String, &weights::Weight)> = all.iter().map(|(name, weight)| (name.clone(), weight)).collect();
+        std::fs::write(&path, safetensors(&all, &[])).unwrap();
+        let again = import(&path, &Request { size: SIZE, ..Request::default() }).unwrap();
+        let sorted = |mut weights: Vec<weights::Weight>| {
+            weights.sort_by(|a, b| a.name.cmp(&b.name));
+            weights
+        };
+        assert!(sorted(again.average) == sorted(imported.average.clone()), "{}", all[0].0);
+        let average = all.iter().any(|(name, _)| name.contains("ema"));
+        assert_eq!(again.assumed[0].contains("moving average (`"), average, "{}", again.assumed[0]);
+    }
+}
+
+#[test]
+fn exports_of_every_kind_come_back() {
+    let (imported, denoiser) = read("pfgm_ncsnpp.pth", &Request { size: SIZE, ..Request::default() });
+    let own = weights::collect(&denoiser.network);
+    let by_name: HashMap<_, _> = own.iter().map(|w| (w.name.clone(), w.clone())).collect();
+    let theirs = released_names(&imported.record.config.network, &by_name).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file.safetensors");
+    let text = serde_json::to_string(&imported.record).unwrap();
+    let metadata = [("pfgm", text.clone()), ("step", "7".to_owned())];
+    let list = |weights: &'_ [weights::Weight]| -> Vec<(String, weights::Weight)> {
+        weights.iter().map(|weight| (weight.name.clone(), weight.clone())).collect()
+    };
+    let write = |weights: &[weights::Weight], metadata: &[(&str, String)]| {
+        let weights = list(weights);
+        let weights: Vec<_> = weights.iter().map(|(name, weight)| (name.clone(), weight)).collect();
+        std::fs::write(&path, safetensors(&weights, metadata)).unwrap();
+    };
+    let check = |imported: &Imported| {
+        let found: HashMap<_, _> = imported.average.iter().map(|w| (w.name.clone(), w.clone())).collect();
+        assert!(found == by_name && imported.step == 7);
+        assert_eq!(serde_json::to_string(&imported.record).unwrap(), text);
+    };
+    for weights in [&own, &theirs] {
+        write(weights, &metadata);
+        check(&import(&path, &Request { size: SIZE, ..Request::default() }).unwrap());
+    }
+    let checkpoint = Checkpoint::new(7, imported.record.clone(), [(Group::Average, own.clone())]);
+    checkpoint.write(&path).unwrap();
+    check(&import(&path, &Request::default()).unwrap());
+    // The file has the last word, and its numbers are not trusted.
+    write(&own, &metadata);
+    let error = import(&path, &Request { method: Some(Method::Ve), ..Request::default() }).map(|_| ()).unwrap_err();
+    assert!(matches!(error, ImportError::Contradiction { field: "method", .. }), "{error}");
+    write(&own[1..], &metadata);
+    let error = import(&path, &Request::default()).map(|_| ()).unwrap_err();
+    assert!(matches!(error, ImportError::Weights { .. }), "{error}");
+    write(&own, &[("pfgm", text.replace("\"sigma_min\":0.001", "\"sigma_min\":-1"))]);
+    let error = import(&path, &Request::default()).map(|_| ()).unwrap_err();
+    assert!(matches!(error, ImportError::Spec { .. }), "{error}");
 }

@@ -68,6 +68,11 @@ impl File {
         Ok(Self { span, nodes: build.nodes, storages: build.storages, root, format, metadata })
     }
 
+    /// What messages call the file.
+    pub fn path(&self) -> &str {
+        self.span.path()
+    }
+
     /// The value that was saved.
     pub fn root(&self) -> Value<'_> {
         Value::new(self, self.root)

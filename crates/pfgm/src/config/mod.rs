@@ -190,6 +190,10 @@ pub struct FlowConfig {
     /// What the network's output says: EDM's denoiser, PFGM's field, a score.
     #[serde(skip_serializing_if = "is_edm")]
     pub output: Output,
+    /// Whether the network takes the logarithm of the noise level; if it is not given, networks with a Fourier embedding do. EDM's
+    /// preconditioning always gives it `ln(sigma) / 4`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_level: Option<bool>,
 }
 
 fn is_zero(value: &f64) -> bool {
@@ -219,6 +223,7 @@ impl Default for FlowConfig {
             max_row_rms: None,
             detail_rms: None,
             output: Output::Edm,
+            log_level: None,
         }
     }
 }

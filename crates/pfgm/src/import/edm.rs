@@ -14,166 +14,258 @@ use crate::{
 /// Channels of a head of ADM's attention.
 const HEAD: usize = 64;
 
-/// The resolutions of one side of the network, in the order of the file, each with its modules.
-fn levels(tensors: &Tensors, side: &str) -> Vec<(usize, Vec<String>)> {
-    let mut levels: Vec<(usize, Vec<String>)> = Vec::new();
-    for name in tensors.names().filter_map(|name| name.strip_prefix(side)) {
+/// The forms in which EDM publishes its networks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Ddpmpp,
+    Ncsnpp,
+    Adm,
+}
+
+/// One resolution of one side of the network.
+struct Level {
+    resolution: usize,
+    /// The names of its modules, without the resolution, in the order in which they are computed.
+    modules: Vec<String>,
+}
+
+impl Level {
+    fn path(&self, side: &str, module: &str) -> String {
+        format!("{side}.{0}x{0}_{module}", self.resolution)
+    }
+
+    fn blocks(&self) -> impl Iterator<Item = &String> {
+        self.modules.iter().filter(|module| module.starts_with("block"))
+    }
+}
+
+/// What the names and shapes of the tensors say.
+struct Layout {
+    form: Form,
+    /// From the largest image to the smallest.
+    encoder: Vec<Level>,
+    /// From the smallest image to the largest.
+    decoder: Vec<Level>,
+    width: usize,
+    channels: usize,
+    /// Values of the embedding of the noise level.
+    embedded: usize,
+    classes: usize,
+}
+
+/// The levels of one side of the network by their resolution, each with its modules. The names may come in any order.
+fn levels(tensors: &Tensors, side: &str) -> BTreeMap<usize, Level> {
+    let mut levels: BTreeMap<usize, Level> = BTreeMap::new();
+    for name in tensors.names().filter_map(|name| name.strip_prefix(side)?.strip_prefix('.')) {
         let module = name.split('.').next().unwrap_or_default();
         let Some((resolution, rest)) = module.split_once('_') else { continue };
         let Some(resolution) = resolution.split('x').next().and_then(|side| side.parse().ok()) else { continue };
-        if levels.iter().all(|(found, _)| *found != resolution) {
-            levels.push((resolution, Vec::new()));
+        let level = levels.entry(resolution).or_insert_with(|| Level { resolution, modules: Vec::new() });
+        if !level.modules.iter().any(|module| module == rest) {
+            level.modules.push(rest.to_owned());
         }
-        let (_, modules) = levels.iter_mut().find(|(found, _)| *found == resolution).expect("it was put just now");
-        if !modules.iter().any(|module| module == rest) {
-            modules.push(rest.to_owned());
-        }
+    }
+    for level in levels.values_mut() {
+        level.modules.sort_by_key(|module| place(module));
     }
     levels
 }
 
-/// A network of EDM or PFGM++.
+/// Where a module stands among those of its level: what changes the size of the image or lies at the bottom, blocks by number, norms and
+/// convolutions at the end.
+fn place(module: &str) -> (usize, usize) {
+    match module.strip_prefix("block").and_then(|number| number.parse::<usize>().ok()) {
+        Some(number) => (1, number),
+        None if matches!(module, "aux_norm" | "aux_conv") => (2, 0),
+        None => (0, usize::from(module == "in1" || module == "aux_residual")),
+    }
+}
+
+/// Converts a network of EDM or PFGM++.
 pub fn convert(mut tensors: Tensors) -> Result<Converted, String> {
-    let encoder = levels(&tensors, "enc.");
-    let Some(&(top, _)) = encoder.first() else { return Err("it has no encoder".into()) };
-    let input = format!("enc.{top}x{top}_conv.weight");
-    let Some(&[width, channels, _, _]) = tensors.shape(&input) else {
-        return Err(format!("`{input}` is missing, or no convolution"));
-    };
-    let Some(&[_, embedded]) = tensors.shape("map_layer0.weight") else {
-        return Err("`map_layer0.weight` is missing, or no matrix".into());
-    };
-    let pyramid = encoder.iter().flat_map(|(_, modules)| modules).any(|module| module == "aux_residual");
-    let fourier = tensors.has("map_noise.");
-    // ADM's norms at the end have names of their own.
-    let adm = tensors.has("out_norm.");
-    if fourier != pyramid || embedded != if fourier { 2 * width } else { width } || !tensors.has("enc.") {
-        return Err("EDM's network can be imported in its DDPM++, NCSN++ and ADM forms, not in others".into());
-    }
-    let classes = match tensors.shape("map_label.weight") {
-        None => 0,
-        Some(&[_, classes]) => classes,
-        Some(other) => return Err(format!("`map_label.weight` is {other:?}, no matrix")),
-    };
-    let is_block = |module: &&String| module.starts_with("block");
-    let blocks = encoder[0].1.iter().filter(is_block).count();
-    let (mut multipliers, mut attention) = (Vec::new(), Vec::new());
-    for (resolution, modules) in &encoder {
-        let Some(last) = modules.iter().rfind(is_block) else { return Err(format!("no block at {resolution}")) };
-        let block = format!("enc.{resolution}x{resolution}_{last}");
-        let outputs = tensors.outputs(&format!("{block}.conv1.weight"))?;
-        multipliers.push(outputs / width);
-        if tensors.has(&format!("{block}.qkv.")) {
-            attention.push(*resolution);
-        }
-        if modules.iter().filter(is_block).count() != blocks {
-            return Err("its levels have different numbers of blocks".into());
-        }
-    }
-    let mut assumed = Vec::new();
-    let network = if adm {
-        NetworkConfig::AdmUnet(AdmUnetConfig { width, multipliers, blocks, attention, head: HEAD, dropout: 0.0 })
-    } else if fourier {
-        NetworkConfig::ScoreUnet(ScoreUnetConfig {
-            width,
-            multipliers,
-            blocks,
-            attention,
-            dropout: 0.0,
-            embedding: LevelEmbedding::Fourier,
-            fourier_scale: 16.0,
-            fir: true,
-            pyramid,
-            radial: false,
-        })
-    } else {
-        NetworkConfig::Unet(UnetConfig { width, multipliers, blocks, attention, dropout: 0.0 })
-    };
-    if adm {
-        tensors.linear("map_layer0", "first")?;
-        tensors.linear("map_layer1", "second")?;
-        deformation(&mut tensors, "deformation.weight", width, |at| at, &mut assumed)?;
-        if classes > 0 {
-            let ([outputs, _], label) = tensors.matrix("map_label.weight")?;
-            tensors.put("classes.weight".into(), vec![classes, outputs], transposed(&label, outputs));
-        }
-        tensors.norm("out_norm", "norm")?;
-        tensors.conv("out_conv", "output")?;
-    } else if fourier {
-        fourier_embedding(&mut tensors, embedded, classes)?;
-        deformation(&mut tensors, "deformation.weight", embedded, |at| at, &mut assumed)?;
-    } else {
-        embedding(&mut tensors, width, classes)?;
-        deformation(&mut tensors, "embedding.deformation.weight", width, |at| (at + width / 2) % width, &mut assumed)?;
-    }
-    // Attention at the bottom belongs to a block there, and stands by itself here.
-    let bottom = |to: &str| if fourier { "middle_attention".into() } else { format!("{to}.attention") };
-    tensors.conv(&format!("enc.{top}x{top}_conv"), "input")?;
-    let (mut count, mut rungs) = (0, 0);
-    for (resolution, modules) in &encoder {
-        for module in modules.iter().filter(|module| *module != "conv") {
-            let from = format!("enc.{resolution}x{resolution}_{module}");
-            if module == "aux_residual" {
-                tensors.drop(&format!("{from}.resample_filter"));
-                tensors.conv(&from, &format!("pyramid.{rungs}"))?;
-                rungs += 1;
-                continue;
-            }
-            let to = format!("down.{count}");
-            block(&mut tensors, &from, &to, &format!("{to}.attention"), adm)?;
-            count += 1;
-        }
-    }
-    let (mut middle, mut up) = (0, 0);
-    for (resolution, modules) in in_order(levels(&tensors, "dec.")) {
-        for module in modules {
-            let from = format!("dec.{resolution}x{resolution}_{module}");
-            let to = match module.as_str() {
-                "aux_norm" => {
-                    tensors.norm(&from, "norm")?;
-                    continue;
-                }
-                "aux_conv" => {
-                    tensors.conv(&from, "output")?;
-                    continue;
-                }
-                "in0" | "in1" => {
-                    middle += 1;
-                    format!("middle.{}", middle - 1)
-                }
-                _ => {
-                    up += 1;
-                    format!("up.{}", up - 1)
-                }
-            };
-            let attention = if module == "in0" { bottom(&to) } else { format!("{to}.attention") };
-            block(&mut tensors, &from, &to, &attention, adm)?;
-        }
-    }
-    let weights = tensors.finish()?;
+    let layout = Layout::read(&tensors)?;
+    let network = layout.network(&tensors)?;
+    let top = layout.encoder[0].resolution;
+    let mut notes = Vec::new();
+    layout.take_embedding(&mut tensors, &mut notes)?;
+    layout.take_encoder(&mut tensors)?;
+    layout.take_decoder(&mut tensors)?;
     Ok(Converted {
         network,
-        channels,
+        channels: layout.channels,
         size: Some([top, top]),
         preconditioned: true,
-        classes,
+        preconditioner: None,
+        classes: layout.classes,
         levels: None,
-        weights,
-        assumed,
+        weights: tensors.finish()?,
+        notes,
     })
 }
 
-/// The way up: from the smallest image to the largest; at each the modules `in0`, `in1` or `up`, then the blocks by number.
-fn in_order(levels: Vec<(usize, Vec<String>)>) -> BTreeMap<usize, Vec<String>> {
-    let place = |module: &String| match module.strip_prefix("block").and_then(|number| number.parse::<usize>().ok()) {
-        Some(number) => (1, number),
-        None => (usize::from(module.starts_with("aux")) * 2, usize::from(module == "in1")),
-    };
-    let sorted = |(resolution, mut modules): (usize, Vec<String>)| {
-        modules.sort_by_key(place);
-        (resolution, modules)
-    };
-    levels.into_iter().map(sorted).collect()
+impl Layout {
+    fn read(tensors: &Tensors) -> Result<Self, String> {
+        let encoder: Vec<Level> = levels(tensors, "enc").into_values().rev().collect();
+        let Some(top) = encoder.first() else { return Err("it has no encoder".into()) };
+        let input = format!("{}.weight", top.path("enc", "conv"));
+        let Some(&[width, channels, _, _]) = tensors.shape(&input) else {
+            return Err(format!("`{input}` is missing, or no convolution"));
+        };
+        let Some(&[_, embedded]) = tensors.shape("map_layer0.weight") else {
+            return Err("`map_layer0.weight` is missing, or no matrix".into());
+        };
+        let pyramid = encoder.iter().flat_map(|level| &level.modules).any(|module| module == "aux_residual");
+        let fourier = tensors.has("map_noise.");
+        // ADM's norms at the end have names of their own.
+        let form = match (fourier, tensors.has("out_norm.")) {
+            (true, _) => Form::Ncsnpp,
+            (false, true) => Form::Adm,
+            (false, false) => Form::Ddpmpp,
+        };
+        if width == 0 || fourier != pyramid || embedded != if fourier { 2 * width } else { width } {
+            return Err("EDM's network can be imported in its DDPM++, NCSN++ and ADM forms, not in others".into());
+        }
+        let classes = match tensors.shape("map_label.weight") {
+            None => 0,
+            Some(&[_, classes]) => classes,
+            Some(other) => return Err(format!("`map_label.weight` is {other:?}, no matrix")),
+        };
+        let decoder = levels(tensors, "dec").into_values().collect();
+        Ok(Self { form, encoder, decoder, width, channels, embedded, classes })
+    }
+
+    fn network(&self, tensors: &Tensors) -> Result<NetworkConfig, String> {
+        let blocks = self.encoder[0].blocks().count();
+        let (mut multipliers, mut attention) = (Vec::new(), Vec::new());
+        for level in &self.encoder {
+            let Some(last) = level.blocks().last() else { return Err(format!("no block at {}", level.resolution)) };
+            let block = level.path("enc", last);
+            multipliers.push(tensors.outputs(&format!("{block}.conv1.weight"))? / self.width);
+            if tensors.has(&format!("{block}.qkv.")) {
+                attention.push(level.resolution);
+            }
+            if level.blocks().count() != blocks {
+                return Err("its levels have different numbers of blocks".into());
+            }
+        }
+        let (width, dropout) = (self.width, 0.0);
+        Ok(match self.form {
+            Form::Adm => {
+                NetworkConfig::AdmUnet(AdmUnetConfig { width, multipliers, blocks, attention, head: HEAD, dropout })
+            }
+            Form::Ddpmpp => NetworkConfig::Unet(UnetConfig { width, multipliers, blocks, attention, dropout }),
+            Form::Ncsnpp => NetworkConfig::ScoreUnet(ScoreUnetConfig {
+                width,
+                multipliers,
+                blocks,
+                attention,
+                dropout,
+                embedding: LevelEmbedding::Fourier,
+                fourier_scale: 16.0,
+                fir: true,
+                pyramid: true,
+                radial: false,
+            }),
+        })
+    }
+
+    /// Takes the layers of the noise level, the class and the augmentation.
+    fn take_embedding(&self, tensors: &mut Tensors, notes: &mut Vec<String>) -> Result<(), String> {
+        let Self { width, embedded, classes, .. } = *self;
+        match self.form {
+            Form::Adm => {
+                tensors.linear("map_layer0", "first")?;
+                tensors.linear("map_layer1", "second")?;
+                deformation(tensors, "deformation.weight", width, |at| at, notes)?;
+                if classes > 0 {
+                    let ([outputs, _], label) = tensors.matrix("map_label.weight")?;
+                    tensors.put("classes.weight".into(), vec![classes, outputs], transposed(&label, outputs));
+                }
+                Ok(())
+            }
+            Form::Ncsnpp => {
+                fourier_embedding(tensors, embedded, classes)?;
+                deformation(tensors, "deformation.weight", embedded, |at| at, notes)
+            }
+            Form::Ddpmpp => {
+                embedding(tensors, width, classes)?;
+                let swapped = |at: usize| (at + width / 2) % width;
+                deformation(tensors, "embedding.deformation.weight", width, swapped, notes)
+            }
+        }
+    }
+
+    fn take_encoder(&self, tensors: &mut Tensors) -> Result<(), String> {
+        tensors.conv(&self.encoder[0].path("enc", "conv"), "input")?;
+        let (mut blocks, mut rungs) = (0, 0);
+        for level in &self.encoder {
+            for module in level.modules.iter().filter(|module| *module != "conv") {
+                let from = level.path("enc", module);
+                if module == "aux_residual" {
+                    tensors.drop(&format!("{from}.resample_filter"));
+                    tensors.conv(&from, &format!("pyramid.{rungs}"))?;
+                    rungs += 1;
+                    continue;
+                }
+                let to = format!("down.{blocks}");
+                self.take_block(tensors, &from, &to, &format!("{to}.attention"))?;
+                blocks += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn take_decoder(&self, tensors: &mut Tensors) -> Result<(), String> {
+        if self.form == Form::Adm {
+            tensors.norm("out_norm", "norm")?;
+            tensors.conv("out_conv", "output")?;
+        }
+        let (mut middle, mut up) = (0, 0);
+        for level in &self.decoder {
+            for module in &level.modules {
+                let from = level.path("dec", module);
+                let (name, count) = match module.as_str() {
+                    "aux_norm" => {
+                        tensors.norm(&from, "norm")?;
+                        continue;
+                    }
+                    "aux_conv" => {
+                        tensors.conv(&from, "output")?;
+                        continue;
+                    }
+                    "in0" | "in1" => ("middle", &mut middle),
+                    _ => ("up", &mut up),
+                };
+                let to = format!("{name}.{count}");
+                *count += 1;
+                // The attention at the bottom belongs to a block there; in `score-unet` it stands by itself.
+                let alone = module == "in0" && self.form == Form::Ncsnpp;
+                let attention = if alone { "middle_attention".into() } else { format!("{to}.attention") };
+                self.take_block(tensors, &from, &to, &attention)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take_block(&self, tensors: &mut Tensors, from: &str, to: &str, attention: &str) -> Result<(), String> {
+        for convolution in ["conv0", "skip"] {
+            tensors.drop(&format!("{from}.{convolution}.resample_filter"));
+        }
+        tensors.norm(&format!("{from}.norm0"), &format!("{to}.norm0"))?;
+        tensors.conv(&format!("{from}.conv0"), &format!("{to}.conv0"))?;
+        tensors.linear(&format!("{from}.affine"), &format!("{to}.embedding"))?;
+        tensors.norm(&format!("{from}.norm1"), &format!("{to}.norm1"))?;
+        tensors.conv(&format!("{from}.conv1"), &format!("{to}.conv1"))?;
+        if tensors.shape(&format!("{from}.skip.weight")).is_some() {
+            tensors.conv(&format!("{from}.skip"), &format!("{to}.skip"))?;
+        }
+        if tensors.has(&format!("{from}.qkv.")) {
+            tensors.norm(&format!("{from}.norm2"), &format!("{attention}.norm"))?;
+            qkv(tensors, from, attention, self.form == Form::Adm)?;
+            tensors.conv(&format!("{from}.proj"), &format!("{attention}.project"))?;
+        }
+        Ok(())
+    }
 }
 
 /// The embedding of the DDPM++ form. There the sines come first, here the cosines.
@@ -210,7 +302,7 @@ fn fourier_embedding(tensors: &mut Tensors, embedded: usize, classes: usize) -> 
     tensors.linear("map_layer1", "second")
 }
 
-/// The layer that tells the class, a row for each, whose outputs are added to the embedding.
+/// Takes the layer of classes: one row for each class, which is added to the embedding.
 fn label(tensors: &mut Tensors, embedded: usize) -> Result<Vec<f32>, String> {
     match tensors.matrix("map_label.weight")? {
         ([outputs, _], values) if outputs == embedded => Ok(transposed(&values, outputs)),
@@ -218,13 +310,13 @@ fn label(tensors: &mut Tensors, embedded: usize) -> Result<Vec<f32>, String> {
     }
 }
 
-/// The layer that tells how images were deformed; `place` says where an output of it stands there.
+/// Takes the layer of augmentation labels; `place` says where each output stands in the file.
 fn deformation(
     tensors: &mut Tensors,
     to: &str,
     embedded: usize,
     place: impl Fn(usize) -> usize,
-    assumed: &mut Vec<String>,
+    notes: &mut Vec<String>,
 ) -> Result<(), String> {
     const FROM: &str = "map_augment.weight";
     match tensors.shape(FROM) {
@@ -237,7 +329,7 @@ fn deformation(
             Ok(())
         }
         Some(other) => {
-            assumed.push(format!("`{FROM}` of {other:?} is left away: it tells of deformations, in training alone"));
+            notes.push(format!("`{FROM}` of {other:?} is ignored: it is used in training alone"));
             tensors.drop(FROM);
             Ok(())
         }
@@ -249,26 +341,6 @@ fn add_label_bias(tensors: &mut Tensors, weight: &[f32], embedded: usize, bias: 
     let label_bias = tensors.vector("map_label.bias", embedded)?;
     for (bias, row) in bias.iter_mut().zip(weight.chunks_exact(embedded)) {
         *bias += row.iter().zip(&label_bias).map(|(weight, value)| weight * value).sum::<f32>();
-    }
-    Ok(())
-}
-
-fn block(tensors: &mut Tensors, from: &str, to: &str, attention: &str, adm: bool) -> Result<(), String> {
-    for convolution in ["conv0", "skip"] {
-        tensors.drop(&format!("{from}.{convolution}.resample_filter"));
-    }
-    tensors.norm(&format!("{from}.norm0"), &format!("{to}.norm0"))?;
-    tensors.conv(&format!("{from}.conv0"), &format!("{to}.conv0"))?;
-    tensors.linear(&format!("{from}.affine"), &format!("{to}.embedding"))?;
-    tensors.norm(&format!("{from}.norm1"), &format!("{to}.norm1"))?;
-    tensors.conv(&format!("{from}.conv1"), &format!("{to}.conv1"))?;
-    if tensors.shape(&format!("{from}.skip.weight")).is_some() {
-        tensors.conv(&format!("{from}.skip"), &format!("{to}.skip"))?;
-    }
-    if tensors.has(&format!("{from}.qkv.")) {
-        tensors.norm(&format!("{from}.norm2"), &format!("{attention}.norm"))?;
-        qkv(tensors, from, attention, adm)?;
-        tensors.conv(&format!("{from}.proj"), &format!("{attention}.project"))?;
     }
     Ok(())
 }

@@ -46,8 +46,18 @@ pub fn convert(mut tensors: Tensors) -> Result<Converted, String> {
     tensors.conv("end_conv", "output")?;
     let weights = tensors.finish()?;
     let network = NetworkConfig::Ncsnv2(Ncsnv2Config { width, multipliers, radial });
-    let assumed = vec!["activations are ELU and pools take the largest pixel, as published".into()];
-    Ok(Converted { network, channels, size: None, preconditioned: false, classes: 0, levels: None, weights, assumed })
+    let notes = vec!["activations are ELU and pools take the largest pixel, as published".into()];
+    Ok(Converted {
+        network,
+        channels,
+        size: None,
+        preconditioned: false,
+        preconditioner: None,
+        classes: 0,
+        levels: None,
+        weights,
+        notes,
+    })
 }
 
 fn norm(tensors: &mut Tensors, from: &str, to: &str) -> Result<(), String> {

@@ -94,9 +94,9 @@ pub fn convert(mut tensors: Tensors) -> Result<Converted, String> {
         return Err("its levels have different numbers of blocks".into());
     }
     let attends: Vec<usize> = (0..levels.len()).filter(|&level| levels[level].2).collect();
-    let mut assumed = Vec::new();
+    let mut notes = Vec::new();
     if !pyramid {
-        assumed.push("images are resampled by 2x2 boxes, as DDPM++ is published".into());
+        notes.push("images are resampled by 2x2 boxes, as DDPM++ is published".into());
     }
     let config = ScoreUnetConfig {
         width,
@@ -114,7 +114,17 @@ pub fn convert(mut tensors: Tensors) -> Result<Converted, String> {
     take(&mut tensors, &modules, input, middle, up, output)?;
     let weights = tensors.finish()?;
     let network = NetworkConfig::ScoreUnet(config);
-    Ok(Converted { network, channels, size: None, preconditioned: false, classes: 0, levels: None, weights, assumed })
+    Ok(Converted {
+        network,
+        channels,
+        size: None,
+        preconditioned: false,
+        preconditioner: None,
+        classes: 0,
+        levels: None,
+        weights,
+        notes,
+    })
 }
 
 /// Takes every tensor to its name here.

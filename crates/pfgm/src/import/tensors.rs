@@ -16,23 +16,32 @@ pub struct Tensors {
     taken: Vec<Weight>,
 }
 
-/// A name without what wrappers put before it.
-fn bare(name: &str) -> &str {
-    let name = name.strip_prefix("module.").unwrap_or(name);
-    name.strip_prefix("model.").unwrap_or(name)
-}
+/// The most tensors of a network.
+const MOST_TENSORS: usize = 1 << 14;
 
 impl Tensors {
-    /// Reads every tensor of a module or dictionary.
-    pub fn read(file: &File, module: &Value) -> Result<Self, ImportError> {
+    /// Reads the tensors whose names begin with a prefix, which is removed.
+    pub fn read(file: &File, list: &[(String, &Tensor)], prefix: &str) -> Result<Self, ImportError> {
+        if list.len() > MOST_TENSORS {
+            return Err(ImportError::unsupported(file, format!("{} tensors: no network has as many", list.len())));
+        }
         let (mut names, mut shapes, mut values) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
-        for (name, tensor) in module.state_dict()? {
-            let name = bare(&name).to_owned();
-            shapes.insert(name.clone(), tensor.shape.clone());
-            values.insert(name.clone(), file.values(tensor)?);
-            names.push(name);
+        for (name, tensor) in list {
+            let Some(name) = name.strip_prefix(prefix) else { continue };
+            shapes.insert(name.to_owned(), tensor.shape.clone());
+            values.insert(name.to_owned(), file.values(tensor)?);
+            names.push(name.to_owned());
         }
         Ok(Self { names, shapes, values, taken: Vec::new() })
+    }
+
+    /// The tensors as they are, as weights of this crate.
+    pub fn into_weights(mut self) -> Vec<Weight> {
+        let take = |name: String| {
+            let (values, shape) = (self.values.remove(&name)?, self.shapes.remove(&name)?);
+            Some(Weight { name, shape, values })
+        };
+        self.names.into_iter().filter_map(take).collect()
     }
 
     /// Replaces what a network learns by a list of averages without names, in the same order.
@@ -90,11 +99,6 @@ impl Tensors {
         }
     }
 
-    /// The values of a tensor.
-    pub fn values(&self, name: &str) -> Option<&[f32]> {
-        self.values.get(name).map(Vec::as_slice)
-    }
-
     /// Takes a tensor's shape and values.
     pub fn take(&mut self, name: &str) -> Result<(Vec<usize>, Vec<f32>), String> {
         let values = self.values.remove(name).ok_or_else(|| format!("the tensor `{name}` is missing"))?;
@@ -116,7 +120,7 @@ impl Tensors {
         if shape == [length] { Ok(values) } else { Err(format!("`{name}` is {shape:?}, not [{length}]")) }
     }
 
-    /// Leaves a tensor away.
+    /// Ignores a tensor.
     pub fn drop(&mut self, name: &str) {
         self.values.remove(name);
     }

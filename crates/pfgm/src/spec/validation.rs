@@ -56,6 +56,11 @@ impl DataInfo {
         if !(low <= high && low >= -LARGEST && high <= LARGEST) {
             return fail("data.range", format!("{low} to {high}"), "give two numbers, the lower one first");
         }
+        let counts = &self.class_counts;
+        let total = counts.iter().try_fold(0_u64, |total, &count| total.checked_add(count));
+        if !(counts.is_empty() || counts.len() == self.classes.len()) || total.is_none() {
+            return fail("data.class_counts", format!("{} numbers", counts.len()), "give one for each class");
+        }
         if !(self.columns.is_empty() || self.columns.len() == dim) {
             return fail("data.columns", format!("{} names", self.columns.len()), "give one for each value of a row");
         }

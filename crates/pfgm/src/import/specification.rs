@@ -1,0 +1,287 @@
+//! The specification of an imported network: what the file says, what was asked for, and the published values for the rest.
+
+use std::mem::discriminant;
+
+use pfgm_data::{Shape, Transform};
+
+use super::{
+    Converted, Method, Problem, Request,
+    preconditioner::{Kind, Preconditioner},
+};
+use crate::{
+    extra_dims::ExtraDims,
+    config::{Config, DataConfig, FlowConfig, SampleConfig, TrainConfig},
+    network::NetworkConfig,
+    prediction::Output,
+    process::{BETA_MAX, BETA_MIN},
+    solver::{Solver, SolverConfig},
+    spec::{DataInfo, ModelSpec},
+};
+
+/// The probability of each kind of augmentation that EDM and PFGM++ publish for CIFAR-10.
+const PUBLISHED_AUGMENT: f64 = 0.12;
+
+/// The noise levels that EDM publishes for sampling.
+const EDM_RANGE: (f64, f64) = (2e-3, 80.0);
+
+/// The specification of a network. `notes` gets a sentence for each value that was assumed.
+pub fn specification(
+    name: &str,
+    request: &Request,
+    converted: &Converted,
+    notes: &mut Vec<String>,
+) -> Result<ModelSpec, Problem> {
+    let [height, width] = image_size(request, converted, notes)?;
+    let network = network(converted, height);
+    let method = method(request, converted, notes)?;
+    check_request(request, method)?;
+    let mut space = Space::of(method, request, converted, notes);
+    let mut solver = solver(space.output);
+    if let Some(like) = &request.like {
+        space.take(like, method, notes)?;
+        solver = like.sample.solver.clone();
+    }
+    let has_augmentation = converted.weights.iter().any(|weight| weight.name.ends_with("deformation.weight"));
+    let train = TrainConfig {
+        augment: if has_augmentation { PUBLISHED_AUGMENT } else { 0.0 },
+        ..TrainConfig::default()
+    };
+    let classes = converted.classes;
+    let config = Config {
+        data: DataConfig { source: name.to_owned(), conditional: classes > 0, hold_out: 0, ..DataConfig::default() },
+        flow: space.flow(),
+        network,
+        train,
+        sample: SampleConfig { solver, ..SampleConfig::default() },
+        ..Config::default()
+    };
+    let data = DataInfo {
+        name: name.to_owned(),
+        shape: Shape::Image { height, width, channels: converted.channels },
+        // Bytes to [-1, 1].
+        transform: Transform { offset: vec![127.5], scale: vec![127.5] },
+        range: (0.0, 255.0),
+        columns: Vec::new(),
+        classes: (0..classes).map(|class| class.to_string()).collect(),
+        class_counts: Vec::new(),
+        rows: 0,
+    };
+    Ok(ModelSpec { config, data })
+}
+
+fn image_size(request: &Request, converted: &Converted, notes: &mut Vec<String>) -> Result<[usize; 2], Problem> {
+    match (request.size, converted.size) {
+        (Some(asked), Some(found)) if asked != found => {
+            let [height, width] = found;
+            let problem = format!("the names of its tensors say that images are {height}x{width}; omit it");
+            Err(Problem::Contradiction("size", problem))
+        }
+        (Some(size), _) | (None, Some(size)) => Ok(size),
+        (None, None) => {
+            notes.push("images of 32x32, as published for CIFAR-10 (`size` says otherwise)".into());
+            Ok([32, 32])
+        }
+    }
+}
+
+/// The network's configuration, with heights where the names of tensors tell levels.
+fn network(converted: &Converted, height: usize) -> NetworkConfig {
+    let mut network = converted.network.clone();
+    if let (NetworkConfig::ScoreUnet(unet), false) = (&mut network, converted.preconditioned) {
+        // The heights at which it attends are of the image with the zeros beside it.
+        let levels = unet.multipliers.len();
+        let stride = 1_usize.checked_shl(levels.saturating_sub(1) as u32).unwrap_or(1);
+        let padded = height.checked_next_multiple_of(stride).unwrap_or(height);
+        unet.attention.iter_mut().for_each(|level| *level = padded >> (*level).min(63));
+    }
+    network
+}
+
+/// The model that a network was trained as: by its file, by its layers, by request, or as published.
+fn method(request: &Request, converted: &Converted, notes: &mut Vec<String>) -> Result<Method, Problem> {
+    let possible = possible_methods(converted);
+    if let Some(method) = request.method {
+        if possible.contains(&method) {
+            return Ok(method);
+        }
+        let names: Vec<_> = possible.iter().map(|method| method.as_str()).collect();
+        let problem = format!("{}: its network is one of {}", method.as_str(), names.join(", "));
+        return Err(Problem::Contradiction("method", problem));
+    }
+    let (method, why) = match (possible, &converted.network) {
+        _ if request.extra_dims.is_some() && possible.contains(&Method::PfgmPp) => return Ok(Method::PfgmPp),
+        (&[method, ..], _) if possible.len() == 1 || converted.preconditioner.is_some() => return Ok(method),
+        (&[Method::PfgmPp, ..], _) => {
+            let problem = "the file does not say whether it is EDM's or PFGM++'s; give `edm` or `pfgmpp`";
+            return Err(Problem::Missing("method", problem.into()));
+        }
+        (_, NetworkConfig::ScoreUnet(unet)) if unet.pyramid => (Method::Ve, "NCSN++ is published with VE"),
+        _ => (Method::Vp, "DDPM++ is published with VP"),
+    };
+    notes.push(format!("{}: {why} (`method` says otherwise)", method.as_str()));
+    Ok(method)
+}
+
+/// The models that a network may have been trained as. If the file says it, the first one is meant.
+fn possible_methods(converted: &Converted) -> &'static [Method] {
+    if let Some(preconditioner) = converted.preconditioner {
+        return match preconditioner.kind {
+            Kind::Edm { .. } if preconditioner.extra_dims.is_some() => &[Method::PfgmPp, Method::Edm],
+            Kind::Edm { .. } => &[Method::Edm, Method::PfgmPp],
+            Kind::Vp { .. } => &[Method::Edm, Method::Vp],
+            Kind::Ve => &[Method::Edm, Method::Ve],
+        };
+    }
+    match &converted.network {
+        network if network.is_radial() => &[Method::Pfgm],
+        _ if converted.preconditioned => &[Method::PfgmPp, Method::Edm],
+        NetworkConfig::ScoreUnet(_) => &[Method::Ve, Method::Vp, Method::SubVp],
+        NetworkConfig::Ncsnv2(_) => &[Method::Ve],
+        NetworkConfig::Unet(_) | NetworkConfig::AdmUnet(_) | NetworkConfig::Mlp(_) => &[Method::PfgmPp, Method::Edm],
+    }
+}
+
+fn check_request(request: &Request, method: Method) -> Result<(), Problem> {
+    if request.images.is_some() && method != Method::Ve {
+        let problem = "only VE models are published for images of other ranges than [-1, 1]";
+        return Err(Problem::Contradiction("images", problem.into()));
+    }
+    if request.extra_dims.is_some() && method != Method::PfgmPp {
+        return Err(Problem::Contradiction("extra_dims", "only PFGM++ has a D to choose".into()));
+    }
+    Ok(())
+}
+
+/// The space of a flow, and what the network's output says there.
+struct Space {
+    extra_dims: ExtraDims,
+    range: (f64, f64),
+    sigma_data: f64,
+    output: Output,
+    log_level: Option<bool>,
+}
+
+impl Space {
+    fn of(method: Method, request: &Request, converted: &Converted, notes: &mut Vec<String>) -> Self {
+        if let Some(preconditioner) = converted.preconditioner {
+            return Self::of_preconditioner(preconditioner, method, request, notes);
+        }
+        let plain = Self {
+            extra_dims: ExtraDims::Infinite,
+            range: EDM_RANGE,
+            sigma_data: 0.5,
+            output: Output::Edm,
+            log_level: None,
+        };
+        match method {
+            Method::Pfgm => {
+                notes.push("gamma = 5, z from 1e-3 to 40, as published for CIFAR-10".into());
+                let (extra_dims, output) = (ExtraDims::Finite(1.0), Output::Field { gamma: 5.0 });
+                Self { extra_dims, range: (1e-3, 40.0), output, ..plain }
+            }
+            Method::Ve => {
+                let (output, range) = score(request, converted.levels, notes);
+                Self { output, range, ..plain }
+            }
+            Method::Vp | Method::SubVp => {
+                notes.push("beta from 0.1 to 20, t from 1e-3 to 1, as published".into());
+                let (beta_min, beta_max) = (BETA_MIN, BETA_MAX);
+                let output = match method {
+                    Method::Vp => Output::Vp { beta_min, beta_max },
+                    _ => Output::SubVp { beta_min, beta_max },
+                };
+                let at = |t: f64| output.process().sigma(t, (0.0, 0.0));
+                Self { output, range: (at(1e-3), at(1.0)), ..plain }
+            }
+            Method::Edm | Method::PfgmPp => {
+                notes.push("sigma_data = 0.5, as published".into());
+                let extra_dims = if method == Method::Edm { ExtraDims::Infinite } else { published_dims(request, notes) };
+                Self { extra_dims, ..plain }
+            }
+        }
+    }
+
+    /// What EDM's and PFGM++'s files say themselves.
+    fn of_preconditioner(
+        preconditioner: Preconditioner,
+        method: Method,
+        request: &Request,
+        notes: &mut Vec<String>,
+    ) -> Self {
+        let Preconditioner { kind, range: (lowest, highest), extra_dims: given } = preconditioner;
+        let extra_dims = match (method, request.extra_dims, given) {
+            (Method::PfgmPp, None, Some(d)) => {
+                notes.push(format!("PFGM++ with D = {d}, as its network says (`method` or `extra_dims` say otherwise)"));
+                ExtraDims::Finite(d)
+            }
+            (Method::PfgmPp, ..) => published_dims(request, notes),
+            _ => ExtraDims::Infinite,
+        };
+        let (output, sigma_data, log_level) = match kind {
+            Kind::Edm { sigma_data } => (Output::Edm, sigma_data, None),
+            // The network takes the time itself, whatever embeds it.
+            Kind::Vp { beta_min, beta_max } => (Output::Vp { beta_min, beta_max }, 0.5, Some(false)),
+            // c_noise = ln(sigma / 2)
+            Kind::Ve => (Output::Ve { scaled: true, unit: 2.0 }, 0.5, Some(true)),
+        };
+        let range = (lowest.max(EDM_RANGE.0), highest.min(EDM_RANGE.1));
+        Self { extra_dims, range, sigma_data, output, log_level }
+    }
+
+    /// Takes over the noise levels of a configuration, and what it says about the output.
+    fn take(&mut self, like: &Config, method: Method, notes: &mut Vec<String>) -> Result<(), Problem> {
+        if discriminant(&like.flow.output) != discriminant(&self.output) {
+            let problem = format!("that configuration's flow.output is not {}'s", method.as_str());
+            return Err(Problem::Contradiction("like", problem));
+        }
+        notes.retain(|sentence| !sentence.starts_with("gamma"));
+        self.output = like.flow.output;
+        self.range = (like.flow.sigma_min, like.flow.sigma_max.unwrap_or(self.range.1));
+        Ok(())
+    }
+
+    fn flow(&self) -> FlowConfig {
+        FlowConfig {
+            extra_dims: self.extra_dims,
+            sigma_min: self.range.0,
+            sigma_max: Some(self.range.1),
+            sigma_data: Some(self.sigma_data),
+            far_field: false,
+            max_row_rms: None,
+            detail_rms: None,
+            output: self.output,
+            log_level: self.log_level,
+        }
+    }
+}
+
+/// D of PFGM++, as asked for or published.
+fn published_dims(request: &Request, notes: &mut Vec<String>) -> ExtraDims {
+    request.extra_dims.unwrap_or_else(|| {
+        notes.push("D = 2048, as published for CIFAR-10 (`extra_dims` says otherwise)".into());
+        ExtraDims::Finite(2048.0)
+    })
+}
+
+/// The output and the noise levels of a VE model.
+fn score(request: &Request, levels: Option<(f32, f32)>, notes: &mut Vec<String>) -> (Output, (f64, f64)) {
+    // Networks with a list of levels are published for images in [0, 1].
+    let images = request.images.unwrap_or(if levels.is_some() { (0.0, 1.0) } else { (-1.0, 1.0) });
+    let unit = 2.0 / (images.1 - images.0);
+    let (highest, lowest) = levels.map_or((50.0, 0.01), |(highest, lowest)| (highest.into(), lowest.into()));
+    if levels.is_none() {
+        notes.push("sigma from 0.01 to 50, the output divided by sigma, as published".into());
+    }
+    if request.images.is_none() {
+        let (low, high) = images;
+        notes.push(format!("noise levels of images scaled to [{low}, {high}] (`images` says otherwise)"));
+    }
+    (Output::Ve { scaled: true, unit }, (unit * lowest, unit * highest))
+}
+
+fn solver(output: Output) -> SolverConfig {
+    match output {
+        Output::Edm => Solver::heun(18).into(),
+        _ => Solver::rk45(1e-4).into(),
+    }
+}
