@@ -27,8 +27,6 @@ use crate::{
 /// Version of the layout.
 const FORMAT: u32 = 1;
 const ENDING: &str = "safetensors";
-/// Copies of a row in double precision that sampling one item needs, at the least.
-const SAMPLING_ROWS: u64 = 8;
 
 /// One of the four sets of values that a checkpoint has for each weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -207,8 +205,7 @@ impl Checkpoint {
             weights::check(&network, weights)
                 .map_err(|source| CheckpointError::Weights { path: path.to_owned(), source })?;
         }
-        let row = (self.spec.dim() * size_of::<f64>()) as u64;
-        memory::require(SAMPLING_ROWS * row, "the sizes of the images")
+        memory::require_rows(self.spec.dim())
             .map_err(|source| CheckpointError::Memory { path: path.to_owned(), source })
     }
 

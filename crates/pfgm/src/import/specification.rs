@@ -14,7 +14,7 @@ use crate::{
     network::NetworkConfig,
     prediction::Output,
     process::{BETA_MAX, BETA_MIN},
-    solver::{Solver, SolverConfig},
+    solver::Solver,
     spec::{DataInfo, ModelSpec},
 };
 
@@ -279,7 +279,7 @@ fn score(request: &Request, levels: Option<(f32, f32)>, notes: &mut Vec<String>)
     (Output::Ve { scaled: true, unit }, (unit * lowest, unit * highest))
 }
 
-fn solver(output: Output) -> SolverConfig {
+fn solver(output: Output) -> Solver {
     match output {
         Output::Edm => Solver::heun(18).into(),
         _ => Solver::rk45(1e-4).into(),
