@@ -401,8 +401,9 @@ fn requests_that_contradict_their_files() {
     // Weights without the module that they are of.
     let error = import(&parity("edm_ddpmpp.pth"), &Request::default()).map(|_| ()).unwrap_err();
     assert!(matches!(error, ImportError::Missing { field: "method", .. }), "{error}");
-    let error =
-        import(&parity("vp_ddpmpp.pth"), &Request { size: Some([2, 3]), ..Request::default() }).map(|_| ()).unwrap_err();
+    let error = import(&parity("vp_ddpmpp.pth"), &Request { size: Some([2, 3]), ..Request::default() })
+        .map(|_| ())
+        .unwrap_err();
     assert!(matches!(error, ImportError::Spec { .. }), "{error}");
     let error = import(&parity("strip.py"), &Request::default()).map(|_| ()).unwrap_err();
     assert!(matches!(error, ImportError::Torch(_)), "{error}");
@@ -410,10 +411,15 @@ fn requests_that_contradict_their_files() {
 
 /// A safetensors file of weights under other names, with metadata.
 fn safetensors(weights: &[(String, &weights::Weight)], metadata: &[(&str, String)]) -> Vec<u8> {
-    let bytes: Vec<Vec<u8>> =
-        weights.iter().map(|(_, weight)| weight.values.iter().flat_map(|value| value.to_le_bytes()).collect()).collect();
+    let bytes: Vec<Vec<u8>> = weights
+        .iter()
+        .map(|(_, weight)| weight.values.iter().flat_map(|value| value.to_le_bytes()).collect())
+        .collect();
     let views = weights.iter().zip(&bytes).map(|((name, weight), bytes)| {
-        (name.clone(), safetensors::tensor::TensorView::new(safetensors::Dtype::F32, weight.shape.clone(), bytes).unwrap())
+        (
+            name.clone(),
+            safetensors::tensor::TensorView::new(safetensors::Dtype::F32, weight.shape.clone(), bytes).unwrap(),
+        )
     });
     let metadata = metadata.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
     safetensors::serialize(views, Some(metadata)).unwrap()

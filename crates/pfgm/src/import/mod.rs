@@ -22,9 +22,9 @@ use pfgm_torch::{File, TorchError};
 use self::{contents::Contents, preconditioner::Preconditioner, specification::specification, tensors::Tensors};
 use crate::{
     checkpoint::CheckpointError,
-    extra_dims::ExtraDims,
     config::Config,
     device,
+    extra_dims::ExtraDims,
     memory::{self, MemoryError},
     network::NetworkConfig,
     spec::{ModelError, ModelSpec},

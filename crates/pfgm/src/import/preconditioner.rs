@@ -54,7 +54,9 @@ impl Preconditioner {
             }
             "VEPrecond" => Kind::Ve,
             name if name.ends_with("Precond") => {
-                return Err(format!("its preconditioner {name} is not supported; EDMPrecond, VPPrecond and VEPrecond are"));
+                return Err(format!(
+                    "its preconditioner {name} is not supported; EDMPrecond, VPPrecond and VEPrecond are"
+                ));
             }
             _ => return Ok(None),
         };

@@ -9,8 +9,8 @@ use super::{
     preconditioner::{Kind, Preconditioner},
 };
 use crate::{
-    extra_dims::ExtraDims,
     config::{Config, DataConfig, FlowConfig, SampleConfig, TrainConfig},
+    extra_dims::ExtraDims,
     network::NetworkConfig,
     prediction::Output,
     process::{BETA_MAX, BETA_MIN},
@@ -42,10 +42,8 @@ pub fn specification(
         solver = like.sample.solver.clone();
     }
     let has_augmentation = converted.weights.iter().any(|weight| weight.name.ends_with("deformation.weight"));
-    let train = TrainConfig {
-        augment: if has_augmentation { PUBLISHED_AUGMENT } else { 0.0 },
-        ..TrainConfig::default()
-    };
+    let train =
+        TrainConfig { augment: if has_augmentation { PUBLISHED_AUGMENT } else { 0.0 }, ..TrainConfig::default() };
     let classes = converted.classes;
     let config = Config {
         data: DataConfig { source: name.to_owned(), conditional: classes > 0, hold_out: 0, ..DataConfig::default() },
@@ -195,7 +193,8 @@ impl Space {
             }
             Method::Edm | Method::PfgmPp => {
                 notes.push("sigma_data = 0.5, as published".into());
-                let extra_dims = if method == Method::Edm { ExtraDims::Infinite } else { published_dims(request, notes) };
+                let extra_dims =
+                    if method == Method::Edm { ExtraDims::Infinite } else { published_dims(request, notes) };
                 Self { extra_dims, ..plain }
             }
         }
@@ -211,7 +210,8 @@ impl Space {
         let Preconditioner { kind, range: (lowest, highest), extra_dims: given } = preconditioner;
         let extra_dims = match (method, request.extra_dims, given) {
             (Method::PfgmPp, None, Some(d)) => {
-                notes.push(format!("PFGM++ with D = {d}, as its network says (`method` or `extra_dims` say otherwise)"));
+                notes
+                    .push(format!("PFGM++ with D = {d}, as its network says (`method` or `extra_dims` say otherwise)"));
                 ExtraDims::Finite(d)
             }
             (Method::PfgmPp, ..) => published_dims(request, notes),
