@@ -24,7 +24,7 @@ pub fn import(file: &File, path: &Path, request: &Request) -> Result<Option<Impo
         Err(_) => {
             let checkpoint = Checkpoint::read(path).map_err(|source| ImportError::Checkpoint(Box::new(source)))?;
             let average: Vec<Weight> = checkpoint.group(Group::Average).values().cloned().collect();
-            Imported { record: checkpoint.record.clone(), step: checkpoint.step, average, assumed: Vec::new() }
+            Imported { record: checkpoint.spec.clone(), step: checkpoint.step, average, assumed: Vec::new() }
         }
     };
     check_request(request, &imported.record).map_err(|problem| problem.at(path))?;
