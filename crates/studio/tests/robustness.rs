@@ -13,7 +13,7 @@ use std::{
 };
 
 use pfgm_studio::{Options, limits::ConnectionLimits};
-use serde_json::json;
+use serde_json::{Value, json};
 use support::{Studio, options, parse};
 
 /// Long enough never to be reached in a test.
@@ -145,6 +145,24 @@ fn a_fifo_in_place_of_a_checkpoint_blocks_nobody() {
     assert_eq!(studio.get("/api/v1/run?run=digits").status, 200);
 }
 
+/// Returns the checkpoint of a bundled model with another value in its specification.
+fn patched(key: &str, value: Value) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("digits.safetensors");
+    pfgm::Model::load("digits").unwrap().export(&path, pfgm::model::WeightNames::Checkpoint).unwrap();
+    let bytes = fs::read(path).unwrap();
+    let (length, rest) = bytes.split_first_chunk::<8>().unwrap();
+    let (header, weights) = rest.split_at(u64::from_le_bytes(*length) as usize);
+    let mut header: Value = serde_json::from_slice(header).unwrap();
+    let text = header["__metadata__"]["pfgm"].as_str().unwrap();
+    let mut state: Value = serde_json::from_str(text).unwrap();
+    *state["record"].pointer_mut(key).unwrap_or_else(|| panic!("no {key}")) = value;
+    header["__metadata__"]["pfgm"] = json!(state.to_string());
+    let mut header = header.to_string();
+    header += &" ".repeat(header.len().next_multiple_of(8) - header.len());
+    [&(header.len() as u64).to_le_bytes(), header.as_bytes(), weights].concat()
+}
+
 #[test]
 fn hostile_runs_are_errors_and_the_server_lives() {
     let root = tempfile::tempdir().unwrap();
@@ -155,6 +173,16 @@ fn hostile_runs_are_errors_and_the_server_lives() {
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
         fs::copy(&path, run_folder(root.path(), &name)).unwrap();
         names.push(name);
+    }
+    for (name, key, value) in [
+        ("range", "/data/range", json!([3e38, -3e38])),
+        ("scale", "/data/transform/scale", json!([])),
+        ("shape", "/data/shape", json!({ "image": { "height": 1_u64 << 32, "width": 1_u64 << 32, "channels": 1 } })),
+        ("sigma", "/config/flow/sigma_max", json!(-1.0)),
+        ("steps", "/config/network", json!(null)),
+    ] {
+        fs::write(run_folder(root.path(), name), patched(key, value)).unwrap();
+        names.push(name.to_owned());
     }
     fs::write(run_folder(root.path(), "garbage"), vec![255; 4096]).unwrap();
     fs::write(run_folder(root.path(), "empty"), []).unwrap();

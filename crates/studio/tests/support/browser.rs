@@ -1,4 +1,4 @@
-//! A real browser, driven through the WebDriver protocol: JSON over HTTP to Debian's chromedriver.
+//! A real browser, controlled through the WebDriver protocol: JSON over HTTP to chromedriver.
 
 use std::{
     fs,
@@ -13,24 +13,24 @@ use std::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
-/// How long anything on a page may take before a test gives up; CI's machines are slow.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// What elements are called in answers.
+/// Time after which a test gives up; other work may keep the cores busy.
+const PATIENCE: Duration = Duration::from_secs(240);
+/// Key of an element in answers.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
-/// The lines and the map of the charges as they are have come, as well as they get.
+/// True when the fine field lines and map of the present charges have arrived.
 pub const FIELD: &str = "document.body.dataset.field === String(window.studioField?.().version)";
 
 pub struct Browser {
     driver: Child,
     port: u16,
     session: String,
-    /// What its pictures begin with.
+    /// Prefix of its screenshots.
     pub name: String,
-    /// Whether it is a phone, with touch.
+    /// Whether it emulates a phone, with touch.
     pub phone: bool,
 }
 
-/// Whether a browser is there. Where it must be, that is no question.
+/// Returns true if there is a browser; on CI there must be one.
 pub fn is_there() -> bool {
     let found = Command::new("chromedriver").arg("--version").output().is_ok();
     let needed = std::env::var_os("CI").is_some();
@@ -41,7 +41,7 @@ pub fn is_there() -> bool {
     found
 }
 
-/// Opens a page at a desk's size and then at a phone's, waits until an expression is true, and visits it.
+/// Opens a page at the size of a desktop and then of a phone, waits until an expression is true, and visits it.
 pub fn at_desk_and_phone(address: &str, ready: &str, visit: impl Fn(&Browser)) {
     if !is_there() {
         return;
@@ -55,7 +55,7 @@ pub fn at_desk_and_phone(address: &str, ready: &str, visit: impl Fn(&Browser)) {
 }
 
 impl Browser {
-    /// A window of this size in CSS pixels; a phone has touch and a narrow layout.
+    /// Opens a window of this size in CSS pixels.
     pub fn open(name: &str, (width, height): (u32, u32), phone: bool) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let driver = Command::new("chromedriver")
@@ -117,7 +117,7 @@ impl Browser {
         self.call("POST", "{session}/url", &json!({ "url": address }));
     }
 
-    /// What a piece of JavaScript returns.
+    /// Returns the value of a script.
     pub fn run(&self, script: &str) -> Value {
         self.call("POST", "{session}/execute/sync", &json!({ "script": script, "args": [] }))
     }
@@ -166,7 +166,7 @@ impl Browser {
         self.call("POST", "{session}/actions", &json!({ "actions": [pointer] }));
     }
 
-    /// Keeps a picture of the window under target/studio-screenshots.
+    /// Writes a screenshot to target/studio-screenshots.
     pub fn shot(&self, name: &str) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/studio-screenshots");
         fs::create_dir_all(&folder).unwrap();
@@ -175,7 +175,7 @@ impl Browser {
         fs::write(folder.join(format!("{}-{name}.png", self.name)), bytes).unwrap();
     }
 
-    /// What an element looks like.
+    /// Returns a screenshot of an element.
     pub fn part(&self, selector: &str) -> image::RgbImage {
         let element = self.find(selector);
         let picture = self.call("GET", &format!("{{session}}/element/{element}/screenshot"), &Value::Null);
@@ -183,14 +183,14 @@ impl Browser {
         image::load_from_memory(&bytes).unwrap().to_rgb8()
     }
 
-    /// Has the browser ask for less motion.
+    /// Emulates `prefers-reduced-motion`.
     pub fn reduce_motion(&self) {
         let features = json!([{ "name": "prefers-reduced-motion", "value": "reduce" }]);
         let command = json!({ "cmd": "Emulation.setEmulatedMedia", "params": { "features": features } });
         self.call("POST", "{session}/goog/cdp/execute", &command);
     }
 
-    /// Errors and warnings of the page.
+    /// Returns the errors and warnings in the console.
     pub fn log(&self) -> String {
         let entries = self.call("POST", "{session}/se/log", &json!({ "type": "browser" }));
         // Where pictures are drawn without a graphics card, the driver says how slow reading them is.
@@ -203,7 +203,7 @@ impl Browser {
     }
 }
 
-/// Whether an answer is there to its last byte.
+/// Returns true if an answer is complete.
 fn is_whole(bytes: &[u8]) -> bool {
     let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else { return false };
     let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
