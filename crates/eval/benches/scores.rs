@@ -2,7 +2,7 @@
 #![allow(missing_docs)]
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use pfgm_eval::{Draw, FrechetReference, Moments, kid, neighbourhoods};
+use pfgm_eval::{Draw, FrechetReference, Moments, kid, neighborhoods};
 
 const DIM: usize = 2048;
 
@@ -38,8 +38,8 @@ fn scores(criterion: &mut Criterion) {
     group.bench_function("kernel distance, 10 subsets", |bench| {
         bench.iter(|| kid(&real, &generated, DIM, &draws, &mut |_| ()));
     });
-    group.bench_function("neighbourhoods of 2 x 10000 rows", |bench| {
-        bench.iter(|| neighbourhoods(&real, &generated, DIM, 5, &|_| ()));
+    group.bench_function("neighborhoods of 2 x 10000 rows", |bench| {
+        bench.iter(|| neighborhoods(&real, &generated, DIM, 5, &|_| ()));
     });
     group.finish();
 }

@@ -9,20 +9,20 @@ use crate::{
     report::{FEWEST, MOST_FEATURES},
 };
 
-/// What samples are compared with.
+/// A reference that samples are compared with.
 pub struct Reference {
     dim: usize,
-    /// `None` where there are too many features for a matrix.
+    /// `None` if there are too many features for a matrix.
     moments: Option<Moments>,
-    /// `[rows, dim]`, where there is more than the moments.
+    /// `[rows, dim]`, unless only the moments are known.
     features: Option<Vec<f32>>,
 }
 
 impl Reference {
-    /// The features of rows.
+    /// A reference of the features of rows.
     ///
     /// # Errors
-    /// When there are too few.
+    /// Returns an error if there are too few.
     pub fn of(features: Vec<f32>, dim: usize) -> Result<Self, EvaluateError> {
         let count = features.len() / dim;
         if count < FEWEST {
@@ -69,7 +69,7 @@ impl Reference {
         self.dim
     }
 
-    /// How many rows it has, where they are known.
+    /// Number of rows, if they are known.
     pub fn rows(&self) -> Option<usize> {
         self.features.as_ref().map(|features| features.len() / self.dim)
     }
@@ -79,7 +79,7 @@ impl Reference {
         self.moments.as_ref()
     }
 
-    /// The features of every row, where they are known.
+    /// The features of every row, `[rows, dim]`, if they are known.
     pub fn features(&self) -> Option<&[f32]> {
         self.features.as_deref()
     }

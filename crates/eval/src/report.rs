@@ -7,37 +7,38 @@ use pfgm_flow::random::{Purpose, stream};
 use rand::seq::{SliceRandom, index};
 
 use crate::{
-    Draw, EvaluateError, Frechet, FrechetReference, InceptionScore, Kid, MetricError, Neighbourhoods,
+    Draw, EvaluateError, Frechet, FrechetReference, InceptionScore, Kid, MetricError, Neighborhoods,
     extractor::{Extracted, FeatureError, Features},
-    inception_score, kid, neighbourhoods,
+    inception_score, kid, neighborhoods,
     reference::Reference,
     scaling::Scaling,
 };
 
-/// Samples at the least: the jackknife leaves tenths of them out, and a tenth of two is none.
+/// Samples at least: the jackknife leaves out a tenth of them at a time, and the rest must have a covariance.
 pub const FEWEST: usize = 20;
-/// Features at the most that a Frechet distance is computed of: its matrices have their square.
+/// Features at most for a Frechet distance: the size of its matrices is the square of it.
 pub const MOST_FEATURES: usize = 4096;
-/// Splits of the inception score, subsets of the kernel distance and their rows at the most, neighbours: as is usual.
+// Splits of the inception score, subsets of KID and their rows at most, and neighbors, as in published scores.
 const SPLITS: usize = 10;
 const SUBSETS: usize = 100;
 const SUBSET_ROWS: usize = 1000;
-const NEIGHBOURS: usize = 5;
+const NEIGHBORS: usize = 5;
 
 /// A function that is called with what is computed, how much of it is done, and how much there is.
 pub type Observer<'a> = dyn Fn(&'static str, usize, usize) + Sync + 'a;
 
-/// `count` of a data set's rows, chosen by chance: rows at equal distances would be of one class where classes take turns.
+/// Chooses `count` of the rows of a data set at random, in order. Rows at equal distances could all have one class, if the data set alternates
+/// between classes.
 pub fn choose(rows: usize, count: usize, seed: u64) -> Vec<usize> {
     let mut chosen = index::sample(&mut stream(seed, Purpose::Evaluation, 2, 0), rows, count.min(rows)).into_vec();
     chosen.sort_unstable();
     chosen
 }
 
-/// Features of some of a data set's rows.
+/// Extracts the features of some rows of a data set.
 ///
 /// # Errors
-/// When the extractor looks at images and these are none, or a row cannot be read.
+/// Returns an error if the extractor needs images and the rows are vectors, or a row cannot be read.
 pub fn extract(
     features: &Features,
     dataset: &Dataset,
@@ -53,49 +54,50 @@ pub fn extract(
     features.extract(dataset.shape, rows.len(), &mut read, progress)
 }
 
-/// Everything that was found.
+/// Scores of samples compared with a reference.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Report {
-    /// How many samples there were.
+    /// Number of samples.
     pub samples: usize,
-    /// How many features of each.
+    /// Number of features of a sample.
     pub features: usize,
-    /// The seed that subsets and order were drawn by.
+    /// Seed of the order of the samples and of the subsets.
     pub seed: u64,
     /// The Frechet distance, unless there are too many features.
     pub frechet: Option<Frechet>,
-    /// The inception score and its splits, where there are classes.
+    /// The inception score and the number of its splits, if the extractor has classes.
     pub inception_score: Option<(InceptionScore, usize)>,
-    /// The kernel distance, where the reference has rows.
+    /// The kernel inception distance, if the reference has rows.
     pub kid: Option<(Kid, Subsets)>,
-    /// Precision, recall, density and coverage, where the reference has rows.
-    pub neighbourhoods: Option<(Neighbourhoods, Neighbours)>,
-    /// What makes numbers unreliable.
+    /// Precision, recall, density and coverage, if the reference has rows.
+    pub neighborhoods: Option<(Neighborhoods, Neighbors)>,
+    /// What makes the scores unreliable.
     pub warnings: Vec<String>,
 }
 
-/// How a kernel distance was averaged.
+/// The subsets that KID is averaged over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subsets {
-    /// How many subsets.
+    /// Number of subsets.
     pub count: usize,
-    /// The rows of each.
+    /// Rows of a subset.
     pub rows: usize,
 }
 
-/// How neighbourhoods were made.
+/// The neighborhoods of precision, recall, density and coverage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Neighbours {
-    /// Which neighbour a neighbourhood reaches to.
+pub struct Neighbors {
+    /// A neighborhood reaches to the k-th nearest neighbor.
     pub k: usize,
-    /// The rows of both samples: as many, for the scores change with either.
+    /// Rows of the samples and of the reference: the same number, because the scores depend on both.
     pub rows: usize,
 }
 
-/// Compares samples with a reference, in every way that what is known of it allows.
+/// Compares samples with a reference by every score that the reference allows.
 ///
 /// # Errors
-/// When there are too few samples, or features that are not finite.
+/// Returns an error if there are too few samples, or features are not finite.
 pub fn evaluate(
     samples: &Extracted,
     classes: Option<usize>,
@@ -111,7 +113,7 @@ pub fn evaluate(
     if !samples.features.iter().all(|value| value.is_finite()) {
         return Err(MetricError::NotFinite.into());
     }
-    // Groups and splits of rows must have nothing to do with classes, which may take turns, or come one after another.
+    // Groups and splits of rows must be independent of the classes, which may alternate or follow one another.
     let mut order: Vec<usize> = (0..count).collect();
     order.shuffle(&mut stream(seed, Purpose::Evaluation, 0, 0));
     let features = reorder(&samples.features, dim, &order);
@@ -133,19 +135,19 @@ pub fn evaluate(
         frechet,
         inception_score,
         kid: real.map(|real| kernel_distance(real, &features, dim, seed, observer)),
-        neighbourhoods: real.map(|real| neighbours(real, &features, dim, seed, observer)),
+        neighborhoods: real.map(|real| neighbors(real, &features, dim, seed, observer)),
         warnings: warnings(samples, count, reference),
     })
 }
 
-/// Rows in another order.
+/// The rows in another order.
 fn reorder(values: &[f32], dim: usize, rows: &[usize]) -> Vec<f32> {
     rows.iter().flat_map(|&row| &values[row * dim..(row + 1) * dim]).copied().collect()
 }
 
 fn kernel_distance(real: &[f32], samples: &[f32], dim: usize, seed: u64, observer: &Observer) -> (Kid, Subsets) {
     let (reals, count) = (real.len() / dim, samples.len() / dim);
-    // Half of the rows at the most, or the subsets would be too much alike to tell how they differ.
+    // At most half of the rows: larger subsets would overlap too much to show how they differ.
     let rows = SUBSET_ROWS.min(reals.min(count) / 2);
     let draw = |subset: u64| {
         let rng = &mut stream(seed, Purpose::Evaluation, 1, subset);
@@ -157,19 +159,13 @@ fn kernel_distance(real: &[f32], samples: &[f32], dim: usize, seed: u64, observe
     (found, Subsets { count: SUBSETS, rows })
 }
 
-/// Of as many rows of both; those of the samples are in an order of chance.
-fn neighbours(
-    real: &[f32],
-    samples: &[f32],
-    dim: usize,
-    seed: u64,
-    observer: &Observer,
-) -> (Neighbourhoods, Neighbours) {
+/// Scores of neighborhoods, from as many rows of both; the samples are in random order already.
+fn neighbors(real: &[f32], samples: &[f32], dim: usize, seed: u64, observer: &Observer) -> (Neighborhoods, Neighbors) {
     let rows = (real.len() / dim).min(samples.len() / dim);
     let real = reorder(real, dim, &choose(real.len() / dim, rows, seed));
-    let tell = |share: f64| observer("neighbours", (1000.0 * share) as usize, 1000);
-    let found = neighbourhoods(&real, &samples[..rows * dim], dim, NEIGHBOURS, &tell);
-    (found, Neighbours { k: NEIGHBOURS, rows })
+    let tell = |share: f64| observer("neighbors", (1000.0 * share) as usize, 1000);
+    let found = neighborhoods(&real, &samples[..rows * dim], dim, NEIGHBORS, &tell);
+    (found, Neighbors { k: NEIGHBORS, rows })
 }
 
 fn warnings(extracted: &Extracted, samples: usize, reference: &Reference) -> Vec<String> {
@@ -221,7 +217,7 @@ mod tests {
             let frechet = report.frechet.unwrap();
             // Without a tenth by chance the distance is about as before; without a class it would be a hundred times it.
             assert!(frechet.distance < 0.01 && frechet.bias < 0.05 && frechet.standard_error < 0.05, "{frechet:?}");
-            assert!(report.neighbourhoods.unwrap().0.coverage.value > 0.95);
+            assert!(report.neighborhoods.unwrap().0.coverage.value > 0.95);
         }
     }
 

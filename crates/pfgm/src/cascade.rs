@@ -37,7 +37,7 @@ pub enum CascadeError {
 /// Whether each flow upscales what the one before it makes.
 ///
 /// # Errors
-/// When one does not.
+/// Returns an error if one does not.
 pub fn check(records: &[&ModelSpec]) -> Result<(), CascadeError> {
     for (stage, record) in records.iter().enumerate() {
         match (stage, record.config.upscale) {
@@ -210,7 +210,7 @@ impl<'a> CascadeSampling<'a> {
 /// `images`: rows of `shape`, `low`: rows `factor` times as small
 ///
 /// # Panics
-/// When the sides do not divide.
+/// Panics if the sides do not divide.
 pub fn disagreement(shape: Shape, images: &[f32], low: &[f32], factor: usize) -> f64 {
     let dim = shrunk(shape, factor).expect("sides that divide").dim();
     let pairs = images.chunks_exact(shape.dim()).zip(low.chunks_exact(dim));

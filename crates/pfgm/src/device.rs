@@ -1,12 +1,12 @@
-//! Where networks are computed, chosen at run time.
+//! Devices that networks are computed on, chosen at run time.
 
 use burn::tensor::Device;
 
 /// Why a device cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DeviceError {
-    /// The name says nothing.
-    #[error("device `{0}`: not known; this build has {1}")]
+    /// The name is unknown.
+    #[error("device `{0}`: unknown; this build has {1}")]
     Unknown(String, String),
     /// The program was built without it.
     #[error("device `{0}`: this program was built without it; build with `--features {1}`, or use one of {2}")]
@@ -38,7 +38,7 @@ pub fn is_cpu(device: &Device) -> bool {
 /// The device of a name: `cpu`, `cuda`, `cuda:1`, `wgpu`.
 ///
 /// # Errors
-/// When the name is unknown, or this build does not have the device.
+/// Returns an error if the name is unknown, or this build does not have the device.
 pub fn open(name: &str) -> Result<Device, DeviceError> {
     let unknown = || DeviceError::Unknown(name.to_owned(), available().join(", "));
     let (kind, index) = match name.split_once(':') {

@@ -2,7 +2,7 @@
 
 use pfgm_data::Dataset;
 pub use pfgm_eval::{
-    EvaluateError, FEWEST, Neighbours, Observer, Reference, Report, Scaling, Subsets, choose, evaluate, extract,
+    EvaluateError, FEWEST, Neighbors, Observer, Reference, Report, Scaling, Subsets, choose, evaluate, extract,
     nominal_range,
 };
 use pfgm_eval::{Extracted, FeatureError, Features};

@@ -1,11 +1,11 @@
-//! Configurations that come with the program.
+//! Presets: named configurations that need no file.
 
-/// A named configuration.
+/// A configuration with a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Preset {
-    /// Its name.
+    /// The name.
     pub name: &'static str,
-    /// Its TOML.
+    /// The configuration in TOML.
     pub text: &'static str,
 }
 
@@ -58,7 +58,7 @@ pub fn find(name: &str) -> Option<Preset> {
 }
 
 impl Preset {
-    /// What it is: the comment it begins with.
+    /// The description: the comment that the configuration begins with.
     pub fn description(self) -> &'static str {
         self.text.lines().next().unwrap_or_default().trim_start_matches("# ")
     }

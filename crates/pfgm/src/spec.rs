@@ -1,11 +1,13 @@
-//! A model: a network with everything that is needed to use it.
+//! The specification of a model: everything about it but its weights.
 
+mod spread;
 mod validation;
 
 use burn::{module::Module, tensor::Device};
 use pfgm_data::{DataError, Dataset, Shape, Transform, resize::shrunk};
 use serde::{Deserialize, Serialize};
 
+pub use self::spread::Spread;
 use crate::{
     augmentation,
     conditioning::{Conditioning, SpatialConditioning},
@@ -15,77 +17,78 @@ use crate::{
     extra_dims::ExtraDims,
     network::{ConditioningSizes, LevelEmbedding, Network, NetworkConfig, NetworkError},
     objective::{DEFAULT_GAMMA, Noise, Objective},
-    precondition::{NoiseEstimate, Precondition, detail_mean_square, detail_size, mean_square},
+    precondition::{NoiseEstimate, Precondition, detail_size},
     prediction::{Arithmetic, Output, Prediction},
     prior,
     random::{Purpose, stream},
     weights,
 };
 
-/// The noise level that sampling starts from when neither the user nor the objective says: EDM's.
+/// The highest noise level by default: EDM's.
 const SIGMA_MAX: f64 = 80.0;
 
-/// What of a data set a model keeps.
+/// The properties of the training data that a model needs to be used.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataInfo {
-    /// The name of the data set.
+    /// Name of the data set.
     pub name: String,
-    /// The shape of a row.
+    /// Shape of a row.
     pub shape: Shape,
-    /// Between the data's own units and the model's space.
+    /// Affine map from the data's own units to the model's space.
     pub transform: Transform,
-    /// The range of the data's values, to which images are clipped.
+    /// Range of the data's values, to which images are clipped.
     pub range: (f32, f32),
-    /// The names of a table's columns.
+    /// Names of the columns of a table; empty for other data.
     pub columns: Vec<String>,
-    /// The names of the classes; empty when there are none.
+    /// Names of the classes; empty if the model is not conditioned on classes.
     pub classes: Vec<String>,
-    /// Rows of each class that were trained on; empty where that is not known.
+    /// Number of training rows of each class; empty if it is not known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub class_counts: Vec<u64>,
-    /// Rows that were trained on.
+    /// Number of training rows.
     pub rows: usize,
 }
 
-/// Everything about a run but its weights: kept in every checkpoint.
+/// The specification of a model: configuration and data, kept in every checkpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelSpec {
-    /// The configuration, resolved.
+    /// The configuration, with everything that follows from the data.
     pub config: Config,
-    /// The data.
+    /// The properties of the training data.
     pub data: DataInfo,
 }
 
-/// Why a configuration does not go with its data.
+/// Why a configuration does not fit its data.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ModelError {
     /// A value of the configuration, or of what a checkpoint says about its data, cannot work.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The network does not.
+    /// The network does not fit the data.
     #[error(transparent)]
     Network(#[from] NetworkError),
     /// A row of the data cannot be read.
     #[error("{0}")]
     Data(String),
-    /// Classes are wanted but there are none.
+    /// The model should be conditioned on classes, but the data have no labels.
     #[error("data.conditional = true, but {0} has no labels; set it to false, or give labels")]
     NoLabels(String),
     /// The field batch is larger than the data.
     #[error("objective.{key} = {count}, but {name} has only {rows} rows to train on; set it to at most {rows}")]
     FieldBatch {
-        /// Of the objective's keys, the one that asked for it.
+        /// The key of the objective.
         key: &'static str,
-        /// What was asked for.
+        /// Its value.
         count: usize,
-        /// Of which data set.
+        /// The data set.
         name: String,
-        /// How many rows there are.
+        /// Its number of rows.
         rows: usize,
     },
-    /// The flow has no length.
+    /// The highest noise level is not above the lowest.
     #[error(
         "flow.sigma_max = {sigma_max} does not lie above flow.sigma_min = {sigma_min}; set one of them, or the \
          objective's s, tau and m that it follows from"
@@ -96,7 +99,7 @@ pub enum ModelError {
         /// The highest level.
         sigma_max: f64,
     },
-    /// The sides of the images do not fit what is asked for.
+    /// The sides of the images do not fit a value.
     #[error("{key} = {value}: the images are {shape}; give {remedy}")]
     Sides {
         /// The key.
@@ -105,11 +108,11 @@ pub enum ModelError {
         value: usize,
         /// The shape of the data.
         shape: Shape,
-        /// What would do.
+        /// What to give instead.
         remedy: &'static str,
     },
-    /// Mirroring, deforming, cutting and upscaling need images.
-    #[error("{key} is for images, but the data are {shape}; leave it away")]
+    /// A key needs images.
+    #[error("{key} is for images, but the data are {shape}; omit it")]
     NoImages {
         /// The key.
         key: &'static str,
@@ -119,82 +122,23 @@ pub enum ModelError {
 }
 
 impl ModelSpec {
-    /// Resolves a configuration against the data that it trains on: measures what is left to be measured, and checks
-    /// that both go together.
+    /// Resolves a configuration against its training data: measures on the data what the configuration does not give, and checks that both
+    /// fit.
     ///
     /// # Errors
-    /// When they do not.
+    /// Returns an error if they do not fit, or a row cannot be read.
     pub fn resolve(mut config: Config, dataset: &Dataset) -> Result<Self, ModelError> {
         config.check_model()?;
-        let rows = dataset.len();
-        if let Some(count) = config.objective.field_batch()
-            && count > rows
-        {
-            let key = if matches!(config.objective, Objective::Field(_)) { "field_batch" } else { "reference" };
-            return Err(ModelError::FieldBatch { key, count, name: dataset.name.clone(), rows });
-        }
-        if config.data.conditional && dataset.labels.is_none() {
-            return Err(ModelError::NoLabels(dataset.name.clone()));
-        }
-        let asked = [
-            ("train.flip", config.train.flip),
-            ("train.augment", config.train.augment > 0.0),
-            ("train.patch", config.train.patch > 0),
-            ("upscale", config.upscale.is_some()),
-        ];
-        if let Some((key, _)) = asked.into_iter().find(|&(_, asked)| asked)
-            && let shape @ Shape::Vector { .. } = dataset.shape
-        {
-            return Err(ModelError::NoImages { key, shape });
-        }
-        check_sides(&config, dataset.shape)?;
-        let transform = Transform::fit(dataset).map_err(|error| ModelError::Data(error.to_string()))?;
-        let spread = Spread::measure(dataset, &transform).map_err(|error| ModelError::Data(error.to_string()))?;
-        let calibrated = match &mut config.objective {
-            Objective::Field(field) => {
-                let calibration = field.calibrate(dataset.shape.dim(), spread.norm);
-                field.m = Some(calibration.m);
-                if config.flow.output == Output::Edm {
-                    field.gamma.get_or_insert(DEFAULT_GAMMA);
-                }
-                calibration.z_max
-            }
-            Objective::Denoising(_) => SIGMA_MAX,
-        };
-        config.flow.sigma_max.get_or_insert(calibrated);
-        config.flow.sigma_data.get_or_insert(spread.std);
-        config.flow.max_row_rms.get_or_insert(spread.max_row_rms);
-        config.flow.detail_rms = config.flow.detail_rms.or(spread.detail_rms);
-        let (sigma_min, sigma_max) = (config.flow.sigma_min, config.flow.sigma_max.unwrap_or(calibrated));
-        if !(sigma_max.is_finite() && sigma_max > sigma_min) {
-            return Err(ModelError::Range { sigma_min, sigma_max });
-        }
-        let classes = match &dataset.labels {
-            Some(labels) if config.data.conditional => labels.names.clone(),
-            _ => Vec::new(),
-        };
-        let class_counts = match &dataset.labels {
-            Some(labels) if config.data.conditional => {
-                let mut counts = vec![0; labels.names.len()];
-                labels.of_row.iter().for_each(|&class| counts[class as usize] += 1);
-                counts
-            }
-            _ => Vec::new(),
-        };
-        let data = DataInfo {
-            name: dataset.name.clone(),
-            shape: dataset.shape,
-            transform,
-            range: dataset.range,
-            columns: dataset.columns.clone(),
-            classes,
-            class_counts,
-            rows,
-        };
-        let record = Self { config, data };
+        check_data(&config, dataset)?;
+        let unreadable = |error: DataError| ModelError::Data(error.to_string());
+        let transform = Transform::fit(dataset).map_err(unreadable)?;
+        let spread = Spread::measure(dataset, &transform).map_err(unreadable)?;
+        complete(&mut config, dataset.shape, &spread)?;
+        let data = DataInfo::of(dataset, transform, config.data.conditional);
+        let spec = Self { config, data };
         // What is written must be readable.
-        record.check()?;
-        Ok(record)
+        spec.check()?;
+        Ok(spec)
     }
 
     /// Points of the prior at the highest noise level, one for each seed. The flows of a cascade are its stages, from 0; another flow is
@@ -211,14 +155,14 @@ impl ModelSpec {
         seeds.into_iter().flat_map(of_seed).collect()
     }
 
-    /// N.
+    /// N, the number of values of a row.
     pub fn dim(&self) -> usize {
         self.data.shape.dim()
     }
 
     /// The lowest and the highest noise level of the flow.
     pub fn range(&self) -> (f64, f64) {
-        (self.config.flow.sigma_min, self.config.flow.sigma_max.expect("a resolved record"))
+        (self.config.flow.sigma_min, self.config.flow.sigma_max.expect("a resolved specification"))
     }
 
     /// The noise that the network is trained on.
@@ -226,21 +170,21 @@ impl ModelSpec {
         Noise { extra_dims: self.extra_dims(), process: self.config.flow.output.process(), range: self.range() }
     }
 
-    /// D.
+    /// D, the number of extra dimensions.
     pub fn extra_dims(&self) -> ExtraDims {
         self.config.flow.extra_dims
     }
 
-    /// How the network's output becomes `yhat` of rows of a shape: the data's, or a patch's.
+    /// The preconditioning for rows of a shape: that of the data, or of a patch.
     fn precondition(&self, shape: Shape) -> Precondition {
         let FlowConfig { sigma_data, far_field, max_row_rms, detail_rms, extra_dims, .. } = self.config.flow;
         let estimate = match (detail_size(shape), detail_rms) {
             (Some(size), Some(detail_rms)) => Some(NoiseEstimate::Details { size, detail_rms }),
             _ => max_row_rms.map(|max_row_rms| NoiseEstimate::Norm { max_row_rms }),
         };
-        // Gaussian noise has no tail to be caught.
+        // Gaussian noise has no heavy tail.
         let noise_estimate = estimate.filter(|_| far_field && extra_dims != ExtraDims::Infinite);
-        Precondition { sigma_data: sigma_data.expect("a resolved record"), noise_estimate }
+        Precondition { sigma_data: sigma_data.expect("a resolved specification"), noise_estimate }
     }
 
     /// Meaning of the network's raw output.
@@ -282,7 +226,7 @@ impl ModelSpec {
     /// A network with fresh weights.
     ///
     /// # Errors
-    /// When it does not fit the data.
+    /// Returns an error if it does not fit the data.
     pub fn network(&self, device: &Device) -> Result<Network, NetworkError> {
         self.config.network.init(self.data.shape, self.conditioning_sizes(), self.config.train.seed, device)
     }
@@ -290,7 +234,7 @@ impl ModelSpec {
     /// A network whose weights have shapes and no values: it takes no memory until weights are assigned to it.
     ///
     /// # Errors
-    /// When it does not fit the data.
+    /// Returns an error if it does not fit the data.
     pub fn network_shapes(&self, device: &Device) -> Result<Network, NetworkError> {
         self.config.network.shapes(self.data.shape, self.conditioning_sizes(), device)
     }
@@ -298,7 +242,7 @@ impl ModelSpec {
     /// The number of the network's weights, from the configuration alone; the largest number where it is beyond all memory.
     ///
     /// # Errors
-    /// When the network does not fit the data.
+    /// Returns an error if the network does not fit the data.
     pub fn weight_count(&self) -> Result<usize, ModelError> {
         Ok(weights::count(&self.network_shapes(&device::cpu())?))
     }
@@ -337,7 +281,78 @@ impl ModelSpec {
     }
 }
 
-/// Whether images of this shape can be made smaller and cut as a configuration asks.
+impl DataInfo {
+    /// The properties of a data set; its classes only if the model is conditioned on them.
+    fn of(dataset: &Dataset, transform: Transform, conditional: bool) -> Self {
+        let labels = dataset.labels.as_ref().filter(|_| conditional);
+        let class_counts = labels.map_or_else(Vec::new, |labels| {
+            let mut counts = vec![0; labels.names.len()];
+            labels.of_row.iter().for_each(|&class| counts[class as usize] += 1);
+            counts
+        });
+        Self {
+            name: dataset.name.clone(),
+            shape: dataset.shape,
+            transform,
+            range: dataset.range,
+            columns: dataset.columns.clone(),
+            classes: labels.map_or_else(Vec::new, |labels| labels.names.clone()),
+            class_counts,
+            rows: dataset.len(),
+        }
+    }
+}
+
+/// Rejects a configuration that does not fit the shape, the labels or the number of the rows.
+fn check_data(config: &Config, dataset: &Dataset) -> Result<(), ModelError> {
+    let rows = dataset.len();
+    if let Some(count) = config.objective.field_batch().filter(|&count| count > rows) {
+        let key = if matches!(config.objective, Objective::Field(_)) { "field_batch" } else { "reference" };
+        return Err(ModelError::FieldBatch { key, count, name: dataset.name.clone(), rows });
+    }
+    if config.data.conditional && dataset.labels.is_none() {
+        return Err(ModelError::NoLabels(dataset.name.clone()));
+    }
+    let of_images = [
+        ("train.flip", config.train.flip),
+        ("train.augment", config.train.augment > 0.0),
+        ("train.patch", config.train.patch > 0),
+        ("upscale", config.upscale.is_some()),
+    ];
+    if let Some((key, _)) = of_images.into_iter().find(|&(_, is_set)| is_set)
+        && let shape @ Shape::Vector { .. } = dataset.shape
+    {
+        return Err(ModelError::NoImages { key, shape });
+    }
+    check_sides(config, dataset.shape)
+}
+
+/// Sets what the configuration does not give to what follows from the spread of the data.
+fn complete(config: &mut Config, shape: Shape, spread: &Spread) -> Result<(), ModelError> {
+    let sigma_max = match &mut config.objective {
+        Objective::Field(field) => {
+            let calibration = field.calibrate(shape.dim(), spread.norm);
+            field.m = Some(calibration.m);
+            if config.flow.output == Output::Edm {
+                field.gamma.get_or_insert(DEFAULT_GAMMA);
+            }
+            calibration.z_max
+        }
+        Objective::Denoising(_) => SIGMA_MAX,
+    };
+    let flow = &mut config.flow;
+    let (sigma_min, sigma_max) = (flow.sigma_min, *flow.sigma_max.get_or_insert(sigma_max));
+    flow.sigma_data.get_or_insert(spread.std);
+    flow.max_row_rms.get_or_insert(spread.max_row_rms);
+    flow.detail_rms = flow.detail_rms.or(spread.detail_rms);
+    if sigma_max.is_finite() && sigma_max > sigma_min {
+        Ok(())
+    } else {
+        Err(ModelError::Range { sigma_min, sigma_max })
+    }
+}
+
+/// Rejects a scale factor or a patch that does not fit the sides of the images.
 fn check_sides(config: &Config, shape: Shape) -> Result<(), ModelError> {
     let fail = |key, value, remedy| Err(ModelError::Sides { key, value, shape, remedy });
     if let Some(upscale) = config.upscale
@@ -347,51 +362,8 @@ fn check_sides(config: &Config, shape: Shape) -> Result<(), ModelError> {
     }
     match shape {
         Shape::Image { height, width, .. } if config.train.patch > height.min(width) => {
-            fail("train.patch", config.train.patch, "a side that lies within them, or 0 for whole images")
+            fail("train.patch", config.train.patch, "a side within them, or 0 for whole images")
         }
         _ => Ok(()),
-    }
-}
-
-/// How far the data spread in the model's space.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Spread {
-    /// The mean norm of the centred rows.
-    pub norm: f64,
-    /// The root mean square of the centred values.
-    pub std: f64,
-    /// The largest root mean square of a row.
-    pub max_row_rms: f64,
-    /// The largest root mean square of an image's finest details, where images have any.
-    pub detail_rms: Option<f64>,
-}
-
-impl Spread {
-    /// Measures all rows of a data set.
-    ///
-    /// # Errors
-    /// When a row lies in a file that cannot be read.
-    pub fn measure(dataset: &Dataset, transform: &Transform) -> Result<Self, DataError> {
-        let (rows, dim) = (dataset.len(), dataset.shape.dim());
-        let mut mean = vec![0.0; dim];
-        let each = |visit: &mut dyn FnMut(&[f32])| dataset.each_transformed(transform, &mut |row| visit(row));
-        each(&mut |row| mean.iter_mut().zip(row).for_each(|(mean, &value)| *mean += f64::from(value) / rows as f64))?;
-        let (mut norm, mut square, mut max_row_rms) = (0.0, 0.0, 0.0_f64);
-        let size = detail_size(dataset.shape);
-        let mut fine = 0.0_f64;
-        each(&mut |row| {
-            max_row_rms = max_row_rms.max(mean_square(row).sqrt());
-            fine = size.map_or(fine, |size| detail_mean_square(size, row).max(fine));
-            let squares: f64 = row.iter().zip(&mean).map(|(&value, mean)| (f64::from(value) - mean).powi(2)).sum();
-            norm += squares.sqrt() / rows as f64;
-            square += squares / (rows * dim) as f64;
-        })?;
-        // Data without any spread are one point; any scale serves them.
-        Ok(Self {
-            norm,
-            std: if square > 0.0 { square.sqrt() } else { 1.0 },
-            max_row_rms,
-            detail_rms: size.map(|_| fine.sqrt()),
-        })
     }
 }

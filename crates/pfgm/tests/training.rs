@@ -27,7 +27,7 @@ use pfgm::{
 };
 use pfgm_burn_ops::recompute_count;
 use pfgm_data::{Dataset, OpenOptions};
-use pfgm_eval::{classify, neighbourhoods, two_sample_accuracy};
+use pfgm_eval::{classify, neighborhoods, two_sample_accuracy};
 
 fn digits() -> Dataset {
     pfgm_data::open("digits", &OpenOptions::default()).unwrap()
@@ -450,7 +450,7 @@ impl Quality {
         classes.dedup();
         Self {
             two_sample: two_sample_accuracy(&real, samples, 64),
-            coverage: neighbourhoods(&real, samples, 64, 5, &|_| ()).coverage.value,
+            coverage: neighborhoods(&real, samples, 64, 5, &|_| ()).coverage.value,
             right_class: right as f64 / asked.len() as f64,
             classes: classes.len(),
         }

@@ -26,7 +26,7 @@ use crate::{
 /// Default number of samples.
 const SAMPLES: usize = 10_000;
 /// Scores of neighborhoods.
-const NEIGHBOURHOODS: [&str; 4] = ["precision", "recall", "density", "coverage"];
+const NEIGHBORHOODS: [&str; 4] = ["precision", "recall", "density", "coverage"];
 
 pub fn run(args: &EvaluateArgs, ranks: &dyn Communicator) -> Result<()> {
     check(args)?;
@@ -322,11 +322,11 @@ fn print(origin: &Origin, report: &Report) {
         let note = format!("+- {} between {splits} splits", digits(found.spread));
         number("IS", found.mean, interval(found.mean, found.standard_error), &note);
     }
-    if let Some((found, how)) = &report.neighbourhoods {
+    if let Some((found, how)) = &report.neighborhoods {
         let note = format!("k = {}, {} rows of both", how.k, how.rows);
         // Of these, density may be above 1.
         let shares = [found.precision, found.recall, found.density, found.coverage];
-        for ((name, share), most) in NEIGHBOURHOODS.iter().zip(shares).zip([1.0, 1.0, f64::INFINITY, 1.0]) {
+        for ((name, share), most) in NEIGHBORHOODS.iter().zip(shares).zip([1.0, 1.0, f64::INFINITY, 1.0]) {
             number(name, share.value, share_interval(share, most), &note);
         }
     }

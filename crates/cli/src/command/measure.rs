@@ -135,9 +135,9 @@ pub fn as_json(origin: &Origin, report: &Report) -> Value {
     let score = report.inception_score.map(|(found, splits)| {
         with(number(found.mean, found.standard_error), json!({ "spread": found.spread, "splits": splits }))
     });
-    let of = |part: fn(&pfgm_eval::Neighbourhoods) -> Share, most: f64| {
+    let of = |part: fn(&pfgm_eval::Neighborhoods) -> Share, most: f64| {
         report
-            .neighbourhoods
+            .neighborhoods
             .as_ref()
             .map(|(found, how)| with(share(part(found), most), json!({ "k": how.k, "rows": how.rows })))
     };

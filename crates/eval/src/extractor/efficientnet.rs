@@ -3,7 +3,7 @@
 
 use super::{
     FeatureError,
-    layers::{Activation, Centres, Conv, Depthwise, Form, Images, Names, Source},
+    layers::{Activation, Centers, Conv, Depthwise, Form, Images, Names, Source},
 };
 
 /// Features of an image.
@@ -50,15 +50,15 @@ impl Block {
         let name = |part: &str| format!("_blocks.{index}.{part}");
         let wide = inputs * expansion;
         let pointwise = |source: &mut Source, parts: [&str; 2], sizes: [usize; 2], activation: Activation| {
-            let [convolution, normalisation] = &parts.map(name);
-            let form = Form { shape: [1, 1, sizes[0], sizes[1]], centres: Centres::All, activation };
-            Conv::load(source, &Names { convolution, normalisation }, form)
+            let [convolution, normalization] = &parts.map(name);
+            let form = Form { shape: [1, 1, sizes[0], sizes[1]], centers: Centers::All, activation };
+            Conv::load(source, &Names { convolution, normalization }, form)
         };
         let expand = (expansion > 1)
             .then(|| pointwise(source, ["_expand_conv", "_bn0"], [inputs, wide], Activation::Relu6))
             .transpose()?;
-        let [convolution, normalisation] = &["_depthwise_conv", "_bn1"].map(name);
-        let depthwise = Depthwise::load(source, &Names { convolution, normalisation }, [side, wide, stride])?;
+        let [convolution, normalization] = &["_depthwise_conv", "_bn1"].map(name);
+        let depthwise = Depthwise::load(source, &Names { convolution, normalization }, [side, wide, stride])?;
         let project = pointwise(source, ["_project_conv", "_bn2"], [wide, outputs], Activation::None)?;
         Ok(Self { expand, depthwise, project, skip: stride == 1 && inputs == outputs })
     }
@@ -74,11 +74,11 @@ impl EfficientNetLite0 {
     /// Loads the network.
     ///
     /// # Errors
-    /// When the source does not have a weight.
+    /// Returns an error if the source does not have a weight.
     pub fn load(source: &mut Source) -> Result<Self, FeatureError> {
-        let form = |shape, centres| Form { shape, centres, activation: Activation::Relu6 };
-        let stem = Names { convolution: "_conv_stem", normalisation: "_bn0" };
-        let stem = Conv::load(source, &stem, form([3, 3, 3, 32], Centres::EverySecond))?;
+        let form = |shape, centers| Form { shape, centers, activation: Activation::Relu6 };
+        let stem = Names { convolution: "_conv_stem", normalization: "_bn0" };
+        let stem = Conv::load(source, &stem, form([3, 3, 3, 32], Centers::EverySecond))?;
         let (mut blocks, mut inputs) = (Vec::new(), 32);
         for [count, side, stride, expansion, outputs] in STAGES {
             for first in (0..count).map(|block| block == 0) {
@@ -87,8 +87,8 @@ impl EfficientNetLite0 {
                 inputs = outputs;
             }
         }
-        let head = Names { convolution: "_conv_head", normalisation: "_bn1" };
-        let head = Conv::load(source, &head, form([1, 1, inputs, FEATURES], Centres::All))?;
+        let head = Names { convolution: "_conv_head", normalization: "_bn1" };
+        let head = Conv::load(source, &head, form([1, 1, inputs, FEATURES], Centers::All))?;
         let weight = source("_fc.weight", &[CLASSES, FEATURES])?;
         let classes = Conv::product(&weight, source("_fc.bias", &[CLASSES])?, FEATURES);
         Ok(Self { stem, blocks, head, classes })

@@ -1,12 +1,12 @@
 //! The Inception-v3 that image models are compared by (Szegedy et al., arXiv 1512.00567, as the network of 2015-12-05 that
 //! Heusel et al. chose), under the names that pytorch-fid gives its weights.
 //!
-//! It differs from the Inception-v3 of today: averages over a pixel's neighbours leave out those beyond the border, the
+//! It differs from the Inception-v3 of today: averages over a pixel's neighbors leave out those beyond the border, the
 //! last block takes their maximum instead, and there are 1008 classes.
 
 use super::{
     FeatureError,
-    layers::{Activation, Centres, Conv, Form, Images, Names, Source, max_of_neighbours, mean_of_neighbours},
+    layers::{Activation, Centers, Conv, Form, Images, Names, Source, max_of_neighbors, mean_of_neighbors},
 };
 
 /// Features of an image.
@@ -28,7 +28,7 @@ impl Chain {
     }
 }
 
-/// What becomes of the neighbourhood of a pixel.
+/// What becomes of the neighborhood of a pixel.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Pool {
     /// The mean of the pixels that exist, then a convolution.
@@ -57,9 +57,9 @@ impl Block {
         }
         parts.push(match (&self.pooled, self.pool) {
             // A mean and a convolution of single pixels may change places, and the latter leaves fewer channels.
-            (Some(conv), Pool::Mean) => Activation::Relu.apply(mean_of_neighbours(&conv.forward(x))),
-            (Some(conv), _) => conv.forward(&max_of_neighbours(x, 1)),
-            (None, _) => max_of_neighbours(x, 2),
+            (Some(conv), Pool::Mean) => Activation::Relu.apply(mean_of_neighbors(&conv.forward(x))),
+            (Some(conv), _) => conv.forward(&max_of_neighbors(x, 1)),
+            (None, _) => max_of_neighbors(x, 2),
         });
         Images::side_by_side(&parts)
     }
@@ -76,8 +76,8 @@ pub struct Inception {
 struct Loader<'a, 'b>(&'a mut Source<'b>);
 
 impl Loader<'_, '_> {
-    fn conv(&mut self, block: &str, step: Step, inputs: usize, centres: Centres) -> Result<Conv, FeatureError> {
-        self.followed_by(Activation::Relu, block, step, inputs, centres)
+    fn conv(&mut self, block: &str, step: Step, inputs: usize, centers: Centers) -> Result<Conv, FeatureError> {
+        self.followed_by(Activation::Relu, block, step, inputs, centers)
     }
 
     fn followed_by(
@@ -86,21 +86,21 @@ impl Loader<'_, '_> {
         block: &str,
         (name, [kh, kw], outputs): Step,
         inputs: usize,
-        centres: Centres,
+        centers: Centers,
     ) -> Result<Conv, FeatureError> {
         let dot = if block.is_empty() { "" } else { "." };
-        let (convolution, normalisation) = (format!("{block}{dot}{name}.conv"), format!("{block}{dot}{name}.bn"));
-        let names = Names { convolution: &convolution, normalisation: &normalisation };
-        Conv::load(self.0, &names, Form { shape: [kh, kw, inputs, outputs], centres, activation })
+        let (convolution, normalization) = (format!("{block}{dot}{name}.conv"), format!("{block}{dot}{name}.bn"));
+        let names = Names { convolution: &convolution, normalization: &normalization };
+        Conv::load(self.0, &names, Form { shape: [kh, kw, inputs, outputs], centers, activation })
     }
 
-    /// Steps one after another, the last of them centred like this.
-    fn chain(&mut self, block: &str, steps: &[Step], inputs: usize, last: Centres) -> Result<Chain, FeatureError> {
+    /// Steps one after another, the last of them centerd like this.
+    fn chain(&mut self, block: &str, steps: &[Step], inputs: usize, last: Centers) -> Result<Chain, FeatureError> {
         let mut inputs = inputs;
         let mut convs = Vec::new();
         for (index, &step) in steps.iter().enumerate() {
-            let centres = if index + 1 == steps.len() { last } else { Centres::All };
-            convs.push(self.conv(block, step, inputs, centres)?);
+            let centers = if index + 1 == steps.len() { last } else { Centers::All };
+            convs.push(self.conv(block, step, inputs, centers)?);
             inputs = step.2;
         }
         Ok(Chain(convs))
@@ -115,10 +115,10 @@ impl Loader<'_, '_> {
         (pool, pooled): (Pool, usize),
     ) -> Result<Block, FeatureError> {
         let chains =
-            chains.iter().map(|steps| self.chain(name, steps, inputs, Centres::All)).collect::<Result<_, _>>()?;
+            chains.iter().map(|steps| self.chain(name, steps, inputs, Centers::All)).collect::<Result<_, _>>()?;
         // The activation comes behind the mean.
         let activation = if pool == Pool::Mean { Activation::None } else { Activation::Relu };
-        let pooled = self.followed_by(activation, name, ("branch_pool", [1, 1], pooled), inputs, Centres::All)?;
+        let pooled = self.followed_by(activation, name, ("branch_pool", [1, 1], pooled), inputs, Centers::All)?;
         Ok(Block { chains, forks: Vec::new(), pool, pooled: Some(pooled) })
     }
 
@@ -126,7 +126,7 @@ impl Loader<'_, '_> {
     fn halving(&mut self, name: &str, inputs: usize, chains: &[&[Step]]) -> Result<Block, FeatureError> {
         let chains = chains
             .iter()
-            .map(|steps| self.chain(name, steps, inputs, Centres::EverySecond))
+            .map(|steps| self.chain(name, steps, inputs, Centers::EverySecond))
             .collect::<Result<_, _>>()?;
         Ok(Block { chains, forks: Vec::new(), pool: Pool::Halve, pooled: None })
     }
@@ -161,9 +161,9 @@ impl Loader<'_, '_> {
     fn small(&mut self, name: &str, inputs: usize, pool: Pool) -> Result<Block, FeatureError> {
         let block = self.block(name, inputs, &[&[("branch1x1", [1, 1], 320)]], (pool, 192))?;
         let mut fork = |steps: &[Step], ends: [&'static str; 2]| -> Result<(Chain, [Conv; 2]), FeatureError> {
-            let stem = self.chain(name, steps, inputs, Centres::All)?;
-            let wide = self.conv(name, (ends[0], [1, 3], 384), 384, Centres::All)?;
-            Ok((stem, [wide, self.conv(name, (ends[1], [3, 1], 384), 384, Centres::All)?]))
+            let stem = self.chain(name, steps, inputs, Centers::All)?;
+            let wide = self.conv(name, (ends[0], [1, 3], 384), 384, Centers::All)?;
+            Ok((stem, [wide, self.conv(name, (ends[1], [3, 1], 384), 384, Centers::All)?]))
         };
         let forks = vec![
             fork(&[("branch3x3_1", [1, 1], 384)], ["branch3x3_2a", "branch3x3_2b"])?,
@@ -180,17 +180,17 @@ impl Inception {
     /// Loads the network.
     ///
     /// # Errors
-    /// When the source does not have a weight.
+    /// Returns an error if the source does not have a weight.
     pub fn load(source: &mut Source) -> Result<Self, FeatureError> {
         let mut loader = Loader(source);
         let first = Chain(vec![
-            loader.conv("", ("Conv2d_1a_3x3", [3, 3], 32), 3, Centres::EverySecond)?,
-            loader.conv("", ("Conv2d_2a_3x3", [3, 3], 32), 32, Centres::Inside)?,
-            loader.conv("", ("Conv2d_2b_3x3", [3, 3], 64), 32, Centres::All)?,
+            loader.conv("", ("Conv2d_1a_3x3", [3, 3], 32), 3, Centers::EverySecond)?,
+            loader.conv("", ("Conv2d_2a_3x3", [3, 3], 32), 32, Centers::Inside)?,
+            loader.conv("", ("Conv2d_2b_3x3", [3, 3], 64), 32, Centers::All)?,
         ]);
         let second = Chain(vec![
-            loader.conv("", ("Conv2d_3b_1x1", [1, 1], 80), 64, Centres::All)?,
-            loader.conv("", ("Conv2d_4a_3x3", [3, 3], 192), 80, Centres::Inside)?,
+            loader.conv("", ("Conv2d_3b_1x1", [1, 1], 80), 64, Centers::All)?,
+            loader.conv("", ("Conv2d_4a_3x3", [3, 3], 192), 80, Centers::Inside)?,
         ]);
         let double: &[Step] =
             &[("branch3x3dbl_1", [1, 1], 64), ("branch3x3dbl_2", [3, 3], 96), ("branch3x3dbl_3", [3, 3], 96)];
@@ -224,7 +224,7 @@ impl Inception {
     /// # Shapes
     /// `x`: `[batch, 299, 299, 3]` in [-1, 1]; results `[batch, 2048]`, `[batch, 1008]`
     pub(super) fn forward(&self, x: Images) -> [Images; 2] {
-        let x = self.stem.iter().fold(x, |x, chain| max_of_neighbours(&chain.forward(&x), 2));
+        let x = self.stem.iter().fold(x, |x, chain| max_of_neighbors(&chain.forward(&x), 2));
         let features = self.blocks.iter().fold(x, |x, block| block.forward(&x)).means();
         let logits = self.classes.forward(&features);
         [features, logits]

@@ -1,5 +1,5 @@
-//! What the networks are made of, on plain slices: convolutions with their normalisation folded into the weights, maxima and
-//! means of neighbours.
+//! What the networks are made of, on plain slices: convolutions with their normalization folded into the weights, maxima and
+//! means of neighbors.
 
 use std::ops::RangeInclusive;
 
@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use super::FeatureError;
 
-/// What normalisation adds to the variance, in both networks.
+/// What normalization adds to the variance, in both networks.
 const EPSILON: f64 = 1e-3;
 
 /// Where the weights of a network come from: values for a name and a shape.
@@ -33,7 +33,7 @@ impl Images {
     /// Images of values.
     ///
     /// # Panics
-    /// When there are not as many.
+    /// Panics if there are not as many.
     pub fn of(size: [usize; 4], values: &[f32]) -> Self {
         let mut images = Self::new(size);
         images.values.values_mut().copy_from_slice(values);
@@ -141,9 +141,9 @@ impl Activation {
     }
 }
 
-/// Which pixels of the input the pixels of the result are centred on.
+/// Which pixels of the input the pixels of the result are centerd on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Centres {
+pub enum Centers {
     /// All, with zeros beyond the border.
     All,
     /// All from which the kernel does not reach beyond the border.
@@ -153,20 +153,20 @@ pub enum Centres {
     EverySecond,
 }
 
-/// A convolution, its normalisation and what follows.
+/// A convolution, its normalization and what follows.
 pub struct Conv {
     filters: Filters,
     bias: Vec<f32>,
     /// Rows and columns of the kernel, channels in and out.
     shape: [usize; 4],
-    centres: Centres,
+    centers: Centers,
     activation: Activation,
 }
 
-/// The names of a convolution's weights and of its normalisation.
+/// The names of a convolution's weights and of its normalization.
 pub struct Names<'a> {
     pub convolution: &'a str,
-    pub normalisation: &'a str,
+    pub normalization: &'a str,
 }
 
 /// How a convolution is to be.
@@ -174,15 +174,15 @@ pub struct Names<'a> {
 pub struct Form {
     /// Rows and columns of the kernel, channels in and out.
     pub shape: [usize; 4],
-    pub centres: Centres,
+    pub centers: Centers,
     pub activation: Activation,
 }
 
-/// Weights `[out, in, kh, kw]` and a bias, normalised: `gamma (x * w - mean) / sqrt(variance + epsilon) + beta`.
+/// Weights `[out, in, kh, kw]` and a bias, normalized: `gamma (x * w - mean) / sqrt(variance + epsilon) + beta`.
 fn folded(source: &mut Source, names: &Names, shape: [usize; 4]) -> Result<(Vec<f32>, Vec<f32>), FeatureError> {
     let [outputs, ..] = shape;
     let mut weight = source(&format!("{}.weight", names.convolution), &shape)?;
-    let mut of = |part: &str| source(&format!("{}.{part}", names.normalisation), &[outputs]);
+    let mut of = |part: &str| source(&format!("{}.{part}", names.normalization), &[outputs]);
     let (gamma, beta) = (of("weight")?, of("bias")?);
     let (mean, variance) = (of("running_mean")?, of("running_var")?);
     let mut bias = Vec::with_capacity(outputs);
@@ -212,15 +212,15 @@ impl Conv {
     /// A product of features with a matrix `[out, in]`, as a convolution of images of one pixel.
     pub fn product(weight: &[f32], bias: Vec<f32>, inputs: usize) -> Self {
         let shape = [1, 1, inputs, bias.len()];
-        Self::new(weight, bias, Form { shape, centres: Centres::All, activation: Activation::None })
+        Self::new(weight, bias, Form { shape, centers: Centers::All, activation: Activation::None })
     }
 
-    fn new(weight: &[f32], bias: Vec<f32>, Form { shape, centres, activation }: Form) -> Self {
+    fn new(weight: &[f32], bias: Vec<f32>, Form { shape, centers, activation }: Form) -> Self {
         let [kh, kw, inputs, outputs] = shape;
         let weight = channels_last(weight, kh * kw, inputs, outputs);
         // Of the sizes only those of the kernel count here.
-        let filters = Filters::new(pfgm_cpu::arch(), geometry([1, kh, kw, inputs], shape, centres), &weight);
-        Self { filters, bias, shape, centres, activation }
+        let filters = Filters::new(pfgm_cpu::arch(), geometry([1, kh, kw, inputs], shape, centers), &weight);
+        Self { filters, bias, shape, centers, activation }
     }
 
     /// # Shapes
@@ -229,40 +229,40 @@ impl Conv {
         let [_, height, width, _] = x.size;
         let [kh, kw, ..] = self.shape;
         let convolved = |x: &Images| {
-            let geometry = geometry(x.size, self.shape, self.centres);
+            let geometry = geometry(x.size, self.shape, self.centers);
             let [out_height, out_width] = geometry.out();
             let mut y = Images::new([x.size[0], out_height, out_width, geometry.outputs]);
             let epilogue = Epilogue { bias: Some(&self.bias), ..Epilogue::NONE };
             forward(geometry, x.values(), &self.filters, epilogue, y.values.values_mut());
             y
         };
-        self.activation.apply(match self.centres {
-            Centres::All => convolved(x),
-            Centres::Inside => {
+        self.activation.apply(match self.centers {
+            Centers::All => convolved(x),
+            Centers::Inside => {
                 convolved(x).part([(kh / 2) as isize, (kw / 2) as isize], height - kh / 2 * 2, width - kw / 2 * 2)
             }
             // The kernels count from the first pixel, which therefore is a new one.
-            Centres::EverySecond => {
+            Centers::EverySecond => {
                 convolved(&x.part([-1, -1], height + 1, width + 1)).part([1, 1], height / 2, width / 2)
             }
         })
     }
 }
 
-fn geometry(size: [usize; 4], [kh, kw, inputs, outputs]: [usize; 4], centres: Centres) -> Geometry {
+fn geometry(size: [usize; 4], [kh, kw, inputs, outputs]: [usize; 4], centers: Centers) -> Geometry {
     let [batch, height, width, _] = size;
-    let stride = if centres == Centres::EverySecond { 2 } else { 1 };
+    let stride = if centers == Centers::EverySecond { 2 } else { 1 };
     Geometry { batch, height, width, inputs, outputs, kernel: [kh, kw], stride }
 }
 
 /// Pixels around the `at`th of a result, of which there are as many as of `count` pixels or (stride 2) every second.
 #[inline(always)]
 fn around(at: usize, reach: usize, stride: usize, count: usize) -> RangeInclusive<usize> {
-    let centre = at * stride + stride - 1;
-    centre.saturating_sub(reach)..=(centre + reach).min(count - 1)
+    let center = at * stride + stride - 1;
+    center.saturating_sub(reach)..=(center + reach).min(count - 1)
 }
 
-/// A convolution of each channel with a kernel of its own, its normalisation, and ReLU6.
+/// A convolution of each channel with a kernel of its own, its normalization, and ReLU6.
 pub struct Depthwise {
     /// `[side, side, channels]`
     weight: Vec<f32>,
@@ -300,11 +300,11 @@ impl Depthwise {
         let ([_, height, width, channels], reach) = (x.size, self.side / 2);
         for (column, out) in out.chunks_exact_mut(channels).enumerate() {
             out.copy_from_slice(&self.bias);
-            let (centre_row, centre) = (row * self.stride + self.stride - 1, column * self.stride + self.stride - 1);
+            let (center_row, center) = (row * self.stride + self.stride - 1, column * self.stride + self.stride - 1);
             for source in around(row, reach, self.stride, height) {
                 let line = x.line(image, source);
                 for from in around(column, reach, self.stride, width) {
-                    let tap = (source + reach - centre_row) * self.side + from + reach - centre;
+                    let tap = (source + reach - center_row) * self.side + from + reach - center;
                     let weight = &self.weight[tap * channels..][..channels];
                     let pixel = &line[from * channels..][..channels];
                     for ((out, x), weight) in out.iter_mut().zip(pixel).zip(weight) {
@@ -318,17 +318,17 @@ impl Depthwise {
 }
 
 /// Maxima over 3x3 pixels: around every pixel, or (stride 2) around those from which nothing lies beyond the border.
-pub fn max_of_neighbours(x: &Images, stride: usize) -> Images {
-    neighbours(x, stride, |out, x| *out = out.max(x), |_, _| ())
+pub fn max_of_neighbors(x: &Images, stride: usize) -> Images {
+    neighbors(x, stride, |out, x| *out = out.max(x), |_, _| ())
 }
 
 /// Means over 3x3 pixels, of those that exist.
-pub fn mean_of_neighbours(x: &Images) -> Images {
-    neighbours(x, 1, |out, x| *out += x, |out, count| *out /= count as f32)
+pub fn mean_of_neighbors(x: &Images) -> Images {
+    neighbors(x, 1, |out, x| *out += x, |out, count| *out /= count as f32)
 }
 
-/// Takes the first of 3x3 neighbours, `join`s the others to it, and `finish`es with their number.
-fn neighbours(
+/// Takes the first of 3x3 neighbors, `join`s the others to it, and `finish`es with their number.
+fn neighbors(
     x: &Images,
     stride: usize,
     join: impl Fn(&mut f32, f32) + Sync,

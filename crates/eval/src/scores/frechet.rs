@@ -42,7 +42,7 @@ impl<'a> FrechetReference<'a> {
     /// Takes moments. What has to be computed of them is computed when it is asked for.
     ///
     /// # Errors
-    /// When they hold what is not finite, or the matrix is no covariance.
+    /// Returns an error if they hold what is not finite, or the matrix is no covariance.
     pub fn new(moments: &'a Moments) -> Result<Self, MetricError> {
         check(moments)?;
         if matrix(moments).diagonal().column_vector().iter().any(|&variance| variance < 0.0) {
@@ -70,7 +70,7 @@ impl<'a> FrechetReference<'a> {
     /// arXiv 1706.08500). The trace of the root is the sum of the roots of the eigenvalues.
     ///
     /// # Errors
-    /// When the moments are not finite, or of other dimension, or the reference's matrix is no covariance.
+    /// Returns an error if the moments are not finite, or of other dimension, or the reference's matrix is no covariance.
     pub fn distance(&self, moments: &Moments) -> Result<f64, MetricError> {
         self.distance_on(moments, Par::rayon(0))
     }
@@ -105,10 +105,10 @@ impl<'a> FrechetReference<'a> {
     /// `values`: `[rows, dim]`, in an order that has nothing to do with what they show: every tenth row makes a group
     ///
     /// # Errors
-    /// As [`FrechetReference::distance`].
+    /// Returns an error as [`FrechetReference::distance`].
     ///
     /// # Panics
-    /// When there are fewer than 20 rows, or the last is cut short.
+    /// Panics if there are fewer than 20 rows, or the last is cut short.
     pub fn estimate(
         &self,
         values: &[f32],

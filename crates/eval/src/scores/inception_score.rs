@@ -19,7 +19,7 @@ pub struct InceptionScore {
 /// `logits`: `[rows, classes]`, in an order that has nothing to do with the classes
 ///
 /// # Panics
-/// When there are fewer rows than splits, or the last row is cut short.
+/// Panics if there are fewer rows than splits, or the last row is cut short.
 pub fn inception_score(logits: &[f32], classes: usize, splits: usize) -> InceptionScore {
     let rows = rows(logits, classes);
     assert!(splits >= 1 && rows >= splits, "inception score: {rows} rows in {splits} splits");

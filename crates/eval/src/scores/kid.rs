@@ -33,14 +33,14 @@ pub struct Draw {
 /// `real`, `generated`: `[rows, dim]`
 ///
 /// # Panics
-/// When there is no draw, the subsets differ in size, have fewer than two rows or rows that are not there.
+/// Panics if there is no draw, the subsets differ in size, have fewer than two rows or rows that are not there.
 pub fn kid(real: &[f32], generated: &[f32], dim: usize, draws: &[Draw], progress: &mut dyn FnMut(usize)) -> Kid {
     let size = draws.first().map_or(0, |draw| draw.real.len());
     let same = draws.iter().all(|draw| draw.real.len() == size && draw.generated.len() == size);
     assert!(size >= 2 && same, "kid: subsets of one size, at least two");
-    let centre = vec![0.0; dim];
+    let center = vec![0.0; dim];
     let gather = |values: &[f32], which: &[usize]| {
-        columns(which.iter().map(|&row| &values[row * dim..(row + 1) * dim]), &centre)
+        columns(which.iter().map(|&row| &values[row * dim..(row + 1) * dim]), &center)
     };
     let mut values = Vec::with_capacity(draws.len());
     for draw in draws {
@@ -130,8 +130,8 @@ mod tests {
             .map(|i| kid(&real, &features(2 * i + 1, 400, 4), 4, &draws(40, [4000, 400], 100), &mut |_| ()))
             .collect();
         let mean = |of: &dyn Fn(&Kid) -> f64| found.iter().map(of).sum::<f64>() / found.len() as f64;
-        let centre = mean(&|kid| kid.mean);
-        let spread = mean(&|kid| (kid.mean - centre).powi(2)).sqrt();
+        let center = mean(&|kid| kid.mean);
+        let spread = mean(&|kid| (kid.mean - center).powi(2)).sqrt();
         let error = mean(&|kid| kid.standard_error);
         // The reference, too, is drawn from in subsets, and counts as if it were as small.
         assert!(error > 0.8 * spread && error < 2.0 * spread, "{error} and {spread}");

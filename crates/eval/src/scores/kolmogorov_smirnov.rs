@@ -13,7 +13,7 @@ pub struct KolmogorovSmirnov {
 /// Tests whether `sample` follows the distribution with the cumulative distribution function `cdf`.
 ///
 /// # Panics
-/// When the sample is empty.
+/// Panics if the sample is empty.
 pub fn kolmogorov_smirnov(sample: &[f64], cdf: impl Fn(f64) -> f64) -> KolmogorovSmirnov {
     assert!(!sample.is_empty(), "kolmogorov_smirnov: an empty sample");
     let mut sorted = sample.to_vec();

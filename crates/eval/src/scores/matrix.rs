@@ -11,12 +11,12 @@ use faer::{
 /// Rows that are taken together: enough for a fast product, few enough for the caches.
 pub const BLOCK: usize = 512;
 
-/// Rows of single precision as the columns of a matrix in double precision, seen from `centre`.
-pub fn columns<'a>(rows: impl ExactSizeIterator<Item = &'a [f32]>, centre: &[f64]) -> Mat<f64> {
-    let mut matrix = Mat::zeros(centre.len(), rows.len());
+/// Rows of single precision as the columns of a matrix in double precision, seen from `center`.
+pub fn columns<'a>(rows: impl ExactSizeIterator<Item = &'a [f32]>, center: &[f64]) -> Mat<f64> {
+    let mut matrix = Mat::zeros(center.len(), rows.len());
     for (mut column, row) in matrix.col_iter_mut().zip(rows) {
         let values = column.as_mut().try_as_col_major_mut().expect("columns are contiguous").as_slice_mut();
-        values.iter_mut().zip(row.iter().zip(centre)).for_each(|(out, (x, centre))| *out = f64::from(*x) - centre);
+        values.iter_mut().zip(row.iter().zip(center)).for_each(|(out, (x, center))| *out = f64::from(*x) - center);
     }
     matrix
 }
@@ -55,7 +55,7 @@ pub fn mean(values: &[f32], dim: usize) -> Vec<f64> {
 /// How many rows there are.
 ///
 /// # Panics
-/// When the last is cut short.
+/// Panics if the last is cut short.
 pub fn rows(values: &[f32], dim: usize) -> usize {
     assert!(dim > 0 && values.len().is_multiple_of(dim), "{} values are no rows of {dim}", values.len());
     values.len() / dim

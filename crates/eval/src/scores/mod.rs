@@ -9,7 +9,7 @@ mod kid;
 mod kolmogorov_smirnov;
 mod matrix;
 mod moments;
-mod neighbours;
+mod neighbors;
 mod precision_recall;
 mod roc;
 #[cfg(test)]
@@ -21,6 +21,6 @@ pub use inception_score::{InceptionScore, inception_score};
 pub use kid::{Draw, Kid, kid};
 pub use kolmogorov_smirnov::{KolmogorovSmirnov, kolmogorov_smirnov};
 pub use moments::Moments;
-pub use neighbours::{classify, two_sample_accuracy};
-pub use precision_recall::{Neighbourhoods, Share, neighbourhoods};
+pub use neighbors::{classify, two_sample_accuracy};
+pub use precision_recall::{Neighborhoods, Share, neighborhoods};
 pub use roc::{area_under_roc, roc};

@@ -20,7 +20,7 @@ impl Moments {
     /// `values`: `[rows, dim]`
     ///
     /// # Panics
-    /// When there are fewer than two rows, or the last is cut short.
+    /// Panics if there are fewer than two rows, or the last is cut short.
     pub fn of(values: &[f32], dim: usize) -> Self {
         assert!(rows(values, dim) >= 2, "moments: at least two rows");
         let mean = mean(values, dim);
@@ -43,12 +43,12 @@ impl Moments {
     }
 }
 
-/// The sum of `(x - centre) (x - centre)^T` over rows, in the lower triangle.
-fn scatter(values: &[f32], centre: &[f64], par: Par) -> Mat<f64> {
-    let dim = centre.len();
+/// The sum of `(x - center) (x - center)^T` over rows, in the lower triangle.
+fn scatter(values: &[f32], center: &[f64], par: Par) -> Mat<f64> {
+    let dim = center.len();
     let mut sum = Mat::zeros(dim, dim);
     for block in values.chunks(BLOCK * dim) {
-        add_scatter(sum.as_mut(), columns(block.chunks_exact(dim), centre).as_ref(), par);
+        add_scatter(sum.as_mut(), columns(block.chunks_exact(dim), center).as_ref(), par);
     }
     sum
 }
@@ -65,7 +65,7 @@ impl<'a> LeaveOneOut<'a> {
     /// Deals rows `[rows, dim]` out.
     ///
     /// # Panics
-    /// When a group would be empty, or fewer than two rows are left without one.
+    /// Panics if a group would be empty, or fewer than two rows are left without one.
     pub fn new(values: &'a [f32], dim: usize, groups: usize) -> Self {
         let rows = rows(values, dim);
         assert!(groups >= 2 && rows >= groups && rows >= 4, "{rows} rows in {groups} groups");

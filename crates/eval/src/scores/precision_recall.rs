@@ -1,4 +1,4 @@
-//! Precision, recall, density and coverage: how two samples lie in each other's neighbourhoods.
+//! Precision, recall, density and coverage: how two samples lie in each other's neighborhoods.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,45 +12,45 @@ use super::matrix::{BLOCK, columns, mean, multiply, rows};
 pub struct Share {
     /// The mean.
     pub value: f64,
-    /// Its standard error, the other sample and all neighbourhoods taken as given.
+    /// Its standard error, the other sample and all neighborhoods taken as given.
     pub standard_error: f64,
 }
 
-/// How two samples lie in each other's neighbourhoods. A row's neighbourhood is the closed ball that reaches to the k-th
+/// How two samples lie in each other's neighborhoods. A row's neighborhood is the closed ball that reaches to the k-th
 /// nearest other row of its own sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Neighbourhoods {
-    /// The share of generated rows in the neighbourhood of some real row (Kynkaanniemi et al., arXiv 1904.06991).
+pub struct Neighborhoods {
+    /// The share of generated rows in the neighborhood of some real row (Kynkaanniemi et al., arXiv 1904.06991).
     pub precision: Share,
-    /// The share of real rows in the neighbourhood of some generated row (the same).
+    /// The share of real rows in the neighborhood of some generated row (the same).
     pub recall: Share,
-    /// How many real neighbourhoods a generated row lies in, divided by k (Naeem et al., arXiv 2002.09797): 1 when
+    /// How many real neighborhoods a generated row lies in, divided by k (Naeem et al., arXiv 2002.09797): 1 when
     /// the samples follow one distribution, and above where the generated are too sure of themselves.
     pub density: Share,
-    /// The share of real rows with a generated row in their neighbourhood (the same): 1 when every mode is visited.
+    /// The share of real rows with a generated row in their neighborhood (the same): 1 when every mode is visited.
     pub coverage: Share,
 }
 
-/// Measures how two samples lie in each other's neighbourhoods, exactly, in blocks: the memory does not grow with the
+/// Measures how two samples lie in each other's neighborhoods, exactly, in blocks: the memory does not grow with the
 /// square of the rows. `progress` hears which share of the work is done.
 ///
 /// # Shapes
 /// `real`, `generated`: `[rows, dim]`
 ///
 /// # Panics
-/// When a sample has not more than `k` rows or its last is cut short, or `k` is zero.
-pub fn neighbourhoods(
+/// Panics if a sample has not more than `k` rows or its last is cut short, or `k` is zero.
+pub fn neighborhoods(
     real: &[f32],
     generated: &[f32],
     dim: usize,
     k: usize,
     progress: &(dyn Fn(f64) + Sync),
-) -> Neighbourhoods {
+) -> Neighborhoods {
     let (reals, samples) = (rows(real, dim), rows(generated, dim));
-    assert!(k >= 1 && reals > k && samples > k, "neighbourhoods: more than {k} rows of both");
+    assert!(k >= 1 && reals > k && samples > k, "neighborhoods: more than {k} rows of both");
     // Seen from their middle, the products that distances are computed from are small.
-    let centre = mean(real, dim);
-    let (real, generated) = (Rows { values: real, centre: &centre }, Rows { values: generated, centre: &centre });
+    let center = mean(real, dim);
+    let (real, generated) = (Rows { values: real, center: &center }, Rows { values: generated, center: &center });
     // Pairs of rows whose distance is known, of all whose distance is asked for.
     let (done, all) = (AtomicUsize::new(0), reals * reals + samples * samples + reals * samples);
     let tell = |pairs: usize| progress((done.fetch_add(pairs, Ordering::Relaxed) + pairs) as f64 / all as f64);
@@ -79,7 +79,7 @@ pub fn neighbourhoods(
     let all = parts
         .reduce(|| Part { inside: Vec::new(), recalled: vec![false; reals], covered: vec![false; reals] }, Part::join);
     let flags = |flags: &[bool]| share(flags.iter().map(|&flag| f64::from(u8::from(flag))));
-    Neighbourhoods {
+    Neighborhoods {
         precision: share(all.inside.iter().map(|&count| f64::from(u8::from(count > 0)))),
         recall: flags(&all.recalled),
         density: share(all.inside.iter().map(|&count| f64::from(count) / k as f64)),
@@ -89,7 +89,7 @@ pub fn neighbourhoods(
 
 /// What a block of generated rows adds.
 struct Part {
-    /// In how many real neighbourhoods each generated row lies.
+    /// In how many real neighborhoods each generated row lies.
     inside: Vec<u32>,
     /// Whether each real row lies in one of theirs.
     recalled: Vec<bool>,
@@ -117,7 +117,7 @@ fn share(values: impl ExactSizeIterator<Item = f64> + Clone) -> Share {
 #[derive(Clone, Copy)]
 struct Rows<'a> {
     values: &'a [f32],
-    centre: &'a [f64],
+    center: &'a [f64],
 }
 
 /// A block of rows as columns, and their squared norms.
@@ -129,13 +129,13 @@ struct Block {
 impl Rows<'_> {
     /// The first row of every block.
     fn blocks(self) -> Vec<usize> {
-        (0..self.values.len() / self.centre.len()).step_by(BLOCK).collect()
+        (0..self.values.len() / self.center.len()).step_by(BLOCK).collect()
     }
 
     fn block(self, first: usize) -> Block {
-        let dim = self.centre.len();
+        let dim = self.center.len();
         let values = &self.values[first * dim..self.values.len().min((first + BLOCK) * dim)];
-        let x = columns(values.chunks_exact(dim), self.centre);
+        let x = columns(values.chunks_exact(dim), self.center);
         let norms = x.col_iter().map(|column| column.squared_norm_l2()).collect();
         Block { x, norms }
     }
@@ -171,7 +171,7 @@ fn radii(rows: Rows, k: usize, tell: &(dyn Fn(usize) + Sync)) -> Vec<f64> {
                 }
             }
         }
-        tell(nearest.len() * (rows.values.len() / rows.centre.len()));
+        tell(nearest.len() * (rows.values.len() / rows.center.len()));
         nearest.into_iter().map(|nearest| nearest[k - 1]).collect::<Vec<_>>()
     };
     rows.blocks().into_par_iter().flat_map_iter(of_block).collect()
@@ -186,7 +186,7 @@ mod tests {
     fn agrees_with_prdc() {
         // goldens/metrics.py; more than one block of both.
         let (real, generated) = (features(0, 1300, 5), features(1, 1100, 5));
-        let found = neighbourhoods(&real, &generated, 5, 3, &|_| ());
+        let found = neighborhoods(&real, &generated, 5, 3, &|_| ());
         let expected = [0.1572727272727273, 0.34692307692307695, 0.11424242424242423, 0.15153846153846154];
         for (share, expected) in [found.precision, found.recall, found.density, found.coverage].iter().zip(expected) {
             close(share.value, expected);
@@ -201,13 +201,13 @@ mod tests {
     #[test]
     fn a_lost_mode_costs_recall_and_coverage_an_invented_one_precision() {
         let two: Vec<f32> = [spread(600, 0.0), spread(600, 10.0)].concat();
-        let lost = neighbourhoods(&two, &spread(600, 0.001), 1, 5, &|_| ());
+        let lost = neighborhoods(&two, &spread(600, 0.001), 1, 5, &|_| ());
         assert_eq!((lost.precision.value, lost.recall.value, lost.coverage.value), (1.0, 0.5, 0.5));
-        let invented = neighbourhoods(&spread(600, 0.001), &two, 1, 5, &|_| ());
+        let invented = neighborhoods(&spread(600, 0.001), &two, 1, 5, &|_| ());
         assert_eq!((invented.precision.value, invented.recall.value, invented.coverage.value), (0.5, 1.0, 1.0));
         // Half of a half and half of one: a share of 1200.
         assert!((invented.precision.standard_error - 0.5 / 1199_f64.sqrt()).abs() < 1e-12);
-        let same = neighbourhoods(&two, &two, 1, 5, &|_| ());
+        let same = neighborhoods(&two, &two, 1, 5, &|_| ());
         assert_eq!((same.precision.value, same.recall.value, same.coverage.value), (1.0, 1.0, 1.0));
     }
 }

@@ -4,7 +4,7 @@
 /// the share of the second, from (0, 0) to (1, 1).
 ///
 /// # Panics
-/// When a group is empty or a score is NaN.
+/// Panics if a group is empty or a score is NaN.
 pub fn roc(usual: &[f64], unusual: &[f64]) -> Vec<[f64; 2]> {
     assert!(!usual.is_empty() && !unusual.is_empty(), "roc: both groups must have members");
     let mut scores: Vec<(f64, bool)> =

@@ -1,4 +1,4 @@
-//! Scores from nearest neighbours.
+//! Scores from nearest neighbors.
 
 use rayon::prelude::*;
 
@@ -15,12 +15,12 @@ fn nearest(row: &[f32], points: &[f32], skip: Option<usize>) -> (usize, f64) {
         .unwrap_or((0, f64::INFINITY))
 }
 
-/// How well a nearest neighbour tells two samples apart (Lopez-Paz and Oquab, arXiv 1610.06545): the share of rows of
+/// How well a nearest neighbor tells two samples apart (Lopez-Paz and Oquab, arXiv 1610.06545): the share of rows of
 /// both whose nearest other row is of the same sample. 1/2 when they follow one distribution, 1 when they are apart,
 /// below 1/2 when one repeats the other.
 ///
 /// # Panics
-/// When a sample is empty or its rows are ragged, or the samples differ in size (the score would not be 1/2 then).
+/// Panics if a sample is empty or its rows are ragged, or the samples differ in size (the score would not be 1/2 then).
 pub fn two_sample_accuracy(a: &[f32], b: &[f32], dim: usize) -> f64 {
     assert!(!a.is_empty() && a.len() == b.len() && a.len().is_multiple_of(dim), "two samples of one size");
     let rows = a.len() / dim;
@@ -33,10 +33,10 @@ pub fn two_sample_accuracy(a: &[f32], b: &[f32], dim: usize) -> f64 {
     right as f64 / (2 * rows) as f64
 }
 
-/// The class of each row's nearest neighbour.
+/// The class of each row's nearest neighbor.
 ///
 /// # Panics
-/// When there is no point, or not one class for each.
+/// Panics if there is no point, or not one class for each.
 pub fn classify(rows: &[f32], points: &[f32], classes: &[u32], dim: usize) -> Vec<u32> {
     assert!(!classes.is_empty() && points.len() == classes.len() * dim, "one class for each point");
     rows.par_chunks_exact(dim).map(|row| classes[nearest(row, points, None).0]).collect()
