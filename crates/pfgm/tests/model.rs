@@ -292,3 +292,28 @@ fn rows_that_do_not_fit_are_rejected() {
     let query = Query { x: &[0.0; 2], sigma: &[1.0], item: &[0] };
     points.denoiser(vec![None], 1.0).denoise(&query, &mut [0.0; 2]);
 }
+
+#[test]
+fn columns_far_from_zero_keep_their_digits() {
+    // Millimeters on top of millions of meters, of which single precision keeps half a meter.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("survey.csv");
+    let northing = |row: usize| 5_400_000.0 + (row % 8) as f64 * 0.001;
+    let line = |row: usize| format!("{},{:.3}\n", 0.1 * (row % 5) as f64, northing(row));
+    std::fs::write(&path, format!("height,northing\n{}", (0..64).map(line).collect::<String>())).unwrap();
+    let data = open(path.to_str().unwrap());
+    let field = ExactField::new(&data, f64::INFINITY).unwrap();
+    let drawn = field.sample(20).solver(Solver::heun(20)).draw().unwrap();
+    assert!(drawn.wide_values().is_some());
+    for row in drawn.values_f64().chunks_exact(2) {
+        let (nearest, off) =
+            (0..8).map(|at| (at, (row[1] - northing(at)).abs())).min_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
+        assert!(off < 2e-4, "{} is {off} from {nearest} mm", row[1]);
+    }
+    let model = Model::builder().build(&data).unwrap();
+    let rows = model.spec().rows(&data).unwrap();
+    let points = model.spec().points(&rows);
+    // Eight equal steps of a column of unit variance.
+    let steps: Vec<f64> = (0..7).map(|row| points[2 * (row + 1) + 1] - points[2 * row + 1]).collect();
+    assert!(steps.iter().all(|step| (step - steps[0]).abs() < 1e-3 && *step > 0.1), "{steps:?}");
+}

@@ -81,6 +81,8 @@ pub struct Drawn<'a> {
     pub seeds: &'a [u64],
     pub classes: &'a [Option<u32>],
     pub values: &'a [f32],
+    /// The values in double precision, if single precision rounds them visibly.
+    pub precise: Option<&'a [f64]>,
     /// The name of the column of classes.
     pub label: &'a str,
 }
@@ -88,7 +90,8 @@ pub struct Drawn<'a> {
 impl<'a> Drawn<'a> {
     pub fn of(samples: &'a Samples, config: &'a Config) -> Self {
         let label = config.data.label.as_deref().unwrap_or("class");
-        Self { seeds: &samples.seeds, classes: &samples.classes, values: samples.values(), label }
+        let (values, precise) = (samples.values(), samples.wide_values());
+        Self { seeds: &samples.seeds, classes: &samples.classes, values, precise, label }
     }
 }
 
@@ -187,12 +190,15 @@ fn csv(path: &Path, data: &DataInfo, drawn: &Drawn) -> Result<()> {
     if has_classes && !names.is_empty() {
         names.push(Cow::from(drawn.label));
     }
-    let row = |(row, class): (&[f32], &Option<u32>)| -> Vec<String> {
+    let dim = data.shape.dim();
+    // Columns far from zero have digits that single precision has not.
+    let value = |at: usize| drawn.precise.map_or_else(|| drawn.values[at].to_string(), |values| values[at].to_string());
+    let row = |(row, class): (usize, &Option<u32>)| -> Vec<String> {
         let class = class.and_then(|class| data.classes.get(class as usize));
         let class = has_classes.then(|| class.cloned().unwrap_or_default());
-        row.iter().map(ToString::to_string).chain(class).collect()
+        (row * dim..(row + 1) * dim).map(value).chain(class).collect()
     };
-    render::table(path, &names, drawn.values.chunks_exact(data.shape.dim()).zip(drawn.classes).map(row))
+    render::table(path, &names, drawn.classes.iter().enumerate().map(row))
 }
 
 /// Draws a picture of the samples; with a column for each class if all classes take turns.

@@ -111,12 +111,7 @@ impl Model {
     /// Typicality and likelihood.
     fn likelihood_scores(&self, usual: &Rows, rows: &Rows, how: Likelihood, unit: DensityUnit) -> Result<[Score; 2]> {
         // One computation, so that probes and progress belong to all rows.
-        let both = Rows {
-            values: [&usual.values[..], &rows.values[..]].concat(),
-            labels: vec![None; usual.len() + rows.len()],
-            is_integer: usual.is_integer,
-        };
-        let found = self.log_likelihood_of_rows(&both, how)?;
+        let found = self.log_likelihood_of_rows(&usual.followed_by(rows), how)?;
         let unlikely = |&nats: &f64| match unit {
             DensityUnit::BitsPerDim => unit.of_log_density(nats, self.dim()),
             DensityUnit::Nats => -nats,
@@ -129,7 +124,7 @@ impl Model {
 
     /// The root mean square difference of each row from `yhat` of the row with noise.
     fn errors(&self, rows: &Rows, sigma: f64, running: &Running) -> Result<Vec<f64>> {
-        let (dim, points) = (self.dim(), self.spec.to_model_space(&rows.values));
+        let (dim, points) = (self.dim(), self.spec.points(rows));
         let mut errors = Vec::with_capacity(rows.len());
         for (batch, points) in points.chunks(running.batch * dim).enumerate() {
             let mut noisy = points.to_vec();

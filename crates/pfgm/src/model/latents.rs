@@ -160,7 +160,7 @@ impl Model {
     /// # Errors
     /// Returns an error if the solver does not lead up or fails, or the computation is canceled.
     pub fn encode_rows<'a>(&self, rows: &Rows, how: impl Into<Integration<'a>>) -> Result<Latents> {
-        let x = self.spec.to_model_space(&rows.values);
+        let x = self.spec.points(rows);
         self.transport(Direction::Encode, Latents::new(x, rows.labels.clone()), how.into())
     }
 
@@ -170,7 +170,7 @@ impl Model {
     /// Returns an error if the latents have another dimension than the model, the solver fails, or the computation is canceled.
     pub fn decode<'a>(&self, latents: &Latents, how: impl Into<Integration<'a>>) -> Result<Samples> {
         let done = self.transport(Direction::Decode, latents.clone(), how.into())?;
-        Ok(Samples::new(self.spec.to_data_units(&done.x), done.classes, done.nfe, &self.spec.data))
+        Ok(Samples::of_points(&self.spec, &done.x, done.classes, done.nfe))
     }
 
     /// `count` rows on the way from each latent of `from` to the same one of `to`, decoded: see [`Latents::interpolate`].

@@ -329,6 +329,9 @@ fn log_densities(
 fn point_of(estimator: &dyn Estimator, rows: &Rows, plan: &Plan, point: usize) -> Vec<f64> {
     let (dim, each) = (estimator.spec().dim(), plan.draws * plan.probes);
     let row = point / each;
+    if let Some(points) = rows.points.as_ref().filter(|_| !rows.is_integer) {
+        return points[row * dim..(row + 1) * dim].to_vec();
+    }
     let mut values = rows.values[row * dim..(row + 1) * dim].to_vec();
     if rows.is_integer {
         let draw = (point % each / plan.probes) as u64;

@@ -139,7 +139,7 @@ impl Model {
     /// Returns an error if the level is outside of the model's range, the solver fails, or the computation is canceled.
     pub fn denoise_rows(&self, rows: &Rows, how: Denoise) -> Result<Denoised> {
         self.check_samples_alone("denoise")?;
-        let x = self.spec.to_model_space(&rows.values);
+        let x = self.spec.points(rows);
         let sigma = self.noise_levels(&x, how.sigma)?;
         let guidance = how.guidance.unwrap_or(1.0);
         check_guidance("guidance", guidance, &self.spec.config)?;
@@ -177,7 +177,7 @@ impl Model {
             (x, evaluations)
         };
         let nfe = evaluations as f64 / rows.len().max(1) as f64;
-        let samples = Samples::new(self.spec.to_data_units(&x), job.labels, nfe, &self.spec.data);
+        let samples = Samples::of_points(&self.spec, &x, job.labels, nfe);
         Ok(Denoised { samples, sigma })
     }
 
@@ -250,7 +250,7 @@ impl Model {
             }
             _ => {}
         }
-        let points = self.spec.to_model_space(&rows.values);
+        let points = self.spec.points(rows);
         let all: Vec<usize> = (0..rows.len() * fillings).collect();
         let mut x: Vec<f64> = all.iter().flat_map(|&at| &points[at / fillings * dim..][..dim]).copied().collect();
         let labels: Vec<Option<u32>> = all.iter().map(|&at| rows.labels[at / fillings]).collect();
@@ -267,6 +267,6 @@ impl Model {
             running.advance(part.len())?;
         }
         let nfe = evaluations as f64 / all.len().max(1) as f64;
-        Ok(Samples::new(self.spec.to_data_units(&x), labels, nfe, &self.spec.data))
+        Ok(Samples::of_points(&self.spec, &x, labels, nfe))
     }
 }

@@ -18,12 +18,21 @@ pub struct Rows {
     pub labels: Vec<Option<u32>>,
     /// Whether the values are integers, which need dequantization before they have a density.
     pub is_integer: bool,
+    /// The rows in the model's space, if single precision would round their values in the data's own units.
+    pub(super) points: Option<Vec<f64>>,
 }
 
 impl Rows {
     /// Rows without classes.
     pub fn new(values: Vec<f32>, labels: Vec<Option<u32>>, is_integer: bool) -> Self {
-        Self { values, labels, is_integer }
+        Self { values, labels, is_integer, points: None }
+    }
+
+    /// These rows, then others, all without classes.
+    pub(super) fn followed_by(&self, others: &Self) -> Self {
+        let points = self.points.as_ref().zip(others.points.as_ref()).map(|(a, b)| [&a[..], &b[..]].concat());
+        let values = [&self.values[..], &others.values[..]].concat();
+        Self { values, labels: vec![None; self.len() + others.len()], is_integer: self.is_integer, points }
     }
 
     /// How many rows there are.
@@ -73,7 +82,13 @@ impl ModelSpec {
                 Error::argument("data", problem)
             })?;
         }
-        Ok(Rows { values, labels: vec![None; dataset.len()], is_integer: dataset.values.are_bytes() })
+        let mut points = None;
+        if !dataset.origin.is_empty() {
+            let points = points.insert(Vec::with_capacity(values.len()));
+            let transform = &self.data.transform;
+            dataset.each_transformed(transform, &mut |row| points.extend(row.iter().map(|&value| f64::from(value))))?;
+        }
+        Ok(Rows { values, labels: vec![None; dataset.len()], is_integer: dataset.values.are_bytes(), points })
     }
 
     /// The class of each row of a data set, as the model numbers them.
@@ -135,6 +150,11 @@ impl ModelSpec {
         let mut values = values.to_vec();
         values.chunks_exact_mut(self.dim()).for_each(|row| self.data.transform.forward(row));
         values.into_iter().map(f64::from).collect()
+    }
+
+    /// Rows as points of the model's space, `[rows, N]`.
+    pub fn points(&self, rows: &Rows) -> Vec<f64> {
+        rows.points.clone().unwrap_or_else(|| self.to_model_space(&rows.values))
     }
 
     /// Points of the model's space in the data's own units; images are clipped to the data's range.

@@ -208,12 +208,11 @@ impl<'a> Sampling<'a> {
         };
         let drawn = integrate_batches_with(self.estimator, &job, &conditioning, &running)
             .map_err(|error| error.after(own.start))?;
-        let values = spec.to_data_units(&drawn.x);
         let mut sums = [drawn.evaluations as f64, drawn.clipped as f64];
         ranks.sum(&mut sums);
         let [nfe, clipped] = sums.map(|sum| sum / count.max(1) as f64);
-        Ok(parallel::gather(ranks, values).map(|values| {
-            let mut samples = Samples::new(values, classes, nfe, &spec.data).with_seeds(self.seeds);
+        Ok(parallel::gather(ranks, drawn.x).map(|x| {
+            let mut samples = Samples::of_points(spec, &x, classes, nfe).with_seeds(self.seeds);
             samples.clipped = clipped;
             samples
         }))

@@ -2,13 +2,15 @@
 
 use pfgm_data::{DataError, Dataset, Labels, Shape, Values};
 
-use crate::spec::DataInfo;
+use crate::spec::{DataInfo, ModelSpec};
 
 /// Rows in the data's own units that a model made.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Samples {
     values: Vec<f32>,
+    /// The same in double precision, if single precision would round them visibly.
+    wide: Option<Vec<f64>>,
     row_shape: Vec<usize>,
     /// The class of each row; `None` where it has none.
     pub classes: Vec<Option<u32>>,
@@ -27,7 +29,18 @@ impl Samples {
             Shape::Image { height, width, channels } => vec![height, width, channels],
             Shape::Vector { len } => vec![len],
         };
-        Self { values, row_shape, classes, seeds: Vec::new(), nfe, data: data.clone(), clipped: 0.0 }
+        Self { values, wide: None, row_shape, classes, seeds: Vec::new(), nfe, data: data.clone(), clipped: 0.0 }
+    }
+
+    /// Points of the model's space as samples.
+    pub(crate) fn of_points(spec: &ModelSpec, x: &[f64], classes: Vec<Option<u32>>, nfe: f64) -> Self {
+        let transform = &spec.data.transform;
+        let wide = transform.is_wide().then(|| {
+            let row =
+                |row: &[f64]| transform.inverse_wide(&row.iter().map(|&value| value as f32).collect::<Vec<f32>>());
+            x.chunks_exact(spec.dim()).flat_map(row).collect()
+        });
+        Self { wide, ..Self::new(spec.to_data_units(x), classes, nfe, &spec.data) }
     }
 
     pub(crate) fn with_seeds(self, seeds: Vec<u64>) -> Self {
@@ -47,6 +60,16 @@ impl Samples {
     /// The values in the data's own units, `[rows, N]`; images are clipped to the data's range.
     pub fn values(&self) -> &[f32] {
         &self.values
+    }
+
+    /// The values in double precision: columns far from zero, such as coordinates in meters, keep digits that single precision has not.
+    pub fn values_f64(&self) -> Vec<f64> {
+        self.wide.clone().unwrap_or_else(|| self.values.iter().map(|&value| f64::from(value)).collect())
+    }
+
+    /// The values in double precision, if single precision would round them visibly.
+    pub fn wide_values(&self) -> Option<&[f64]> {
+        self.wide.as_deref()
     }
 
     /// One row.

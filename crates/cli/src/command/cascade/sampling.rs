@@ -58,7 +58,13 @@ pub fn run(args: &CascadeSampleArgs) -> Result<()> {
     }
     let data = &records[records.len() - 1].data;
     let last = &made[made.len() - 1];
-    let drawn = Drawn { seeds: &request.seeds, classes: &request.classes, values: last.values(), label: "class" };
+    let drawn = Drawn {
+        seeds: &request.seeds,
+        classes: &request.classes,
+        values: last.values(),
+        precise: None,
+        label: "class",
+    };
     write_arrays(&args.files, data, &drawn)?;
     write_picture(args.class.is_none() && args.from.is_none(), data, &drawn, &picture)?;
     all.write(stages_picture(&records, &made)?)?;
