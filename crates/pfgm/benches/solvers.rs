@@ -20,12 +20,12 @@ fn main() {
     let what = std::env::args().skip(1).find(|argument| !argument.starts_with("--")).unwrap_or("inf".into());
     let Ok(d) = what.parse::<f64>() else {
         let checkpoint = Checkpoint::read(&find(Path::new(&what)).expect("a run")).expect("a whole checkpoint");
-        let (record, device) = (&checkpoint.spec, pfgm::device::open("cpu").expect("a processor"));
-        let network = record.network(&device).expect("a network");
+        let (spec, device) = (&checkpoint.spec, pfgm::device::open("cpu").expect("a processor"));
+        let network = spec.network(&device).expect("a network");
         let network = weights::assign(network, checkpoint.group(Group::Average)).expect("its weights");
-        let classes = record.data.classes.len() as u32;
+        let classes = spec.data.classes.len() as u32;
         let labels: Vec<Option<u32>> = (0..ROWS as u32).map(|row| (classes > 0).then(|| row % classes)).collect();
-        return table(&record.denoiser(&network, labels, 1.0, 64, &device), record.extra_dims(), record.range());
+        return table(&spec.denoiser(&network, labels, 1.0, 64, &device), spec.extra_dims(), spec.range());
     };
     let extra_dims = if d.is_finite() { ExtraDims::Finite(d) } else { ExtraDims::Infinite };
     // Points of the black squares of a board of four by four; their noise at the end is as wide as they lie apart.

@@ -38,19 +38,19 @@ pub enum CascadeError {
 ///
 /// # Errors
 /// Returns an error if one does not.
-pub fn check(records: &[&ModelSpec]) -> Result<(), CascadeError> {
-    for (stage, record) in records.iter().enumerate() {
-        match (stage, record.config.upscale) {
+pub fn check(specs: &[&ModelSpec]) -> Result<(), CascadeError> {
+    for (stage, spec) in specs.iter().enumerate() {
+        match (stage, spec.config.upscale) {
             (0, Some(_)) => return Err(CascadeError::Kind(0, "is the base and must not upscale")),
             (1.., None) => return Err(CascadeError::Kind(stage, "does not upscale")),
             _ => {}
         }
-        let first = &records[0].data;
-        if record.data.classes != first.classes || record.data.range != first.range {
+        let first = &specs[0].data;
+        if spec.data.classes != first.classes || spec.data.range != first.range {
             return Err(CascadeError::Data(stage));
         }
-        let made = records[stage.saturating_sub(1)].data.shape;
-        let wants = record.spatial().low_shape();
+        let made = specs[stage.saturating_sub(1)].data.shape;
+        let wants = spec.spatial().low_shape();
         if stage > 0 && wants != Some(made) {
             let wants = wants.map_or_else(|| "no size".to_owned(), |shape| shape.to_string());
             return Err(CascadeError::Shapes { stage, wants, made });

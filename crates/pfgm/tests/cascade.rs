@@ -101,8 +101,8 @@ fn a_network_of_patches_makes_whole_images() {
     let mut config = small(16);
     config.train.patch = 8;
     let trainer = trained(config, ramps(height, width), 150);
-    let record = trainer.spec();
-    assert_eq!(record.trained_shape(), Shape::Image { height: 8, width: 8, channels: 1 });
+    let spec = trainer.spec();
+    assert_eq!(spec.trained_shape(), Shape::Image { height: 8, width: 8, channels: 1 });
     let made = model_of(&trainer).sample(16).solver(Solver::dpmpp(2, 12)).draw().unwrap().into_values();
     assert_eq!(made.len(), 16 * height * width);
     // No patch says where it is: a network that did not know its place could not tell left from right.
@@ -122,7 +122,7 @@ fn patches_and_upscaling_ask_for_what_goes_with_them() {
         let mut config = small(8);
         change(&mut config);
         let checked = config.check().map_err(|error| error.to_string());
-        let made = |record: ModelSpec| record.network(&Device::flex()).map(drop).map_err(|error| error.to_string());
+        let made = |spec: ModelSpec| spec.network(&Device::flex()).map(drop).map_err(|error| error.to_string());
         checked
             .and_then(|()| ModelSpec::resolve(config, &data).map_err(|error| error.to_string()))
             .and_then(made)

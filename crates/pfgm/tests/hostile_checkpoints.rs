@@ -99,11 +99,11 @@ fn leaves(value: &Value, path: &str, found: &mut Vec<String>) {
 /// Reads a checkpoint and samples from it, as the program would.
 fn use_it(bytes: &[u8]) -> bool {
     let Ok(checkpoint) = read(bytes) else { return false };
-    let (record, device) = (&checkpoint.spec, Device::flex());
+    let (spec, device) = (&checkpoint.spec, Device::flex());
     let network = checkpoint.averaged(Path::new("model.safetensors"), &device).unwrap();
-    let classes = record.data.classes.len() as u32;
+    let classes = spec.data.classes.len() as u32;
     let class = (classes > 0).then_some(0);
-    let model = Model::from_parts(record.clone(), network, &device);
+    let model = Model::from_parts(spec.clone(), network, &device);
     // Values that are not finite are an error of the solver, or samples; they do not end the program.
     let _ = model.sample(1).seed(1).classes([class]).solver(Solver::heun(2)).draw();
     true

@@ -59,8 +59,8 @@ fn read_with(name: &str, request: &Request, conditioning: Conditioning) -> (Impo
     let imported = import(&parity(name), request).unwrap();
     let device = pfgm::device::open("cpu").unwrap();
     let by_name: HashMap<_, _> = imported.average.iter().map(|w| (w.name.clone(), w.clone())).collect();
-    let network: Network = weights::assign(imported.record.network(&device).unwrap(), &by_name).unwrap();
-    let denoiser = imported.record.denoiser(&network, conditioning, 1.0, 64, &device);
+    let network: Network = weights::assign(imported.spec.network(&device).unwrap(), &by_name).unwrap();
+    let denoiser = imported.spec.denoiser(&network, conditioning, 1.0, 64, &device);
     (imported, denoiser)
 }
 
@@ -75,7 +75,7 @@ fn yhat(denoiser: &dyn Denoiser, x: &[f64], sigma: &[f64]) -> Vec<f64> {
 fn released_names_and_layouts_come_back() {
     let (imported, _) = read("pfgm_ncsnpp.pth", &Request { size: SIZE, ..Request::default() });
     let by_name: HashMap<_, _> = imported.average.iter().map(|w| (w.name.clone(), w.clone())).collect();
-    let written = released_names(&imported.record.config.network, &by_name).unwrap();
+    let written = released_names(&imported.spec.config.network, &by_name).unwrap();
     let file = pfgm_torch::open(&parity("pfgm_ncsnpp.pth")).unwrap();
     let model = file.root().get("model").unwrap().state_dict().unwrap();
     let averages = file.root().get("ema").unwrap().get("shadow_params").unwrap();
@@ -99,14 +99,14 @@ fn released_names_and_layouts_come_back() {
 fn fields_of_pfgm() {
     for name in ["pfgm_ddpmpp", "pfgm_ncsnpp"] {
         let (imported, denoiser) = read(&format!("{name}.pth"), &Request { size: SIZE, ..Request::default() });
-        assert_eq!(imported.record.extra_dims(), ExtraDims::Finite(1.0));
+        assert_eq!(imported.spec.extra_dims(), ExtraDims::Finite(1.0));
         assert_eq!(imported.step, 1234);
         let case = case(&format!("{name}.npz"));
         let x = rows(&case["x"]);
         let z: Vec<f64> = case["z"].values.iter().map(|&z| f64::from(z)).collect();
         let coefficients = denoiser.prediction().coefficients(&x, &z);
         let raw = denoiser.raw(&x, &coefficients);
-        let dim = imported.record.dim();
+        let dim = imported.spec.dim();
         let field: Vec<f64> = raw.chunks_exact(dim + 1).flat_map(|row| &row[..dim]).map(|&v| f64::from(v)).collect();
         let radial: Vec<f64> = raw.chunks_exact(dim + 1).map(|row| f64::from(row[dim])).collect();
         let expected: Vec<f64> = case["field_z"].values.iter().map(|&v| f64::from(v)).collect();
@@ -128,9 +128,9 @@ fn released_samplers_of_pfgm_to_the_letter() {
         ] {
             let solver: Solver = solver;
             let counted = Counted::new(&denoiser);
-            let flow = Flow { denoiser: &counted, extra_dims: imported.record.extra_dims() };
+            let flow = Flow { denoiser: &counted, extra_dims: imported.spec.extra_dims() };
             let mut x = rows(&case["prior_x"]);
-            authors_code(&flow, &solver, imported.record.range(), 16 * 16, &mut x).unwrap();
+            authors_code(&flow, &solver, imported.spec.range(), 16 * 16, &mut x).unwrap();
             let found = difference(&x, &rows(&case[&format!("sample_{key}")]));
             assert!(found < allowed, "{name}, {key}: {found:.1e}");
             let nfe = counted.rows() as f32 / case["prior_x"].shape[0] as f32;
@@ -162,11 +162,11 @@ fn targets_of_pfgm_are_the_field_of_the_data() {
 fn scores_of_ve_and_vp() {
     for (name, method) in [("ve_ncsnpp", Method::Ve), ("vp_ddpmpp", Method::Vp)] {
         let (imported, denoiser) = read(&format!("{name}.pth"), &Request { size: SIZE, ..Request::default() });
-        let output = imported.record.config.flow.output;
+        let output = imported.spec.config.flow.output;
         assert_eq!(matches!(output, Output::Ve { .. }), method == Method::Ve);
         let case = case(&format!("{name}.npz"));
         let x = rows(&case["x"]);
-        let dim = imported.record.dim();
+        let dim = imported.spec.dim();
         let mut score = Vec::new();
         for (x, &t) in x.chunks_exact(dim).zip(&case["t"].values) {
             let t = f64::from(t);
@@ -194,14 +194,14 @@ fn denoiser_and_samples_of_pfgmpp() {
         case["labels"].values.chunks_exact(4).map(|row| row.iter().position(|v| *v > 0.5).map(|c| c as u32)).collect();
     let (imported, denoiser) = read_with("pfgmpp.pt", &Request::default(), classes.into());
     // The file says D itself.
-    assert_eq!(imported.record.extra_dims(), ExtraDims::Finite(128.0));
-    assert_eq!((imported.step, imported.record.data.classes.len()), (777, 4));
+    assert_eq!(imported.spec.extra_dims(), ExtraDims::Finite(128.0));
+    assert_eq!((imported.step, imported.spec.data.classes.len()), (777, 4));
     let sigma: Vec<f64> = case["sigma"].values.iter().map(|&sigma| f64::from(sigma)).collect();
     let found = difference(&yhat(&denoiser, &rows(&case["x"]), &sigma), &rows(&case["denoised"]));
     assert!(found < 1e-4, "denoised: {found:.1e}");
-    let flow = Flow { denoiser: &denoiser, extra_dims: imported.record.extra_dims() };
+    let flow = Flow { denoiser: &denoiser, extra_dims: imported.spec.extra_dims() };
     let mut x = rows(&case["prior_x"]);
-    solver::sample(&flow, &Solver::heun(18).into(), imported.record.range(), &mut x).unwrap();
+    solver::sample(&flow, &Solver::heun(18).into(), imported.spec.range(), &mut x).unwrap();
     let found = difference(&x, &rows(&case["sample_heun18"]));
     assert!(found < 1e-3, "18 steps of Heun: {found:.1e}");
 }
@@ -212,7 +212,7 @@ fn denoisers_of_edm_in_other_forms() {
         let request = Request { method: Some(Method::Edm), ..Request::default() };
         let classes = Conditioning::from(vec![Some(2), Some(0)]);
         let (imported, denoiser) = read_with(&format!("{name}.pth"), &request, classes.clone());
-        assert_eq!(imported.record.extra_dims(), ExtraDims::Infinite);
+        assert_eq!(imported.spec.extra_dims(), ExtraDims::Infinite);
         let case = case(&format!("{name}.npz"));
         let sigma: Vec<f64> = case["sigma"].values.iter().map(|&sigma| f64::from(sigma)).collect();
         let found = difference(&yhat(&denoiser, &rows(&case["x"]), &sigma), &rows(&case["denoised"]));
@@ -263,7 +263,7 @@ fn scores_of_images_between_zero_and_one() {
     let request = Request { method: Some(Method::Ve), size: SIZE, ..Request::default() };
     let (_, denoiser) = read("ve_ncsnpp.pth", &request);
     let (imported, halved) = read("ve_ncsnpp.pth", &Request { images: Some((0.0, 1.0)), ..request });
-    assert_eq!(imported.record.range(), (0.02, 100.0));
+    assert_eq!(imported.spec.range(), (0.02, 100.0));
     let x: Vec<f64> = (0..denoiser.dim()).map(|at| ((at * 37) % 101) as f64 / 25.0 - 2.0).collect();
     // The network sees the image in [-1, 1] either way; its answer, times its own sigma, is a step towards yhat in units of it.
     let step = |denoiser: &NetworkDenoiser, sigma: f64| -> Vec<f64> {
@@ -276,7 +276,7 @@ fn scores_of_images_between_zero_and_one() {
 fn scores_of_ncsnv2() {
     let (imported, denoiser) = read("ncsnv2.pth", &Request { size: Some([10, 6]), ..Request::default() });
     // From 0.01 to 50 in images of [0, 1].
-    let (lowest, highest) = imported.record.range();
+    let (lowest, highest) = imported.spec.range();
     assert!((lowest - 0.02).abs() < 1e-6 && (highest - 100.0).abs() < 1e-3);
     let case = case("ncsnv2.npz");
     let (x, sigma) = (rows(&case["x"]), &case["sigma"].values);
@@ -322,9 +322,9 @@ fn denoisers_of_edm_with_other_preconditioners() {
     ] {
         let request = Request { method: Some(Method::Edm), ..Request::default() };
         let (imported, denoiser) = read(&format!("{name}.pkl"), &request);
-        assert_eq!(imported.record.extra_dims(), ExtraDims::Infinite);
-        assert_eq!(imported.record.config.flow.output, output);
-        let (low, high) = imported.record.range();
+        assert_eq!(imported.spec.extra_dims(), ExtraDims::Infinite);
+        assert_eq!(imported.spec.config.flow.output, output);
+        let (low, high) = imported.spec.range();
         assert!((low - lowest).abs() < 1e-12 && high == 80.0, "{low} {high}");
         let case = case(&format!("{name}.npz"));
         let numbers = |name: &str| -> Vec<f64> { case[name].values.iter().map(|&value| f64::from(value)).collect() };
@@ -334,7 +334,7 @@ fn denoisers_of_edm_with_other_preconditioners() {
         let levels = numbers("levels");
         let levels = levels[..levels.len() - 1].to_vec();
         let range = (levels[levels.len() - 1], levels[0]);
-        let flow = Flow { denoiser: &denoiser, extra_dims: imported.record.extra_dims() };
+        let flow = Flow { denoiser: &denoiser, extra_dims: imported.spec.extra_dims() };
         let mut x = rows(&case["prior_x"]);
         solver::sample(&flow, &Solver::heun(10).levels(levels).into(), range, &mut x).unwrap();
         let found = difference(&x, &rows(&case["sample_heun10"]));
@@ -429,7 +429,7 @@ fn safetensors(weights: &[(String, &weights::Weight)], metadata: &[(&str, String
 fn prefixes_and_averages() {
     let (imported, _) = read("pfgm_ncsnpp.pth", &Request { size: SIZE, ..Request::default() });
     let by_name: HashMap<_, _> = imported.average.iter().map(|w| (w.name.clone(), w.clone())).collect();
-    let names = released_names(&imported.record.config.network, &by_name).unwrap();
+    let names = released_names(&imported.spec.config.network, &by_name).unwrap();
     let zeros: Vec<weights::Weight> =
         names.iter().map(|w| weights::Weight { values: vec![0.0; w.values.len()], ..w.clone() }).collect();
     let named = |prefix: &str, weights: &'_ [weights::Weight]| -> Vec<(String, weights::Weight)> {
@@ -464,10 +464,10 @@ fn exports_of_every_kind_come_back() {
     let (imported, _) = read("pfgm_ncsnpp.pth", &Request { size: SIZE, ..Request::default() });
     let own = imported.average.clone();
     let by_name: HashMap<_, _> = own.iter().map(|w| (w.name.clone(), w.clone())).collect();
-    let theirs = released_names(&imported.record.config.network, &by_name).unwrap();
+    let theirs = released_names(&imported.spec.config.network, &by_name).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file.safetensors");
-    let text = serde_json::to_string(&imported.record).unwrap();
+    let text = serde_json::to_string(&imported.spec).unwrap();
     let metadata = [("pfgm", text.clone()), ("step", "7".to_owned())];
     let list = |weights: &'_ [weights::Weight]| -> Vec<(String, weights::Weight)> {
         weights.iter().map(|weight| (weight.name.clone(), weight.clone())).collect()
@@ -480,13 +480,13 @@ fn exports_of_every_kind_come_back() {
     let check = |imported: &Imported| {
         let found: HashMap<_, _> = imported.average.iter().map(|w| (w.name.clone(), w.clone())).collect();
         assert!(found == by_name && imported.step == 7);
-        assert_eq!(serde_json::to_string(&imported.record).unwrap(), text);
+        assert_eq!(serde_json::to_string(&imported.spec).unwrap(), text);
     };
     for weights in [&own, &theirs] {
         write(weights, &metadata);
         check(&import(&path, &Request { size: SIZE, ..Request::default() }).unwrap());
     }
-    let checkpoint = Checkpoint::new(7, imported.record.clone(), [(Group::Average, own.clone())]);
+    let checkpoint = Checkpoint::new(7, imported.spec.clone(), [(Group::Average, own.clone())]);
     checkpoint.write(&path).unwrap();
     check(&import(&path, &Request::default()).unwrap());
     // The file has the last word, and its numbers are not trusted.

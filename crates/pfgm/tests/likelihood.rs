@@ -33,16 +33,16 @@ fn network(network: NetworkConfig, output: Output, extra_dims: ExtraDims, data: 
     let mut config = Config { network, ..Config::default() };
     config.flow.extra_dims = extra_dims;
     config.flow.output = output;
-    let record = ModelSpec::resolve(config, data).unwrap();
+    let spec = ModelSpec::resolve(config, data).unwrap();
     let device = Device::flex();
     let mut rng = stream(4, Purpose::Weights, 1, 0);
-    let plain = record.network(&device).unwrap();
+    let plain = spec.network(&device).unwrap();
     let named = weights::collect(&plain).into_iter().map(|mut weight| {
         weight.values.iter_mut().for_each(|value| *value += rng.random_range(-0.1..0.1));
         (weight.name.clone(), weight)
     });
     let network = weights::assign(plain, &named.collect()).unwrap();
-    record.denoiser(&network, Vec::new(), 1.0, 64, &device)
+    spec.denoiser(&network, Vec::new(), 1.0, 64, &device)
 }
 
 fn table(dim: usize) -> Dataset {
@@ -174,16 +174,16 @@ fn a_trained_mixture_is_as_likely_as_it_is() {
     config.train.cooldown = 1200;
     config.train.lr = 2e-3;
     config.train.ema = 0.99;
-    let record = ModelSpec::resolve(config, &data).unwrap();
+    let spec = ModelSpec::resolve(config, &data).unwrap();
     let device = Device::flex();
-    let mut trainer = Trainer::new(record.clone(), data, None, &device).unwrap();
+    let mut trainer = Trainer::new(spec.clone(), data, None, &device).unwrap();
     for _ in 0..2500 {
         trainer.take_step().unwrap();
     }
     let held_out: Vec<f32> = held_out.iter().map(|&value| value as f32).collect();
     let rows = Rows::new(held_out, vec![None; 600], false);
     let how = Likelihood::default().solver(Solver::rk45(1e-4)).trace(Trace::Exact).batch(600);
-    let model = Model::from_parts(record, trainer.averaged(), &device);
+    let model = Model::from_parts(spec, trainer.averaged(), &device);
     let found = model.log_likelihood_of_rows(&rows, how).unwrap().mean();
     assert!((found - expected).abs() < 0.05, "{found} against {expected}");
 }

@@ -146,7 +146,7 @@ fn what_a_network_should_say_makes_yhat() {
     let (x, yhat) = ([0.3_f32, -1.0, 2.0, 0.7], [0.1_f32, -0.5, 1.0, 0.2]);
     let (beta_min, beta_max) = (0.1, 20.0);
     let digits = pfgm_data::open("digits", &OpenOptions::default()).unwrap();
-    let record = ModelSpec::resolve(Config::default(), &digits).unwrap();
+    let spec = ModelSpec::resolve(Config::default(), &digits).unwrap();
     for output in [
         Output::Field { gamma: 5.0 },
         Output::Ve { scaled: true, unit: 1.0 },
@@ -156,7 +156,7 @@ fn what_a_network_should_say_makes_yhat() {
         Output::SubVp { beta_min, beta_max },
     ] {
         for sigma in [0.05, 1.0, 30.0] {
-            let prediction = Prediction { output, ..record.prediction() };
+            let prediction = Prediction { output, ..spec.prediction() };
             let raw = prediction.target(&x, &[sigma], &yhat).unwrap();
             let coefficients = prediction.coefficients(&x, &[sigma]);
             let mut out = vec![0.0; x.len()];
@@ -167,7 +167,7 @@ fn what_a_network_should_say_makes_yhat() {
         }
         // Levels in the network's own terms and back.
         for t in [0.01, 0.4, 1.0] {
-            let prediction = Prediction { output, ..record.prediction() };
+            let prediction = Prediction { output, ..spec.prediction() };
             let level_at = |t: f64| match output {
                 Output::Vp { .. } | Output::SubVp { .. } => output.process().sigma(t, (0.0, 0.0)),
                 Output::Edm | Output::Field { .. } | Output::Ve { .. } => t,
@@ -189,33 +189,30 @@ fn images_show_their_noise_before_it_hides_them() {
     let digits = pfgm_data::open("digits", &OpenOptions::default()).unwrap();
     let mut config = Config::default();
     config.flow.extra_dims = Finite(1.0);
-    let record = ModelSpec::resolve(config.clone(), &digits).unwrap();
-    assert!(
-        record.config.flow.detail_rms.is_some_and(|most| most > 0.1 && most < record.config.flow.max_row_rms.unwrap())
-    );
+    let spec = ModelSpec::resolve(config.clone(), &digits).unwrap();
+    assert!(spec.config.flow.detail_rms.is_some_and(|most| most > 0.1 && most < spec.config.flow.max_row_rms.unwrap()));
     let mut row = vec![0.0; 64];
     digits.read(0, &mut row).unwrap();
-    record.data.transform.forward(&mut row);
+    spec.data.transform.forward(&mut row);
     let noisy = |size: f32| -> Vec<f32> {
         let mut rng = stream(3, Purpose::Perturbation, 0, 0);
         row.iter().map(|value| value + size * rng.sample::<f32, _>(StandardNormal)).collect()
     };
-    let far =
-        |record: &ModelSpec, size: f32| record.prediction().coefficients(&noisy(size), &[0.05])[0].log_sigma_ratio;
-    assert_eq!(far(&record, 0.0), 0.0);
+    let far = |spec: &ModelSpec, size: f32| spec.prediction().coefficients(&noisy(size), &[0.05])[0].log_sigma_ratio;
+    assert_eq!(far(&spec, 0.0), 0.0);
     // What the network is told is a quarter of the logarithm of the ratio.
-    assert!((far(&record, 1.0) - 20.0_f64.ln() / 4.0).abs() < 0.1, "{}", far(&record, 1.0));
+    assert!((far(&spec, 1.0) - 20.0_f64.ln() / 4.0).abs() < 0.1, "{}", far(&spec, 1.0));
     // A run of before goes by the norm, Gaussian noise by its level.
-    let mut before = record.clone();
+    let mut before = spec.clone();
     before.config.flow.detail_rms = None;
-    assert!(far(&before, 5.0) > 0.0 && far(&before, 1.0) != far(&record, 1.0));
+    assert!(far(&before, 5.0) > 0.0 && far(&before, 1.0) != far(&spec, 1.0));
     config.flow.extra_dims = Infinite;
     assert_eq!(far(&ModelSpec::resolve(config, &digits).unwrap(), 1.0), 0.0);
     // A patch is asked by its own shape, and by its norm where it is no square of four pixels.
-    let pixel = record.prediction_of(Shape::Image { height: 1, width: 1, channels: 1 });
+    let pixel = spec.prediction_of(Shape::Image { height: 1, width: 1, channels: 1 });
     assert!(pixel.coefficients(&[9.0_f32], &[0.05])[0].log_sigma_ratio > 0.5);
     let shape = Shape::Image { height: 4, width: 4, channels: 1 };
-    let patch = record.prediction_of(shape).coefficients(&noisy(5.0)[..16], &[0.05]);
+    let patch = spec.prediction_of(shape).coefficients(&noisy(5.0)[..16], &[0.05]);
     assert!(patch[0].log_sigma_ratio > 0.5);
 }
 

@@ -209,8 +209,8 @@ fn many_ranks_learn_from_files_what_they_learn_from_memory() {
             // Epochs that end within a batch.
             let data = data.select(&(0..100).collect::<Vec<_>>());
             with_ranks(3, |rank| {
-                let record = ModelSpec::resolve(config.clone(), &data).unwrap();
-                train(Trainer::new(record, data.clone(), None, &Device::flex()).unwrap().distributed(rank).unwrap())
+                let spec = ModelSpec::resolve(config.clone(), &data).unwrap();
+                train(Trainer::new(spec, data.clone(), None, &Device::flex()).unwrap().distributed(rank).unwrap())
             })
         };
         assert!(trained(Load::Whole) == trained(Load::Stream), "the weights differ");
@@ -244,8 +244,8 @@ fn ranks_that_differ_say_in_what() {
     let outcomes = with_ranks(2, |rank| {
         let rows: Vec<usize> = (rank.rank()..100).collect();
         let data = digits();
-        let record = ModelSpec::resolve(config(), &data).unwrap();
-        let trainer = Trainer::new(record, data.select(&rows), None, &Device::flex()).unwrap();
+        let spec = ModelSpec::resolve(config(), &data).unwrap();
+        let trainer = Trainer::new(spec, data.select(&rows), None, &Device::flex()).unwrap();
         trainer.distributed(rank).map(|_| ()).map_err(|error| error.to_string())
     });
     assert!(outcomes[1].as_ref().unwrap_err().starts_with("rank 1 has other data than rank 0"), "{outcomes:?}");
@@ -282,15 +282,15 @@ fn more_ranks_than_items_are_refused() {
 #[test]
 fn many_ranks_sample_and_measure_as_one_process_does() {
     // A network in which every layer takes part.
-    let record = ModelSpec::resolve(config(), &digits()).unwrap();
-    let network = record.network(&Device::flex()).unwrap();
+    let spec = ModelSpec::resolve(config(), &digits()).unwrap();
+    let network = spec.network(&Device::flex()).unwrap();
     let mut rng = stream(9, Purpose::Weights, 1, 0);
     let named = weights::collect(&network).into_iter().map(|mut weight| {
         weight.values.iter_mut().for_each(|value| *value += rng.random_range(-0.05..0.05));
         (weight.name.clone(), weight)
     });
     let network = weights::assign(network, &named.collect()).unwrap();
-    let model = Model::from_parts(record, network, &Device::flex());
+    let model = Model::from_parts(spec, network, &Device::flex());
     for method in [Method::Heun, Method::Rk45] {
         let classes = (5..28).map(|seed| (seed % 3 > 0).then_some(seed % 10));
         let sampling = || {

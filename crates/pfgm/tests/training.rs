@@ -93,7 +93,7 @@ fn resumed_training_is_bit_identical() {
         let checkpoint = Checkpoint::read(&path).unwrap();
         let mut resumed = Trainer::resume(&checkpoint, &path, digits(), None, &Device::flex()).unwrap();
         train_until(&mut resumed, parts.path(), 6);
-        // The whole file: weights, average, both moments, step and record.
+        // The whole file: weights, average, both moments, step and spec.
         let bytes = |run: &Path| std::fs::read(checkpoint::path_of(run, 6)).unwrap();
         assert!(bytes(whole.path()) == bytes(parts.path()), "the checkpoints differ");
         assert!(bytes(whole.path()) != std::fs::read(&path).unwrap(), "three more steps change something");
@@ -209,9 +209,9 @@ fn networks_in_bf16_learn_as_in_single_precision() {
         let learned = weights.iter().flat_map(|weight| &weight.values).filter(|value| value.to_bits() & 0xffff != 0);
         assert!(2 * learned.count() > half.network().num_params(), "{what}: weights are rounded");
         let answer = |precision: Precision| {
-            let mut record = single.spec().clone();
-            record.config.sample.precision = precision;
-            let denoiser = record.denoiser(&single.averaged(), vec![None; 4], 1.0, 4, &Device::flex());
+            let mut spec = single.spec().clone();
+            spec.config.sample.precision = precision;
+            let denoiser = spec.denoiser(&single.averaged(), vec![None; 4], 1.0, 4, &Device::flex());
             let (x, mut out): (Vec<f64>, _) = ((0..256).map(|at| f64::from(at).sin()).collect(), vec![0.0; 256]);
             denoiser.denoise(&Query { x: &x, sigma: &[0.05, 0.3, 1.0, 20.0], item: &[0, 1, 2, 3] }, &mut out);
             out
@@ -240,8 +240,8 @@ fn a_perceptron_has_no_bf16() {
 fn a_network_sample_depends_on_its_seed_alone() {
     // A network with weights as after some training: every layer takes part.
     let config = small();
-    let record = ModelSpec::resolve(config, &digits()).unwrap();
-    let network = record.network(&Device::flex()).unwrap();
+    let spec = ModelSpec::resolve(config, &digits()).unwrap();
+    let network = spec.network(&Device::flex()).unwrap();
     let mut named = std::collections::HashMap::new();
     let mut rng = stream(9, Purpose::Weights, 1, 0);
     for mut weight in weights::collect(&network) {
@@ -250,7 +250,7 @@ fn a_network_sample_depends_on_its_seed_alone() {
         named.insert(weight.name.clone(), weight);
     }
     let network = weights::assign(network, &named).unwrap();
-    let model = Model::from_parts(record, network, &Device::flex());
+    let model = Model::from_parts(spec, network, &Device::flex());
     let draw = |seeds: &[u64], batch: usize, method: Method| {
         let classes = seeds.iter().map(|seed| Some((seed % 10) as u32));
         let sampling = model.sample(seeds.len()).seeds(seeds.to_vec()).classes(classes).guidance(1.5).batch(batch);
@@ -278,10 +278,10 @@ fn a_network_sample_depends_on_its_seed_alone() {
 
 #[test]
 fn guidance_extrapolates_from_the_estimate_without_a_class() {
-    let record = ModelSpec::resolve(small(), &digits()).unwrap();
-    let network = record.network(&Device::flex()).unwrap();
+    let spec = ModelSpec::resolve(small(), &digits()).unwrap();
+    let network = spec.network(&Device::flex()).unwrap();
     let estimate = |label: Option<u32>, guidance: f64| {
-        let denoiser = record.denoiser(&network, vec![label], guidance, 8, &Device::flex());
+        let denoiser = spec.denoiser(&network, vec![label], guidance, 8, &Device::flex());
         let x: Vec<f64> = (0..64).map(|i| f64::from(i) / 32.0 - 1.0).collect();
         let mut out = vec![0.0; 64];
         denoiser.denoise(&Query { x: &x, sigma: &[0.7], item: &[0] }, &mut out);
@@ -308,8 +308,8 @@ fn take_thirty_steps(config: &mut Config) {
 /// every step, which heavy tails need to be comparable.
 fn learned(config: Config, data: &Dataset) -> (Trainer, f64) {
     let (run, steps) = (folder(), config.train.steps);
-    let record = ModelSpec::resolve(config, data).unwrap();
-    let mut trainer = Trainer::new(record, data.clone(), Some(data.clone()), &Device::flex()).unwrap();
+    let spec = ModelSpec::resolve(config, data).unwrap();
+    let mut trainer = Trainer::new(spec, data.clone(), Some(data.clone()), &Device::flex()).unwrap();
     train_until(&mut trainer, run.path(), steps);
     let log = Log::read(&run.path().join("log.jsonl")).unwrap();
     let [first, last] = [log.first(), log.last()].map(|line| line.unwrap().held_out_loss.unwrap());
@@ -470,44 +470,44 @@ fn trained_digits_look_like_held_out_digits() {
     let rows: Vec<usize> = (0..digits.len()).collect();
     let (held_out, train): (Vec<usize>, Vec<usize>) = rows.iter().partition(|&&row| row % 6 == 0);
     let (held_out, train) = (digits.select(&held_out), digits.select(&train));
-    let record = ModelSpec::resolve(config, &train).unwrap();
-    let mut trainer = Trainer::new(record.clone(), train.clone(), None, &Device::flex()).unwrap();
+    let spec = ModelSpec::resolve(config, &train).unwrap();
+    let mut trainer = Trainer::new(spec.clone(), train.clone(), None, &Device::flex()).unwrap();
     let run = folder();
     train_until(&mut trainer, run.path(), 500);
     let network = trainer.averaged();
 
     let asked: Vec<u32> = (0..held_out.len() as u32).map(|seed| seed % 10).collect();
     let classes: Vec<Option<u32>> = asked.iter().map(|&class| Some(class)).collect();
-    let draw = |record: &ModelSpec, classes: &[Option<u32>], solver: Solver| {
-        let model = Model::from_parts(record.clone(), network.clone(), &Device::flex());
+    let draw = |spec: &ModelSpec, classes: &[Option<u32>], solver: Solver| {
+        let model = Model::from_parts(spec.clone(), network.clone(), &Device::flex());
         let sampling = model.sample(classes.len()).classes(classes.to_vec()).guidance(1.0).solver(solver);
         sampling.draw().unwrap().into_values()
     };
-    let solver = record.config.sample.solver.clone();
-    let samples = draw(&record, &classes, solver.clone());
+    let solver = spec.config.sample.solver.clone();
+    let samples = draw(&spec, &classes, solver.clone());
     let quality = Quality::measure(&train, &held_out, &samples, &asked);
     println!("trained: {quality:?}");
     assert!(quality.is_good(), "{quality:?}");
 
     // The same thresholds find a broken sampler out. One that stops while there is still noise:
-    let mut noisy = record.clone();
+    let mut noisy = spec.clone();
     noisy.config.flow.sigma_min = 0.8;
     let stopped = draw(&noisy, &classes, Solver::euler(30).into());
     let quality = Quality::measure(&train, &held_out, &stopped, &asked);
     println!("stopped at sigma = 0.8: {quality:?}");
     assert!(!quality.is_good(), "stopped at sigma = 0.8: {quality:?}");
     // One that forgets which class was asked for:
-    let forgotten = draw(&record, &vec![Some(4); asked.len()], solver.clone());
+    let forgotten = draw(&spec, &vec![Some(4); asked.len()], solver.clone());
     let quality = Quality::measure(&train, &held_out, &forgotten, &asked);
     println!("one class only: {quality:?}");
     assert!(!quality.is_good(), "one class only: {quality:?}");
     // One that starts from a prior of the wrong size, and so averages instead of choosing:
-    let denoiser = record.denoiser(&network, classes.clone(), 1.0, 512, &Device::flex());
-    let flow = Flow { denoiser: &denoiser, extra_dims: record.extra_dims() };
+    let denoiser = spec.denoiser(&network, classes.clone(), 1.0, 512, &Device::flex());
+    let flow = Flow { denoiser: &denoiser, extra_dims: spec.extra_dims() };
     let mut x: Vec<f64> = (0..asked.len() as u64)
         .flat_map(|seed| flow.latent(0.2 * 80.0, &mut stream(seed, Purpose::Latent, 0, 0)))
         .collect();
-    pfgm::solver::sample(&flow, &solver, record.range(), &mut x).unwrap();
+    pfgm::solver::sample(&flow, &solver, spec.range(), &mut x).unwrap();
     let small: Vec<f32> = x.iter().map(|value| (value * 8.0 + 8.0).clamp(0.0, 16.0) as f32).collect();
     let quality = Quality::measure(&train, &held_out, &small, &asked);
     println!("a prior of a fifth of its size: {quality:?}");

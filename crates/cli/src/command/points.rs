@@ -16,16 +16,16 @@ pub fn read(path: &Path) -> Result<BTreeMap<String, Floats>> {
 }
 
 /// Channels, height and width of a run's rows; a vector is one pixel with a channel for each column.
-pub fn layout(record: &ModelSpec) -> [usize; 3] {
-    match record.data.shape {
+pub fn layout(spec: &ModelSpec) -> [usize; 3] {
+    match spec.data.shape {
         Shape::Image { height, width, channels } => [channels, height, width],
         Shape::Vector { len } => [len, 1, 1],
     }
 }
 
 /// The shape of an array of a run's rows.
-pub fn array_shape(record: &ModelSpec, rows: usize) -> Vec<usize> {
-    match record.data.shape {
+pub fn array_shape(spec: &ModelSpec, rows: usize) -> Vec<usize> {
+    match spec.data.shape {
         Shape::Image { height, width, channels } => vec![rows, channels, height, width],
         Shape::Vector { len } => vec![rows, len],
     }
@@ -41,8 +41,8 @@ pub struct Points {
 
 impl Points {
     /// Finds the array `x`, and `labels` if there are any.
-    pub fn find(path: &Path, arrays: &BTreeMap<String, Floats>, record: &ModelSpec) -> Result<Self> {
-        let ([channels, height, width], classes) = (layout(record), record.data.classes.len());
+    pub fn find(path: &Path, arrays: &BTreeMap<String, Floats>, spec: &ModelSpec) -> Result<Self> {
+        let ([channels, height, width], classes) = (layout(spec), spec.data.classes.len());
         let path = path.display();
         let Some(x) = arrays.get("x") else { bail!("{path}: no array `x`") };
         let rows = x.shape.first().copied().unwrap_or(0);
@@ -52,12 +52,8 @@ impl Points {
         if x.values.iter().any(|value| !value.is_finite()) {
             bail!("{path}: `x` has values that are not finite; give numbers");
         }
-        if x.shape != array_shape(record, rows) {
-            bail!(
-                "{path}: `x` is {:?}; the run wants {:?}, for any number of rows",
-                x.shape,
-                array_shape(record, rows)
-            );
+        if x.shape != array_shape(spec, rows) {
+            bail!("{path}: `x` is {:?}; the run wants {:?}, for any number of rows", x.shape, array_shape(spec, rows));
         }
         let labels = match arrays.get("labels") {
             None => vec![None; rows],

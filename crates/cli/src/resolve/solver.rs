@@ -24,14 +24,14 @@ pub struct Solved<'a> {
 }
 
 impl<'a> Solved<'a> {
-    pub fn of(record: &ModelSpec, run: &'a Path) -> Self {
-        Self { extra_dims: record.extra_dims(), output: record.config.flow.output, run: Some(run) }
+    pub fn of(spec: &ModelSpec, run: &'a Path) -> Self {
+        Self { extra_dims: spec.extra_dims(), output: spec.config.flow.output, run: Some(run) }
     }
 }
 
 /// A run's solver with the changes that the command line asks for.
-pub fn solver(args: &SolverArgs, record: &ModelSpec, run: &Path) -> Result<Solver> {
-    changed(args, &record.config.sample.solver, Solved::of(record, run))
+pub fn solver(args: &SolverArgs, spec: &ModelSpec, run: &Path) -> Result<Solver> {
+    changed(args, &spec.config.sample.solver, Solved::of(spec, run))
 }
 
 /// A solver with the changes that the command line asks for.

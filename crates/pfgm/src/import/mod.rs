@@ -68,8 +68,8 @@ pub struct Request {
 /// A published checkpoint as a run.
 #[derive(Clone, Debug)]
 pub struct Imported {
-    /// The run's record.
-    pub record: ModelSpec,
+    /// The specification of the model.
+    pub spec: ModelSpec,
     /// Steps that it was trained for; 0 where the file does not say.
     pub step: u64,
     /// The weights that samples are drawn with.
@@ -203,7 +203,7 @@ pub fn import(path: &Path, request: &Request) -> Result<Imported, ImportError> {
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     let spec = specification(&name, request, &converted, &mut notes).map_err(|problem| problem.at(path))?;
     check(path, &spec, &converted.weights)?;
-    Ok(Imported { record: spec, step, average: converted.weights, assumed: notes })
+    Ok(Imported { spec, step, average: converted.weights, assumed: notes })
 }
 
 /// Recognizes a network by the names of its tensors.

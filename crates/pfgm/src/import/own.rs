@@ -24,10 +24,10 @@ pub fn import(file: &File, path: &Path, request: &Request) -> Result<Option<Impo
         Err(_) => {
             let checkpoint = Checkpoint::read(path).map_err(|source| ImportError::Checkpoint(Box::new(source)))?;
             let average: Vec<Weight> = checkpoint.group(Group::Average).values().cloned().collect();
-            Imported { record: checkpoint.spec.clone(), step: checkpoint.step, average, assumed: Vec::new() }
+            Imported { spec: checkpoint.spec.clone(), step: checkpoint.step, average, assumed: Vec::new() }
         }
     };
-    check_request(request, &imported.record).map_err(|problem| problem.at(path))?;
+    check_request(request, &imported.spec).map_err(|problem| problem.at(path))?;
     Ok(Some(imported))
 }
 
@@ -45,7 +45,7 @@ fn exported(file: &File, path: &Path, spec: ModelSpec) -> Result<Imported, Impor
     let by_name: HashMap<_, _> = average.iter().map(|weight| (weight.name.clone(), weight.clone())).collect();
     weights::check(&network, &by_name).map_err(|source| ImportError::Weights { path: path.to_owned(), source })?;
     let step = file.metadata("step").and_then(|step| step.parse().ok()).unwrap_or(0);
-    Ok(Imported { record: spec, step, average, assumed: Vec::new() })
+    Ok(Imported { spec, step, average, assumed: Vec::new() })
 }
 
 /// The file says everything: what was asked for must not contradict it.

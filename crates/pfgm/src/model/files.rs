@@ -186,8 +186,8 @@ impl Model {
     pub fn import_with(path: impl AsRef<Path>, request: &Request, device: &Device) -> Result<Self> {
         let imported = import::import(path.as_ref(), request)?;
         let by_name = imported.average.into_iter().map(|weight| (weight.name.clone(), weight)).collect();
-        let network = weights::assign(imported.record.network(device)?, &by_name)?;
-        let model = Self::assemble(imported.record, network, device, imported.step);
+        let network = weights::assign(imported.spec.network(device)?, &by_name)?;
+        let model = Self::assemble(imported.spec, network, device, imported.step);
         Ok(Self { assumptions: imported.assumed, ..model })
     }
 

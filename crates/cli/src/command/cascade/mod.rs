@@ -44,26 +44,26 @@ pub fn upscaled_picture(
     folder: &std::path::Path,
     device: &Device,
 ) -> Result<PathBuf> {
-    let record = trainer.spec();
-    let (shape, dim) = (record.data.shape, record.dim());
-    let scale = record.config.upscale.unwrap_or_default();
+    let spec = trainer.spec();
+    let (shape, dim) = (spec.data.shape, spec.dim());
+    let scale = spec.config.upscale.unwrap_or_default();
     let truth = data.some(UPSCALED)?;
     let count = truth.len() / dim;
     let rows = (0..count).map(|index| index * data.len() / count);
     let class = |row: usize| data.labels.as_ref().map(|labels| labels.of_row[row]);
     let classes: Vec<Option<u32>> =
-        rows.map(|row| if record.data.classes.is_empty() { None } else { class(row) }).collect();
+        rows.map(|row| if spec.data.classes.is_empty() { None } else { class(row) }).collect();
     let low: Vec<f32> = truth.chunks_exact(dim).flat_map(|image| shrink(shape, image, scale.factor)).collect();
-    let model = Model::from_parts(record.clone(), trainer.averaged(), device);
+    let model = Model::from_parts(spec.clone(), trainer.averaged(), device);
     let made = model.upscale(&low[..]).classes(classes).draw()?.into_values();
-    agreement(shape, record.data.range, &made, &low, scale.factor);
-    let low_shape = record.spatial().low_shape().unwrap_or(shape);
+    agreement(shape, spec.data.range, &made, &low, scale.factor);
+    let low_shape = spec.spatial().low_shape().unwrap_or(shape);
     let low = low.chunks_exact(low_shape.dim()).map(|image| blocks(low_shape, image, scale.factor));
     let triples = low.zip(made.chunks_exact(dim)).zip(truth.chunks_exact(dim));
     let values: Vec<f32> = triples.flat_map(|((low, made), truth)| [&low, made, truth].concat()).collect();
     let series = [Series { name: "samples", values: &values }];
     let path = folder.join("samples.png");
-    render::write(&path, &Rows::from(&record.data).picture(&series, 3 * ACROSS, &record.data.name)?)?;
+    render::write(&path, &Rows::from(&spec.data).picture(&series, 3 * ACROSS, &spec.data.name)?)?;
     Ok(path)
 }
 

@@ -24,10 +24,10 @@ const SHOWN: usize = 8;
 
 pub fn run(args: &CascadeSampleArgs) -> Result<()> {
     let cascade = Cascade::new(load(args)?).with_context(|| args.cascade.display().to_string())?;
-    let records: Vec<&ModelSpec> = cascade.models().iter().map(Model::spec).collect();
-    let solvers = solvers(args, &records)?;
-    let request = request(args, &records)?;
-    let (count, models) = (request.seeds.len(), records.len());
+    let specs: Vec<&ModelSpec> = cascade.models().iter().map(Model::spec).collect();
+    let solvers = solvers(args, &specs)?;
+    let request = request(args, &specs)?;
+    let (count, models) = (request.seeds.len(), specs.len());
     let picture = args.out.clone().unwrap_or_else(|| args.cascade.join("samples.png"));
     let all = stages_file(&picture);
     let (picture, all) = (PictureFile::new(picture)?, PictureFile::new(all)?);
@@ -52,11 +52,11 @@ pub fn run(args: &CascadeSampleArgs) -> Result<()> {
     let nfe: Vec<String> = made.iter().map(|samples| format!("{:.1}", samples.nfe())).collect();
     let seconds = started.elapsed().as_secs_f64();
     line(format!("{count} samples, {} evaluations each, {seconds:.2} s", nfe.join(" + ")));
-    for (pair, record) in made.windows(2).zip(&records[1..]) {
-        let factor = record.config.upscale.unwrap_or_default().factor;
-        agreement(record.data.shape, record.data.range, pair[1].values(), pair[0].values(), factor);
+    for (pair, spec) in made.windows(2).zip(&specs[1..]) {
+        let factor = spec.config.upscale.unwrap_or_default().factor;
+        agreement(spec.data.shape, spec.data.range, pair[1].values(), pair[0].values(), factor);
     }
-    let data = &records[records.len() - 1].data;
+    let data = &specs[specs.len() - 1].data;
     let last = &made[made.len() - 1];
     let drawn = Drawn {
         seeds: &request.seeds,
@@ -67,7 +67,7 @@ pub fn run(args: &CascadeSampleArgs) -> Result<()> {
     };
     write_arrays(&args.files, data, &drawn)?;
     write_picture(args.class.is_none() && args.from.is_none(), data, &drawn, &picture)?;
-    all.write(stages_picture(&records, &made)?)?;
+    all.write(stages_picture(&specs, &made)?)?;
     line(format!("{:<10} {}", "stages", display(all.path())));
     Ok(())
 }
@@ -95,15 +95,15 @@ fn load(args: &CascadeSampleArgs) -> Result<Vec<Model>> {
 }
 
 /// The solver of each model. Checks the noise of the images to upscale, too.
-fn solvers(args: &CascadeSampleArgs, records: &[&ModelSpec]) -> Result<Vec<Solver>> {
-    let solver = |(number, record): (usize, &&ModelSpec)| {
-        let trained = record.config.upscale.unwrap_or_default();
+fn solvers(args: &CascadeSampleArgs, specs: &[&ModelSpec]) -> Result<Vec<Solver>> {
+    let solver = |(number, spec): (usize, &&ModelSpec)| {
+        let trained = spec.config.upscale.unwrap_or_default();
         if let Some(noise) = args.noise.filter(|noise| number > 0 && !(0.0..=trained.noise).contains(noise)) {
             bail!("--noise {noise}: {} was trained on levels from 0 to {}", name_of(number), trained.noise);
         }
-        resolve::solver::solver(&args.solving, record, &args.cascade.join(name_of(number)))
+        resolve::solver::solver(&args.solving, spec, &args.cascade.join(name_of(number)))
     };
-    records.iter().enumerate().map(solver).collect()
+    specs.iter().enumerate().map(solver).collect()
 }
 
 /// What is drawn.
@@ -115,9 +115,9 @@ struct Request {
     begin: Option<Vec<f32>>,
 }
 
-fn request(args: &CascadeSampleArgs, records: &[&ModelSpec]) -> Result<Request> {
+fn request(args: &CascadeSampleArgs, specs: &[&ModelSpec]) -> Result<Request> {
     resolve::within("--batch", args.batch, 1..=resolve::MAX_SAMPLES)?;
-    let (base, last) = (records[0], records[records.len() - 1]);
+    let (base, last) = (specs[0], specs[specs.len() - 1]);
     let classes = &base.data.classes;
     if classes.is_empty() && (args.class.is_some() || args.guidance.is_some()) {
         bail!(
@@ -125,8 +125,8 @@ fn request(args: &CascadeSampleArgs, records: &[&ModelSpec]) -> Result<Request> 
         );
     }
     let guidance = args.guidance.unwrap_or(last.config.sample.guidance);
-    for record in records {
-        check_guidance("--guidance", guidance, &record.config)?;
+    for spec in specs {
+        check_guidance("--guidance", guidance, &spec.config)?;
     }
     let mut seeds = seeds(args.count, args.seeds.as_deref())?;
     let chosen = args.class.as_deref().map(|name| base.trained_class(name)).transpose()?;
@@ -160,19 +160,15 @@ fn request(args: &CascadeSampleArgs, records: &[&ModelSpec]) -> Result<Request> 
 }
 
 /// The images of all models, in a row for each sample.
-fn stages_picture(records: &[&ModelSpec], made: &[Samples]) -> Result<Vec<u8>> {
-    let last = &records[records.len() - 1].data;
+fn stages_picture(specs: &[&ModelSpec], made: &[Samples]) -> Result<Vec<u8>> {
+    let last = &specs[specs.len() - 1].data;
     let height = |shape: Shape| if let Shape::Image { height, .. } = shape { height } else { 1 };
     let count = (made[0].rows()).min(SHOWN);
     let mut values = Vec::new();
     for sample in 0..count {
-        for (record, samples) in records.iter().zip(made) {
-            values.extend(blocks(
-                record.data.shape,
-                samples.row(sample),
-                height(last.shape) / height(record.data.shape),
-            ));
+        for (spec, samples) in specs.iter().zip(made) {
+            values.extend(blocks(spec.data.shape, samples.row(sample), height(last.shape) / height(spec.data.shape)));
         }
     }
-    Rows::from(last).picture(&[Series { name: "samples", values: &values }], records.len(), &last.name)
+    Rows::from(last).picture(&[Series { name: "samples", values: &values }], specs.len(), &last.name)
 }

@@ -82,7 +82,7 @@ impl<'a> Work<'a> {
         let (file, run) = (&plan.file, &plan.runs[cell.run]);
         self.load(cell)?;
         let model = &self.loaded.as_ref().context("a model")?.1;
-        let data = &run.record.data;
+        let data = &run.spec.data;
         let most = if matches!(data.shape, Shape::Image { .. }) { IMAGES } else { POINTS };
         let observer = |state: &pfgm::Progress| {
             progress.tell("samples and their features", state.done, state.total);

@@ -53,7 +53,7 @@ pub struct Known {
     pub path: PathBuf,
     pub compute: ComputeArgs,
     pub guidance: f64,
-    pub record: ModelSpec,
+    pub spec: ModelSpec,
     fingerprint: String,
 }
 
@@ -114,12 +114,12 @@ impl Plan {
         let choices = file.choices()?;
         let bits_of_runs = (0..file.run.len()).map(|run| file.bits(run)).collect::<Result<Vec<_>>>()?;
         let runs = open_runs(&file)?;
-        let (source, of_reference) = source(&file, &runs[0].record)?;
+        let (source, of_reference) = source(&file, &runs[0].spec)?;
         let dataset = match &source {
             Source::Rows(dataset) => Some(&**dataset),
             Source::Statistics(_) => None,
         };
-        let first = &runs[0].record.data;
+        let first = &runs[0].spec.data;
         let (scaling, shape) = measure::scaling(dataset, Some((first.shape, first.range)))
             .context("reference_statistics")?
             .context("reference: there is none")?;
@@ -154,7 +154,7 @@ impl Plan {
                     .context("the reference")
             }
             Source::Statistics(path) => {
-                let dim = self.features.dim(self.runs[0].record.data.shape)?;
+                let dim = self.features.dim(self.runs[0].spec.data.shape)?;
                 Reference::read(path, dim).context("reference_statistics")
             }
         }
@@ -191,7 +191,7 @@ fn open_runs(file: &File) -> Result<Vec<Known>> {
             path: run.path.clone(),
             compute,
             guidance,
-            record: model.spec().clone(),
+            spec: model.spec().clone(),
             fingerprint,
         })
     };
@@ -201,7 +201,7 @@ fn open_runs(file: &File) -> Result<Vec<Known>> {
 /// Checks that all runs have rows of the reference's shape.
 fn check_shapes(runs: &[Known], shape: Shape, reference: &str) -> Result<()> {
     for (index, run) in runs.iter().enumerate() {
-        let own = run.record.data.shape;
+        let own = run.spec.data.shape;
         if own != shape {
             bail!(
                 "run[{index}].path: {}: rows of {own}, but those of {reference} are {shape}; compare it in a file of its own",
@@ -257,15 +257,15 @@ fn solver(choice: &Choice, run: &Known) -> Result<Solver> {
         Ok(()) => Ok(()),
         Err(wrong) => bail!("solver[{entry}].{wrong} (run {name})"),
     };
-    let mut solver = choice.solver.clone().for_process(run.record.config.flow.output.process());
-    check(&solver, run.record.extra_dims())?;
+    let mut solver = choice.solver.clone().for_process(run.spec.config.flow.output.process());
+    check(&solver, run.spec.extra_dims())?;
     if resolve::solver::find_levels(&mut solver, Some(&run.path))
         .with_context(|| format!("solver[{entry}].schedule = gits"))?
     {
-        check(&solver, run.record.extra_dims())?;
+        check(&solver, run.spec.extra_dims())?;
     }
     if let Some(grid) = solver.grid() {
-        grid.levels(solver.method(), run.record.range())
+        grid.levels(solver.method(), run.spec.range())
             .with_context(|| format!("solver[{entry}].levels (run {name})"))?;
     }
     Ok(solver)

@@ -76,7 +76,7 @@ pub fn table(plan: &Plan, found: &[Result<Finished, String>]) -> Result<Vec<u8>>
         let (solver, finished) = (&row.cell.choice.solver, row.found.as_ref().ok());
         let mut record = vec![
             row.run.name.clone(),
-            row.run.record.extra_dims().to_string(),
+            row.run.spec.extra_dims().to_string(),
             solver.method().to_string(),
             solver.steps().map_or_else(String::new, |steps| steps.to_string()),
             row.cell.settings(&[]),
@@ -127,8 +127,8 @@ pub fn page(plan: &Plan, found: &[Result<Finished, String>], cells: &Path) -> Re
             page,
             "<h2>{}</h2>\n<p>D = {}, {}</p>\n",
             escaped(&run.name),
-            run.record.extra_dims(),
-            escaped(&run.record.data.name)
+            run.spec.extra_dims(),
+            escaped(&run.spec.data.name)
         )?;
         let drawn = grouped(own.iter().copied(), |row| row.cell.curve(), |row| row.nfe());
         // If all cells have the same evaluations, figures of other axes say more.
@@ -158,9 +158,9 @@ fn overall(rows: &[Row], plan: &Plan) -> Vec<Figure> {
         if plan.runs.len() > 1 { format!("{}: {what}", row.run.name) } else { what }
     };
     let mut figures: Vec<Figure> = Vec::new();
-    if different(&|row| row.run.record.extra_dims().to_string()) == plan.runs.len() {
-        let finite = |row: &&Row| matches!(row.run.record.extra_dims(), ExtraDims::Finite(_));
-        let d = |row: &Row| match row.run.record.extra_dims() {
+    if different(&|row| row.run.spec.extra_dims().to_string()) == plan.runs.len() {
+        let finite = |row: &&Row| matches!(row.run.spec.extra_dims(), ExtraDims::Finite(_));
+        let d = |row: &Row| match row.run.spec.extra_dims() {
             ExtraDims::Finite(d) => d,
             ExtraDims::Infinite => f64::INFINITY,
         };
@@ -248,7 +248,7 @@ fn cells_table(page: &mut String, rows: &[Row], plan: &Plan) -> Result<()> {
     for row in rows {
         let own: Vec<&Row> = rows.iter().filter(|other| other.cell.run == row.cell.run).collect();
         let is_best = best(&own).is_some_and(|best| std::ptr::eq(best, row));
-        let (name, d) = (escaped(&plan.runs[row.cell.run].name), row.run.record.extra_dims());
+        let (name, d) = (escaped(&plan.runs[row.cell.run].name), row.run.spec.extra_dims());
         let solver = escaped(&row.cell.title(&[]));
         write!(page, "<tr><td class=\"l\">{name}</td><td>{d}</td><td class=\"l\">{solver}</td>")?;
         match row.found {
