@@ -33,7 +33,7 @@ pub use train::TrainArgs;
 /// Poisson flow generative models (PFGM, PFGM++): train on your data, sample, evaluate.
 #[derive(Debug, Parser)]
 #[command(name = "pfgm", version, arg_required_else_help = true, subcommand_required = true)]
-#[command(after_help = "Start with: pfgm train digits")]
+#[command(after_help = "Start with `pfgm train digits`, or with your own data: `pfgm train PATH`")]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
