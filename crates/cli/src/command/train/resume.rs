@@ -16,6 +16,8 @@ use pfgm::{
     train::{CONFIG, FolderState, RunLock, Trainer},
 };
 
+use serde_json::Value;
+
 use super::{
     Training,
     begin::{begin, describe, load},
@@ -153,9 +155,39 @@ fn difference(kept: &ModelSpec, wanted: &ModelSpec) -> Result<Option<String>> {
     let ignored = ["config.data.source", "data.name", "data.class_counts"];
     let is_compared = |key: &&String| !ignored.contains(&key.as_str()) && !unused.contains(key);
     let mut keys = kept.iter().chain(&wanted).map(|(key, _)| key).filter(is_compared);
-    let found = keys.find(|key| value(&kept, key) != value(&wanted, key));
+    let found = keys.find(|key| !is_same(&value(&kept, key), &value(&wanted, key)));
     Ok(found.map(|key| {
         let shown = key.trim_start_matches("config.");
         format!("{shown} is {} there, {} here", value(&kept, key), value(&wanted, key))
     }))
+}
+
+/// Whether two values are the same. Older runs have measured values in single precision.
+fn is_same(a: &str, b: &str) -> bool {
+    fn close(a: &Value, b: &Value) -> bool {
+        match (a, b) {
+            (Value::Number(a), Value::Number(b)) if a.is_f64() || b.is_f64() => {
+                let (a, b) = (a.as_f64().unwrap_or(f64::NAN), b.as_f64().unwrap_or(f64::NAN));
+                (a - b).abs() <= 1e-6 * a.abs().max(b.abs())
+            }
+            (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| close(a, b)),
+            (a, b) => a == b,
+        }
+    }
+    match (serde_json::from_str(a), serde_json::from_str(b)) {
+        (Ok(a), Ok(b)) => close(&a, &b),
+        _ => a == b,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_same;
+
+    #[test]
+    fn values_in_single_precision_are_the_same() {
+        assert!(is_same("[-0.010305849,0.29378626]", "[-0.010305848903954029,0.29378625750541687]"));
+        assert!(is_same("\"mlp\"", "\"mlp\"") && is_same("nothing", "nothing") && is_same("0.0", "0.0"));
+        assert!(!is_same("0.001", "0.002") && !is_same("8", "9") && !is_same("[1.0]", "[1.0,2.0]") && !is_same("1", "nothing"));
+    }
 }
