@@ -188,6 +188,11 @@ mod tests {
     fn values_in_single_precision_are_the_same() {
         assert!(is_same("[-0.010305849,0.29378626]", "[-0.010305848903954029,0.29378625750541687]"));
         assert!(is_same("\"mlp\"", "\"mlp\"") && is_same("nothing", "nothing") && is_same("0.0", "0.0"));
-        assert!(!is_same("0.001", "0.002") && !is_same("8", "9") && !is_same("[1.0]", "[1.0,2.0]") && !is_same("1", "nothing"));
+        assert!(
+            !is_same("0.001", "0.002")
+                && !is_same("8", "9")
+                && !is_same("[1.0]", "[1.0,2.0]")
+                && !is_same("1", "nothing")
+        );
     }
 }
