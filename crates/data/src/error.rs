@@ -111,6 +111,11 @@ pub enum DataError {
     },
 }
 
+/// The text of a file, its names and cells for example, as part of a message of one line.
+pub(crate) fn one_line(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
+}
+
 fn megabytes(bytes: u64) -> String {
     match bytes {
         u64::MAX => "more than can be counted".into(),
@@ -126,15 +131,15 @@ impl DataError {
         option: &'static str,
         choices: impl Into<String>,
     ) -> Self {
-        Self::Ambiguous { path: path.display().to_string(), problem: problem.into(), option, choices: choices.into() }
+        Self::Ambiguous { path: path.display().to_string(), problem: one_line(&problem.into()), option, choices: choices.into() }
     }
 
     pub(crate) fn too_large(path: &Path, what: impl Into<String>, need: u64, limit: u64) -> Self {
-        Self::TooLarge { path: path.display().to_string(), what: what.into(), need, limit }
+        Self::TooLarge { path: path.display().to_string(), what: one_line(&what.into()), need, limit }
     }
 
     pub(crate) fn malformed(path: &Path, problem: impl Into<String>) -> Self {
-        Self::Malformed { path: path.display().to_string(), problem: problem.into() }
+        Self::Malformed { path: path.display().to_string(), problem: one_line(&problem.into()) }
     }
 
     pub(crate) fn read(path: &Path, source: std::io::Error) -> Self {
@@ -142,6 +147,6 @@ impl DataError {
     }
 
     pub(crate) fn empty(path: &Path, problem: impl Into<String>) -> Self {
-        Self::Empty { path: path.display().to_string(), problem: problem.into() }
+        Self::Empty { path: path.display().to_string(), problem: one_line(&problem.into()) }
     }
 }

@@ -38,7 +38,7 @@ impl Limits {
         let half = memory_available() / 2;
         let expanded = bytes.saturating_mul(EXPANSION).max(LEAST_EXPANDED).min(half);
         let rows = bytes.saturating_mul(DECODING).max(LEAST_DECODED).min(half);
-        Self { expanded, image: expanded, rows, columns: 1 << 20, entries: 1 << 26, depth: 32 }
+        Self { expanded, image: expanded, rows, columns: 1 << 17, entries: 1 << 26, depth: 32 }
     }
 
     /// Returns an error if rows need more memory than they may take.

@@ -41,6 +41,9 @@ pub struct DataInfo {
     pub range: (f32, f32),
     /// Names of the columns of a table; empty for other data.
     pub columns: Vec<String>,
+    /// Which columns of a table hold whole numbers only, to which samples are rounded when they are written; empty if none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub whole_columns: Vec<bool>,
     /// Names of the classes; empty if the model is not conditioned on classes.
     pub classes: Vec<String>,
     /// Number of training rows of each class; empty if it is not known.
@@ -296,6 +299,7 @@ impl DataInfo {
             transform,
             range: dataset.range,
             columns: dataset.columns.clone(),
+            whole_columns: if dataset.whole_columns.contains(&true) { dataset.whole_columns.clone() } else { Vec::new() },
             classes: labels.map_or_else(Vec::new, |labels| labels.names.clone()),
             class_counts,
             rows: dataset.len(),

@@ -191,8 +191,14 @@ fn csv(path: &Path, data: &DataInfo, drawn: &Drawn) -> Result<()> {
         names.push(Cow::from(drawn.label));
     }
     let dim = data.shape.dim();
+    let is_whole = |at: usize| data.whole_columns.get(at % dim).copied().unwrap_or(false);
     // Columns far from zero have digits that single precision has not.
-    let value = |at: usize| drawn.precise.map_or_else(|| drawn.values[at].to_string(), |values| values[at].to_string());
+    let value = |at: usize| match drawn.precise {
+        Some(values) if is_whole(at) => values[at].round().to_string(),
+        Some(values) => values[at].to_string(),
+        None if is_whole(at) => drawn.values[at].round().to_string(),
+        None => drawn.values[at].to_string(),
+    };
     let row = |(row, class): (usize, &Option<u32>)| -> Vec<String> {
         let class = class.and_then(|class| data.classes.get(class as usize));
         let class = has_classes.then(|| class.cloned().unwrap_or_default());
@@ -219,7 +225,7 @@ pub fn write_picture(in_turn: bool, data: &DataInfo, drawn: &Drawn, file: &Pictu
     file.write_and_print(picture, &note)
 }
 
-/// Writes `x` (bytes if the data were images of 0 to 255, else floats), `seeds`, and `labels` if there are classes.
+/// Writes `x` (bytes or 16 bits if the data were such images, else floats), `seeds`, and `labels` if there are classes.
 fn npz(path: &Path, data: &DataInfo, drawn: &Drawn) -> Result<()> {
     let count = drawn.seeds.len();
     let shape = match data.shape {
@@ -227,9 +233,19 @@ fn npz(path: &Path, data: &DataInfo, drawn: &Drawn) -> Result<()> {
         Shape::Vector { len } => vec![count, len],
     };
     let bytes: Vec<u8> = drawn.values.iter().map(|value| value.round() as u8).collect();
-    let is_bytes = shape.len() == 4 && data.range == (0.0, 255.0);
-    let values = if is_bytes { Column::Bytes(&bytes) } else { Column::Floats(drawn.values) };
-    let labels: Vec<i64> = drawn.classes.iter().flatten().map(|&class| i64::from(class)).collect();
+    let words: Vec<u16> = drawn.values.iter().map(|value| value.round() as u16).collect();
+    let values = match data.range {
+        (0.0, 255.0) if shape.len() == 4 => Column::Bytes(&bytes),
+        (0.0, 65535.0) if shape.len() == 4 => Column::Words(&words),
+        _ => Column::Floats(drawn.values),
+    };
+    // Classes that have numbers for names keep the data's own numbers.
+    let numbers: Option<Vec<i64>> = data.classes.iter().map(|name| name.parse().ok()).collect();
+    let number = |&class: &u32| match &numbers {
+        Some(numbers) => numbers.get(class as usize).copied().unwrap_or(class.into()),
+        None => class.into(),
+    };
+    let labels: Vec<i64> = drawn.classes.iter().flatten().map(number).collect();
     let seeds_shape = [count];
     let mut arrays = vec![
         Named { name: "x", shape: &shape, values },

@@ -6,7 +6,9 @@ use std::path::Path;
 
 use text::Record;
 
-use crate::{DataError, Dataset, Decimal, Header, Labels, Limits, Notice, OpenOptions};
+use crate::{
+    error::one_line,DataError, Dataset, Decimal, Header, Labels, Limits, Notice, OpenOptions,
+};
 
 /// Words that stand for a missing value, and are no names of columns.
 const MISSING: [&str; 10] = ["", "na", "n/a", "nan", "null", "none", "?", "-", "inf", "-inf"];
@@ -209,7 +211,7 @@ impl Table<'_> {
         found.or_else(|| by_number().map(|number| number - 1)).ok_or_else(|| DataError::NoColumn {
             path: self.path.display().to_string(),
             column: wanted.to_owned(),
-            columns: self.names.join(", "),
+            columns: one_line(&self.names.join(", ")),
         })
     }
 
@@ -250,8 +252,8 @@ impl Table<'_> {
         DataError::NotANumber {
             path: self.path.display().to_string(),
             line: record.line,
-            column: self.names[column].clone(),
-            cell: record.cells[column].chars().take(100).collect(),
+            column: one_line(&self.names[column]),
+            cell: one_line(&record.cells[column].chars().take(100).collect::<String>()),
         }
     }
 }

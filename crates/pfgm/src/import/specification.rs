@@ -60,6 +60,7 @@ pub fn specification(
         transform: Transform { offset: vec![127.5], scale: vec![127.5] },
         range: (0.0, 255.0),
         columns: Vec::new(),
+        whole_columns: Vec::new(),
         classes: (0..classes).map(|class| class.to_string()).collect(),
         class_counts: Vec::new(),
         rows: 0,

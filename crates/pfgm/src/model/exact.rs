@@ -84,6 +84,7 @@ impl ExactField {
             transform,
             range: data.range,
             columns: data.columns.clone(),
+            whole_columns: Vec::new(),
             classes: Vec::new(),
             class_counts: Vec::new(),
             rows,

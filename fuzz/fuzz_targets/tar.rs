@@ -1,0 +1,11 @@
+//! Any bytes as a file of this kind. `fuzz/corpus/tar` is where to begin: `cargo +nightly fuzz run tar`.
+
+#![no_main]
+
+mod read;
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| read::read(NAMES, bytes));
+
+const NAMES: &[&str] = &["a.tar", "a.tar.gz"];
