@@ -131,7 +131,12 @@ impl DataError {
         option: &'static str,
         choices: impl Into<String>,
     ) -> Self {
-        Self::Ambiguous { path: path.display().to_string(), problem: one_line(&problem.into()), option, choices: choices.into() }
+        Self::Ambiguous {
+            path: path.display().to_string(),
+            problem: one_line(&problem.into()),
+            option,
+            choices: choices.into(),
+        }
     }
 
     pub(crate) fn too_large(path: &Path, what: impl Into<String>, need: u64, limit: u64) -> Self {

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use crate::{
     Alpha, Classes, DataError, Dataset, Labels, Limits, Notice, NumberType, OpenOptions, Shape, Values,
     classes::{self, Classified, Hints},
+    error::one_line,
     listing::{Listing, Place},
     on_disk::{OnDisk, Rows},
     picture::{self, Depth, Ground, Header, Kind},
@@ -192,7 +193,7 @@ fn check_sizes(listing: &Listing, scans: &[Scan], options: &OpenOptions) -> Resu
         None => Ok(()),
         Some(other) => Err(DataError::MixedSizes {
             path: listing.path.display().to_string(),
-            file: listing.files[other].0.clone(),
+            file: one_line(&listing.files[other].0),
             found: size(&scans[other]),
             expected: size(&scans[0]),
         }),

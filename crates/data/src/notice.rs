@@ -1,8 +1,10 @@
 //! Notices: what a reader did not use, or decided.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use serde::Serialize;
+
+use crate::error::one_line;
 
 /// One thing that a reader left out or decided. [`Dataset::notices`](crate::Dataset::notices) lists them; each prints as one line.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -218,34 +220,37 @@ fn plural(count: usize, what: &str) -> String {
 
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = String::new();
         match self {
             Self::FilesSkipped { .. }
             | Self::HiddenSkipped { .. }
             | Self::PartTaken { .. }
             | Self::TopFolderPassed { .. }
             | Self::FilesAsRows { .. }
-            | Self::FilesJoined { .. } => self.fmt_files(f),
+            | Self::FilesJoined { .. } => self.fmt_files(&mut text),
             Self::FoldersAsClasses { .. }
             | Self::FoldersAsShards { .. }
             | Self::ImagesBesideClasses { .. }
             | Self::PrefixesAsClasses { .. }
             | Self::ClassesFrom { .. }
             | Self::ClassesWithoutRows { .. }
-            | Self::LabelsDropped { .. } => self.fmt_classes(f),
+            | Self::LabelsDropped { .. } => self.fmt_classes(&mut text),
             Self::HeaderTaken { .. }
             | Self::FirstLineIsData { .. }
             | Self::ColumnSkipped { .. }
             | Self::CommentsSkipped { .. }
             | Self::Decoded { .. }
             | Self::DecimalCommas
-            | Self::ConstantColumns { .. } => self.fmt_table(f),
-            _ => self.fmt_values(f),
-        }
+            | Self::ConstantColumns { .. } => self.fmt_table(&mut text),
+            _ => self.fmt_values(&mut text),
+        }?;
+        // Names come from files and may hold line breaks.
+        f.write_str(&one_line(&text))
     }
 }
 
 impl Notice {
-    fn fmt_files(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn fmt_files(&self, f: &mut String) -> fmt::Result {
         match self {
             Self::FilesSkipped { count, endings, example } => {
                 write!(f, "{} skipped, not an image or array ({}): {example}", plural(*count, "file"), some(endings))
@@ -261,7 +266,7 @@ impl Notice {
         }
     }
 
-    fn fmt_classes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn fmt_classes(&self, f: &mut String) -> fmt::Result {
         match self {
             Self::FoldersAsClasses { count } => write!(f, "the names of {count} folders are the classes"),
             Self::FoldersAsShards { count } => {
@@ -282,7 +287,7 @@ impl Notice {
         }
     }
 
-    fn fmt_table(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn fmt_table(&self, f: &mut String) -> fmt::Result {
         match self {
             Self::HeaderTaken { names } => write!(f, "the first line is the header: {}", some(names)),
             Self::FirstLineIsData { cells } => {
@@ -299,7 +304,7 @@ impl Notice {
         }
     }
 
-    fn fmt_values(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn fmt_values(&self, f: &mut String) -> fmt::Result {
         match self {
             Self::ArraysTaken { data, labels, ignored } => {
                 write!(f, "array {data} is the data")?;

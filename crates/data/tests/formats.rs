@@ -251,7 +251,7 @@ fn what_is_not_there_or_not_known_is_said() {
     let dir = folder();
     let missing = dir.path().join("missing");
     assert!(message(&missing).contains("built-in data set: digits, heart"));
-    let unknown = write(&dir.path().join("notes.txt"), b"\x01\x00hello");
+    let unknown = write(&dir.path().join("notes.txt"), b"\x00\x00hello");
     assert!(message(&unknown).contains("not a format known here"));
 }
 

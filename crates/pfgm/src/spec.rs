@@ -299,7 +299,11 @@ impl DataInfo {
             transform,
             range: dataset.range,
             columns: dataset.columns.clone(),
-            whole_columns: if dataset.whole_columns.contains(&true) { dataset.whole_columns.clone() } else { Vec::new() },
+            whole_columns: if dataset.whole_columns.contains(&true) {
+                dataset.whole_columns.clone()
+            } else {
+                Vec::new()
+            },
             classes: labels.map_or_else(Vec::new, |labels| labels.names.clone()),
             class_counts,
             rows: dataset.len(),

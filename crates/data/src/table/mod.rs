@@ -6,9 +6,7 @@ use std::path::Path;
 
 use text::Record;
 
-use crate::{
-    error::one_line,DataError, Dataset, Decimal, Header, Labels, Limits, Notice, OpenOptions,
-};
+use crate::{DataError, Dataset, Decimal, Header, Labels, Limits, Notice, OpenOptions, error::one_line};
 
 /// Words that stand for a missing value, and are no names of columns.
 const MISSING: [&str; 10] = ["", "na", "n/a", "nan", "null", "none", "?", "-", "inf", "-inf"];
@@ -20,10 +18,11 @@ pub(crate) fn is_table(name: &str) -> bool {
     [".csv", ".tsv", ".tab", ".txt", ".data", ".dat"].iter().any(|ending| name.ends_with(ending))
 }
 
-/// Whether bytes may be text: without zeros, unless it is UTF-16.
+/// Whether bytes may be text: without zeros, or as UTF-16 with zeros in one half of each unit.
 pub(crate) fn is_text(bytes: &[u8]) -> bool {
     let start = &bytes[..bytes.len().min(1024)];
-    bytes.starts_with(&[0xFF, 0xFE]) || bytes.starts_with(&[0xFE, 0xFF]) || !start.contains(&0)
+    let has_zero = |from: usize| start.iter().skip(from).step_by(2).any(|&byte| byte == 0);
+    !(has_zero(0) && has_zero(1))
 }
 
 /// How cells become numbers.
