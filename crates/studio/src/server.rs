@@ -236,7 +236,7 @@ pub fn router(studio: Arc<Studio>, guard: Guard) -> Router {
         .with_state(studio)
 }
 
-/// Serves until Ctrl-C or SIGTERM. Calls `ready` with the page's address.
+/// Serves until Ctrl-C or SIGTERM; a second one ends the server at once. Calls `ready` with the page's address.
 ///
 /// # Errors
 /// As [`Server::bind`].
@@ -245,7 +245,14 @@ pub fn run(options: Options, ready: impl FnOnce(&str)) -> Result<(), StudioError
     let result = runtime.block_on(async {
         let server = Server::bind(options).await?;
         ready(&server.address()?);
-        server.serve(signal()).await;
+        let second_signal = async {
+            signal().await;
+            signal().await;
+        };
+        tokio::select! {
+            () = server.serve(signal()) => {}
+            () = second_signal => {}
+        }
         Ok(())
     });
     // A thread that is blocked by a file is not waited for.
