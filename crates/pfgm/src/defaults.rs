@@ -5,7 +5,7 @@
 //!
 //! | key | rule |
 //! |---|---|
-//! | `network` | rows of numbers: `mlp`, 256 wide (512 from 65 columns on). Images: `unet` with levels until the smallest image has at most 8 pixels a side, attention at 16 pixels and fewer |
+//! | `network` | rows of numbers: `mlp`, 128 wide with 3 blocks for points of up to three coordinates, otherwise 256 (from 65 columns on 512) with 4. Images: `unet` with levels until the smallest image has at most 8 pixels a side, attention at 16 pixels and fewer |
 //! | `network.width` | images up to 32 pixels: 32, one block a level; larger ones: 64, two blocks |
 //! | `network.dropout` | 0.1 below 10 000 rows, 0.05 below 50 000, else 0; 0 for points of up to three coordinates |
 //! | `data.hold_out` | a tenth of the rows, at most 1000; none below 50 rows |
@@ -149,8 +149,12 @@ fn network(shape: Shape, rows: usize) -> NetworkConfig {
     };
     match shape {
         Shape::Vector { len } => NetworkConfig::Mlp(MlpConfig {
-            width: if len > 64 { 512 } else { 256 },
-            blocks: 4,
+            width: match len {
+                0..=3 => 128,
+                4..=64 => 256,
+                _ => 512,
+            },
+            blocks: if len <= 3 { 3 } else { 4 },
             dropout: if len <= 3 { 0.0 } else { dropout },
         }),
         Shape::Image { height, width, .. } => {
