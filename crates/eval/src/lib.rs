@@ -14,6 +14,6 @@ pub mod scores;
 pub use error::{EvaluateError, MetricError};
 pub use extractor::{Extracted, Extractor, FeatureError, Features};
 pub use reference::Reference;
-pub use report::{FEWEST, Neighbors, Observer, Report, Subsets, choose, evaluate, extract};
+pub use report::{FEWEST, Neighbors, Observer, Report, Subsets, choose, compare, evaluate, extract};
 pub use scaling::{Scaling, is_nominal, nominal_range};
 pub use scores::*;

@@ -140,6 +140,41 @@ pub fn evaluate(
     })
 }
 
+/// Compares the rows of two data sets: brings them to one scale, extracts their features and computes every score.
+///
+/// ```
+/// use pfgm_data::Dataset;
+/// use pfgm_eval::{Features, compare};
+///
+/// let rows = |shift: f32| (0..200).map(|at| (at as f32 * 0.7).sin() + shift).collect::<Vec<f32>>();
+/// let (samples, reference) = (Dataset::from_rows(rows(0.5), [2])?, Dataset::from_rows(rows(0.0), [2])?);
+/// let report = compare(&samples, &reference, &Features::Pixels, 0).unwrap();
+/// assert!(report.frechet.unwrap().distance > 0.1);
+/// # Ok::<(), pfgm_data::DataError>(())
+/// ```
+///
+/// # Errors
+/// Returns an error if there are too few rows, their shapes differ and the extractor is pixels, or a row cannot be read.
+pub fn compare(
+    samples: &Dataset,
+    reference: &Dataset,
+    features: &Features,
+    seed: u64,
+) -> Result<Report, EvaluateError> {
+    let dim = features.dim(reference.shape)?;
+    if features.dim(samples.shape)? != dim {
+        let found = features.dim(samples.shape)?;
+        return Err(MetricError::Dimensions { reference: dim, found }.into());
+    }
+    let all = |dataset: &Dataset, scaling: &Scaling| {
+        extract(features, dataset, scaling, &(0..dataset.len()).collect::<Vec<_>>(), &mut |_| {})
+    };
+    let scaling = Scaling::of(reference)?;
+    let real = Reference::of(all(reference, &scaling)?.features, dim)?;
+    let generated = all(samples, &Scaling::against(samples.range, &scaling))?;
+    evaluate(&generated, features.classes(), &real, seed, &|_, _, _| ())
+}
+
 /// The rows in another order.
 fn reorder(values: &[f32], dim: usize, rows: &[usize]) -> Vec<f32> {
     rows.iter().flat_map(|&row| &values[row * dim..(row + 1) * dim]).copied().collect()

@@ -2,8 +2,8 @@
 
 use pfgm_data::Dataset;
 pub use pfgm_eval::{
-    EvaluateError, FEWEST, Neighbors, Observer, Reference, Report, Scaling, Subsets, choose, evaluate, extract,
-    nominal_range,
+    EvaluateError, FEWEST, Neighbors, Observer, Reference, Report, Scaling, Subsets, choose, compare, evaluate,
+    extract, nominal_range,
 };
 use pfgm_eval::{Extracted, FeatureError, Features};
 
