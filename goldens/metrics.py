@@ -1,4 +1,4 @@
-"""Numbers for the tests of crates/metrics: pytorch-fid's, torch-fidelity's and prdc's scores of the same features.
+"""Numbers for the tests of crates/eval: pytorch-fid's, torch-fidelity's and prdc's scores of the same features.
 
 Run with `pip install torch pytorch-fid torch-fidelity prdc`, then `python3 goldens/metrics.py`.
 """
@@ -22,7 +22,7 @@ def hash32(x):
 
 
 def features(seed, rows, dim):
-    """As `testing::features` in crates/metrics."""
+    """As `testing::features` in crates/eval."""
     at = seed * 0x9E3779B9 + np.arange(rows)[:, None] * (dim + 1) + np.arange(dim + 1)
     noise = (hash32(at) >> 16).astype(np.int64)
     odd = seed % 2
