@@ -182,7 +182,14 @@ pub fn explain(error: serde_path_to_error::Error<toml::de::Error>) -> anyhow::Er
         }
         _ => String::new(),
     };
-    let place = if path == "." { String::new() } else { format!("{path}: ") };
+    // A section's own message begins with the key that it is about.
+    let names_key =
+        message.split_once(" = ").is_some_and(|(key, _)| key.chars().all(|c| c.is_ascii_lowercase() || c == '_'));
+    let place = match path.as_str() {
+        "." => String::new(),
+        section if names_key => format!("{section}."),
+        key => format!("{key}: "),
+    };
     anyhow::anyhow!("{place}{message}{hint}")
 }
 

@@ -167,12 +167,12 @@ fn what_cannot_be_compared_is_refused_at_once() {
         (format!("sample = 20\n{a}{solver}"), &["c.toml", "sample", "did you mean `samples`"]),
         (format!("{a}{solver}stpes = 3\n"), &["c.toml", "solver[0]", "stpes", "did you mean `steps`"]),
         (format!("{a}{solver}[[solver]]\nmethod = \"rk54\"\n"), &["c.toml", "solver[1]", "method", "rk54"]),
-        (format!("{a}{solver}order = 2\n"), &["c.toml", "solver[0].order = 2", "ipndm and deis"]),
+        (format!("{a}{solver}order = 2\n"), &["c.toml", "solver[0]: order = 2", "ipndm and deis"]),
         (
             format!("{a}[[solver]]\nmethod = \"ancestral\"\n"),
             &["c.toml", "solver[0].method = ancestral", "D = 128", "run a"],
         ),
-        (format!("noise = 0.1\n{a}[[solver]]\nmethod = \"rk45\"\n"), &["c.toml", "solver[0].noise = 0.1", "heun"]),
+        (format!("noise = 0.1\n{a}[[solver]]\nmethod = \"rk45\"\n"), &["c.toml", "solver[0]: noise = 0.1", "heun"]),
         (
             format!("{a}[[solver]]\nmethod = \"unipc-2\"\nsteps = 5\nschedule = \"gits\"\n"),
             &["c.toml", "solver[0].schedule", "a/schedule-5.toml", "pfgm schedule a --steps 5 --solver unipc-2"],

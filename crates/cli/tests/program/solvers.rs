@@ -49,16 +49,16 @@ fn every_solver_samples() {
         ("--solver deis --order 5", &["--order 5", "1 to 4"]),
         ("--solver rk45 --schedule edm", &["--schedule edm", "rk45"]),
         ("--solver rk45 --afs", &["--afs", "rk45"]),
-        ("--solver euler --rho 5", &["--rho", "--schedule edm"]),
+        ("--solver euler --rho 5", &["--rho 5", "schedule edm"]),
         ("--solver ipndm --schedule edm --rho 0", &["--rho 0", "above 0"]),
         ("--solver rk45 --rho 5", &["--rho", "has a grid"]),
         ("--solver euler --lower-order-final true", &["--lower-order-final true", "multistep"]),
         ("--solver euler --churn 5", &["--churn 5", "heun"]),
         ("--solver heun --churn 5", &["--churn 5", "D = 128"]),
-        ("--solver heun --churn-max 5", &["--churn-max", "--churn"]),
+        ("--solver heun --churn-max 5", &["--churn-max 5", "churn above 0"]),
         ("--solver heun --churn=-1", &["--churn -1", "0"]),
         ("--solver heun --corrector langevin", &["--corrector langevin", "reverse-sde"]),
-        ("--solver heun --snr 0.2", &["--snr", "--corrector langevin"]),
+        ("--solver heun --snr 0.2", &["--snr 0.2", "corrector langevin"]),
         ("--solver heun --process vp", &["--process vp", "reverse-sde"]),
         ("--solver ancestral", &["--solver ancestral", "D = 128"]),
         ("--solver unipc-2 --steps 0", &["--steps 0"]),
@@ -114,7 +114,11 @@ fn a_schedule_is_found_and_used() {
         &["schedule-6.toml", "7 levels", "heun"],
     );
     fs::write(&file, text(&[50.0, 9.0, 5.0, 3.0, 2.0, 1.0, 0.5])).unwrap();
-    refuses(here, &words("sample run --solver euler --steps 6 --schedule gits"), &["from 50 to 0.5", "pfgm schedule"]);
+    refuses(
+        here,
+        &words("sample run --solver euler --steps 6 --schedule gits"),
+        &["from 50 to 0.5", "levels of this range"],
+    );
     fs::write(&file, text(&[3.0, 9.0, 5.0, 3.0, 2.0, 1.0, 0.5])).unwrap();
     refuses(here, &words("sample run --solver euler --steps 6 --schedule gits"), &["levels", "highest"]);
     fs::write(&file, "levels = 3").unwrap();

@@ -1,4 +1,4 @@
-//! What can go wrong with a solver.
+//! Errors of solvers.
 
 use super::Method;
 use crate::extra_dims::ExtraDims;
