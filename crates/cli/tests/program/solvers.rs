@@ -51,7 +51,7 @@ fn every_solver_samples() {
         ("--solver rk45 --afs", &["--afs", "rk45"]),
         ("--solver euler --rho 5", &["--rho 5", "schedule edm"]),
         ("--solver ipndm --schedule edm --rho 0", &["--rho 0", "above 0"]),
-        ("--solver rk45 --rho 5", &["--rho", "has a grid"]),
+        ("--solver rk45 --rho 5", &["--rho 5", "follows no grid"]),
         ("--solver euler --lower-order-final true", &["--lower-order-final true", "multistep"]),
         ("--solver euler --churn 5", &["--churn 5", "heun"]),
         ("--solver heun --churn 5", &["--churn 5", "D = 128"]),
