@@ -1,11 +1,12 @@
 //! Errors of solvers.
 
+use std::fmt;
+
 use super::Method;
 use crate::extra_dims::ExtraDims;
 
 /// An option of a solver that cannot work.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{option} = {value}: {problem}")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidOption {
     /// The key of the option, as in [`SolverOverrides`](super::SolverOverrides).
     pub option: &'static str,
@@ -13,11 +14,31 @@ pub struct InvalidOption {
     pub value: String,
     /// What is wrong with it, and what to do.
     pub problem: String,
+    /// Another option and the value with which this one would work.
+    pub needs: Option<(&'static str, &'static str)>,
+}
+
+impl std::error::Error for InvalidOption {}
+
+impl fmt::Display for InvalidOption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} = {}: {}", self.option, self.value, self.problem)?;
+        match self.needs {
+            Some((option, value)) => write!(f, "; set {option} = {value}, or omit it"),
+            None => Ok(()),
+        }
+    }
 }
 
 impl InvalidOption {
     pub(crate) fn new(option: &'static str, value: impl ToString, problem: impl Into<String>) -> Self {
-        Self { option, value: value.to_string(), problem: problem.into() }
+        Self { option, value: value.to_string(), problem: problem.into(), needs: None }
+    }
+
+    /// An option that would work with another one.
+    pub(crate) fn needing(mut self, option: &'static str, value: &'static str) -> Self {
+        self.needs = Some((option, value));
+        self
     }
 }
 
