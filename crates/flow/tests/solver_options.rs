@@ -159,8 +159,11 @@ fn options_of_other_methods_are_errors_unless_they_are_old() {
         (SolverOverrides { corrector_steps: Some(5), ..none() }, "corrector_steps"),
     ] {
         assert_eq!(overrides.apply(&euler).unwrap_err().option, option);
+        assert!(overrides.apply(&euler).unwrap_err().needs.is_some(), "{option}");
         assert_eq!(overrides.apply_lenient(&euler).unwrap(), euler, "{option}");
     }
+    let rho = SolverOverrides { rho: Some(5.0), ..none() }.apply(&euler).unwrap_err().to_string();
+    assert_eq!(rho, "rho = 5: only schedule edm has it; set schedule = edm, or omit it");
     let steps = SolverOverrides { steps: Some(5), ..none() };
     assert_eq!(steps.apply(&Solver::rk45(1e-4).into()).unwrap_err().option, "steps");
     assert_eq!(steps.apply_lenient(&Solver::rk45(1e-4).into()).unwrap(), Solver::rk45(1e-4).into());

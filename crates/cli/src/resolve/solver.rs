@@ -47,8 +47,9 @@ pub fn changed(args: &SolverArgs, kept: &Solver, solved: Solved) -> Result<Solve
 
 /// The error of an option of a solver as that of its flag.
 fn as_flag(wrong: InvalidOption) -> anyhow::Error {
-    let flag = if wrong.option == "method" { "solver".to_owned() } else { wrong.option.replace('_', "-") };
-    anyhow::anyhow!("--{flag} {}: {}", wrong.value, wrong.problem)
+    let flag = |option: &str| if option == "method" { "solver".to_owned() } else { option.replace('_', "-") };
+    let remedy = wrong.needs.map(|(option, value)| format!("; add --{} {value}, or omit it", flag(option)));
+    anyhow::anyhow!("--{} {}: {}{}", flag(wrong.option), wrong.value, wrong.problem, remedy.unwrap_or_default())
 }
 
 /// Reads the levels that `pfgm schedule` found, if the solver uses them; returns whether it does.

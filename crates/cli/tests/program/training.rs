@@ -248,7 +248,7 @@ fn a_published_checkpoint_becomes_a_run() {
     let said = succeeds(here, &released);
     assert!(said.contains("4.0 evaluations each") && said.contains("clipped to a norm of 3000"), "{said}");
     let error = fails(here, &["sample", "field", "--arithmetic", "reference", "--solver", "heun"]);
-    assert!(error.contains("released samplers"), "{error}");
+    assert!(error.contains("authors' code"), "{error}");
     let error = fails(here, &["sample", "run", "--arithmetic", "reference"]);
     assert!(error.contains("--arithmetic"), "{error}");
 

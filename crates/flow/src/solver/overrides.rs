@@ -279,28 +279,33 @@ impl SolverOverrides {
             _ if unused == Unused::Ignored => return Ok(()),
             Self { steps: Some(steps), .. } => return wrong("steps", &steps, adaptive),
             Self { rho: Some(rho), .. } if solver.grid().is_none() => return wrong("rho", &rho, &gridless),
-            Self { rho: Some(rho), .. } => {
-                return wrong("rho", &rho, "only schedule edm has it; choose schedule edm, or omit it");
-            }
             Self { denoise: Some(false), .. } => {
                 return wrong("denoise", &false, &format!("{method} always ends with a step to sigma = 0; omit it"));
             }
-            _ => {}
+            _ => self.refuse_numbers(),
         }
-        const TOLERANCE: &str = "only rk45 has it; choose rk45, or omit it";
-        const CHURN: &str = "nothing uses it without churn; give churn above 0, or omit it";
-        const LANGEVIN: &str = "nothing uses it without a corrector; choose corrector langevin, or omit it";
+    }
+
+    /// Returns an error for a number that is left, with the option that would use it.
+    fn refuse_numbers(&self) -> Result<(), InvalidOption> {
+        let schedule = ("only schedule edm has it", "schedule", "edm");
+        let tolerance = ("only rk45 has a tolerance", "method", "rk45");
+        let churn = ("nothing uses it without churn", "churn", "S");
+        let langevin = ("nothing uses it without a corrector", "corrector", "langevin");
         let numbers = [
-            ("rtol", self.rtol, TOLERANCE),
-            ("atol", self.atol, TOLERANCE),
-            ("churn_min", self.churn_min, CHURN),
-            ("churn_max", self.churn_max, CHURN),
-            ("churn_noise", self.churn_noise, CHURN),
-            ("snr", self.snr, LANGEVIN),
-            ("corrector_steps", self.corrector_steps.map(|steps| steps as f64), LANGEVIN),
+            ("rho", self.rho, schedule),
+            ("rtol", self.rtol, tolerance),
+            ("atol", self.atol, tolerance),
+            ("churn_min", self.churn_min, churn),
+            ("churn_max", self.churn_max, churn),
+            ("churn_noise", self.churn_noise, churn),
+            ("snr", self.snr, langevin),
+            ("corrector_steps", self.corrector_steps.map(|steps| steps as f64), langevin),
         ];
-        match numbers.into_iter().find_map(|(option, value, problem)| Some((option, value?, problem))) {
-            Some((option, value, problem)) => wrong(option, &value, problem),
+        match numbers.into_iter().find_map(|(option, value, needs)| Some((option, value?, needs))) {
+            Some((option, value, (problem, other, wanted))) => {
+                Err(InvalidOption::new(option, value, problem).needing(other, wanted))
+            }
             None => Ok(()),
         }
     }
