@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::{Json, extract::State};
+use pfgm::model::DensityUnit;
 use pfgm_data::Shape;
 use serde::{Deserialize, Serialize};
 
@@ -67,7 +68,7 @@ pub async fn likelihood(
     let data = &model.spec().data;
     let (is_image, dim) = (matches!(data.shape, Shape::Image { .. }), data.shape.dim());
     let output = studio.queue.submit(model, Task::Likelihood(job), None)?.wait().await?;
-    let bits = |log: &f64| -log / (dim as f64 * std::f64::consts::LN_2);
+    let bits = |&nats: &f64| DensityUnit::BitsPerDim.of_log_density(nats, dim);
     Ok(Json(LikelihoodResponse {
         bits_per_dim: is_image.then(|| output.values.iter().map(bits).collect()),
         log_densities: output.values,

@@ -132,7 +132,7 @@ fn request(args: &CascadeSampleArgs, specs: &[&ModelSpec]) -> Result<Request> {
     let chosen = args.class.as_deref().map(|name| base.trained_class(name)).transpose()?;
     let mut of_seed = match chosen {
         Some(class) => vec![Some(class); seeds.len()],
-        None => base.classes_in_turn(&seeds),
+        None => base.classes_by_share(&seeds),
     };
     let mut begin = None;
     if let Some(source) = &args.from {
