@@ -5,7 +5,7 @@
 //! - a rank has sent no heartbeat for the time-out: its process is stopped, or its host is lost; or
 //! - a collective has lasted for the time-out, and a rank has not entered it: it computes, reads or waits for something else.
 //!
-//! Rank 0 watches all others, and they watch rank 0, so that whoever hangs, somebody names it.
+//! Rank 0 watches all others, and they watch rank 0, so that any rank that hangs is found.
 
 use std::{
     sync::{
@@ -35,7 +35,7 @@ pub(crate) struct Monitor {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What the thread and the collectives share.
+/// State that the thread and the collectives share.
 struct Shared {
     /// Number of collectives that were entered.
     entered: AtomicU64,

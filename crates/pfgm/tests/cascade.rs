@@ -73,7 +73,7 @@ fn upscaled_images_made_smaller_are_those_they_were_made_from() {
         // The same seeds with other images become these.
         let swapped = made(&others, 0.0);
         assert!(disagreement(data.shape, &swapped, &others, 2) < 0.35 * disagreement(data.shape, &swapped, &low, 2));
-        // A network that is told of noise trusts what it is shown less.
+        // With a higher noise level, the network relies less on the low-resolution image.
         let noisy = disagreement(data.shape, &made(&low, 0.2), &low, 2);
         assert!(noisy > own, "D = {extra_dims}: {noisy} with noise, {own} without");
         assert!(model.sample(1).draw().is_err(), "nothing to upscale");

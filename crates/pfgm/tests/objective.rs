@@ -1,4 +1,4 @@
-//! What networks are trained on: noise levels, targets, and what they should say.
+//! Training points: noise levels, targets, losses.
 #![allow(missing_docs)]
 
 use burn::tensor::{Device, Tensor, TensorData};
@@ -106,7 +106,7 @@ fn score_models_are_trained_at_uniform_times() {
 
 #[test]
 fn targets_are_the_field_of_the_items_class() {
-    // Six charges of two classes in the plane; four items, one of which the network is told no class of.
+    // Six charges of two classes in the plane; four items, one of which has no class.
     let (dim, field) = (2, [0.0_f32, 0.1, 1.0, -1.0, 0.5, 0.4, 2.0, 1.0, -1.0, 0.3, 0.2, -2.0]);
     let field_labels: Vec<_> = [0, 1, 0, 1, 1, 0].map(Some).into();
     let labels = [Some(0), Some(1), None, Some(1)];
@@ -200,7 +200,7 @@ fn images_show_their_noise_before_it_hides_them() {
     };
     let far = |spec: &ModelSpec, size: f32| spec.prediction().coefficients(&noisy(size), &[0.05])[0].log_sigma_ratio;
     assert_eq!(far(&spec, 0.0), 0.0);
-    // What the network is told is a quarter of the logarithm of the ratio.
+    // The network gets a quarter of the logarithm of the ratio.
     assert!((far(&spec, 1.0) - 20.0_f64.ln() / 4.0).abs() < 0.1, "{}", far(&spec, 1.0));
     // A run of before goes by the norm, Gaussian noise by its level.
     let mut before = spec.clone();

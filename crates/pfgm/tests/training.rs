@@ -304,7 +304,7 @@ fn take_thirty_steps(config: &mut Config) {
     config.train.checkpoint_every = 5;
 }
 
-/// A finished training, and what the held-out loss of its first checkpoint was multiplied by until the last. Its noise is the same at
+/// A finished training, and the ratio of its last to its first held-out loss. Its noise is the same at
 /// every step, which heavy tails need to be comparable.
 fn learned(config: Config, data: &Dataset) -> (Trainer, f64) {
     let (run, steps) = (folder(), config.train.steps);
@@ -415,7 +415,7 @@ fn a_network_learns_from_augmentation_and_uses_its_labels() {
             network.forward(input).into_data().try_to_vec::<f32>().unwrap()
         };
         let mut mirrored = [0.0; augmentation::LABELS];
-        // Nothing done is what it assumes when it is told nothing.
+        // Without labels, the network assumes the identity.
         assert!(answer(None) == answer(Some(mirrored)));
         mirrored[0] = 1.0;
         assert!(answer(None) != answer(Some(mirrored)));
@@ -425,7 +425,7 @@ fn a_network_learns_from_augmentation_and_uses_its_labels() {
 /// What held-out digits say about generated ones.
 #[derive(Debug)]
 struct Quality {
-    /// 1/2 is perfect, 1 is told apart.
+    /// Two-sample accuracy: 1/2 is perfect, 1 means that samples are easily distinguished from data.
     two_sample: f64,
     /// The share of held-out digits with a sample nearby.
     coverage: f64,

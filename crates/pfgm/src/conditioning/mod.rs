@@ -1,4 +1,4 @@
-//! Network conditioning: what a network is given of each row beside the point and its noise level.
+//! Network conditioning: the inputs of a network for each row apart from the point and its noise level.
 
 mod spatial;
 
@@ -24,7 +24,7 @@ pub struct Conditioning {
     augmentation: Vec<[f32; augmentation::LABELS]>,
 }
 
-/// Values that a network gets at each pixel beside the image's own.
+/// Values that a network gets at each pixel in addition to those of the image.
 #[derive(Clone, Debug, Default, PartialEq)]
 enum SpatialValues {
     #[default]

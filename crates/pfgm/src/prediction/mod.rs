@@ -1,4 +1,4 @@
-//! What the raw output of a network means: how it becomes `yhat`, what it should be, and how training weights its error.
+//! Meaning of the raw output of a network: how it becomes `yhat`, its target, and the loss of training.
 
 mod field;
 mod loss;

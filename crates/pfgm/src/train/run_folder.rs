@@ -1,4 +1,4 @@
-//! What the folder of a run contains.
+//! States of the folder of a run.
 
 use std::{fs, io, path::Path};
 

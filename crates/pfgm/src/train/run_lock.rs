@@ -34,7 +34,7 @@ pub struct Holder {
     pub pid: u32,
     /// Seconds from 1970 to when it took the lock.
     pub since: u64,
-    /// Start of the process in the system's own units, by which a number that is used again is told apart.
+    /// Start time of the process in the system's own units. It distinguishes processes that had the same number.
     #[serde(default)]
     pub start: String,
 }
@@ -100,7 +100,7 @@ impl RunLock {
 
 impl Drop for RunLock {
     fn drop(&mut self) {
-        // Removed before it is released: whoever opened it before sees that it is gone.
+        // Removed before it is released: a process that has opened it sees that it is gone.
         let _ = fs::remove_file(self.folder.join(NAME));
         let _ = self.file.unlock();
     }

@@ -32,7 +32,8 @@ use crate::{
 
 /// A training in progress.
 ///
-/// Each step is a function of the configuration, the seed and the number of the step, whoever computes it: see [`Trainer::distributed`].
+/// Each step is a function of the configuration, the seed and the number of the step, on any number of ranks: see
+/// [`Trainer::distributed`].
 pub struct Trainer {
     pub(super) spec: ModelSpec,
     pub(super) data: TrainingSet,
