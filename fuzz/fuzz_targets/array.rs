@@ -1,4 +1,4 @@
-//! Any bytes as a file of this kind. `fuzz/corpus/array` is where to begin: `cargo +nightly fuzz run array`.
+//! Any bytes as a file of this kind. `cargo +nightly fuzz run array fuzz/corpus/array fuzz/seeds/array` begins with the files in `fuzz/seeds`.
 
 #![no_main]
 

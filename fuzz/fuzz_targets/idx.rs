@@ -1,4 +1,4 @@
-//! Any bytes as a file of this kind. `fuzz/corpus/idx` is where to begin: `cargo +nightly fuzz run idx`.
+//! Any bytes as a file of this kind. `cargo +nightly fuzz run idx fuzz/corpus/idx fuzz/seeds/idx` begins with the files in `fuzz/seeds`.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Any bytes as a file of this kind. `fuzz/corpus/image` is where to begin: `cargo +nightly fuzz run image`.
+//! Any bytes as a file of this kind. `cargo +nightly fuzz run image fuzz/corpus/image fuzz/seeds/image` begins with the files in `fuzz/seeds`.
 
 #![no_main]
 

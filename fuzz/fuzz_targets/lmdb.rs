@@ -1,4 +1,4 @@
-//! Any bytes as a file of this kind. `fuzz/corpus/lmdb` is where to begin: `cargo +nightly fuzz run lmdb`.
+//! Any bytes as a file of this kind. `cargo +nightly fuzz run lmdb fuzz/corpus/lmdb fuzz/seeds/lmdb` begins with the files in `fuzz/seeds`.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Any bytes as a file of this kind. `fuzz/corpus/table` is where to begin: `cargo +nightly fuzz run table`.
+//! Any bytes as a file of this kind. `cargo +nightly fuzz run table fuzz/corpus/table fuzz/seeds/table` begins with the files in `fuzz/seeds`.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Any bytes as a file of this kind. `fuzz/corpus/tar` is where to begin: `cargo +nightly fuzz run tar`.
+//! Any bytes as a file of this kind. `cargo +nightly fuzz run tar fuzz/corpus/tar fuzz/seeds/tar` begins with the files in `fuzz/seeds`.
 
 #![no_main]
 

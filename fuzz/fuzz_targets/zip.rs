@@ -1,4 +1,4 @@
-//! Any bytes as a file of this kind. `fuzz/corpus/zip` is where to begin: `cargo +nightly fuzz run zip`.
+//! Any bytes as a file of this kind. `cargo +nightly fuzz run zip fuzz/corpus/zip fuzz/seeds/zip` begins with the files in `fuzz/seeds`.
 
 #![no_main]
 

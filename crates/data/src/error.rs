@@ -90,7 +90,7 @@ pub enum DataError {
         choices: String,
     },
     /// Reading would take more memory than the size of the input explains.
-    #[error("{path}: {what} needs {}, more than the {} allowed for a file of this size on this machine", megabytes(*.need), megabytes(*.limit))]
+    #[error("{path}: {what} needs at least {} of memory; {} are allowed for a file of this size on this machine", megabytes(*.need), megabytes(*.limit))]
     TooLarge {
         /// The file.
         path: String,

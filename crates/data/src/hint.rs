@@ -10,7 +10,8 @@ pub(crate) fn conversion(first: &[u8], name: &str) -> Option<String> {
         ),
         [b'P', b'A', b'R', b'1', ..] => python(
             "Parquet",
-            "from datasets import load_dataset; d=load_dataset(\"parquet\",data_files=\"FILE\")[\"train\"]; [r[\"image\"].save(f\"OUT/{r.get(chr(108)+\"abel\",0)}/{i:06}.png\") for i,r in enumerate(d)]",
+            "import pandas,os; d=pandas.read_parquet(\"FILE\"); [(os.makedirs(f\"OUT/{r.label}\",exist_ok=True), \
+             open(f\"OUT/{r.label}/{i:06}.png\",\"wb\").write(r.image[\"bytes\"])) for i,r in d.iterrows()]",
         ),
         [b'A', b'R', b'R', b'O', b'W', b'1', ..] => python(
             "Arrow",
@@ -20,7 +21,7 @@ pub(crate) fn conversion(first: &[u8], name: &str) -> Option<String> {
             "DICOM",
             "import pydicom,numpy; numpy.save(\"FILE.npy\", pydicom.dcmread(\"FILE\").pixel_array[None])",
         ),
-        _ if first.get(344..347) == Some(b"n+1") || name.ends_with(".nii") => python(
+        _ if name.ends_with(".nii") => python(
             "NIfTI",
             "import nibabel,numpy; numpy.save(\"FILE.npy\", numpy.moveaxis(nibabel.load(\"FILE\").get_fdata(),2,0))",
         ),

@@ -93,7 +93,7 @@ mod tests {
         let path = Path::new("bomb.gz");
         assert_eq!(limits.read(path, "it", &mut std::io::repeat(0).take(1000)).unwrap().len(), 1000);
         let error = limits.read(path, "it", &mut std::io::repeat(0)).unwrap_err().to_string();
-        assert!(error.contains("bomb.gz") && error.contains("more than"), "{error}");
+        assert!(error.contains("bomb.gz") && error.contains("at least"), "{error}");
     }
 
     #[test]

@@ -66,7 +66,11 @@ pub(crate) fn source(path: &Path) -> Result<Source, DataError> {
     let expand =
         |what: &str, stream: &mut dyn Read| limits.read(path, what, stream).map(|bytes| Source::Bytes(bytes.into()));
     match first[..] {
-        [0x1F, 0x8B, ..] => expand("the gzip stream", &mut flate2::read::MultiGzDecoder::new(whole()?.as_slice())),
+        [0x1F, 0x8B, ..] => {
+            let bytes = whole()?;
+            let expanded = expand("the gzip stream", &mut flate2::read::MultiGzDecoder::new(bytes.as_slice()));
+            expanded.map_err(|error| with_announced_size(error, &bytes))
+        }
         [b'B', b'Z', b'h', b'1'..=b'9'] => {
             expand("the bzip2 stream", &mut bzip2::read::MultiBzDecoder::new(whole()?.as_slice()))
         }
@@ -77,6 +81,17 @@ pub(crate) fn source(path: &Path) -> Result<Source, DataError> {
             expand("the zstd stream", &mut stream)
         }
         _ => Ok(source),
+    }
+}
+
+/// The error of a gzip stream that is too large, with the size that its end announces.
+fn with_announced_size(error: DataError, gzip: &[u8]) -> DataError {
+    let announced = gzip.last_chunk().map_or(0, |size| u64::from(u32::from_le_bytes(*size)));
+    match error {
+        DataError::TooLarge { path, what, need, limit } => {
+            DataError::TooLarge { path, what, need: need.max(announced), limit }
+        }
+        other => other,
     }
 }
 
@@ -119,6 +134,12 @@ pub(crate) fn file(path: &Path, options: &OpenOptions) -> Result<Dataset, DataEr
     }
     if array::is_mat(&first) {
         return array::dataset(path, array::open_mat(path, &whole()?)?, options);
+    }
+    if array::is_nifti(&first) {
+        let (volume, notice) = array::open_nifti(path, &source)?;
+        let mut set = array::dataset(path, vec![volume], options)?;
+        set.notices.extend(notice);
+        return Ok(set);
     }
     if tar::recognizes(&first) || name.ends_with(".tar") {
         return tar_file(path, source, options);

@@ -199,12 +199,12 @@ fn bombs_are_refused() {
     let bomb = encoder.finish().unwrap();
     for name in ["a.csv.gz", "a.npy.gz", "a.tar.gz", "train-images-idx3-ubyte.gz"] {
         let error = refused(name, &bomb);
-        assert!(error.contains("more than"), "{error}");
+        assert!(error.contains("are allowed"), "{error}");
     }
     // An image that announces 40 billion pixels.
     let mut png = image(image::ImageFormat::Png);
     png[16..24].copy_from_slice(&[0, 3, 0x0D, 0x40, 0, 3, 0x0D, 0x40]);
-    assert!(refused("a.png", &png).contains("more than"));
+    assert!(refused("a.png", &png).contains("are allowed"));
     // One line of very many cells.
     let line = "1,".repeat(1 << 19);
     assert!(refused("a.csv", line.as_bytes()).contains("fields"));

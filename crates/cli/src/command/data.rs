@@ -15,6 +15,8 @@ use crate::{
 
 /// Images on a contact sheet.
 const SHEET: usize = 100;
+/// Values on it at the most: large images are fewer.
+const SHEET_VALUES: usize = 1 << 26;
 const ACROSS: usize = 10;
 
 pub fn run(args: &DataCommand) -> Result<()> {
@@ -28,7 +30,7 @@ pub fn run(args: &DataCommand) -> Result<()> {
         render::write(path, text.as_bytes())?;
     }
     let rows = match dataset.shape {
-        Shape::Image { .. } => dataset.some(SHEET)?,
+        Shape::Image { .. } => dataset.some((SHEET_VALUES / dataset.shape.dim()).clamp(1, SHEET))?,
         Shape::Vector { .. } => chart_rows(&dataset)?,
     };
     let series = Series { name: &dataset.name, values: &rows };

@@ -3,6 +3,7 @@
 mod choose;
 mod labels;
 mod mat;
+mod nifti;
 mod npy;
 pub mod npz;
 
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 pub(crate) use choose::{are_named, dataset, rows};
 use labels::labels_of;
 pub(crate) use mat::{open as open_mat, recognizes as is_mat};
+pub(crate) use nifti::{open as open_nifti, recognizes as is_nifti};
 pub(crate) use npy::{open as open_npy, recognizes as is_npy};
 
 use crate::{

@@ -5,6 +5,8 @@ use crate::{DataError, Notice, NumberType, OpenOptions};
 
 /// Rows that are looked at where they are not in memory.
 const LOOKED_AT: usize = 64;
+/// Values in those rows at the most.
+const LOOKED_AT_VALUES: usize = 1 << 26;
 /// The part of the nominal range that values must use to go without a notice.
 const PART: f32 = 0.5;
 
@@ -31,33 +33,58 @@ pub(super) fn nominal(observed: Observed) -> (f32, f32) {
     }
 }
 
+/// What a pass over rows finds.
+struct Look {
+    observed: Observed,
+    /// The first row.
+    first: Vec<f32>,
+    /// Which values differ from those of the first row in some row.
+    differs: Vec<bool>,
+    /// Whether the three colors of every pixel agree.
+    is_gray: bool,
+    rows: usize,
+}
+
+impl Look {
+    fn add(&mut self, row: &[f32]) {
+        let Observed { mut low, mut high } = self.observed;
+        for &value in row {
+            (low, high) = (low.min(value), high.max(value));
+        }
+        self.observed = Observed { low, high };
+        self.is_gray = self.is_gray && row.chunks_exact(3).all(|pixel| pixel[0] == pixel[1] && pixel[1] == pixel[2]);
+        if self.rows == 0 {
+            self.first.extend_from_slice(row);
+        }
+        let values = self.first.iter().zip(row);
+        self.differs.iter_mut().zip(values).for_each(|(differs, (first, value))| *differs |= first != value);
+        self.rows += 1;
+    }
+}
+
 impl Dataset {
     /// Sets the range that options give, else completes what is known of it; notes what is unusual about the values.
     pub(crate) fn finish(mut self, options: &OpenOptions) -> Result<Self, DataError> {
-        if let Shape::Image { channels, .. } = self.shape {
-            let rows = self.looked_at()?;
-            let observed = observe(&rows);
-            if let Some((low, high)) = options.range {
-                self = self.with_range(low, high)?;
-            } else if self.values.are_bytes() && self.range == (0.0, 255.0) && observed.high <= 1.0 {
-                self.range = (0.0, 1.0);
-                self.notices.push(Notice::RangeFound { nominal: (0.0, 1.0), observed: (observed.low, observed.high) });
-            } else if self.range_was_found() {
-                self.notices.push(Notice::RangeFound { nominal: self.range, observed: (observed.low, observed.high) });
-            }
-            let span = self.range.1 - self.range.0;
-            let outside = observed.low < self.range.0 || observed.high > self.range.1;
-            if outside || observed.high - observed.low < PART * span {
-                let observed = (observed.low, observed.high);
-                self.notices.push(Notice::PartOfRange { observed, nominal: self.range });
-            }
-            if channels == 3 && rows.chunks_exact(3).all(|pixel| pixel[0] == pixel[1] && pixel[1] == pixel[2]) {
-                self.notices.push(Notice::ChannelsAgree);
-            }
-        } else if let Some((low, high)) = options.range {
+        let look = self.look()?;
+        let Observed { low, high } = look.observed;
+        let is_image = matches!(self.shape, Shape::Image { .. });
+        if let Some((low, high)) = options.range {
             self = self.with_range(low, high)?;
+        } else if is_image && self.values.are_bytes() && self.range == (0.0, 255.0) && high <= 1.0 {
+            self.range = (0.0, 1.0);
+            self.notices.push(Notice::RangeFound { nominal: (0.0, 1.0), observed: (low, high) });
+        } else if is_image && self.range_was_found() {
+            self.notices.push(Notice::RangeFound { nominal: self.range, observed: (low, high) });
         }
-        self.note_constants()?;
+        let span = self.range.1 - self.range.0;
+        let outside = low < self.range.0 || high > self.range.1;
+        if is_image && (outside || high - low < PART * span) {
+            self.notices.push(Notice::PartOfRange { observed: (low, high), nominal: self.range });
+        }
+        if matches!(self.shape, Shape::Image { channels: 3, .. }) && look.is_gray {
+            self.notices.push(Notice::ChannelsAgree);
+        }
+        self.note_constants(&look);
         Ok(self)
     }
 
@@ -68,45 +95,37 @@ impl Dataset {
             && self.range_is_nominal
     }
 
-    /// All values in memory, or those of some rows.
-    fn looked_at(&self) -> Result<Vec<f32>, DataError> {
-        match &self.values {
-            Values::OnDisk(_) => self.some(LOOKED_AT),
-            _ => self.values(),
+    /// Looks at all rows in memory, or at some of those on disk.
+    fn look(&self) -> Result<Look, DataError> {
+        let dim = self.shape.dim();
+        let rows = match &self.values {
+            Values::OnDisk(_) => self.len().min((LOOKED_AT_VALUES / dim).clamp(2, LOOKED_AT)),
+            _ => self.len(),
+        };
+        let observed = Observed { low: f32::INFINITY, high: f32::NEG_INFINITY };
+        let mut look = Look { observed, first: Vec::new(), differs: vec![false; dim], is_gray: true, rows: 0 };
+        let mut row = vec![0.0; dim];
+        for index in 0..rows {
+            self.read_values(index * self.len() / rows, &mut row)?;
+            look.add(&row);
         }
+        Ok(look)
     }
 
     /// Notes columns, or rows, that are all the same.
-    fn note_constants(&mut self) -> Result<(), DataError> {
-        let dim = self.shape.dim();
-        let rows = match &self.values {
-            Values::Floats(values) => std::borrow::Cow::Borrowed(values.as_slice()),
-            _ => self.looked_at()?.into(),
-        };
-        if rows.len() <= dim {
-            return Ok(());
+    fn note_constants(&mut self, look: &Look) {
+        if look.rows < 2 {
+            return;
         }
-        let is_constant = |column: usize| rows.chunks_exact(dim).all(|row| row[column] == rows[column]);
-        let constant: Vec<usize> = match self.shape {
-            Shape::Vector { .. } => (0..dim).filter(|&column| is_constant(column)).collect(),
-            Shape::Image { .. } => Vec::new(),
-        };
-        let all = rows.chunks_exact(dim).all(|row| row == &rows[..dim]);
-        drop(rows);
-        if all {
+        if !look.differs.contains(&true) {
             self.notices.push(Notice::ConstantRows);
-        } else if !constant.is_empty() {
-            let name = |&column: &usize| self.columns.get(column).cloned().unwrap_or_else(|| (column + 1).to_string());
-            let names = constant.iter().map(name).collect();
+        } else if matches!(self.shape, Shape::Vector { .. }) && look.differs.contains(&false) {
+            let name = |column: usize| self.columns.get(column).cloned().unwrap_or_else(|| (column + 1).to_string());
+            let constant = look.differs.iter().enumerate().filter(|(_, differs)| !**differs);
+            let names = constant.map(|(column, _)| name(column)).collect();
             self.notices.push(Notice::ConstantColumns { names });
         }
-        Ok(())
     }
-}
-
-pub(super) fn observe(values: &[f32]) -> Observed {
-    let start = Observed { low: f32::INFINITY, high: f32::NEG_INFINITY };
-    values.iter().fold(start, |seen, &value| Observed { low: seen.low.min(value), high: seen.high.max(value) })
 }
 
 #[cfg(test)]
@@ -115,7 +134,10 @@ mod tests {
 
     #[test]
     fn ranges_follow_the_rule_and_not_the_extremes() {
-        let range = |values: &[f32]| nominal(observe(values));
+        let range = |values: &[f32]| {
+            let of = |join: fn(f32, f32) -> f32| values.iter().copied().reduce(join).unwrap_or(0.0);
+            nominal(Observed { low: of(f32::min), high: of(f32::max) })
+        };
         assert_eq!(range(&[0.1, 0.4]), (0.0, 1.0));
         assert_eq!(range(&[-0.2, 0.4]), (-1.0, 1.0));
         assert_eq!(range(&[3.0, 250.0]), (0.0, 255.0));
