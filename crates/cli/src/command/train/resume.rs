@@ -16,6 +16,7 @@ use pfgm::{
     train::{CONFIG, FolderState, RunLock, Trainer},
 };
 
+use pfgm_data::Dataset;
 use serde_json::Value;
 
 use super::{
@@ -63,6 +64,8 @@ pub fn resume(args: &TrainArgs, device: &Device, ranks: &Ranks) -> Result<Traini
         resolve::plan(args)?.config
     };
     let (data, held_out) = load(&config, None)?;
+    let data = with_kept_range(data, &checkpoint.spec);
+    let held_out = held_out.map(|rows| with_kept_range(rows, &checkpoint.spec));
     let wanted = config.train.clone();
     keep_schedule(&mut config, &checkpoint.spec.config);
     let spec = Model::builder().config(config).spec(&data)?;
@@ -111,6 +114,17 @@ fn begin_again(args: &TrainArgs, folder: PathBuf, device: &Device, ranks: &Ranks
     begin(Plan::new(name, config), args.dry_run, |_, _| Ok(folder), device, ranks)
 }
 
+/// Data with the range that a run has kept. Older runs took the lowest and the highest of floating point values for their range, which
+/// lie within the range that the rule finds now.
+fn with_kept_range(data: Dataset, kept: &ModelSpec) -> Dataset {
+    let ((low, high), (kept_low, kept_high)) = (data.range, kept.data.range);
+    let is_within = low <= kept_low && kept_high <= high;
+    if kept.config.data.range.is_some() || data.values.are_bytes() || !is_within {
+        return data;
+    }
+    Dataset { range: kept.data.range, ..data }
+}
+
 /// Gives a configuration the values of a kept one that may differ from it.
 fn keep_schedule(config: &mut Config, kept: &Config) {
     config.train.steps = kept.train.steps;
@@ -151,8 +165,9 @@ fn difference(kept: &ModelSpec, wanted: &ModelSpec) -> Result<Option<String>> {
     let value = |of: &[(String, String)], key: &str| {
         of.iter().find(|(name, _)| name == key).map_or_else(|| "nothing".to_owned(), |(_, value)| value.clone())
     };
-    // Data may have moved; their shape, size and scale show that they are the same. Older runs have no counts of classes.
-    let ignored = ["config.data.source", "data.name", "data.class_counts"];
+    // Data may have moved; their shape, size and scale show that they are the same. Older runs have no counts of classes
+    // and do not know which columns are whole.
+    let ignored = ["config.data.source", "data.name", "data.class_counts", "data.whole_columns"];
     let is_compared = |key: &&String| !ignored.contains(&key.as_str()) && !unused.contains(key);
     let mut keys = kept.iter().chain(&wanted).map(|(key, _)| key).filter(is_compared);
     let found = keys.find(|key| !is_same(&value(&kept, key), &value(&wanted, key)));
