@@ -280,8 +280,12 @@ fn rows_that_do_not_fit_are_rejected() {
     let model = Model::load("digits").unwrap();
     let (heart, digits) = (open("heart"), open("digits").select(&[0]));
     assert!(matches!(model.encode(&heart, heun(2)), Err(Error::Argument { name: "data", .. })));
+    // Rows without labels are rows of the unconditional model, where there is one.
     let unlabeled = Dataset { labels: None, ..digits.clone() };
-    assert!(matches!(model.encode(&unlabeled, heun(2)), Err(Error::Argument { name: "data", .. })));
+    assert_eq!(model.encode(&unlabeled, heun(2)).unwrap().classes, [None]);
+    let mut spec = model.spec().clone();
+    spec.config.train.label_dropout = 0.0;
+    assert!(matches!(spec.rows(&unlabeled), Err(Error::Argument { name: "data", .. })));
     let stochastic = heun(4).churn(10.0);
     assert!(model.encode(&digits, stochastic).is_err());
     assert!(model.sample(1).latent_scale(0.0).draw().is_err());

@@ -12,7 +12,10 @@ use pfgm::{
 use pfgm_data::{BUILT_IN, Dataset, Shape};
 
 use super::dataset;
-use crate::args::{ComputeArgs, latents::RowsArgs};
+use crate::{
+    args::{ComputeArgs, latents::RowsArgs},
+    render::line,
+};
 
 /// Loads the averaged weights of a run's latest checkpoint, of a checkpoint file, or of a bundled model that samples by itself.
 pub fn model(run: &Path, compute: &ComputeArgs) -> Result<Model> {
@@ -77,7 +80,11 @@ pub fn spread(data: &Dataset, count: usize) -> Dataset {
 
 /// The rows that the command line names in the form that a model computes with.
 pub fn rows(args: &RowsArgs, spec: &ModelSpec) -> Result<Rows> {
-    Ok(spec.rows(&selected_rows(args)?)?)
+    let rows = spec.rows(&selected_rows(args)?)?;
+    if !spec.data.classes.is_empty() && rows.labels.iter().all(Option::is_none) {
+        line("note       the rows have no labels: the model is evaluated without classes");
+    }
+    Ok(rows)
 }
 
 /// Height, width and channels of the images that a run was trained on.

@@ -53,7 +53,8 @@ impl Rows {
 }
 
 impl ModelSpec {
-    /// Reads all rows of a data set, and finds their classes by name.
+    /// Reads all rows of a data set, and finds their classes by name. Rows without labels are rows of the unconditional model, if labels were
+    /// dropped in its training.
     ///
     /// # Errors
     /// Returns an error if the rows have another shape or scale than the model's data, or a class that the model does not know, or if they
@@ -98,8 +99,14 @@ impl ModelSpec {
             return Ok(vec![None; dataset.len()]);
         }
         let Some(labels) = &dataset.labels else {
-            let problem =
-                format!("{name} has no labels, but the model is conditioned on classes; give data with labels");
+            // A network whose labels were dropped in training knows the density without them.
+            if self.config.train.label_dropout > 0.0 {
+                return Ok(vec![None; dataset.len()]);
+            }
+            let problem = format!(
+                "{name} has no labels, but the model is conditioned on classes and knows no estimate without them; give data \
+                 with labels"
+            );
             return Err(Error::argument("data", problem));
         };
         let number = |class: &String| known.iter().position(|known| known == class).map(|class| class as u32);
