@@ -32,6 +32,7 @@ pub mod hemisphere;
 pub mod latent;
 pub mod likelihood;
 pub mod particles;
+pub mod posterior;
 pub mod prior;
 pub mod process;
 pub mod random;
