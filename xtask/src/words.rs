@@ -46,7 +46,8 @@ pub fn check(root: &Path) -> Result<()> {
     }
     let mut found = Vec::new();
     for name in String::from_utf8_lossy(&output.stdout).split('\0') {
-        let text = ["rs", "md", "toml", "js", "html", "css", "py"].iter().any(|ending| name.ends_with(&format!(".{ending}")));
+        let text =
+            ["rs", "md", "toml", "js", "html", "css", "py"].iter().any(|ending| name.ends_with(&format!(".{ending}")));
         if !text || EXCEPT.iter().any(|except| name.starts_with(except)) {
             continue;
         }

@@ -46,7 +46,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub use pfgm_flow::{
-    extra_dims, field, field_lines, flow, hemisphere, latent, likelihood, particles, prior, process, random,
+    extra_dims, field, field_lines, flow, hemisphere, latent, likelihood, particles, posterior, prior, process, random,
     restoration, solver,
 };
 

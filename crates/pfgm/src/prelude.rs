@@ -9,7 +9,7 @@ pub use crate::{
     likelihood::Probe,
     model::{
         Anomaly, Denoise, ExactField, Fit, FitProgress, FitReport, Inpaint, Integration, Latents, Likelihood,
-        LogLikelihoods, Model, Samples, Trace, WeightNames,
+        LogLikelihoods, Model, Posterior, Samples, Trace, WeightNames,
     },
     progress::{CancelToken, Progress},
     solver::Solver,

@@ -177,9 +177,8 @@ impl Denoiser for Conditioned<'_> {
             Guidance::Mmps { iterations } => self.solve_with_jacobian(query, &variances, residuals, iterations),
             Guidance::PiGdm { spread } => {
                 let spread = spread * spread;
-                let solve = |(residual, s): (Vec<f64>, &f64)| {
-                    self.solve_without_jacobian(s * spread / (s + spread), residual)
-                };
+                let solve =
+                    |(residual, s): (Vec<f64>, &f64)| self.solve_without_jacobian(s * spread / (s + spread), residual);
                 residuals.into_iter().zip(&variances).map(solve).collect()
             }
         };
@@ -202,7 +201,13 @@ struct System {
 impl System {
     fn new(right: Vec<f64>) -> Self {
         let square = inner(&right, &right);
-        Self { solution: vec![0.0; right.len()], direction: right.clone(), residual: right, square, enough: CONVERGED * square }
+        Self {
+            solution: vec![0.0; right.len()],
+            direction: right.clone(),
+            residual: right,
+            square,
+            enough: CONVERGED * square,
+        }
     }
 
     /// A step, given the matrix times the direction.

@@ -17,6 +17,7 @@ mod integrate;
 mod latents;
 mod likelihood;
 mod monitor;
+mod posterior;
 mod predict;
 mod restore;
 mod rows;
@@ -42,6 +43,7 @@ pub use self::{
     latents::{Integration, Latents},
     likelihood::{DensityUnit, Likelihood, LogLikelihoods, Trace},
     monitor::Monitor,
+    posterior::Posterior,
     predict::Prediction,
     restore::{Denoise, Denoised, Inpaint},
     rows::{Rows, find_class},
