@@ -26,7 +26,7 @@ export async function begin() {
   } catch (problem) {
     return say(problem.message, true);
   }
-  $("run").addEventListener("change", pick);
+  $("run").addEventListener("change", () => pick().catch((problem) => say(problem.message, true)));
   $("ask").addEventListener("submit", (event) => {
     event.preventDefault();
     draw();
