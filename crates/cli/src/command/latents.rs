@@ -72,7 +72,7 @@ fn latents(model: &Model, what: &str, solver: &Solver, class: Option<u32>, batch
     if data.len() != 1 {
         bail!("{what}: has {} images; give a file of one, or seeds", data.len());
     }
-    let mut rows = model.spec().unlabeled_rows(&data)?;
+    let mut rows = model.spec().unlabeled_rows(&data).map_err(|error| resolve::about(error, &data, what))?;
     rows.labels = vec![class];
     Ok(model.encode_rows(&rows, integration(solver, batch, "encoding")?)?)
 }

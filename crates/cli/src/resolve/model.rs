@@ -80,11 +80,23 @@ pub fn spread(data: &Dataset, count: usize) -> Dataset {
 
 /// The rows that the command line names in the form that a model computes with.
 pub fn rows(args: &RowsArgs, spec: &ModelSpec) -> Result<Rows> {
-    let rows = spec.rows(&selected_rows(args)?)?;
+    let data = selected_rows(args)?;
+    let rows = spec.rows(&data).map_err(|error| about(error, &data, &args.data))?;
     if !spec.data.classes.is_empty() && rows.labels.iter().all(Option::is_none) {
         line("note       the rows have no labels: the model is evaluated without classes");
     }
     Ok(rows)
+}
+
+/// An error about rows that names their source as it was typed, instead of the data set's name.
+pub fn about(error: pfgm::Error, data: &Dataset, source: &str) -> anyhow::Error {
+    match error {
+        pfgm::Error::Argument { name: "data", problem } => {
+            let problem = problem.strip_prefix(&data.name).map_or(problem.as_str(), |rest| rest.trim_start_matches(':'));
+            anyhow::anyhow!("{source}: {}", problem.trim_start())
+        }
+        other => other.into(),
+    }
 }
 
 /// Height, width and channels of the images that a run was trained on.

@@ -31,7 +31,13 @@ impl<'a> Solved<'a> {
 
 /// A run's solver with the changes that the command line asks for.
 pub fn solver(args: &SolverArgs, spec: &ModelSpec, run: &Path) -> Result<Solver> {
-    changed(args, &spec.config.sample.solver, Solved::of(spec, run))
+    let solver = changed(args, &spec.config.sample.solver, Solved::of(spec, run))?;
+    if let Some(grid) = solver.grid() {
+        let method = solver.method();
+        grid.levels(method, spec.range())
+            .with_context(|| format!("`pfgm schedule {} --solver {method}` finds levels", run.display()))?;
+    }
+    Ok(solver)
 }
 
 /// A solver with the changes that the command line asks for.

@@ -207,6 +207,9 @@ pub fn fine_tuning(args: &TrainArgs, model: Model) -> Result<Plan> {
             (pfgm_data::open(&data.source, &data.options()).with_context(missing)?, data, Vec::new())
         }
     };
+    if data.shape != spec.data.shape {
+        bail!("--from: rows of {} are {}, but the run learned from {}", data.name, data.shape, spec.data.shape);
+    }
     let follows = Config::for_data(&data);
     let mut config = own.clone();
     config.data = DataConfig { conditional: follows.data.conditional, hold_out: follows.data.hold_out, ..options };

@@ -62,7 +62,7 @@ fn images_tables_and_arrays_train_as_they_stand() {
     assert_eq!((scans["network"]["kind"].as_str(), scans["data"]["hold_out"].as_integer()), (Some("unet"), Some(0)));
 
     // Images of several sizes are scaled, and the run finds them again in the same way.
-    images(&here.join("photos"), &[70, 90], &["."], 12);
+    images(&here.join("photos"), &[70, 90], &[""], 12);
     let photos = run("photos", "photos-run");
     assert_eq!(photos["data"]["side"].as_integer(), Some(64));
     let said = succeeds(here, &["train", "photos-run", "--resume", "--set", "train.steps=3"]);

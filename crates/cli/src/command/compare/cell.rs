@@ -88,9 +88,8 @@ impl<'a> Work<'a> {
             progress.tell("samples and their features", state.done, state.total);
             ControlFlow::Continue(())
         };
-        // Classes in turn: cells differ in their solvers alone.
         let mut how = Evaluation::samples(file.samples).seed(file.seed).solver(cell.choice.solver.clone());
-        how = how.batch(file.batch).keep(most.min(file.samples)).balanced().observer(observer);
+        how = how.batch(file.batch).keep(most.min(file.samples)).observer(observer);
         if !data.classes.is_empty() {
             how = how.guidance(run.guidance);
         }

@@ -133,6 +133,7 @@ impl Plan {
         let common = json!({
             "program": env!("CARGO_PKG_VERSION"),
             "samples": file.samples,
+            "classes": "in the shares of the training data",
             "seed": file.seed,
             "batch": file.batch,
             "device": file.device,
