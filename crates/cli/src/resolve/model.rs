@@ -92,7 +92,8 @@ pub fn rows(args: &RowsArgs, spec: &ModelSpec) -> Result<Rows> {
 pub fn about(error: pfgm::Error, data: &Dataset, source: &str) -> anyhow::Error {
     match error {
         pfgm::Error::Argument { name: "data", problem } => {
-            let problem = problem.strip_prefix(&data.name).map_or(problem.as_str(), |rest| rest.trim_start_matches(':'));
+            let problem =
+                problem.strip_prefix(&data.name).map_or(problem.as_str(), |rest| rest.trim_start_matches(':'));
             anyhow::anyhow!("{source}: {}", problem.trim_start())
         }
         other => other.into(),

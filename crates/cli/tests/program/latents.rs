@@ -59,7 +59,11 @@ fn likelihoods_are_told_with_their_uncertainty_and_can_be_wrong_in_one_line() {
     assert!(refused(&["--prior", "released"]).contains("--prior"));
     assert!(refused(&["--probes", "0"]).contains("--probes 0"));
     assert!(refused(&["--trace", "exact", "--probes", "3"]).contains("--probes 3"));
-    refuses(folder, &["likelihood", "run", "--data", "digits", "--solver", "reverse-sde", "--steps", "5"], &["--solver reverse-sde"]);
+    refuses(
+        folder,
+        &["likelihood", "run", "--data", "digits", "--solver", "reverse-sde", "--steps", "5"],
+        &["--solver reverse-sde"],
+    );
     let error = fails(folder, &["likelihood", "run", "--data", "heart"]);
     assert!(error.contains("heart") && error.contains("8x8"), "{error}");
     // Images of another scale, of another size, with something that is no number, without the classes that the run is told.
