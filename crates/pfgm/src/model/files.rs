@@ -36,6 +36,15 @@ impl Model {
     /// Loads the averaged weights of a run's latest checkpoint, a checkpoint file or, if nothing of that name exists, a bundled model
     /// (`digits`, `fashion-mnist`), onto the CPU.
     ///
+    /// ```
+    /// use pfgm::prelude::*;
+    ///
+    /// let model = Model::load("digits")?;
+    /// assert_eq!((model.dim(), model.classes().len()), (64, 10));
+    /// assert!(Model::load("no such run").is_err());
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Returns an error if there is no such model, or its file is damaged.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
@@ -71,6 +80,18 @@ impl Model {
     }
 
     /// Loads a run's latest checkpoint with the state of its training, so that [`Model::fit`] goes on exactly where it ended.
+    ///
+    /// ```
+    /// use pfgm::{device, prelude::*};
+    ///
+    /// let (data, folder) = (Dataset::open("disk")?, tempfile::tempdir().unwrap());
+    /// let mut model = Model::builder().build(&data)?;
+    /// model.fit(&data, Fit::steps(3).batch(16))?;
+    /// model.save(folder.path())?;
+    /// let mut again = Model::resume(folder.path(), &device::open("cpu")?)?;
+    /// assert_eq!(again.fit(&data, Fit::steps(5).batch(16))?.steps, 5);
+    /// # Ok::<(), Error>(())
+    /// ```
     ///
     /// # Errors
     /// Returns an error if there is no such run, its file is damaged, or it has no state of a training.
@@ -138,6 +159,17 @@ impl Model {
 
     /// Writes the averaged weights to one file in the safetensors format.
     ///
+    /// ```
+    /// use pfgm::prelude::*;
+    ///
+    /// let folder = tempfile::tempdir().unwrap();
+    /// let file = folder.path().join("weights.safetensors");
+    /// let model = Model::load("digits")?;
+    /// model.export(&file, WeightNames::Checkpoint)?;
+    /// assert_eq!(Model::load(&file)?.sample(1).draw()?, model.sample(1).draw()?);
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Returns an error if the network has no weights of such names, or the file cannot be written.
     pub fn export(&self, path: impl AsRef<Path>, names: WeightNames) -> Result<()> {
@@ -172,6 +204,17 @@ impl Model {
 
     /// Imports a published checkpoint of PFGM, PFGM++, EDM or a score model, onto the CPU. What the file does not say is taken as
     /// published for CIFAR-10: see [`Model::assumptions`].
+    ///
+    /// ```no_run
+    /// use pfgm::prelude::*;
+    ///
+    /// let model = Model::import("edm-cifar10-32x32-uncond-vp.pkl")?;
+    /// for assumption in model.assumptions() {
+    ///     println!("assumed: {assumption}");
+    /// }
+    /// model.save("runs/edm")?;
+    /// # Ok::<(), Error>(())
+    /// ```
     ///
     /// # Errors
     /// Returns an error if the file is not a checkpoint of a known network.

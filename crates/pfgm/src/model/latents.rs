@@ -131,6 +131,16 @@ from_solver!(Solver, Euler, Heun, StochasticHeun, Rk45, Multistep, ReverseSde);
 
 impl Model {
     /// Points of the prior, one for each seed: the latents that [`Model::sample`] starts from.
+    ///
+    /// ```
+    /// use pfgm::prelude::*;
+    ///
+    /// let model = Model::load("digits")?;
+    /// let latents = model.latents([3]).with_class(Some(7));
+    /// let decoded = model.decode(&latents, Solver::heun(4))?;
+    /// assert_eq!(decoded.values(), model.sample(1).seed(3).class("7").solver(Solver::heun(4)).draw()?.values());
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn latents(&self, seeds: impl IntoIterator<Item = u64>) -> Latents {
         let seeds: Vec<u64> = seeds.into_iter().collect();
         Latents::new(self.spec.prior(0, seeds.iter().copied()), vec![None; seeds.len()])
@@ -164,7 +174,7 @@ impl Model {
         self.transport(Direction::Encode, Latents::new(x, rows.labels.clone()), how.into())
     }
 
-    /// Moves latents down the flow to data.
+    /// Moves latents down the flow to data: see [`Model::encode`] and [`Model::latents`].
     ///
     /// # Errors
     /// Returns an error if the latents have another dimension than the model, the solver fails, or the computation is canceled.

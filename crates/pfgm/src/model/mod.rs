@@ -28,6 +28,7 @@ mod solvers;
 mod uncertainty;
 
 use burn::{module::Module, tensor::Device};
+use pfgm_data::Dataset;
 
 #[cfg(feature = "ndarray")]
 pub use self::arrays::dataset_of;
@@ -54,6 +55,7 @@ pub use self::{
 };
 use crate::{
     checkpoint::Checkpoint,
+    config::Config,
     error::{Error, Result},
     flow::Differentiable,
     network::{Network, Precision},
@@ -124,7 +126,25 @@ impl Model {
         ModelBuilder::default()
     }
 
-    /// What the model is, apart from its weights.
+    /// Builds a model with fresh weights from a configuration, such as that of a preset or of a TOML file.
+    ///
+    /// ```
+    /// use pfgm::{config::Config, prelude::*, presets};
+    ///
+    /// let preset = presets::find("heart").unwrap();
+    /// let config: Config = toml::from_str(preset.text).unwrap();
+    /// let model = Model::from_config(config, &Dataset::open("heart")?)?;
+    /// assert_eq!(model.spec().extra_dims().to_string(), "1");
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Returns an error if the configuration cannot work, or does not fit the data.
+    pub fn from_config(config: Config, train: &Dataset) -> Result<Self> {
+        Self::builder().config(config).build(train)
+    }
+
+    /// The specification of the model: everything but its weights.
     pub fn spec(&self) -> &ModelSpec {
         &self.spec
     }
@@ -182,6 +202,19 @@ impl Model {
     /// 1 disables it.
     ///
     /// With it, any solver and any algorithm of the crate runs on the network: see [`Flow`](crate::flow::Flow).
+    ///
+    /// ```
+    /// use pfgm::{flow::Flow, prelude::*, solver};
+    ///
+    /// let model = Model::load("digits")?;
+    /// let denoiser = model.denoiser(vec![Some(3)], 1.0);
+    /// let flow = Flow { denoiser: &denoiser, extra_dims: model.spec().extra_dims() };
+    /// let mut x = model.latents([0]).x;
+    /// solver::sample(&flow, &Solver::heun(4).into(), model.spec().range(), &mut x)?;
+    /// let sample = model.sample(1).seed(0).class("3").guidance(1.0).solver(Solver::heun(4)).draw()?;
+    /// assert_eq!(model.spec().to_data_units(&x), sample.values());
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn denoiser(&self, labels: Vec<Option<u32>>, guidance: f64) -> impl Differentiable + '_ {
         self.spec.denoiser(&self.network, labels, guidance, EVALUATION_BATCH, &self.device)
     }

@@ -316,6 +316,20 @@ impl Model {
     /// Begins to draw samples that look like the given images when they are made smaller. One sample is drawn for each image; the model must
     /// be one that upscales.
     ///
+    /// ```
+    /// use pfgm::{conditioning::UpscaleConfig, config::Config, prelude::*};
+    ///
+    /// let digits = Dataset::open("digits")?.select(&[0, 1, 2]);
+    /// let mut config = Config::for_data(&digits);
+    /// config.data.source = "digits".into();
+    /// config.upscale = Some(UpscaleConfig { factor: 2, ..UpscaleConfig::default() });
+    /// let model = Model::from_config(config, &digits)?;
+    /// // Four images of 4x4 pixels, upscaled by an untrained network to 8x8.
+    /// let upscaled = model.upscale(vec![8.0; 4 * 16]).solver(Solver::heun(2)).draw()?;
+    /// assert_eq!((upscaled.rows(), upscaled.row_shape()), (4, &[8, 8][..]));
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
     /// # Shapes
     /// `images`: `[samples, N / factor^2]`, in the data's own units
     pub fn upscale(&self, images: impl Into<Vec<f32>>) -> Sampling<'_> {

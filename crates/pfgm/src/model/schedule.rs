@@ -45,6 +45,15 @@ impl<'a> ScheduleSearch<'a> {
 impl Model {
     /// Searches for the noise levels, from the highest to the lowest, with which a solver makes the smallest error.
     ///
+    /// ```
+    /// use pfgm::{model::ScheduleSearch, prelude::*};
+    ///
+    /// let model = Model::load("digits")?;
+    /// let levels = model.search_schedule(ScheduleSearch::new(Solver::dpmpp(2, 3)).trajectories(2).grid(8))?;
+    /// assert_eq!(levels.len(), 4);
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Returns an error if the solver follows no grid, or the computation is canceled.
     pub fn search_schedule(&self, how: ScheduleSearch) -> Result<Vec<f64>> {
