@@ -57,9 +57,14 @@ pub fn run(args: &SampleArgs, ranks: &dyn Communicator) -> Result<()> {
         let norm = args.upper_norm.unwrap_or(UPPER_NORM);
         line(format!("{:.1} % of the latents were clipped to a norm of {norm}", 100.0 * samples.clipped));
     }
+    // Runs of earlier versions do not have the shares.
+    let in_turn = args.class.is_none() && !data.classes.is_empty() && data.class_counts.is_empty();
+    if in_turn && !args.balanced {
+        line("classes    in turn, because the run does not have the shares of its training data");
+    }
     let drawn = Drawn::of(&samples, &model.spec().config);
     write_arrays(&args.files, data, &drawn)?;
-    write_picture(args.balanced, data, &drawn, &picture)
+    write_picture(args.balanced || in_turn, data, &drawn, &picture)
 }
 
 /// Flags that only `--exact` uses.
