@@ -41,7 +41,7 @@ def probe():
 
 
 class Torch:
-    """A network, its optimiser and its average, as one thing to time."""
+    """A network, its optimizer and its average, as one thing to time."""
 
     def __init__(self, make, inputs, target, bf16=False, last=False):
         self.network, self.inputs, self.target, self.bf16 = make(), inputs, target, bf16

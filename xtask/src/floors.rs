@@ -16,6 +16,7 @@ const FLOORS: &[&[&str]] = &[
         "latent",
         "likelihood",
         "particles",
+        "posterior",
         "prior",
         "process",
         "random",
@@ -34,10 +35,11 @@ const FLOORS: &[&[&str]] = &[
     &["spec"],
     &["checkpoint"],
     &["defaults", "import", "measure", "sample"],
-    &["cascade", "evaluate", "train"],
+    &["evaluate", "train"],
     &["bundled"],
     &["error", "progress"],
     &["model"],
+    &["cascade"],
     &["prelude"],
 ];
 

@@ -44,8 +44,10 @@ fn main() -> Result<()> {
 fn validate(root: &Path) -> Result<()> {
     run(root, "cargo", &["fmt", "--all", "--check"])?;
     floors::check(&root.join("crates/pfgm/src"))?;
+    words::check(root)?;
     wasm::check(root)?;
-    // Advisories need a database that is fetched from the network; licences, bans and sources do not.
+    prose(root)?;
+    // Advisories need a database that is fetched from the network; licenses, bans and sources do not.
     run(root, "cargo", &["deny", "--log-level", "error", "check", "licenses", "bans", "sources"])
         .context("`cargo install --locked cargo-deny` installs what is missing")?;
     run(root, "cargo", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])?;
@@ -60,6 +62,23 @@ fn validate(root: &Path) -> Result<()> {
     let result = main_job(root, &folder.join("digits"));
     let _ = fs::remove_dir_all(&folder);
     result
+}
+
+/// Spelling and the book. Both programs are optional outside of CI, which installs them.
+fn prose(root: &Path) -> Result<()> {
+    for (program, arguments, install) in [
+        ("typos", &["--config", "typos.toml"][..], "pip install typos"),
+        ("mdbook", &["build"][..], "cargo install --locked mdbook"),
+    ] {
+        if Command::new(program).arg("--version").output().is_ok() {
+            run(root, program, arguments)?;
+        } else if std::env::var_os("CI").is_some() {
+            bail!("{program} is missing: `{install}` installs it (.ci/run does)");
+        } else {
+            println!("{program} is missing and skipped: `{install}` installs it");
+        }
+    }
+    Ok(())
 }
 
 /// What only builds where there is an MPI: the program with it, and several processes of it.

@@ -71,10 +71,10 @@ pub fn reference(x: Tensor<4>, gamma: Tensor<2>, beta: Tensor<2>, options: Group
     };
     let dtype = x.dtype();
     let x = x.reshape([batch, pixels, channels]).cast(DType::F32);
-    let centred = x.clone() - group_mean(x);
-    let variance = group_mean(centred.clone().square());
+    let centered = x.clone() - group_mean(x);
+    let variance = group_mean(centered.clone().square());
     let scale = variance.add_scalar(epsilon).sqrt().recip() * rows(gamma);
-    let y = centred * scale + rows(beta);
+    let y = centered * scale + rows(beta);
     let y = if activate { silu(y) } else { y };
     y.reshape([batch, height, width, channels]).cast(dtype)
 }

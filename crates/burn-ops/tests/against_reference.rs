@@ -267,7 +267,7 @@ fn images_in_bf16() {
     let fast = group_norm(narrow(&x), gamma.clone(), beta.clone(), how);
     let run = |x| group_norm::reference(x, gamma.clone(), beta.clone(), how);
     let parents = [images[0], &Parent::Rows(gamma.clone()), &Parent::Rows(beta.clone())];
-    check(fast, run(narrow(&x)), &|| run(wide(&x)), &parents, "a normalisation");
+    check(fast, run(narrow(&x)), &|| run(wide(&x)), &parents, "a normalization");
     for up in [true, false] {
         let how = Resampling { up, filter: Filter::Binomial };
         let fast = if up { upsample2x } else { downsample2x }(narrow(&x), how.filter);
@@ -306,9 +306,9 @@ fn changed_weights_are_not_taken_for_the_old_ones() {
     let mut weight = Tensor::<4>::ones([3, 3, 1, 1], &device);
     let bias = Tensor::<2>::zeros([1, 1], &device);
     for times in 1..4 {
-        let centre = |weight: Tensor<4>| values(conv2d(x.clone(), weight, bias.clone(), None, Conv2dOptions::PLAIN))[5];
+        let center = |weight: Tensor<4>| values(conv2d(x.clone(), weight, bias.clone(), None, Conv2dOptions::PLAIN))[5];
         let expected = 9.0 * 2.0_f32.powi(times - 1);
-        assert!((centre(weight.clone()) - expected).abs() < 1e-4 * expected, "{times}");
+        assert!((center(weight.clone()) - expected).abs() < 1e-4 * expected, "{times}");
         weight = weight.mul_scalar(2.0);
     }
 }

@@ -115,13 +115,13 @@ impl Geometry {
             let mut pixels = x.chunks_exact(4 * channels);
             for four in &mut pixels {
                 for (index, sum) in sums.iter_mut().enumerate() {
-                    let centred = simd.sub_f32s(load(simd, four, index * channels + c, left), middle);
-                    *sum = simd.mul_add_e_f32s(centred, centred, *sum);
+                    let centered = simd.sub_f32s(load(simd, four, index * channels + c, left), middle);
+                    *sum = simd.mul_add_e_f32s(centered, centered, *sum);
                 }
             }
             for x in pixels.remainder().chunks_exact(channels) {
-                let centred = simd.sub_f32s(load(simd, x, c, left), middle);
-                sums[0] = simd.mul_add_e_f32s(centred, centred, sums[0]);
+                let centered = simd.sub_f32s(load(simd, x, c, left), middle);
+                sums[0] = simd.mul_add_e_f32s(centered, centered, sums[0]);
             }
             let pairs = (simd.add_f32s(sums[0], sums[1]), simd.add_f32s(sums[2], sums[3]));
             put::<S>(&mut scale, c, simd.add_f32s(pairs.0, pairs.1));

@@ -2,7 +2,7 @@
 //!
 //! Images are channels-last, `[batch, height, width, channels]`; weights of convolutions are `[height, width, in, out]`.
 //! Each operation receives the processor's vector instructions as an [`Arch`], found at run time by
-//! [`pfgm_numerics::simd`], and is written once for all of them. Tests compare every kind with double precision.
+//! [`pfgm_numerics::simd`], and is written once, for all of them. Tests compare every kind with double precision.
 //!
 //! **Batch independence.** An item of a batch gets the same result, to the bit, whatever else is in the batch: no
 //! operation adds in an order that depends on an item's place or on the size of the batch. Gradients of weights are sums

@@ -193,7 +193,7 @@ fn group_norm_f64(geometry: group_norm::Geometry, x: &[f64], gamma: &[f64], beta
 }
 
 #[test]
-fn normalisations() {
+fn normalizations() {
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     for (batch, pixels, channels, groups, activate) in
         [(1, 1, 4, 1, true), (2, 35, 12, 3, true), (3, 9, 33, 11, false), (1, 64, 64, 16, true), (2, 5, 3, 3, true)]

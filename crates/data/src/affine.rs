@@ -2,7 +2,7 @@
 
 use crate::Shape;
 
-/// `p -> matrix p + shift`, in pixels from the centre of an image: x to the right, y down.
+/// `p -> matrix p + shift`, in pixels from the center of an image: x to the right, y down.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Affine {
     /// Rows of the linear part.
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_smooth_image_turns_smoothly() {
-        // A blob beside the centre goes where the map says, and keeps its height.
+        // A blob beside the center goes where the map says, and keeps its height.
         let shape = Shape::Image { height: 33, width: 33, channels: 1 };
         let blob = |cx: f64, cy: f64| -> Vec<f32> {
             let value = |at: usize| {

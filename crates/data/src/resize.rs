@@ -43,7 +43,7 @@ pub fn shrink(shape: Shape, image: &[f32], factor: usize) -> Vec<f32> {
     small
 }
 
-/// Between the pixels of a smaller image: bilinear, with the pixels' centres where those of their means are, and the border's pixels
+/// Between the pixels of a smaller image: bilinear, with the pixels' centers where those of their means are, and the border's pixels
 /// beyond it.
 ///
 /// # Shapes

@@ -169,13 +169,13 @@ fn zips_take_classes_from_dataset_json() {
     };
     let dir = folder();
     let file = |name: &str, bytes: &[u8]| write(&dir.path().join(name), bytes);
-    let labelled = make(Some(r#"{"labels": [["00000/img1.png", 0], ["00000/img0.png", 6]]}"#));
-    let data = read(&file("a.zip", &labelled)).unwrap();
+    let labeled = make(Some(r#"{"labels": [["00000/img1.png", 0], ["00000/img0.png", 6]]}"#));
+    let data = read(&file("a.zip", &labeled)).unwrap();
     assert_eq!(classes(&data), ["6", "0"]);
     assert_eq!(data.values, Values::Bytes([[1, 2, 3].repeat(4), [4, 5, 6].repeat(4)].concat()));
     assert!(read(&file("b.zip", &make(Some(r#"{"labels": null}"#)))).unwrap().labels.is_none());
     assert!(read(&file("c.zip", &make(None))).unwrap().labels.is_none());
-    assert!(message(&file("d.zip", &labelled[..labelled.len() / 2])).contains("damaged"));
+    assert!(message(&file("d.zip", &labeled[..labeled.len() / 2])).contains("damaged"));
     let partial = make(Some(r#"{"labels": [["00000/img1.png", 0]]}"#));
     assert!(message(&file("e.zip", &partial)).contains("00000/img0.png"));
 }

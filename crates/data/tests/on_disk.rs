@@ -69,10 +69,10 @@ fn idx(magic: u32, sizes: &[u32], payload: &[u8]) -> Vec<u8> {
     words.chain(payload.iter().copied()).collect()
 }
 
-fn png(seed: usize, width: u32, height: u32, colour: bool) -> Vec<u8> {
+fn png(seed: usize, width: u32, height: u32, color: bool) -> Vec<u8> {
     let pixel = |x: u32, y: u32, c: usize| (seed * 7 + x as usize * 3 + y as usize * 5 + c * 11) as u8;
     let mut out = Cursor::new(Vec::new());
-    let image: image::DynamicImage = match colour {
+    let image: image::DynamicImage = match color {
         true => image::RgbImage::from_fn(width, height, |x, y| image::Rgb([0, 1, 2].map(|c| pixel(x, y, c)))).into(),
         false => image::GrayImage::from_fn(width, height, |x, y| image::Luma([pixel(x, y, 0)])).into(),
     };

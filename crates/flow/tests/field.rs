@@ -68,7 +68,7 @@ fn the_flux_through_a_sphere_is_the_charge_within() {
             let angle = 2.0 * std::f64::consts::PI * (step as f64 + 0.5) / steps as f64;
             let (x, y) = (s * angle.cos(), s * angle.sin());
             let e = field.field(&[x, y], z);
-            // The normalisation that makes the weights one: the sum of 1 / |x - y|^3.
+            // The normalization that makes the weights one: the sum of 1 / |x - y|^3.
             let scale: f64 =
                 charges.chunks_exact(2).map(|c| ((x - c[0]).powi(2) + (y - c[1]).powi(2) + z * z).powf(-1.5)).sum();
             flux += (e[0] * x + e[1] * y + e[2] * z) / radius * scale;

@@ -160,7 +160,7 @@ fn strength_and_direction_are_coulombs_sum() {
 
 #[test]
 fn without_extra_dims_it_is_the_field_of_the_space_itself() {
-    // E = sum_i (x - y_i) / |x - y_i|^N, normalised by the sum of the weights |x - y_i|^-N.
+    // E = sum_i (x - y_i) / |x - y_i|^N, normalized by the sum of the weights |x - y_i|^-N.
     for (charges, x, dim) in [
         (vec![0.0, 1.0, 0.5, -1.0, -2.0, 0.25], vec![0.4, 0.3], 2),
         (vec![0.0, 1.0, 0.2, 0.5, -1.0, 0.1, -2.0, 0.25, 1.0], vec![0.4, 0.3, -0.5], 3),
@@ -206,7 +206,7 @@ fn ends(charges: &[f64], softening: Option<f64>) -> Vec<f64> {
 fn without_the_extra_dimension_everything_collapses() {
     let charges = points("disk", 1000);
     let relative = |softening| spread(&ends(&charges, softening), 2) / spread(&charges, 2);
-    // The smooth distribution, each charge smeared over the distance of its neighbours: all ends in the middle.
+    // The smooth distribution, each charge smeared over the distance of its neighbors: all ends in the middle.
     let flat = relative(Some(0.15));
     assert!(flat < 0.03, "{flat}");
     let augmented = relative(None);
@@ -266,7 +266,7 @@ fn exact_sampling_gives_every_charge_its_share() {
         let test = chi_square(&found.observed, &found.expected);
         assert_eq!(test.degrees, 39);
         assert!(test.p_value > 0.01, "{extra_dims}: {test:?}");
-        // A prior of half the size favours the middle, and is found out.
+        // A prior of half the size favors the middle, and is found out.
         let mut x: Vec<f64> =
             (0..1200).flat_map(|item| flow.latent(0.5, &mut stream(4, Purpose::Latent, 0, item))).collect();
         rk45(&flow, 1.0, 1e-4, ROUGH, &mut x).unwrap();

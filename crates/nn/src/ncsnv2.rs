@@ -213,9 +213,9 @@ impl InstanceNorm {
             .cast(DType::F32)
             .mean_dim(1)
             .reshape([batch, channels]);
-        let centred = means.clone() - means.mean_dim(1);
-        let variance = centred.clone().square().sum_dim(1).div_scalar(channels.saturating_sub(1).max(1) as f64);
-        let apart = centred / variance.add_scalar(EPSILON).sqrt();
+        let centered = means.clone() - means.mean_dim(1);
+        let variance = centered.clone().square().sum_dim(1).div_scalar(channels.saturating_sub(1).max(1) as f64);
+        let apart = centered / variance.add_scalar(EPSILON).sqrt();
         let gamma: Tensor<2> = self.gamma.val().unsqueeze();
         let beta = apart * self.alpha.val().unsqueeze() * gamma.clone() + self.beta.val().unsqueeze();
         let how = GroupNormOptions { groups: channels, epsilon: EPSILON, activate: false };

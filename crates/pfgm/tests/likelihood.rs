@@ -133,20 +133,20 @@ fn hutchinsons_estimate_is_unbiased() {
 
 /// Six Gaussians on a circle, of spread 0.25.
 fn mixture() -> (Vec<[f64; 2]>, f64) {
-    let centre = |index: usize| {
+    let center = |index: usize| {
         let angle = index as f64 / 6.0 * std::f64::consts::TAU;
         [1.5 * angle.cos(), 1.5 * angle.sin()]
     };
-    ((0..6).map(centre).collect(), 0.25)
+    ((0..6).map(center).collect(), 0.25)
 }
 
 #[test]
 fn a_trained_mixture_is_as_likely_as_it_is() {
-    let (centres, spread) = mixture();
+    let (centers, spread) = mixture();
     let mut rng = stream(11, Purpose::Latent, 0, 0);
     let mut draw = |count: usize| -> Vec<f64> {
         let mut point = |index: usize| {
-            let mut point = centres[index % 6].to_vec();
+            let mut point = centers[index % 6].to_vec();
             prior::perturb(Infinite, spread, &mut rng, &mut point);
             point
         };
@@ -157,11 +157,11 @@ fn a_trained_mixture_is_as_likely_as_it_is() {
     let data = Dataset::new(Path::new("mixture"), shape, Values::Floats(values), None, None).unwrap();
     let held_out = draw(600);
     let truth = |point: &[f64]| {
-        let of = |centre: &[f64; 2]| {
-            let squared = (point[0] - centre[0]).powi(2) + (point[1] - centre[1]).powi(2);
+        let of = |center: &[f64; 2]| {
+            let squared = (point[0] - center[0]).powi(2) + (point[1] - center[1]).powi(2);
             prior::log_density(Infinite, 2, spread, squared).exp()
         };
-        (centres.iter().map(of).sum::<f64>() / 6.0).ln()
+        (centers.iter().map(of).sum::<f64>() / 6.0).ln()
     };
     let expected = held_out.chunks_exact(2).map(truth).sum::<f64>() / 600.0;
 

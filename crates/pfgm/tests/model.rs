@@ -1,4 +1,4 @@
-//! `Model` gives what its parts give by hand, in any batches, and stops when it is told to.
+//! `Model` gives what its parts give by hand, in any batches, and stops on request.
 
 use std::{cell::Cell, ops::ControlFlow, path::Path};
 

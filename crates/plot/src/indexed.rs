@@ -10,7 +10,7 @@ use crate::{PlotError, canvas::Canvas};
 /// Duration of a frame in hundredths of a second.
 const FRAME_TIME: u16 = 4;
 /// Pixels from which colors are chosen, at most.
-const LEARNT: usize = 400_000;
+const LEARNED: usize = 400_000;
 /// Bits of each channel in the lookup table of the nearest color.
 const BITS: u32 = 6;
 
@@ -34,14 +34,14 @@ impl Palette {
     fn of(rgb: &[u8], most: usize) -> Self {
         // White would be most of what the quantizer learns, and is known.
         let inked: Vec<&[u8]> = rgb.chunks_exact(3).filter(|pixel| **pixel != [255; 3]).collect();
-        let step = inked.len().div_ceil(LEARNT).max(1);
-        let learnt: Vec<u8> = inked.iter().step_by(step).flat_map(|p| [p[0], p[1], p[2], 255]).collect();
+        let step = inked.len().div_ceil(LEARNED).max(1);
+        let learned: Vec<u8> = inked.iter().step_by(step).flat_map(|p| [p[0], p[1], p[2], 255]).collect();
         let mut colors = vec![[255; 3]];
         let distinct: BTreeSet<[u8; 3]> = inked.iter().map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect();
         if distinct.len() < most {
             colors.extend(distinct);
         } else {
-            let quantizer = NeuQuant::new(3, most - 1, &learnt);
+            let quantizer = NeuQuant::new(3, most - 1, &learned);
             colors.extend(quantizer.color_map_rgb().chunks_exact(3).map(|c| [c[0], c[1], c[2]]));
         }
         let side = 1_usize << BITS;

@@ -5,7 +5,7 @@ import { CIRCLE, add, changed, nearest, remember, remove, state } from "./charge
 const EXTENT = 1.65; // Half of the shorter side, in units of the data.
 const REACH = 14; // Pixels around a charge that count as the charge.
 // From dark to bright in equal steps of lightness.
-const COLOURS = [[8, 9, 22], [26, 24, 66], [61, 31, 108], [112, 38, 120], [166, 50, 110], [214, 79, 84], [242, 130, 60], [251, 189, 92], [252, 241, 178]];
+const COLORS = [[8, 9, 22], [26, 24, 66], [61, 31, 108], [112, 38, 120], [166, 50, 110], [214, 79, 84], [242, 130, 60], [251, 189, 92], [252, 241, 178]];
 
 export class Plane {
   constructor(canvas, say) {
@@ -282,8 +282,8 @@ export class Plane {
 }
 
 function color(share) {
-  const at = share * (COLOURS.length - 1);
-  const below = Math.min(Math.floor(at), COLOURS.length - 2);
+  const at = share * (COLORS.length - 1);
+  const below = Math.min(Math.floor(at), COLORS.length - 2);
   const part = at - below;
-  return COLOURS[below].map((value, i) => value + part * (COLOURS[below + 1][i] - value));
+  return COLORS[below].map((value, i) => value + part * (COLORS[below + 1][i] - value));
 }

@@ -263,7 +263,7 @@ impl Builder {
         self.instance(class, arguments)
     }
 
-    /// A new instance of a class, which is not initialised.
+    /// A new instance of a class, which is not initialized.
     pub fn instance(&mut self, class: Id, arguments: Id) -> Result<Id, TorchError> {
         match self.node(class) {
             Node::Class(name) if policy::denied(name) => {

@@ -5,6 +5,8 @@ pub mod cascade;
 pub mod compare;
 mod compute;
 mod data;
+#[cfg(test)]
+mod documented;
 pub mod evaluate;
 mod field;
 mod import;

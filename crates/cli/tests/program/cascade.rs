@@ -107,7 +107,7 @@ fn what_cannot_be_a_cascade_is_refused() {
     refuses(dir.path(), &["cascade", "train", "nowhere", "--resume"], &["nowhere", "no cascade in it"]);
     refuses(dir.path(), &["train", "digits", "--out", "x", "--set", "data.shrink=3"], &["3 times smaller", "divides"]);
     assert!(!dir.path().join("x/base").exists());
-    // Every cascade that comes along can be resolved.
+    // Every cascade that is bundled can be resolved.
     let said = String::from_utf8(pfgm(dir.path(), &["presets"]).stdout).unwrap();
     for cascade in ["digits-4-8", "fashion-mnist-7-28", "cifar10-16-32"] {
         assert!(said.contains(cascade));

@@ -1,4 +1,4 @@
-//! Runs and solvers held against each other, as a person does it.
+//! Runs and solvers compared with each other, as a person does it.
 
 use std::{
     collections::BTreeMap,

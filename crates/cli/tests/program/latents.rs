@@ -66,7 +66,7 @@ fn likelihoods_are_told_with_their_uncertainty_and_can_be_wrong_in_one_line() {
     );
     let error = fails(folder, &["likelihood", "run", "--data", "heart"]);
     assert!(error.contains("heart") && error.contains("8x8"), "{error}");
-    // Images of another scale, of another size, with something that is no number, without the classes that the run is told.
+    // Images of another scale, of another size, with something that is no number, without the classes that the run is conditioned on.
     fs::create_dir(folder.join("images")).unwrap();
     graymap(&folder.join("images/a.pgm"), 9, |at| at as u8);
     let error = fails(folder, &["likelihood", "run", "--data", "images"]);
@@ -222,7 +222,7 @@ fn images_are_restored_and_scored() {
     assert!(said.contains("typicality") && said.contains("area under ROC"), "{said}");
     assert_eq!(fs::read_to_string(folder.join("scores.csv")).unwrap().lines().count(), 13);
     picture(&folder.join("plain/anomaly.png"));
-    let labelled = [
+    let labeled = [
         "anomaly",
         "plain",
         "--data",
@@ -236,10 +236,10 @@ fn images_are_restored_and_scored() {
         "--atol",
         "1e-1",
     ];
-    let said = succeeds(folder, &[&labelled[..], &["--normal", "0,1,2", "--roc", "curve.png"]].concat());
+    let said = succeeds(folder, &[&labeled[..], &["--normal", "0,1,2", "--roc", "curve.png"]].concat());
     assert!(said.contains("8 normal rows, 8 scored"), "{said}");
     picture(&folder.join("curve.png"));
-    assert!(fails(folder, &[&labelled[..], &["--normal", "cat"]].concat()).contains("--normal-classes cat"));
+    assert!(fails(folder, &[&labeled[..], &["--normal", "cat"]].concat()).contains("--normal-classes cat"));
     let error = fails(folder, &["anomaly", "plain", "--data", "odd.npz", "--normal", "0"]);
     assert!(error.contains("no labels"), "{error}");
     let error = fails(folder, &["anomaly", "plain", "--data", "digits", "--usual", "digits", "--sigma", "1e6"]);

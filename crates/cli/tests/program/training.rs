@@ -260,7 +260,7 @@ fn a_published_checkpoint_becomes_a_run() {
         succeeds(here, &["sample", run, "-n", "2", "--steps", "2", "--npz", to, "-o", "x.png"]);
     }
     assert!(fs::read(here.join("a.npz")).unwrap() == fs::read(here.join("b.npz")).unwrap());
-    // A run that comes along needs no training, and no file.
+    // A run that is bundled needs no training, and no file.
     let said = succeeds(here, &["sample", "fashion-mnist", "-n", "2", "--steps", "2", "-o", "fashion.png"]);
     assert!(said.contains("fashion.png"), "{said}");
     refuses(here, &["sample", "fashion", "-n", "2"], &["fashion: no such run", "fashion-mnist"]);

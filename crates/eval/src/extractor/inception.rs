@@ -94,7 +94,7 @@ impl Loader<'_, '_> {
         Conv::load(self.0, &names, Form { shape: [kh, kw, inputs, outputs], centers, activation })
     }
 
-    /// Steps one after another, the last of them centerd like this.
+    /// Steps one after another, the last of them centered like this.
     fn chain(&mut self, block: &str, steps: &[Step], inputs: usize, last: Centers) -> Result<Chain, FeatureError> {
         let mut inputs = inputs;
         let mut convs = Vec::new();

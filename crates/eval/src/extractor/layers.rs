@@ -141,7 +141,7 @@ impl Activation {
     }
 }
 
-/// Which pixels of the input the pixels of the result are centerd on.
+/// Which pixels of the input the pixels of the result are centered on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Centers {
     /// All, with zeros beyond the border.

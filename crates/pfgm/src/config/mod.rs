@@ -25,7 +25,7 @@ pub struct Config {
     pub data: DataConfig,
     /// The space that the flow lives in.
     pub flow: FlowConfig,
-    /// How estimates are judged.
+    /// The training objective.
     pub objective: Objective,
     /// What makes them.
     pub network: NetworkConfig,
@@ -240,7 +240,7 @@ impl Default for Objective {
 pub struct TrainConfig {
     /// Seed of every random stream of the training.
     pub seed: u64,
-    /// Steps of the optimiser.
+    /// Steps of the optimizer.
     pub steps: u64,
     /// Items of a step.
     pub batch: usize,
@@ -271,7 +271,7 @@ pub struct TrainConfig {
     /// The side of the square patches that the network learns from, told of their place; 0 where it learns from whole images.
     #[serde(skip_serializing_if = "is_none")]
     pub patch: usize,
-    /// The probability of each kind of EDM's non-leaking augmentation, of which the network is told; 0 for none.
+    /// The probability of each kind of EDM's non-leaking augmentation, which the network receives as a condition; 0 for none.
     #[serde(skip_serializing_if = "is_zero")]
     pub augment: f64,
     /// How often a class is hidden from the network, for classifier-free guidance.

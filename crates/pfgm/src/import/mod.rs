@@ -36,7 +36,7 @@ pub use export::released_names;
 /// The model that a network was trained as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
-    /// PFGM (arXiv 2209.11178): the normalised Poisson field, D = 1.
+    /// PFGM (arXiv 2209.11178): the normalized Poisson field, D = 1.
     Pfgm,
     /// Variance-exploding score model (arXiv 2011.13456).
     Ve,

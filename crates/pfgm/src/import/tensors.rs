@@ -164,7 +164,7 @@ impl Tensors {
         Ok(())
     }
 
-    /// Takes a normalisation.
+    /// Takes a normalization.
     pub fn norm(&mut self, from: &str, to: &str) -> Result<(), String> {
         self.same(&format!("{from}.weight"), format!("{to}.gamma"))?;
         self.same(&format!("{from}.bias"), format!("{to}.beta"))

@@ -15,20 +15,20 @@ impl Fingerprint {
         Self(0xcbf2_9ce4_8422_2325)
     }
 
-    fn word(&mut self, word: u32) {
+    fn push_word(&mut self, word: u32) {
         self.0 = (self.0 ^ u64::from(word)).wrapping_mul(0x0000_0100_0000_01b3);
         // Mixes high bits into low ones, which multiplication does not.
         self.0 ^= self.0 >> 32;
     }
 
     pub fn floats(&mut self, values: &[f32]) {
-        self.word(values.len() as u32);
-        values.iter().for_each(|value| self.word(value.to_bits()));
+        self.push_word(values.len() as u32);
+        values.iter().for_each(|value| self.push_word(value.to_bits()));
     }
 
     pub fn bytes(&mut self, bytes: &[u8]) {
-        self.word(bytes.len() as u32);
-        bytes.iter().for_each(|&byte| self.word(u32::from(byte)));
+        self.push_word(bytes.len() as u32);
+        bytes.iter().for_each(|&byte| self.push_word(u32::from(byte)));
     }
 
     pub fn text(self) -> String {

@@ -221,7 +221,7 @@ fn cells(runs: &[Known], choices: &[Choice], bits_of_runs: &[Vec<u32>], common: 
         let bits_of = |choice: &Choice| choice.bits.clone().unwrap_or_else(|| bits_of_runs[run].clone());
         let with_bits = of_run.flat_map(|choice| bits_of(choice).into_iter().map(move |bits| (bits, choice)));
         let mut pairs: Vec<(u32, &Choice)> = with_bits.collect();
-        // Weights are rounded once for all cells with the same bits.
+        // Weights are rounded once, for all cells with the same bits.
         pairs.sort_by_key(|(bits, _)| Reverse(*bits));
         for (bits, choice) in pairs {
             let solver = solver(choice, known)?;
