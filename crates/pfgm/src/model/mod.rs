@@ -192,7 +192,7 @@ impl Model {
     /// Rounds every weight to one of 2^`bits` equally spaced values (uniform quantization after training, each tensor by itself).
     ///
     /// # Panics
-    /// Panics unless `bits` is from 1 to [`weights::MOST_BITS`].
+    /// Panics unless `bits` is from 1 to [`weights::MAX_BITS`].
     pub fn quantize(&mut self, bits: u32) {
         self.network = weights::quantized(self.network.clone(), bits);
         self.training = TrainingState::WeightsOnly;
