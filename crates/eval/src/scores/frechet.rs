@@ -18,31 +18,30 @@ use crate::MetricError;
 /// Groups of the jackknife.
 const GROUPS: usize = 10;
 
-/// The Gaussian that others are compared with.
+/// The Gaussian of a reference, which others are compared with.
 pub struct FrechetReference<'a> {
     moments: &'a Moments,
-    /// `C^(1/2)`, once it is asked for.
+    /// `C^(1/2)`, computed when it is first needed.
     root: OnceLock<Mat<f64>>,
 }
 
-/// A Frechet distance, and what is known of how far to trust it.
+/// A Frechet distance with its standard error and bias.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Frechet {
-    /// The distance (squared, as everyone reports it).
+    /// The squared distance, as it is usually reported.
     pub distance: f64,
-    /// Its standard error: what another sample of this size would change.
+    /// Its standard error: the spread over samples of this size.
     pub standard_error: f64,
-    /// How much of it there is only because the sample is finite: samples of a known reference's own distribution would
-    /// have about this distance instead of none. A distance falls with the number of samples; that of a reference which is
-    /// a sample itself adds as much again.
+    /// The bias of a finite sample: samples of the reference's own distribution would have about this distance instead of 0. It falls with
+    /// the number of samples. A reference that is a sample itself adds its own bias.
     pub bias: f64,
 }
 
 impl<'a> FrechetReference<'a> {
-    /// Takes moments. What has to be computed of them is computed when it is asked for.
+    /// A reference with these moments.
     ///
     /// # Errors
-    /// Returns an error if they hold what is not finite, or the matrix is no covariance.
+    /// Returns an error if they are not finite, or the matrix is not a covariance.
     pub fn new(moments: &'a Moments) -> Result<Self, MetricError> {
         check(moments)?;
         if matrix(moments).diagonal().column_vector().iter().any(|&variance| variance < 0.0) {
@@ -70,7 +69,7 @@ impl<'a> FrechetReference<'a> {
     /// arXiv 1706.08500). The trace of the root is the sum of the roots of the eigenvalues.
     ///
     /// # Errors
-    /// Returns an error if the moments are not finite, or of other dimension, or the reference's matrix is no covariance.
+    /// Returns an error if the moments are not finite, or of other dimension, or the reference's matrix is not a covariance.
     pub fn distance(&self, moments: &Moments) -> Result<f64, MetricError> {
         self.distance_on(moments, Par::rayon(0))
     }
@@ -98,11 +97,11 @@ impl<'a> FrechetReference<'a> {
 
     /// The distance of rows, with its standard error and bias by the jackknife (Efron 1982): ten times a tenth of the rows
     /// is left out. To first order the bias falls as one over the number of rows (Chong and Forsyth, arXiv 1911.07023), which
-    /// is what the jackknife finds. Fewer rows than features take a shorter way. `progress` hears how many of `1 + 10` distances
-    /// are known.
+    /// is what the jackknife finds. If there are fewer rows than features, a smaller matrix is used. `progress` is called with how many of
+    /// the `1 + 10` distances are done.
     ///
     /// # Shapes
-    /// `values`: `[rows, dim]`, in an order that has nothing to do with what they show: every tenth row makes a group
+    /// `values`: `[rows, dim]`, in an order that does not depend on their values: every tenth row makes a group
     ///
     /// # Errors
     /// Returns an error as [`FrechetReference::distance`].
@@ -139,14 +138,14 @@ impl<'a> FrechetReference<'a> {
     }
 }
 
-/// The distance of all rows, and those without each of the groups. `distance` is asked for the group to leave out.
+/// The distance of all rows, and the distances without each of the groups. `distance` gets the group to leave out.
 fn leave_one_out(
     progress: &(dyn Fn(usize) + Sync),
     distance: &(dyn Fn(Option<usize>, Par) -> Result<f64, MetricError> + Sync),
 ) -> Result<(f64, Vec<f64>), MetricError> {
     let of_all = distance(None, Par::rayon(0))?;
     progress(1);
-    // As many at once as there are threads, each on one: that is faster than all threads on one.
+    // One distance per thread is faster than all threads on one distance.
     let done = AtomicUsize::new(1);
     let others = (0..GROUPS).into_par_iter().map(|group| {
         let distance = distance(Some(group), Par::Seq)?;
@@ -156,7 +155,7 @@ fn leave_one_out(
     Ok((of_all, others.collect::<Result<_, _>>()?))
 }
 
-/// Rows that are fewer than their features. With the rows `Y` around their mean, their covariance is `Y^T Y / (n - 1)`, and
+/// Fewer rows than features. With the rows `Y` around their mean, their covariance is `Y^T Y / (n - 1)`, and
 /// `C Y^T Y` has but for zeros the eigenvalues of `Y C Y^T`: a matrix as small as the rows are few, that needs no root of `C`.
 struct FewRows<'a> {
     reference: &'a FrechetReference<'a>,
@@ -263,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn fewer_rows_than_features_are_no_trouble() {
+    fn fewer_rows_than_features_have_a_distance() {
         // The rows of `a` lie in a space of 9 dimensions: their covariance has no inverse.
         let (a, b) = (features(0, 10, 40), features(1, 200, 40));
         let (of_a, of_b) = (Moments::of(&a, 40), Moments::of(&b, 40));
@@ -273,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shorter_way_of_few_rows_leads_to_the_same() {
+    fn the_smaller_matrix_of_few_rows_gives_the_same() {
         let (reference, few) = (Moments::of(&features(0, 300, 40), 40), features(1, 33, 40));
         let reference = FrechetReference::new(&reference).unwrap();
         let (rows, parts) = (FewRows::new(&reference, &few).unwrap(), LeaveOneOut::new(&few, 40, GROUPS));
@@ -288,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn the_jackknife_knows_spread_and_bias() {
+    fn the_jackknife_estimates_spread_and_bias() {
         // 400 samples of the reference's own distribution, again and again: all of their distance is bias.
         let of_many = Moments::of(&features(0, 100_000, 4), 4);
         let reference = FrechetReference::new(&of_many).unwrap();
@@ -308,13 +307,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_covariance_is_refused() {
+    fn a_matrix_that_is_not_a_covariance_is_refused() {
         let with = |covariance: Vec<f64>| Moments { mean: vec![0.0; 2], covariance };
         let refused = |moments: &Moments| FrechetReference::new(moments).err().unwrap();
         assert_eq!(refused(&with(vec![1.0, f64::NAN, 0.0, 1.0])), MetricError::NotFinite);
         assert_eq!(refused(&with(vec![1.0, 0.0, 0.0, -1.0])), MetricError::NotACovariance);
         assert_eq!(refused(&with(vec![1.0])), MetricError::NotACovariance);
-        // Nothing on its diagonal tells.
+        // Its diagonal alone does not show it.
         let indefinite = with(vec![1.0, 2.0, 2.0, 1.0]);
         let found = FrechetReference::new(&indefinite).unwrap().distance(&with(vec![1.0, 0.0, 0.0, 1.0]));
         assert_eq!(found, Err(MetricError::NotACovariance));

@@ -1,13 +1,13 @@
-//! The kernel distance.
+//! The kernel inception distance (KID).
 
 use faer::{Mat, MatRef, Par};
 
 use super::matrix::{BLOCK, columns, multiply, rows};
 
-/// The kernel distance over subsets.
+/// The kernel inception distance over subsets.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Kid {
-    /// The mean over subsets: unbiased, so that it may lie below zero where the samples are alike.
+    /// The mean over subsets: unbiased, so that it may be below 0 for similar samples.
     pub mean: f64,
     /// The standard deviation between subsets, which torch-fidelity reports.
     pub spread: f64,
@@ -22,12 +22,12 @@ pub struct Kid {
 pub struct Draw {
     /// Rows of the reference.
     pub real: Vec<usize>,
-    /// Rows of what is measured, as many.
+    /// Rows of the samples, as many.
     pub generated: Vec<usize>,
 }
 
 /// The unbiased squared maximum mean discrepancy with the kernel `(x.y / dim + 1)^3` (Binkowski et al., arXiv 1801.01401),
-/// averaged over subsets. `progress` hears how many subsets are done.
+/// averaged over subsets. `progress` is called with how many subsets are done.
 ///
 /// # Shapes
 /// `real`, `generated`: `[rows, dim]`
@@ -56,7 +56,7 @@ pub fn kid(real: &[f32], generated: &[f32], dim: usize, draws: &[Draw], progress
     Kid { mean, spread, standard_error }
 }
 
-/// Of as many columns each.
+/// The unbiased squared discrepancy of two matrices with as many columns.
 fn squared_discrepancy(x: MatRef<f64>, y: MatRef<f64>) -> f64 {
     let size = x.ncols() as f64;
     let own = |x: MatRef<f64>| {
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn samples_of_one_distribution_have_none() {
+    fn samples_of_one_distribution_have_no_distance() {
         let found = kid(&features(0, 2000, 8), &features(2, 2000, 8), 8, &draws(20, [2000, 2000], 500), &mut |_| ());
         assert!(found.mean.abs() < 4.0 * found.standard_error, "{found:?}");
     }

@@ -1,6 +1,6 @@
 //! Kolmogorov and Smirnov's test of a sample against a distribution.
 
-/// What the test found.
+/// The result of the test.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct KolmogorovSmirnov {
     /// The largest distance between the two cumulative distributions.

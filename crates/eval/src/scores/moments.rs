@@ -1,4 +1,4 @@
-//! The first two moments of features: all that the Frechet distance knows of them.
+//! Mean and covariance of features, which the Frechet distance is computed from.
 
 use faer::{Mat, Par};
 
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn leaving_a_group_out_is_as_if_it_had_never_been() {
+    fn leaving_a_group_out_gives_the_moments_of_the_others() {
         let values = features(0, 1111, 7);
         let parts = LeaveOneOut::new(&values, 7, 4);
         let kept: Vec<f32> = values

@@ -15,7 +15,7 @@ fn nearest(row: &[f32], points: &[f32], skip: Option<usize>) -> (usize, f64) {
         .unwrap_or((0, f64::INFINITY))
 }
 
-/// How well a nearest neighbor tells two samples apart (Lopez-Paz and Oquab, arXiv 1610.06545): the share of rows of
+/// Accuracy of the nearest-neighbor two-sample test (Lopez-Paz and Oquab, arXiv 1610.06545): the share of rows of
 /// both whose nearest other row is of the same sample. 1/2 when they follow one distribution, 1 when they are apart,
 /// below 1/2 when one repeats the other.
 ///
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn two_samples_are_told_apart_when_they_differ() {
+    fn samples_of_two_distributions_are_separated() {
         let a = spread(500, 0.0);
         let apart: Vec<f32> = a.iter().map(|x| x + 5.0).collect();
         assert_eq!(two_sample_accuracy(&a, &apart, 1), 1.0);

@@ -16,7 +16,7 @@ pub struct Share {
     pub standard_error: f64,
 }
 
-/// How two samples lie in each other's neighborhoods. A row's neighborhood is the closed ball that reaches to the k-th
+/// Scores of how two samples lie in each other's neighborhoods. A row's neighborhood is the closed ball that reaches to the k-th
 /// nearest other row of its own sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Neighborhoods {
@@ -25,14 +25,14 @@ pub struct Neighborhoods {
     /// The share of real rows in the neighborhood of some generated row (the same).
     pub recall: Share,
     /// How many real neighborhoods a generated row lies in, divided by k (Naeem et al., arXiv 2002.09797): 1 when
-    /// the samples follow one distribution, and above where the generated are too sure of themselves.
+    /// the samples follow one distribution, above if the generated rows crowd around few real ones.
     pub density: Share,
     /// The share of real rows with a generated row in their neighborhood (the same): 1 when every mode is visited.
     pub coverage: Share,
 }
 
 /// Measures how two samples lie in each other's neighborhoods, exactly, in blocks: the memory does not grow with the
-/// square of the rows. `progress` hears which share of the work is done.
+/// square of the rows. `progress` is called with the share of the work that is done.
 ///
 /// # Shapes
 /// `real`, `generated`: `[rows, dim]`
@@ -51,7 +51,7 @@ pub fn neighborhoods(
     // Seen from their middle, the products that distances are computed from are small.
     let center = mean(real, dim);
     let (real, generated) = (Rows { values: real, center: &center }, Rows { values: generated, center: &center });
-    // Pairs of rows whose distance is known, of all whose distance is asked for.
+    // Pairs of rows whose distance is computed, of all pairs.
     let (done, all) = (AtomicUsize::new(0), reals * reals + samples * samples + reals * samples);
     let tell = |pairs: usize| progress((done.fetch_add(pairs, Ordering::Relaxed) + pairs) as f64 / all as f64);
     let (real_radii, generated_radii) = (radii(real, k, &tell), radii(generated, k, &tell));

@@ -1,4 +1,4 @@
-//! How well a score tells two groups apart.
+//! The receiver operating characteristic of a score of two groups.
 
 /// The receiver operating characteristic of a score: for each threshold, from the highest down, the share of the first group above it and
 /// the share of the second, from (0, 0) to (1, 1).

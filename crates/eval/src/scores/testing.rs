@@ -1,4 +1,4 @@
-//! What the tests and goldens/metrics.py have in common.
+//! Test data that goldens/metrics.py makes, too.
 
 /// A hash of 32 bits whose every input bit changes every output bit.
 pub fn hash(mut x: u32) -> u32 {
