@@ -1,4 +1,4 @@
-"""Numbers for crates/pfgm/tests/features.rs: the networks of pytorch-fid and of efficientnet-lite-pytorch with weights
+"""Numbers for crates/eval/tests/extractor.rs: the networks of pytorch-fid and of efficientnet-lite-pytorch with weights
 that a hash makes, on images that a hash makes.
 
 Run with `pip install torch torchvision pytorch-fid efficientnet-lite-pytorch`, then `python3 goldens/features.py`.

@@ -1,4 +1,4 @@
-"""Numbers for the tests of crates/eval: pytorch-fid's, torch-fidelity's and prdc's scores of the same features.
+"""Numbers for crates/eval/src/scores: pytorch-fid's, torch-fidelity's and prdc's scores of the same features.
 
 Run with `pip install torch pytorch-fid torch-fidelity prdc`, then `python3 goldens/metrics.py`.
 """

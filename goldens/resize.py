@@ -1,4 +1,4 @@
-"""Numbers for crates/pfgm/src/features/resize.rs: torch's bilinear resizing. `pip install torch`."""
+"""Numbers for crates/eval/src/extractor/resize.rs: torch's bilinear resizing. `pip install torch`."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Numbers for crates/pfgm/tests/solvers.rs: SciPy's RK45 on the exact field of three charges.
+"""Numbers for crates/flow/tests/solvers.rs: SciPy's RK45 on the exact field of three charges.
 
 Run with `pip install numpy scipy`, then `python3 goldens/rk45.py`.
 """

@@ -5,6 +5,7 @@ use pfgm_data::{
     resize::{shrink, shrunk},
 };
 
+pub use crate::error::CascadeError;
 use crate::{
     error::{Error, Result},
     model::{Model, Samples},
@@ -12,27 +13,6 @@ use crate::{
     solver::Solver,
     spec::ModelSpec,
 };
-
-/// Why runs are no cascade.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CascadeError {
-    /// The first run upscales, or a later one does not.
-    #[error("stage {0} of a cascade {1}")]
-    Kind(usize, &'static str),
-    /// A run upscales other images than the one before it makes.
-    #[error("stage {stage} upscales images of {wants}, but the one before it makes {made}")]
-    Shapes {
-        /// The later one, from 0.
-        stage: usize,
-        /// What it upscales.
-        wants: String,
-        /// What it would get.
-        made: Shape,
-    },
-    /// The runs were trained on classes of their own, or images of another range.
-    #[error("stage {0} knows other classes or another range of values than the first: train all on the same data")]
-    Data(usize),
-}
 
 /// Whether each flow upscales what the one before it makes.
 ///

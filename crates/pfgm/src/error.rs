@@ -2,10 +2,9 @@
 
 use std::io;
 
-use pfgm_data::DataError;
+use pfgm_data::{DataError, Shape};
 
 use crate::{
-    cascade::CascadeError,
     checkpoint::CheckpointError,
     config::ConfigError,
     device::DeviceError,
@@ -106,3 +105,24 @@ impl Error {
 
 /// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why runs are no cascade.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CascadeError {
+    /// The first run upscales, or a later one does not.
+    #[error("stage {0} of a cascade {1}")]
+    Kind(usize, &'static str),
+    /// A run upscales other images than the one before it makes.
+    #[error("stage {stage} upscales images of {wants}, but the one before it makes {made}")]
+    Shapes {
+        /// The later one, from 0.
+        stage: usize,
+        /// What it upscales.
+        wants: String,
+        /// What it would get.
+        made: Shape,
+    },
+    /// The runs were trained on classes of their own, or images of another range.
+    #[error("stage {0} knows other classes or another range of values than the first: train all on the same data")]
+    Data(usize),
+}
