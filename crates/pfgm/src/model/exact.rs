@@ -134,6 +134,6 @@ impl Estimator for ExactField {
     }
 
     fn conditioned(&self, _conditions: Conditions) -> Box<dyn Differentiable + '_> {
-        Box::new(self.field.clone())
+        Box::new(&self.field)
     }
 }
