@@ -10,9 +10,9 @@ use crate::{DataError, Dataset, Shape};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Transform {
-    /// What is subtracted, in double precision: coordinates far from zero keep their digits.
+    /// Offsets that are subtracted, in double precision: coordinates far from zero keep their digits.
     pub offset: Vec<f64>,
-    /// What is divided by, never zero.
+    /// Scales that are divided by, never zero.
     pub scale: Vec<f32>,
 }
 
@@ -97,7 +97,7 @@ impl Transform {
         row.iter().enumerate().map(value).collect()
     }
 
-    /// Whether the data's own units need double precision: an offset that single precision rounds visibly.
+    /// Returns whether the data's own units need double precision: an offset that single precision rounds visibly.
     pub fn is_wide(&self) -> bool {
         let rounds = |index: usize| {
             let (offset, scale) = self.at(index);
@@ -111,7 +111,7 @@ impl Transform {
     }
 }
 
-/// Mirrors an image left to right, in place; a vector stays as it is.
+/// Mirrors an image left to right, in place. A vector stays as it is.
 pub fn flip_horizontally(shape: Shape, row: &mut [f32]) {
     if let Shape::Image { width, channels, .. } = shape {
         for line in row.chunks_exact_mut(width * channels) {

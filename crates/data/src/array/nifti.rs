@@ -15,6 +15,21 @@ pub(crate) fn recognizes(first: &[u8]) -> bool {
     first.get(344..348) == Some(b"n+1\0") && matches!(first[..4], [0x5C, 1, 0, 0] | [0, 0, 1, 0x5C])
 }
 
+/// The type of numbers that a code of the header means.
+fn number_type(kind: i16) -> Option<NumberType> {
+    Some(match kind {
+        2 => NumberType::U8,
+        4 => NumberType::I16,
+        8 => NumberType::I32,
+        16 => NumberType::F32,
+        64 => NumberType::F64,
+        256 => NumberType::I8,
+        512 => NumberType::U16,
+        768 => NumberType::U32,
+        _ => return None,
+    })
+}
+
 /// Opens a volume as `[slices, height, width]`, the axes z (and time), y and x. Values are scaled as the header says.
 pub(crate) fn open(path: &Path, source: &Source) -> Result<(Array, Option<Notice>), DataError> {
     let wrong =
@@ -33,22 +48,10 @@ pub(crate) fn open(path: &Path, source: &Source) -> Result<(Array, Option<Notice
     let axes = size(0).filter(|axes| (2..=7).contains(axes)).ok_or_else(|| wrong("no number of axes"))?;
     let sizes = (1..=axes).map(size).collect::<Option<Vec<usize>>>().ok_or_else(|| wrong("an axis without a size"))?;
     let slices = limits::product(&sizes[2..]).ok_or_else(|| wrong("more slices than can be counted"))?;
-    let number = match short(70) {
-        2 => NumberType::U8,
-        4 => NumberType::I16,
-        8 => NumberType::I32,
-        16 => NumberType::F32,
-        64 => NumberType::F64,
-        256 => NumberType::I8,
-        512 => NumberType::U16,
-        768 => NumberType::U32,
-        kind => {
-            return Err(DataError::malformed(
-                path,
-                format!("NIfTI values of type {kind} are not read; save it as float32"),
-            ));
-        }
-    };
+    let kind = short(70);
+    let number = number_type(kind).ok_or_else(|| {
+        DataError::malformed(path, format!("NIfTI values of type {kind} are not read; save it as float32"))
+    })?;
     let start = float(108);
     if !(start >= HEADER as f32 && start < 1e9) {
         return Err(wrong("values that begin nowhere"));
