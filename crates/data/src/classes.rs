@@ -81,9 +81,7 @@ pub(crate) fn classify(
         }
         Classes::Folders => by_folder(path, &short, &mut found, true)?,
         Classes::Prefix => by_prefix(path, &short, &mut found, true)?,
-        Classes::Auto if hints.json.is_some() => {
-            by_json(path, names, &short, hints.json.unwrap_or_default(), &mut found)?
-        }
+        Classes::Auto if hints.json.is_some() => by_json(path, names, hints.json.unwrap_or_default(), &mut found)?,
         Classes::Auto if !hints.beside.is_empty() => by_files_beside(path, names, hints, &mut found)?,
         Classes::Auto => {
             by_folder(path, &short, &mut found, false)?;
@@ -265,21 +263,20 @@ fn class_of(label: &Value) -> Result<u32, String> {
     }
 }
 
-fn by_json(
-    path: &Path,
-    names: &[String],
-    short: &[&str],
-    json: &[u8],
-    found: &mut Classified,
-) -> Result<(), DataError> {
+fn by_json(path: &Path, names: &[String], json: &[u8], found: &mut Classified) -> Result<(), DataError> {
     let json: DatasetJson =
         serde_json::from_slice(json).map_err(|error| DataError::malformed(path, format!("dataset.json: {error}")))?;
     let Some(pairs) = json.labels else { return Ok(()) };
     let by_name: HashMap<String, Value> =
         pairs.into_iter().map(|(name, label)| (name.replace('\\', "/"), label)).collect();
     let mut of_row = Vec::with_capacity(found.keep.len());
-    for (&index, short) in found.keep.iter().zip(short) {
-        let Some(label) = by_name.get(&names[index]).or_else(|| by_name.get(*short)) else {
+    // Names may lack the folders that were put around the set later.
+    let inside = |name: &str| -> Option<&Value> {
+        let starts = std::iter::once(0).chain(name.match_indices('/').map(|(at, _)| at + 1));
+        starts.take(8).find_map(|start| by_name.get(&name[start..]))
+    };
+    for &index in &found.keep {
+        let Some(label) = inside(&names[index]) else {
             let problem = format!(
                 "dataset.json has no label for {}; add it, remove the image, or set classes to none",
                 names[index]
@@ -321,7 +318,7 @@ fn from_file(path: &Path, content: &[u8], names: &[&str], short: &[&str]) -> Res
     if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json")) {
         let full: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut found = Classified { keep: (0..full.len()).collect(), ..Classified::default() };
-        by_json(path, &full, short, content, &mut found)?;
+        by_json(path, &full, content, &mut found)?;
         return found.labels.ok_or_else(|| DataError::malformed(path, "it has no classes"));
     }
     let text = String::from_utf8_lossy(content);
