@@ -15,10 +15,10 @@
 //! | module | operation |
 //! |---|---|
 //! | [`conv2d`] | convolution: 3x3 of stride 1 by Winograd's method, others as matrix products; gradients |
-//! | [`linear`] | matrix product of rows with a weight, plus bias |
+//! | [`linear`] | matrix product of rows with a weight; gradient for the rows |
 //! | [`group_norm`] | group normalization, with SiLU; gradients |
 //! | [`attention`] | scaled dot-product self-attention; gradients |
-//! | [`resample`] | halving and doubling of images by a filter |
+//! | [`resample`] | downsampling and upsampling of images by a factor of two |
 //! | [`concat`] | concatenation of channels |
 //! | [`dropout`] | dropout by given masks |
 //! | [`adam`] | Adam with an average of the weights |

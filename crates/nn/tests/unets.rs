@@ -306,15 +306,15 @@ impl Reference<'_> {
         if attends { self.attention(&format!("{name}.attention"), &x) } else { x }
     }
 
-    /// The image blurred, convolved and halved; the blurred image is larger than the image by two pixels.
+    /// The image blurred, convolved and halved: every second pixel of a valid convolution of the blurred image, which is
+    /// one pixel larger than the image and begins with the blur of two pixels beyond the border.
     fn pyramid(&self, name: &str, image: &Image) -> Image {
         let taps = self.taps();
-        let blurred = Image::fill(image.height + 2, image.width + 2, image.channels, |row, column, channel| {
+        let blurred = Image::fill(image.height + 1, image.width + 1, image.channels, |row, column, channel| {
             let mut sum = 0.0;
             for (i, a) in taps.iter().enumerate() {
                 for (j, b) in taps.iter().enumerate() {
-                    // The blurred image begins one pixel above and left of the image.
-                    sum += a * b * image.padded((row + i) as isize - 3, (column + j) as isize - 3, channel);
+                    sum += a * b * image.padded((row + i) as isize - 2, (column + j) as isize - 2, channel);
                 }
             }
             sum

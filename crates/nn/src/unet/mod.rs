@@ -1,12 +1,12 @@
 //! U-Nets for images.
 //!
-//! Each network is a file with its configuration, its embedding and the names of its weights: [`ddpmpp`] (EDM's DDPM++),
-//! [`score_sde`] (DDPM++ and NCSN++ of score-based models), [`adm`]. They share
+//! Each network is a file with its configuration, its embedding and the names of its weights: `ddpmpp` (EDM's DDPM++),
+//! `score_sde` (DDPM++ and NCSN++ of score-based models), `adm`. They share
 //!
-//! - [`plan`]: the stages of the walk, made from the configuration;
-//! - [`walk`]: the walk along them;
-//! - [`block`]: residual blocks and attention;
-//! - [`frame`]: images of any size, extended by zeros to one that can be halved often enough. The heights at which a
+//! - `plan`: the stages of the walk, made from the configuration;
+//! - `walk`: the walk along them;
+//! - `block`: residual blocks and attention;
+//! - `frame`: images of any size, extended by zeros to one that can be halved often enough. The heights at which a
 //!   network attends are those of the extended image.
 //!
 //! A new U-Net is a new file here and a variant of [`NetworkConfig`](crate::NetworkConfig) and [`Network`](crate::Network).
