@@ -10,6 +10,7 @@
 //! | [`UnetConfig`] | DDPM++ as in EDM and PFGM++ | images |
 //! | [`ScoreUnetConfig`] | DDPM++ and NCSN++ of score-based models and PFGM | images |
 //! | [`AdmUnetConfig`] | ADM as in EDM | images |
+//! | [`DiffusersUnetConfig`] | DDPM's as in diffusers | images |
 //! | [`Ncsnv2Config`] | NCSNv2 | images |
 //!
 //! A network's file reads from its configuration to its layers to its forward pass. Names of weights are the paths of
@@ -58,7 +59,10 @@ pub use ncsnv2::{Ncsnv2, Ncsnv2Config};
 pub use network::{Network, NetworkConfig};
 pub use precision::Precision;
 pub use resunet::ResUnet;
-pub use unet::{AdmUnet, AdmUnetConfig, LevelEmbedding, ScoreUnet, ScoreUnetConfig, Unet, UnetConfig};
+pub use unet::{
+    AdmUnet, AdmUnetConfig, DiffusersUnet, DiffusersUnetConfig, LevelEmbedding, ScoreUnet, ScoreUnetConfig, Unet,
+    UnetConfig,
+};
 
 /// The most residual blocks of a level, or of a network of vectors.
 pub const MAX_BLOCKS: usize = 1024;

@@ -8,8 +8,8 @@ use pfgm_data::Shape;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AdmUnet, AdmUnetConfig, ConditioningSizes, Initializer, Mlp, MlpConfig, Ncsnv2, Ncsnv2Config, NetworkError,
-    NetworkInput, ScoreUnet, ScoreUnetConfig, Unet, UnetConfig, UnusedAttention,
+    AdmUnet, AdmUnetConfig, ConditioningSizes, DiffusersUnet, DiffusersUnetConfig, Initializer, Mlp, MlpConfig, Ncsnv2,
+    Ncsnv2Config, NetworkError, NetworkInput, ScoreUnet, ScoreUnetConfig, Unet, UnetConfig, UnusedAttention,
 };
 
 /// The kind of a network and its sizes.
@@ -24,6 +24,8 @@ pub enum NetworkConfig {
     ScoreUnet(ScoreUnetConfig),
     /// The ADM U-Net, for images.
     AdmUnet(AdmUnetConfig),
+    /// DDPM's U-Net as diffusers configures it, for images.
+    DiffusersUnet(DiffusersUnetConfig),
     /// NCSNv2, for images.
     Ncsnv2(Ncsnv2Config),
 }
@@ -46,6 +48,8 @@ pub enum Network {
     ScoreUnet(ScoreUnet),
     /// The ADM U-Net.
     AdmUnet(AdmUnet),
+    /// DDPM's U-Net as diffusers configures it.
+    DiffusersUnet(DiffusersUnet),
     /// NCSNv2.
     Ncsnv2(Ncsnv2),
 }
@@ -89,6 +93,7 @@ impl NetworkConfig {
             Self::Mlp(config) => Ok(Network::Mlp(config.init(shape.dim(), conditioning, initializer)?)),
             Self::Unet(config) => Ok(Network::Unet(config.init(shape, conditioning, initializer)?)),
             Self::AdmUnet(config) => Ok(Network::AdmUnet(config.init(shape, conditioning, initializer)?)),
+            Self::DiffusersUnet(config) => Ok(Network::DiffusersUnet(config.init(shape, conditioning, initializer)?)),
             Self::Ncsnv2(_) if conditioning != ConditioningSizes::default() => Err(NetworkError::NoConditioning),
             Self::Ncsnv2(config) => Ok(Network::Ncsnv2(config.init(shape, initializer)?)),
             Self::ScoreUnet(config) => Ok(Network::ScoreUnet(config.init(shape, conditioning, initializer)?)),
@@ -100,7 +105,7 @@ impl NetworkConfig {
         match self {
             Self::ScoreUnet(config) => config.radial,
             Self::Ncsnv2(config) => config.radial,
-            Self::Mlp(_) | Self::Unet(_) | Self::AdmUnet(_) => false,
+            Self::Mlp(_) | Self::Unet(_) | Self::AdmUnet(_) | Self::DiffusersUnet(_) => false,
         }
     }
 
@@ -111,6 +116,7 @@ impl NetworkConfig {
             Self::Unet(config) => config.activations(shape),
             Self::ScoreUnet(config) => config.activations(shape),
             Self::AdmUnet(config) => config.activations(shape),
+            Self::DiffusersUnet(config) => config.activations(shape),
             Self::Ncsnv2(config) => config.activations(shape),
         }
     }
@@ -131,6 +137,7 @@ impl NetworkConfig {
             Self::Unet(config) => (&config.attention, &config.multipliers),
             Self::ScoreUnet(config) => (&config.attention, &config.multipliers),
             Self::AdmUnet(config) => (&config.attention, &config.multipliers),
+            Self::DiffusersUnet(config) => (&config.attention, &config.multipliers),
             Self::Mlp(_) | Self::Ncsnv2(_) => return None,
         };
         let Shape::Image { height, .. } = shape else { return None };
@@ -150,6 +157,7 @@ impl Network {
             Self::Unet(network) => network.rows_in_cache(),
             Self::ScoreUnet(network) => network.rows_in_cache(),
             Self::AdmUnet(network) => network.rows_in_cache(),
+            Self::DiffusersUnet(network) => network.rows_in_cache(),
             Self::Ncsnv2(network) => network.rows_in_cache(),
         }
     }
@@ -167,6 +175,7 @@ impl Network {
             Self::Unet(network) => network.forward(input),
             Self::ScoreUnet(network) => network.forward(input),
             Self::AdmUnet(network) => network.forward(input),
+            Self::DiffusersUnet(network) => network.forward(input),
             Self::Ncsnv2(network) => network.forward(input),
         };
         raw.cast(DType::F32)

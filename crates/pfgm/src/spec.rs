@@ -199,9 +199,7 @@ impl ModelSpec {
     pub fn prediction_of(&self, shape: Shape) -> Prediction {
         let fourier = match &self.config.network {
             NetworkConfig::ScoreUnet(network) => network.embedding == LevelEmbedding::Fourier,
-            NetworkConfig::Mlp(_) | NetworkConfig::Unet(_) | NetworkConfig::AdmUnet(_) | NetworkConfig::Ncsnv2(_) => {
-                false
-            }
+            _ => false,
         };
         Prediction {
             output: self.config.flow.output,

@@ -93,6 +93,7 @@ pub(crate) fn visit(network: &Network, visitor: &mut impl ModuleVisitor) {
         Network::Unet(network) => network.visit(visitor),
         Network::ScoreUnet(network) => network.visit(visitor),
         Network::AdmUnet(network) => network.visit(visitor),
+        Network::DiffusersUnet(network) => network.visit(visitor),
         Network::Ncsnv2(network) => network.visit(visitor),
     }
 }
@@ -104,6 +105,7 @@ pub(crate) fn map(network: Network, mapper: &mut impl ModuleMapper) -> Network {
         Network::Unet(network) => Network::Unet(network.map(mapper)),
         Network::ScoreUnet(network) => Network::ScoreUnet(network.map(mapper)),
         Network::AdmUnet(network) => Network::AdmUnet(network.map(mapper)),
+        Network::DiffusersUnet(network) => Network::DiffusersUnet(network.map(mapper)),
         Network::Ncsnv2(network) => Network::Ncsnv2(network.map(mapper)),
     }
 }

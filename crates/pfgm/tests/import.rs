@@ -379,6 +379,7 @@ fn preconditioners_are_named() {
         ("iCTPrecond", vec![]),
         ("VPPrecond", vec![("M", float(500.0)), ("beta_min", float(0.1)), ("beta_d", float(19.9))]),
         ("EDMPrecond", vec![]),
+        ("iDDPMPrecond", vec![("C_1", float(0.5)), ("C_2", float(0.008))]),
     ] {
         let error = problem(class, &attributes);
         assert!(matches!(error, ImportError::Unsupported { .. }), "{class}: {error}");

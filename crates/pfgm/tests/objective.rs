@@ -10,7 +10,7 @@ use pfgm::{
     flow::{Denoiser, Query},
     objective::{Charges, DenoisingObjective, FieldObjective, Levels, Noise, Objective},
     precondition::Precondition,
-    prediction::{Output, Prediction, TrainingPoints},
+    prediction::{DiscreteSchedule, Output, Prediction, Quantity, TrainingPoints},
     process::Process,
     random::{Purpose, stream},
     spec::ModelSpec,
@@ -147,6 +147,7 @@ fn what_a_network_should_say_makes_yhat() {
     let (beta_min, beta_max) = (0.1, 20.0);
     let digits = pfgm_data::open("digits", &OpenOptions::default()).unwrap();
     let spec = ModelSpec::resolve(Config::default(), &digits).unwrap();
+    let linear = DiscreteSchedule::Linear { beta_start: 1e-4, beta_end: 0.02, steps: 1000 };
     for output in [
         Output::Field { gamma: 5.0 },
         Output::Ve { scaled: true, unit: 1.0 },
@@ -154,6 +155,9 @@ fn what_a_network_should_say_makes_yhat() {
         Output::Ve { scaled: false, unit: 2.0 },
         Output::Vp { beta_min, beta_max },
         Output::SubVp { beta_min, beta_max },
+        Output::Discrete { schedule: linear, quantity: Quantity::Epsilon },
+        Output::Discrete { schedule: linear, quantity: Quantity::V },
+        Output::Discrete { schedule: linear, quantity: Quantity::Sample },
     ] {
         for sigma in [0.05, 1.0, 30.0] {
             let prediction = Prediction { output, ..spec.prediction() };
@@ -170,11 +174,18 @@ fn what_a_network_should_say_makes_yhat() {
             let prediction = Prediction { output, ..spec.prediction() };
             let level_at = |t: f64| match output {
                 Output::Vp { .. } | Output::SubVp { .. } => output.process().sigma(t, (0.0, 0.0)),
+                Output::Discrete { schedule, .. } => {
+                    // Between two steps, by the logarithm.
+                    let (levels, step) = (schedule.levels(), 999.0 * t);
+                    let (low, share) = (step.floor() as usize, step.fract());
+                    let high = (low + 1).min(levels.len() - 1);
+                    levels[low].powf(1.0 - share) * levels[high].powf(share)
+                }
                 Output::Edm | Output::Field { .. } | Output::Ve { .. } => t,
             };
             let level = prediction.coefficients(&x, &[level_at(t)])[0].noise;
             let scale = match output {
-                Output::Vp { .. } | Output::SubVp { .. } => 999.0,
+                Output::Vp { .. } | Output::SubVp { .. } | Output::Discrete { .. } => 999.0,
                 Output::Ve { unit, .. } => 1.0 / unit,
                 Output::Edm | Output::Field { .. } => 1.0,
             };

@@ -36,7 +36,7 @@ impl From<ImportMethod> for pfgm::import::Method {
 
 #[derive(Debug, Args)]
 pub struct ImportArgs {
-    /// A PyTorch checkpoint: .pth, .pt or .pkl
+    /// A PyTorch checkpoint (.pth, .pt, .pkl), a safetensors file, or a folder of diffusers
     pub file: PathBuf,
 
     /// The folder to write the run to

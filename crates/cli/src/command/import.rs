@@ -10,7 +10,7 @@ use crate::{
 };
 
 pub fn run(args: &ImportArgs) -> Result<()> {
-    if !args.file.is_file() {
+    if !args.file.exists() {
         bail!("{}: no such file; give a PyTorch checkpoint", args.file.display());
     }
     let request = Request {

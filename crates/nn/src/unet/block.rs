@@ -170,6 +170,13 @@ pub struct Attention {
 }
 
 impl Attention {
+    /// Creates attention of so many heads after a normalization, with an undivided sum with the shortcut.
+    pub fn with_norm(norm: GroupNorm, heads: usize, init: &mut Initializer) -> Self {
+        let channels = norm.channels();
+        let qkv = Conv::new(1, [channels, 3 * channels], 1.0, init);
+        Self { norm, qkv, project: Conv::new(1, [channels, channels], 1e-5, init), heads, scale: 1.0 }
+    }
+
     /// # Shapes
     /// `x` and result: `[batch, height, width, channels]`
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {

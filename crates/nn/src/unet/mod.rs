@@ -1,7 +1,7 @@
 //! U-Nets for images.
 //!
 //! Each network is a file with its configuration, its embedding and the names of its weights: `ddpmpp` (EDM's DDPM++),
-//! `score_sde` (DDPM++ and NCSN++ of score-based models), `adm`. They share
+//! `score_sde` (DDPM++ and NCSN++ of score-based models), `adm`, `diffusers` (DDPM's). They share
 //!
 //! - `plan`: the stages of the walk, made from the configuration;
 //! - `walk`: the walk along them;
@@ -14,6 +14,7 @@
 mod adm;
 mod block;
 mod ddpmpp;
+mod diffusers;
 pub(crate) mod frame;
 mod plan;
 mod pyramid;
@@ -22,4 +23,5 @@ mod walk;
 
 pub use adm::{AdmUnet, AdmUnetConfig};
 pub use ddpmpp::{Unet, UnetConfig};
+pub use diffusers::{DiffusersUnet, DiffusersUnetConfig};
 pub use score_sde::{LevelEmbedding, ScoreUnet, ScoreUnetConfig};

@@ -176,10 +176,11 @@ impl FlowConfig {
 }
 
 impl Output {
-    fn check(self) -> Checked {
+    pub(crate) fn check(self) -> Checked {
         match self {
             Self::Ve { unit, .. } => check_level("flow.output.unit", unit)?,
             Self::Field { gamma } => check_level("flow.output.gamma", gamma)?,
+            Self::Discrete { schedule, .. } => schedule.check()?,
             Self::Edm | Self::Vp { .. } | Self::SubVp { .. } => {}
         }
         self.process().check().or_else(|(rate, value, problem)| fail(&format!("flow.output.{rate}"), value, problem))
@@ -234,6 +235,7 @@ fn check_network(network: &NetworkConfig) -> Checked {
         NetworkConfig::Mlp(mlp) => mlp.dropout,
         NetworkConfig::Unet(unet) => unet.dropout,
         NetworkConfig::AdmUnet(unet) => unet.dropout,
+        NetworkConfig::DiffusersUnet(unet) => unet.dropout,
         NetworkConfig::ScoreUnet(unet) => {
             check_not_negative("network.fourier_scale", unet.fourier_scale)?;
             unet.dropout

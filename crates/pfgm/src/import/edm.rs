@@ -87,6 +87,7 @@ pub fn convert(mut tensors: Tensors) -> Result<Converted, String> {
     let network = layout.network(&tensors)?;
     let top = layout.encoder[0].resolution;
     let mut notes = Vec::new();
+    let has_variance = layout.drop_variance(&mut tensors)?;
     layout.take_embedding(&mut tensors, &mut notes)?;
     layout.take_encoder(&mut tensors)?;
     layout.take_decoder(&mut tensors)?;
@@ -97,6 +98,7 @@ pub fn convert(mut tensors: Tensors) -> Result<Converted, String> {
         preconditioned: true,
         preconditioner: None,
         classes: layout.classes,
+        has_variance,
         levels: None,
         weights: tensors.finish()?,
         notes,
@@ -167,6 +169,20 @@ impl Layout {
                 radial: false,
             }),
         })
+    }
+
+    /// Drops the second half of the outputs if there are twice as many as channels; returns whether there were.
+    fn drop_variance(&self, tensors: &mut Tensors) -> Result<bool, String> {
+        let output = match (self.form, self.decoder.last()) {
+            (Form::Adm, _) => "out_conv".to_owned(),
+            (_, Some(top)) => top.path("dec", "aux_conv"),
+            (_, None) => return Err("it has no decoder".into()),
+        };
+        let doubled = tensors.outputs(&format!("{output}.weight"))? == 2 * self.channels;
+        if doubled {
+            tensors.keep_outputs(&output, self.channels)?;
+        }
+        Ok(doubled)
     }
 
     /// Takes the layers of the noise level, the class and the augmentation.

@@ -3,6 +3,7 @@
 //! What a file does not say is inferred from the names and shapes of its tensors, or taken as published; [`Imported::assumed`] lists it.
 
 mod contents;
+mod diffusers;
 mod edm;
 mod export;
 mod ncsnv2;
@@ -178,6 +179,8 @@ struct Converted {
     /// The preconditioner, if the file says it.
     preconditioner: Option<Preconditioner>,
     classes: usize,
+    /// Whether the network had further outputs for a variance, which were dropped.
+    has_variance: bool,
     /// The highest and the lowest noise level, if the file lists them.
     levels: Option<(f32, f32)>,
     weights: Vec<Weight>,
@@ -185,17 +188,25 @@ struct Converted {
     notes: Vec<String>,
 }
 
-/// Imports a checkpoint of PFGM, a score model, EDM or PFGM++, or a file that this crate exported.
+/// Imports a checkpoint of PFGM, a score model, EDM or PFGM++, a file that this crate exported, or a folder of diffusers (`UNet2DModel`).
 ///
 /// # Errors
 /// Returns an error if the file cannot be read, holds another network, contradicts the request, or does not say what is needed.
 pub fn import(path: &Path, request: &Request) -> Result<Imported, ImportError> {
+    if path.is_dir() {
+        return diffusers::import(path, request);
+    }
     let file = pfgm_torch::open(path)?;
     if let Some(imported) = own::import(&file, path, request)? {
         return Ok(imported);
     }
     let Contents { tensors, preconditioner, step, levels, mut notes } = Contents::read(&file)?;
     let converted = convert(tensors).map_err(|problem| ImportError::unsupported(&file, problem))?;
+    let wants_variance = preconditioner.is_some_and(|found| matches!(found.kind, preconditioner::Kind::Iddpm { .. }));
+    if converted.has_variance != wants_variance {
+        let problem = "twice as many outputs as channels go with iDDPMPrecond, and only with that";
+        return Err(ImportError::unsupported(&file, problem));
+    }
     // Networks of other kinds keep levels, too, which are not those of their training.
     let levels = levels.filter(|_| matches!(converted.network, NetworkConfig::Ncsnv2(_)));
     let mut converted = Converted { preconditioner, levels, ..converted };

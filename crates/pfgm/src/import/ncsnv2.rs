@@ -54,6 +54,7 @@ pub fn convert(mut tensors: Tensors) -> Result<Converted, String> {
         preconditioned: false,
         preconditioner: None,
         classes: 0,
+        has_variance: false,
         levels: None,
         weights,
         notes,

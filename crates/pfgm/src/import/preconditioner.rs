@@ -30,7 +30,15 @@ pub enum Kind {
     },
     /// `VEPrecond`: score of the variance-exploding process, times sigma.
     Ve,
+    /// `iDDPMPrecond`: noise at the steps of the squared cosine schedule; the second half of the outputs, a variance, is not used.
+    Iddpm {
+        /// Number of steps.
+        steps: usize,
+    },
 }
+
+/// The constants of iDDPM's schedule: the least ratio of two alpha-bars, and the offset of time.
+const IDDPM_CONSTANTS: [(&str, f64); 2] = [("C_1", 1e-3), ("C_2", 8e-3)];
 
 /// The number of steps of the discrete VP process, whose times from 0 to 999 its networks take.
 const VP_STEPS: f64 = 1000.0;
@@ -53,9 +61,21 @@ impl Preconditioner {
                 Kind::Vp { beta_min, beta_max: beta_min + wanted("beta_d")? }
             }
             "VEPrecond" => Kind::Ve,
+            "iDDPMPrecond" => {
+                for (name, value) in IDDPM_CONSTANTS {
+                    if wanted(name)? != value {
+                        return Err(format!(
+                            "its iDDPMPrecond has {name} = {}; only {value} is supported",
+                            wanted(name)?
+                        ));
+                    }
+                }
+                let steps = module.get("M").and_then(Value::as_int).and_then(|steps| usize::try_from(steps).ok());
+                Kind::Iddpm { steps: steps.ok_or("its iDDPMPrecond has no whole number `M`")? }
+            }
             name if name.ends_with("Precond") => {
                 return Err(format!(
-                    "its preconditioner {name} is not supported; EDMPrecond, VPPrecond and VEPrecond are"
+                    "its preconditioner {name} is not supported; EDMPrecond, VPPrecond, VEPrecond and iDDPMPrecond are"
                 ));
             }
             _ => return Ok(None),

@@ -51,59 +51,88 @@ fn modules(tensors: &Tensors) -> Result<Vec<Module>, String> {
     }
 }
 
-/// A network of PFGM, VE, VP or sub-VP.
-pub fn convert(mut tensors: Tensors) -> Result<Converted, String> {
-    let modules = modules(&tensors)?;
-    let fourier = modules.first() == Some(&Module::Frequencies);
-    let head = usize::from(fourier);
-    let expected = [Module::Linear, Module::Linear, Module::Conv];
-    if modules.get(head..head + 3) != Some(&expected[..]) {
-        return Err("it does not begin with the layers of a noise level and a convolution".into());
+/// Where the parts of the list begin.
+struct Sections {
+    /// The input convolution, after the layers of the noise level.
+    input: usize,
+    /// The two blocks at the bottom, with attention between them.
+    middle: usize,
+    up: usize,
+    /// The output convolution, after a norm.
+    output: usize,
+}
+
+impl Sections {
+    fn find(modules: &[Module]) -> Result<Self, String> {
+        let head = usize::from(modules.first() == Some(&Module::Frequencies));
+        let expected = [Module::Linear, Module::Linear, Module::Conv];
+        if modules.get(head..head + 3) != Some(&expected[..]) {
+            return Err("it does not begin with the layers of a noise level and a convolution".into());
+        }
+        let (input, output) = (head + 2, modules.len() - 1);
+        if modules[output - 1..] != [Module::Norm, Module::Conv] {
+            return Err("it does not end with a norm and a convolution".into());
+        }
+        // The way up begins with the first block that joins a stored image; before it stand two blocks and attention.
+        let joins = |module: &Module| matches!(module, Module::Block { inputs, outputs, .. } if inputs > outputs);
+        let up = modules.iter().position(joins).ok_or("no block joins what the way down stored")?;
+        let middle = up.checked_sub(3).filter(|&at| at > input).ok_or("the way down is missing")?;
+        Ok(Self { input, middle, up, output })
     }
-    let input = head + 2;
-    let shape = |index: usize| tensors.shape(&format!("{}.weight", name(index))).unwrap_or_default();
-    let [width, channels, _, _] = *shape(input) else { return Err("the first convolution is none".into()) };
-    let output = modules.len() - 1;
-    if modules[output - 1..] != [Module::Norm, Module::Conv] {
-        return Err("it does not end with a norm and a convolution".into());
-    }
-    let radial = match *shape(output).first().unwrap_or(&0) {
-        outputs if outputs == channels => false,
-        outputs if outputs == channels + 1 => true,
-        outputs => return Err(format!("{outputs} channels come out where {channels} go in")),
-    };
-    // The way up begins with the first block that joins a remembered image; before it stand two blocks and attention.
-    let joins = |module: &Module| matches!(module, Module::Block { inputs, outputs, .. } if inputs > outputs);
-    let up = modules.iter().position(joins).ok_or("no block joins what the way down remembered")?;
-    let middle = up.checked_sub(3).filter(|&at| at > input).ok_or("the way down is missing")?;
-    // The way down: blocks and attention of every level.
-    let mut levels = vec![(0, 0, false)];
-    let mut pyramid = false;
-    for module in &modules[input + 1..middle] {
-        let level = levels.last_mut().expect("one to begin with");
+}
+
+/// One level of the way down.
+#[derive(Clone, Copy, Default)]
+struct Level {
+    blocks: usize,
+    multiplier: usize,
+    attends: bool,
+}
+
+/// The levels of the way down, and whether the image itself joins it.
+fn levels(way_down: &[Module], width: usize) -> Result<(Vec<Level>, bool), String> {
+    let (mut levels, mut level, mut pyramid) = (Vec::new(), Level::default(), false);
+    for module in way_down {
         match *module {
-            Module::Block { resized: true, .. } => levels.push((0, 0, false)),
-            Module::Block { outputs, .. } => *level = (level.0 + 1, outputs / width, level.2),
-            Module::Attention => level.2 = true,
+            Module::Block { resized: true, .. } => levels.push(std::mem::take(&mut level)),
+            Module::Block { outputs, .. } => {
+                level = Level { blocks: level.blocks + 1, multiplier: outputs / width.max(1), ..level };
+            }
+            Module::Attention => level.attends = true,
             Module::Rung => pyramid = true,
             module => return Err(format!("{module:?} on the way down is not understood")),
         }
     }
-    let blocks = levels[0].0;
-    if blocks == 0 || levels.iter().any(|level| level.0 != blocks) {
+    levels.push(level);
+    if levels[0].blocks == 0 || levels.iter().any(|level| level.blocks != levels[0].blocks) {
         return Err("its levels have different numbers of blocks".into());
     }
-    let attends: Vec<usize> = (0..levels.len()).filter(|&level| levels[level].2).collect();
+    Ok((levels, pyramid))
+}
+
+/// Converts a network of PFGM, VE, VP or sub-VP.
+pub fn convert(mut tensors: Tensors) -> Result<Converted, String> {
+    let modules = modules(&tensors)?;
+    let sections = Sections::find(&modules)?;
+    let shape = |index: usize| tensors.shape(&format!("{}.weight", name(index))).unwrap_or_default();
+    let [width, channels, _, _] = *shape(sections.input) else { return Err("the first convolution is none".into()) };
+    let radial = match *shape(sections.output).first().unwrap_or(&0) {
+        outputs if outputs == channels => false,
+        outputs if outputs == channels + 1 => true,
+        outputs => return Err(format!("{outputs} channels come out where {channels} go in")),
+    };
+    let (levels, pyramid) = levels(&modules[sections.input + 1..sections.middle], width)?;
     let mut notes = Vec::new();
     if !pyramid {
         notes.push("images are resampled by 2x2 boxes, as DDPM++ is published".into());
     }
+    let fourier = modules[0] == Module::Frequencies;
     let config = ScoreUnetConfig {
         width,
-        multipliers: levels.iter().map(|level| level.1).collect(),
-        blocks,
+        multipliers: levels.iter().map(|level| level.multiplier).collect(),
+        blocks: levels[0].blocks,
         // Levels for now; heights once the size of the image is known.
-        attention: attends,
+        attention: (0..levels.len()).filter(|&level| levels[level].attends).collect(),
         dropout: 0.1,
         embedding: if fourier { LevelEmbedding::Fourier } else { LevelEmbedding::Positional },
         fourier_scale: 16.0,
@@ -111,31 +140,24 @@ pub fn convert(mut tensors: Tensors) -> Result<Converted, String> {
         pyramid,
         radial,
     };
-    take(&mut tensors, &modules, input, middle, up, output)?;
-    let weights = tensors.finish()?;
-    let network = NetworkConfig::ScoreUnet(config);
+    take(&mut tensors, &modules, &sections)?;
     Ok(Converted {
-        network,
+        network: NetworkConfig::ScoreUnet(config),
         channels,
         size: None,
         preconditioned: false,
         preconditioner: None,
         classes: 0,
+        has_variance: false,
         levels: None,
-        weights,
+        weights: tensors.finish()?,
         notes,
     })
 }
 
 /// Takes every tensor to its name here.
-fn take(
-    tensors: &mut Tensors,
-    modules: &[Module],
-    input: usize,
-    middle: usize,
-    up: usize,
-    output: usize,
-) -> Result<(), String> {
+fn take(tensors: &mut Tensors, modules: &[Module], sections: &Sections) -> Result<(), String> {
+    let Sections { input, middle, up, output } = *sections;
     tensors.drop("sigmas");
     if modules[0] == Module::Frequencies {
         tensors.same("all_modules.0.W", "frequencies".into())?;
@@ -143,10 +165,12 @@ fn take(
     tensors.linear(&name(input - 2), "first")?;
     tensors.linear(&name(input - 1), "second")?;
     tensors.conv(&name(input), "input")?;
-    let (mut block_count, mut rungs) = (0, 0);
+    let (mut block_count, mut rungs) = (0_usize, 0);
     for (index, module) in modules.iter().enumerate().take(middle).skip(input + 1) {
         match module {
-            Module::Attention => attention(tensors, &name(index), &format!("down.{}.attention", block_count - 1))?,
+            Module::Attention => {
+                attention(tensors, &name(index), &format!("down.{}.attention", block_count.saturating_sub(1)))?
+            }
             Module::Rung => {
                 tensors.conv(&format!("{}.Conv2d_0", name(index)), &format!("pyramid.{rungs}"))?;
                 rungs += 1;
@@ -160,10 +184,10 @@ fn take(
     block(tensors, &name(middle), "middle.0")?;
     attention(tensors, &name(middle + 1), "middle_attention")?;
     block(tensors, &name(middle + 2), "middle.1")?;
-    let mut block_count = 0;
+    let mut block_count = 0_usize;
     for (index, module) in modules.iter().enumerate().take(output - 1).skip(up) {
         if *module == Module::Attention {
-            attention(tensors, &name(index), &format!("up.{}.attention", block_count - 1))?;
+            attention(tensors, &name(index), &format!("up.{}.attention", block_count.saturating_sub(1)))?;
         } else {
             block(tensors, &name(index), &format!("up.{block_count}"))?;
             block_count += 1;

@@ -12,7 +12,7 @@ use crate::{
     config::{Config, DataConfig, FlowConfig, SampleConfig, TrainConfig},
     extra_dims::ExtraDims,
     network::NetworkConfig,
-    prediction::Output,
+    prediction::{DiscreteSchedule, Output, Quantity},
     process::{BETA_MAX, BETA_MIN},
     solver::Solver,
     spec::{DataInfo, ModelSpec},
@@ -129,6 +129,7 @@ fn possible_methods(converted: &Converted) -> &'static [Method] {
             Kind::Edm { .. } => &[Method::Edm, Method::PfgmPp],
             Kind::Vp { .. } => &[Method::Edm, Method::Vp],
             Kind::Ve => &[Method::Edm, Method::Ve],
+            Kind::Iddpm { .. } => &[Method::Edm],
         };
     }
     match &converted.network {
@@ -136,7 +137,7 @@ fn possible_methods(converted: &Converted) -> &'static [Method] {
         _ if converted.preconditioned => &[Method::PfgmPp, Method::Edm],
         NetworkConfig::ScoreUnet(_) => &[Method::Ve, Method::Vp, Method::SubVp],
         NetworkConfig::Ncsnv2(_) => &[Method::Ve],
-        NetworkConfig::Unet(_) | NetworkConfig::AdmUnet(_) | NetworkConfig::Mlp(_) => &[Method::PfgmPp, Method::Edm],
+        _ => &[Method::PfgmPp, Method::Edm],
     }
 }
 
@@ -224,6 +225,10 @@ impl Space {
             Kind::Vp { beta_min, beta_max } => (Output::Vp { beta_min, beta_max }, 0.5, Some(false)),
             // c_noise = ln(sigma / 2)
             Kind::Ve => (Output::Ve { scaled: true, unit: 2.0 }, 0.5, Some(true)),
+            Kind::Iddpm { steps } => {
+                let schedule = DiscreteSchedule::SquaredCosine { steps };
+                (Output::Discrete { schedule, quantity: Quantity::Epsilon }, 0.5, Some(false))
+            }
         };
         let range = (lowest.max(EDM_RANGE.0), highest.min(EDM_RANGE.1));
         Self { extra_dims, range, sigma_data, output, log_level }

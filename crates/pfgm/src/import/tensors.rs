@@ -125,6 +125,20 @@ impl Tensors {
         self.values.remove(name);
     }
 
+    /// Keeps the first outputs of a layer alone.
+    pub fn keep_outputs(&mut self, layer: &str, outputs: usize) -> Result<(), String> {
+        for part in ["weight", "bias"] {
+            let name = format!("{layer}.{part}");
+            let (Some(shape), Some(values)) = (self.shapes.get_mut(&name), self.values.get_mut(&name)) else {
+                return Err(format!("the tensor `{name}` is missing"));
+            };
+            let all = shape.first().copied().filter(|all| *all >= outputs).ok_or(format!("`{name}` is {shape:?}"))?;
+            values.truncate(values.len() / all * outputs);
+            shape[0] = outputs;
+        }
+        Ok(())
+    }
+
     /// Notes a weight of this program.
     pub fn put(&mut self, name: String, shape: Vec<usize>, values: Vec<f32>) {
         self.taken.push(Weight { name, shape, values });

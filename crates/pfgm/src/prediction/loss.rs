@@ -56,7 +56,12 @@ impl Prediction {
         match self.output {
             // |score std + noise|^2
             Output::Ve { scaled: false, unit } => sigma / unit,
-            Output::Edm | Output::Field { .. } | Output::Ve { .. } | Output::Vp { .. } | Output::SubVp { .. } => 1.0,
+            Output::Edm
+            | Output::Field { .. }
+            | Output::Ve { .. }
+            | Output::Vp { .. }
+            | Output::SubVp { .. }
+            | Output::Discrete { .. } => 1.0,
         }
     }
 

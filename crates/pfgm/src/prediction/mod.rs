@@ -1,5 +1,6 @@
 //! Meaning of the raw output of a network: how it becomes `yhat`, its target, and the loss of training.
 
+mod discrete;
 mod field;
 mod loss;
 mod vjp;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use self::field::RadialComponent;
 pub use self::{
+    discrete::{DiscreteSchedule, Quantity},
     field::Arithmetic,
     loss::{Loss, TrainingPoints},
     vjp::{InputCotangents, OutputCotangents},
@@ -53,6 +55,14 @@ pub enum Output {
         /// Rate of the noise at t = 1.
         beta_max: f64,
     },
+    /// What a network of DDPM's kind estimates at the steps of a discrete schedule. Between two steps it gets a fraction.
+    Discrete {
+        /// The noise levels of the steps.
+        schedule: DiscreteSchedule,
+        /// The quantity.
+        #[serde(default)]
+        quantity: Quantity,
+    },
 }
 
 fn one() -> f64 {
@@ -67,7 +77,7 @@ impl Output {
     /// Diffusion process that a network with this output was trained on; VE, the process of the flow, unless it is a VP or sub-VP model.
     pub fn process(self) -> Process {
         match self {
-            Self::Edm | Self::Field { .. } | Self::Ve { .. } => Process::Ve,
+            Self::Edm | Self::Field { .. } | Self::Ve { .. } | Self::Discrete { .. } => Process::Ve,
             Self::Vp { beta_min, beta_max } => Process::Vp { beta_min, beta_max },
             Self::SubVp { beta_min, beta_max } => Process::SubVp { beta_min, beta_max },
         }
@@ -96,10 +106,16 @@ impl Prediction {
     /// `x`: `[rows, N]`, `sigma`: `[rows]`
     pub fn coefficients<T: Copy + Into<f64>>(self, x: &[T], sigma: &[f64]) -> Vec<PreconditionCoefficients> {
         let dim = (x.len() / sigma.len().max(1)).max(1);
-        x.chunks_exact(dim).zip(sigma).map(|(row, &sigma)| self.row_coefficients(row, sigma)).collect()
+        let levels = match self.output {
+            Output::Discrete { schedule, .. } => schedule.levels(),
+            _ => Vec::new(),
+        };
+        x.chunks_exact(dim).zip(sigma).map(|(row, &sigma)| self.row_coefficients(row, sigma, &levels)).collect()
     }
 
-    fn row_coefficients<T: Copy + Into<f64>>(self, x: &[T], sigma: f64) -> PreconditionCoefficients {
+    /// `levels` are those of a discrete schedule.
+    fn row_coefficients<T: Copy + Into<f64>>(self, x: &[T], sigma: f64, levels: &[f64]) -> PreconditionCoefficients {
+        let mut skip = 1.0;
         let (out, input, level) = match self.output {
             Output::Edm => return self.precondition.coefficients(sigma, x),
             // `out` does not apply to a field: see `to_yhat`.
@@ -107,6 +123,11 @@ impl Prediction {
             // yhat = x + sigma^2 score
             Output::Ve { scaled: true, unit } => (sigma, 1.0, sigma / unit),
             Output::Ve { scaled: false, unit } => (sigma * sigma / unit, 1.0, sigma / unit),
+            Output::Discrete { quantity, .. } => {
+                let coefficients = quantity.coefficients(sigma);
+                skip = coefficients.0;
+                (coefficients.1, 1.0 / (1.0 + sigma * sigma).sqrt(), discrete::step(levels, sigma))
+            }
             // With x = mean (y + sigma noise): yhat = y + sigma (noise - output) in the units of the data.
             Output::Vp { .. } | Output::SubVp { .. } => {
                 let process = self.output.process();
@@ -115,7 +136,7 @@ impl Prediction {
             }
         };
         let noise = if self.log_level { level.ln() } else { level };
-        PreconditionCoefficients { sigma, skip: 1.0, out, input, noise, log_sigma_ratio: 0.0 }
+        PreconditionCoefficients { sigma, skip, out, input, noise, log_sigma_ratio: 0.0 }
     }
 
     /// Computes `yhat` of one row from the network's raw output.
@@ -125,7 +146,9 @@ impl Prediction {
     pub fn to_yhat(self, coefficients: &PreconditionCoefficients, x: &[f64], raw: &[f32], yhat: &mut [f64]) {
         let out = match self.output {
             Output::Field { gamma } => self.arithmetic.yhat_factor(raw, x.len(), coefficients.sigma, gamma),
-            Output::Edm | Output::Ve { .. } | Output::Vp { .. } | Output::SubVp { .. } => coefficients.out,
+            Output::Edm | Output::Ve { .. } | Output::Vp { .. } | Output::SubVp { .. } | Output::Discrete { .. } => {
+                coefficients.out
+            }
         };
         for ((yhat, &x), &raw) in yhat.iter_mut().zip(x).zip(raw) {
             *yhat = combine(x, f64::from(raw), coefficients.skip, out);
@@ -147,11 +170,16 @@ impl Prediction {
                 let row = |((x, yhat), &z): ((&[f32], &[f32]), &f64)| field::normalized_field(x, yhat, z, gamma);
                 Some(rows.flat_map(row).map(|value| value as f32).collect())
             }
-            Output::Ve { .. } | Output::Vp { .. } | Output::SubVp { .. } => {
-                // yhat = x + out raw
+            Output::Ve { .. } | Output::Vp { .. } | Output::SubVp { .. } | Output::Discrete { .. } => {
+                // yhat = skip x + out raw
                 let row = |((x, yhat), &sigma): ((&[f32], &[f32]), &f64)| {
-                    let factor = -1.0 / self.row_coefficients(x, sigma).out;
-                    x.iter().zip(yhat).map(move |(x, y)| (f64::from(x - y) * factor) as f32).collect::<Vec<_>>()
+                    let PreconditionCoefficients { skip, out, .. } = self.row_coefficients(x, sigma, &[]);
+                    let factor = -1.0 / out;
+                    let raw = move |(x, y): (&f32, &f32)| {
+                        let noise = if skip == 1.0 { f64::from(x - y) } else { skip * f64::from(*x) - f64::from(*y) };
+                        (noise * factor) as f32
+                    };
+                    x.iter().zip(yhat).map(raw).collect::<Vec<_>>()
                 };
                 Some(rows.flat_map(row).collect())
             }
