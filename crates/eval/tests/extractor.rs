@@ -56,13 +56,13 @@ fn agrees(features: &Features, every: [usize; 2], expected: [&[f32]; 2]) {
 #[test]
 fn inception_agrees_with_pytorch_fid() {
     let network = Inception::load(&mut weight).unwrap();
-    agrees(&Features::Inception(network), [171, 84], [&INCEPTION_FEATURES, &INCEPTION_LOGITS]);
+    agrees(&Features::Inception(Box::new(network)), [171, 84], [&INCEPTION_FEATURES, &INCEPTION_LOGITS]);
 }
 
 #[test]
 fn efficientnet_agrees_with_its_package() {
     let network = EfficientNetLite0::load(&mut weight).unwrap();
-    agrees(&Features::EfficientNetLite0(network), [107, 84], [&EFFICIENTNET_FEATURES, &EFFICIENTNET_LOGITS]);
+    agrees(&Features::EfficientNetLite0(Box::new(network)), [107, 84], [&EFFICIENTNET_FEATURES, &EFFICIENTNET_LOGITS]);
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn pixels_are_themselves_and_networks_look_at_images() {
     let error = Features::open(Extractor::Inception, None).err().unwrap().to_string();
     assert!(error.contains("--weights") && error.contains("pt_inception"), "{error}");
     let network = EfficientNetLite0::load(&mut weight).unwrap();
-    let error = Features::EfficientNetLite0(network).dim(Shape::Vector { len: 2 }).unwrap_err().to_string();
+    let error = Features::EfficientNetLite0(Box::new(network)).dim(Shape::Vector { len: 2 }).unwrap_err().to_string();
     assert!(error.contains("--features pixels"), "{error}");
 }
 

@@ -86,9 +86,9 @@ pub enum Features {
     /// The values themselves.
     Pixels,
     /// Inception-v3.
-    Inception(Inception),
+    Inception(Box<Inception>),
     /// EfficientNet-Lite0.
-    EfficientNetLite0(EfficientNetLite0),
+    EfficientNetLite0(Box<EfficientNetLite0>),
 }
 
 /// Features of rows.
@@ -129,8 +129,10 @@ impl Features {
             Ok(file.values(tensor)?)
         };
         match extractor {
-            Extractor::EfficientNetLite0 => Ok(Self::EfficientNetLite0(EfficientNetLite0::load(&mut source)?)),
-            _ => Ok(Self::Inception(Inception::load(&mut source)?)),
+            Extractor::EfficientNetLite0 => {
+                Ok(Self::EfficientNetLite0(Box::new(EfficientNetLite0::load(&mut source)?)))
+            }
+            _ => Ok(Self::Inception(Box::new(Inception::load(&mut source)?))),
         }
     }
 

@@ -29,14 +29,12 @@ impl Default for Execution<'_> {
 macro_rules! execution_options {
     ($lifetime:lifetime) => {
         /// Sets how many rows are computed together. Results do not depend on it. Default: 64.
-        #[must_use]
         pub fn batch(mut self, rows: usize) -> Self {
             self.execution.batch = rows;
             self
         }
 
         /// Calls a function with the progress after every evaluation; it ends the computation by returning `ControlFlow::Break`.
-        #[must_use]
         pub fn observer(
             mut self,
             observer: impl FnMut(&crate::progress::Progress) -> std::ops::ControlFlow<()> + $lifetime,
@@ -46,7 +44,6 @@ macro_rules! execution_options {
         }
 
         /// Ends the computation with [`Error::Canceled`](crate::Error::Canceled) soon after the token is canceled or expires.
-        #[must_use]
         pub fn cancel(mut self, token: &crate::progress::CancelToken) -> Self {
             self.execution.cancel = Some(token.clone());
             self

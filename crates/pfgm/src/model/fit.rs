@@ -20,6 +20,9 @@ use crate::{
     weights::{self, Weight},
 };
 
+/// A function that is called after every step, and may end the training.
+type FitObserver<'a> = Box<dyn FnMut(&FitProgress) -> ControlFlow<()> + 'a>;
+
 /// How a model is trained: [`Model::fit`].
 #[must_use = "nothing is trained before `Model::fit`"]
 #[derive(Default)]
@@ -29,7 +32,7 @@ pub struct Fit<'a> {
     learning_rate: Option<f64>,
     held_out: Option<&'a Dataset>,
     folder: Option<PathBuf>,
-    observer: Option<Box<dyn FnMut(&FitProgress) -> ControlFlow<()> + 'a>>,
+    observer: Option<FitObserver<'a>>,
     cancel: Option<CancelToken>,
     ranks: Option<Arc<dyn Communicator>>,
 }
@@ -125,7 +128,7 @@ impl<'a> Fit<'a> {
 
 /// Passes the reports of the trainer to the observer.
 struct Adapter<'a> {
-    observer: Option<Box<dyn FnMut(&FitProgress) -> ControlFlow<()> + 'a>>,
+    observer: Option<FitObserver<'a>>,
     cancel: Option<CancelToken>,
     loss: Option<f64>,
     held_out_loss: Option<f64>,

@@ -89,6 +89,7 @@ impl Latents {
 }
 
 /// How rows move along the flow: [`Model::encode`], [`Model::decode`]. A solver converts into it.
+#[must_use = "nothing moves before `Model::encode` or `Model::decode`"]
 #[derive(Default)]
 pub struct Integration<'a> {
     pub(super) solver: Option<Solver>,
@@ -98,14 +99,12 @@ pub struct Integration<'a> {
 
 impl<'a> Integration<'a> {
     /// Sets the solver. Default: RK45, with the tolerances of the model's own solver if that is RK45, otherwise 1e-4.
-    #[must_use]
     pub fn solver(mut self, solver: impl Into<Solver>) -> Self {
         self.solver = Some(solver.into());
         self
     }
 
     /// Sets the classifier-free guidance scale. Default: 1, no guidance.
-    #[must_use]
     pub fn guidance(mut self, scale: f64) -> Self {
         self.guidance = Some(scale);
         self
