@@ -46,10 +46,10 @@ impl DataInfo {
             let lengths = format!("{} offsets, {} scales", offset.len(), scale.len());
             return fail("data.transform", lengths, "give one of each, or one for each column");
         }
-        if let Some(value) = offset.iter().find(|value| !(value.abs() <= f64::from(LARGEST))) {
+        if let Some(value) = offset.iter().find(|value| value.is_nan() || value.abs() > f64::from(LARGEST)) {
             return fail("data.transform.offset", value.to_string(), "give a number of at most 1e30");
         }
-        if let Some(value) = scale.iter().find(|&&value| !(value >= f32::MIN_POSITIVE && value <= LARGEST)) {
+        if let Some(value) = scale.iter().find(|value| !(f32::MIN_POSITIVE..=LARGEST).contains(*value)) {
             return fail("data.transform.scale", value.to_string(), "give a number above 0, at most 1e30");
         }
         let (low, high) = self.range;
