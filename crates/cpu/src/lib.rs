@@ -19,7 +19,7 @@
 //! | [`group_norm`] | group normalization, with SiLU; gradients |
 //! | [`attention`] | scaled dot-product self-attention; gradients |
 //! | [`resample`] | downsampling and upsampling of images by a factor of two |
-//! | [`concat`] | concatenation of channels |
+//! | [`mod@concat`] | concatenation of channels |
 //! | [`dropout`] | dropout by given masks |
 //! | [`adam`] | Adam with an average of the weights |
 //! | [`elementwise`] | scaling, sums, bf16 |
