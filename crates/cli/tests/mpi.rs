@@ -119,8 +119,8 @@ fn ranks_train_as_one_process_does() {
             let held_out = |log: &[Value]| log.last().unwrap()["held_out_loss"].as_f64().unwrap();
             assert!((held_out(&one) - held_out(&many)).abs() < 1e-4 * held_out(&one));
             let apart = apart(&checkpoint(&dir.path().join(&alone), 20), &checkpoint(&dir.path().join(&run), 20));
-            // The learning rate is 2e-3: each weight may have moved by 0.04.
-            assert!(apart < 4e-6, "{run}: weights are {apart} apart");
+            // The learning rate is 2e-3, so that a weight may have moved by 0.04: the bound is 2e-4 of it, as in crates/pfgm/tests/ranks.rs.
+            assert!(apart < 8e-6, "{run}: weights are {apart} apart");
             assert!(dir.path().join(&run).join("samples.png").exists());
         }
     }

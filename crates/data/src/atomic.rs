@@ -59,7 +59,9 @@ fn is_temporary(name: &str) -> bool {
 fn is_abandoned(path: &Path) -> bool {
     // Only regular files: opening a pipe would wait for its other end.
     let is_file = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file());
-    is_file && File::open(path).is_ok_and(|file| file.try_lock().is_ok())
+    // Network file systems lock only files that are open for writing.
+    let open = || OpenOptions::new().read(true).write(true).open(path);
+    is_file && open().is_ok_and(|file| file.try_lock().is_ok())
 }
 
 /// Creates and locks a temporary file beside `path`, under a name that no other process or thread uses.
