@@ -176,6 +176,12 @@ pub const KEYS: &[Key] = &[
         "Largest root mean square of an image's finest details: each block of 2x2 pixels minus its mean.",
     ),
     key(
+        "flow.log_level",
+        "(true with a Fourier embedding)",
+        "true or false",
+        "Whether the network takes the logarithm of the noise level; the output edm always gives it ln(sigma) / 4.",
+    ),
+    key(
         "flow.output.kind",
         "\"edm\"",
         "edm, field, ve, vp or sub-vp",
