@@ -180,7 +180,9 @@ impl Output {
         match self {
             Self::Ve { unit, .. } => check_level("flow.output.unit", unit)?,
             Self::Field { gamma } => check_level("flow.output.gamma", gamma)?,
-            Self::Discrete { schedule, .. } => schedule.check()?,
+            Self::Discrete { schedule, .. } => schedule
+                .check()
+                .or_else(|(key, value, problem)| fail(&format!("flow.output.schedule.{key}"), value, problem))?,
             Self::Edm | Self::Vp { .. } | Self::SubVp { .. } => {}
         }
         self.process().check().or_else(|(rate, value, problem)| fail(&format!("flow.output.{rate}"), value, problem))

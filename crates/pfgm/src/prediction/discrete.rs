@@ -4,8 +4,6 @@ use std::f64::consts::FRAC_PI_2;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::ConfigError;
-
 /// The quantity that a network of a discrete schedule estimates, with `x_t = a y + b n`, `a^2 + b^2 = 1`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -87,10 +85,9 @@ impl DiscreteSchedule {
         }
     }
 
-    pub(crate) fn check(self) -> Result<(), ConfigError> {
-        let wrong = |key: &str, value: String, problem: &str| {
-            Err(ConfigError::new(format!("flow.output.schedule.{key}"), value, problem))
-        };
+    /// Returns the key that cannot work, its value, and what to give instead.
+    pub(crate) fn check(self) -> Result<(), (&'static str, String, &'static str)> {
+        let wrong = |key, value: String, problem| Err((key, value, problem));
         if !(2..=100_000).contains(&self.steps()) {
             return wrong("steps", self.steps().to_string(), "give a number from 2 to 100000");
         }
