@@ -68,8 +68,13 @@ impl Acceptor {
                 });
             }
         };
+        let drain = async {
+            // A graceful shutdown closes connections that have sent nothing yet. One that was just opened gets its 503 first.
+            sleep(Duration::from_millis(100)).await;
+            graceful.shutdown().await;
+        };
         tokio::select! {
-            () = graceful.shutdown() => {}
+            () = drain => {}
             () = refuse => {}
             () = sleep(self.limits.drain) => {}
         }
