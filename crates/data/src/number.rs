@@ -93,6 +93,7 @@ impl NumberType {
     }
 
     /// Converts numbers of a file to single precision.
+    #[allow(clippy::unnecessary_cast, reason = "one of the types is f32 itself")]
     pub(crate) fn decode(self, big_endian: bool, bytes: &[u8], out: &mut [f32]) {
         let half =
             |pair: [u8; 2]| half_to_f32(if big_endian { u16::from_be_bytes(pair) } else { u16::from_le_bytes(pair) });
@@ -106,6 +107,7 @@ impl NumberType {
     }
 
     /// Converts numbers of a file to double precision.
+    #[allow(clippy::unnecessary_cast, reason = "one of the types is f64 itself")]
     pub(crate) fn decode_wide(self, big_endian: bool, bytes: &[u8], out: &mut [f64]) {
         let half =
             |pair: [u8; 2]| half_to_f32(if big_endian { u16::from_be_bytes(pair) } else { u16::from_le_bytes(pair) });

@@ -1,5 +1,5 @@
 //! Inputs of users, each with the value that a user may expect. `tests/cases` holds the files.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::approx_constant)]
 
 use std::path::{Path, PathBuf};
 

@@ -225,7 +225,8 @@ impl Reference<'_> {
     /// Normalized in groups of at least four channels, times gamma plus beta.
     fn norm(&self, name: &str, x: &Image) -> Image {
         let epsilon = if self.family.adm { 1e-5 } else { 1e-6 };
-        let groups = (1..=(x.channels / 4).clamp(1, 32)).rev().find(|groups| x.channels % groups == 0).unwrap();
+        let groups =
+            (1..=(x.channels / 4).clamp(1, 32)).rev().find(|groups| x.channels.is_multiple_of(*groups)).unwrap();
         let size = x.channels / groups;
         let (gamma, beta) =
             (self.weights.values(&format!("{name}.gamma")), self.weights.values(&format!("{name}.beta")));

@@ -166,7 +166,7 @@ fn mismatch(document: &Value, schema: &Value, value: &Value) -> Option<String> {
         Value::Array(_) => "array",
         Value::Object(_) => "object",
     };
-    if !kinds.contains(kind) && !(kind == "integer" && kinds.contains("number")) {
+    if !(kinds.contains(kind) || kind == "integer" && kinds.contains("number")) {
         return Some(format!("{value} is of type {kind}, documented is {kinds:?}"));
     }
     match value {

@@ -280,7 +280,7 @@ fn tensors(list: &[(usize, i64, Vec<i64>, Vec<i64>)]) -> Vec<u8> {
 fn tensors_that_take_more_than_the_file() {
     let small = vec![0_u8; 64];
     let one = |shape: Vec<i64>, strides: Vec<i64>| (0, 16, shape, strides);
-    let file = |list: &[_]| zip(&tensors(list), &[small.clone()], false);
+    let file = |list: &[_]| zip(&tensors(list), std::slice::from_ref(&small), false);
     // One number for many is fine, within reason and over all tensors together.
     let some = [one(vec![1 << 20], vec![0]), one(vec![16], vec![1])];
     assert_eq!(from_bytes(file(&some)).unwrap().root().tensors().unwrap().len(), 2);
@@ -291,7 +291,7 @@ fn tensors_that_take_more_than_the_file() {
     // The same megabyte again and again, and two of its numbers with all that lies between them.
     let million = vec![0_u8; 1 << 20];
     let views = |shape: Vec<i64>, strides: Vec<i64>| vec![(0, 1 << 18, shape, strides); 200];
-    let file = |list: &[_]| zip(&tensors(list), &[million.clone()], false);
+    let file = |list: &[_]| zip(&tensors(list), std::slice::from_ref(&million), false);
     too_much(file(&views(vec![1 << 18], vec![1])));
     too_much(file(&views(vec![2], vec![(1 << 18) - 1])));
     assert!(from_bytes(file(&views(vec![1 << 18], vec![1])[..20])).is_ok());
@@ -300,8 +300,8 @@ fn tensors_that_take_more_than_the_file() {
     let whole: Vec<_> = (0..8).map(|storage| (storage, 1 << 22, vec![1 << 22], vec![1])).collect();
     too_much(zip(&tensors(&whole), &zeros, true));
     let parts = vec![(0, 1 << 18, vec![1], vec![1]); 200];
-    too_much(zip(&tensors(&parts), &[million.clone()], true));
-    let all = from_bytes(zip(&tensors(&parts[..4]), &[million.clone()], true)).unwrap();
+    too_much(zip(&tensors(&parts), std::slice::from_ref(&million), true));
+    let all = from_bytes(zip(&tensors(&parts[..4]), std::slice::from_ref(&million), true)).unwrap();
     assert_eq!(all.values(all.root().tensors().unwrap()[3].1).unwrap(), [0.0]);
 }
 

@@ -119,7 +119,7 @@ fn check(args: &EvaluateArgs) -> Result<()> {
 /// What is evaluated.
 enum Measured {
     Run(Box<Model>, String),
-    Images(Dataset),
+    Images(Box<Dataset>),
 }
 
 impl Measured {
@@ -139,7 +139,7 @@ impl Measured {
                 "{what}: is not a run; --solver, --steps, --rtol, --atol, --denoise, --guidance and --precision are for runs"
             );
         }
-        Ok(Self::Images(resolve::dataset(what, &args.table)?))
+        Ok(Self::Images(Box::new(resolve::dataset(what, &args.table)?)))
     }
 
     fn name(&self) -> &str {

@@ -14,7 +14,7 @@ pub(crate) fn labels_of(path: &Path, array: &Array, rows: usize) -> Result<Found
         return text_labels(path, array, rows);
     }
     let count = array.shape.first().copied().unwrap_or(1);
-    let each = if count == 0 { 0 } else { array.len() / count };
+    let each = array.len().checked_div(count).unwrap_or(0);
     let transposed = rows != count && array.shape.len() == 2 && count == 1;
     if count != rows && !transposed {
         let problem = format!("{count} labels for {rows} rows; take labels and data from one set");

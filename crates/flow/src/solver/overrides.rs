@@ -148,7 +148,7 @@ impl SolverOverrides {
     fn heun(&mut self, mut grid: Grid, mut churn: Churn, ode: (bool, f64)) -> Result<Solver, InvalidOption> {
         self.grid(&mut grid, Method::Heun)?;
         set(&mut self.churn, &mut churn.amount);
-        if !(churn.amount >= 0.0) {
+        if churn.amount.is_nan() || churn.amount < 0.0 {
             return Err(InvalidOption::new("churn", churn.amount, "give 0 or a number above it"));
         }
         if churn.amount > 0.0 {
@@ -251,36 +251,36 @@ impl SolverOverrides {
             |option, value: &dyn ToString, problem: &str| Err(InvalidOption::new(option, value.to_string(), problem));
         match self {
             Self { order: Some(order), .. } => {
-                return wrong("order", &order, "only ipndm and deis have an order to choose; omit it");
+                wrong("order", &order, "only ipndm and deis have an order to choose; omit it")
             }
-            Self { schedule: Some(schedule), .. } => return wrong("schedule", &schedule, &gridless),
+            Self { schedule: Some(schedule), .. } => wrong("schedule", &schedule, &gridless),
             Self { levels: Some(levels), .. } if !levels.is_empty() => {
-                return wrong("levels", &format!("{levels:?}"), &gridless);
+                wrong("levels", &format!("{levels:?}"), &gridless)
             }
             Self { lower_order_final: Some(lower), .. } => {
-                return wrong("lower_order_final", &lower, "only multistep methods have orders to lower; omit it");
+                wrong("lower_order_final", &lower, "only multistep methods have orders to lower; omit it")
             }
             Self { afs: Some(true), .. } if method == Method::Rk45 => {
-                return wrong("afs", &true, "rk45 takes the length of its first step from that evaluation; omit it");
+                wrong("afs", &true, "rk45 takes the length of its first step from that evaluation; omit it")
             }
             Self { afs: Some(true), .. } => {
-                return wrong("afs", &true, "a stochastic sampler does not start on the far field; omit it");
+                wrong("afs", &true, "a stochastic sampler does not start on the far field; omit it")
             }
             Self { churn: Some(churn), .. } if churn != 0.0 => {
-                return wrong("churn", &churn, "only heun has it; choose heun, or use 0");
+                wrong("churn", &churn, "only heun has it; choose heun, or use 0")
             }
             Self { noise: Some(noise), .. } if noise != 0.0 => {
-                return wrong("noise", &noise, "only euler, improved-euler and heun have it; use 0");
+                wrong("noise", &noise, "only euler, improved-euler and heun have it; use 0")
             }
-            Self { process: Some(process), .. } => return wrong("process", &process.as_str(), SDE),
+            Self { process: Some(process), .. } => wrong("process", &process.as_str(), SDE),
             Self { corrector: Some(corrector), .. } if corrector != Corrector::None => {
-                return wrong("corrector", &corrector, SDE);
+                wrong("corrector", &corrector, SDE)
             }
-            _ if unused == Unused::Ignored => return Ok(()),
-            Self { steps: Some(steps), .. } => return wrong("steps", &steps, adaptive),
-            Self { rho: Some(rho), .. } if solver.grid().is_none() => return wrong("rho", &rho, &gridless),
+            _ if unused == Unused::Ignored => Ok(()),
+            Self { steps: Some(steps), .. } => wrong("steps", &steps, adaptive),
+            Self { rho: Some(rho), .. } if solver.grid().is_none() => wrong("rho", &rho, &gridless),
             Self { denoise: Some(false), .. } => {
-                return wrong("denoise", &false, &format!("{method} always ends with a step to sigma = 0; omit it"));
+                wrong("denoise", &false, &format!("{method} always ends with a step to sigma = 0; omit it"))
             }
             _ => self.refuse_numbers(),
         }

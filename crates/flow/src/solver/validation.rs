@@ -61,7 +61,7 @@ fn check_grid(grid: &Grid) -> Result<(), InvalidOption> {
     }
     let Grid::Levels(levels) = grid else { return Ok(()) };
     let wrong = |problem| Err(InvalidOption::new("levels", format!("{levels:?}"), problem));
-    if levels.len() < 2 || levels.windows(2).any(|pair| !(pair[1] < pair[0])) {
+    if levels.len() < 2 || !levels.windows(2).all(|pair| pair[1] < pair[0]) {
         return wrong("give at least two, from the highest to the lowest");
     }
     if !(levels[levels.len() - 1] > 0.0 && levels[0].is_finite()) {
@@ -74,7 +74,7 @@ fn check_churn(churn: &Churn, extra_dims: ExtraDims) -> Result<(), InvalidOption
     at_least_zero("churn", churn.amount)?;
     at_least_zero("churn_min", churn.levels.0)?;
     // No highest level is an infinite one.
-    if !(churn.levels.1 >= 0.0) {
+    if churn.levels.1.is_nan() || churn.levels.1 < 0.0 {
         return Err(InvalidOption::new("churn_max", churn.levels.1, "give 0 or a number above it"));
     }
     at_least_zero("churn_noise", churn.noise)?;
