@@ -177,15 +177,15 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "flow.log_level",
-        "(true with a Fourier embedding)",
+        "(true for networks with a Fourier embedding)",
         "true or false",
-        "Whether the network takes the logarithm of the noise level; the output edm always gives it ln(sigma) / 4.",
+        "Whether the network takes the logarithm of the noise level. EDM's preconditioning always gives it ln(sigma) / 4.",
     ),
     key(
         "flow.output.kind",
         "\"edm\"",
-        "edm, field, ve, vp or sub-vp",
-        "edm: preconditioned denoiser; field: PFGM's normalized field; ve, vp, sub-vp: score models.",
+        "edm, field, ve, vp, sub-vp or discrete",
+        "edm: preconditioned denoiser; field: PFGM's normalized field; ve, vp, sub-vp: score models; discrete: DDPM's networks.",
     ),
     key(
         "flow.output.gamma",
@@ -210,6 +210,20 @@ pub const KEYS: &[Key] = &[
     key("flow.output.beta_max", "(required)", "above beta_min", "Rate of the noise at t = 1; 20 in the papers.")
         .symbol("beta_max")
         .of(&["vp", "sub-vp"]),
+    key(
+        "flow.output.schedule",
+        "(required)",
+        "{ kind = \"linear\", beta_start, beta_end, steps }, \"scaled-linear\" likewise, or { kind = \"squared-cosine\", steps }",
+        "Noise levels of the steps of a discrete schedule (DDPM).",
+    )
+    .of(&["discrete"]),
+    key(
+        "flow.output.quantity",
+        "\"epsilon\"",
+        "epsilon, v or sample",
+        "What the network estimates at the steps of a discrete schedule: the noise, v, or the data.",
+    )
+    .of(&["discrete"]),
     key(
         "objective.kind",
         "\"pfgm++\"",
@@ -264,12 +278,12 @@ pub const KEYS: &[Key] = &[
     key(
         "network.kind",
         "\"unet\"",
-        "mlp, unet, score-unet, adm-unet or ncsnv2",
-        "mlp: residual perceptron for vectors; unet: DDPM++ of EDM; score-unet: DDPM++ and NCSN++ of score models and PFGM; adm-unet: ADM; ncsnv2: NCSNv2.",
+        "mlp, unet, score-unet, adm-unet, diffusers-unet or ncsnv2",
+        "mlp: residual perceptron for vectors; unet: DDPM++ of EDM; score-unet: DDPM++ and NCSN++ of score models and PFGM; adm-unet: ADM; diffusers-unet: UNet2DModel of diffusers; ncsnv2: NCSNv2.",
     ),
     key("network.width", "256", "channels", "Width of the hidden layers.").of(&["mlp"]),
     key("network.width", "64", "channels, a multiple of 4", "Channels at full size.").of(&["unet"]),
-    key("network.width", "128", "channels, a multiple of 4", "Channels at full size.").of(&["score-unet", "ncsnv2"]),
+    key("network.width", "128", "channels, a multiple of 4", "Channels at full size.").of(&["score-unet", "ncsnv2", "diffusers-unet"]),
     key("network.width", "192", "channels, a multiple of 4", "Channels at full size.").of(&["adm-unet"]),
     key(
         "network.multipliers",
@@ -284,7 +298,7 @@ pub const KEYS: &[Key] = &[
         "one number a level",
         "Channels of each level as a multiple of width; each level after the first halves the image.",
     )
-    .of(&["score-unet", "ncsnv2"]),
+    .of(&["score-unet", "ncsnv2", "diffusers-unet"]),
     key(
         "network.multipliers",
         "[1, 2, 3, 4]",
@@ -293,11 +307,11 @@ pub const KEYS: &[Key] = &[
     )
     .of(&["adm-unet"]),
     key("network.blocks", "4", "at least 1", "Residual blocks of two layers.").of(&["mlp"]),
-    key("network.blocks", "2", "at least 1", "Residual blocks of a level.").of(&["unet"]),
+    key("network.blocks", "2", "at least 1", "Residual blocks of a level.").of(&["unet", "diffusers-unet"]),
     key("network.blocks", "4", "at least 1", "Residual blocks of a level.").of(&["score-unet"]),
     key("network.blocks", "3", "at least 1", "Residual blocks of a level.").of(&["adm-unet"]),
     key("network.attention", "[16]", "heights in pixels", "Heights of the image at which blocks have self-attention.")
-        .of(&["unet", "score-unet"]),
+        .of(&["unet", "score-unet", "diffusers-unet"]),
     key(
         "network.attention",
         "[32, 16, 8]",
@@ -306,7 +320,7 @@ pub const KEYS: &[Key] = &[
     )
     .of(&["adm-unet"]),
     key("network.head", "64", "channels", "Channels of an attention head.").of(&["adm-unet"]),
-    key("network.dropout", "0.0", "in [0, 1)", "Probability of dropout in the blocks.").of(&["mlp", "unet"]),
+    key("network.dropout", "0.0", "in [0, 1)", "Probability of dropout in the blocks.").of(&["mlp", "unet", "diffusers-unet"]),
     key("network.dropout", "0.1", "in [0, 1)", "Probability of dropout in the blocks.").of(&["score-unet", "adm-unet"]),
     key(
         "network.embedding",
@@ -326,6 +340,33 @@ pub const KEYS: &[Key] = &[
     .of(&["score-unet"]),
     key("network.pyramid", "false", "true or false", "Whether downscaled versions of the input join the way down.")
         .of(&["score-unet"]),
+    key("network.head", "0", "channels; 0 is one head", "Channels of an attention head.").of(&["diffusers-unet"]),
+    key("network.groups", "32", "at least 1", "Groups of the normalizations.").of(&["diffusers-unet"]),
+    key("network.epsilon", "1e-6", "above 0", "Constant in the denominator of the normalizations.").of(&["diffusers-unet"]),
+    key("network.embedding", "512", "values", "Size of the embedding of the noise level.").of(&["diffusers-unet"]),
+    key("network.cosine_first", "false", "true or false", "Whether the cosines of the noise level come before the sines.")
+        .of(&["diffusers-unet"]),
+    key(
+        "network.frequency_shift",
+        "1.0",
+        "a number",
+        "Frequencies fall from 1 to 1/10000 over half the width minus this number.",
+    )
+    .of(&["diffusers-unet"]),
+    key(
+        "network.scale_shift",
+        "false",
+        "true or false",
+        "Whether the embedding scales and shifts the second normalization, instead of being added before it.",
+    )
+    .of(&["diffusers-unet"]),
+    key(
+        "network.pad_after",
+        "true",
+        "true or false",
+        "Whether images are padded below and to the right only before they are halved.",
+    )
+    .of(&["diffusers-unet"]),
     key(
         "network.radial",
         "false",
@@ -539,18 +580,17 @@ mod tests {
 
     use super::{super::RENAMED_KEYS, *};
 
-    /// Every section with every kind that it can have.
-    const VARIANTS: [(&str, &[&str]); 9] = [
-        ("data", &[]),
-        ("flow", &[]),
-        ("flow.output", &["field", "ve", "vp", "sub-vp"]),
-        ("objective", &["pfgm++", "pfgm"]),
-        ("network", &["mlp", "unet", "score-unet", "adm-unet", "ncsnv2"]),
-        ("upscale", &[]),
-        ("train", &[]),
-        ("sample", &[]),
-        ("sample.solver", &[]),
-    ];
+    /// The kinds that serde accepts for a section, as its error about an unknown one lists them; none for sections without kinds.
+    fn kinds_of_serde(section: &str) -> Vec<String> {
+        let error = toml::from_str::<Config>(&format!("[{section}]\nkind = \"no-such-kind\"")).unwrap_err().to_string();
+        match error.split_once("unknown variant") {
+            // A unit variant does not refuse keys.
+            Some((_, rest)) => {
+                rest.split('`').skip(3).step_by(2).filter(|kind| *kind != "edm").map(Into::into).collect()
+            }
+            None => Vec::new(),
+        }
+    }
 
     /// The names that serde accepts in a section, as its error about an unknown one lists them.
     fn names_of_serde(section: &str, kind: Option<&str>) -> BTreeSet<String> {
@@ -563,9 +603,14 @@ mod tests {
 
     #[test]
     fn the_reference_has_the_keys_that_serde_reads() {
-        for (section, kinds) in VARIANTS {
+        for (section, _) in SECTIONS {
+            let kinds = kinds_of_serde(section);
+            assert!(
+                kinds.len() > 1 || !["network", "objective", "flow.output"].contains(&section),
+                "{section}: {kinds:?}"
+            );
             let kinds: Vec<Option<&str>> =
-                if kinds.is_empty() { vec![None] } else { kinds.iter().copied().map(Some).collect() };
+                if kinds.is_empty() { vec![None] } else { kinds.iter().map(|kind| Some(kind.as_str())).collect() };
             for kind in kinds {
                 let mut known: BTreeSet<String> = KEYS
                     .iter()
@@ -602,7 +647,11 @@ mod tests {
             let kinds = if key.kinds.is_empty() { &[""][..] } else { key.kinds };
             for kind in kinds {
                 let tagged = if kind.is_empty() { String::new() } else { format!("{tag} = \"{kind}\"\n") };
-                let required = if section == "flow.output" { "scaled = true\n" } else { "" };
+                let required = match *kind {
+                    "ve" => "scaled = true\n",
+                    "discrete" => "schedule = { kind = \"squared-cosine\", steps = 10 }\n",
+                    _ => "",
+                };
                 let text = format!("[{section}]\n{tagged}{required}");
                 assert_eq!(read(&format!("{text}{} = {default}", key.name())), read(&text), "{} ({kind})", key.path);
             }
