@@ -68,7 +68,7 @@ pub struct CascadeSampleArgs {
     #[arg(long, value_name = "SEEDS")]
     pub seeds: Option<String>,
 
-    /// Class of all samples, by name or number [default: each class in turn]
+    /// Class of all samples, by name or number [default: in the shares of the training data]
     #[arg(long, value_name = "CLASS")]
     pub class: Option<String>,
 

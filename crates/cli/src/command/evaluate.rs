@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use pfgm::{
     Model, bundled,
     evaluate::{EvaluateError, Reference, Report, Scaling, choose, evaluate, extract_distributed},
-    features::{Extracted, Features},
+    features::{Extracted, FeatureError, Features},
     model::Evaluation,
     parallel::Communicator,
 };
@@ -31,7 +31,7 @@ const NEIGHBORHOODS: [&str; 4] = ["precision", "recall", "density", "coverage"];
 pub fn run(args: &EvaluateArgs, ranks: &dyn Communicator) -> Result<()> {
     check(args)?;
     let measured = args.what.as_deref().map(|what| Measured::open(what, args, ranks)).transpose()?;
-    let features = Features::open(args.extractor.into(), args.weights.as_deref())?;
+    let features = Features::open(args.extractor.into(), args.weights.as_deref()).map_err(in_flags)?;
     let dataset = reference_data(args, measured.as_ref())?;
     let progress = Progress::new();
     let own = measured.as_ref().map(|measured| (measured.shape(), measured.range()));
@@ -82,6 +82,16 @@ pub fn run(args: &EvaluateArgs, ranks: &dyn Communicator) -> Result<()> {
         line(format!("json        {}", display(path)));
     }
     Ok(())
+}
+
+/// What an extractor lacks, as the flags that give it.
+fn in_flags(error: FeatureError) -> anyhow::Error {
+    match error {
+        FeatureError::NoWeights { extractor, hint } => {
+            anyhow::anyhow!("--extractor {extractor}: its weights are not given; add --weights FILE ({hint})")
+        }
+        other => other.into(),
+    }
 }
 
 /// Refuses rows of another shape than the reference's; networks scale images of any shape.

@@ -177,7 +177,10 @@ fn what_cannot_be_compared_is_refused_at_once() {
             format!("{a}[[solver]]\nmethod = \"unipc-2\"\nsteps = 5\nschedule = \"gits\"\n"),
             &["c.toml", "solver[0].schedule", "a/schedule-5.toml", "pfgm schedule a --steps 5 --solver unipc-2"],
         ),
-        (format!("[[run]]\npath = \"h\"\nguidance = 2.0\n{solver}"), &["c.toml", "run[0].guidance", "no classes"]),
+        (
+            format!("[[run]]\npath = \"h\"\nguidance = 2.0\n{solver}"),
+            &["c.toml", "run[0].guidance", "not conditioned on classes"],
+        ),
         (format!("features = \"inception\"\n{a}{solver}"), &["c.toml", "features", "weights"]),
         (format!("samples = 3\n{a}{solver}"), &["c.toml", "samples = 3"]),
         ("samples = [".to_owned(), &["c.toml"]),

@@ -1,6 +1,26 @@
-//! `pfgm config`, completions and manual pages.
+//! The generated pages of the reference, and `pfgm config`.
+
+use std::{fs, path::PathBuf};
 
 use crate::support::{fails, succeeds, temporary};
+
+/// Fails if a page is not what the program prints. With UPDATE_REFERENCE set, the pages are written instead.
+#[test]
+fn the_pages_of_the_reference_are_up_to_date() {
+    let dir = temporary();
+    for page in ["configuration", "commands"] {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../../docs/reference/{page}.md"));
+        let text = succeeds(dir.path(), &["reference", page]);
+        if std::env::var_os("UPDATE_REFERENCE").is_some() {
+            fs::write(&path, &text).unwrap();
+        }
+        let kept = fs::read_to_string(&path).unwrap();
+        assert!(
+            kept == text,
+            "docs/reference/{page}.md is stale: run UPDATE_REFERENCE=1 cargo test -p pfgm-cli --test program reference"
+        );
+    }
+}
 
 #[test]
 fn keys_are_explained() {
