@@ -67,7 +67,8 @@ impl Contents {
             tensors.replace_learned(file, shadow).map_err(|problem| ImportError::unsupported(file, problem))?;
             is_average = true;
         }
-        let place = [found.key.unwrap_or_default(), &prefix].concat();
+        let place = [found.key.unwrap_or_default(), prefix.trim_end_matches('.')];
+        let place = place.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(".");
         let levels = networks.first().copied().unwrap_or(found.value);
         Ok(Self {
             preconditioner: Preconditioner::read(found.value)
@@ -75,7 +76,7 @@ impl Contents {
             tensors,
             step: step(file),
             levels: noise_levels(file, levels)?,
-            notes: vec![note(place.trim_end_matches('.'), is_average)],
+            notes: vec![note(&place, is_average)],
         })
     }
 }
