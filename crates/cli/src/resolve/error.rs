@@ -1,6 +1,6 @@
 //! The library's errors as the flags that they are about.
 
-use pfgm::Error;
+use pfgm::{Error, import::ImportError};
 
 /// The flag of an argument of the library, if the program has one.
 fn flag_of(argument: &str) -> Option<&'static str> {
@@ -34,6 +34,11 @@ pub fn in_flags(error: &Error) -> String {
             Some(flag) => format!("{flag}: {problem}"),
             None => problem.clone(),
         },
+        Error::Import(
+            ImportError::Contradiction { path, field, problem } | ImportError::Missing { path, field, problem },
+        ) => {
+            format!("{}: --{}: {problem}", path.display(), field.replace('_', "-"))
+        }
         other => other.to_string(),
     }
 }

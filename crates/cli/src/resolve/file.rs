@@ -19,7 +19,7 @@ pub fn animation(flag: &str, path: &Path) -> Result<Animation> {
 }
 
 /// The folder of a new run: the one that is named, which must be empty, or the first free name in runs/. A run that ended before
-/// its first checkpoint can be begun again with the same `config`.
+/// its first checkpoint can be begun again with the same `config`. Without a name, nothing can be resumed.
 pub fn run_folder(out: Option<&Path>, name: &str, config: Option<&Config>) -> Result<PathBuf> {
     let taken = |path: &Path| fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
     if let Some(out) = out {
@@ -34,10 +34,10 @@ pub fn run_folder(out: Option<&Path>, name: &str, config: Option<&Config>) -> Re
                  another folder",
                 out.display()
             ),
-            FolderState::Trained | FolderState::Other => bail!(
-                "--out {}: is not empty; add --resume to resume the run in it, or name another folder",
-                out.display()
-            ),
+            FolderState::Trained | FolderState::Other => {
+                let resume = if name.is_empty() { "" } else { "add --resume to resume the run in it, or " };
+                bail!("--out {}: is not empty; {resume}name another folder", out.display())
+            }
         }
         return Ok(out.to_owned());
     }
