@@ -157,7 +157,7 @@ fn fuzz(root: &Path) -> Result<()> {
     let flags: Vec<String> = passes.chain(coverage).collect();
     println!("\n== libFuzzer on crates/torch");
     let status = Command::new("cargo")
-        .args(["build", "--release", "--target", target, "--manifest-path", "fuzz/Cargo.toml"])
+        .args(["build", "--release", "--target", target, "--manifest-path", "fuzz/Cargo.toml", "--bin", "checkpoint"])
         .current_dir(root)
         .env("RUSTC_BOOTSTRAP", "1")
         .env("RUSTFLAGS", flags.join(" "))
