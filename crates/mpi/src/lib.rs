@@ -1,10 +1,10 @@
-//! The processes that `mpirun` or `srun` started, as a [`Communicator`] of `pfgm::parallel`.
+//! The processes that `mpirun` or `srun` started, as a `Communicator` of `pfgm::parallel`.
 //!
 //! Everything is behind the feature `mpi`; without it the crate is empty, and needs no MPI to build.
 //!
-//! No call blocks inside of MPI: operations are started and asked whether they are done, under one lock ([`serialized`]), so that
+//! No call blocks inside of MPI: operations are started and asked whether they are done, under one lock (`serialized`), so that
 //! `MPI_THREAD_SERIALIZED` is enough for the thread that sums gradients, the heartbeats, and the end after a panic. Every collective has
-//! a deadline ([`monitor`]): a rank that hangs ends the job, and is named.
+//! a deadline (`monitor`): a rank that hangs ends the job, and is named.
 #![cfg(feature = "mpi")]
 
 mod monitor;

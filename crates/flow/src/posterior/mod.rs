@@ -2,7 +2,7 @@
 //!
 //! The conditional flow is `dx / d ln sigma = x - yhat_a(x, sigma)` with `yhat_a = E[y | x, sigma, a]`
 //! (docs/equations.md, section 9). [`Conditioned`] estimates `yhat_a` from an unconditional denoiser and its vector-Jacobian
-//! product. It is a [`Denoiser`], so that every solver draws from the posterior.
+//! product. It is a [`Denoiser`](crate::flow::Denoiser), so that every solver draws from the posterior.
 //!
 //! ```
 //! use pfgm_flow::{
