@@ -128,11 +128,11 @@ mod tests {
     fn finds_an_import_that_goes_up() {
         let folder = std::env::temp_dir().join(format!("floors-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join("deformation.rs"), "use crate::extra_dims::ExtraDims;").unwrap();
+        fs::write(folder.join("augmentation.rs"), "use crate::extra_dims::ExtraDims;").unwrap();
         assert!(check(&folder).is_ok());
-        fs::write(folder.join("deformation.rs"), "use crate::train::Trainer;").unwrap();
+        fs::write(folder.join("augmentation.rs"), "use crate::train::Trainer;").unwrap();
         let error = check(&folder).unwrap_err().to_string();
         fs::remove_dir_all(&folder).unwrap();
-        assert!(error.contains("`deformation` must not use `train`"), "{error}");
+        assert!(error.contains("`augmentation` must not use `train`"), "{error}");
     }
 }
