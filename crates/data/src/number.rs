@@ -25,47 +25,17 @@ pub enum NumberType {
 /// Runs a body with the Rust type of a number; `f16` has no such type and is handled apart.
 macro_rules! with_type {
     ($number:expr, $type:ident => $body:expr, $half:expr) => {
+        with_type!(
+            $number, $type, $body, $half,
+            Bool u8, U8 u8, U16 u16, U32 u32, U64 u64, I8 i8, I16 i16, I32 i32, I64 i64, F32 f32, F64 f64
+        )
+    };
+    ($number:expr, $type:ident, $body:expr, $half:expr, $($variant:ident $rust:ty),+) => {
         match $number {
-            NumberType::Bool | NumberType::U8 => {
-                type $type = u8;
+            $(NumberType::$variant => {
+                type $type = $rust;
                 $body
-            }
-            NumberType::U16 => {
-                type $type = u16;
-                $body
-            }
-            NumberType::U32 => {
-                type $type = u32;
-                $body
-            }
-            NumberType::U64 => {
-                type $type = u64;
-                $body
-            }
-            NumberType::I8 => {
-                type $type = i8;
-                $body
-            }
-            NumberType::I16 => {
-                type $type = i16;
-                $body
-            }
-            NumberType::I32 => {
-                type $type = i32;
-                $body
-            }
-            NumberType::I64 => {
-                type $type = i64;
-                $body
-            }
-            NumberType::F32 => {
-                type $type = f32;
-                $body
-            }
-            NumberType::F64 => {
-                type $type = f64;
-                $body
-            }
+            })+
             NumberType::F16 => $half,
         }
     };
