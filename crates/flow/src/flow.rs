@@ -8,11 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rand::Rng;
 
-use crate::{
-    extra_dims::ExtraDims,
-    prior,
-    random::{Purpose, stream},
-};
+use crate::{extra_dims::ExtraDims, prior};
 
 /// Points at which a denoiser evaluates `yhat`.
 #[derive(Clone, Copy, Debug)]
@@ -116,11 +112,9 @@ impl Flow<'_> {
         x
     }
 
-    /// Draws the latents of samples: for each seed a point of the prior at noise level `sigma`, which depends on the seed and the stage
-    /// alone. The flows of a cascade are stages 0, 1, ...; a flow by itself is stage 0.
+    /// Draws the latents of samples: [`prior::latents`] with the flow's D and N.
     pub fn latents(&self, sigma: f64, stage: u64, seeds: impl IntoIterator<Item = u64>) -> Vec<f64> {
-        let of_seed = |seed| self.latent(sigma, &mut stream(seed, Purpose::Latent, stage, 0));
-        seeds.into_iter().flat_map(of_seed).collect()
+        prior::latents(self.extra_dims, self.denoiser.dim(), sigma, stage, seeds)
     }
 }
 

@@ -10,7 +10,10 @@ use rand::Rng;
 use rand_distr::{ChiSquared, Distribution, StandardNormal};
 use statrs::function::gamma::ln_gamma;
 
-use crate::extra_dims::ExtraDims;
+use crate::{
+    extra_dims::ExtraDims,
+    random::{Purpose, stream},
+};
 
 /// The largest scale of noise in units of sigma. At D = 1 one draw in 10^15 is as large, for smaller D more. Squares of
 /// larger values overflow the single precision of networks.
@@ -34,6 +37,26 @@ pub fn perturb(extra_dims: ExtraDims, sigma: f64, rng: &mut impl Rng, x: &mut [f
         let gauss: f64 = StandardNormal.sample(rng);
         *value += scale * gauss;
     }
+}
+
+/// Draws the latents of samples: for each seed a point of the prior at noise level `sigma`, which depends on the seed and the stage
+/// alone. The flows of a cascade are stages 0, 1, ...; a flow by itself is stage 0.
+///
+/// # Shapes
+/// The result: `[seeds, dim]`, with `dim` = N
+pub fn latents(
+    extra_dims: ExtraDims,
+    dim: usize,
+    sigma: f64,
+    stage: u64,
+    seeds: impl IntoIterator<Item = u64>,
+) -> Vec<f64> {
+    let of_seed = |seed| {
+        let mut x = vec![0.0; dim];
+        perturb(extra_dims, sigma, &mut stream(seed, Purpose::Latent, stage, 0), &mut x);
+        x
+    };
+    seeds.into_iter().flat_map(of_seed).collect()
 }
 
 /// The logarithm of the density of the noise at squared distance `|x-y|^2` in `dim` = N dimensions.

@@ -19,9 +19,7 @@ use crate::{
     objective::{DEFAULT_GAMMA, Noise, Objective},
     precondition::{NoiseEstimate, Precondition, detail_size},
     prediction::{Arithmetic, Output, Prediction},
-    prior,
-    random::{Purpose, stream},
-    weights,
+    prior, weights,
 };
 
 /// The highest noise level by default: EDM's.
@@ -150,12 +148,7 @@ impl ModelSpec {
     /// # Shapes
     /// The result: `[seeds, N]`
     pub fn prior(&self, stage: u64, seeds: impl IntoIterator<Item = u64>) -> Vec<f64> {
-        let of_seed = |seed| {
-            let mut x = vec![0.0; self.dim()];
-            prior::perturb(self.extra_dims(), self.range().1, &mut stream(seed, Purpose::Latent, stage, 0), &mut x);
-            x
-        };
-        seeds.into_iter().flat_map(of_seed).collect()
+        prior::latents(self.extra_dims(), self.dim(), self.range().1, stage, seeds)
     }
 
     /// N, the number of values of a row.

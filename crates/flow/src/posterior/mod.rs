@@ -40,11 +40,9 @@ pub enum MeasurementError {
         /// Columns that were given.
         columns: usize,
     },
-    /// A mask hides everything, or lies outside of the row.
-    #[error("a mask keeps {kept} of {inputs} values; keep at least one, and only such that exist")]
+    /// A mask keeps no value.
+    #[error("a mask keeps none of {inputs} values; keep at least one")]
     EmptyMask {
-        /// Values that are kept.
-        kept: usize,
         /// Values of a row.
         inputs: usize,
     },

@@ -83,7 +83,7 @@ impl Mask {
     pub fn new(is_known: &[bool]) -> Result<Self, MeasurementError> {
         let kept: Vec<usize> = (0..is_known.len()).filter(|&at| is_known[at]).collect();
         if kept.is_empty() {
-            return Err(MeasurementError::EmptyMask { kept: 0, inputs: is_known.len() });
+            return Err(MeasurementError::EmptyMask { inputs: is_known.len() });
         }
         Ok(Self { kept, inputs: is_known.len() })
     }
