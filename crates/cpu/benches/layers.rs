@@ -1,5 +1,5 @@
 //! The operations between the convolutions of a network: bytes per second.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::too_many_lines)]
 
 use std::{hint::black_box, time::Duration};
 

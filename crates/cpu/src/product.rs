@@ -195,7 +195,7 @@ pub fn transposed<S: Simd>(simd: S, depth: usize, sides: [usize; 2], left: &[f32
             unsafe {
                 let (left, right) = (left.as_ptr().add(row), right.as_ptr().add(column));
                 let sum = sum.as_mut_ptr().add(row * columns + column);
-                with_rows!(count, rows_transposed(simd, depth, rows, columns, left, right, sum));
+                with_rows!(count, rows_transposed(simd, depth, sides, left, right, sum));
             }
             row += count;
         }
@@ -203,14 +203,13 @@ pub fn transposed<S: Simd>(simd: S, depth: usize, sides: [usize; 2], left: &[f32
 }
 
 /// # Safety
-/// `left` and `right` have `depth` rows of `rows` and `columns` values, from which this reads `R` and a panel's; `sum` has
+/// `left` and `right` have `depth` rows of as many values as the sides, `rows` and `columns`, from which this reads `R` and a panel's; `sum` has
 /// `R` rows, `columns` apart.
 #[inline(always)]
 unsafe fn rows_transposed<S: Simd, const R: usize>(
     simd: S,
     depth: usize,
-    rows: usize,
-    columns: usize,
+    [rows, columns]: [usize; 2],
     left: *const f32,
     right: *const f32,
     sum: *mut f32,

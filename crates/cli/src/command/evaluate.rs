@@ -45,8 +45,8 @@ pub fn run(args: &EvaluateArgs, ranks: &dyn Communicator) -> Result<()> {
     let reference = match (&args.reference_statistics, &dataset) {
         (Some(path), _) => ranks.is_root().then(|| Reference::read(path, dim)).transpose()?,
         (None, Some(dataset)) => {
-            let most = args.reference_rows.unwrap_or(usize::MAX);
-            measure::reference(&features, dataset, &scaling, (most, args.seed), ranks, &progress)?
+            let rows = choose(dataset.len(), args.reference_rows.unwrap_or(usize::MAX), args.seed);
+            measure::reference(&features, (dataset, &rows), &scaling, ranks, &progress)?
         }
         (None, None) => bail!("no reference; give --data or --reference-statistics"),
     };

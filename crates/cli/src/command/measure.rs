@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use indicatif::ProgressBar;
 use pfgm::{
     config::DataConfig,
-    evaluate::{Reference, Report, Scaling, choose, extract_distributed},
+    evaluate::{Reference, Report, Scaling, extract_distributed},
     features::Features,
     parallel::Communicator,
 };
@@ -31,19 +31,17 @@ pub fn scaling(dataset: Option<&Dataset>, measured: Option<(Shape, (f32, f32))>)
     })
 }
 
-/// The features of rows that are chosen at random, at most so many, by a seed. Rank 0 gets them.
+/// The features of some rows of a data set. Rank 0 gets them.
 pub fn reference(
     features: &Features,
-    dataset: &Dataset,
+    (dataset, rows): (&Dataset, &[usize]),
     scaling: &Scaling,
-    (most, seed): (usize, u64),
     ranks: &dyn Communicator,
     progress: &Progress,
 ) -> Result<Option<Reference>> {
-    let rows = choose(dataset.len(), most, seed);
     let share = ranks.share(rows.len()).len();
     let mut tell = |done| progress.tell("features of the reference", done, share);
-    let Some(found) = extract_distributed(features, (dataset, &rows), scaling, ranks, &mut tell)? else {
+    let Some(found) = extract_distributed(features, (dataset, rows), scaling, ranks, &mut tell)? else {
         return Ok(None);
     };
     Ok(Some(Reference::of(found.features, features.dim(dataset.shape)?)?))

@@ -132,7 +132,7 @@ impl Block<'_> {
         let plane = plane(tiles, inputs);
         for at in 0..tiles {
             let tile = self.tiling.tile(self.tiles.start + at);
-            let pixels = Pixels::new::<IN>(self.x, self.zeros, self.tiling.geometry, tile, 1, inputs);
+            let pixels = Pixels::new::<IN>(self.x, &self.zeros[..inputs], self.tiling.geometry, tile, 1);
             for from in (0..inputs.next_multiple_of(CHANNELS)).step_by(S::F32_LANES) {
                 let place = (from / CHANNELS * tiles + at) * CHANNELS + from % CHANNELS;
                 transform_input(simd, &pixels, from, input, plane, place);

@@ -106,10 +106,8 @@ struct Pixels<'a, const N: usize> {
 }
 
 impl<'a, const N: usize> Pixels<'a, N> {
-    /// The `SIDE x SIDE` pixels of images `x` of which the first lies `border` above and left of the tile's.
-    ///
-    /// # Panics
-    /// If the page of zeros is smaller than a pixel.
+    /// The `SIDE x SIDE` pixels of images `x` of which the first lies `border` above and left of the tile's. `zeros` are as many as a pixel
+    /// has channels.
     #[inline(always)]
     fn new<const SIDE: usize>(
         x: &'a [f32],
@@ -117,10 +115,9 @@ impl<'a, const N: usize> Pixels<'a, N> {
         Geometry { height, width, .. }: Geometry,
         tile: Tile,
         border: usize,
-        channels: usize,
     ) -> Self {
         const { assert!(SIDE * SIDE == N) };
-        assert!(zeros.len() >= channels, "winograd: a page of zeros for {channels} channels");
+        let channels = zeros.len();
         let mut starts = [zeros.as_ptr(); N];
         for (i, starts) in starts.chunks_exact_mut(SIDE).enumerate() {
             // Beyond the upper border this wraps to a row that is not there.

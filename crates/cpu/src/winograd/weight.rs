@@ -64,12 +64,12 @@ impl WithSimd for Part<'_> {
             let planes = channels.map(|channels| plane(count, channels));
             for at in 0..count {
                 let tile = tiling.tile(start + at);
-                let pixels = Pixels::new::<IN>(x, zeros, tiling.geometry, tile, 1, inputs);
+                let pixels = Pixels::new::<IN>(x, &zeros[..inputs], tiling.geometry, tile, 1);
                 for lane in (0..channels[0]).step_by(S::F32_LANES) {
                     let place = at * channels[0] + lane;
                     transform_input(simd, &pixels, first[0] + lane, input, planes[0], place);
                 }
-                let pixels = Pixels::new::<OUT>(dy, zeros, tiling.geometry, tile, 0, outputs);
+                let pixels = Pixels::new::<OUT>(dy, &zeros[..outputs], tiling.geometry, tile, 0);
                 for lane in (0..channels[1]).step_by(S::F32_LANES) {
                     let place = at * channels[1] + lane;
                     transform_gradient(simd, &pixels, first[1] + lane, gradient, planes[1], place);

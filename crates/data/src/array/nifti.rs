@@ -56,7 +56,7 @@ pub(crate) fn open(path: &Path, source: &Source) -> Result<(Array, Option<Notice
     if !(start >= HEADER as f32 && start < 1e9) {
         return Err(wrong("values that begin nowhere"));
     }
-    let mut array = Array {
+    let array = Array {
         name: "volume".into(),
         shape: vec![slices, sizes[1], sizes[0]],
         number: Some(number),
@@ -66,14 +66,19 @@ pub(crate) fn open(path: &Path, source: &Source) -> Result<(Array, Option<Notice
         start: start as u64,
     };
     array.check_size(path)?;
-    let (slope, intercept) = (float(112), float(116));
+    scaled(path, array, float(112), float(116))
+}
+
+/// Applies the slope and the intercept of a header to the values of a volume; a slope of 0 means none.
+fn scaled(path: &Path, array: Array, slope: f32, intercept: f32) -> Result<(Array, Option<Notice>), DataError> {
     if slope == 0.0 || !slope.is_finite() || (slope == 1.0 && intercept == 0.0) {
         return Ok((array, None));
     }
-    Limits::of(source.len()).check_rows(path, slices, sizes[0] * sizes[1], size_of::<f64>())?;
+    let size = array.shape[1] * array.shape[2];
+    Limits::of(array.source.len()).check_rows(path, array.shape[0], size, size_of::<f64>())?;
     let scaled = array.values(path)?.into_iter().map(|value| (value * f64::from(slope) + f64::from(intercept)) as f32);
     let bytes: Vec<u8> = scaled.flat_map(f32::to_le_bytes).collect();
-    array = Array {
+    let array = Array {
         number: Some(NumberType::F32),
         big_endian: false,
         source: Source::Bytes(bytes.into()),

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use pfgm::{
     bundled,
     config::check_guidance,
-    evaluate::{Reference, Scaling},
+    evaluate::{Reference, Scaling, choose},
     extra_dims::ExtraDims,
     features::Features,
     parallel::Solo,
@@ -151,7 +151,8 @@ impl Plan {
         match &self.source {
             Source::Rows(dataset) => {
                 let most = self.file.reference_rows.unwrap_or(usize::MAX);
-                measure::reference(&self.features, dataset, &self.scaling, (most, self.file.seed), &Solo, progress)?
+                let rows = choose(dataset.len(), most, self.file.seed);
+                measure::reference(&self.features, (dataset, &rows), &self.scaling, &Solo, progress)?
                     .context("the reference")
             }
             Source::Statistics(path) => {
