@@ -5,14 +5,11 @@ use burn::{
     tensor::{DType, Tensor, activation::softmax},
 };
 
+pub use crate::options::Heads;
 use crate::{
     backend::{NetworkOps, is_fused},
     flop_count,
 };
-
-/// The number of heads that the channels are split into.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Heads(pub usize);
 
 /// Computes `softmax(q k^T / sqrt(width)) v` for every head of `width` channels.
 ///

@@ -1,28 +1,15 @@
-//! Conv2dOptions, channels-last.
+//! Convolutions, channels-last.
 
 use burn::{
     backend::Dispatch,
     tensor::{Tensor, module, ops::ConvOptions},
 };
 
+pub use crate::options::Conv2dOptions;
 use crate::{
     backend::{Conv2dCall, NetworkOps, Weights, is_fused},
     flop_count,
 };
-
-/// Options of a convolution.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Conv2dOptions {
-    /// Distance in pixels between the centers of neighboring outputs, in both directions.
-    pub stride: usize,
-    /// Factor of the result.
-    pub scale: f32,
-}
-
-impl Conv2dOptions {
-    /// Stride 1 and factor 1.
-    pub const PLAIN: Self = Self { stride: 1, scale: 1.0 };
-}
 
 /// Computes `scale (x * weight + bias + residual)`: a convolution with an odd kernel and zero padding of half the kernel,
 /// and the operations that usually follow.

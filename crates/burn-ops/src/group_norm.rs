@@ -6,17 +6,7 @@ use burn::{
 };
 
 use crate::backend::{NetworkOps, is_fused};
-
-/// Options of a group normalization.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct GroupNormOptions {
-    /// Groups that the channels are split into.
-    pub groups: usize,
-    /// Term added to the variance.
-    pub epsilon: f64,
-    /// Whether SiLU follows.
-    pub activate: bool,
-}
+pub use crate::options::GroupNormOptions;
 
 /// Normalizes each group of channels of each image to zero mean and unit variance, scales and shifts per channel, and
 /// applies SiLU if asked to.

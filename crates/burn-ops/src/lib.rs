@@ -29,6 +29,7 @@ pub mod flop_count;
 pub mod gradient_hooks;
 pub mod group_norm;
 pub mod linear;
+mod options;
 pub mod recompute_count;
 pub mod resample;
 

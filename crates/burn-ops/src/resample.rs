@@ -9,34 +9,7 @@ use burn::{
 };
 
 use crate::backend::{NetworkOps, is_fused};
-
-/// Weights of neighboring pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Filter {
-    /// A block of 2x2 pixels: the mean when downsampling, the nearest neighbor when upsampling.
-    Box,
-    /// Binomial weights 1, 3, 3, 1 (arXiv 1912.04958), zeros beyond the border.
-    Binomial,
-}
-
-impl Filter {
-    /// The weights in one direction; their sum is 1.
-    pub const fn taps(self) -> &'static [f32] {
-        match self {
-            Self::Box => &[0.5, 0.5],
-            Self::Binomial => &[0.125, 0.375, 0.375, 0.125],
-        }
-    }
-}
-
-/// Options of a resampling.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Resampling {
-    /// Whether the image is upsampled; otherwise it is downsampled.
-    pub up: bool,
-    /// Weights of neighboring pixels.
-    pub filter: Filter,
-}
+pub use crate::options::{Filter, Resampling};
 
 /// Upsamples an image by a factor of two.
 ///

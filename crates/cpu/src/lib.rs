@@ -36,11 +36,9 @@ pub mod group_norm;
 pub mod linear;
 mod math;
 mod matrix;
-mod patches;
 pub mod probe;
 mod product;
 pub mod resample;
-mod winograd;
 
 pub use buffer::Buffer;
 pub use pfgm_numerics::simd::{self, Arch, arch};

@@ -2,7 +2,7 @@
 
 use pfgm_data::DataError;
 
-use crate::{extractor::FeatureError, report::FEWEST};
+use crate::{FEWEST, extractor::FeatureError};
 
 /// Why there is no score.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

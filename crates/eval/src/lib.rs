@@ -14,6 +14,12 @@ pub mod scores;
 pub use error::{EvaluateError, MetricError};
 pub use extractor::{Extracted, Extractor, FeatureError, Features};
 pub use reference::Reference;
-pub use report::{FEWEST, Neighbors, Observer, Report, Subsets, choose, compare, evaluate, extract};
+pub use report::{Neighbors, Observer, Report, Subsets, choose, compare, evaluate, extract};
 pub use scaling::{Scaling, is_nominal, nominal_range};
 pub use scores::*;
+
+/// Samples at least: the jackknife leaves out a tenth of them at a time, and the rest must have a covariance.
+pub const FEWEST: usize = 20;
+
+/// Features at most for a Frechet distance: the size of its matrices is the square of it.
+pub(crate) const MOST_FEATURES: usize = 4096;

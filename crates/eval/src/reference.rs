@@ -4,10 +4,7 @@ use std::{fs, path::Path};
 
 use pfgm_data::npz;
 
-use crate::{
-    EvaluateError, Moments,
-    report::{FEWEST, MOST_FEATURES},
-};
+use crate::{EvaluateError, FEWEST, MOST_FEATURES, Moments};
 
 /// A reference that samples are compared with.
 pub struct Reference {

@@ -7,17 +7,13 @@ use pfgm_flow::random::{Purpose, stream};
 use rand::seq::{SliceRandom, index};
 
 use crate::{
-    Draw, EvaluateError, Frechet, FrechetReference, InceptionScore, Kid, MetricError, Neighborhoods,
+    Draw, EvaluateError, FEWEST, Frechet, FrechetReference, InceptionScore, Kid, MetricError, Neighborhoods,
     extractor::{Extracted, FeatureError, Features},
     inception_score, kid, neighborhoods,
     reference::Reference,
     scaling::Scaling,
 };
 
-/// Samples at least: the jackknife leaves out a tenth of them at a time, and the rest must have a covariance.
-pub const FEWEST: usize = 20;
-/// Features at most for a Frechet distance: the size of its matrices is the square of it.
-pub const MOST_FEATURES: usize = 4096;
 // Splits of the inception score, subsets of KID and their rows at most, and neighbors, as in published scores.
 const SPLITS: usize = 10;
 const SUBSETS: usize = 100;

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AdmUnet, AdmUnetConfig, ConditioningSizes, DiffusersUnet, DiffusersUnetConfig, Initializer, Mlp, MlpConfig, Ncsnv2,
-    Ncsnv2Config, NetworkError, NetworkInput, ScoreUnet, ScoreUnetConfig, Unet, UnetConfig, UnusedAttention,
+    Ncsnv2Config, NetworkError, NetworkInput, Precision, PrecisionError, ScoreUnet, ScoreUnetConfig, Unet, UnetConfig,
+    UnusedAttention,
 };
 
 /// The kind of a network and its sizes.
@@ -179,5 +180,27 @@ impl Network {
             Self::Ncsnv2(network) => network.forward(input),
         };
         raw.cast(DType::F32)
+    }
+}
+
+impl Precision {
+    /// Returns an error if a network cannot be computed in this precision on a device.
+    ///
+    /// # Errors
+    /// See [`PrecisionError`].
+    pub fn check(self, network: &NetworkConfig, device: &Device) -> Result<(), PrecisionError> {
+        self.suits(network)?;
+        if device.supports_dtype(self.dtype()) { Ok(()) } else { Err(PrecisionError::Device) }
+    }
+
+    /// Returns an error if a network cannot be computed in this precision on any device.
+    ///
+    /// # Errors
+    /// See [`PrecisionError::NoImages`].
+    pub fn suits(self, network: &NetworkConfig) -> Result<(), PrecisionError> {
+        match (self, network) {
+            (Self::Bf16, NetworkConfig::Mlp(_)) => Err(PrecisionError::NoImages),
+            _ => Ok(()),
+        }
     }
 }

@@ -1,9 +1,7 @@
 //! The precision of the images between a network's layers.
 
-use burn::tensor::{DType, Device};
+use burn::tensor::DType;
 use serde::{Deserialize, Serialize};
-
-use crate::{NetworkConfig, PrecisionError};
 
 /// The precision of the images between the layers of a network. Weights, gradients, embeddings and the point itself are
 /// always in single precision.
@@ -18,26 +16,6 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// Returns an error if a network cannot be computed in this precision on a device.
-    ///
-    /// # Errors
-    /// See [`PrecisionError`].
-    pub fn check(self, network: &NetworkConfig, device: &Device) -> Result<(), PrecisionError> {
-        self.suits(network)?;
-        if device.supports_dtype(self.dtype()) { Ok(()) } else { Err(PrecisionError::Device) }
-    }
-
-    /// Returns an error if a network cannot be computed in this precision on any device.
-    ///
-    /// # Errors
-    /// See [`PrecisionError::NoImages`].
-    pub fn suits(self, network: &NetworkConfig) -> Result<(), PrecisionError> {
-        match (self, network) {
-            (Self::Bf16, NetworkConfig::Mlp(_)) => Err(PrecisionError::NoImages),
-            _ => Ok(()),
-        }
-    }
-
     pub(crate) fn dtype(self) -> DType {
         match self {
             Self::F32 => DType::F32,

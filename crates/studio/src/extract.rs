@@ -9,7 +9,7 @@ use axum::{
 };
 use serde::de::DeserializeOwned;
 
-use crate::{error::ApiError, limits::MAX_BODY_BYTES, server::Studio};
+use crate::{error::ApiError, limits::MAX_BODY_BYTES, state::Studio};
 
 /// JSON body of a request.
 pub struct JsonBody<T>(pub T);

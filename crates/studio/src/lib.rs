@@ -14,12 +14,15 @@ pub mod metrics;
 pub mod models;
 #[cfg(test)]
 mod openapi;
+pub mod options;
 pub mod page;
 pub mod progress;
 pub mod queue;
 pub mod request;
 pub mod runs;
 pub mod server;
+pub mod state;
 mod track;
 
-pub use server::{Options, Server, StudioError, run};
+pub use options::Options;
+pub use server::{Server, StudioError, run};

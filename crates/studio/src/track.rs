@@ -17,7 +17,7 @@ use axum::{
 };
 use futures_util::FutureExt;
 
-use crate::{error::ApiError, server::Studio};
+use crate::{error::ApiError, state::Studio};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -74,7 +74,7 @@ mod tests {
     use hyper_util::service::TowerToHyperService;
 
     use super::*;
-    use crate::server::tests::options;
+    use crate::state::tests::options;
 
     #[tokio::test]
     async fn a_panic_is_a_500_with_a_request_id_and_others_are_served() {

@@ -11,10 +11,9 @@ use burn::{
     tensor::{DType, Tensor},
 };
 
-use crate::{
-    adam::AdamStep, attention::Heads, conv2d::Conv2dOptions, dropout::DropoutMask, group_norm::GroupNormOptions,
-    resample::Resampling,
-};
+use pfgm_cpu::{adam::AdamStep, dropout::DropoutMask};
+
+use crate::options::{Conv2dOptions, GroupNormOptions, Heads, Resampling};
 
 /// A call of a convolution.
 #[derive(Clone, Copy, Debug)]

@@ -22,7 +22,7 @@ use pfgm_plot::{
 
 use crate::{
     args::{ArithmeticName, SampleArgs},
-    command::sample::{Drawn, check_files, seeds, write_arrays, write_picture},
+    command::drawn::{Drawn, check_files, seeds, write_arrays, write_picture},
     render::{self, PictureFile, line},
     resolve::{self, solver::Solved},
 };

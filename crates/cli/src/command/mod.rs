@@ -8,6 +8,7 @@ pub mod compare;
 pub mod data;
 pub mod decode;
 pub mod diagnose;
+mod drawn;
 pub mod evaluate;
 pub mod exact;
 pub mod export;

@@ -2,35 +2,7 @@
 
 use image::metadata::Orientation;
 
-use super::tiff;
-
-/// What an image is before it is decoded.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Header {
-    /// Width and height as they are in the file, before the orientation is applied.
-    pub size: (u32, u32),
-    /// Whether it has colors.
-    pub color: bool,
-    /// Whether it has an alpha channel.
-    pub alpha: bool,
-    /// Type of a value.
-    pub depth: Depth,
-    /// How it must be turned.
-    pub orientation: Orientation,
-    /// Frames or pages.
-    pub frames: usize,
-}
-
-/// Type of a value of an image, from the narrowest to the widest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Depth {
-    /// At most 8 bits.
-    Byte,
-    /// 16 bits.
-    Word,
-    /// Floating point, or whole numbers that have no nominal range.
-    Float,
-}
+use super::{Depth, Header, tiff};
 
 impl Header {
     pub(super) fn new(size: (u32, u32)) -> Self {

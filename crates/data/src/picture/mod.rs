@@ -5,9 +5,9 @@ mod tiff;
 
 use std::sync::Mutex;
 
-use image::{DynamicImage, ImageFormat};
+use image::{DynamicImage, ImageFormat, metadata::Orientation};
 
-pub(crate) use header::{Depth, Header, read as read_header};
+pub(crate) use header::read as read_header;
 pub(crate) use tiff::pages_agree;
 
 /// Endings of files that are read as images.
@@ -22,6 +22,34 @@ pub(crate) fn is_image(name: &str) -> bool {
         let ending = ending.to_ascii_lowercase();
         ENDINGS.contains(&ending.as_str()) || OTHER_ENDINGS.contains(&ending.as_str())
     })
+}
+
+/// What an image is before it is decoded.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Header {
+    /// Width and height as they are in the file, before the orientation is applied.
+    pub size: (u32, u32),
+    /// Whether it has colors.
+    pub color: bool,
+    /// Whether it has an alpha channel.
+    pub alpha: bool,
+    /// Type of a value.
+    pub depth: Depth,
+    /// How it must be turned.
+    pub orientation: Orientation,
+    /// Frames or pages.
+    pub frames: usize,
+}
+
+/// Type of a value of an image, from the narrowest to the widest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Depth {
+    /// At most 8 bits.
+    Byte,
+    /// 16 bits.
+    Word,
+    /// Floating point, or whole numbers that have no nominal range.
+    Float,
 }
 
 /// The color that transparent pixels are composited over.

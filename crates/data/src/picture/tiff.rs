@@ -5,7 +5,7 @@ use std::{borrow::Cow, io::Cursor};
 use image::metadata::Orientation;
 use tiff::decoder::{Decoder, DecodingResult};
 
-use super::header::{Depth, Header};
+use super::{Depth, Header};
 
 /// Pages of a file at the most.
 const MOST_PAGES: usize = 1 << 16;

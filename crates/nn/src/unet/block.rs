@@ -5,23 +5,12 @@ use std::f64::consts::FRAC_1_SQRT_2;
 use burn::{module::Module, tensor::Tensor};
 use pfgm_burn_ops::{Filter, Heads, downsample2x, upsample2x};
 
-use super::{plan::BlockPlan, walk::ResidualBlock};
+use super::plan::{BlockPlan, Resample};
 use crate::{
     dropout::{Dropout, dropout},
     initializer::Initializer,
     layers::{Conv, GroupNorm, Linear},
 };
-
-/// The change of an image's size in a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resample {
-    /// None.
-    Keep,
-    /// Half the height and width.
-    Down,
-    /// Twice the height and width.
-    Up,
-}
 
 impl Resample {
     /// Resamples an image.
@@ -135,6 +124,13 @@ impl BlockOptions {
             scale: self.kind.residual_scale(),
         }
     }
+}
+
+/// A residual block that is conditioned on an embedding.
+pub trait ResidualBlock {
+    /// # Shapes
+    /// `x`: `[batch, height, width, channels]`, `embedding`: `[batch, values]`
+    fn forward(&self, x: Tensor<4>, embedding: Tensor<2>, masks: &mut Option<&mut Dropout>) -> Tensor<4>;
 }
 
 impl ResidualBlock for Block {

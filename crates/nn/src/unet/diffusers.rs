@@ -10,10 +10,10 @@ use pfgm_data::Shape;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    block::{Attention, Resample},
+    block::{Attention, ResidualBlock},
     frame::{self, Frame},
-    plan::{BlockPlan, Plan, Sizes, Style},
-    walk::{Layers, ResidualBlock, Walk},
+    plan::{BlockPlan, Plan, Resample, Sizes, Style},
+    walk::{Layers, Walk},
 };
 use crate::{
     ConditioningSizes, ConditioningTensors, NetworkError, NetworkInput,

@@ -4,8 +4,6 @@
 //! the images stored on the way down are concatenated. They differ in a few rules ([`Style`]) and in their blocks. A plan
 //! makes the rules explicit, stage by stage; [`walk`](super::walk) knows nothing else.
 
-use super::block::Resample;
-
 /// One stage of the walk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stage {
@@ -24,6 +22,17 @@ pub enum Stage {
         /// Channels of the image.
         outputs: usize,
     },
+}
+
+/// The change of an image's size in a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resample {
+    /// None.
+    Keep,
+    /// Half the height and width.
+    Down,
+    /// Twice the height and width.
+    Up,
 }
 
 /// Sizes of a residual block.

@@ -3,18 +3,11 @@
 use burn::tensor::Tensor;
 
 use super::{
-    block::Attention,
+    block::{Attention, ResidualBlock},
     plan::{BlockPlan, Plan, Stage},
     pyramid,
 };
 use crate::{dropout::Dropout, initializer::Initializer, layers::Conv};
-
-/// A residual block that is conditioned on an embedding.
-pub trait ResidualBlock {
-    /// # Shapes
-    /// `x`: `[batch, height, width, channels]`, `embedding`: `[batch, values]`
-    fn forward(&self, x: Tensor<4>, embedding: Tensor<2>, masks: &mut Option<&mut Dropout>) -> Tensor<4>;
-}
 
 /// The layers of a plan, in its order.
 pub struct Layers<B> {

@@ -23,7 +23,7 @@ use crate::{
     extract::JsonBody,
     models::LoadedModel,
     progress::Snapshot,
-    server::Studio,
+    state::Studio,
 };
 
 /// Largest number of snapshots that wait for a slow reader.

@@ -19,7 +19,7 @@ use crate::{
     models::LoadedModel,
     queue::Task,
     request::{self, InputRows, SolverRequest, check_count},
-    server::Studio,
+    state::Studio,
 };
 
 /// Request for the interpolation between two samples.

@@ -15,7 +15,7 @@ use crate::{
     models::LoadedModel,
     queue::{LikelihoodJob, Task},
     request::{InputRows, SolverRequest},
-    server::Studio,
+    state::Studio,
 };
 
 /// Request for the log-likelihood of rows.

@@ -12,7 +12,7 @@ use crate::{
     models::LoadedModel,
     request::SolverRequest,
     runs::RunSummary,
-    server::Studio,
+    state::Studio,
 };
 
 /// Properties of a trained run.

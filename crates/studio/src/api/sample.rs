@@ -18,7 +18,7 @@ use crate::{
     progress::Snapshot,
     queue::{Pending, Task},
     request::{self, SolverRequest, check_count},
-    server::Studio,
+    state::Studio,
 };
 
 /// Request for samples.

@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::server::Studio;
+use crate::state::Studio;
 
 /// The OpenAPI document. A unit test generates it from the handlers and compares.
 const DOCUMENT: &str = include_str!("../../openapi.json");

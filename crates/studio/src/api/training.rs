@@ -22,7 +22,7 @@ use pfgm::{checkpoint, train::LogLine};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
-use crate::{api::events::event, error::ApiError, extract::QueryParams, limits::MAX_WATCHERS, server::Studio};
+use crate::{api::events::event, error::ApiError, extract::QueryParams, limits::MAX_WATCHERS, state::Studio};
 
 /// Time between two reads of the logs.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);

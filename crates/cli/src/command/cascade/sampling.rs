@@ -14,7 +14,7 @@ use pfgm_plot::Series;
 use super::{agreement, blocks, file::name_of};
 use crate::{
     args::{DataArgs, cascade::CascadeSampleArgs},
-    command::sample::{Drawn, check_files, seeds, write_arrays, write_picture},
+    command::drawn::{Drawn, check_files, seeds, write_arrays, write_picture},
     render::{self, PictureFile, Rows, display, line},
     resolve,
 };

@@ -7,15 +7,17 @@
 //! The gradient for the weights is the other transposed product. It is summed over a fixed number of parts, so that it
 //! does not depend on the number of threads.
 
+mod patches;
+mod winograd;
+
 use pulp::{Arch, Simd};
 use rayon::prelude::*;
 
+use self::patches::with_patches;
 use crate::{
     buffer::{Buffer, Shared, with_scratch},
     elementwise,
     matrix::{Matrix, Then, Threads, multiply_add, multiply_rows},
-    patches::with_patches,
-    winograd,
 };
 
 /// Sizes of a convolution with zero padding of half the kernel.

@@ -1,0 +1,149 @@
+//! Samples as files: arrays, tables, pictures.
+
+use std::{borrow::Cow, path::Path};
+
+use anyhow::Result;
+use pfgm::{config::Config, model::Samples, spec::DataInfo};
+use pfgm_data::{
+    Shape,
+    npz::{Column, Named},
+};
+use pfgm_plot::Series;
+
+use crate::{
+    args::FilesArgs,
+    render::{self, PictureFile, Rows, display, line},
+    resolve,
+};
+
+/// Images in a picture, at most.
+const MAX_DRAWN: usize = 400;
+
+/// Samples as they are written.
+pub struct Drawn<'a> {
+    pub seeds: &'a [u64],
+    pub classes: &'a [Option<u32>],
+    pub values: &'a [f32],
+    /// The values in double precision, if single precision rounds them visibly.
+    pub precise: Option<&'a [f64]>,
+    /// The name of the column of classes.
+    pub label: &'a str,
+}
+
+impl<'a> Drawn<'a> {
+    pub fn of(samples: &'a Samples, config: &'a Config) -> Self {
+        let label = config.data.label.as_deref().unwrap_or("class");
+        let (values, precise) = (samples.values(), samples.wide_values());
+        Self { seeds: &samples.seeds, classes: &samples.classes, values, precise, label }
+    }
+}
+
+/// The seeds that the command line names.
+pub fn seeds(count: usize, seeds: Option<&str>) -> Result<Vec<u64>> {
+    match seeds {
+        Some(text) => resolve::seeds("--seeds", text),
+        None => {
+            resolve::within("-n", count, 1..=resolve::MAX_SAMPLES)?;
+            Ok((0..count as u64).collect())
+        }
+    }
+}
+
+/// Checks, before anything is drawn, that the files can be written.
+pub fn check_files(files: &FilesArgs) -> Result<()> {
+    render::check_all([files.npz.as_deref(), files.csv.as_deref()])
+}
+
+/// Writes the arrays, images and table that the command line names.
+pub fn write_arrays(files: &FilesArgs, data: &DataInfo, drawn: &Drawn) -> Result<()> {
+    let dim = data.shape.dim();
+    if let Some(path) = &files.npz {
+        npz(path, data, drawn)?;
+    }
+    if let Some(folder) = &files.images {
+        render::make_folder(folder)?;
+        for (seed, image) in drawn.seeds.iter().zip(drawn.values.chunks_exact(dim)) {
+            render::write(&folder.join(format!("{seed:06}.png")), &Rows::from(data).pixels().png(image)?)?;
+        }
+        line(format!("images     {}/{:06}.png ...", display(folder), drawn.seeds[0]));
+    }
+    if let Some(path) = &files.csv {
+        csv(path, data, drawn)?;
+    }
+    Ok(())
+}
+
+/// Writes the samples as a table with the columns of the data, and a column of classes if there are any.
+fn csv(path: &Path, data: &DataInfo, drawn: &Drawn) -> Result<()> {
+    let has_classes = !data.classes.is_empty() && drawn.classes.iter().any(Option::is_some);
+    let mut names: Vec<Cow<str>> = data.columns.iter().map(Cow::from).collect();
+    if has_classes && !names.is_empty() {
+        names.push(Cow::from(drawn.label));
+    }
+    let dim = data.shape.dim();
+    let is_whole = |at: usize| data.whole_columns.get(at % dim).copied().unwrap_or(false);
+    // Columns far from zero have digits that single precision has not.
+    let value = |at: usize| match drawn.precise {
+        Some(values) if is_whole(at) => values[at].round().to_string(),
+        Some(values) => values[at].to_string(),
+        None if is_whole(at) => drawn.values[at].round().to_string(),
+        None => drawn.values[at].to_string(),
+    };
+    let row = |(row, class): (usize, &Option<u32>)| -> Vec<String> {
+        let class = class.and_then(|class| data.classes.get(class as usize));
+        let class = has_classes.then(|| class.cloned().unwrap_or_default());
+        (row * dim..(row + 1) * dim).map(value).chain(class).collect()
+    };
+    render::table(path, &names, drawn.classes.iter().enumerate().map(row))
+}
+
+/// Draws a picture of the samples; with a column for each class if all classes take turns.
+pub fn write_picture(in_turn: bool, data: &DataInfo, drawn: &Drawn, file: &PictureFile) -> Result<()> {
+    let count = drawn.seeds.len();
+    let across = match data.classes.len() {
+        2..=16 if in_turn => data.classes.len(),
+        _ => (count.min(MAX_DRAWN) as f64).sqrt().ceil() as usize,
+    };
+    // A picture of all samples could be too large to make.
+    let rows = match data.shape {
+        Shape::Image { .. } => count.min(MAX_DRAWN.next_multiple_of(across)),
+        Shape::Vector { .. } => count,
+    };
+    let series = Series { name: "samples", values: &drawn.values[..rows * data.shape.dim()] };
+    let picture = Rows::from(data).picture(&[series], across, &data.name)?;
+    let note = if rows < count { format!("the first {rows}") } else { String::new() };
+    file.write_and_print(picture, &note)
+}
+
+/// Writes `x` (bytes or 16 bits if the data were such images, else floats), `seeds`, and `labels` if there are classes.
+fn npz(path: &Path, data: &DataInfo, drawn: &Drawn) -> Result<()> {
+    let count = drawn.seeds.len();
+    let shape = match data.shape {
+        Shape::Image { height, width, channels } => vec![count, height, width, channels],
+        Shape::Vector { len } => vec![count, len],
+    };
+    let bytes: Vec<u8> = drawn.values.iter().map(|value| value.round() as u8).collect();
+    let words: Vec<u16> = drawn.values.iter().map(|value| value.round() as u16).collect();
+    let values = match data.range {
+        (0.0, 255.0) if shape.len() == 4 => Column::Bytes(&bytes),
+        (0.0, 65535.0) if shape.len() == 4 => Column::Words(&words),
+        _ => Column::Floats(drawn.values),
+    };
+    // Classes that have numbers for names keep the data's own numbers.
+    let numbers: Option<Vec<i64>> = data.classes.iter().map(|name| name.parse().ok()).collect();
+    let number = |&class: &u32| match &numbers {
+        Some(numbers) => numbers.get(class as usize).copied().unwrap_or(class.into()),
+        None => class.into(),
+    };
+    let labels: Vec<i64> = drawn.classes.iter().flatten().map(number).collect();
+    let seeds_shape = [count];
+    let mut arrays = vec![
+        Named { name: "x", shape: &shape, values },
+        Named { name: "seeds", shape: &seeds_shape, values: Column::Seeds(drawn.seeds) },
+    ];
+    let label_shape = [labels.len()];
+    if !labels.is_empty() {
+        arrays.push(Named { name: "labels", shape: &label_shape, values: Column::Integers(&labels) });
+    }
+    render::arrays("arrays", path, &arrays)
+}
