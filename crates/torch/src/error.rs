@@ -1,38 +1,38 @@
-//! What can be wrong with a checkpoint, in one line.
+//! Errors of reading checkpoints, one line each.
 
 /// Why a checkpoint could not be read. Every message names the file.
 #[derive(Debug, thiserror::Error)]
 pub enum TorchError {
-    /// The system refused to read the file.
+    /// The file cannot be read.
     #[error("{path}: cannot be read: {source}")]
     Read {
         /// The file.
         path: String,
-        /// The system's reason.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// The file breaks the rules of its format, or says something that is not understood.
+    /// The file violates its format, or uses a part of it that is not supported.
     #[error("{path}: {problem}")]
     Malformed {
         /// The file.
         path: String,
-        /// What was not understood.
+        /// What is malformed or not supported.
         problem: String,
     },
-    /// The file calls something that is known to run things.
+    /// The file calls a function that is known to execute code.
     #[error("{path}: asks to run {name}, which a checkpoint has no reason to: refused")]
     Refused {
         /// The file.
         path: String,
-        /// The name it calls.
+        /// The name of the function.
         name: String,
     },
-    /// The file asks for more than a checkpoint ever needs.
+    /// The file exceeds a limit.
     #[error("{path}: {problem}; no checkpoint needs as much: refused")]
     TooMuch {
         /// The file.
         path: String,
-        /// What there is too much of.
+        /// The quantity that is limited.
         problem: String,
     },
 }

@@ -1,4 +1,4 @@
-//! A checkpoint that is open.
+//! Open checkpoints.
 
 use std::{fmt, path::Path};
 
@@ -12,20 +12,20 @@ use crate::{
     value::{Id, Node},
 };
 
-/// Which of the formats a checkpoint has.
+/// File format of a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// The zip that `torch.save` writes since PyTorch 1.6.
+    /// Zip archive, as `torch.save` writes since PyTorch 1.6.
     Zip,
-    /// The stream of pickles that it wrote before.
+    /// Stream of pickles, as older versions wrote.
     Legacy,
-    /// A pickle that `torch.save` has no part in.
+    /// Plain pickle, not written by `torch.save`.
     Pickle,
     /// A safetensors file: a dictionary of tensors.
     Safetensors,
 }
 
-/// An open checkpoint: its values in memory, the numbers of its tensors still where they were.
+/// An open checkpoint. Its values are in memory; the elements of its tensors are read from the file when needed.
 pub struct File {
     /// The whole file.
     pub(crate) span: Span,
@@ -39,13 +39,13 @@ pub struct File {
 /// Opens a checkpoint. The file must not change as long as it is open.
 ///
 /// # Errors
-/// When the file cannot be read, is no checkpoint, is damaged, calls what is known to run things, or asks for more
-/// memory than its size explains.
+/// Returns an error if the file cannot be read, is not a checkpoint, is damaged, calls a function that is known to execute
+/// code, or needs more memory than the limits for its size.
 pub fn open(path: &Path) -> Result<File, TorchError> {
     File::new(Span::of_file(path)?)
 }
 
-/// Opens a checkpoint in memory. Messages call it `<bytes>`.
+/// Opens a checkpoint in memory. Error messages name it `<bytes>`.
 ///
 /// # Errors
 /// As [`open`].
@@ -68,7 +68,7 @@ impl File {
         Ok(Self { span, nodes: build.nodes, storages: build.storages, root, format, metadata })
     }
 
-    /// What messages call the file.
+    /// Name of the file in error messages.
     pub fn path(&self) -> &str {
         self.span.path()
     }
@@ -78,12 +78,12 @@ impl File {
         Value::new(self, self.root)
     }
 
-    /// What a safetensors file says about itself under a key.
+    /// Value of a key in the metadata of a safetensors file.
     pub fn metadata(&self, key: &str) -> Option<&str> {
         self.metadata.get(key).map(String::as_str)
     }
 
-    /// Which format the file has.
+    /// Format of the file.
     pub fn format(&self) -> Format {
         self.format
     }

@@ -1,4 +1,4 @@
-//! How values and numbers lie in the three kinds of files.
+//! Layout of values and tensor storages in each file format.
 
 use std::collections::HashMap;
 
@@ -12,19 +12,19 @@ use crate::{
     zipped::{Archive, Entry},
 };
 
-/// What a stream of `torch.save` begins with, in decimals.
+/// First number in a stream of `torch.save`, in decimals.
 const MAGIC: &str = "119547037146038801333356";
 const PROTOCOL: i64 = 1001;
 
-/// Where the storages are that a pickle refers to.
+/// Location of the storages that a pickle refers to.
 pub struct Storages {
     place: Place,
-    /// The numbers of those that were referred to, by their keys.
+    /// Indices of the storages that were referred to, by their keys.
     known: HashMap<String, usize>,
 }
 
 enum Place {
-    /// A plain pickle has none outside of itself.
+    /// No storages outside the pickle, for plain pickles.
     Nowhere,
     /// In the stream, after the pickle.
     After,
@@ -36,7 +36,7 @@ impl Storages {
         Self { place, known: HashMap::new() }
     }
 
-    /// What a persistent id stands for: a storage, or, in old files, a module's class.
+    /// Meaning of a persistent id: a storage or, in old files, the class of a module.
     pub fn persistent(&mut self, build: &mut Builder, id: Id) -> Result<Id, TorchError> {
         let malformed = |build: &Builder, problem: &str| build.span.malformed(problem);
         if matches!(self.place, Place::Nowhere) {
@@ -101,7 +101,7 @@ impl Storages {
     }
 }
 
-/// The offset and number of elements of a storage that is a part of another: (its own key, offset, elements).
+/// View of a part of another storage: (key of the view, offset, number of elements).
 fn view_of(build: &Builder, view: Option<Id>) -> Result<(usize, usize), TorchError> {
     let numbers = view.and_then(|view| build.sequence(view)).and_then(|view| match view {
         &[_, offset, count] => match (build.node(offset), build.node(count)) {
@@ -113,7 +113,7 @@ fn view_of(build: &Builder, view: Option<Id>) -> Result<(usize, usize), TorchErr
     numbers.ok_or_else(|| build.span.malformed("a view of a storage that is not understood"))
 }
 
-/// Reads a checkpoint of any format: its value, and which format it is.
+/// Reads a checkpoint of any format. Returns its value and its format.
 pub fn read(build: &mut Builder, span: Span) -> Result<(Id, Format), TorchError> {
     let mut start = [0; 8];
     let known = span.len().min(8) as usize;
@@ -147,7 +147,7 @@ fn zip(build: &mut Builder, span: &Span) -> Result<(Id, Format), TorchError> {
     Ok((value, Format::Zip))
 }
 
-/// A plain pickle, or pickles one after the other with the storages at the end.
+/// Reads a plain pickle, or a stream of pickles followed by the storages.
 fn stream(build: &mut Builder, span: &Span, start: &[u8]) -> Result<(Id, Format), TorchError> {
     build.allow(span.len());
     let mut nowhere = Storages::new(Place::Nowhere);
@@ -182,7 +182,7 @@ fn is_little_endian(build: &Builder, system: Id) -> bool {
     entry.is_some_and(|(_, value)| matches!(build.node(*value), Node::Bool(true)))
 }
 
-/// Finds the numbers at the end of a stream: of each key in turn, the number of elements, then the elements.
+/// Locates the storages at the end of a stream: for each key the number of elements, then the elements.
 fn place_storages(
     build: &mut Builder,
     storages: &Storages,

@@ -1,13 +1,13 @@
-//! PyTorch checkpoints, read as data: nothing in a file is ever run.
+//! Reader of PyTorch checkpoints that executes nothing from the file.
 //!
-//! [`open`] reads what `torch.save` writes (the zip of today and the stream before it), plain pickles that hold
-//! tensors, such as EDM's network snapshots, and safetensors files. What comes back is a [`File`]: an arena of values, walked by way of
-//! [`Value`], in which shared and cyclic references are nothing special. Tensors are lazy: [`File::values`] reads the
-//! numbers of one of them.
+//! [`open`] reads files of `torch.save` (the zip format and the older stream), plain pickles that contain
+//! tensors, such as EDM's network snapshots, and safetensors files. It returns a [`File`]: an arena of values, accessed through
+//! [`Value`], which may contain shared and cyclic references. Tensors are lazy: [`File::values`] reads the
+//! elements of one of them.
 //!
-//! A pickle is a small program that may name any function of Python's. Here a few names have a meaning (dictionaries,
-//! tensors, NumPy's arrays), calls of names that are known to run things are refused, and every other name becomes an
-//! inert object: its class, its arguments and its state.
+//! A pickle is a small program that may call any Python function. This reader interprets a few names (dictionaries,
+//! tensors, NumPy arrays). A call of a name that is known to execute code is an error. Every other name becomes an
+//! inert object with its class, its arguments and its state.
 
 mod build;
 mod error;

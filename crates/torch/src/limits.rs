@@ -1,6 +1,6 @@
-//! How much a file may ask for. Real checkpoints stay far below each of these.
+//! Limits on the resources that reading a file may use. Real checkpoints stay far below each of them.
 
-/// Values in a file: each takes some tens of bytes.
+/// Values in a file, some tens of bytes each.
 pub const VALUES: u64 = 1 << 23;
 /// Instructions of all the pickles in a file.
 pub const STEPS: u64 = 1 << 26;
@@ -14,23 +14,23 @@ pub const INTEGER: usize = 128;
 pub const COPIED: u64 = 1 << 30;
 /// Dimensions of a tensor.
 pub const DIMENSIONS: usize = 64;
-/// Bytes that the tensors and the compressed entries of a file may take together, beyond [`EXPANDED_PER_BYTE`] for each of its own: one number
-/// may stand for many, tensors may overlap, and zeros compress to nothing.
+/// Bytes for all tensors and decompressed entries of a file, in addition to [`EXPANDED_PER_BYTE`] per byte of the file. A small file
+/// can describe large tensors: strides may be 0, tensors may overlap, and zeros compress well.
 pub const EXPANDED: u64 = 1 << 26;
-/// Bytes that tensors and compressed entries may take for each byte of the file.
+/// Bytes for tensors and decompressed entries, per byte of the file.
 pub const EXPANDED_PER_BYTE: u64 = 8;
 
-/// Bytes that the tensors and the compressed entries of a file of so many bytes may take together.
+/// Returns the limit for all tensors and decompressed entries of a file with `file_bytes` bytes.
 pub fn expanded(file_bytes: u64) -> u64 {
     file_bytes.saturating_mul(EXPANDED_PER_BYTE).saturating_add(EXPANDED)
 }
-/// Checkpoints inside checkpoints: a pickle, and its tensors' storages.
+/// Nesting depth of checkpoints inside pickles (tensors and their storages).
 pub const NESTED_FILES: usize = 2;
-/// Levels that a walk over the values goes down.
+/// Depth of a walk over the values.
 pub const DEPTH: usize = 256;
-/// Modules that a walk over modules visits.
+/// Modules visited by a walk over modules.
 pub const MODULES: usize = 1 << 16;
-/// Bytes of all the names that a walk makes.
+/// Bytes of all names that a walk creates.
 pub const NAMES: usize = 1 << 28;
 /// Bytes of the header of a safetensors file.
 pub const HEADER: u64 = 1 << 25;

@@ -1,4 +1,4 @@
-//! NumPy's numbers and arrays, as they are pickled.
+//! Pickled NumPy scalars and arrays.
 
 use crate::{
     DType, TorchError,
@@ -7,7 +7,7 @@ use crate::{
     value::{Id, Node},
 };
 
-/// The elements of a `numpy.dtype` object; `None` for those that are no plain numbers.
+/// Element type of a `numpy.dtype` object; `None` for types that are not plain numbers.
 fn dtype(build: &Builder, id: Id) -> Result<Option<DType>, TorchError> {
     let Node::Object(object) = build.node(id) else { return Ok(None) };
     if &*object.class != "numpy.dtype" {
@@ -38,7 +38,7 @@ fn dtype(build: &Builder, id: Id) -> Result<Option<DType>, TorchError> {
     Ok(Some(dtype))
 }
 
-/// Bytes, which Python 2 wrote as a string.
+/// Bytes of a `bytes` object or of a Python 2 string.
 fn data(build: &Builder, id: Id) -> Option<Span> {
     match build.node(id) {
         Node::Bytes(span) => Some(span.clone()),
@@ -47,7 +47,7 @@ fn data(build: &Builder, id: Id) -> Option<Span> {
     }
 }
 
-/// The value of `scalar(dtype, bytes)`, if it is a plain number.
+/// Value of `scalar(dtype, bytes)` if it is a plain number.
 pub fn scalar(build: &mut Builder, number: Id, bytes: Id) -> Result<Option<Id>, TorchError> {
     let (Some(dtype), Some(data)) = (dtype(build, number)?, data(build, bytes)) else { return Ok(None) };
     if data.len() != dtype.size() as u64 {
@@ -73,7 +73,7 @@ pub fn scalar(build: &mut Builder, number: Id, bytes: Id) -> Result<Option<Id>, 
     build.add(node).map(Some)
 }
 
-/// An array of plain numbers: a tensor.
+/// Converts an array of plain numbers to a tensor.
 pub fn array(build: &mut Builder, kind: Id, shape: Id, fortran: bool, bytes: Id) -> Result<Option<Id>, TorchError> {
     let (Some(dtype), Some(data)) = (dtype(build, kind)?, data(build, bytes)) else { return Ok(None) };
     let shape = build.sizes(shape)?;
@@ -86,7 +86,7 @@ pub fn array(build: &mut Builder, kind: Id, shape: Id, fortran: bool, bytes: Id)
     build.array(dtype, shape, fortran, data).map(Some)
 }
 
-/// The array that an object has become now that it has its state; `None` for other objects.
+/// Returns the array that an object represents after its state was set; `None` for other objects.
 pub fn finished(build: &mut Builder, id: Id) -> Result<Option<Id>, TorchError> {
     let Node::Object(object) = build.node(id) else { return Ok(None) };
     if &*object.class != "numpy.ndarray" {

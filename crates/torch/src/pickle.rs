@@ -1,4 +1,4 @@
-//! The pickle machine: a stack, a memo, and instructions that only ever make values.
+//! The pickle machine: a stack, a memo, and instructions that only create values.
 //!
 //! The instructions are those of protocols 0 to 5, as Python's `pickletools` documents them.
 
@@ -15,10 +15,10 @@ use crate::{
     value::{Id, Node},
 };
 
-/// Runs the pickle at `start` of `span`: its value, and where it ends.
+/// Interprets the pickle at `start` of `span`. Returns its value and the position of its end.
 ///
 /// # Errors
-/// When it is no pickle, is damaged, or asks for what it may not have.
+/// Returns an error if it is not a pickle, is damaged, exceeds a limit, or calls a function that is not allowed.
 pub fn read(build: &mut Builder, storages: &mut Storages, span: &Span, start: u64) -> Result<(Id, u64), TorchError> {
     let mut machine = Machine {
         build,
@@ -47,7 +47,7 @@ struct Machine<'a> {
     storages: &'a mut Storages,
     reader: Reader<'a>,
     stack: Vec<Id>,
-    /// The lengths of the stack at the marks that are open.
+    /// Lengths of the stack at the open marks.
     marks: Vec<usize>,
     memo: HashMap<u32, Id>,
 }
@@ -55,7 +55,7 @@ struct Machine<'a> {
 impl Machine<'_> {
     fn step(&mut self, instruction: u8) -> Result<(), TorchError> {
         match instruction {
-            // The protocol, and how the pickle is cut into frames.
+            // The protocol and the frames of the pickle.
             0x80 => {
                 let protocol = self.reader.byte()?;
                 if protocol > 5 { Err(self.reader.malformed(format!("pickle protocol {protocol}"))) } else { Ok(()) }
@@ -293,7 +293,7 @@ impl Machine<'_> {
                 let state = self.pop()?;
                 self.build.set_state(self.top()?, state)
             }
-            // A storage that lies elsewhere in the file.
+            // A storage elsewhere in the file.
             b'P' => Err(self.reader.malformed("a persistent id in text, which no checkpoint has")),
             _ => {
                 let id = self.pop()?;
@@ -330,7 +330,7 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// The stack above the last mark is all that an instruction may use.
+    /// Pops a value. Instructions may only use the stack above the last mark.
     fn top(&self) -> Result<Id, TorchError> {
         let floor = self.marks.last().copied().unwrap_or(0);
         match self.stack.last() {

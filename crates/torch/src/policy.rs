@@ -1,6 +1,6 @@
-//! Names that run things. Nothing here runs them; a file that calls one is not to be trusted with anything else.
+//! Names of functions that execute code. They are never called here; a file that calls one is rejected as a whole.
 
-/// Packages of which every function is refused.
+/// Packages whose functions are all forbidden.
 const PACKAGES: [&str; 31] = [
     "os",
     "posix",
@@ -35,10 +35,10 @@ const PACKAGES: [&str; 31] = [
     "urllib",
 ];
 
-/// Packages that read pickles: their `load` and `loads` are refused.
+/// Packages that read pickles: their `load` and `loads` are forbidden.
 const UNPICKLERS: [&str; 6] = ["pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib"];
 
-/// Single functions that are refused.
+/// Single forbidden functions.
 const FUNCTIONS: [&str; 40] = [
     "builtins.eval",
     "builtins.exec",
@@ -82,7 +82,7 @@ const FUNCTIONS: [&str; 40] = [
     "numpy.load",
 ];
 
-/// Whether calling `name` ("module.name", with [`canonical`] module names) is refused.
+/// Whether calling `name` ("module.name", with [`canonical`] module names) is forbidden.
 pub fn denied(name: &str) -> bool {
     let (module, function) = name.rsplit_once('.').unwrap_or(("", name));
     let package = module.split('.').next().unwrap_or_default();
@@ -94,7 +94,7 @@ pub fn denied(name: &str) -> bool {
     PACKAGES.contains(&package) || FUNCTIONS.contains(&name) || through || torch_hub || unpickles || dunder
 }
 
-/// A name with its module called as Python 3 and NumPy 2 call it.
+/// Returns a name with its module renamed as in Python 3 and NumPy 2.
 pub fn canonical(module: &str, name: &str) -> String {
     let module = match module {
         "__builtin__" => "builtins",

@@ -1,4 +1,4 @@
-//! Bytes one after the other, none of them beyond the end.
+//! Sequential reading of bytes with bounds checks.
 
 use crate::{TorchError, limits, source::Span};
 
@@ -18,7 +18,7 @@ impl<'a> Reader<'a> {
         Self { span, position: start, buffer: Vec::new(), start }
     }
 
-    /// What the buffer holds from the position on; empty at the end of the span.
+    /// Returns the buffered bytes from the position on; empty at the end of the span.
     fn ahead(&mut self) -> Result<&[u8], TorchError> {
         let end = self.start + self.buffer.len() as u64;
         if !(self.start..end).contains(&self.position) {
@@ -44,7 +44,7 @@ impl<'a> Reader<'a> {
         Ok(bytes)
     }
 
-    /// Passes over some bytes, which stay where they are.
+    /// Skips bytes without reading them.
     pub fn skip(&mut self, len: u64) -> Result<Span, TorchError> {
         let Some(span) = self.span.part(self.position, len) else { return Err(self.cut_off()) };
         self.position += len;

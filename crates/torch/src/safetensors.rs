@@ -1,4 +1,4 @@
-//! safetensors: a header in JSON that says where each tensor lies, then the numbers.
+//! safetensors: a JSON header with the position of each tensor, followed by the elements.
 
 use std::collections::BTreeMap;
 
@@ -12,13 +12,13 @@ use crate::{
     value::{Id, Node},
 };
 
-/// The text that a file says about itself.
+/// Metadata of a file.
 pub type Metadata = BTreeMap<String, String>;
 
 /// Bytes before the header: its length.
 const PREFIX: u64 = 8;
 
-/// Whether a file of this length begins like one: with the length of its header, and the brace of a JSON object.
+/// Whether a file of this length starts like a safetensors file: with the length of its header and the brace of a JSON object.
 pub fn starts_one(span: &Span) -> Result<bool, TorchError> {
     let mut start = [0; 9];
     if span.len() < PREFIX + 2 {
@@ -33,7 +33,7 @@ fn header_length(start: &[u8; 9]) -> u64 {
     u64::from_le_bytes([a, b, c, d, e, f, g, h])
 }
 
-/// Reads a file: a dictionary of its tensors in the order of their numbers, and what it says about itself.
+/// Reads a file. Returns a dictionary of its tensors in the order of their positions, and the metadata.
 pub fn read(build: &mut Builder, span: &Span) -> Result<(Id, Metadata), TorchError> {
     let mut start = [0; 9];
     span.read_at(0, &mut start)?;
@@ -69,7 +69,7 @@ pub fn read(build: &mut Builder, span: &Span) -> Result<(Id, Metadata), TorchErr
     Ok((build.add(Node::Dict(pairs))?, metadata))
 }
 
-/// Where a tensor lies.
+/// Position of a tensor.
 struct Entry {
     dtype: DType,
     shape: Vec<usize>,

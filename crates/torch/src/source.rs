@@ -9,7 +9,7 @@ use std::{
 
 use crate::TorchError;
 
-/// Where a checkpoint's bytes come from.
+/// Source of the bytes of a checkpoint.
 struct Source {
     path: String,
     bytes: Bytes,
@@ -20,7 +20,7 @@ enum Bytes {
     Disk(Mutex<fs::File>),
 }
 
-/// A stretch of a source.
+/// A range of bytes in a source.
 #[derive(Clone)]
 pub struct Span {
     source: Arc<Source>,
@@ -29,7 +29,7 @@ pub struct Span {
 }
 
 impl Span {
-    /// The whole of a file, which stays open.
+    /// Opens a file and returns a span over all of it.
     pub fn of_file(path: &Path) -> Result<Self, TorchError> {
         let name = path.display().to_string();
         let opened = fs::File::open(path).and_then(|file| Ok((file.metadata()?, file)));
@@ -45,7 +45,7 @@ impl Span {
         }
     }
 
-    /// The whole of some bytes; `path` is what messages call them.
+    /// Returns a span over bytes in memory; `path` is their name in error messages.
     pub fn of_memory(path: &str, bytes: Vec<u8>) -> Self {
         let len = bytes.len() as u64;
         Self { source: Arc::new(Source { path: path.to_owned(), bytes: Bytes::Memory(bytes) }), start: 0, len }
@@ -59,7 +59,7 @@ impl Span {
         self.len
     }
 
-    /// A part of this span; `None` when it is not inside.
+    /// Returns a part of this span; `None` if it is not inside.
     pub fn part(&self, start: u64, len: u64) -> Option<Self> {
         let end = start.checked_add(len)?;
         (end <= self.len).then(|| Self { source: Arc::clone(&self.source), start: self.start + start, len })
@@ -77,7 +77,7 @@ impl Span {
                 rest.read_exact(buffer)
             }
             Bytes::Disk(file) => {
-                // Every reader seeks first, so what a panicking thread left behind does no harm.
+                // Every reader seeks first, so the position that a panicking thread left is irrelevant.
                 let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
                 file.seek(SeekFrom::Start(start)).and_then(|_| file.read_exact(buffer))
             }
@@ -85,7 +85,7 @@ impl Span {
         read.map_err(|source| TorchError::Read { path: self.path().to_owned(), source })
     }
 
-    /// The bytes of this span, in memory.
+    /// Reads the bytes of this span into memory.
     pub fn to_vec(&self) -> Result<Vec<u8>, TorchError> {
         let mut bytes = self.room(self.len)?;
         bytes.resize(self.len as usize, 0);
@@ -93,7 +93,7 @@ impl Span {
         Ok(bytes)
     }
 
-    /// An empty vector with room for `len` elements, or an error where the memory does not suffice.
+    /// Returns an empty vector with capacity `len`, or an error if there is not enough memory.
     pub fn room<T>(&self, len: u64) -> Result<Vec<T>, TorchError> {
         let mut vector = Vec::new();
         let reserved = usize::try_from(len).is_ok_and(|len| vector.try_reserve_exact(len).is_ok());
@@ -109,7 +109,7 @@ impl Span {
     }
 }
 
-/// A span as the standard library's readers see it.
+/// Adapter from a span to `std::io::Read` and `Seek`.
 pub struct Window {
     span: Span,
     position: u64,

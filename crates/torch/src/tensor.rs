@@ -1,10 +1,10 @@
-//! Tensors: where their numbers lie, and the numbers.
+//! Tensors: their layout in the file, and reading their elements.
 
 use half::{bf16, f16};
 
 use crate::{File, TorchError, limits, zipped::Entry};
 
-/// The type of a tensor's elements.
+/// Element type of a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum DType {
@@ -21,9 +21,9 @@ pub enum DType {
     U16,
     U8,
     Bool,
-    /// Two [`DType::F32`]: known, but not read.
+    /// Two [`DType::F32`]. Recognized, but cannot be read.
     Complex64,
-    /// Two [`DType::F64`]: known, but not read.
+    /// Two [`DType::F64`]. Recognized, but cannot be read.
     Complex128,
 }
 
@@ -39,7 +39,7 @@ impl DType {
         }
     }
 
-    /// The type that `torch.NAME` is, if it is one.
+    /// Returns the type of `torch.NAME`, if there is one.
     pub(crate) fn of_torch(name: &str) -> Option<Self> {
         Some(match name {
             "float64" | "double" => Self::F64,
@@ -61,7 +61,7 @@ impl DType {
         })
     }
 
-    /// The type that safetensors files call by a name, if it is known.
+    /// Returns the type with this name in safetensors files, if it is known.
     pub(crate) fn of_safetensors(name: &str) -> Option<Self> {
         Some(match name {
             "F64" => Self::F64,
@@ -81,7 +81,7 @@ impl DType {
         })
     }
 
-    /// The elements of a storage class, if it is one. Untyped storages hold bytes.
+    /// Returns the element type of a storage class, if it is one. Untyped storages hold bytes.
     pub(crate) fn of_storage(class: &str) -> Option<Self> {
         let name = class.strip_prefix("torch.")?;
         Some(match name.strip_prefix("cuda.").unwrap_or(name) {
@@ -107,37 +107,37 @@ impl DType {
     }
 }
 
-/// A tensor whose numbers are still in the file. Its indices have been checked against its storage.
+/// A tensor whose elements are in the file. Its indices have been checked against its storage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tensor {
     /// The type of its elements.
     pub dtype: DType,
-    /// Its size in each dimension, the slowest first; empty for a single number.
+    /// Size of each dimension, outermost first; empty for a scalar.
     pub shape: Vec<usize>,
-    /// Elements from one index to the next in each dimension; 0 where one element stands for all.
+    /// Stride of each dimension in elements; 0 if all indices share one element.
     pub strides: Vec<usize>,
-    /// The first element, counted in elements from the start of the storage.
+    /// Offset of the first element from the start of the storage, in elements.
     pub offset: usize,
-    /// Which of the file's storages holds it: tensors with the same one share their memory.
+    /// Index of the storage in the file. Tensors with the same storage share memory.
     pub storage: usize,
 }
 
 impl Tensor {
-    /// A tensor without gaps, the last index fastest.
+    /// Creates a contiguous tensor in row-major order.
     pub(crate) fn contiguous(dtype: DType, shape: Vec<usize>, offset: usize, storage: usize) -> Self {
         let strides = row_major(&shape);
         Self { dtype, shape, strides, offset, storage }
     }
 
-    /// How many elements it has.
+    /// Number of elements.
     pub fn elements(&self) -> usize {
-        // In a tensor without elements, the other sizes may be anything.
+        // In a tensor without elements, the other sizes are arbitrary.
         if self.shape.contains(&0) { 0 } else { self.shape.iter().fold(1, |all, &size| all.saturating_mul(size)) }
     }
 
-    /// The number of elements, and one more than the greatest index into the storage.
+    /// Returns the number of elements, and one more than the largest index into the storage.
     ///
-    /// The error says what is wrong when a storage of so many bytes has no place for it.
+    /// Returns an error if the storage is too small for the tensor.
     pub(crate) fn extent(&self, storage_bytes: u64) -> Result<(usize, usize), String> {
         let shape = &self.shape;
         let overflow = || format!("a tensor of shape {shape:?} and strides {:?} is beyond all memory", self.strides);
@@ -164,7 +164,8 @@ impl Tensor {
         Ok((elements, end))
     }
 
-    /// Bytes that reading it takes: of its elements, or of all from the first to the last in use, as numbers of at least four bytes.
+    /// Returns the bytes needed to read it: the larger of its elements and the range from its first to its last element, with at least four
+    /// bytes per element.
     pub(crate) fn bytes_read(&self, storage_bytes: u64) -> Result<u64, String> {
         let (elements, end) = self.extent(storage_bytes)?;
         let count = elements.max(end.saturating_sub(self.offset)) as u64;
@@ -174,7 +175,7 @@ impl Tensor {
     fn is_contiguous(&self) -> bool {
         let packed = row_major(&self.shape);
         self.shape.iter().zip(self.strides.iter().zip(packed)).all(|(&size, (&stride, packed))| {
-            // The stride of a dimension of one index is never used.
+            // The stride of a dimension with one index is never used.
             size == 1 || stride == packed
         })
     }
@@ -188,18 +189,18 @@ fn row_major(shape: &[usize]) -> Vec<usize> {
     strides
 }
 
-/// The memory that tensors look into.
+/// Memory that tensors are views of.
 pub struct Storage {
     pub dtype: DType,
     pub bytes: u64,
-    /// `None` until the place in the file is known.
+    /// Position in the file; `None` until it is known.
     pub data: Option<Entry>,
 }
 
 /// Bytes read at once; a multiple of every element's size.
 const CHUNK: u64 = 1 << 20;
 
-/// A function that appends the numbers in some bytes to a vector, cast to its type.
+/// Function that decodes numbers from bytes and appends them to a vector.
 macro_rules! decoder {
     ($name:ident, $number:ty) => {
         fn $name(dtype: DType, bytes: &[u8], out: &mut Vec<$number>) {
@@ -221,7 +222,7 @@ macro_rules! decoder {
                 DType::U16 => out.extend(bytes.as_chunks().0.iter().map(|&b| u16::from_le_bytes(b) as $number)),
                 DType::U8 => out.extend(bytes.iter().map(|&b| b as $number)),
                 DType::Bool => out.extend(bytes.iter().map(|&b| u8::from(b != 0) as $number)),
-                // Refused before anything is read.
+                // Checked before anything is read.
                 DType::Complex64 | DType::Complex128 => {}
             }
         }
@@ -233,12 +234,12 @@ decoder!(decode_f64, f64);
 decoder!(decode_i64, i64);
 
 impl File {
-    /// The numbers of a tensor in single precision, the last index fastest. Only its storage is read.
+    /// Reads the elements of a tensor in single precision, in row-major order. Only its storage is read.
     ///
-    /// Wider numbers are rounded; booleans are 0 and 1.
+    /// Wider types are rounded; booleans become 0 and 1.
     ///
     /// # Errors
-    /// When the file cannot be read any more, the tensor is complex or not of this file, or the memory does not suffice.
+    /// Returns an error if the file can no longer be read, the tensor is complex or from another file, or there is not enough memory.
     pub fn values(&self, tensor: &Tensor) -> Result<Vec<f32>, TorchError> {
         self.gather(tensor, decode_f32)
     }
@@ -251,10 +252,10 @@ impl File {
         self.gather(tensor, decode_f64)
     }
 
-    /// The whole numbers of a tensor, the last index fastest.
+    /// Reads the elements of an integer tensor, in row-major order.
     ///
     /// # Errors
-    /// As [`File::values`]; also when its elements are no whole numbers that always fit.
+    /// As [`File::values`]; also if the element type is not an integer type that fits.
     pub fn values_i64(&self, tensor: &Tensor) -> Result<Vec<i64>, TorchError> {
         if !tensor.dtype.is_whole() {
             return Err(self.span.malformed(format!("a tensor of {:?} is not one of whole numbers", tensor.dtype)));
@@ -274,13 +275,13 @@ impl File {
         if elements == 0 {
             return Ok(Vec::new());
         }
-        // Tensors of the file have been accounted for; others may be anything.
+        // Tensors of this file have been checked; others may have any size.
         if elements as u64 > limits::expanded(self.span.len()) {
             let problem = format!("a tensor spreads {} bytes over {elements} elements", storage.bytes);
             return Err(self.span.too_much(problem));
         }
 
-        // Everything from the first to the last element in use, then the elements in their order.
+        // Reads the range from the first to the last element, then gathers the elements in order.
         let span = data.open()?;
         let size = tensor.dtype.size() as u64;
         let (start, stop) = (tensor.offset as u64 * size, end as u64 * size);
@@ -300,14 +301,14 @@ impl File {
     }
 }
 
-/// Calls `visit` with the position of every element, the last index fastest. No size may be 0.
+/// Calls `visit` with the position of every element, in row-major order. No size may be 0.
 fn each_position(shape: &[usize], strides: &[usize], mut visit: impl FnMut(usize)) {
     let mut index = vec![0; shape.len()];
     let mut position = 0;
     loop {
         visit(position);
         let Some(dimension) = (0..shape.len()).rev().find(|&dimension| {
-            // A dimension at its end goes back to its start, and the one before it takes the step.
+            // A dimension that reached its end restarts, and the dimension before it advances.
             if index[dimension] + 1 < shape[dimension] {
                 return true;
             }

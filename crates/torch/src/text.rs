@@ -2,7 +2,7 @@
 
 use crate::limits;
 
-/// A whole number: most fit 64 bits, the others are kept as decimals.
+/// An integer: most fit 64 bits, the others are stored as decimals.
 pub enum Whole {
     Int(i64),
     Big(String),
@@ -53,7 +53,7 @@ pub fn whole_from_bytes(bytes: &[u8]) -> Whole {
     decimals.parse().map_or(Whole::Big(decimals), Whole::Int)
 }
 
-/// A number in decimals; `None` when it is none, or longer than any number of [`limits::INTEGER`] bytes.
+/// Parses a decimal integer; `None` if it is malformed, or longer than any integer of [`limits::INTEGER`] bytes.
 pub fn whole_from_text(text: &str) -> Option<Whole> {
     if let Ok(int) = text.parse() {
         return Some(Whole::Int(int));
@@ -63,7 +63,7 @@ pub fn whole_from_text(text: &str) -> Option<Whole> {
     (number && digits.len() <= limits::INTEGER * 5 / 2).then(|| Whole::Big(text.to_owned()))
 }
 
-/// The bytes of a quoted string of protocol 0 (`'a\x00'`); `None` when it is none.
+/// Returns the bytes of a quoted string of protocol 0 (`'a\x00'`); `None` if it is malformed.
 pub fn unquote(line: &[u8]) -> Option<Vec<u8>> {
     let (&quote, rest) = line.split_first()?;
     let (&last, inside) = rest.split_last()?;
@@ -92,7 +92,7 @@ pub fn unquote(line: &[u8]) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// The text of a Unicode string of protocol 0: Latin-1 with `\uXXXX` and `\UXXXXXXXX`; `None` when an escape is broken.
+/// Returns the text of a Unicode string of protocol 0: Latin-1 with `\uXXXX` and `\UXXXXXXXX`; `None` if an escape is malformed.
 pub fn unescape(line: &[u8]) -> Option<String> {
     let mut text = String::with_capacity(line.len());
     let mut rest = line;
@@ -107,14 +107,14 @@ pub fn unescape(line: &[u8]) -> Option<String> {
             }
         };
         let code = std::str::from_utf8(after.get(1..=digits)?).ok()?;
-        // Half a surrogate pair is no character.
+        // A lone surrogate is not a character.
         text.push(char::from_u32(u32::from_str_radix(code, 16).ok()?).unwrap_or(char::REPLACEMENT_CHARACTER));
         rest = &after[digits + 1..];
     }
     Some(text)
 }
 
-/// The Latin-1 bytes of a text; `None` when a character has none.
+/// Encodes a text in Latin-1; `None` if a character cannot be encoded.
 pub fn latin1(text: &str) -> Option<Vec<u8>> {
     text.chars().map(|character| u8::try_from(character).ok()).collect()
 }

@@ -4,10 +4,10 @@ use std::{fmt, sync::Arc};
 
 use crate::{DType, File, Tensor, TorchError, source::Span};
 
-/// A value's place in the arena.
+/// Index of a value in the arena.
 ///
-/// Values point at each other by their places, so that shared values are stored once, and cycles neither leak nor
-/// make anything recurse.
+/// Values refer to each other by index. Shared values are therefore stored once, and cycles cause neither leaks nor
+/// unbounded recursion.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Id(pub u32);
 
@@ -17,16 +17,16 @@ impl Id {
     }
 }
 
-/// What lies in the arena.
+/// A value in the arena.
 pub enum Node {
     None,
     Bool(bool),
     Int(i64),
-    /// A whole number beyond 64 bits, in decimals.
+    /// Integer beyond 64 bits, in decimals.
     BigInt(String),
     Float(f64),
     Str(String),
-    /// Bytes stay where they are in the file.
+    /// Bytes, which are read from the file when needed.
     Bytes(Span),
     List(Vec<Id>),
     Tuple(Vec<Id>),
@@ -38,19 +38,19 @@ pub enum Node {
     Object(Box<Object>),
 }
 
-/// An instance of a class that means nothing here, or what an unknown function would have returned.
+/// Instance of a class that is not interpreted, or the result of a function that is not interpreted.
 pub struct Object {
     pub class: Arc<str>,
     /// A tuple.
     pub arguments: Id,
     pub state: Option<Id>,
-    /// What was appended to it, where it is a kind of list.
+    /// Appended items, if it derives from a list.
     pub items: Vec<Id>,
-    /// What was set in it, where it is a kind of dictionary.
+    /// Items set in it, if it derives from a dictionary.
     pub entries: Vec<(Id, Id)>,
 }
 
-/// What sort of thing a [`Value`] is.
+/// Kind of a [`Value`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// `None`.
@@ -59,7 +59,7 @@ pub enum Kind {
     Bool,
     /// See [`Value::as_int`].
     Int,
-    /// A whole number beyond 64 bits: see [`Value::as_big_int`].
+    /// Integer beyond 64 bits: see [`Value::as_big_int`].
     BigInt,
     /// See [`Value::as_f64`].
     Float,
@@ -75,20 +75,20 @@ pub enum Kind {
     Set,
     /// See [`Value::entries`] and [`Value::get`].
     Dict,
-    /// See [`Value::as_tensor`]. NumPy's arrays and bare storages are tensors, too.
+    /// See [`Value::as_tensor`]. NumPy arrays and storages are tensors, too.
     Tensor,
     /// See [`Value::as_dtype`].
     DType,
-    /// A class or function that is named but not called: see [`Value::class`].
+    /// Class or function that is referred to but not called: see [`Value::class`].
     Class,
-    /// An instance of any other class: see [`Value::class`], [`Value::arguments`], [`Value::state`], [`Value::entries`]
+    /// Instance of any other class: see [`Value::class`], [`Value::arguments`], [`Value::state`], [`Value::entries`]
     /// and [`Value::as_list`].
     Object,
 }
 
 /// A value of a checkpoint: a cheap handle into its [`File`].
 ///
-/// The values may form cycles. Whoever walks them by hand must bound the depth; [`Value::tensors`] and
+/// The values may form cycles. Code that walks them must bound the depth, as [`Value::tensors`] and
 /// [`Value::state_dict`] do.
 #[derive(Clone, Copy)]
 pub struct Value<'a> {
@@ -109,7 +109,7 @@ impl<'a> Value<'a> {
         Self { file: self.file, id }
     }
 
-    /// What sort of thing it is.
+    /// Returns the kind of the value.
     pub fn kind(self) -> Kind {
         match self.node() {
             Node::None => Kind::None,
@@ -130,7 +130,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Whether both are the very same value of the file, as Python's `is` tells.
+    /// Whether both are the same object of the file, as Python's `is`.
     pub fn is_same(self, other: Value) -> bool {
         std::ptr::eq(self.file, other.file) && self.id == other.id
     }
@@ -140,22 +140,22 @@ impl<'a> Value<'a> {
         matches!(self.node(), Node::None)
     }
 
-    /// The truth value, if it is one.
+    /// Returns the boolean, if it is one.
     pub fn as_bool(self) -> Option<bool> {
         if let Node::Bool(value) = self.node() { Some(*value) } else { None }
     }
 
-    /// The whole number, if it is one of 64 bits.
+    /// Returns the integer, if it is one that fits 64 bits.
     pub fn as_int(self) -> Option<i64> {
         if let Node::Int(value) = self.node() { Some(*value) } else { None }
     }
 
-    /// The decimals of a whole number beyond 64 bits, if it is one.
+    /// Returns the decimals, if it is an integer beyond 64 bits.
     pub fn as_big_int(self) -> Option<&'a str> {
         if let Node::BigInt(decimals) = self.node() { Some(decimals) } else { None }
     }
 
-    /// The number, if it is a float or a whole number (rounded to double precision).
+    /// Returns the number, if it is a float or an integer (rounded to double precision).
     pub fn as_f64(self) -> Option<f64> {
         match self.node() {
             Node::Float(value) => Some(*value),
@@ -165,30 +165,30 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The text, if it is a string.
+    /// Returns the text, if it is a string.
     pub fn as_str(self) -> Option<&'a str> {
         if let Node::Str(text) = self.node() { Some(text) } else { None }
     }
 
-    /// The tensor, if it is one.
+    /// Returns the tensor, if it is one.
     pub fn as_tensor(self) -> Option<&'a Tensor> {
         if let Node::Tensor(tensor) = self.node() { Some(tensor) } else { None }
     }
 
-    /// The type of elements (`torch.float32`), if it is one.
+    /// Returns the element type, if it is one (`torch.float32`).
     pub fn as_dtype(self) -> Option<DType> {
         if let Node::DType(dtype) = self.node() { Some(*dtype) } else { None }
     }
 
-    /// The bytes, read from the file now; `None` when it is no `bytes` or `bytearray`.
+    /// Reads the bytes from the file; `None` if it is not `bytes` or `bytearray`.
     ///
     /// # Errors
-    /// When the file cannot be read any more.
+    /// Returns an error if the file can no longer be read.
     pub fn read_bytes(self) -> Result<Option<Vec<u8>>, TorchError> {
         if let Node::Bytes(span) = self.node() { span.to_vec().map(Some) } else { Ok(None) }
     }
 
-    /// The items of a list, tuple or set, or those appended to an object.
+    /// Returns the items of a list, tuple or set, or those appended to an object.
     pub fn as_list(self) -> Option<impl ExactSizeIterator<Item = Value<'a>> + use<'a>> {
         let items = match self.node() {
             Node::List(items) | Node::Tuple(items) | Node::Set(items) => items,
@@ -198,31 +198,31 @@ impl<'a> Value<'a> {
         Some(items.iter().map(move |&id| self.at(id)))
     }
 
-    /// The keys and values of a dictionary, in their order; of an object: those set in it, then its attributes.
+    /// Returns the keys and values of a dictionary in order; for an object, the items set in it, then its attributes.
     ///
-    /// Empty for everything else. A key that was set twice comes twice.
+    /// Empty for all other values. A key that was set twice occurs twice.
     pub fn entries(self) -> impl Iterator<Item = (Value<'a>, Value<'a>)> + use<'a> {
         self.dicts().into_iter().flatten().map(move |&(key, value)| (self.at(key), self.at(value)))
     }
 
-    /// The value at a key that is a string: of a dictionary, or of an object (an attribute, for one).
+    /// Returns the value of a string key in a dictionary or an object (for example an attribute).
     pub fn get(self, key: &str) -> Option<Value<'a>> {
         self.find(|name| matches!(name, Node::Str(name) if name == key))
     }
 
-    /// The value at a key that is a whole number, as an optimizer's state has them.
+    /// Returns the value of an integer key, as in the state of an optimizer.
     pub fn get_int(self, key: i64) -> Option<Value<'a>> {
         self.find(|name| matches!(name, Node::Int(name) if *name == key))
     }
 
     fn find(self, is: impl Fn(&Node) -> bool) -> Option<Value<'a>> {
         let nodes = &self.file.nodes;
-        // What was set last holds.
+        // The last value set for a key counts.
         let found = |entries: &[(Id, Id)]| entries.iter().rev().find(|(key, _)| is(&nodes[key.index()])).copied();
         self.dicts().into_iter().find_map(found).map(|(_, value)| self.at(value))
     }
 
-    /// The dictionaries that make up this value: an object has its entries, its state, and the state of its slots.
+    /// Returns the dictionaries of this value: for an object its entries, its state, and the state of its slots.
     pub(crate) fn dicts(self) -> [&'a [(Id, Id)]; 3] {
         let dict = |id: Id| match &self.file.nodes[id.index()] {
             Node::Dict(entries) => entries.as_slice(),
@@ -239,9 +239,9 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The class ("module.name") of an object, or the name of a class or function itself.
+    /// Returns the class ("module.name") of an object, or the name of a class or function.
     ///
-    /// A class that EDM pickled together with its source has only its own name.
+    /// A class that EDM pickled with its source has no module name.
     pub fn class(self) -> Option<&'a str> {
         match self.node() {
             Node::Object(object) => Some(&object.class),
@@ -250,12 +250,12 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// What an object's class was called with: a tuple.
+    /// Returns the arguments of the constructor of an object, as a tuple.
     pub fn arguments(self) -> Option<Value<'a>> {
         if let Node::Object(object) = self.node() { Some(self.at(object.arguments)) } else { None }
     }
 
-    /// An object's state: most often the dictionary of its attributes.
+    /// Returns the state of an object, usually the dictionary of its attributes.
     pub fn state(self) -> Option<Value<'a>> {
         if let Node::Object(object) = self.node() { object.state.map(|id| self.at(id)) } else { None }
     }
@@ -273,7 +273,7 @@ impl fmt::Debug for Value<'_> {
             Node::DType(dtype) => dtype.fmt(f),
             Node::Class(name) => write!(f, "Class({name})"),
             Node::Object(object) => write!(f, "Object({})", object.class),
-            // What a container holds may be anything, itself included.
+            // A container may hold any value, including itself.
             _ => self.kind().fmt(f),
         }
     }

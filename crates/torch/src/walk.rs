@@ -1,4 +1,4 @@
-//! Walks over the values of a checkpoint that find its tensors. They end whatever the file says.
+//! Walks over the values of a checkpoint that find its tensors. They terminate for every file.
 
 use std::{borrow::Cow, collections::HashSet};
 
@@ -9,16 +9,16 @@ use crate::{
 };
 
 impl<'a> Value<'a> {
-    /// Every tensor below this value, each once, with the keys that lead to it: `ema/shadow_params/3`.
+    /// Returns every tensor below this value once, with the path of keys that leads to it: `ema/shadow_params/3`.
     ///
     /// # Errors
-    /// When the values are nested too deeply, or the names take too much memory.
+    /// Returns an error if the values are nested too deeply, or the names take too much memory.
     pub fn tensors(self) -> Result<Vec<(String, &'a Tensor)>, TorchError> {
         let mut seen = vec![false; self.file.nodes.len()];
         let mut found = Vec::new();
         let mut names = Names { span: &self.file.span, used: 0 };
         let mut path = String::new();
-        // Where the walk stands at each level: the value, its next child, and the length of its path.
+        // State of the walk at each level: the value, its next child, and the length of its path.
         let mut levels = vec![(self, 0, 0)];
         seen[self.id.index()] = true;
         while let Some((value, next, len)) = levels.last_mut() {
@@ -49,7 +49,7 @@ impl<'a> Value<'a> {
         Ok(found)
     }
 
-    /// The child number `index`, and what leads to it.
+    /// Returns child `index` and its key.
     fn child(self, index: usize) -> Option<(Step<'a>, Value<'a>)> {
         let item = |items: &[Id], index: usize| items.get(index).map(|&id| (Step::Item(index), self.at(id)));
         match self.node() {
@@ -82,11 +82,11 @@ impl<'a> Value<'a> {
         None
     }
 
-    /// The tensors that torch's `state_dict` names: those in a dictionary, or the parameters and buffers of a module
-    /// and of the modules in it, in the order of their registration (`model.enc.weight`).
+    /// Returns the tensors of torch's `state_dict`: those of a dictionary, or the parameters and buffers of a module
+    /// and its submodules in the order of registration (`model.enc.weight`).
     ///
     /// # Errors
-    /// When the modules are nested too deeply or contain each other, or the names take too much memory.
+    /// Returns an error if the modules are nested too deeply or contain each other, or the names take too much memory.
     pub fn state_dict(self) -> Result<Vec<(String, &'a Tensor)>, TorchError> {
         let mut found = Vec::new();
         let mut names = Names { span: &self.file.span, used: 0 };
@@ -122,7 +122,7 @@ impl<'a> Value<'a> {
     }
 }
 
-/// The memory that a walk takes for names, which a file could let grow without end.
+/// Budget for the memory of names, which a malicious file could make arbitrarily long.
 struct Names<'a> {
     span: &'a Span,
     used: usize,
@@ -134,7 +134,7 @@ impl Names<'_> {
         if self.used > limits::NAMES { Err(self.span.too_much("names without end")) } else { Ok(()) }
     }
 
-    /// Adds those of the entries that are tensors, with `prefix` before their names.
+    /// Adds the entries that are tensors, with `prefix` before their names.
     fn add_tensors<'a>(
         &mut self,
         found: &mut Vec<(String, &'a Tensor)>,
@@ -152,7 +152,7 @@ impl Names<'_> {
     }
 }
 
-/// What leads from a value to one that it holds.
+/// Key of a child value.
 enum Step<'a> {
     Key(&'a Node),
     Item(usize),

@@ -1,4 +1,4 @@
-//! Entries of zips.
+//! Entries of zip archives.
 
 use std::io::{BufReader, Read};
 
@@ -13,10 +13,10 @@ use crate::{
     source::{Span, Window},
 };
 
-/// Bytes that may be compressed; `torch.save` compresses none, but who packs a checkpoint anew may.
+/// An entry, which may be compressed. `torch.save` does not compress, but other tools may have repacked the checkpoint.
 pub struct Entry {
     span: Span,
-    /// What deflated bytes inflate to.
+    /// Decompresses deflated bytes.
     inflated: Option<u64>,
 }
 
@@ -30,12 +30,12 @@ impl Entry {
         self.inflated.unwrap_or(self.span.len())
     }
 
-    /// Bytes that have to be inflated to read it; 0 where it is not compressed.
+    /// Number of bytes after decompression; 0 if it is not compressed.
     pub fn inflated(&self) -> u64 {
         self.inflated.unwrap_or(0)
     }
 
-    /// The content: where it lies, or inflated in memory. Whoever opens it has accounted for [`Entry::inflated`].
+    /// Returns the content: its span in the file, or decompressed in memory. The caller has accounted for [`Entry::inflated`].
     pub fn open(&self) -> Result<Span, TorchError> {
         let Some(len) = self.inflated else { return Ok(self.span.clone()) };
         let mut content = self.span.room(len)?;
@@ -54,16 +54,15 @@ impl Entry {
 pub struct Archive {
     zip: ZipArchive<BufReader<Window>>,
     span: Span,
-    /// The folder in which everything lies, with its slash.
+    /// The top-level folder, with its slash.
     folder: String,
 }
 
 impl Archive {
     pub fn new(span: Span) -> Result<Self, TorchError> {
         let damaged = |error: zip::result::ZipError| span.malformed(format!("the zip is damaged ({error})"));
-        // Nothing stands before the archive. A search for where it begins goes wrong where PyTorch's records for large
-        // zips are as long as the first header of the directory: as they are when that is of
-        // `training-state-000777/data.pkl`.
+        // The archive starts at byte 0. The automatic search for its start fails if PyTorch's zip64 records are exactly as long as
+        // the first header of the directory, as they are for `training-state-000777/data.pkl`.
         let config = Config { archive_offset: ArchiveOffset::Known(0) };
         let reader = BufReader::new(Window::new(span.clone()));
         let zip = ZipArchive::with_config(config, reader).map_err(damaged)?;
@@ -78,7 +77,7 @@ impl Archive {
         Ok(Self { zip, span, folder })
     }
 
-    /// The entry called `name` in the archive's folder.
+    /// Returns the entry `name` in the folder of the archive.
     pub fn entry(&mut self, name: &str) -> Result<Option<Entry>, TorchError> {
         let damaged = |problem: &dyn std::fmt::Display| self.span.malformed(format!("the zip's {name}: {problem}"));
         let Some(index) = self.zip.index_for_name(&format!("{}{name}", self.folder)) else { return Ok(None) };

@@ -1,10 +1,10 @@
-//! Files that were made to do harm: each gives an error, or values that do none.
+//! Malicious files: each gives an error or harmless values.
 
 use std::{io::Write, path::Path};
 
 use pfgm_torch::{File, Kind, TorchError, Value, from_bytes};
 
-/// Reads everything there is to read.
+/// Reads all values and tensors.
 fn exhaust(file: &File) {
     let root = file.root();
     let _ = format!("{root:?}");
@@ -24,7 +24,7 @@ fn problem(bytes: impl Into<Vec<u8>>) -> String {
     problem
 }
 
-/// Opening these bytes asks for more than they explain.
+/// Asserts that opening these bytes exceeds a limit.
 fn too_much(bytes: Vec<u8>) {
     let error = from_bytes(bytes).unwrap_err();
     assert!(matches!(error, TorchError::TooMuch { .. }), "{error}");
@@ -63,7 +63,7 @@ fn calls_are_refused() {
         let message = format!("<bytes>: asks to run {name}, which a checkpoint has no reason to: refused");
         assert_eq!(error.to_string(), message);
     }
-    // A name alone does nothing, and neither does a function that is not known.
+    // A name alone is harmless, and so is an unknown function.
     let file = from_bytes(b"cos\nsystem\n.".to_vec()).unwrap();
     assert_eq!((file.root().kind(), file.root().class()), (Kind::Class, Some("os.system")));
     let file = from_bytes(b"charmless\nfunction\n(I1\ntR(dS'a'\nI2\nsb.".to_vec()).unwrap();
@@ -87,7 +87,7 @@ fn nesting_is_no_recursion() {
 
 #[test]
 fn billions_of_laughs() {
-    // Each list holds the one before it twice.
+    // Each list contains the previous one twice.
     let mut pickle = b"\x80\x04]\x94".to_vec();
     for level in 0..200u8 {
         pickle.extend([b']', 0x94, b'(', b'h', level, b'h', level, b'e']);
@@ -96,7 +96,7 @@ fn billions_of_laughs() {
     let file = from_bytes(pickle).unwrap();
     assert_eq!(file.root().tensors().unwrap(), []);
 
-    // Each module holds the one before it twice.
+    // Each module contains the previous one twice.
     let mut pickle = b"\x80\x04cm\nM\n\x94".to_vec();
     let children = |child: u8| {
         let child = [b'h', child];
@@ -144,7 +144,7 @@ fn checkpoints_inside_each_other() {
     assert!(problem(many).contains("checkpoints inside checkpoints"));
 }
 
-/// A stream with one storage of `listed` elements, of which `stored` are there, and a tensor that looks into it.
+/// Returns a stream with one storage that declares `listed` elements and contains `stored`, and a tensor that views it.
 fn stream(listed: i64, stored: u64, offset: i64, shape: &[i64], strides: &[i64]) -> Vec<u8> {
     let tuple =
         |items: &[i64]| [b"(".to_vec(), items.iter().flat_map(|&item| int(item)).collect(), vec![b't']].concat();
@@ -230,7 +230,7 @@ fn lengths_beyond_the_file() {
 
 #[test]
 fn zips_that_inflate() {
-    // The directory's size of the only entry, and of its local header, is changed to `claimed`.
+    // Sets the size of the only entry to `claimed`, in the directory and in the local header.
     let bomb = |claimed: u32| {
         let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
         let deflated = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
@@ -281,21 +281,21 @@ fn tensors_that_take_more_than_the_file() {
     let small = vec![0_u8; 64];
     let one = |shape: Vec<i64>, strides: Vec<i64>| (0, 16, shape, strides);
     let file = |list: &[_]| zip(&tensors(list), std::slice::from_ref(&small), false);
-    // One number for many is fine, within reason and over all tensors together.
+    // Stride 0 is allowed within the budget for all tensors.
     let some = [one(vec![1 << 20], vec![0]), one(vec![16], vec![1])];
     assert_eq!(from_bytes(file(&some)).unwrap().root().tensors().unwrap().len(), 2);
     too_much(file(&vec![one(vec![1 << 20], vec![0]); 100]));
     too_much(file(&[one(vec![1 << 30], vec![0])]));
-    // Rows that overlap.
+    // Overlapping rows.
     too_much(file(&[one(vec![8; 12], vec![0; 12])]));
-    // The same megabyte again and again, and two of its numbers with all that lies between them.
+    // The same megabyte repeatedly, and two of its elements with the range between them.
     let million = vec![0_u8; 1 << 20];
     let views = |shape: Vec<i64>, strides: Vec<i64>| vec![(0, 1 << 18, shape, strides); 200];
     let file = |list: &[_]| zip(&tensors(list), std::slice::from_ref(&million), false);
     too_much(file(&views(vec![1 << 18], vec![1])));
     too_much(file(&views(vec![2], vec![(1 << 18) - 1])));
     assert!(from_bytes(file(&views(vec![1 << 18], vec![1])[..20])).is_ok());
-    // Zeros that compress to nothing: too many of them, or inflated for each of many tensors.
+    // Compressed zeros: too many of them, or decompressed for each of many tensors.
     let zeros = vec![vec![0_u8; 1 << 24]; 8];
     let whole: Vec<_> = (0..8).map(|storage| (storage, 1 << 22, vec![1 << 22], vec![1])).collect();
     too_much(zip(&tensors(&whole), &zeros, true));
@@ -305,7 +305,7 @@ fn tensors_that_take_more_than_the_file() {
     assert_eq!(all.values(all.root().tensors().unwrap()[3].1).unwrap(), [0.0]);
 }
 
-/// The files beside `make.py`.
+/// The files in the folder of `make.py`.
 fn fixtures() -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
@@ -383,7 +383,7 @@ fn safetensors_with_impossible_headers() {
         let error = from_bytes(safetensors(&header, 8)).unwrap_err();
         assert!(matches!(error, TorchError::Malformed { .. }), "{header}: {error}");
     }
-    // The same million numbers under many names.
+    // The same million elements under many names.
     let names = |count: usize| {
         let one = |name: usize| format!(r#""{name}":{{"dtype":"F32","shape":[262144],"data_offsets":[0,1048576]}}"#);
         format!("{{{}}}", (0..count).map(one).collect::<Vec<_>>().join(","))

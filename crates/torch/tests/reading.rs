@@ -1,4 +1,4 @@
-//! Checkpoints that Python made: see `data/make.py`.
+//! Checkpoints written by Python: see `data/make.py`.
 
 use std::{
     io::{Cursor, Read, Write},
