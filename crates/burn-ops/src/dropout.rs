@@ -1,4 +1,4 @@
-//! Dropout (arXiv 1207.0580): some values are zeroed, the others scaled so that the mean stays.
+//! Dropout (arXiv 1207.0580): some values are zeroed, the others scaled to preserve the mean.
 
 use burn::{
     backend::Dispatch,
@@ -14,7 +14,7 @@ use crate::backend::{NetworkOps, is_fused};
 /// The first dimension of `x` is the batch.
 ///
 /// # Panics
-/// If the mask has another number of items than the batch, or a place beyond an item.
+/// If the number of items of the mask differs from the batch, or an index is out of range.
 pub fn dropout<const D: usize>(x: Tensor<D>, mask: DropoutMask) -> Tensor<D> {
     assert_eq!(x.dims()[0], mask.dropped().len(), "dropout: items of {:?}", x.dims());
     if is_fused(&x) {

@@ -1,4 +1,4 @@
-//! A count of the arithmetic that networks ask for: the operations of matrix products and of convolutions as direct sums.
+//! Counts the arithmetic of networks: the operations of matrix products, and of convolutions as direct sums.
 
 use std::cell::Cell;
 
@@ -11,7 +11,7 @@ pub fn add(count: usize) {
     COUNT.set(COUNT.get() + count as u64);
 }
 
-/// Returns the multiplications and additions that this thread asked for while `work` ran.
+/// Returns the number of multiplications and additions on this thread while `work` ran.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};

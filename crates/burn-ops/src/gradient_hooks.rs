@@ -1,8 +1,8 @@
-//! Hooks that receive the gradients of weights while the backward pass still runs, so that they can be sent early.
+//! Hooks that receive gradients of weights during the backward pass, so that ranks can exchange them early.
 //!
-//! Burn returns gradients when a backward pass is over. The convolutions here, which have most weights of image networks,
-//! have backward passes of their own, and call a hook with each gradient as soon as it is computed. This works on the CPU
-//! only; elsewhere convolutions are Burn's.
+//! Burn returns gradients after the backward pass. Convolutions, which hold most weights of networks on images,
+//! have a custom backward pass here, which calls a hook with each gradient as soon as it is computed. This works on the CPU
+//! only; other devices use Burn's convolutions.
 
 use std::cell::RefCell;
 
@@ -20,7 +20,7 @@ thread_local! {
 /// Runs `work` and calls `hook` for each convolution whose backward pass this thread completes meanwhile, with the
 /// [`weight_id`] of its weights and their gradient.
 pub fn with_hook<R>(hook: impl FnMut(u64, &[f32]) + 'static, work: impl FnOnce() -> R) -> R {
-    /// Removes the hook, however `work` ends.
+    /// Removes the hook when dropped, also if `work` panics.
     struct Hooked;
     impl Drop for Hooked {
         fn drop(&mut self) {
@@ -42,7 +42,7 @@ pub(crate) fn call<B: Backend>(weight: NodeId, gradient: &FloatTensor<B>) {
     });
 }
 
-/// Returns the identifier by which hooks know these weights; none if they have no gradients, or are not on the CPU.
+/// Returns the identifier of these weights in hooks; `None` if they have no gradients, or are not on the CPU.
 pub fn weight_id<const D: usize>(weights: &Tensor<D>) -> Option<u64> {
     let DispatchTensorKind::Autodiff(inner) = weights.clone().into_dispatch().kind else { return None };
     match *inner {

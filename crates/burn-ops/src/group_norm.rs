@@ -11,7 +11,7 @@ pub use crate::options::GroupNormOptions;
 /// Normalizes each group of channels of each image to zero mean and unit variance, scales and shifts per channel, and
 /// applies SiLU if asked to.
 ///
-/// An embedding that scales by `1 + s` and shifts by `t` is part of `gamma` and `beta`, of which each image may have its own.
+/// An embedding that scales by `1 + s` and shifts by `t` is included in `gamma` and `beta`, which may differ between images.
 ///
 /// # Shapes
 /// - `x`: `[batch, height, width, channels]`

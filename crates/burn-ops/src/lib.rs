@@ -1,15 +1,15 @@
 //! Neural network operations as Burn tensor operations, with gradients.
 //!
-//! Each function here has two implementations. On Burn's CPU backend (Flex) it runs the operation of [`pfgm_cpu`], with an
-//! explicit gradient. On other devices it runs a `reference` composed of Burn's own operations, which tests also compare
-//! with. Everything that the networks compute goes through these functions, so that a faster implementation has one place.
+//! Each function has two implementations. On Burn's CPU backend (Flex) it runs the operation of [`pfgm_cpu`] with an
+//! explicit gradient. On other devices it runs `reference`, composed of Burn's operations; tests compare both.
+//! Networks compute with these functions only.
 //!
 //! Images are channels-last, `[batch, height, width, channels]`, in single precision or bf16; the result has the
 //! precision of the image. Weights are in single precision.
 //!
-//! - [`flop_count`] counts the arithmetic that was asked for.
+//! - [`flop_count`] counts arithmetic operations.
 //! - [`recompute_count`] counts the operations that a backward pass recomputes.
-//! - [`gradient_hooks`] passes on gradients of weights while the backward pass still runs.
+//! - [`gradient_hooks`] reports gradients of weights during the backward pass.
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};

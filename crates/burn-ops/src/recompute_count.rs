@@ -1,4 +1,4 @@
-//! A count of the operations that a backward pass recomputes instead of keeping their results.
+//! Counts the operations that a backward pass recomputes (activation checkpointing).
 
 use std::cell::Cell;
 

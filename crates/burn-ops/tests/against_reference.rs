@@ -1,4 +1,4 @@
-//! The CPU operations against the same composed of Burn's operations, values and gradients, on awkward sizes.
+//! Compares the CPU operations with the reference of Burn's operations, values and gradients, on irregular sizes.
 #![allow(missing_docs)]
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
@@ -40,7 +40,7 @@ fn assert_within<const D: usize>(tolerance: f32, a: Tensor<D>, b: Tensor<D>, wha
     assert!(error <= tolerance * size, "{what}: {error} against {size}");
 }
 
-/// Compares results, and the gradients of a loss in which every value of the result counts differently.
+/// Compares results, and the gradients of a loss that weights every value of the result differently.
 fn assert_same<const D: usize>(source: &mut Source, fast: Tensor<D>, slow: Tensor<D>, parents: &[&Parent], what: &str) {
     assert_same_within(2e-5, source, fast, slow, parents, what);
 }
@@ -234,12 +234,12 @@ fn dropouts() {
     assert_same(&mut source, fast, slow, &[&Parent::Image(x)], "dropout");
 }
 
-/// What an operation makes of images in bf16, with its gradients, is what it makes of the same values in single precision, rounded:
-/// on the CPU, and composed of Burn's operations in bf16, as other devices have it.
+/// On images in bf16, results and gradients equal the rounded results in single precision: on the CPU, and for the reference of
+/// Burn's operations in bf16 that other devices use.
 #[test]
 fn images_in_bf16() {
     let mut source = Source::new(10);
-    // Eight bits of a value; sums of many rounded values in Burn's own.
+    // Tolerances: eight bits for a value; more for Burn's sums of many rounded values.
     let (rounding, sums) = (1.0 / 128.0, 1.0 / 32.0);
     let narrow = |x: &Tensor<4>| x.clone().cast(DType::BF16);
     let wide = |x: &Tensor<4>| narrow(x).cast(DType::F32);
@@ -300,7 +300,7 @@ fn views_in_another_order_are_read_as_they_are_seen() {
 
 #[test]
 fn changed_weights_are_not_taken_for_the_old_ones() {
-    // Filters are kept with the weights' memory: writing to it in place must not go unnoticed.
+    // Filters are cached with the weights' memory: writing to it in place must invalidate them.
     let device = Device::flex();
     let x = Tensor::<4>::ones([1, 4, 4, 1], &device);
     let mut weight = Tensor::<4>::ones([3, 3, 1, 1], &device);
@@ -341,7 +341,7 @@ fn what_is_computed_again_is_what_was_kept() {
         let [g0, b0, c0, g1, b1, c1] = rows.clone();
         let how = |groups| GroupNormOptions { groups, epsilon: 1e-5, activate: true };
         let plain = Conv2dOptions { stride: 1, scale: 1.0 };
-        // Every operation that is done again feeds another one, and one that needs its input.
+        // Every recomputed operation is followed by another one, and by one that needs its input.
         let h = group_norm(x.clone(), g0, b0, how(2));
         let h = dropout(h, DropoutMask::new(vec![vec![3, 17, 40], vec![0, 99]], 1.1));
         let h = conv2d(downsample2x(h, Filter::Binomial), first.clone(), c0, None, plain);

@@ -1,4 +1,4 @@
-//! An item of a batch gets the same result, to the bit, whatever else is in the batch: work can be dealt out by items.
+//! The result of an item does not depend on the rest of the batch, to the bit, so ranks can divide a batch by items.
 #![allow(missing_docs)]
 
 use burn::tensor::{Device, Tensor, TensorData};
@@ -19,7 +19,7 @@ fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 }
 
 /// Compares the first items of batches of every size up to [`BATCH`] with the items alone: results, and gradients for the
-/// input of a sum in which every value counts differently.
+/// input of a sum that weights every value differently.
 fn assert_independent<const D: usize, const E: usize>(
     what: &str,
     shape: [usize; D],

@@ -1,4 +1,4 @@
-//! The fused step of Adam against the same step in Burn's own operations.
+//! Compares the fused step of Adam with the same step composed of Burn's operations.
 #![allow(missing_docs)]
 
 use burn::tensor::{Device, Tensor, TensorData};

@@ -1,4 +1,4 @@
-//! Convolutions on the CPU: operations per second, counted as those of the direct sum.
+//! Throughput of convolutions on the CPU. The operations are those of the direct sum.
 #![allow(missing_docs)]
 
 use std::hint::black_box;

@@ -1,4 +1,4 @@
-//! The operations between the convolutions of a network: bytes per second.
+//! Throughput of the other operations of a network, in bytes per second.
 #![allow(missing_docs, clippy::too_many_lines)]
 
 use std::{hint::black_box, time::Duration};

@@ -1,4 +1,4 @@
-//! How far convolutions are from double precision: `cargo run --release -p pfgm-cpu --example accuracy`
+//! Errors of convolutions compared with double precision: `cargo run --release -p pfgm-cpu --example accuracy`
 //!
 //! Standard normal images and weights; the largest error of all values, relative to the standard deviation of the result.
 #![allow(missing_docs)]
@@ -11,7 +11,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-/// What double precision says.
+/// A result in double precision.
 struct Truth(Vec<f64>);
 
 impl Truth {

@@ -1,8 +1,8 @@
-//! What half precision could gain for convolutions: `cargo run --release -p pfgm-cpu --example bf16_bound`
+//! An upper bound on the gain of half precision for convolutions: `cargo run --release -p pfgm-cpu --example bf16_bound`
 //!
-//! Winograd's F(4x4, 3x3), which computes in single precision here, is too inaccurate in bf16; F(2x2, 3x3) is not, but needs
-//! 16 products for 4 pixels where the other needs 36 for 16. This times the products of both, without any of the transforms
-//! around them, on matrices that lie in the second-level cache, as they do in a convolution.
+//! Winograd's F(4x4, 3x3) is used in single precision and is too inaccurate in bf16. F(2x2, 3x3) is accurate enough, but needs
+//! 16 products for 4 pixels, whereas F(4x4, 3x3) needs 36 for 16. This example times the products of both, without the transforms,
+//! on matrices in the second-level cache, as in a convolution.
 #![allow(missing_docs)]
 
 #[cfg(target_arch = "x86_64")]
@@ -42,7 +42,7 @@ mod measured {
         }
     }
 
-    /// The same in bf16 with sums in single precision; `depth` counts pairs of values.
+    /// [`single`] in bf16 with sums in single precision; `depth` counts pairs of values.
     ///
     /// # Safety
     /// As for [`single`], with AVX-512 BF16.

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 /// Values that a thread takes at once.
 const CHUNK: usize = 1 << 14;
 
-/// The numbers of one step of Adam.
+/// Hyperparameters of one step of Adam.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamStep {
     /// Factor of the gradient, which bounds its norm.

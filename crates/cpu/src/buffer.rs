@@ -1,7 +1,7 @@
-//! A pool of memory: a dropped buffer returns to the pool, and the next of its size is taken from there.
+//! A pool of memory: a dropped buffer returns to the pool, and the next buffer of its size reuses it.
 //!
-//! Without a pool each operation of a step would get fresh pages from the system, touch each for the first time, and give
-//! them back. Memory in use and kept memory together exceed the most that was in use at once by a bounded amount.
+//! Without a pool, every operation of a step would allocate new pages, cause page faults, and free them. The memory in use and
+//! the memory in the pool together exceed the peak of the memory in use by a bounded amount.
 
 use std::{
     cell::RefCell,
@@ -48,7 +48,7 @@ impl Buffer {
         unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
     }
 
-    /// The values, to be written.
+    /// The values, mutable.
     pub fn values_mut(&mut self) -> &mut [f32] {
         // SAFETY: as in `values`; the borrow is exclusive.
         unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
@@ -79,7 +79,7 @@ struct Pool {
     most_lines: usize,
 }
 
-/// The unused memory that the pool keeps beyond the most that was in use: a share of that, plus this many lines (16 MB).
+/// The unused memory that the pool keeps beyond the peak: a fraction of the peak, plus this many lines (16 MB).
 const SPARE: usize = 4;
 const SPARE_LINES: usize = 1 << 18;
 
@@ -87,12 +87,12 @@ static POOL: Mutex<Pool> = Mutex::new(Pool { free: BTreeMap::new(), free_lines: 
 
 impl Pool {
     fn lock() -> MutexGuard<'static, Self> {
-        // Nothing that is done under the lock leaves the pool half changed.
+        // No operation under the lock can panic and leave the pool inconsistent.
         POOL.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn take(&mut self, lines: usize) -> Vec<Line> {
-        // The smallest that is large enough, unless most of it would lie idle.
+        // The smallest that is large enough, unless most of it would be unused.
         let fitting = self.free.range_mut(lines..=2 * lines).find(|(_, free)| !free.is_empty());
         let memory = match fitting.and_then(|(_, free)| free.pop()) {
             Some(memory) => {
@@ -114,7 +114,7 @@ impl Pool {
         self.free.entry(lines).or_default().push(memory);
         let mut surplus = Vec::new();
         while self.used_lines + self.free_lines > self.most_lines + self.most_lines / SPARE + SPARE_LINES {
-            // Other sizes first: this one was needed just now.
+            // Free other sizes first, since this size was needed just now.
             let other = self.free.iter().rev().find(|(size, free)| **size != lines && !free.is_empty());
             let size = other.map_or(lines, |(size, _)| *size);
             let Some(memory) = self.free.get_mut(&size).and_then(Vec::pop) else { break };

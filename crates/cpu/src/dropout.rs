@@ -10,19 +10,19 @@ use crate::elementwise::scale_one;
 /// The values of a batch that dropout zeroes.
 #[derive(Clone, Debug)]
 pub struct DropoutMask {
-    /// For each item, the places of its zeroed values.
+    /// Indices of the zeroed values of each item.
     dropped: Arc<Vec<Vec<u32>>>,
     /// Factor of all other values.
     scale: f32,
 }
 
 impl DropoutMask {
-    /// Creates a mask that zeroes the values at the places `dropped` of each item and multiplies the others by `scale`.
+    /// Creates a mask that zeroes the values with indices `dropped` of each item and multiplies the others by `scale`.
     pub fn new(dropped: Vec<Vec<u32>>, scale: f32) -> Self {
         Self { dropped: Arc::new(dropped), scale }
     }
 
-    /// Places of the zeroed values of each item.
+    /// Returns the indices of the zeroed values of each item.
     pub fn dropped(&self) -> &[Vec<u32>] {
         &self.dropped
     }

@@ -43,7 +43,7 @@ impl WithSimd for SumRows<'_> {
     }
 }
 
-/// `out += row . vector` for each row, added in the same order whatever rows there are.
+/// `out += row . vector` for each row, added in an order that does not depend on the number of rows.
 struct DotRows<'a> {
     rows: &'a [f32],
     vector: &'a [f32],
@@ -58,7 +58,7 @@ impl WithSimd for DotRows<'_> {
         let (right, right_rest) = S::as_simd_f32s(self.vector);
         for (row, out) in self.rows.chunks_exact(self.vector.len()).zip(self.out) {
             let (left, left_rest) = S::as_simd_f32s(row);
-            // Two sums, so that one does not wait for the other.
+            // Two independent sums hide latency.
             let mut sums = [simd.splat_f32s(0.0); 2];
             for (index, (a, b)) in left.iter().zip(right).enumerate() {
                 sums[index % 2] = simd.mul_add_e_f32s(*a, *b, sums[index % 2]);
@@ -118,7 +118,7 @@ impl WithSimd for Narrow<'_> {
         for (out, x) in self.out.iter_mut().zip(self.x) {
             let bits = x.to_bits();
             let nearest = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
-            // A NaN stays one: a carry would turn it into an infinity.
+            // Keeps NaN: a carry would turn it into an infinity.
             *out = if x.is_nan() { bits >> 16 | 0x40 } else { nearest } as u16;
         }
     }
@@ -152,7 +152,7 @@ pub fn add_scale(arch: Arch, y: &mut [f32], residual: &[f32], factor: f32) {
     arch.dispatch(AddScale { y, residual, factor });
 }
 
-/// Computes `out += row . vector` for each row on this thread, in the same order whatever rows there are.
+/// Computes `out += row . vector` for each row on this thread, in an order that does not depend on the number of rows.
 pub fn dot_rows(arch: Arch, rows: &[f32], vector: &[f32], out: &mut [f32]) {
     assert_eq!(rows.len(), vector.len() * out.len(), "dot: rows against results");
     arch.dispatch(DotRows { rows, vector, out });
@@ -174,7 +174,7 @@ mod tests {
     fn bf16_is_rounded_to_the_nearest() {
         let largest = f32::from_bits(0x7f7f_ffff);
         let mut x = vec![0.0, -0.0, 1.0, f32::INFINITY, f32::NEG_INFINITY, f32::MIN_POSITIVE, 1e-45, largest, -largest];
-        // Around values that are equally near two others, and everything between.
+        // Values around ties, and everything between.
         x.extend((0..70_000_u32).map(|at| f32::from_bits(0x3f80_0000 + at)));
         x.extend((0..70_000_u32).map(|at| f32::from_bits(at.wrapping_mul(0x9e37_79b9))).filter(|x| !x.is_nan()));
         let wanted: Vec<u16> = x.iter().map(|&x| bf16::from_f32(x).to_bits()).collect();

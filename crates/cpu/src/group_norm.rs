@@ -81,7 +81,7 @@ impl Geometry {
         }
     }
 
-    /// The mean over each group, from the sums over each channel, given back to each of its channels.
+    /// Computes the mean over each group from the sums over each channel, and writes it to each of its channels.
     fn group_means(self, sums: &mut [f32]) {
         let size = self.channels / self.groups;
         for group in sums[..self.channels].chunks_exact_mut(size) {
@@ -110,7 +110,7 @@ impl Geometry {
         self.group_means(&mut mean);
         for c in (0..channels).step_by(S::F32_LANES) {
             let (left, middle) = (channels - c, whole(simd, &mean, c));
-            // Four sums side by side: one would wait for itself.
+            // Four independent sums hide latency.
             let mut sums = [simd.splat_f32s(0.0); 4];
             let mut pixels = x.chunks_exact(4 * channels);
             for four in &mut pixels {

@@ -39,9 +39,9 @@ pub fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     // ln 2 in two parts, so that the rest is exact.
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
-    // 1.5 * 2^23: adding it rounds to a whole number, which then stands in the low bits.
+    // 1.5 * 2^23: adding it rounds to an integer, which is then in the low bits.
     const ROUND: f32 = 12_582_912.0;
-    // Taylor's series to the seventh order, whose rest is below 5e-9 on this interval.
+    // Taylor series of seventh order, with an error below 5e-9 on this interval.
     const SERIES: [f32; 7] = [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0];
     let splat = |value: f32| simd.splat_f32s(value);
     let x = simd.min_f32s(simd.max_f32s(x, splat(-87.0)), splat(88.0));

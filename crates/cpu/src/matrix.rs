@@ -1,12 +1,12 @@
 //! Matrix products by the `gemm` crate.
 //!
 //! `gemm` adds in an order that depends on the number of rows: it has other kernels for one row, and splits deep products
-//! by the sizes. [`multiply_rows`] is for products whose rows are items of a batch; each of its rows is the same, to the
-//! bit, whatever rows there are beside it.
+//! depending on the sizes. [`multiply_rows`] is for products whose rows are items of a batch. Each row of its result does not depend on
+//! the other rows, to the bit.
 
 use gemm::Parallelism;
 
-/// A matrix in memory: its sizes, and the distance between rows and between columns.
+/// A matrix in memory: its sizes and its strides.
 #[derive(Clone, Copy)]
 pub struct Matrix<'a> {
     values: &'a [f32],
@@ -17,12 +17,12 @@ pub struct Matrix<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    /// A matrix whose rows follow one another.
+    /// Creates a matrix with contiguous rows.
     pub fn new(values: &'a [f32], rows: usize, columns: usize) -> Self {
         Self::strided(values, rows, columns, columns)
     }
 
-    /// A matrix whose rows begin `stride` values apart.
+    /// Creates a matrix whose rows start `stride` values apart.
     ///
     /// # Panics
     /// If the last row does not lie in `values`.
@@ -64,7 +64,7 @@ fn fits(len: usize, rows: usize, columns: usize, stride: usize) -> bool {
     columns <= stride && needed.is_some_and(|needed| needed <= len)
 }
 
-/// A matrix to be written, whose rows begin `stride` values apart.
+/// An output matrix whose rows start `stride` values apart.
 pub struct MatrixMut<'a> {
     /// Its values.
     pub values: &'a mut [f32],
@@ -72,7 +72,7 @@ pub struct MatrixMut<'a> {
     pub stride: usize,
 }
 
-/// The effect of a product on the values that the result had before.
+/// What happens to the previous values of the result.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Then {
     /// They are replaced.
@@ -133,7 +133,7 @@ pub fn multiply_add(a: Matrix, b: Matrix, out: &mut [f32]) {
     multiply(a, b, 1.0, MatrixMut { values: out, stride }, Then::Add);
 }
 
-/// The deepest product that `gemm` computes in one pass whatever the other sizes.
+/// The largest depth that `gemm` computes in one pass for all sizes.
 const DEPTH: usize = 512;
 
 /// Products of at least this many multiplications are spread over threads by [`Threads::All`].
@@ -142,14 +142,14 @@ const PARALLEL: usize = 192 * 192 * 192;
 /// The threads that compute a product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Threads {
-    /// The caller's alone.
+    /// The thread of the caller.
     One,
     /// All, if the product is large.
     All,
 }
 
-/// Computes `out = a b` or `out += a b`, row by row in the same order for any number of rows; the rows of `out` follow one
-/// another. The number of threads does not change the result.
+/// Computes `out = a b` or `out += a b`, each row in the same order for any number of rows. The rows of `out` are
+/// contiguous. The number of threads does not change the result.
 ///
 /// # Panics
 /// If the sizes of the matrices do not match, or `b` has one column, whose product would be summed in another order: see
@@ -158,7 +158,7 @@ pub fn multiply_rows(a: Matrix, b: Matrix, out: &mut [f32], then: Then, threads:
     assert!(b.columns > 1 && b.column_stride == 1, "rows of at least two columns that follow one another");
     assert_eq!(out.len(), a.rows * b.columns, "the result fits");
     if a.rows == 1 {
-        // For one row `gemm` adds to the result term by term. Two equal rows take the way of many.
+        // For one row, `gemm` adds term by term. Two equal rows use the kernels for many rows.
         let mut two = [&*out, &*out].concat();
         multiply_deep(a.twice(), b, &mut two, then, threads);
         out.copy_from_slice(&two[..b.columns]);
@@ -167,7 +167,7 @@ pub fn multiply_rows(a: Matrix, b: Matrix, out: &mut [f32], then: Then, threads:
     multiply_deep(a, b, out, then, threads);
 }
 
-/// [`multiply_rows`] of at least two rows: parts of equal depth, of which the first may replace what was there.
+/// [`multiply_rows`] for at least two rows: parts of equal depth, of which the first may overwrite the result.
 fn multiply_deep(a: Matrix, b: Matrix, out: &mut [f32], mut then: Then, threads: Threads) {
     let large = a.rows * b.columns * a.columns >= PARALLEL;
     let threads = if threads == Threads::All && large { Parallelism::Rayon(0) } else { Parallelism::None };
@@ -224,7 +224,7 @@ mod tests {
                     }
                 }
             }
-            // And it is the product.
+            // The result equals the product.
             let truth: f64 = (0..depth).map(|k| f64::from(a[k]) * f64::from(b[k * columns + 1])).sum();
             let found = f64::from(product(0, 2, Then::Write, Threads::One)[1]);
             assert!((found - truth).abs() < 1e-4, "{found} for {truth}");

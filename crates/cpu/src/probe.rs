@@ -1,4 +1,4 @@
-//! Measurements of the processor's present speed.
+//! Measurements of the current speed of the processor.
 
 use std::{hint::black_box, time::Instant};
 
@@ -6,7 +6,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use crate::{buffer::Buffer, elementwise};
 
-/// Independent chains of multiply-adds: more than their latency needs.
+/// Independent chains of multiply-adds, enough to hide their latency.
 const CHAINS: usize = 12;
 
 struct Chains {
@@ -14,12 +14,12 @@ struct Chains {
 }
 
 impl WithSimd for Chains {
-    /// A value that depends on every round, and the multiplications and additions of one.
+    /// A value that depends on every round, and the number of multiplications and additions per round.
     type Output = (f32, usize);
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> Self::Output {
-        // Values that the compiler does not know, different in each chain.
+        // Values that the compiler cannot predict, different in each chain.
         let (factor, term) = (simd.splat_f32s(black_box(0.999)), simd.splat_f32s(black_box(0.001)));
         let mut sums = [simd.splat_f32s(0.0); CHAINS];
         for (index, sum) in sums.iter_mut().enumerate() {

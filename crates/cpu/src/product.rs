@@ -48,7 +48,7 @@ struct ByRows;
 impl Left for ByRows {
     #[inline(always)]
     unsafe fn value(self, block: *const f32, r: usize, k: usize) -> f32 {
-        // SAFETY: the caller's.
+        // SAFETY: by the caller's promise.
         unsafe { *block.add(r * CHANNELS + k) }
     }
 }
@@ -60,7 +60,7 @@ struct ByDepth(usize);
 impl Left for ByDepth {
     #[inline(always)]
     unsafe fn value(self, block: *const f32, r: usize, k: usize) -> f32 {
-        // SAFETY: the caller's.
+        // SAFETY: by the caller's promise.
         unsafe { *block.add(k * self.0 + r) }
     }
 }

@@ -1,8 +1,8 @@
 //! Downsampling and upsampling of images by a factor of two, with a filter.
 //!
-//! Downsampling weights the pixels around every second place with the filter's taps. Upsampling is its transpose times
-//! four, which keeps a constant image constant. The taps `[1, 1]` are the mean of 2x2 pixels and the nearest neighbor,
-//! `[1, 3, 3, 1]` the filter of StyleGAN 2 (arXiv 1912.04958).
+//! Downsampling is a strided convolution with the taps of the filter. Upsampling is its transpose times
+//! four, which keeps a constant image constant. The taps `[1, 1]` give the mean of 2x2 pixels and the nearest neighbor,
+//! `[1, 3, 3, 1]` is the filter of StyleGAN 2 (arXiv 1912.04958).
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;

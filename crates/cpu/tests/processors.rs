@@ -1,4 +1,4 @@
-//! Every kind of vector instructions that this processor has against double precision, on awkward sizes.
+//! Compares every instruction set of this processor with double precision, on irregular sizes.
 #![allow(missing_docs)]
 
 use pfgm_cpu::{
@@ -28,7 +28,7 @@ fn double(x: &[f32]) -> Vec<f64> {
     x.iter().map(|&x| f64::from(x)).collect()
 }
 
-/// The largest difference, relative to the standard deviation of the truth.
+/// The largest error, relative to the standard deviation of the reference.
 fn error(found: &[f32], truth: &[f64]) -> f64 {
     assert_eq!(found.len(), truth.len());
     let deviation = (truth.iter().map(|x| x * x).sum::<f64>() / truth.len() as f64).sqrt();

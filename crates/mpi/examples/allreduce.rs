@@ -1,4 +1,4 @@
-//! How long the ranks take to sum so many values: `mpirun -n 2 target/release/examples/allreduce`.
+//! Time of a sum over the ranks, by the number of values: `mpirun -n 2 target/release/examples/allreduce`.
 
 use std::{
     sync::mpsc,
@@ -8,7 +8,7 @@ use std::{
 use pfgm::parallel::Communicator;
 use pfgm_mpi::Mpi;
 
-/// Sums that are timed of each size.
+/// Timed sums of each size.
 const ROUNDS: usize = 15;
 /// Values of a bucket in a training.
 const BUCKET: usize = 1 << 18;
@@ -29,7 +29,7 @@ fn main() {
     }
 }
 
-/// Seconds that one sum of `count` values takes, in buckets that are all there.
+/// Returns the seconds for one sum of `count` values, with all buckets available at the start.
 fn time(ranks: &Mpi, count: usize) -> f64 {
     let (sender, buckets) = mpsc::channel();
     for start in (0..count).step_by(BUCKET) {

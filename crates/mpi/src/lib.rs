@@ -1,10 +1,10 @@
-//! The processes that `mpirun` or `srun` started, as a `Communicator` of `pfgm::parallel`.
+//! The `Communicator` of `pfgm::parallel` over MPI, for processes that `mpirun` or `srun` started.
 //!
-//! Everything is behind the feature `mpi`; without it the crate is empty, and needs no MPI to build.
+//! Everything is behind the feature `mpi`. Without it the crate is empty, and building needs no MPI.
 //!
-//! No call blocks inside of MPI: operations are started and asked whether they are done, under one lock (`serialized`), so that
-//! `MPI_THREAD_SERIALIZED` is enough for the thread that sums gradients, the heartbeats, and the end after a panic. Every collective has
-//! a deadline (`monitor`): a rank that hangs ends the job, and is named.
+//! No call blocks inside MPI: operations are started and polled under one lock (`serialized`). Therefore
+//! `MPI_THREAD_SERIALIZED` is sufficient for the thread that sums gradients, the heartbeats, and the abort after a panic. Every collective has
+//! a deadline (`monitor`): if a rank hangs, the job ends and names the rank.
 #![cfg(feature = "mpi")]
 
 mod monitor;
@@ -28,19 +28,19 @@ use serialized::serialized;
 
 /// Largest number of bytes in one message: MPI counts in 32 bits.
 const PIECE: usize = 1 << 30;
-/// Pause between two looks at the buckets that are being summed.
+/// Interval for polling the buckets that are being summed.
 const POLL: Duration = Duration::from_micros(100);
 /// Tag of the messages that carry data.
 const DATA: i32 = 1;
 
-/// Ranks of a job. MPI is finalized when it is dropped, once every rank has come so far.
+/// The ranks of a job. Dropping it waits for all ranks and finalizes MPI.
 pub struct Mpi {
     rank: usize,
     size: usize,
     on_host: (usize, usize),
-    /// Memory of buckets, for the sums of later ones.
+    /// Memory of earlier buckets, for reuse.
     spare: Mutex<Vec<Vec<f32>>>,
-    /// Stopped before MPI is finalized; none before it is started.
+    /// Stopped before MPI is finalized; `None` before it is started.
     monitor: Option<Monitor>,
     universe: Option<Universe>,
 }
@@ -59,9 +59,9 @@ pub enum StartError {
 }
 
 impl Mpi {
-    /// Joins the job that this process was started in. A process that was started alone is a job of one.
+    /// Joins the job of this process. A process that was started without MPI is a job with one rank.
     ///
-    /// The job ends if a rank gives no sign of life for `rank_timeout`, or is that late for a collective.
+    /// The job ends if a rank sends no heartbeat for `rank_timeout`, or is that late for a collective.
     ///
     /// # Errors
     /// Returns an error if MPI was started before, or may only be called by the main thread.
@@ -88,7 +88,7 @@ impl Mpi {
         Ok(job)
     }
 
-    /// Marks the begin of a collective, which has to end before the deadline that is returned.
+    /// Marks the start of a collective. It has to end before the returned deadline.
     fn enter(&self) -> Deadline<'_> {
         Deadline::new(self.monitor.as_ref())
     }
@@ -101,7 +101,7 @@ impl Mpi {
         }
     }
 
-    /// Receives from a rank what it sent by [`Mpi::send`].
+    /// Receives bytes that a rank sent with [`Mpi::send`].
     fn receive(&self, rank: usize) -> Vec<u8> {
         let mut length = [0; 8];
         Request::receive(&mut length, rank, DATA).wait();
@@ -114,7 +114,7 @@ impl Mpi {
 impl Drop for Mpi {
     fn drop(&mut self) {
         if !thread::panicking() {
-            // No deadline: rank 0 may draw samples while the others are done. Heartbeats show that it lives.
+            // No deadline: rank 0 may still draw samples. Its heartbeats show that it does not hang.
             Request::barrier().wait();
         }
         self.monitor = None;
@@ -140,7 +140,7 @@ impl Communicator for Mpi {
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
         let mut deadline = None;
         let mut all_are_here = false;
-        // Most MPIs move data only while they are called. Sleeping between calls leaves the processor to the thread that computes.
+        // Most MPI implementations make progress only inside calls. Sleeping between calls leaves the processor to the computing thread.
         loop {
             let is_pending = sums.iter_mut().fold(false, |any, sum| !sum.is_done() | any);
             let next = match (all_are_here, is_pending) {
@@ -157,7 +157,7 @@ impl Communicator for Mpi {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     all_are_here = true;
-                    // The time until here is that of the own backward pass.
+                    // The time until here is that of this rank's backward pass.
                     deadline = Some(self.enter());
                 }
             }

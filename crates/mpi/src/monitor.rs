@@ -23,7 +23,7 @@ use crate::{
 
 /// Tag of heartbeats.
 const HEARTBEAT: i32 = 2;
-/// Heartbeats are sent this many times in a time-out, at least every two seconds.
+/// Number of heartbeats per time-out; at least one every two seconds.
 const BEATS: u32 = 10;
 const SLOWEST_BEAT: Duration = Duration::from_secs(2);
 /// Exit code of a job that ends because a rank hangs.
@@ -39,7 +39,7 @@ pub(crate) struct Monitor {
 struct Shared {
     /// Number of collectives that were entered.
     entered: AtomicU64,
-    /// When the collective began that this rank is in.
+    /// Start of the collective that this rank is in.
     waiting: Mutex<Option<Instant>>,
     is_stopped: AtomicBool,
 }
@@ -48,7 +48,7 @@ struct Shared {
 pub(crate) struct Deadline<'a>(Option<&'a Monitor>);
 
 impl<'a> Deadline<'a> {
-    /// Marks the begin of a collective.
+    /// Marks the start of a collective.
     pub(crate) fn new(monitor: Option<&'a Monitor>) -> Self {
         if let Some(monitor) = monitor {
             monitor.shared.entered.fetch_add(1, Ordering::SeqCst);
@@ -102,7 +102,7 @@ struct Watch {
     shared: Arc<Shared>,
 }
 
-/// Another rank, as far as its heartbeats tell.
+/// State of another rank, from its heartbeats.
 struct Peer {
     rank: usize,
     seen: Instant,
@@ -119,7 +119,7 @@ impl Watch {
         let mut peers: Vec<Peer> = watched.iter().map(new).collect();
         let mut last = Instant::now();
         while !self.shared.is_stopped.load(Ordering::SeqCst) {
-            // A job that was suspended as a whole has missed all heartbeats, its own too.
+            // If the whole job was suspended, all heartbeats were missed, including those of this rank.
             let was_suspended = last.elapsed() > 3 * interval + Duration::from_secs(1);
             last = Instant::now();
             for peer in &mut peers {
@@ -158,15 +158,15 @@ impl Watch {
         if let Some(peer) = late.filter(|_| waited > self.timeout) {
             self.end(peer.rank, &format!("lives, but is {seconds} s late for an operation of all ranks"));
         }
-        // All ranks that this one watches have come, and one that it does not watch may be late: rank 0 names it in time.
+        // All ranks that this one watches have entered. Another rank may be late; rank 0 will name it.
         if waited > 2 * self.timeout {
             self.end(self.rank, &format!("has waited for an operation of all ranks for {seconds} s"));
         }
     }
 
-    /// Says which rank hangs, and ends the job.
+    /// Prints which rank hangs, and ends the job.
     fn end(&self, rank: usize, problem: &str) -> ! {
-        // If several ranks find the same, the first of them says it for all.
+        // If several ranks detect it, the first of them prints the message.
         thread::sleep(Duration::from_millis(300) * self.rank.min(10) as u32);
         eprintln!(
             "error: rank {rank} on {} {problem} (--rank-timeout {}); the job ends, and can be resumed from its last checkpoint",

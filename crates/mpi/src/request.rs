@@ -1,4 +1,4 @@
-//! Operations of MPI that have been started.
+//! Pending MPI operations.
 
 use std::{
     marker::PhantomData,
@@ -11,12 +11,12 @@ use mpi::ffi;
 
 use crate::{serialized::serialized, world};
 
-/// Time for which an operation is asked for without a pause.
+/// Time for which an operation is polled without a pause.
 const SPIN: Duration = Duration::from_micros(200);
-/// Pause between two questions after that.
+/// Polling interval afterwards.
 const PAUSE: Duration = Duration::from_micros(100);
 
-/// An operation that reads or writes a buffer until it is done.
+/// A pending operation that reads or writes a buffer until it is done.
 ///
 /// A request that is dropped waits for its end, so that the buffer lives as long.
 pub(crate) struct Request<'a> {
@@ -24,11 +24,11 @@ pub(crate) struct Request<'a> {
     buffer: PhantomData<&'a mut [u8]>,
 }
 
-// SAFETY: a request may be asked for by any thread, one at a time, which `serialized` guarantees.
+// SAFETY: any thread may poll a request, one at a time, which `serialized` guarantees.
 unsafe impl Send for Request<'_> {}
 
 impl<'a> Request<'a> {
-    /// Starts an operation: `call` passes MPI the place of the request, and returns MPI's status.
+    /// Starts an operation: `call` passes MPI a pointer to the request, and returns the status of MPI.
     fn start(what: &str, call: impl FnOnce(*mut ffi::MPI_Request) -> i32) -> Self {
         let mut raw = MaybeUninit::uninit();
         let status = serialized(|| call(raw.as_mut_ptr()));
@@ -72,7 +72,7 @@ impl<'a> Request<'a> {
         })
     }
 
-    /// Receives exactly as many bytes as there is room for from a rank.
+    /// Receives exactly `bytes.len()` bytes from a rank.
     pub(crate) fn receive(bytes: &'a mut [u8], rank: usize, tag: i32) -> Self {
         let count = count_of(bytes.len());
         // SAFETY: as in `sum`.
@@ -81,7 +81,7 @@ impl<'a> Request<'a> {
         })
     }
 
-    /// Whether the operation is done; gives MPI the chance to work on it.
+    /// Whether the operation is done. The call lets MPI make progress.
     pub(crate) fn is_done(&mut self) -> bool {
         let mut done = 0;
         // SAFETY: the request is one of MPI's, or the null request that it becomes when it is done.
@@ -143,7 +143,7 @@ impl Message {
         Self { request, _bytes: bytes }
     }
 
-    /// Whether the message has left.
+    /// Whether the message has been sent.
     pub(crate) fn is_done(&mut self) -> bool {
         self.request.is_done()
     }
@@ -170,7 +170,7 @@ impl Bucket {
         Self { request, sent, sums }
     }
 
-    /// Whether the sums are there.
+    /// Whether the sums are complete.
     pub(crate) fn is_done(&mut self) -> bool {
         self.request.is_done()
     }

@@ -1,4 +1,4 @@
-//! One call of MPI at a time: what `MPI_THREAD_SERIALIZED` asks for.
+//! One call of MPI at a time, as `MPI_THREAD_SERIALIZED` requires.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError, TryLockError},
@@ -8,7 +8,7 @@ use std::{
 
 static CALLS: Mutex<()> = Mutex::new(());
 
-/// Runs `call`, which calls MPI and does not wait in it, while no other thread does.
+/// Runs `call`, which makes a nonblocking MPI call, while no other thread calls MPI.
 pub(crate) fn serialized<R>(call: impl FnOnce() -> R) -> R {
     let _guard = CALLS.lock().unwrap_or_else(PoisonError::into_inner);
     call()

@@ -1,7 +1,7 @@
 //! The operations with gradients.
 //!
-//! Burn's checkpointer keeps the values that a backward pass needs. It keeps results of convolutions and attention; it
-//! recomputes the cheap operations between them if the device asks for it (`Device::gradient_checkpointing`).
+//! Burn's checkpointer keeps the values that a backward pass needs. It keeps results of convolutions and attention. With
+//! `Device::gradient_checkpointing`, it recomputes the cheap operations between them.
 
 use std::marker::PhantomData;
 
@@ -34,7 +34,7 @@ struct Conv2dState {
     options: Conv2dOptions,
 }
 
-/// Registers the gradients of a convolution for those of input, weights, bias and residual that are wanted.
+/// Registers the required gradients of a convolution, of input, weights, bias and residual.
 fn conv2d_backward<B: NetworkGradients>(
     state: Conv2dState,
     wanted: [Option<NodeId>; 4],

@@ -1,4 +1,4 @@
-//! A cache of the filters that convolutions prepare from their weights, as long as the weights live and are not trained.
+//! A cache of the filters that convolutions compute from their weights, while the weights exist and are not trained.
 
 use std::{
     collections::HashMap,
@@ -23,8 +23,8 @@ struct Key {
     mirrored: bool,
 }
 
-/// Filters, and the memory of their weights. While a weak reference to that memory exists nobody can write to it in place:
-/// the same memory means the same weights.
+/// Filters, and a weak reference to the memory of their weights. While the reference exists, the memory cannot be written in place, so
+/// the same memory implies the same weights.
 struct Entry {
     memory: Weak<Bytes>,
     filters: Arc<Filters>,
@@ -35,9 +35,9 @@ static CACHE: Mutex<Option<HashMap<Key, Entry>>> = Mutex::new(None);
 /// Whether a step of training changes the weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weights {
-    /// They stay the same: filters are kept for the next call.
+    /// The weights are constant: filters are cached for the next call.
     Frozen,
-    /// They change with the next step: filters, several times the size of the weights, are not kept.
+    /// The weights change with the next step: filters, which are several times as large as the weights, are not cached.
     Trained,
 }
 

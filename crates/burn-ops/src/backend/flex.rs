@@ -1,7 +1,7 @@
 //! The operations on Flex's tensors.
 //!
-//! They compute in single precision. Images in bf16 are widened before, and results are narrowed after: here, such images
-//! save memory, not time.
+//! They compute in single precision. Images in bf16 are converted before and results after. On the CPU, bf16 saves
+//! memory and not time.
 
 use std::mem::MaybeUninit;
 
@@ -31,7 +31,7 @@ use crate::{
     resample::{Filter, Resampling},
 };
 
-/// The values of a tensor in the order of its shape: a copy if the tensor is a view in another order.
+/// The values of a tensor in row-major order: a copy if the tensor has other strides.
 struct Dense {
     tensor: FlexTensor,
     /// The values in single precision, if the tensor's are not.
@@ -105,7 +105,7 @@ fn tensor(values: Buffer, shape: impl Into<Shape>, dtype: DType) -> FlexTensor {
             (values, len)
         }
     };
-    // SAFETY: all of the memory is initialized, and it is as long as is said or a little longer.
+    // SAFETY: all of the memory is initialized, and it has at least the stated length.
     let bytes = unsafe { Bytes::from_controller(Box::new(Pooled(memory)), len) };
     FlexTensor::from_data(TensorData::from_bytes(bytes, shape.into(), dtype))
 }
@@ -117,7 +117,7 @@ fn filled<const D: usize>(shape: [usize; D], dtype: DType, fill: impl FnOnce(&mu
     tensor(values, shape, dtype)
 }
 
-/// Sums rows to one, unless as many are wanted as there are.
+/// Sums all rows to one, unless the wanted number of rows equals the number of rows.
 fn sum_rows(rows: Buffer, wanted: usize, width: usize) -> FlexTensor {
     let count = rows.values().len() / width.max(1);
     if wanted == count {

@@ -20,7 +20,7 @@ use crate::options::{Conv2dOptions, GroupNormOptions, Heads, Resampling};
 pub struct Conv2dCall {
     /// The options.
     pub options: Conv2dOptions,
-    /// Whether filters are kept for the next call.
+    /// Whether filters are cached for the next call.
     pub weights: Weights,
 }
 

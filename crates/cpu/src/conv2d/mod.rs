@@ -42,7 +42,7 @@ pub struct Geometry {
 /// The operation that follows a convolution's sum: `scale (sum + bias + residual)`.
 #[derive(Clone, Copy)]
 pub struct Epilogue<'a> {
-    /// `[outputs]`, or `[batch, outputs]` where every image has its own.
+    /// `[outputs]`, or `[batch, outputs]` for a bias per image.
     pub bias: Option<&'a [f32]>,
     /// Term of the output's shape.
     pub residual: Option<&'a [f32]>,
@@ -132,7 +132,7 @@ impl Geometry {
         [self.height.div_ceil(self.stride), self.width.div_ceil(self.stride)]
     }
 
-    /// The convolution that the gradient for the input is, where the stride is 1.
+    /// Geometry of the convolution that computes the gradient for the input, for stride 1.
     fn swapped(self) -> Self {
         Self { inputs: self.outputs, outputs: self.inputs, ..self }
     }
@@ -171,7 +171,7 @@ pub struct Filters {
 enum Values {
     /// At Winograd's points.
     Winograd(winograd::Filters),
-    /// As they are, or mirrored.
+    /// Unchanged, or mirrored.
     Plain(Vec<f32>),
 }
 
@@ -249,7 +249,7 @@ fn by_patches(geometry: Geometry, x: &[f32], (arch, weight): (Arch, &[f32]), epi
             if outputs == 1 {
                 elementwise::dot_rows(arch, patches, weight, y);
             } else {
-                // The last block may have any number of pixels, which must not change what becomes of them.
+                // The last block may have any number of pixels, which must not change their results.
                 multiply_rows(Matrix::new(patches, count, patch), columns, y, Then::Add, Threads::One);
             }
         });
@@ -321,7 +321,7 @@ pub fn weight_gradient(arch: Arch, geometry: Geometry, x: &[f32], dy: &[f32], we
     }
 }
 
-/// Computes the gradient for a bias of which each image has its own: the sums over pixels.
+/// Computes the gradient for a bias per image: the sums over pixels.
 ///
 /// # Shapes
 /// `dy`: `[batch, pixels, outputs]`, `sums` (overwritten): `[batch, outputs]`

@@ -1,4 +1,4 @@
-//! Blocks of patches: the rows of the matrix product that a convolution is.
+//! Blocks of patches: the rows of the matrix product that computes a convolution.
 
 use crate::{buffer::with_scratch, conv2d::Geometry};
 
@@ -21,7 +21,7 @@ impl Geometry {
     }
 
     /// Calls `visit(patch, tap row, left, run)` for every row of the patches around `count` output pixels from `first`
-    /// on: the run of `x` that it holds, and how many values of zeros are left of it.
+    /// on: `run` is the range of `x` in the row, `left` the number of zeros before it.
     fn rows(self, first: usize, count: usize, mut visit: impl FnMut(usize, usize, usize, std::ops::Range<usize>)) {
         let ([kernel_h, kernel_w], [out_h, out_w]) = (self.kernel, self.out());
         let (pad_h, pad_w) = (kernel_h / 2, kernel_w / 2);
@@ -67,7 +67,7 @@ impl Geometry {
     }
 }
 
-/// Calls `work` with the patches of a block: unfolded, or where a patch is a pixel, the pixels themselves.
+/// Calls `work` with the patches of a block: unfolded, or the pixels themselves if a patch is one pixel.
 pub(crate) fn with_patches<R>(
     geometry: Geometry,
     x: &[f32],

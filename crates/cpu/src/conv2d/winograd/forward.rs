@@ -1,4 +1,4 @@
-//! The convolution itself: weights at the points, and blocks of tiles through all steps.
+//! The forward pass: transformed weights, and all steps for blocks of tiles.
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -67,7 +67,7 @@ impl Filters {
         assert_eq!(weight.len(), 9 * inputs * outputs, "winograd: weights of {inputs} to {outputs} channels");
         let (panel, padded) = (panel_width(arch), inputs.next_multiple_of(CHANNELS));
         let (panels, part) = (outputs.div_ceil(panel), POINTS * padded * panel);
-        // Channels that are not there need zeros; the others are written below.
+        // Padding channels need zeros; the others are written below.
         let whole = padded == inputs && outputs.is_multiple_of(panel);
         let mut values = if whole { Buffer::new(panels * part) } else { Buffer::zeros(panels * part) };
         let filters = Shared::new(values.values_mut());
@@ -80,7 +80,7 @@ impl Filters {
     }
 }
 
-/// A block of tiles, taken through the whole convolution.
+/// The whole convolution for a block of tiles.
 struct Forward<'a> {
     tiling: Tiling,
     tiles: std::ops::Range<usize>,

@@ -6,9 +6,9 @@
 //! `0, +-sqrt(1/2), +-sqrt(2), infinity`; with `a b = 1` for the two magnitudes, the polynomial through them is
 //! `x (x^2 - 1/2) (x^2 - 2) = x^5 - 5/2 x^3 + x`, whose coefficients are small, and so are rounding errors.
 //!
-//! A thread takes a block of tiles through all steps: transform of the input, products for a panel of output channels at
-//! a time, and for each panel the transform back with everything that is fused into the convolution. The gradient for
-//! the input is the same convolution with mirrored weights; the one for the weights is the transposed of every step.
+//! A thread computes all steps for a block of tiles: the input transform, the products for one panel of output channels at
+//! a time, and for each panel the output transform with all fused operations. The gradient for
+//! the input is the same convolution with mirrored weights. The gradient for the weights transposes every step.
 
 #![expect(clippy::needless_range_loop, reason = "rows and columns of small arrays are indices alike")]
 
@@ -21,8 +21,8 @@ use pulp::Simd;
 
 use crate::{conv2d::Geometry, product::CHANNELS};
 
-/// Creates an array of an expression's values for 0, 1, ... The closure of `std::array::from_fn` would be a function of its
-/// own, which is not compiled for the vector instructions of its caller.
+/// Creates an array of an expression's values for 0, 1, ... The closure of `std::array::from_fn` would be a separate
+/// function, which is not compiled for the vector instructions of its caller.
 macro_rules! array {
     ($index:ident => $value:expr; 3) => {
         array!($index => $value; [0, 1, 2])
@@ -52,14 +52,14 @@ const OUT: usize = 4;
 const IN: usize = 6;
 /// Pairs of evaluation points.
 const POINTS: usize = IN * IN;
-/// Tiles of a block at the most: as many rows as a microkernel has with 512-bit registers.
+/// Largest number of tiles in a block: the number of rows of a microkernel with 512-bit registers.
 const TILES: usize = 14;
 
 /// The smaller and the larger magnitude of the points.
 const A: f32 = FRAC_1_SQRT_2;
 const B: f32 = SQRT_2;
 
-/// Returns whether a convolution, or its gradient for the weights, is computed this way. With few channels of the input the
+/// Whether a convolution, or its gradient for the weights, is computed this way. With few input channels, the
 /// transforms cost more than they save.
 pub fn fits(geometry: Geometry) -> bool {
     const FEW: usize = 8;
@@ -99,15 +99,15 @@ impl Tiling {
 
 /// The values of a tile's pixels.
 struct Pixels<'a, const N: usize> {
-    /// Each pixel's channels; for a pixel beyond the border those of a page of zeros.
+    /// Channels of each pixel; for pixels beyond the border, zeros.
     starts: [*const f32; N],
     channels: usize,
     values: PhantomData<&'a [f32]>,
 }
 
 impl<'a, const N: usize> Pixels<'a, N> {
-    /// The `SIDE x SIDE` pixels of images `x` of which the first lies `border` above and left of the tile's. `zeros` are as many as a pixel
-    /// has channels.
+    /// Returns the `SIDE x SIDE` pixels of images `x` that start `border` pixels above and left of the tile. `zeros` has as many values as a
+    /// pixel has channels.
     #[inline(always)]
     fn new<const SIDE: usize>(
         x: &'a [f32],
@@ -120,7 +120,7 @@ impl<'a, const N: usize> Pixels<'a, N> {
         let channels = zeros.len();
         let mut starts = [zeros.as_ptr(); N];
         for (i, starts) in starts.chunks_exact_mut(SIDE).enumerate() {
-            // Beyond the upper border this wraps to a row that is not there.
+            // Beyond the upper border this wraps to a row that does not exist.
             let row = (tile.row + i).wrapping_sub(border);
             if row >= height {
                 continue;
@@ -136,7 +136,7 @@ impl<'a, const N: usize> Pixels<'a, N> {
         Self { starts, channels, values: PhantomData }
     }
 
-    /// A vector of channels of one pixel, zeros where there is no channel.
+    /// Reads a vector of channels of one pixel, padded with zeros.
     #[inline(always)]
     fn read<S: Simd>(&self, simd: S, pixel: usize, from: usize) -> S::f32s {
         if from + S::F32_LANES <= self.channels {

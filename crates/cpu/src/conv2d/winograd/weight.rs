@@ -1,4 +1,4 @@
-//! The gradient for the weights: the transposed of every step.
+//! The gradient for the weights: the transpose of every step of the forward pass.
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -22,8 +22,8 @@ fn evaluate_transposed<S: Simd>(simd: S, u: [S::f32s; POINTS]) -> [S::f32s; 9] {
     [a[0], a[1], a[2], b[0], b[1], b[2], c[0], c[1], c[2]]
 }
 
-/// A part of the gradient for the weights: some tiles, and a panel of channels on either side, small enough for everything
-/// to stay in the second-level cache.
+/// A part of the gradient for the weights: some tiles, and a panel of channels on either side, small enough for the
+/// second-level cache.
 struct Part<'a> {
     tiling: Tiling,
     tiles: std::ops::Range<usize>,
@@ -46,7 +46,7 @@ const GATHERED: usize = 32;
 /// Channels of the panels of input and output.
 const PANELS: [usize; 2] = [32, 64];
 
-/// Parts at least, as far as there are tiles: fixed, so that the result does not depend on the number of threads.
+/// Minimum number of parts, if there are enough tiles. It is fixed, so the result does not depend on the number of threads.
 const PARTS: usize = 16;
 
 impl WithSimd for Part<'_> {
@@ -102,15 +102,15 @@ fn transform_gradient<S: Simd>(
     }
 }
 
-/// The sums of all parts for one channel of the input and all of a panel of outputs, taken back to the kernel's taps.
+/// Sums all parts for one input channel and a panel of output channels, and transforms them back to the taps of the kernel.
 struct Collect<'a> {
     /// `[parts][POINTS][rows][columns]`
     sums: &'a [f32],
     sides: [usize; 2],
     row: usize,
-    /// Channels of the output that are there.
+    /// Number of output channels.
     outputs: usize,
-    /// Where tap 0 of the first channel goes, and how far apart the taps are.
+    /// Position of tap 0 of the first channel, and distance between taps.
     start: usize,
     stride: usize,
     weight: Shared<'a>,
@@ -145,7 +145,7 @@ impl WithSimd for Collect<'_> {
 
 /// The gradient for the weights, `[3, 3, inputs, outputs]`.
 ///
-/// The result does not depend on the number of threads: it is cut into the same parts for any.
+/// The result does not depend on the number of threads, because the parts do not.
 pub fn weight_gradient(arch: Arch, geometry: Geometry, x: &[f32], dy: &[f32], weight: &mut [f32]) {
     let Geometry { inputs, outputs, .. } = geometry;
     assert_eq!(weight.len(), 9 * inputs * outputs, "winograd: weights against {geometry:?}");
