@@ -1,4 +1,4 @@
-//! Dropout (arXiv 1207.0580) whose masks belong to the items of a batch.
+//! Dropout (arXiv 1207.0580) with an independent mask for each item of a batch.
 
 use burn::tensor::Tensor;
 use pfgm_burn_ops::DropoutMask;
@@ -6,7 +6,7 @@ use pfgm_flow::random::{Purpose, Stream, stream};
 use rand::RngExt;
 use rayon::prelude::*;
 
-/// Dropout masks of one training batch. Those of an item come from its own random stream, so that they do not depend on how
+/// Dropout masks of one training batch. The masks of an item are drawn from its random stream, so they do not depend on how
 /// a batch is split.
 pub struct Dropout {
     streams: Vec<Stream>,
@@ -19,7 +19,7 @@ impl Dropout {
         Self { streams }
     }
 
-    /// Zeroes values with the given probability and scales the others so that the mean stays.
+    /// Zeroes values with the given probability and scales the others to preserve the mean.
     ///
     /// # Shapes
     /// The first dimension of `x` is the batch.
@@ -30,7 +30,7 @@ impl Dropout {
         let shape = x.dims();
         let values = shape[1..].iter().product::<usize>();
         assert_eq!(self.streams.len(), shape[0], "dropout: one stream for each item of the batch");
-        // From one dropped value to the next the distance is geometric: far fewer draws than values.
+        // The distance between dropped values has a geometric distribution, which needs far fewer draws than one per value.
         let rate = (1.0 - probability).ln().recip();
         let places = self.streams.par_iter_mut().map(|stream| {
             let mut places = Vec::with_capacity((values as f64 * probability * 1.1) as usize + 8);

@@ -31,7 +31,7 @@ pub fn sinusoid_angles(noise: Tensor<2>, count: usize, frequency: impl Fn(usize)
 pub fn add_classes(embedding: Tensor<2>, layer: Option<&Linear>, classes: Option<Tensor<2>>) -> Tensor<2> {
     match (layer, classes) {
         (Some(layer), Some(classes)) => {
-            // One of many entries is one: the factor restores unit variance.
+            // A one-hot vector has small variance: the factor restores unit variance.
             let count = classes.dims()[1] as f64;
             embedding + layer.forward(classes.mul_scalar(count.sqrt()))
         }

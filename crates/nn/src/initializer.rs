@@ -10,13 +10,13 @@ use rand_distr::StandardNormal;
 
 /// Creates the weights of a network, layer by layer: drawn from one random stream, or shapes without values.
 pub struct Initializer {
-    /// The random stream of the weights; `None` if only their shapes are wanted.
+    /// The random stream of the weights; `None` if only shapes are created.
     rng: Option<Stream>,
     device: Device,
 }
 
 impl Initializer {
-    /// Creates an initializer that draws weights on `device` from a stream that depends on `seed` alone.
+    /// Creates an initializer that draws weights on `device` from a stream that depends only on `seed`.
     pub fn new(seed: u64, device: Device) -> Self {
         Self { rng: Some(stream(seed, Purpose::Weights, 0, 0)), device }
     }

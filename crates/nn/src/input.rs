@@ -20,7 +20,7 @@ pub struct ConditioningSizes {
 pub struct ConditioningTensors {
     /// One-hot classes, `[batch, classes]`; a row of zeros has no class.
     pub classes: Option<Tensor<2>>,
-    /// Spatial conditioning, `[batch, pixels * channels]`: values beside each pixel, such as a low-resolution image.
+    /// Spatial conditioning, `[batch, pixels * channels]`: further channels of each pixel, such as a low-resolution image.
     pub spatial: Option<Tensor<2>>,
     /// Augmentation labels, `[batch, labels]`: the parameters by which each image was augmented.
     pub augmentation: Option<Tensor<2>>,
@@ -40,7 +40,7 @@ pub struct NetworkInput<'a> {
     pub x: Tensor<2>,
     /// Embedded noise level, `[batch, 1]`.
     pub noise: Tensor<2>,
-    /// `ln(s / sigma) / 4` with the noise s that the point shows, `[batch, 1]`; 0 if that is not above the noise level.
+    /// `ln(s / sigma) / 4` with the noise level s estimated from the point, `[batch, 1]`; 0 if s is not above sigma.
     pub log_sigma_ratio: Tensor<2>,
     /// Conditioning.
     pub conditioning: ConditioningTensors,

@@ -30,7 +30,7 @@ impl Linear {
         Self { weight: init.uniform([inputs, outputs], (inputs, outputs), 1.0), bias: None }
     }
 
-    /// Creates a layer without bias for so many conditioning values; none if there are none.
+    /// Creates a layer without bias for `values` conditioning values; `None` if `values` is 0.
     pub fn of_values(values: usize, outputs: usize, init: &mut Initializer) -> Option<Self> {
         (values > 0).then(|| Self::without_bias(values, outputs, init))
     }
@@ -120,7 +120,7 @@ impl GroupNorm {
         Self::with_groups(channels, 1, 1e-6, init)
     }
 
-    /// Returns the most groups, at most 32, of at least four channels each that divide the channels.
+    /// Returns the largest number of groups, at most 32, that divides the channels into at least four channels each.
     pub fn groups(channels: usize) -> usize {
         let most = (channels / 4).clamp(1, 32);
         (1..=most).rev().find(|groups| channels.is_multiple_of(*groups)).expect("one divides all")

@@ -1,8 +1,8 @@
 //! The neural networks of Poisson flow generative models, on [Burn](burn).
 //!
-//! A network maps a scaled point, its noise level and its [`ConditioningTensors`] to a raw output of the point's shape. It knows
-//! nothing about the meaning of noise levels, the number of extra dimensions D, or training objectives. Image networks
-//! are channels-last from end to end.
+//! A network maps a scaled point, its noise level and its [`ConditioningTensors`] to a raw output of the point's shape. It does
+//! not depend on the meaning of noise levels, the number of extra dimensions D, or the training objective. Networks on
+//! images are channels-last throughout.
 //!
 //! | configuration | network | for |
 //! |---|---|---|
@@ -13,8 +13,8 @@
 //! | [`DiffusersUnetConfig`] | DDPM's as in diffusers | images |
 //! | [`Ncsnv2Config`] | NCSNv2 | images |
 //!
-//! A network's file reads from its configuration to its layers to its forward pass. Names of weights are the paths of
-//! fields, `down.0.conv0.weight`; they are a public format.
+//! The file of a network has its configuration, its layers, and its forward pass. Names of weights are the paths of
+//! fields, such as `down.0.conv0.weight`; they are a public format.
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};

@@ -37,11 +37,11 @@ impl Default for Ncsnv2Config {
     }
 }
 
-/// Two blocks a level on the way down, one refinement a level on the way up.
+/// Two blocks per level on the way down, one refinement block per level on the way up.
 #[derive(Module, Debug)]
 pub struct Ncsnv2 {
     input: Conv,
-    /// Two blocks a level.
+    /// Two blocks per level.
     down: Vec<Block>,
     /// From the smallest level up.
     up: Vec<Refine>,
@@ -55,9 +55,9 @@ pub struct Ncsnv2 {
 /// The dilation of a block's convolutions, or the change of the image's size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reach {
-    /// Convolutions of pixels at this distance.
+    /// Dilated convolutions with this dilation.
     Dilated(usize),
-    /// Convolutions, then means of 2x2 pixels.
+    /// Convolutions, then average pooling of 2x2 pixels.
     Halved,
 }
 
@@ -142,7 +142,7 @@ impl Ncsnv2Config {
         let halvings = self.multipliers.len().saturating_sub(3);
         let level = |(level, multiplier): (usize, &usize)| {
             let halved = level.min(halvings);
-            // Images of a level's channels that its two blocks and its refinement keep, measured.
+            // Number of images (with a level's channels) that its two blocks and its refinement keep, measured.
             [height >> halved, width >> halved, *multiplier, self.width].into_iter().fold(80, usize::saturating_mul)
         };
         self.multipliers.iter().enumerate().map(level).fold(0, usize::saturating_add)
@@ -151,7 +151,7 @@ impl Ncsnv2Config {
 
 impl Block {
     fn new(inputs: usize, outputs: usize, reach: Reach, shortcut: bool, init: &mut Initializer) -> Self {
-        // A block that shrinks, or stands for one that does, changes its channels in its second convolution.
+        // A block that halves the image, or is dilated instead, changes its channels in the second convolution.
         let middle = if shortcut { inputs } else { outputs };
         let side = if reach == Reach::Halved { 1 } else { 3 };
         Self {
@@ -178,14 +178,14 @@ impl Block {
     }
 }
 
-/// Computes a dilated convolution: pixels that are `distance` apart form images of their own.
+/// Computes a dilated convolution: the pixels that are `distance` apart form separate images.
 fn dilated(conv: &Conv, x: Tensor<4>, distance: usize) -> Tensor<4> {
     if distance == 1 {
         return conv.forward(x);
     }
     let [batch, height, width, channels] = x.dims();
     let (rows, columns) = (height.div_ceil(distance), width.div_ceil(distance));
-    // Zeros beyond the border are what a convolution sees there anyway.
+    // The convolution pads with zeros as well.
     let beyond = [(0, 0), (0, rows * distance - height), (0, columns * distance - width), (0, 0)];
     let x = x.pad(beyond, 0.0).reshape([batch, rows, distance, columns, distance, channels]);
     let apart = x.permute([0, 2, 4, 1, 3, 5]).reshape([batch * distance * distance, rows, columns, channels]);

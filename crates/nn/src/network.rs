@@ -151,7 +151,7 @@ impl NetworkConfig {
 }
 
 impl Network {
-    /// Returns how many items' images at full size fit into a processor's caches together. Evaluating more at once is slower.
+    /// Returns the number of items whose images at full size fit into the caches. Evaluating more at once is slower.
     pub fn rows_in_cache(&self) -> usize {
         match self {
             Self::Mlp(_) => usize::MAX,
@@ -163,7 +163,7 @@ impl Network {
         }
     }
 
-    /// Computes the raw output in single precision. On the CPU each row depends on its own input alone, to the bit.
+    /// Computes the raw output in single precision. On the CPU each row depends only on its own input, to the bit.
     ///
     /// # Shapes
     /// `[batch, N]`, or `[batch, N + 1]` if the network is radial, with the component along r at the end

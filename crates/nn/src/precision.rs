@@ -11,7 +11,7 @@ pub enum Precision {
     /// Single precision.
     #[default]
     F32,
-    /// bf16, a format with 8 significant bits: half the memory, and faster on devices that multiply in it.
+    /// bf16, a format with 8 significant bits: half the memory, and faster on devices with bf16 arithmetic.
     Bf16,
 }
 

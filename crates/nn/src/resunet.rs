@@ -1,4 +1,4 @@
-//! A small U-Net that exists in PyTorch, too (`bench/torch_resunet.py`), for comparisons of speed.
+//! A small U-Net for benchmarks, which also exists in PyTorch (`bench/torch_resunet.py`).
 
 use burn::{
     module::Module,

@@ -1,5 +1,5 @@
-//! A row of a batch gets the same result, to the bit, in a batch of any size: for every kind of network, with every kind of
-//! vector instructions that the processor has. Between those, results differ by rounding alone.
+//! The result of a row does not depend on the size of the batch, to the bit, for every kind of network and every instruction
+//! set of the processor. Between instruction sets, results differ by rounding only.
 #![allow(missing_docs)]
 
 use std::process::Command;
@@ -16,8 +16,8 @@ use rand_chacha::ChaCha8Rng;
 
 /// The largest batch.
 const BATCH: usize = 130;
-/// The bound of pfgm-cpu's documentation for any two kinds of vector instructions, for a whole network: of the standard
-/// deviation of its output.
+/// Largest difference between two instruction sets for a whole network, in standard deviations of its output (as documented in
+/// pfgm-cpu).
 const ROUNDING: f32 = 1e-4;
 /// Set for the process that computes with the instructions of this name.
 const VECTORS: &str = "PFGM_TEST_VECTORS";
@@ -192,7 +192,7 @@ fn sizes_for(arch: simd::Arch) -> Vec<usize> {
     SOME.into()
 }
 
-/// The part of the test that runs in a process of its own for each kind of vector instructions, which a process chooses once.
+/// The part of the test that runs in a separate process for each instruction set, which a process selects once.
 fn print_outputs(name: &str) {
     let arch = simd::available().into_iter().find(|arch| simd::name(*arch) == name).expect("the processor has them");
     assert!(simd::set_arch(arch), "nothing was computed before");

@@ -1,5 +1,5 @@
-//! The U-Nets against a plain implementation in double precision, which reads the weights by their names and walks by loops
-//! over levels and blocks, as the papers' programs do.
+//! Compares the U-Nets with a plain implementation in double precision, which reads the weights by their names and loops
+//! over levels and blocks as the papers' programs do.
 #![allow(missing_docs)]
 
 use std::collections::HashMap;
@@ -53,7 +53,7 @@ impl Weights {
     }
 }
 
-/// Replaces weights by normal ones of a size that keeps signals near unit variance: those of the last layers begin near zero.
+/// Replaces weights by normal ones that keep the signal near unit variance, because the last layers are initialized near zero.
 struct Draw(ChaCha8Rng);
 
 impl ModuleMapper for Draw {
@@ -159,7 +159,7 @@ fn silu(x: f64) -> f64 {
     x / (1.0 + (-x).exp())
 }
 
-/// What the papers' programs do differently.
+/// Differences between the papers' programs.
 #[derive(Clone)]
 struct Family {
     adm: bool,

@@ -23,7 +23,7 @@ impl Resample {
     }
 }
 
-/// The kind of a block: the rules in which the papers differ.
+/// The kind of a block, by paper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BlockKind {
     /// DDPM++ and NCSN++, after BigGAN: the embedding is added after the first convolution, sums are divided by sqrt(2),

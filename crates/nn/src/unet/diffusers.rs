@@ -43,7 +43,7 @@ pub struct DiffusersUnetConfig {
     pub epsilon: f64,
     /// Values of the embedding of the noise level.
     pub embedding: usize,
-    /// Whether the cosines of the noise level stand before the sines.
+    /// Whether the embedding has the cosines of the noise level before the sines.
     pub cosine_first: bool,
     /// Frequencies fall from 1 to 1/10000 over half the width minus this number.
     pub frequency_shift: f64,
@@ -251,8 +251,8 @@ impl Layer {
         if !self.pad_after {
             return conv.strided(x, 2);
         }
-        // Pixel i of the result sees pixels 2i, 2i + 1 and 2i + 2: those of a symmetric convolution around pixel 2i + 2 of an image that
-        // is moved by one. The first row and column of that are not wanted.
+        // Pixel i of the result depends on pixels 2i, 2i + 1 and 2i + 2: those of a symmetric convolution around pixel 2i + 2 of an image
+        // shifted by one. The first row and column of that are dropped.
         let moved = x.pad([(0, 0), (1, 1), (1, 1), (0, 0)], 0.0);
         let y = conv.strided(moved, 2);
         let [batch, height, width, channels] = y.dims();
@@ -331,7 +331,7 @@ mod tests {
 
     #[test]
     fn halving_pads_below_and_to_the_right() {
-        // A convolution that takes the pixel above and to the left of the middle.
+        // A convolution that selects the pixel above and to the left of the center.
         let mut init = Initializer::new(1, Device::flex());
         let conv = Conv::new(3, [1, 1], 1.0, &mut init);
         let weights: Vec<f32> = conv.weight().into_data().try_to_vec().unwrap();

@@ -1,23 +1,23 @@
-//! Images of any size for U-Nets: zeros beside an image extend it to a size that can be halved often enough.
+//! Images of any size for U-Nets: zero padding to a size that all levels can halve.
 
 use burn::tensor::Tensor;
 use pfgm_data::Shape;
 
 use crate::{MAX_CHANNELS, NetworkError, check_blocks};
 
-/// The most levels of a U-Net. The image is halved once less.
+/// Largest number of levels of a U-Net. The image is halved one time fewer.
 const MAX_LEVELS: usize = 32;
 
-/// The size of an image, and the size to which zeros below and to the right extend it.
+/// Size of an image, and its size with zero padding below and to the right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame {
     height: usize,
     width: usize,
     /// Channels of the image.
     pub channels: usize,
-    /// The number that divides the extended sides.
+    /// Divisor of the padded sides.
     stride: usize,
-    /// Height and width with the zeros.
+    /// Padded height and width.
     pub padded: [usize; 2],
 }
 
@@ -66,7 +66,7 @@ impl Frame {
         Self::new(side, side, self.channels, self.stride)
     }
 
-    /// Reshapes the rows of a batch to extended images, and concatenates the spatial conditioning to their channels.
+    /// Reshapes the rows of a batch to padded images, and concatenates the spatial conditioning to their channels.
     ///
     /// # Shapes
     /// `[batch, N]` to `[batch, padded height, padded width, channels]`
@@ -88,7 +88,7 @@ impl Frame {
         image.pad([(0, 0), (0, height - self.height), (0, width - self.width), (0, 0)], 0.0)
     }
 
-    /// Cuts the part of a result that belongs to the image.
+    /// Removes the padding from a result.
     pub fn leave(&self, y: Tensor<4>) -> Tensor<4> {
         let [batch, height, width, channels] = y.dims();
         if [height, width] == [self.height, self.width] {
@@ -97,7 +97,7 @@ impl Frame {
         y.slice([0..batch, 0..self.height, 0..self.width, 0..channels])
     }
 
-    /// Returns how many items' images of `channels` channels fit into a processor's caches together.
+    /// Returns the number of items whose images of `channels` channels fit into the caches.
     pub fn rows_in_cache(&self, channels: usize) -> usize {
         /// Bytes of one image tensor of the batch: several of them are read and written in turn.
         const BYTES: usize = 4 << 20;

@@ -3,11 +3,11 @@
 //! Each network is a file with its configuration, its embedding and the names of its weights: `ddpmpp` (EDM's DDPM++),
 //! `score_sde` (DDPM++ and NCSN++ of score-based models), `adm`, `diffusers` (DDPM's). They share
 //!
-//! - `plan`: the stages of the walk, made from the configuration;
-//! - `walk`: the walk along them;
+//! - `plan`: the stages of the forward pass, from the configuration;
+//! - `walk`: the forward pass along the stages;
 //! - `block`: residual blocks and attention;
-//! - `frame`: images of any size, extended by zeros to one that can be halved often enough. The heights at which a
-//!   network attends are those of the extended image.
+//! - `frame`: zero padding of images to a size that all levels can halve. The heights at which a
+//!   network attends are those of the padded image.
 //!
 //! A new U-Net is a new file here and a variant of [`NetworkConfig`](crate::NetworkConfig) and [`Network`](crate::Network).
 

@@ -1,15 +1,15 @@
-//! The plan of a U-Net: the stages of its walk, made from the configuration.
+//! The plan of a U-Net: the stages of its forward pass, from the configuration.
 //!
-//! U-Nets of different papers walk the same way: down through ever smaller images, through the bottom, and up again, where
-//! the images stored on the way down are concatenated. They differ in a few rules ([`Style`]) and in their blocks. A plan
-//! makes the rules explicit, stage by stage; [`walk`](super::walk) knows nothing else.
+//! The U-Nets of all papers have the same structure: down through smaller and smaller images, through the bottom, and up again,
+//! with skip connections from the way down. They differ in a few rules ([`Style`]) and in their blocks. A plan
+//! lists the resulting stages; [`walk`](super::walk) depends on nothing else.
 
-/// One stage of the walk.
+/// One stage of the forward pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// Applies the next residual block.
     Block(BlockPlan),
-    /// Stores the image for the way up.
+    /// Stores the image for a skip connection.
     Store,
     /// Concatenates the image that was stored last.
     Concat,
@@ -51,13 +51,13 @@ pub struct BlockPlan {
 /// The rules in which U-Nets differ, apart from their blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Style {
-    /// Whether a level of the way up begins with the block that doubles the image. Otherwise the level below ends with it.
+    /// Whether a level of the way up starts with the block that doubles the image. Otherwise the level below ends with it.
     pub upsample_first: bool,
     /// Whether all blocks of a level attend on the way up. Otherwise the last one does.
     pub attention_up: bool,
-    /// Whether attention is a stage of its own between the blocks at the bottom. Otherwise it is a part of the first.
+    /// Whether attention is a separate stage between the blocks at the bottom. Otherwise it is a part of the first block.
     pub separate_attention: bool,
-    /// Whether halved versions of the input join the way down.
+    /// Whether downsampled versions of the input are added on the way down (NCSN++).
     pub pyramid: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The pyramid of NCSN++: the input image, halved again and again, joins the way down.
+//! The input pyramid of NCSN++: downsampled versions of the input image are added on the way down.
 
 use burn::tensor::{Tensor, TensorData};
 use pfgm_burn_ops::{Conv2dOptions, Filter, conv2d};
@@ -8,8 +8,8 @@ use crate::layers::Conv;
 /// Computes `(conv(pyramid) + x) / sqrt(2)`, where the convolution blurs the pyramid with the weights 1, 3, 3, 1 and takes
 /// every second pixel.
 ///
-/// Blur and convolution are one convolution whose 7x7 weights follow from the 3x3 ones: the blur reaches two pixels up and
-/// one down, and the border of the blurred image is not cut off before it is convolved.
+/// Blur and convolution are combined into one convolution with 7x7 weights that follow from the 3x3 ones: the blur extends two pixels up
+/// and one down, and the border of the blurred image is kept for the convolution.
 ///
 /// # Shapes
 /// `pyramid`: `[batch, 2 height, 2 width, in]`, `x` and result: `[batch, height, width, out]`

@@ -1,5 +1,5 @@
-//! The U-Nets of score-based models (arXiv 2011.13456), DDPM++ and NCSN++, as PFGM (arXiv 2209.11178) releases them, and
-//! NCSN++ with classes as EDM (arXiv 2206.00364) does.
+//! The U-Nets of score-based models (arXiv 2011.13456), DDPM++ and NCSN++, as published for PFGM (arXiv 2209.11178), and
+//! NCSN++ with class conditioning as in EDM (arXiv 2206.00364).
 
 use burn::{
     module::{Module, Param},
@@ -52,7 +52,7 @@ pub struct ScoreUnetConfig {
     pub fourier_scale: f64,
     /// Whether images are resampled with the weights 1, 3, 3, 1 instead of 2x2 boxes.
     pub fir: bool,
-    /// Whether halved versions of the input join the way down.
+    /// Whether downsampled versions of the input are added on the way down (NCSN++).
     pub pyramid: bool,
     /// Whether the output has one more channel, whose mean is the field's component along r: PFGM.
     pub radial: bool,

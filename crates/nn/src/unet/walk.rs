@@ -1,4 +1,4 @@
-//! The walk through a U-Net: its plan, stage by stage.
+//! The forward pass of a U-Net along the stages of its plan.
 
 use burn::tensor::Tensor;
 
@@ -42,7 +42,7 @@ impl<B> Layers<B> {
             sizes.map(|sizes| block(sizes, init)).collect()
         };
         let middle = blocks(&plan.middle, init);
-        // After the blocks, or a seed would give other initial weights than it always did.
+        // Created after the blocks, so that a seed gives the same initial weights as in earlier versions.
         let channels = plan.middle.iter().find_map(|stage| match stage {
             Stage::Attention(channels) => Some(*channels),
             _ => None,
@@ -52,7 +52,7 @@ impl<B> Layers<B> {
     }
 }
 
-/// Borrowed layers of a U-Net, whichever fields they are: what the walk goes through.
+/// Borrowed layers of a U-Net for the forward pass.
 pub struct Walk<'a, B> {
     pub plan: &'a Plan,
     pub down: &'a [B],
@@ -62,10 +62,10 @@ pub struct Walk<'a, B> {
     pub up: &'a [B],
 }
 
-/// The images that a walk carries.
+/// The images during a forward pass.
 struct State {
     x: Tensor<4>,
-    /// The input, halved as often as `x` was.
+    /// The input, downsampled as often as `x`.
     pyramid: Option<Tensor<4>>,
     stored: Vec<Tensor<4>>,
 }
