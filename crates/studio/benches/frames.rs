@@ -1,5 +1,5 @@
-//! Frames a second of the page's field with 500 charges and 200 particles, in headless chromium, as in docs/studio.md:
-//! `cargo bench -p pfgm-studio --bench frames`. Browsers show at most 60 a second; here a processor draws them.
+//! Frames per second of the page with 500 charges and 200 particles, in headless chromium, as in docs/studio.md:
+//! `cargo bench -p pfgm-studio --bench frames`. Browsers show at most 60 per second; the CPU draws them.
 #![allow(missing_docs)]
 
 #[path = "../tests/support/mod.rs"]
@@ -13,10 +13,10 @@ use support::{
     browser::{FIELD, at_desk_and_phone},
 };
 
-/// Of each situation: as long as the page remembers frames.
+/// Duration of each situation, for which the page stores frame times.
 const SECONDS: u64 = 4;
 
-/// Situations, and what a page does to get into them. `each` is called in every frame until the next situation.
+/// Situations, and the script that starts each. `each` is called in every frame until the next situation.
 const SITUATIONS: [(&str, &str); 6] = [
     ("rising", "document.getElementById('rise').click()"),
     ("falling", "document.getElementById('fall').click()"),
@@ -33,7 +33,7 @@ const SITUATIONS: [(&str, &str); 6] = [
     ("no extra dimension", "slide('d', 0); document.getElementById('flat').click()"),
 ];
 
-/// What the situations are written in.
+/// Functions that the scripts use.
 const WORDS: &str = "
     window.each = null;
     window.point = (id, type, x, y, movementX = 0) => {

@@ -1,4 +1,4 @@
-//! Limits on what clients may cost.
+//! Limits on the resources that clients may use.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ pub struct ConnectionLimits {
     pub body: Duration,
     /// Longest time that a client may take to accept more of an answer.
     pub write: Duration,
-    /// Longest time that requests in progress may take after the server was told to stop.
+    /// Longest time that requests in progress may take after the server started to stop.
     pub drain: Duration,
 }
 

@@ -42,7 +42,7 @@ pub struct BatchPart {
     pub first: usize,
     /// Number of rows.
     pub count: usize,
-    /// Tells whether the client still waits.
+    /// Canceled when the client disconnects.
     pub token: CancelToken,
     /// Receives snapshots, if the client wants any.
     pub snapshots: Option<Sender<Snapshot>>,

@@ -94,7 +94,7 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// Starts the thread. A request is given up when it has waited and computed for `timeout`.
+    /// Starts the thread. A request fails when it has waited and computed for `timeout`.
     pub fn start(metrics: Arc<Metrics>, timeout: Duration) -> Arc<Self> {
         let queue = Arc::new(Self { state: Mutex::default(), changed: Condvar::new(), metrics, timeout });
         let worker = Arc::clone(&queue);

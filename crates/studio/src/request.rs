@@ -96,7 +96,7 @@ impl SolverRequest {
         if let Some(steps) = solver.steps().filter(|steps| *steps > MAX_STEPS) {
             return Err(ApiError::unprocessable(format!("steps {steps}: give 1 to {MAX_STEPS}")));
         }
-        // The step size of a tolerance below rounding errors never ends to shrink.
+        // With a tolerance below rounding errors, the step size would shrink forever.
         if let Some(Tolerance { rtol, .. }) = solver.tolerance().filter(|tolerance| tolerance.rtol < 1e-9) {
             return Err(ApiError::unprocessable(format!("tolerance {rtol}: give at least 1e-9")));
         }

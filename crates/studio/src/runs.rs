@@ -123,7 +123,7 @@ fn lock(found: &Mutex<Vec<RunSummary>>) -> MutexGuard<'_, Vec<RunSummary>> {
     found.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Reads the configuration of a run. A file that cannot be read is no error: the run is listed without what it says.
+/// Reads the configuration of a run. If it cannot be read, the run is listed without its contents.
 fn read_config(path: &Path) -> Option<Config> {
     /// Far above the size of any configuration.
     const MAX_BYTES: u64 = 1 << 20;

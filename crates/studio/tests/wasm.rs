@@ -1,4 +1,4 @@
-//! The page's field against the library's own: the same code, compiled twice.
+//! Compares the field of the page with that of the library: the same code, compiled twice.
 #![allow(missing_docs)]
 
 use pfgm_studio::page::WASM;

@@ -193,7 +193,7 @@ impl Browser {
     /// Returns the errors and warnings in the console.
     pub fn log(&self) -> String {
         let entries = self.call("POST", "{session}/se/log", &json!({ "type": "browser" }));
-        // Where pictures are drawn without a graphics card, the driver says how slow reading them is.
+        // Without a graphics card, the driver warns that reading pictures is slow.
         let severe = |entry: &&Value| {
             let of_driver = entry["message"].as_str().is_some_and(|text| text.contains("GPU stall"));
             !of_driver && ["SEVERE", "WARNING"].iter().any(|level| entry["level"] == *level)
@@ -213,8 +213,8 @@ fn is_whole(bytes: &[u8]) -> bool {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // The driver ends its browser when it is asked to, and leaves it running when it is killed. No panic here: a test's may
-        // be under way.
+        // The driver closes its browser only on request, not when it is killed. This must not panic, because a test may be
+        // panicking already.
         let ask = || -> std::io::Result<()> {
             let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
             stream.set_read_timeout(Some(Duration::from_secs(10)))?;
