@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 
 use super::ComputeArgs;
 
-/// Networks that serve as benchmarks alone.
+/// Networks for benchmarks only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum BenchNetwork {
     /// The same network as bench/torch_resunet.py
@@ -26,7 +26,7 @@ pub struct BenchArgs {
     #[arg(value_name = "PRESET|FILE.toml|RUN")]
     pub what: Option<String>,
 
-    /// A network that serves as a benchmark alone
+    /// A network for benchmarks only
     #[arg(long, value_enum)]
     pub network: Option<BenchNetwork>,
 
@@ -50,7 +50,7 @@ pub struct BenchArgs {
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
 
-    /// Measure only the processor: operations per second from registers, bytes per second beyond the L2 cache
+    /// Measure only the processor: operations per second on registers, bytes per second beyond the L2 cache
     #[arg(long)]
     pub probe: bool,
 

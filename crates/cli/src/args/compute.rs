@@ -10,7 +10,7 @@ pub struct RanksArgs {
     #[arg(long)]
     pub distributed: bool,
 
-    /// With --distributed, seconds for which a process may be silent, or late for the others, before the job ends [default: 600]
+    /// With --distributed, seconds without a heartbeat of a process, or of waiting for it in a collective operation, until the job ends [default: 600]
     #[arg(long, value_name = "SECONDS", requires = "distributed", value_parser = clap::value_parser!(u64).range(1..))]
     pub rank_timeout: Option<u64>,
 }

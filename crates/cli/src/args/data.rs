@@ -27,7 +27,7 @@ pub struct DataArgs {
     #[arg(long, value_name = "LOW,HIGH", value_parser = range, allow_hyphen_values = true, help_heading = "Data")]
     pub range: Option<(f32, f32)>,
 
-    /// What is done with transparent pixels: auto, white, black (composited over it), keep, refuse [default: auto]
+    /// Treatment of transparent pixels: auto, white, black (background), keep (as a channel), refuse (error) [default: auto]
     #[arg(long, value_name = "HOW", value_parser = word::<Alpha>, help_heading = "Data")]
     pub alpha: Option<Alpha>,
 
@@ -39,7 +39,7 @@ pub struct DataArgs {
     #[arg(long, value_name = "SIGN", value_parser = word::<Decimal>, help_heading = "Data")]
     pub decimal: Option<Decimal>,
 
-    /// Where the classes of images come from: auto, folders, prefix (of file names), none, or a file [default: auto]
+    /// Source of the classes of images: auto, folders, prefix (of file names), none, or a file [default: auto]
     #[arg(long, value_name = "WHERE", value_parser = word::<Classes>, help_heading = "Data")]
     pub classes: Option<Classes>,
 
@@ -73,7 +73,7 @@ pub struct DataCommand {
     #[arg(short = 'o', long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 
-    /// Also write what was found, with all notices, to a JSON file
+    /// Also write the properties of the data and all notices to a JSON file
     #[arg(long, value_name = "FILE.json")]
     pub json: Option<PathBuf>,
 }
@@ -87,7 +87,7 @@ pub struct CalibrateArgs {
     #[command(flatten)]
     pub table: DataArgs,
 
-    /// Noise scale nearest to the data, PFGM's sigma; above 0
+    /// Smallest noise scale, PFGM's sigma; above 0
     #[arg(long, default_value_t = 0.01)]
     pub s: f64,
 

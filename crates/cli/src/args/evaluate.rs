@@ -49,7 +49,7 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "N")]
     pub reference_rows: Option<usize>,
 
-    /// Number of samples to draw from a run, or of rows to choose at random [default: 10000 samples, all rows]
+    /// Number of samples to draw from a run, or of rows to select at random [default: 10000 samples, all rows]
     #[arg(short = 'n', long, value_name = "N")]
     pub count: Option<usize>,
 
@@ -76,7 +76,7 @@ pub struct EvaluateArgs {
     #[command(flatten)]
     pub solving: SolverArgs,
 
-    /// End with a denoising step to sigma = 0 (heun always does)
+    /// End with a denoising step to sigma = 0 (always with heun)
     #[arg(long)]
     pub denoise: bool,
 

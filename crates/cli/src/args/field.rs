@@ -9,9 +9,9 @@ use super::DataArgs;
 /// Figures that explain Poisson flows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Story {
-    /// The field near the charges, and far away, where they act as one point
+    /// The field near the charges, and far away, where it is that of one point charge
     NearFar,
-    /// Without the extra dimension, particles end in the middle; with it, they return to the data
+    /// Without the extra dimension, particles end at the center; with it, they return to the data
     ExtraDimension,
     /// The field of point charges is the sum of theirs
     EmpiricalField,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-/// The method that a published network was trained with.
+/// Training method of a published network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ImportMethod {
     /// PFGM: the normalized Poisson field
@@ -43,11 +43,11 @@ pub struct ImportArgs {
     #[arg(short = 'o', long, value_name = "DIR")]
     pub out: PathBuf,
 
-    /// The method that the network was trained with [default: found from its tensors, or as published]
+    /// Training method of the network [default: inferred from its tensors, or as published]
     #[arg(long, value_enum)]
     pub method: Option<ImportMethod>,
 
-    /// Height and width of the images in pixels, as in 32x32 [default: found from its tensors, or 32x32]
+    /// Height and width of the images in pixels, as in 32x32 [default: inferred from its tensors, or 32x32]
     #[arg(long, value_name = "HxW")]
     pub size: Option<String>,
 
@@ -71,7 +71,7 @@ pub enum ExportNames {
     Own,
     /// Names and layouts of PFGM's and the score models' published checkpoints
     Pfgm,
-    /// Names of a checkpoint, without the optimizer's state: every command accepts the file as a run
+    /// Names of a checkpoint, without the optimizer's state; every command accepts the file as a run
     Run,
 }
 

@@ -30,7 +30,7 @@ pub struct RowsArgs {
     #[command(flatten)]
     pub table: DataArgs,
 
-    /// Number of rows, spread over the data [default: all]
+    /// Number of rows, evenly spaced over the data [default: all]
     #[arg(short = 'n', long, value_name = "N")]
     pub count: Option<usize>,
 }
@@ -129,15 +129,15 @@ pub struct InterpolateArgs {
     #[command(flatten)]
     pub run: RunArgs,
 
-    /// First ends: seeds as in 0-3 or 7, or an image file
+    /// First end points: seeds as in 0-3 or 7, or an image file
     #[arg(value_name = "SEEDS|IMAGE")]
     pub from: String,
 
-    /// Second ends: as many seeds, or an image file
+    /// Second end points: as many seeds, or an image file
     #[arg(value_name = "SEEDS|IMAGE")]
     pub to: String,
 
-    /// Images in a row, both ends included; at least 2
+    /// Number of images from the first end to the second, both included; at least 2
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub pictures: usize,
 
@@ -152,7 +152,7 @@ pub struct InterpolateArgs {
     #[arg(short = 'o', long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 
-    /// Write an animation from the first end to the second and back
+    /// Write an animation from the first end points to the second and back
     #[arg(long, value_name = "FILE.gif|.png")]
     pub animate: Option<PathBuf>,
 }
@@ -162,7 +162,7 @@ pub struct TemperatureArgs {
     #[command(flatten)]
     pub run: RunArgs,
 
-    /// Factors of the latents' norms, a column each; from 0.01 to 100
+    /// Factors of the latents' norms, one column each; from 0.01 to 100
     #[arg(
         long,
         value_name = "A,B,...",
@@ -172,7 +172,7 @@ pub struct TemperatureArgs {
     )]
     pub scale: Vec<f64>,
 
-    /// Seeds of the latents, a row each
+    /// Seeds of the latents, one row each
     #[arg(long, value_name = "SEEDS", default_value = "0-7")]
     pub seeds: String,
 
@@ -204,7 +204,7 @@ pub struct ArithmeticArgs {
     #[arg(long, value_name = "CLASS")]
     pub plus: String,
 
-    /// Factors of the difference, a column each; from -100 to 100
+    /// Factors of the difference, one column each; from -100 to 100
     #[arg(
         long,
         value_name = "A,B,...",

@@ -63,7 +63,7 @@ pub enum Command {
     Evaluate(Box<evaluate::EvaluateArgs>),
     /// Compare runs, solvers and numbers of steps: a table and a web page of scores; resumes where it was stopped
     Compare(compare::CompareArgs),
-    /// Show how a run behaves along its trajectories
+    /// Compare norms along a run's trajectories with those of training points
     Diagnose(compare::DiagnoseCommand),
     /// Describe a data set and draw a contact sheet
     Data(DataCommand),
@@ -75,7 +75,7 @@ pub enum Command {
     Export(ExportArgs),
     /// Evaluate a run's network at given points
     Predict(PredictArgs),
-    /// Find the noise levels that suit a solver with few steps (GITS), and keep them with the run
+    /// Search the noise levels for a solver with few steps (GITS), and store them in the run
     Schedule(ScheduleArgs),
     /// Map given latents to data: solve the flow from the prior to the data
     Decode(DecodeArgs),

@@ -49,7 +49,7 @@ pub struct InpaintArgs {
     #[arg(long, value_name = "IMAGE")]
     pub mask: PathBuf,
 
-    /// Completions of each image
+    /// Number of completions of each image
     #[arg(long, alias = "fillings", value_name = "N", default_value_t = 4)]
     pub completions: usize,
 

@@ -58,7 +58,7 @@ pub struct SampleArgs {
     #[command(flatten)]
     pub solving: SolverArgs,
 
-    /// End with a denoising step to sigma = 0 (heun always does)
+    /// End with a denoising step to sigma = 0 (always with heun)
     #[arg(long)]
     pub denoise: bool,
 

@@ -12,7 +12,7 @@ pub struct ScheduleArgs {
     /// The folder of a run
     pub run: PathBuf,
 
-    /// Trajectories to search on; all their states are kept in memory, so use fewer for large images
+    /// Number of trajectories for the search; all their states are kept in memory, so use fewer for large images
     #[arg(short = 'n', long, value_name = "N", default_value_t = 64)]
     pub count: usize,
 

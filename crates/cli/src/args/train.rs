@@ -29,7 +29,7 @@ pub struct TrainArgs {
     #[arg(short = 'D', long = "extra-dims", value_name = "D", allow_negative_numbers = true)]
     pub extra_dims: Option<String>,
 
-    /// Train for about so many minutes: the first steps are measured, and the number of steps set accordingly
+    /// Train for about this many minutes: the number of steps follows from a measurement of the first steps
     #[arg(long, value_name = "MINUTES", conflicts_with = "resume")]
     pub minutes: Option<f64>,
 
