@@ -1,4 +1,4 @@
-//! The processes of a command: this one, or all that MPI started.
+//! The processes of a command: one, or all that MPI started.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,13 +9,13 @@ use pfgm::parallel::{Communicator, Solo};
 
 use crate::args::{ComputeArgs, RanksArgs};
 
-/// Seconds for which a rank may be silent, or late for the others.
+/// Default of `--rank-timeout` in seconds.
 const RANK_TIMEOUT: u64 = 600;
 
 /// All processes of a command.
 pub type Ranks = Arc<dyn Communicator>;
 
-/// Joins the processes that MPI started, if the command line says so.
+/// Joins the processes that MPI started, if `--distributed` is given.
 pub fn join(args: &RanksArgs) -> Result<Ranks> {
     let rank_timeout = Duration::from_secs(args.rank_timeout.unwrap_or(RANK_TIMEOUT));
     if args.distributed { start(rank_timeout) } else { Ok(Arc::new(Solo)) }
@@ -33,7 +33,7 @@ fn start(rank_timeout: Duration) -> Result<Ranks> {
     if ranks.rank() > 0 {
         crate::render::silence();
     }
-    // The others would wait forever for a rank that has panicked. The hook must not keep MPI alive.
+    // The other ranks would wait forever for one that panicked. The hook must not keep MPI alive.
     let (report, all) = (std::panic::take_hook(), Arc::downgrade(&ranks));
     std::panic::set_hook(Box::new(move |panic| {
         report(panic);

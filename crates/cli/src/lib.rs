@@ -17,7 +17,7 @@ use pfgm::parallel::Solo;
 /// Exit code of every error that the user can correct.
 const BAD_INPUT: u8 = 2;
 
-/// Runs the program with `arguments`, the first of which is its own name, and returns the exit code of the process.
+/// Runs the program with `arguments`, the first of which is the name of the program, and returns the exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
@@ -33,7 +33,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     }
 }
 
-/// Prints help, the version, or what is wrong with the command line.
+/// Prints help, the version, or an error of the command line.
 fn print_usage(error: &clap::Error) -> u8 {
     let is_help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     match error.print() {

@@ -1,4 +1,4 @@
-//! `pfgm bench` as it is typed.
+//! Arguments of `pfgm bench`.
 
 use clap::{Args, ValueEnum};
 
@@ -11,7 +11,7 @@ pub enum BenchNetwork {
     Resunet,
 }
 
-/// What is timed.
+/// Timed tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum BenchTask {
     /// One evaluation of the network

@@ -1,4 +1,4 @@
-//! `pfgm cascade` as it is typed.
+//! Arguments of `pfgm cascade`.
 
 use std::path::PathBuf;
 

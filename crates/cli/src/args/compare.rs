@@ -1,4 +1,4 @@
-//! `pfgm compare` and `pfgm diagnose` as they are typed.
+//! Arguments of `pfgm compare` and `pfgm diagnose`.
 
 use std::path::PathBuf;
 

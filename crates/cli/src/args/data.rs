@@ -1,4 +1,4 @@
-//! Data sets as they are typed: `pfgm data`, `pfgm calibrate`, and the flags of every command that reads a table.
+//! Arguments of `pfgm data` and `pfgm calibrate`, and the data flags of all commands.
 
 use std::path::PathBuf;
 
@@ -48,7 +48,7 @@ pub struct DataArgs {
     pub items: Option<Items>,
 }
 
-/// Parses a word as the configuration has it.
+/// Parses a word as in a configuration file.
 fn word<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
     serde_json::from_value(serde_json::Value::String(text.to_owned())).map_err(|error| error.to_string())
 }

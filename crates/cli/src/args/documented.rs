@@ -1,4 +1,4 @@
-//! The commands in README and docs exist, with their flags.
+//! Tests that the commands in README and docs exist, with their flags.
 
 use std::{fs, path::Path};
 

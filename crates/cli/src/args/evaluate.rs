@@ -1,4 +1,4 @@
-//! `pfgm evaluate` as it is typed.
+//! Arguments of `pfgm evaluate`.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use pfgm::features::Extractor;
 
 use super::{ComputeArgs, DataArgs, RanksArgs, SolverArgs};
 
-/// [`Extractor`] as it is typed.
+/// Value of `--extractor`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ExtractorName {
     /// The pixel values themselves

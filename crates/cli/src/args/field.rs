@@ -1,4 +1,4 @@
-//! `pfgm field` as it is typed.
+//! Arguments of `pfgm field`.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `pfgm import` and `pfgm export` as they are typed.
+//! Arguments of `pfgm import` and `pfgm export`.
 
 use std::path::PathBuf;
 

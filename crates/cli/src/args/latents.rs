@@ -1,4 +1,4 @@
-//! Commands on likelihoods and latents as they are typed.
+//! Arguments of the commands for likelihoods and latents.
 
 use std::path::PathBuf;
 

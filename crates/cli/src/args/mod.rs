@@ -1,4 +1,4 @@
-//! The command line as it is typed: raw values, not yet checked. One file for each group of commands.
+//! The command line: raw values before validation. One file for each group of commands.
 
 mod bench;
 pub mod cascade;

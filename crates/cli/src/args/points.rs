@@ -1,4 +1,4 @@
-//! `pfgm predict` and `pfgm decode` as they are typed.
+//! Arguments of `pfgm predict` and `pfgm decode`.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `pfgm denoise`, `pfgm inpaint` and `pfgm anomaly` as they are typed.
+//! Arguments of `pfgm denoise`, `pfgm inpaint` and `pfgm anomaly`.
 
 use std::path::PathBuf;
 

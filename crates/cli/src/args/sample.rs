@@ -1,4 +1,4 @@
-//! `pfgm sample` as it is typed.
+//! Arguments of `pfgm sample`.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `pfgm schedule` as it is typed.
+//! Arguments of `pfgm schedule`.
 
 use std::path::PathBuf;
 

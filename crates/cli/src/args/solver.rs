@@ -1,4 +1,4 @@
-//! Solvers as they are typed.
+//! Solver arguments.
 
 use std::str::FromStr;
 
@@ -11,7 +11,7 @@ use pfgm::{
     solver::{Corrector, Method, ScheduleName, SolverOverrides, UnknownName},
 };
 
-/// Parses the names of a table of the library.
+/// Parses one of the names in a table of the library.
 fn parser<T>(names: impl Iterator<Item = (&'static str, &'static str)>) -> impl TypedValueParser<Value = T>
 where
     T: FromStr<Err = UnknownName> + Clone + Send + Sync + 'static,
@@ -33,7 +33,7 @@ fn corrector() -> impl TypedValueParser<Value = Corrector> {
     parser(Corrector::ALL.iter().map(|corrector| (corrector.as_str(), corrector.help())))
 }
 
-/// The process that a stochastic sampler reverses, as it is typed.
+/// Value of `--process`: the diffusion process that a stochastic sampler reverses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ProcessArg {
     /// Variance exploding
@@ -121,7 +121,7 @@ impl SolverArgs {
     pub fn is_given(&self) -> bool {
         *self != Self::default()
     }
-    /// The changes, with the process that `process` gives for a name.
+    /// Returns the changes; `process` maps a name to a process.
     pub fn overrides(&self, process: impl FnOnce(ProcessArg) -> Process) -> SolverOverrides {
         SolverOverrides {
             method: self.solver,

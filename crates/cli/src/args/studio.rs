@@ -1,4 +1,4 @@
-//! `pfgm studio` as it is typed.
+//! Arguments of `pfgm studio`.
 
 use std::{net::IpAddr, path::PathBuf};
 

@@ -1,4 +1,4 @@
-//! `pfgm train` as it is typed.
+//! Arguments of `pfgm train`.
 
 use std::path::PathBuf;
 

@@ -113,7 +113,7 @@ fn curves(scores: &[Score]) -> Result<Vec<u8>> {
     let curves: Vec<Vec<f32>> = scores
         .iter()
         .map(|score| {
-            // Straight lines between the corners, as points near enough to look like them.
+            // Straight lines between the corners, drawn as dense points.
             let corners = roc(&score.usual, &score.of_rows);
             let line = |pair: &[[f64; 2]]| -> Vec<f32> {
                 let [[a, b], [c, d]] = [pair[0], pair[1]];

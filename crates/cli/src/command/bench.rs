@@ -24,12 +24,12 @@ use crate::{
     resolve,
 };
 
-/// Warm-up rounds: memory and filters exist afterwards.
+/// Warm-up rounds, which allocate memory and transform filters.
 const WARM_UP: usize = 2;
 /// Rows and classes of noise images.
 const NOISE: (usize, u32) = (512, 10);
 
-/// A task that is timed.
+/// A timed task.
 type Work<'a> = Box<dyn FnMut() -> Result<()> + 'a>;
 
 pub fn run(args: &BenchArgs) -> Result<()> {
@@ -55,12 +55,12 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     Ok(())
 }
 
-/// Billions of operations per second from registers, all threads together.
+/// Billions of operations per second on registers, all threads together.
 fn peak() -> f64 {
     probe::peak(arch()) / 1e9
 }
 
-/// Times the tasks that the command line asks for.
+/// Times the requested tasks.
 fn report(
     args: &BenchArgs,
     name: &str,
@@ -138,11 +138,11 @@ fn page_faults() -> Option<u64> {
 
 fn normal(count: usize, seed: u64) -> Vec<f32> {
     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
-    // Only the variance matters here: a uniform distribution of unit variance.
+    // Only the variance matters: a uniform distribution with unit variance.
     (0..count).map(|_| rng.random_range(-1.732..1.732)).collect()
 }
 
-/// The network that bench/torch_resunet.py has too.
+/// The network of bench/torch_resunet.py.
 fn resunet(args: &BenchArgs, device: &Device) -> Result<Value> {
     let batch = args.batch.unwrap_or(32);
     let [height, width, channels] = ResUnet::IMAGE;

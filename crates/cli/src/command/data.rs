@@ -15,7 +15,7 @@ use crate::{
 
 /// Images on a contact sheet.
 const SHEET: usize = 100;
-/// Values on it at the most: large images are fewer.
+/// Maximum number of values on it, which limits the number of large images.
 const SHEET_VALUES: usize = 1 << 26;
 const ACROSS: usize = 10;
 
@@ -94,7 +94,7 @@ fn number_type(dataset: &Dataset) -> &'static str {
     }
 }
 
-/// What was found, for `--json`.
+/// Properties of the data for `--json`.
 fn found(dataset: &Dataset) -> Result<serde_json::Value> {
     let columns = match dataset.shape {
         Shape::Image { .. } => serde_json::Value::Null,

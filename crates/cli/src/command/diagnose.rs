@@ -139,7 +139,7 @@ fn correlation(levels: &[Level]) -> f64 {
     xy / (xx * yy).sqrt()
 }
 
-/// The largest difference of the mean ln |x| of a level from that of training points, and the level.
+/// Returns the largest difference between the mean ln |x| of trajectories and of training points at a level, and the level.
 fn distance(training: &[Level], on_the_way: &[Level]) -> (f64, f64) {
     let mean = |level: &Level| {
         let sum: f64 = level.norms.iter().map(|norm| norm.max(f64::MIN_POSITIVE).ln()).sum();

@@ -19,7 +19,7 @@ use crate::{
 /// Images in a picture, at most.
 const MAX_DRAWN: usize = 400;
 
-/// Samples as they are written.
+/// Samples to be written.
 pub struct Drawn<'a> {
     pub seeds: &'a [u64],
     pub classes: &'a [Option<u32>],
@@ -38,7 +38,7 @@ impl<'a> Drawn<'a> {
     }
 }
 
-/// The seeds that the command line names.
+/// Returns the seeds of the command line.
 pub fn seeds(count: usize, seeds: Option<&str>) -> Result<Vec<u64>> {
     match seeds {
         Some(text) => resolve::seeds("--seeds", text),
@@ -54,7 +54,7 @@ pub fn check_files(files: &FilesArgs) -> Result<()> {
     render::check_all([files.npz.as_deref(), files.csv.as_deref()])
 }
 
-/// Writes the arrays, images and table that the command line names.
+/// Writes the arrays, images and table of the command line.
 pub fn write_arrays(files: &FilesArgs, data: &DataInfo, drawn: &Drawn) -> Result<()> {
     let dim = data.shape.dim();
     if let Some(path) = &files.npz {
@@ -82,7 +82,7 @@ fn csv(path: &Path, data: &DataInfo, drawn: &Drawn) -> Result<()> {
     }
     let dim = data.shape.dim();
     let is_whole = |at: usize| data.whole_columns.get(at % dim).copied().unwrap_or(false);
-    // Columns far from zero have digits that single precision has not.
+    // Columns far from zero need more digits than single precision has.
     let value = |at: usize| match drawn.precise {
         Some(values) if is_whole(at) => values[at].round().to_string(),
         Some(values) => values[at].to_string(),
@@ -129,7 +129,7 @@ fn npz(path: &Path, data: &DataInfo, drawn: &Drawn) -> Result<()> {
         (0.0, 65535.0) if shape.len() == 4 => Column::Words(&words),
         _ => Column::Floats(drawn.values),
     };
-    // Classes that have numbers for names keep the data's own numbers.
+    // Classes with numeric names keep these numbers.
     let numbers: Option<Vec<i64>> = data.classes.iter().map(|name| name.parse().ok()).collect();
     let number = |&class: &u32| match &numbers {
         Some(numbers) => numbers.get(class as usize).copied().unwrap_or(class.into()),

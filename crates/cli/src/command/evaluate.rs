@@ -84,7 +84,7 @@ pub fn run(args: &EvaluateArgs, ranks: &dyn Communicator) -> Result<()> {
     Ok(())
 }
 
-/// What an extractor lacks, as the flags that give it.
+/// Converts an error of an extractor to one that names the flag.
 fn in_flags(error: FeatureError) -> anyhow::Error {
     match error {
         FeatureError::NoWeights { extractor, hint } => {
@@ -94,7 +94,7 @@ fn in_flags(error: FeatureError) -> anyhow::Error {
     }
 }
 
-/// Refuses rows of another shape than the reference's; networks scale images of any shape.
+/// Returns an error if rows and reference differ in shape; networks resize images of any shape.
 fn check_shapes(measured: &Measured, shape: Shape, args: &EvaluateArgs) -> Result<()> {
     let own = measured.shape();
     let are_images = measured.is_image() && matches!(shape, Shape::Image { .. });
@@ -108,7 +108,7 @@ fn check_shapes(measured: &Measured, shape: Shape, args: &EvaluateArgs) -> Resul
     )
 }
 
-/// Refuses what cannot be evaluated or written.
+/// Returns an error if something cannot be evaluated or written.
 fn check(args: &EvaluateArgs) -> Result<()> {
     for (flag, value) in [("-n", args.count), ("--batch", Some(args.batch)), ("--reference-rows", args.reference_rows)]
     {
@@ -126,7 +126,7 @@ fn check(args: &EvaluateArgs) -> Result<()> {
     render::check_all([&args.json, &args.save_statistics, &args.save_features].map(Option::as_deref))
 }
 
-/// What is evaluated.
+/// The evaluated samples.
 enum Measured {
     Run(Box<Model>, String),
     Images(Box<Dataset>),
@@ -166,7 +166,7 @@ impl Measured {
         }
     }
 
-    /// Whether the samples are the very rows of the reference.
+    /// Whether the samples are the rows of the reference themselves.
     fn is_reference(&self, args: &EvaluateArgs) -> bool {
         let same = |a: &str, b: &str| {
             a == b || std::fs::canonicalize(a).ok().is_some_and(|a| std::fs::canonicalize(b).is_ok_and(|b| a == b))
@@ -185,7 +185,7 @@ impl Measured {
         }
     }
 
-    /// The features, and what they are of in words.
+    /// Returns the features, and a description of the samples.
     fn features(
         &self,
         args: &EvaluateArgs,
@@ -242,7 +242,7 @@ fn features_of_run(
     Ok(Some((found.features, format!("{count} of {path}, seeds {}-{last} ({how})", args.seed))))
 }
 
-/// The data set that is the reference; none if statistics are.
+/// Returns the reference data set; `None` if the reference is given by statistics.
 fn reference_data(args: &EvaluateArgs, measured: Option<&Measured>) -> Result<Option<Dataset>> {
     if args.reference_statistics.is_some() {
         if args.reference_rows.is_some() {
@@ -267,7 +267,7 @@ fn reference_name(args: &EvaluateArgs, dataset: Option<&Dataset>) -> String {
     }
 }
 
-/// Writes the statistics and features that the command line asks for.
+/// Writes the requested statistics and features.
 fn save(args: &EvaluateArgs, reference: &Reference, dim: usize) -> Result<()> {
     let write = |path: &Path, arrays: &[Named]| render::arrays("statistics", path, arrays);
     if let Some(path) = &args.save_statistics {
@@ -334,7 +334,7 @@ fn print(origin: &Origin, report: &Report) {
     }
     if let Some((found, how)) = &report.neighborhoods {
         let note = format!("k = {}, {} rows of both", how.k, how.rows);
-        // Of these, density may be above 1.
+        // Only density may be above 1.
         let shares = [found.precision, found.recall, found.density, found.coverage];
         for ((name, share), most) in NEIGHBORHOODS.iter().zip(shares).zip([1.0, 1.0, f64::INFINITY, 1.0]) {
             number(name, share.value, share_interval(share, most), &note);

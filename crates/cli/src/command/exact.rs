@@ -1,4 +1,4 @@
-//! `pfgm sample --exact`: sampling without a network, and a network compared with it.
+//! `pfgm sample --exact`: sampling by the exact field, and comparison of a network with it.
 
 use std::{path::PathBuf, time::Instant};
 
@@ -68,7 +68,7 @@ pub fn run(args: &SampleArgs, source: &str) -> Result<()> {
     }
 }
 
-/// Refuses flags that are for networks.
+/// Returns an error for flags that apply to networks only.
 fn check(args: &SampleArgs) -> Result<()> {
     if args.class.is_some() || args.guidance.is_some() || args.balanced {
         bail!("--class, --balanced and --guidance: the exact field is not conditioned on classes; omit them");
@@ -112,12 +112,12 @@ impl Exact {
         self.field.spec().dim()
     }
 
-    /// One point of the prior for each seed.
+    /// Draws one point of the prior for each seed.
     fn latents(&self, seeds: &[u64]) -> Vec<f64> {
         self.field.spec().prior(0, seeds.iter().copied())
     }
 
-    /// Says how near the samples are to charges, and whether all charges get their shares.
+    /// Prints the distances of the samples to charges, and the test of the charges' shares.
     fn report(&self, x: &[f64]) {
         let samples = x.len() / self.dim();
         let Shares { observed, expected, farthest } = shares(&self.charges, x, self.dim(), (samples / 10).clamp(1, 50));
@@ -138,7 +138,7 @@ impl Exact {
         }
     }
 
-    /// A run's flow beside the exact one: trajectories, ends, and the error of the field at every r.
+    /// Compares the flow of a run with the exact one: trajectories, end points, and the error of the field at every r.
     fn compare(&self, model: &Model, seeds: &[u64], ends: &[f64]) -> Result<Vec<u8>> {
         const PATHS: usize = 40;
         let (spec, extra_dims) = (self.field.spec(), self.field.spec().extra_dims());
@@ -193,7 +193,7 @@ impl Exact {
         Ok(canvas.png()?)
     }
 
-    /// The two coordinates in which the charges spread most; the same twice where there is only one.
+    /// Returns the two coordinates with the largest variance of the charges; the same twice if there is only one.
     fn widest(&self) -> [usize; 2] {
         let variance = |axis: usize| {
             let column = || self.charges.iter().skip(axis).step_by(self.dim());
@@ -235,7 +235,7 @@ impl Exact {
                 let query = Query { x: &x, sigma: &[sigma; POINTS], item: &item };
                 self.field.field().denoise(&query, &mut yhat[0]);
                 learned.denoise(&query, &mut yhat[1]);
-                // Relative point by point: one point of the heavy tail would outweigh all others in a sum.
+                // Relative for each point: in a sum, one point of the heavy tail would dominate all others.
                 let relative = (0..POINTS).map(|index| {
                     let row = index * dim..(index + 1) * dim;
                     let missed: f64 = row.clone().map(|at| (yhat[1][at] - yhat[0][at]).powi(2)).sum();

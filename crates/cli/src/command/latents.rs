@@ -21,10 +21,10 @@ use crate::{
     resolve::{self, solver::invertible},
 };
 
-/// Images in a row, at most.
+/// Maximum number of images in a row.
 const MAX_ACROSS: usize = 1000;
 
-/// How rows move along a flow: by a solver, in batches, with a bar of progress.
+/// Creates an integration of the flow with a solver, in batches, with a progress bar.
 fn integration(solver: &Solver, batch: usize, what: &'static str) -> Result<Integration<'static>> {
     resolve::within("--batch", batch, 1..=resolve::MAX_SAMPLES)?;
     let bar = render::progress(what, 0);
@@ -113,7 +113,7 @@ pub fn interpolate(args: &InterpolateArgs) -> Result<()> {
     let (samples, picture) = draw(&model, &between, args.pictures, &solver, args.run.batch)?;
     file.write_and_print(picture, "")?;
     if let (Some(path), Some(format)) = (&args.animate, format) {
-        // All rows side by side; there and back.
+        // All rows side by side, forward and backward.
         let column = |index: usize| -> Vec<f32> {
             (0..from.rows()).flat_map(|row| samples.row(row * args.pictures + index)).copied().collect()
         };
@@ -130,7 +130,7 @@ pub fn interpolate(args: &InterpolateArgs) -> Result<()> {
 pub fn temperature(args: &TemperatureArgs) -> Result<()> {
     let model = resolve::model(&args.run.run, &args.run.compute)?;
     resolve::image_size(&model.spec().data)?;
-    // A latent of a hundred times its norm is beyond anything that a network has seen.
+    // A latent with a hundred times its norm is far outside the training data of the network.
     args.scale.iter().try_for_each(|&scale| resolve::within("--scale", scale, 0.01..=100.0))?;
     let file = out(args.out.as_deref(), &args.run, "temperature.png")?;
     let class = class_of(&model, args.class.as_deref())?;
@@ -181,7 +181,7 @@ pub fn arithmetic(args: &ArithmeticArgs) -> Result<()> {
         args.strength.iter().flat_map(move |&strength| at(strength))
     };
     let x = (0..shown).flat_map(moved).collect();
-    // The class that the network is given stays that of the rows: only the latent changes.
+    // The network is still conditioned on the class of the rows: only the latent changes.
     let classes = vec![from.classes[0]; shown * args.strength.len()];
     let (_, picture) = draw(&model, &Latents::new(x, classes), args.strength.len(), &solver, args.run.batch)?;
     file.write_and_print(picture, "a column for each strength")

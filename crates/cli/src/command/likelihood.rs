@@ -74,7 +74,7 @@ pub fn run(args: &LikelihoodArgs, ranks: &dyn Communicator) -> Result<()> {
     file.write_and_print(picture, "")
 }
 
-/// What a unit is called.
+/// Name of a unit.
 pub fn unit_name(unit: DensityUnit) -> &'static str {
     match unit {
         DensityUnit::BitsPerDim => "bits per dimension",
@@ -82,7 +82,7 @@ pub fn unit_name(unit: DensityUnit) -> &'static str {
     }
 }
 
-/// How the command line asks for likelihoods to be computed.
+/// Returns the likelihood settings of the command line.
 pub fn likelihood(args: &MeasureArgs, spec: &ModelSpec, rows: &Rows, run: &RunArgs) -> Result<Likelihood<'static>> {
     for (flag, value) in [("--probes", args.probes), ("--draws", args.draws), ("--batch", run.batch)] {
         resolve::within(flag, value, 1..=resolve::MAX_SAMPLES)?;

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::{args::DataArgs, render, resolve};
 
-/// Standard errors on either side of an interval of 95 %.
+/// Half the width of a 95 % interval in standard errors.
 pub const WIDE: f64 = 1.96;
 
 /// The scaling and shape of the reference if it is a data set, else those of the images that are evaluated.
@@ -64,7 +64,7 @@ pub fn open_reference(source: &str, table: &DataArgs, trained_on: Option<&DataCo
     }
 }
 
-/// Bars of progress, one after another.
+/// Progress bars, one after another.
 pub struct Progress(Mutex<(&'static str, ProgressBar)>);
 
 impl Progress {
@@ -90,7 +90,7 @@ impl Progress {
     }
 }
 
-/// What scores compare, in words.
+/// Description of the compared rows.
 pub struct Origin {
     pub extractor: &'static str,
     pub samples: String,

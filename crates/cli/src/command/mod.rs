@@ -1,4 +1,4 @@
-//! One file a command.
+//! Commands, one file each.
 
 pub mod anomaly;
 pub mod bench;
@@ -30,7 +30,7 @@ pub mod train;
 use anyhow::{Context, Result, bail};
 use pfgm_cpu::simd;
 
-/// Computes with so many threads.
+/// Sets the number of threads.
 pub fn use_threads(threads: usize) -> Result<()> {
     if threads == 0 {
         bail!("--threads 0: give at least 1");
@@ -38,7 +38,7 @@ pub fn use_threads(threads: usize) -> Result<()> {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("--threads cannot be changed now")
 }
 
-/// Computes with the vector instructions of that name.
+/// Selects the vector instructions by name.
 pub fn use_vectors(name: &str) -> Result<()> {
     let available = simd::available();
     let Some(arch) = available.iter().find(|arch| simd::name(**arch) == name) else {

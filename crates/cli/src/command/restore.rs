@@ -20,7 +20,7 @@ use crate::{
     resolve::{self, solver::Solved},
 };
 
-/// Images in a picture, at most.
+/// Maximum number of images in a picture.
 const SHOWN: usize = 16;
 
 pub fn denoise(args: &DenoiseArgs) -> Result<()> {
@@ -49,7 +49,7 @@ pub fn denoise(args: &DenoiseArgs) -> Result<()> {
     picture(&file, &spec.data, &both, drawn, "noisy above denoised")
 }
 
-/// The noise level that `--sigma` names; none if it is to be estimated.
+/// Parses `--sigma`; `None` if the noise level is to be estimated.
 fn noise_level(text: &str, spec: &ModelSpec, [height, width, _]: [usize; 3]) -> Result<Option<f64>> {
     let (lowest, highest) = spec.range();
     match (text, text.parse::<f64>()) {
@@ -62,7 +62,7 @@ fn noise_level(text: &str, spec: &ModelSpec, [height, width, _]: [usize; 3]) -> 
     }
 }
 
-/// The solver from the noise of an image to the data. Levels that were found are those of the whole way.
+/// Returns the solver from the noise level of an image to the data. GITS levels apply only to the full range.
 fn solver(args: &DenoiseArgs, spec: &ModelSpec) -> Result<Solver> {
     if args.one_step && args.solving.is_given() {
         bail!("--one-step: uses no solver; omit the solver's flags");
@@ -112,7 +112,7 @@ pub fn inpaint(args: &InpaintArgs) -> Result<()> {
     picture(&file, &spec.data, &drawn, completions + 2, "image, masked image, completions")
 }
 
-/// Which values of an image are kept: those where the mask is white.
+/// Returns which values of an image are kept: those where the mask is white.
 fn mask(path: &Path, [height, width, channels]: [usize; 3]) -> Result<Vec<bool>> {
     let shown = path.display();
     let source = path.to_str().with_context(|| format!("{shown}: the name is not UTF-8; rename the file"))?;
@@ -131,7 +131,7 @@ fn mask(path: &Path, [height, width, channels]: [usize; 3]) -> Result<Vec<bool>>
     let pixels: Vec<f32> = values.chunks_exact(c).map(|pixel| pixel[0]).collect();
     let (low, high) = pixels.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), &v| (l.min(v), h.max(v)));
     let (black, white) = mask.range;
-    // A mask of 0 and 1 as numbers means what one of black and white means.
+    // A mask with values 0 and 1 is equivalent to one in black and white.
     let is_binary = low == 0.0 && high == 1.0 && pixels.iter().all(|value| [0.0, 1.0].contains(value));
     let middle = if is_binary { 0.5 } else { (black + white) / 2.0 };
     let known: Vec<bool> = pixels.iter().flat_map(|&pixel| vec![pixel > middle; channels]).collect();

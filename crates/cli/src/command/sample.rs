@@ -63,7 +63,7 @@ pub fn run(args: &SampleArgs, ranks: &dyn Communicator) -> Result<()> {
     write_picture(args.balanced || in_turn, data, &drawn, &picture)
 }
 
-/// Flags that only `--exact` uses.
+/// Returns an error for flags that apply to `--exact` only.
 fn refuse_flags_of_exact(args: &SampleArgs) -> Result<()> {
     if args.table.columns.is_some() || args.table.label.is_some() {
         bail!("--columns and --label: the run knows its columns; they are for --exact");
@@ -77,7 +77,7 @@ fn refuse_flags_of_exact(args: &SampleArgs) -> Result<()> {
     Ok(())
 }
 
-/// The samples that the command line asks for, checked against the run.
+/// Returns the requested sampling, checked against the run.
 fn sampling<'a>(args: &SampleArgs, model: &'a Model, run: &Path) -> Result<Sampling<'a>> {
     let spec = model.spec();
     let seeds = seeds(args.count, args.seeds.as_deref())?;
@@ -107,7 +107,7 @@ fn sampling<'a>(args: &SampleArgs, model: &'a Model, run: &Path) -> Result<Sampl
     Ok(sampling)
 }
 
-/// The settings of the authors' code; none if steps are computed as in the equations.
+/// Returns the settings of the authors' code; `None` if steps are computed as in the equations.
 pub fn authors_code(
     arithmetic: ArithmeticName,
     z_exp: Option<f64>,

@@ -1,4 +1,4 @@
-//! Files that are written: whole or not at all, and never in place of a device, a pipe or a link.
+//! Atomic writing of files, which also handles devices, pipes and links.
 
 use std::{
     fs,
@@ -12,15 +12,15 @@ use pfgm_data::atomic;
 
 use super::text;
 
-/// Links from one to the next, at most.
+/// Maximum length of a chain of links.
 const MAX_LINKS: usize = 40;
 
-/// What a path leads to.
+/// Target of a path.
 #[derive(Debug, PartialEq, Eq)]
 enum Target {
     /// A regular file, or one to be created: links are followed to it.
     File(PathBuf),
-    /// A device or a pipe: bytes are written to it as it stands.
+    /// A device or a pipe: bytes are written to it directly.
     Stream,
     /// Standard output of this process.
     Stdout,
@@ -43,7 +43,7 @@ impl Target {
     }
 }
 
-/// The file that a chain of links ends at, whether it exists or not.
+/// Returns the file at the end of a chain of links, whether it exists or not.
 fn follow_links(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
     for _ in 0..MAX_LINKS {
@@ -55,13 +55,13 @@ fn follow_links(path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::other("too many symbolic links"))
 }
 
-/// Writes a file, creating its folder. A regular file is written whole or not at all; a device or a pipe is written to.
+/// Writes a file, creating its folder. A regular file is written atomically; a device or a pipe is written directly.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     make_folder_of(path)?;
     write_to(path, bytes).with_context(|| format!("{}: cannot be written", path.display()))
 }
 
-/// Has `write_file` write a file whole or not at all, or, for a device or a pipe, a temporary file that is copied there.
+/// Calls `write_file` to write a file atomically. For a device or a pipe, it writes a temporary file, which is copied there.
 pub fn write_by(path: &Path, write_file: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     if let Target::File(file) = Target::of(path).with_context(|| format!("{}: cannot be written", path.display()))? {
         return write_file(&file);
@@ -87,7 +87,7 @@ fn write_to(path: &Path, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Checks, before anything is computed for it, that a file can be written.
+/// Checks, before the computation, that a file can be written.
 pub fn check_writable(path: &Path) -> Result<()> {
     let cannot = || format!("{}: cannot be written", path.display());
     if path.is_dir() {
@@ -107,7 +107,7 @@ pub fn check_writable(path: &Path) -> Result<()> {
     }
 }
 
-/// A name that no other process uses.
+/// Returns a name that no other process uses.
 fn unique_name() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     // Processes of other containers may have the same number.
@@ -116,14 +116,14 @@ fn unique_name() -> String {
     format!(".pfgm-{}-{now}-{count}", std::process::id())
 }
 
-/// Creates a file in a folder, and removes it.
+/// Creates and removes a file in a folder.
 fn probe(folder: &Path) -> io::Result<()> {
     let file = folder.join(unique_name());
     fs::OpenOptions::new().write(true).create_new(true).open(&file)?;
     fs::remove_file(&file)
 }
 
-/// Checks every path that is given, as [`check_writable`].
+/// Checks every given path as [`check_writable`].
 pub fn check_all<'a>(paths: impl IntoIterator<Item = Option<&'a Path>>) -> Result<()> {
     paths.into_iter().flatten().try_for_each(check_writable)
 }
@@ -142,7 +142,7 @@ pub fn make_folder(folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("{}: the folder cannot be created", folder.display()))
 }
 
-/// A path as it can be typed in a shell.
+/// Returns a path quoted for a shell.
 pub fn display(path: &Path) -> String {
     let text = path.display().to_string();
     if text.contains(' ') { format!("'{text}'") } else { text }

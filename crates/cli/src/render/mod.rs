@@ -1,4 +1,4 @@
-//! What a person sees: lines on standard output, progress, tables, pictures and other files.
+//! Output: lines, progress bars, tables, pictures and other files.
 
 mod file;
 mod picture;

@@ -9,17 +9,17 @@ use pfgm_plot::{Format, Picture, Series, grid, histograms, scatter};
 
 use super::{check_writable, display, line, write};
 
-/// Rows of a data set in a chart, at most.
+/// Maximum number of rows of a data set in a chart.
 const MAX_CHART_ROWS: usize = 5000;
 
-/// A picture to be written: its path is known to be writable, and its ending to name a format.
+/// A picture to be written. Its path is writable, and its extension names a format.
 pub struct PictureFile {
     path: PathBuf,
     format: Format,
 }
 
 impl PictureFile {
-    /// Checks a path, before anything is computed for it. Its ending decides the format.
+    /// Checks a path before the computation. Its extension selects the format.
     pub fn new(path: PathBuf) -> Result<Self> {
         let format = Format::of(&path).with_context(|| path.display().to_string())?;
         check_writable(&path)?;
@@ -46,7 +46,7 @@ impl PictureFile {
     }
 }
 
-/// How rows are drawn.
+/// Properties of rows for drawing.
 pub struct Rows<'a> {
     /// The shape of a row.
     pub shape: Shape,
@@ -98,7 +98,7 @@ impl Rows<'_> {
     }
 }
 
-/// As many rows as a chart shows, spread over the data set.
+/// Returns at most `MAX_CHART_ROWS` rows, evenly selected from the data set.
 pub fn chart_rows(dataset: &Dataset) -> Result<Vec<f32>> {
     Ok(dataset.some(MAX_CHART_ROWS)?)
 }

@@ -1,4 +1,4 @@
-//! Lines of text and bars of progress.
+//! Lines of text and progress bars.
 
 use std::{
     fmt,
@@ -14,7 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 /// Whether this process prints nothing, because another rank prints for all.
 static SILENT: AtomicBool = AtomicBool::new(false);
-/// Whether standard output carries a file, so that lines go to standard error.
+/// Whether a file is written to standard output, so lines go to standard error.
 static CARRIES_A_FILE: AtomicBool = AtomicBool::new(false);
 /// The first error of standard output.
 static FAILURE: Mutex<Option<io::Error>> = Mutex::new(None);
@@ -35,7 +35,7 @@ pub(super) fn reserve_stdout() {
     CARRIES_A_FILE.store(true, Ordering::Relaxed);
 }
 
-/// Prints a line. An error is kept for [`finish`], so that a computation does not end with its work unsaved.
+/// Prints a line. An error is stored for [`finish`], so that a computation does not stop before its results are saved.
 pub fn line(text: impl fmt::Display) {
     if is_silent() {
         return;
@@ -60,10 +60,10 @@ pub(super) fn write_stdout(bytes: &[u8]) -> io::Result<()> {
     out.flush()
 }
 
-/// Returns the first error of standard output. A reader that has closed the pipe (`pfgm ... | head`) is no error.
+/// Returns the first error of standard output. A closed pipe (`pfgm ... | head`) is not an error.
 ///
 /// # Errors
-/// When a line could not be printed, as on a full disk.
+/// Returns an error if a line could not be printed, for example on a full disk.
 pub fn finish() -> Result<()> {
     if let Err(error) = io::stdout().flush() {
         keep(error);
@@ -80,13 +80,13 @@ fn keep(error: io::Error) {
     }
 }
 
-/// Creates a bar of progress. It is hidden where there is no terminal.
+/// Creates a progress bar. It is hidden if there is no terminal.
 pub fn bar(steps: u64, template: &str) -> Result<ProgressBar> {
     let bar = if is_silent() { ProgressBar::hidden() } else { ProgressBar::new(steps) };
     Ok(bar.with_style(ProgressStyle::with_template(template)?))
 }
 
-/// Creates a bar that shows how many items are done and how long the rest takes.
+/// Creates a progress bar with the number of finished items and the remaining time.
 pub fn progress(what: &'static str, count: usize) -> ProgressBar {
     bar(count as u64, "{msg} {wide_bar} {pos}/{len}  {eta} left").expect("a template").with_message(what)
 }

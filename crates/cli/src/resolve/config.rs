@@ -16,26 +16,26 @@ use crate::args::{DataArgs, TrainArgs};
 /// The configuration's key of D.
 const EXTRA_DIMS: &str = "flow.extra_dims";
 
-/// What the command line changes in a configuration.
+/// Changes of a configuration on the command line.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
-    /// The data, which replace those of the configuration.
+    /// The data set, which replaces that of the configuration.
     pub data: Option<String>,
     /// Columns and label of a table.
     pub table: DataArgs,
-    /// Assignments KEY=VALUE. Their order does not matter, except that of two for the same key the last one counts.
+    /// Assignments KEY=VALUE. Their order does not matter, except that the last assignment of a key counts.
     pub set: Vec<String>,
 }
 
 impl Changes {
-    /// The changes that `train`'s flags ask for.
+    /// Returns the changes by the flags of `train`.
     pub fn of(args: &TrainArgs) -> Self {
         let dims = args.extra_dims.as_ref().map(|dims| format!("{EXTRA_DIMS}={dims}"));
         let set = dims.into_iter().chain(args.set.iter().cloned()).collect();
         Self { data: args.data.clone(), table: args.table.clone(), set }
     }
 
-    /// The changes of the data alone.
+    /// Returns only the changes of the data.
     pub fn of_data(&self) -> Result<Self> {
         let set = self.set.iter().filter(|assignment| assignment.trim_start().starts_with("data.")).cloned().collect();
         Ok(Self { set, ..self.clone() })
@@ -47,8 +47,8 @@ impl Changes {
     }
 }
 
-/// Assignments KEY=VALUE in the order in which they must be made: a table before its keys, and `kind`, which clears the keys of
-/// another kind, before the keys next to it.
+/// Sorts assignments KEY=VALUE: a table before its keys, and `kind`, which clears the keys of another kind, before the other keys of
+/// its table.
 pub fn assignments(set: &[String]) -> Result<Vec<(String, Value)>> {
     let mut assignments = Vec::new();
     for assignment in set {
@@ -80,7 +80,7 @@ pub fn change(mut table: Table, changes: &Changes) -> Result<Config> {
     if !BUILT_IN.contains(&source.as_str())
         && let Ok(absolute) = fs::canonicalize(&source)
     {
-        // A run must find its data again from wherever it is resumed.
+        // The path of the data must be valid from any folder in which the run is resumed.
         *source = absolute.to_string_lossy().into_owned();
     }
     // An empty name unsets a preset's label.

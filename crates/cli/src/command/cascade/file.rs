@@ -12,7 +12,7 @@ use crate::{
     resolve::{self, Changes},
 };
 
-/// The file of a cascade, with the changes that the command line asks for.
+/// The file of a cascade, with the changes of the command line.
 pub struct File {
     pub name: String,
     table: Table,
@@ -63,13 +63,13 @@ impl File {
         if let Some(data) = &args.data {
             file.set_all("data.source", &Value::String(data.clone()))?;
         }
-        // A cascade must find its data again from wherever it is resumed.
+        // The path of the data must be valid from any folder in which the cascade is resumed.
         let source = file.stages().with_context(|| args.what.clone())?[0].config.data.source.clone();
         file.set_all("data.source", &Value::String(source))?;
         Ok(file)
     }
 
-    /// The text that is kept in the cascade's folder.
+    /// The text for the file in the folder of the cascade.
     pub fn text(&self) -> Result<String> {
         toml::to_string(&self.table).context("the cascade cannot be written as TOML")
     }
@@ -135,7 +135,7 @@ fn set_in(stage: &mut Value, path: &str, value: Value) -> Result<()> {
     resolve::set_key(table, path, value)
 }
 
-/// A table with the entries of another, which take precedence. A table of another kind replaces the whole table.
+/// Merges two tables; the entries of `above` take precedence. A table with another `kind` replaces the whole table.
 fn merged(mut below: Table, above: Table) -> Table {
     for (key, value) in above {
         let value = match (below.remove(&key), value) {

@@ -37,7 +37,7 @@ const UPSCALED: usize = 24;
 /// Triples of images in a row of it.
 const ACROSS: usize = 4;
 
-/// Draws images of the data downscaled, what the model makes of them, and the images themselves, side by side.
+/// Draws downscaled images of the data, their upscaled samples, and the original images, side by side.
 pub fn upscaled_picture(
     trainer: &Trainer,
     data: &Dataset,
@@ -67,7 +67,7 @@ pub fn upscaled_picture(
     Ok(path)
 }
 
-/// Prints how far images, downscaled, are from those that they were made from.
+/// Prints the difference between downscaled samples and the low-resolution images that they were conditioned on.
 fn agreement(shape: Shape, range: (f32, f32), images: &[f32], low: &[f32], factor: usize) {
     let share = 100.0 * disagreement(shape, images, low, factor) / f64::from(range.1 - range.0);
     line(format!("agreement    downscaled again, they differ by {share:.2} % of the range (root mean square)"));

@@ -106,7 +106,7 @@ fn solvers(args: &CascadeSampleArgs, specs: &[&ModelSpec]) -> Result<Vec<Solver>
     specs.iter().enumerate().map(solver).collect()
 }
 
-/// What is drawn.
+/// A validated request.
 struct Request {
     seeds: Vec<u64>,
     classes: Vec<Option<u32>>,
@@ -148,7 +148,7 @@ fn request(args: &CascadeSampleArgs, specs: &[&ModelSpec]) -> Result<Request> {
         let count = values.len() / base.dim();
         seeds.truncate(count);
         if !classes.is_empty() {
-            // Images to upscale have no class unless the data or the command line name it.
+            // Images to upscale have no class unless the data have labels or the command line names one.
             let labels = smaller.labels.as_ref().filter(|labels| labels.names == *classes);
             let label = |at: usize| labels.map(|labels| labels.of_row[at * smaller.len() / count]);
             of_seed = (0..count).map(|at| chosen.or_else(|| label(at))).collect();
@@ -159,7 +159,7 @@ fn request(args: &CascadeSampleArgs, specs: &[&ModelSpec]) -> Result<Request> {
     Ok(Request { seeds, classes: of_seed, guidance, begin })
 }
 
-/// The images of all models, in a row for each sample.
+/// The images of all models, one row for each sample.
 fn stages_picture(specs: &[&ModelSpec], made: &[Samples]) -> Result<Vec<u8>> {
     let last = &specs[specs.len() - 1].data;
     let height = |shape: Shape| if let Shape::Image { height, .. } = shape { height } else { 1 };

@@ -54,13 +54,13 @@ pub fn run(args: &CascadeTrainArgs) -> Result<()> {
     let trained = train_stages(stages, &folder, &text, &device, &ranks);
     drop(lock);
     if trained.is_err() {
-        // Models that do not fit their data leave nothing behind. A folder with files stays.
+        // A folder without files is removed if a model does not fit its data.
         let _ = fs::remove_dir(&folder);
     }
     trained
 }
 
-/// Whether a folder has the same cascade, which ended before its first checkpoint.
+/// Whether a folder has the same cascade without any checkpoint.
 fn has_only_begun(folder: &Path, text: &str, stages: &[Stage]) -> bool {
     let is_same = fs::read_to_string(folder.join(FILE)).is_ok_and(|kept| kept == text);
     is_same && stages.iter().all(|stage| checkpoint::list(&folder.join(&stage.name)).is_empty())
@@ -77,7 +77,7 @@ fn train_stages(stages: Vec<Stage>, folder: &Path, text: &str, device: &Device, 
     Ok(())
 }
 
-/// The folder of a cascade to resume, and its file with the changes that the command line asks for.
+/// Returns the folder of a cascade to resume, and its file with the changes of the command line.
 fn kept(args: &CascadeTrainArgs) -> Result<(PathBuf, File)> {
     let is_folder = Path::new(&args.what).is_dir();
     let folder = match &args.out {
@@ -97,14 +97,14 @@ fn plan_of(stage: Stage) -> Plan {
     Plan::new(stage.name, stage.config)
 }
 
-/// Checks that a model that has begun keeps its configuration: only steps, checkpoints and the log may change.
+/// Checks that the configuration of a started model is unchanged, except for steps, checkpoints and the log.
 fn check_begun(stage: &Stage, cascade: &Path) -> Result<()> {
     let Some(path) = checkpoint::list(&cascade.join(&stage.name)).pop() else { return Ok(()) };
     let (wanted, mut kept) = (&stage.config, Checkpoint::read(&path)?.spec.config);
     kept.data.source.clone_from(&wanted.data.source);
     let TrainConfig { steps, checkpoint_every, keep, log_every, .. } = wanted.train;
     kept.train = TrainConfig { steps, checkpoint_every, keep, log_every, ..kept.train };
-    // Measured values were not given.
+    // Ignores values that were measured and not given.
     kept.flow.sigma_max = wanted.flow.sigma_max.and(kept.flow.sigma_max);
     kept.flow.sigma_data = wanted.flow.sigma_data.and(kept.flow.sigma_data);
     kept.flow.max_row_rms = wanted.flow.max_row_rms.and(kept.flow.max_row_rms);
@@ -119,8 +119,8 @@ fn check_begun(stage: &Stage, cascade: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Begins or resumes the run of a model. The cascade's file is written once the model is known to fit its data, so that a model that
-/// does not leaves nothing behind.
+/// Starts or resumes the run of a model. The file of the cascade is written after the model was checked against its data, so an
+/// error leaves no files.
 fn train_stage(stage: Stage, cascade: &Path, text: &str, device: &Device, ranks: &Ranks) -> Result<Ended> {
     let folder = cascade.join(&stage.name);
     if checkpoint::list(&folder).is_empty() {

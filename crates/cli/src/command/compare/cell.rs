@@ -1,4 +1,4 @@
-//! Cells: computed, written, and read again.
+//! Cells of a comparison: computing, storing and loading their results.
 
 use std::{fs, ops::ControlFlow, path::Path};
 
@@ -23,21 +23,21 @@ use crate::{
     resolve,
 };
 
-/// Samples in the picture of a cell: of images, and of tables.
+/// Number of samples in the picture of a cell, for images and for tables.
 const IMAGES: usize = 60;
 const POINTS: usize = 2000;
 
-/// The result of a cell, as it is kept.
+/// The stored result of a cell.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Finished {
-    /// What it depends on.
+    /// Everything that the result depends on.
     key: Value,
-    /// Evaluations of each sample, on average.
+    /// Mean number of evaluations per sample.
     pub nfe: f64,
-    /// Seconds that the sampling of one took.
+    /// Sampling time per sample in seconds.
     pub seconds: f64,
-    /// As `pfgm evaluate --json` writes it.
+    /// Scores in the format of `pfgm evaluate --json`.
     pub report: Value,
 }
 
@@ -47,10 +47,10 @@ impl Finished {
         self.report[score][part].as_f64()
     }
 
-    /// A cell that was computed before, if it was.
+    /// Loads the result of a cell, if it was computed before.
     pub fn read(folder: &Path, cell: &Cell) -> Option<Self> {
         let id = cell.id();
-        // The picture is written first; what cannot be read is computed again.
+        // The picture is written first. A result that cannot be read is computed again.
         let text = fs::read_to_string(folder.join(format!("{id}.json"))).ok()?;
         let found: Self = serde_json::from_str(&text).ok()?;
         (found.key == cell.key && folder.join(format!("{id}.png")).is_file()).then_some(found)
@@ -62,12 +62,12 @@ impl Finished {
     }
 }
 
-/// What cells are computed with. The weights of one run at a time are in memory.
+/// State for computing cells. Only the weights of one run are in memory.
 pub struct Work<'a> {
     plan: &'a Plan,
     reference: Reference,
     progress: &'a Progress,
-    /// The run and the bits of the model.
+    /// The loaded model, with its run and the bits of its weights.
     loaded: Option<((usize, u32), Model)>,
 }
 
@@ -76,7 +76,7 @@ impl<'a> Work<'a> {
         Ok(Self { plan, reference: plan.reference(progress)?, progress, loaded: None })
     }
 
-    /// Computes a cell and keeps it in a folder.
+    /// Computes a cell and stores it in a folder.
     pub fn compute(&mut self, cell: &Cell, folder: &Path) -> Result<Finished> {
         let Self { plan, progress, .. } = *self;
         let (file, run) = (&plan.file, &plan.runs[cell.run]);

@@ -10,10 +10,10 @@ use toml::{Table, Value};
 
 use crate::{args::evaluate::ExtractorName, resolve};
 
-/// Bits of weights that are not rounded.
+/// Number of bits of weights that are not rounded.
 pub const ALL_BITS: u32 = 32;
 
-/// The file as written. A list in place of one value is an axis of the comparison.
+/// The parsed file. A list instead of a single value is an axis of the comparison.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct File {
@@ -80,9 +80,9 @@ pub struct Choice {
     /// The number of its entry in the file.
     pub entry: usize,
     pub solver: Solver,
-    /// The names of the runs that it is for; all if there is none.
+    /// Names of the runs that use it; all runs if empty.
     pub runs: Vec<String>,
-    /// The bits that weights are rounded to, if they are not the run's.
+    /// Bits that weights are rounded to; by default those of the run.
     pub bits: Option<Vec<u32>>,
     /// Its keys and values in the file, apart from method and steps.
     pub settings: Vec<(String, String)>,
@@ -105,15 +105,15 @@ fn device() -> String {
 }
 
 impl Choice {
-    /// Whether it is for a run of this name.
+    /// Whether the run of this name uses it.
     pub fn is_for(&self, run: &str) -> bool {
         self.runs.is_empty() || self.runs.iter().any(|name| name == run)
     }
 }
 
-/// Keys that only decide how long a solver computes.
+/// Keys that only change the number of evaluations.
 pub const LENGTHS: [&str; 3] = ["steps", "rtol", "atol"];
-/// Cells, at most: a larger matrix is likely a typing error.
+/// Maximum number of cells: a larger matrix is likely a typing error.
 const MOST: usize = 10_000;
 
 impl File {
@@ -171,7 +171,7 @@ impl File {
         Ok(name.into())
     }
 
-    /// The bits that a run's weights are rounded to, unless a solver has its own.
+    /// Returns the bits that the weights of a run are rounded to, unless a solver overrides them.
     pub fn bits(&self, run: usize) -> Result<Vec<u32>> {
         match (&self.run[run].bits, &self.bits) {
             (Some(own), _) => bits_of(own).with_context(|| format!("run[{run}].bits")),
@@ -205,7 +205,7 @@ impl File {
         Ok(choices)
     }
 
-    /// The names of the runs that a solver is for.
+    /// Returns the names of the runs that use a solver.
     fn runs_of(&self, value: Option<Value>) -> Result<Vec<String>> {
         let Some(value) = value else { return Ok(Vec::new()) };
         let known: Vec<String> = self.run.iter().map(Run::name).collect();
@@ -221,7 +221,7 @@ impl File {
     }
 }
 
-/// Bits as the file has them.
+/// Parses the value of `bits`.
 fn bits_of(value: &Value) -> Result<Vec<u32>> {
     let number = |value: &Value| match value.as_integer().and_then(|bits| u32::try_from(bits).ok()) {
         Some(bits) if (1..=MAX_BITS).contains(&bits) || bits == ALL_BITS => Ok(bits),

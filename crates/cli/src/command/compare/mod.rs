@@ -58,7 +58,7 @@ pub fn run(args: &CompareArgs) -> Result<()> {
         };
         let name = &plan.runs[cell.run].name;
         line(format!("{}  {name}, {}: {said}{}", clock.count(found.len(), &plan), cell.title(&[]), clock.left(cell)));
-        // A cell that fails, for example because of coarse weights, is a result too; it is computed again the next time.
+        // A failed cell, for example with coarsely rounded weights, is reported as such and computed again the next time.
         found.push(result.map_err(|error| format!("{error:#}")));
     }
     render::write(&table, &report::table(&plan, &found)?)?;
@@ -84,7 +84,7 @@ impl Clock {
         Self { started: Instant::now(), done: 0.0, all: cells.map(Cell::effort).sum() }
     }
 
-    /// The number of the cell, of all cells.
+    /// The number of the cell and the number of all cells.
     fn count(&self, before: usize, plan: &Plan) -> String {
         let all = plan.cells.len().to_string();
         format!("{:>width$} of {all}", before + 1, width = all.len())

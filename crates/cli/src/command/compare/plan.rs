@@ -41,13 +41,13 @@ pub struct Plan {
     pub cells: Vec<Cell>,
 }
 
-/// What samples are compared with.
+/// Reference of the comparison.
 pub enum Source {
     Rows(Box<Dataset>),
     Statistics(PathBuf),
 }
 
-/// A run without its weights, which together may be large.
+/// A run without its weights, since the weights of all runs may be large.
 pub struct Known {
     pub name: String,
     pub path: PathBuf,
@@ -63,7 +63,7 @@ pub struct Cell {
     pub run: usize,
     pub bits: u32,
     pub choice: Choice,
-    /// All that its result depends on.
+    /// Everything that its result depends on.
     pub key: Value,
 }
 
@@ -83,7 +83,7 @@ impl Cell {
         kept.map(|(key, value)| format!("{key} {value}")).collect::<Vec<_>>().join(", ")
     }
 
-    /// The curve that it belongs to: its method and settings, apart from numbers of steps.
+    /// The name of its curve: its method and settings, apart from numbers of steps.
     pub fn curve(&self) -> String {
         joined(self.choice.solver.method().as_str(), &self.settings(&LENGTHS))
     }
@@ -171,7 +171,7 @@ impl Plan {
     }
 }
 
-/// Opens the runs that a file names. All paths are checked before the first run is opened, which takes a while.
+/// Opens the runs of a file. All paths are checked first, because opening a run takes time.
 fn open_runs(file: &File) -> Result<Vec<Known>> {
     for (index, run) in file.run.iter().enumerate() {
         if !bundled::exists(&run.path) {
@@ -214,7 +214,7 @@ fn check_shapes(runs: &[Known], shape: Shape, reference: &str) -> Result<()> {
     Ok(())
 }
 
-/// All runs with all solvers that are for them, each pair once.
+/// Returns all pairs of a run and a solver for it, each pair once.
 fn cells(runs: &[Known], choices: &[Choice], bits_of_runs: &[Vec<u32>], common: &Value) -> Result<Vec<Cell>> {
     let (mut cells, mut known_cells) = (Vec::new(), HashSet::new());
     for (run, known) in runs.iter().enumerate() {

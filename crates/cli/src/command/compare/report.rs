@@ -131,7 +131,7 @@ pub fn page(plan: &Plan, found: &[Result<Finished, String>], cells: &Path) -> Re
             escaped(&run.spec.data.name)
         )?;
         let drawn = grouped(own.iter().copied(), |row| row.cell.curve(), |row| row.nfe());
-        // If all cells have the same evaluations, figures of other axes say more.
+        // If all cells have the same number of evaluations, only figures of other axes are informative.
         if shared.is_empty() || drawn.iter().any(|curve| curve.dots.len() > 1) {
             figure(&mut page, &drawn, "evaluations of each sample (NFE)", &run.name)?;
         }
@@ -183,7 +183,7 @@ fn overall(rows: &[Row], plan: &Plan) -> Vec<Figure> {
     // A cell that does not change along an axis is not a curve.
     figures.iter_mut().for_each(|(.., drawn)| drawn.retain(|curve| curve.dots.len() > 1));
     let drawn = grouped(rows.iter(), |row| named(row, row.cell.curve()), |row| row.nfe());
-    // If all cells have the same evaluations, figures of other axes say more.
+    // If all cells have the same number of evaluations, only figures of other axes are informative.
     if plan.runs.len() > 1 && (figures.is_empty() || drawn.iter().any(|curve| curve.dots.len() > 1)) {
         figures.insert(0, ("all runs".to_owned(), "evaluations of each sample (NFE)", drawn));
     }

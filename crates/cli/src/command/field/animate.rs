@@ -9,9 +9,9 @@ use super::{
     scene::{Scene, TOLERANCE},
 };
 
-/// Rotation of the hemisphere in radians: uniform points stay uniform, but fall to other charges.
+/// Rotation of the hemisphere in radians. Uniform points stay uniform, but fall to other charges.
 const TURN: f64 = 2.4;
-/// Shares of the frames in which the particles rise, rotate and fall, with short rests between.
+/// Shares of the frames in which the particles rise, rotate and fall, with short pauses between.
 const RISE: f64 = 0.40;
 const FALL: f64 = 0.58;
 /// Share of its line that is drawn behind a particle.
@@ -91,8 +91,8 @@ impl Particle {
         }
     }
 
-    /// Its position on the hemisphere between the ends of its two lines, whose heights differ a little because the hemisphere is not
-    /// infinitely far.
+    /// Returns its position on the hemisphere between the ends of its two lines. Their heights differ slightly because the hemisphere is at
+    /// a finite distance.
     fn turned(&self, scene: &Scene, share: f64) -> Vec<f64> {
         let (from, to) = (self.up.at(1.0), self.down.at(1.0));
         let rotated = |point: &[f64], angle: f64| {

@@ -23,13 +23,13 @@ use super::{
 };
 use crate::render::line;
 
-/// Particles whose ends are measured, and particles whose lines are drawn.
+/// Number of particles whose end points are measured, and of particles whose lines are drawn.
 const ENDS: usize = 600;
 const DRAWN: usize = 90;
 
-/// Draws particles without the extra dimension, which end in the middle, and with it, which return to the data.
+/// Draws particles without the extra dimension, which end at the center, and with it, which return to the data.
 pub fn extra_dimension(scene: &Scene) -> Result<Vec<u8>> {
-    // A little more than the distance between neighbors: the charges become a smooth distribution.
+    // Twice the distance between neighbors: the charges become a smooth distribution.
     let softening = 2.0 * scene.near * (PI / scene.count() as f64).sqrt();
     let (flat_ends, flat_lines) = without(scene, softening)?;
     let (point_ends, _) = without(scene, 1e-3 * softening)?;
@@ -70,10 +70,10 @@ pub fn extra_dimension(scene: &Scene) -> Result<Vec<u8>> {
     Ok(canvas.png()?)
 }
 
-/// Moves particles from a distant circle along the field of the plane itself.
+/// Moves particles from a distant circle along the field in the plane, without an extra dimension.
 fn without(scene: &Scene, softening: f64) -> Result<(Vec<f64>, Vec<Line>)> {
     let denoiser = ExactField::without_extra_dims(scene.charges.clone(), 2, softening);
-    // Without a height, ln sigma is only time, in which distances shrink by a factor of e.
+    // Without an extra dimension, ln sigma is only a time, in which distances shrink by a factor of e.
     let flow = Flow { denoiser: &denoiser, extra_dims: ExtraDims::Infinite };
     let radius = 4.0 * scene.near;
     let mut x: Vec<f64> = (0..ENDS)
@@ -119,7 +119,7 @@ const PARTICLES: usize = 100;
 /// The error, in units of the charges' spread, at which evaluations are compared.
 const TARGET: f64 = 1e-2;
 
-/// Evaluations for each sample, and the error.
+/// Evaluations per sample, and the error.
 type Cost = [f64; 2];
 
 /// Compares steps in z with steps in ln z.
@@ -202,7 +202,7 @@ fn costs_panel(canvas: &mut Canvas, cell: Area, (title, lowest): (&str, f64), [l
     line(format!("{title:<22} {text}"));
 }
 
-/// Evaluations from which on the error stays below a target, interpolated in logarithms.
+/// Number of evaluations from which on the error stays below a target, interpolated in logarithms.
 fn evaluations_to(costs: &[Cost], target: f64) -> Option<f64> {
     let last_above = costs.iter().rposition(|cost| cost[1] > target)?;
     let ([n, error], [next_n, next_error]) = (costs[last_above], *costs.get(last_above + 1)?);

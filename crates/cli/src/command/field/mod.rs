@@ -22,7 +22,7 @@ use crate::{
     resolve,
 };
 
-/// Charges, particles, lines and frames, at most: a typing error should not take hours.
+/// Maximum number of charges, particles, lines and frames: a typing error should not take hours.
 const MOST: usize = 100_000;
 
 pub fn run(args: &FieldArgs) -> Result<()> {
@@ -93,7 +93,7 @@ fn scene(args: &FieldArgs, default: &str, extra_dims: ExtraDims) -> Result<Scene
     Scene::new(&resolve::dataset(name, &args.table)?, args.charges, extra_dims, (args.seed, args.scale))
 }
 
-/// Refuses data that are not in the plane, for pictures of the plane.
+/// Returns an error if the data do not have two dimensions.
 fn plane_only(scene: &Scene, flag: &str) -> Result<()> {
     if scene.dim != 2 {
         bail!(

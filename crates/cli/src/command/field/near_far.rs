@@ -1,4 +1,4 @@
-//! The field near and far, and as a sum of fields.
+//! The field near the charges and far away, and as a sum of fields.
 
 use std::f64::consts::PI;
 
@@ -15,10 +15,10 @@ use crate::render::line;
 
 /// Cells across a picture of the field's magnitude.
 const CELLS: usize = 120;
-/// Orders of magnitude between the weakest and the strongest field that have a color.
+/// Orders of magnitude that the color scale covers.
 const ORDERS: f64 = 2.5;
 
-/// Draws the field near the charges, and far away, where they act as one point.
+/// Draws the field near the charges, and far away, where it is that of one point charge.
 pub fn near_far(scene: &Scene) -> Result<Vec<u8>> {
     let mut canvas = Canvas::new(1200.0, 300.0, scene.scale)?;
     let cells = canvas.area().columns(&[1.15, 1.15, 0.8]);

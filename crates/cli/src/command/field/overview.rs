@@ -99,7 +99,7 @@ fn charges(canvas: &mut Canvas, cell: Area, scene: &Scene) {
     }
 }
 
-/// A radius with which so many dots do not hide each other.
+/// Radius with which `count` dots do not hide each other.
 pub fn dot_size(count: usize) -> f64 {
     (40.0 / (count as f64).sqrt()).clamp(1.0, 3.5)
 }

@@ -1,4 +1,4 @@
-//! The charges of a picture, and their measures.
+//! The charges of a picture, and their sizes.
 
 use anyhow::{Result, bail};
 use pfgm::{
@@ -35,7 +35,7 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// At most `most` charges, spread over a data set.
+    /// Creates a scene of at most `most` charges, evenly selected from a data set.
     pub fn new(dataset: &Dataset, most: usize, extra_dims: ExtraDims, (seed, scale): (u64, f64)) -> Result<Self> {
         let name = dataset.name.clone();
         let dim = match dataset.shape {
@@ -82,7 +82,7 @@ impl Scene {
         1e-3 * self.spread
     }
 
-    /// The highest noise level: from there, the charges act as one point.
+    /// The highest noise level, where the field is that of one point charge.
     pub fn far(&self) -> f64 {
         1e3 * self.reach
     }

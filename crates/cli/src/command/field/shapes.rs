@@ -70,7 +70,7 @@ pub fn dimensions(scene: &Scene) -> Result<Vec<u8>> {
 /// Particles that return to charges without compact support.
 const SAMPLES: usize = 1500;
 
-/// A set of charges, and the probability of its distribution beyond a radius.
+/// A set of charges, and the survival function of its radius.
 struct Law {
     set: &'static str,
     title: &'static str,
@@ -87,7 +87,7 @@ fn student_t_beyond(radius: f64) -> f64 {
     (1.0 + 4.0 * radius * radius / generate::DEGREES).powf(-0.5 * generate::DEGREES)
 }
 
-/// Draws Gaussian and Student-t charges: the flow needs no compact support, only a prior from far enough.
+/// Draws Gaussian and Student-t charges: the flow needs no compact support, only a prior at a sufficient distance.
 pub fn non_compact(scene: &Scene) -> Result<Vec<u8>> {
     let mut canvas = Canvas::new(1300.0, 360.0, scene.scale)?;
     let cells = canvas.area().columns(&[1.0; 4]);
@@ -131,7 +131,7 @@ pub fn non_compact(scene: &Scene) -> Result<Vec<u8>> {
             ("charges", Mark::Dot, RED),
             ("came back", Mark::Dot, BLUE),
         ]);
-        // Particles return to the charges, not to the distribution that they were drawn from.
+        // Particles return to the charges, not to the distribution that the charges were drawn from.
         let mut sorted = radii(&charges.charges);
         sorted.sort_by(f64::total_cmp);
         let test = kolmogorov_smirnov(&radii(&x), |radius| {

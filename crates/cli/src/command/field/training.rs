@@ -78,7 +78,7 @@ fn draw_points(scene: &Scene) -> TrainingPoints {
     TrainingPoints { calibration, unit, x, z, away }
 }
 
-/// Draws PFGM's training points: nearly as many at every scale up to the data's, so they are dense near the data.
+/// Draws PFGM's training points: about the same number at every scale up to that of the data, so they are dense near the data.
 pub fn training_points(scene: &Scene) -> Result<Vec<u8>> {
     let TrainingPoints { calibration, unit, x, z, away } = draw_points(scene);
     let distance: Vec<f64> = away.iter().zip(&z).map(|(away, z)| away.hypot(*z)).collect();

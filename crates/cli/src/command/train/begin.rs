@@ -22,12 +22,12 @@ use crate::{
     resolve::{self, Changes, Plan},
 };
 
-/// Steps that `--minutes` measures, after one that is not: more if they are fast.
+/// Minimum number of steps that `--minutes` measures, after one warm-up step.
 const MEASURED_STEPS: u32 = 3;
-/// Seconds that `--minutes` measures at least.
+/// Minimum time that `--minutes` measures, in seconds.
 const MEASURED_SECONDS: f64 = 1.0;
 
-/// What the command line asks for.
+/// Returns the plan of the command line.
 pub fn plan(args: &TrainArgs, device: &Device) -> Result<Plan> {
     let mut plan = match &args.from {
         Some(run) => resolve::fine_tuning(args, Model::load_on(run, device)?)?,
@@ -40,7 +40,7 @@ pub fn plan(args: &TrainArgs, device: &Device) -> Result<Plan> {
     Ok(plan)
 }
 
-/// A new run in the folder that is found for its name.
+/// Creates a new run in an unused folder for its name.
 pub fn begin(
     mut plan: Plan,
     dry_run: bool,
@@ -50,7 +50,7 @@ pub fn begin(
 ) -> Result<Training> {
     let whole = plan.data.take();
     let (data, held_out) = load(&plan.config, whole).map_err(|error| explain_missing(error, &plan))?;
-    // Columns that never change are among what the check finds.
+    // The check below reports constant columns.
     let notices = data.notices.iter().filter(|notice| !matches!(notice, Notice::ConstantColumns { .. }));
     plan.notes.extend(notices.map(|notice| format!("note: {notice}")));
     plan.notes.extend(defaults::check(&data)?);
@@ -64,7 +64,7 @@ pub fn begin(
     if dry_run {
         describe(model.spec(), &data)?;
     }
-    // The trainer is made before anything is written: sizes that do not fit leave nothing behind.
+    // The trainer is created before anything is written, so an error leaves no files.
     let mut trainer = model.trainer(&data, held_out.as_ref())?.distributed(Arc::clone(ranks))?;
     if dry_run || !ranks.is_root() {
         return Ok(Training { folder: PathBuf::new(), trainer, data });
@@ -89,7 +89,7 @@ pub fn begin(
     Ok(Training { folder, trainer, data })
 }
 
-/// The model before its first step, after a check that there is memory for its training.
+/// Creates the model, after a check that there is enough memory for its training.
 fn build(plan: &Plan, data: &Dataset, device: &Device) -> Result<Model> {
     let builder = Model::builder().config(plan.config.clone()).device(device);
     let spec = builder.clone().spec(data)?;
@@ -100,7 +100,7 @@ fn build(plan: &Plan, data: &Dataset, device: &Device) -> Result<Model> {
     })
 }
 
-/// Measures the first steps, and sets as many as fit into the minutes that are given.
+/// Measures the first steps, and sets the number of steps that fit into the given minutes.
 fn set_budget(plan: &mut Plan, data: &Dataset, device: &Device, ranks: &dyn Communicator) -> Result<()> {
     let Some((minutes, changes)) = &plan.minutes else { return Ok(()) };
     let mut trainer: Trainer = build(plan, data, device)?.trainer(data, None)?;
@@ -116,7 +116,7 @@ fn set_budget(plan: &mut Plan, data: &Dataset, device: &Device, ranks: &dyn Comm
     let seconds = seconds[0] / ranks.size() as f64;
     let steps = (60.0 * minutes / seconds).max(1.0) as u64;
     defaults::set_budget(&mut plan.config.train, steps);
-    // Keys that are given stay as they are.
+    // Given keys are not changed.
     let table = toml::Table::try_from(&plan.config).context("the configuration")?;
     plan.config = resolve::change(table, changes)?;
     plan.notes.push(format!(
@@ -126,7 +126,7 @@ fn set_budget(plan: &mut Plan, data: &Dataset, device: &Device, ranks: &dyn Comm
     Ok(())
 }
 
-/// A preset's data that are missing: says what to give.
+/// Adds to the error of a preset without data which flag to give.
 fn explain_missing(error: anyhow::Error, plan: &Plan) -> anyhow::Error {
     match (error.downcast_ref::<DataError>(), &plan.preset) {
         (Some(DataError::NotFound { path, .. }), Some(preset)) => anyhow::anyhow!(
@@ -137,7 +137,7 @@ fn explain_missing(error: anyhow::Error, plan: &Plan) -> anyhow::Error {
     }
 }
 
-/// The rows to train on, and those held out; `whole` is the data set if it has been read.
+/// Returns the training rows and the held-out rows; `whole` is the data set if it has been read.
 pub fn load(config: &Config, whole: Option<Dataset>) -> Result<(Dataset, Option<Dataset>)> {
     let dataset = match whole {
         Some(dataset) => dataset,

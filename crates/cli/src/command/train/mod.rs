@@ -39,7 +39,7 @@ pub fn run(args: &TrainArgs, ranks: &Ranks) -> Result<()> {
     }
     let (folder, upscales) = (training.folder.clone(), training.trainer.spec().config.upscale.is_some());
     match finish(training, args.tensorboard, &device, ranks)? {
-        // A model that upscales makes no images by itself.
+        // A model that upscales cannot be sampled by itself.
         Ended::Finished if upscales => {}
         Ended::Finished => line(format!("next         {} sample {} -n 100 --solver rk45", program(), display(&folder))),
         Ended::Stopped => line(format!("resume with  {} train {} --resume", program(), display(&folder))),
@@ -48,7 +48,7 @@ pub fn run(args: &TrainArgs, ranks: &Ranks) -> Result<()> {
     Ok(())
 }
 
-/// A training that can be run.
+/// A prepared training.
 pub struct Training {
     pub folder: PathBuf,
     pub trainer: Trainer,
@@ -101,7 +101,7 @@ pub fn finish(training: Training, tensorboard: bool, device: &Device, ranks: &Ra
     Ok(Ended::Finished)
 }
 
-/// How the program was called.
+/// Name by which the program was called.
 pub fn program() -> String {
     let called = std::env::args().next().unwrap_or_default();
     if Path::new(&called).components().any(|part| part.as_os_str() == "target") {

@@ -30,10 +30,10 @@ use crate::{
     resolve::{self, Changes, Plan},
 };
 
-/// What may change in a run that is resumed; it is part of the refusal of everything else.
+/// Keys that may change when a run is resumed, for the error about all others.
 const MAY_CHANGE: &str = "train.steps, train.checkpoint_every, train.keep, train.log_every, and the path of the data";
 
-/// Resumes a run at its last checkpoint. A run that ended before its first checkpoint begins anew.
+/// Resumes a run at its last checkpoint. A run that ended before its first checkpoint starts again.
 pub fn resume(args: &TrainArgs, device: &Device, ranks: &Ranks) -> Result<Training> {
     if args.from.is_some() || args.minutes.is_some() {
         bail!("--resume: a run is resumed as it is; omit --from and --minutes");
@@ -53,7 +53,7 @@ pub fn resume(args: &TrainArgs, device: &Device, ranks: &Ranks) -> Result<Traini
         }
         FolderState::Free | FolderState::Trained | FolderState::Other => {}
     }
-    // Locked before the last checkpoint is looked for, so that nobody writes another.
+    // Locked before the last checkpoint is determined, so that no other process writes one.
     let writes = ranks.is_root() && !args.dry_run && folder.is_dir();
     let lock = writes.then(|| RunLock::acquire(&folder)).transpose()?;
     let (path, checkpoint) = read(&folder)?;
@@ -114,8 +114,8 @@ fn begin_again(args: &TrainArgs, folder: PathBuf, device: &Device, ranks: &Ranks
     begin(Plan::new(name, config), args.dry_run, |_, _| Ok(folder), device, ranks)
 }
 
-/// Data with the range that a run has kept. Older runs took the lowest and the highest of floating point values for their range, which
-/// lie within the range that the rule finds now.
+/// Returns the data with the range stored in the run. The range of older runs is the minimum and maximum of floating point values, which
+/// lie within the range of the current rule.
 fn with_kept_range(data: Dataset, kept: &ModelSpec) -> Dataset {
     let ((low, high), (kept_low, kept_high)) = (data.range, kept.data.range);
     let is_within = low <= kept_low && kept_high <= high;
@@ -125,7 +125,7 @@ fn with_kept_range(data: Dataset, kept: &ModelSpec) -> Dataset {
     Dataset { range: kept.data.range, ..data }
 }
 
-/// Gives a configuration the values of a kept one that may differ from it.
+/// Copies the values that may differ from the stored configuration.
 fn keep_schedule(config: &mut Config, kept: &Config) {
     config.train.steps = kept.train.steps;
     config.train.checkpoint_every = kept.train.checkpoint_every;
@@ -133,7 +133,7 @@ fn keep_schedule(config: &mut Config, kept: &Config) {
     config.train.log_every = kept.train.log_every;
 }
 
-/// The run with the newest checkpoint among runs/NAME, runs/NAME-2, ...
+/// Returns the run with the newest checkpoint among runs/NAME, runs/NAME-2, ...
 fn latest_run(what: &str) -> Result<PathBuf> {
     let name = Path::new(what).file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let is_ours = |folder: &str| {
@@ -149,7 +149,7 @@ fn latest_run(what: &str) -> Result<PathBuf> {
         .with_context(|| format!("--resume: no run with a checkpoint in runs/{name}; name its folder with --out DIR"))
 }
 
-/// The first key in which two specifications differ, with both values.
+/// Returns the first key in which two specifications differ, with both values.
 fn difference(kept: &ModelSpec, wanted: &ModelSpec) -> Result<Option<String>> {
     let flat = |spec: &ModelSpec| -> Result<Vec<(String, String)>> {
         let mut leaves = Vec::new();
@@ -165,8 +165,8 @@ fn difference(kept: &ModelSpec, wanted: &ModelSpec) -> Result<Option<String>> {
     let value = |of: &[(String, String)], key: &str| {
         of.iter().find(|(name, _)| name == key).map_or_else(|| "nothing".to_owned(), |(_, value)| value.clone())
     };
-    // Data may have moved; their shape, size and scale show that they are the same. Older runs have no counts of classes
-    // and do not know which columns are whole.
+    // The path of the data may change; shape, size and scale identify them. Older runs do not store class counts
+    // and whole columns.
     let ignored = ["config.data.source", "data.name", "data.class_counts", "data.whole_columns"];
     let is_compared = |key: &&String| !ignored.contains(&key.as_str()) && !unused.contains(key);
     let mut keys = kept.iter().chain(&wanted).map(|(key, _)| key).filter(is_compared);
@@ -177,7 +177,7 @@ fn difference(kept: &ModelSpec, wanted: &ModelSpec) -> Result<Option<String>> {
     }))
 }
 
-/// Whether two values are the same. Older runs have measured values in single precision.
+/// Whether two values are equal. Older runs store measured values in single precision.
 fn is_same(a: &str, b: &str) -> bool {
     fn close(a: &Value, b: &Value) -> bool {
         match (a, b) {

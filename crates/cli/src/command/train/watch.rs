@@ -15,13 +15,13 @@ use pfgm::train::{Events, LogLine, StepReport};
 
 use crate::render::{self, line, warn};
 
-/// Whether a signal asked to stop.
+/// Set by a signal that stops the training.
 static STOP: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
-/// Whether a training is going on, which has to save first.
+/// Whether a training is running, which has to save before the process exits.
 static IS_TRAINING: AtomicBool = AtomicBool::new(false);
 
-/// Handles Ctrl-C, SIGTERM and SIGUSR1 from the first training of this process on. Of many ranks, none exits by itself: mpirun
-/// ends all.
+/// Handles Ctrl-C, SIGTERM and SIGUSR1 from the first training of this process on. With many ranks, no rank exits by itself: mpirun
+/// ends all of them.
 fn handle_signals(many: bool) -> Result<()> {
     static HANDLED: AtomicBool = AtomicBool::new(false);
     if HANDLED.swap(true, Ordering::SeqCst) {
@@ -41,7 +41,7 @@ fn handle_signals(many: bool) -> Result<()> {
         warn("\nsaving after this step; interrupt again to exit at once");
     })
     .context("signals cannot be handled")?;
-    // Schedulers send SIGUSR1 before a time limit, and mpirun passes it on at once.
+    // Schedulers send SIGUSR1 before a time limit, and mpirun forwards it immediately.
     #[cfg(unix)]
     signal_hook::flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&STOP))
         .context("signals cannot be handled")?;
@@ -53,7 +53,7 @@ pub struct Watcher {
     bar: ProgressBar,
     /// The loss, smoothed.
     pub loss: f64,
-    /// When the last line was printed, where there is no terminal.
+    /// Time of the last printed line, if there is no terminal.
     printed: Instant,
     /// TensorBoard's event file, if there is one.
     pub events: Option<Events>,
@@ -92,7 +92,7 @@ impl Watcher {
     }
 
     fn add_event(&mut self, line: &LogLine) {
-        // A full disk stops the training where its own log is written.
+        // A full disk stops the training when its log is written.
         if let Some(events) = &mut self.events
             && let Err(error) = events.add(line)
         {
