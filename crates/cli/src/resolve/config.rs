@@ -136,7 +136,7 @@ pub fn set_key(table: &mut Table, path: &str, value: Value) -> Result<()> {
     insert_key(table, path, value)
 }
 
-/// Gives the keys of an older configuration their present names.
+/// Renames the keys of older configurations.
 fn rename_keys(table: &mut Table) {
     for (old, new) in RENAMED_KEYS {
         let (section, old) = old.split_once('.').expect("a key in a section");
@@ -153,7 +153,7 @@ fn rename_keys(table: &mut Table) {
 fn insert_key(table: &mut Table, path: &str, value: Value) -> Result<()> {
     match path.split_once('.') {
         None => {
-            // Another kind of network or objective has keys of its own.
+            // Another kind of network or objective has other keys.
             if path == "kind" && table.get(path) != Some(&value) {
                 table.clear();
             }
@@ -170,7 +170,7 @@ fn insert_key(table: &mut Table, path: &str, value: Value) -> Result<()> {
     }
 }
 
-/// An error of a configuration in one line, with the nearest known name for an unknown one.
+/// Returns an error of a configuration in one line, with the most similar known name for an unknown one.
 pub fn explain(error: serde_path_to_error::Error<toml::de::Error>) -> anyhow::Error {
     let path = error.path().to_string();
     let message = error.inner().message().trim().to_owned();
@@ -197,7 +197,7 @@ pub fn one_line(file: &str, error: &toml::de::Error) -> anyhow::Error {
     anyhow::anyhow!("{file}: {}", error.to_string().split('\n').map(str::trim).collect::<Vec<_>>().join(" "))
 }
 
-/// The known name that is most similar to a wrong one, if any is similar.
+/// Returns the known name that is most similar to a wrong one, if any is similar.
 pub fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     known
         .map(|name| (strsim::jaro_winkler(wrong, name), name))

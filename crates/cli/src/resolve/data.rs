@@ -11,7 +11,7 @@ pub fn dataset(source: &str, args: &DataArgs) -> Result<Dataset> {
     Ok(pfgm_data::open(source, &with_flags(OpenOptions::default(), args))?)
 }
 
-/// Options with what flags say instead.
+/// Returns the options with the changes of the flags.
 pub fn with_flags(options: OpenOptions, args: &DataArgs) -> OpenOptions {
     let DataArgs { columns, label, array, labels, range, alpha, header, decimal, classes, items } = args.clone();
     OpenOptions {
@@ -47,7 +47,7 @@ pub fn data_keys(args: &DataArgs) -> Result<Vec<(&'static str, Value)>> {
     Ok(keys)
 }
 
-/// An error of reading data in the program's words: the option that decides becomes its flag.
+/// Returns an error of reading data with options replaced by their flags.
 pub fn data_error_in_flags(error: &DataError) -> String {
     match error {
         DataError::Ambiguous { path, problem, option, choices } => {

@@ -1,8 +1,8 @@
-//! The library's errors as the flags that they are about.
+//! Conversion of the library's errors, which name arguments, to errors that name flags.
 
 use pfgm::{Error, import::ImportError};
 
-/// The flag of an argument of the library, if the program has one.
+/// Returns the flag of an argument of the library, if there is one.
 fn flag_of(argument: &str) -> Option<&'static str> {
     Some(match argument {
         "batch" => "--batch",
@@ -27,7 +27,7 @@ fn flag_of(argument: &str) -> Option<&'static str> {
     })
 }
 
-/// A library's error in the program's words: an argument becomes its flag; without one, the problem stands alone.
+/// Returns a library error with the argument replaced by its flag, or only the problem if there is no flag.
 pub fn in_flags(error: &Error) -> String {
     match error {
         Error::Argument { name, problem } => match flag_of(name) {
@@ -43,7 +43,7 @@ pub fn in_flags(error: &Error) -> String {
     }
 }
 
-/// A library's error about an argument that has this flag.
+/// Converts a library error about an argument to one that names `flag`.
 pub fn with_flag(error: Error, flag: &str) -> anyhow::Error {
     match error {
         Error::Argument { problem, .. } => anyhow::anyhow!("{flag}: {problem}"),

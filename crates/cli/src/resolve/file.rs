@@ -18,8 +18,8 @@ pub fn animation(flag: &str, path: &Path) -> Result<Animation> {
     }
 }
 
-/// The folder of a new run: the one that is named, which must be empty, or the first free name in runs/. A run that ended before
-/// its first checkpoint can be begun again with the same `config`. Without a name, nothing can be resumed.
+/// Returns the folder of a new run: the given one, which must be empty, or the first unused name in runs/. A run that ended before
+/// its first checkpoint can be started again with the same `config`. Without a given folder, no run is started again.
 pub fn run_folder(out: Option<&Path>, name: &str, config: Option<&Config>) -> Result<PathBuf> {
     let taken = |path: &Path| fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
     if let Some(out) = out {

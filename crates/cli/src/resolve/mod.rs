@@ -1,4 +1,4 @@
-//! Checked values: from what was typed to what can run. The one place where a command line can be wrong.
+//! Validation of the command line: from raw arguments to checked values.
 
 mod config;
 mod data;

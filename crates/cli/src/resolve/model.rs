@@ -1,4 +1,4 @@
-//! Trained models, and the rows that they are asked about.
+//! Trained models, and rows of data for them.
 
 use std::{ops::ControlFlow, path::Path};
 
@@ -17,7 +17,7 @@ use crate::{
     render::line,
 };
 
-/// Loads the averaged weights of a run's latest checkpoint, of a checkpoint file, or of a bundled model that samples by itself.
+/// Loads the averaged weights of a run's latest checkpoint, of a checkpoint file, or of a bundled model. The model must not upscale.
 pub fn model(run: &Path, compute: &ComputeArgs) -> Result<Model> {
     let model = any_model(run, compute)?;
     if model.spec().config.upscale.is_some() {
@@ -56,7 +56,7 @@ pub fn on_bar(bar: &ProgressBar) -> impl FnMut(&Progress) -> ControlFlow<()> + u
     }
 }
 
-/// The rows that the command line names, at most `-n`, spread over the data set.
+/// Returns the rows of `--data`, at most `-n`, evenly selected.
 pub fn selected_rows(args: &RowsArgs) -> Result<Dataset> {
     let data = dataset(&args.data, &args.table)?;
     if BUILT_IN.contains(&args.data.as_str()) && (args.table.columns.is_some() || args.table.label.is_some()) {
@@ -69,7 +69,7 @@ pub fn selected_rows(args: &RowsArgs) -> Result<Dataset> {
     }
 }
 
-/// At most so many rows, spread over a data set.
+/// Returns at most `count` rows, evenly selected from a data set.
 pub fn spread(data: &Dataset, count: usize) -> Dataset {
     if count >= data.len() {
         return data.clone();
@@ -78,7 +78,7 @@ pub fn spread(data: &Dataset, count: usize) -> Dataset {
     data.select(&rows)
 }
 
-/// The rows that the command line names in the form that a model computes with.
+/// Returns the rows of `--data` in the form that a model uses.
 pub fn rows(args: &RowsArgs, spec: &ModelSpec) -> Result<Rows> {
     let data = selected_rows(args)?;
     let rows = spec.rows(&data).map_err(|error| about(error, &data, &args.data))?;
@@ -88,7 +88,7 @@ pub fn rows(args: &RowsArgs, spec: &ModelSpec) -> Result<Rows> {
     Ok(rows)
 }
 
-/// An error about rows that names their source as it was typed, instead of the data set's name.
+/// Returns an error about rows that names their source instead of the data set.
 pub fn about(error: pfgm::Error, data: &Dataset, source: &str) -> anyhow::Error {
     match error {
         pfgm::Error::Argument { name: "data", problem } => {

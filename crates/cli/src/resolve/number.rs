@@ -14,12 +14,12 @@ pub fn extra_dims(flag: &str, text: &str) -> Result<ExtraDims> {
     }
 }
 
-/// Samples of a command, at most.
+/// Maximum number of samples of a command.
 pub const MAX_SAMPLES: usize = 10_000_000;
-/// Noise levels, at most.
+/// Maximum number of noise levels.
 pub const MAX_LEVELS: usize = 10_000;
 
-/// Refuses a number outside of a range.
+/// Returns an error if a number is outside of a range.
 pub fn within<T: PartialOrd + Display>(flag: &str, value: T, range: RangeInclusive<T>) -> Result<()> {
     // NaN is in no range.
     if range.contains(&value) {
@@ -28,7 +28,7 @@ pub fn within<T: PartialOrd + Display>(flag: &str, value: T, range: RangeInclusi
     bail!("{flag} {value}: give a number from {} to {}", range.start(), range.end())
 }
 
-/// Refuses a product above [`MAX_SAMPLES`].
+/// Returns an error if a product is above [`MAX_SAMPLES`].
 pub fn product(flags: &str, count: usize, each: usize) -> Result<()> {
     match count.checked_mul(each) {
         Some(all) if all <= MAX_SAMPLES => Ok(()),

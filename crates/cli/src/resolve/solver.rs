@@ -1,4 +1,4 @@
-//! Solvers: the run's own, with the changes that the command line asks for.
+//! Solvers: that of the run, with the changes of the command line.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::args::{ProcessArg, SolverArgs};
 
-/// What a solver is checked against.
+/// Properties of the run that a solver is checked against.
 #[derive(Clone, Copy)]
 pub struct Solved<'a> {
     pub extra_dims: ExtraDims,
@@ -29,7 +29,7 @@ impl<'a> Solved<'a> {
     }
 }
 
-/// A run's solver with the changes that the command line asks for.
+/// Returns the solver of a run with the changes of the command line.
 pub fn solver(args: &SolverArgs, spec: &ModelSpec, run: &Path) -> Result<Solver> {
     let solver = changed(args, &spec.config.sample.solver, Solved::of(spec, run))?;
     if let Some(grid) = solver.grid() {
@@ -40,7 +40,7 @@ pub fn solver(args: &SolverArgs, spec: &ModelSpec, run: &Path) -> Result<Solver>
     Ok(solver)
 }
 
-/// A solver with the changes that the command line asks for.
+/// Returns a solver with the changes of the command line.
 pub fn changed(args: &SolverArgs, kept: &Solver, solved: Solved) -> Result<Solver> {
     let overrides = args.overrides(|name| process(name, solved.output));
     let mut solver = overrides.apply(kept).map_err(as_flag)?.for_process(solved.output.process());
@@ -51,14 +51,14 @@ pub fn changed(args: &SolverArgs, kept: &Solver, solved: Solved) -> Result<Solve
     Ok(solver)
 }
 
-/// The error of an option of a solver as that of its flag.
+/// Converts an error about an option of a solver to one that names its flag.
 fn as_flag(wrong: InvalidOption) -> anyhow::Error {
     let flag = |option: &str| if option == "method" { "solver".to_owned() } else { option.replace('_', "-") };
     let remedy = wrong.needs.map(|(option, value)| format!("; add --{} {value}, or omit it", flag(option)));
     anyhow::anyhow!("--{} {}: {}{}", flag(wrong.option), wrong.value, wrong.problem, remedy.unwrap_or_default())
 }
 
-/// Reads the levels that `pfgm schedule` found, if the solver uses them; returns whether it does.
+/// Reads the levels of `pfgm schedule` if the solver uses them; returns whether it does.
 pub fn find_levels(solver: &mut Solver, run: Option<&Path>) -> Result<bool> {
     let method = solver.method();
     let Some(grid @ &mut Grid::Gits { steps }) = solver.grid_mut() else { return Ok(false) };
@@ -74,7 +74,7 @@ pub fn check(solver: &Solver, extra_dims: ExtraDims) -> Result<()> {
     solver.check(extra_dims).map_err(as_flag)
 }
 
-/// A process by name, with the rates of the run's own if it has any.
+/// Returns a process by name, with the rates of the run if it has any.
 fn process(name: ProcessArg, output: Output) -> Process {
     let (beta_min, beta_max) = match output {
         Output::Vp { beta_min, beta_max } | Output::SubVp { beta_min, beta_max } => (beta_min, beta_max),
@@ -87,8 +87,8 @@ fn process(name: ProcessArg, output: Output) -> Process {
     }
 }
 
-/// The solver that the command line asks for, which must lead up as well as down. By default RK45, with the run's tolerances if the
-/// run is sampled by it, else 1e-4.
+/// Returns the requested solver, which must be an ODE solver that can integrate in both directions. The default is RK45, with the tolerances
+/// of the run if its solver is RK45, else 1e-4.
 pub fn invertible(args: &SolverArgs, spec: &ModelSpec, run: &Path) -> Result<Solver> {
     let solver = changed(args, &spec.invertible_solver(), Solved::of(spec, run))?;
     if !solver.is_reversible() {
@@ -97,7 +97,7 @@ pub fn invertible(args: &SolverArgs, spec: &ModelSpec, run: &Path) -> Result<Sol
     Ok(solver)
 }
 
-/// A schedule as it is kept with a run.
+/// A GITS schedule in the file of a run.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FoundSchedule {

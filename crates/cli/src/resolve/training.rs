@@ -1,4 +1,4 @@
-//! What a training starts from: data, a preset, a configuration file, or another run.
+//! The start of a training: from data, a preset, a configuration file, or another run.
 
 use std::path::Path;
 
@@ -14,25 +14,25 @@ use toml::Table;
 use super::{Changes, change, config_file, flatten, nearest, one_line, stem};
 use crate::args::TrainArgs;
 
-/// The side that images of different or large sizes are scaled to.
+/// Side to which images of different or large sizes are resized.
 const SIDE: usize = 64;
-/// A fine-tuning's learning rate, as a share of the run's.
+/// Learning rate of fine-tuning, relative to that of the run.
 const FINE_TUNING_RATE: f64 = 0.1;
 
-/// A new run that is asked for.
+/// A requested new run.
 pub struct Plan {
-    /// What the run is called.
+    /// Name of the run.
     pub name: String,
     pub config: Config,
     /// The preset that it starts from, if any.
     pub preset: Option<String>,
-    /// What was chosen, a line each.
+    /// Choices that were made, one line each.
     pub notes: Vec<String>,
     /// The data set, if it has been read.
     pub data: Option<Dataset>,
     /// The model whose weights the training starts from.
     pub start: Option<Model>,
-    /// The minutes that the training may take, and the keys that are given.
+    /// The time budget in minutes, and the given keys.
     pub minutes: Option<(f64, Changes)>,
 }
 
@@ -42,7 +42,7 @@ impl Plan {
     }
 }
 
-/// What the positional argument names.
+/// Meaning of the positional argument.
 enum Base {
     /// A preset or configuration file: its name, its text, and whether it is a preset.
     Text { name: String, text: String, is_preset: bool },
@@ -50,7 +50,7 @@ enum Base {
     Data(String),
 }
 
-/// The training that the command line asks for, without `--from`.
+/// Returns the requested training, without `--from`.
 pub fn plan(args: &TrainArgs) -> Result<Plan> {
     let (base, source) = base(args)?;
     let changes = Changes { data: source, ..Changes::of(args) };
@@ -66,7 +66,7 @@ pub fn plan(args: &TrainArgs) -> Result<Plan> {
     }
 }
 
-/// What the training starts from, and its data if they are named.
+/// Returns what the training starts from, and its data if they are given.
 fn base(args: &TrainArgs) -> Result<(Base, Option<String>)> {
     if let Some(name) = &args.preset {
         let Some(preset) = presets::find(name) else {
@@ -98,7 +98,7 @@ fn base(args: &TrainArgs) -> Result<(Base, Option<String>)> {
     Ok((Base::Text { name: what.into(), text: config_file(what)?, is_preset: false }, args.data.clone()))
 }
 
-/// The data that the command line names, as its argument or by `--data`.
+/// Returns the given data: the positional argument or `--data`.
 fn data_of(args: &TrainArgs) -> Result<Option<String>> {
     match (&args.what, &args.data) {
         (Some(what), Some(data)) => bail!("{what} and --data {data}: name the data once"),
@@ -106,7 +106,7 @@ fn data_of(args: &TrainArgs) -> Result<Option<String>> {
     }
 }
 
-/// A training whose configuration follows from the data.
+/// Returns a training whose configuration follows from the data.
 fn from_data(source: &str, changes: &Changes) -> Result<Plan> {
     let changes = Changes { data: Some(source.to_owned()), ..changes.clone() };
     let (data, options, mut notes) = open(&changes)?;
@@ -115,7 +115,7 @@ fn from_data(source: &str, changes: &Changes) -> Result<Plan> {
     Ok(Plan { notes, data: Some(data), ..Plan::new(stem(source), config) })
 }
 
-/// Opens the data that are named; images of different or large sizes are scaled. Returns how they were opened, and notes.
+/// Opens the given data; images of different or large sizes are resized. Returns the data, their options, and notes.
 fn open(changes: &Changes) -> Result<(Dataset, DataConfig, Vec<String>)> {
     let mut data = change(Table::new(), &changes.of_data()?)?.data;
     let mut notes = Vec::new();
@@ -140,12 +140,12 @@ fn open(changes: &Changes) -> Result<(Dataset, DataConfig, Vec<String>)> {
     Ok((dataset, data, notes))
 }
 
-/// The configuration that follows from a data set and the keys that are given.
+/// Returns the configuration that follows from a data set and the given keys.
 fn chosen(data: &Dataset, options: DataConfig, changes: &Changes) -> Result<Config> {
     let mut config = Config::for_data(data);
     let DataConfig { conditional, hold_out, .. } = config.data;
     config.data = DataConfig { conditional, hold_out, ..options };
-    // What is derived from keys that are given follows them.
+    // Values that are derived from given keys follow them.
     let given = change(Table::new(), changes);
     if let Ok(given) = given {
         let rows = config.train.steps * config.train.batch as u64;
@@ -162,7 +162,7 @@ fn chosen(data: &Dataset, options: DataConfig, changes: &Changes) -> Result<Conf
     change(table, changes)
 }
 
-/// The data, and the keys that follow from them, as they are written in a configuration.
+/// Returns the data, and the keys that follow from them, as lines of a configuration.
 fn describe(data: &Dataset, config: &Config) -> Result<Vec<String>> {
     let classes = data.labels.as_ref().map_or(0, |labels| labels.names.len());
     let used = match (classes, config.data.conditional) {
@@ -185,7 +185,7 @@ fn describe(data: &Dataset, config: &Config) -> Result<Vec<String>> {
     ])
 }
 
-/// A training that starts from the weights of a model: its network, flow and objective; the budget follows from the data.
+/// Returns a training that starts from the weights of a model, with its network, flow and objective; the budget follows from the data.
 pub fn fine_tuning(args: &TrainArgs, model: Model) -> Result<Plan> {
     if args.preset.is_some() {
         bail!("--preset: fine-tuning keeps the run's network; omit --preset");
@@ -213,7 +213,7 @@ pub fn fine_tuning(args: &TrainArgs, model: Model) -> Result<Plan> {
     let follows = Config::for_data(&data);
     let mut config = own.clone();
     config.data = DataConfig { conditional: follows.data.conditional, hold_out: follows.data.hold_out, ..options };
-    // The extent of the noise in the new data is measured; the scale that the network was trained for stays.
+    // max_row_rms and detail_rms are measured on the new data; the data scale of the network is unchanged.
     (config.flow.max_row_rms, config.flow.detail_rms) = (None, None);
     config.train.batch = own.train.batch.min(follows.train.batch.max(1));
     config.train.lr = FINE_TUNING_RATE * own.train.lr;
