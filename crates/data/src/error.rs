@@ -41,7 +41,7 @@ pub enum DataError {
     },
     /// The images of a folder or archive differ in size.
     #[error(
-        "{path}: {file} is {found} where the first image is {expected}; crop or resize the images to one size, or set side to scale the middle square of each"
+        "{path}: {file} is {found} where the first image is {expected}; crop or resize the images to one size, or set side to crop and resize the central square of each"
     )]
     MixedSizes {
         /// The folder or archive.

@@ -15,7 +15,7 @@ pub enum MetricError {
     #[error("the matrix is not a covariance of these features")]
     NotACovariance,
     /// The features are not those of the reference.
-    #[error("{found} features compared with a reference of {reference}; take both from one extractor")]
+    #[error("{found} features, but the reference has {reference}; use the same extractor for both")]
     Dimensions {
         /// How many features the reference has.
         reference: usize,

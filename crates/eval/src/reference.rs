@@ -115,5 +115,5 @@ fn check_features(shape: &[usize], values: &[f64], dim: usize) -> Result<(), Str
 }
 
 fn other_features(found: usize, dim: usize) -> String {
-    format!("statistics of {found} features, but the extractor has {dim}; take both from one extractor")
+    format!("statistics of {found} features, but the extractor has {dim}; use the same extractor for both")
 }

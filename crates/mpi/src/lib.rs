@@ -48,8 +48,8 @@ pub struct Mpi {
 /// Reason why a process cannot join the job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StartError {
-    /// MPI was started before in this process.
-    #[error("MPI was started before")]
+    /// MPI is already initialized in this process.
+    #[error("MPI is already initialized in this process")]
     AlreadyStarted,
     /// Other threads than the main thread may not call this MPI.
     #[error(
@@ -64,7 +64,7 @@ impl Mpi {
     /// The job ends if a rank sends no heartbeat for `rank_timeout`, or is that late for a collective.
     ///
     /// # Errors
-    /// Returns an error if MPI was started before, or may only be called by the main thread.
+    /// Returns an error if MPI is already initialized in this process, or may only be called by the main thread.
     pub fn start(rank_timeout: Duration) -> Result<Self, StartError> {
         let (universe, threading) =
             mpi::initialize_with_threading(Threading::Serialized).ok_or(StartError::AlreadyStarted)?;

@@ -8,7 +8,7 @@ use pfgm_data::Shape;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NetworkError {
     /// A network for images got vectors.
-    #[error("network.kind: this network works on images, but the data are {0}; use \"mlp\"")]
+    #[error("network.kind: this network needs images, but the data are {0}; use \"mlp\"")]
     NotAnImage(Shape),
     /// The network has no inputs for conditioning.
     #[error(
@@ -16,11 +16,11 @@ pub enum NetworkError {
     )]
     NoConditioning,
     /// A network for vectors got spatial conditioning.
-    #[error("network.kind = \"mlp\" has no pixels, which upscale and train.patch need: use \"unet\"")]
+    #[error("upscale and train.patch need a network on images, not network.kind = \"mlp\": use \"unet\"")]
     NoPixels,
     /// The image cannot be halved often enough.
     #[error(
-        "network.multipliers has {levels} levels, which make one pixel of {stride}x{stride}; the data are {shape}: use fewer levels"
+        "network.multipliers has {levels} levels, which divide the sides by {stride}; the data are {shape}: use fewer levels"
     )]
     Levels {
         /// Number of levels.
@@ -46,10 +46,10 @@ pub enum NetworkError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PrecisionError {
     /// The device does not compute in bf16.
-    #[error("bf16: this device does not compute in it; use f32, or another device")]
+    #[error("bf16 is not supported by this device; use f32, or another device")]
     Device,
     /// The network has no images.
-    #[error("bf16 is for networks of images, which network.kind = \"mlp\" is not; use f32")]
+    #[error("bf16 needs a network on images, not network.kind = \"mlp\"; use f32")]
     NoImages,
 }
 

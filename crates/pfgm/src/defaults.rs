@@ -36,7 +36,7 @@ const MAX_FIELD_BATCH: usize = 4096;
 #[derive(Debug, thiserror::Error)]
 pub enum UnusableData {
     /// There are too few rows.
-    #[error("{name}: one row is no distribution; give at least 2 rows")]
+    #[error("{name}: only one row; give at least 2 rows")]
     OneRow {
         /// The data set.
         name: String,

@@ -113,7 +113,7 @@ pub enum CascadeError {
     #[error("stage {0} of a cascade {1}")]
     Kind(usize, &'static str),
     /// A run upscales other images than the one before it makes.
-    #[error("stage {stage} upscales images of {wants}, but the one before it makes {made}")]
+    #[error("stage {stage} upscales images of {wants}, but the stage before it generates {made}")]
     Shapes {
         /// The later one, from 0.
         stage: usize,
@@ -123,6 +123,6 @@ pub enum CascadeError {
         made: Shape,
     },
     /// The runs were trained on classes of their own, or images of another range.
-    #[error("stage {0} knows other classes or another range of values than the first: train all on the same data")]
+    #[error("stage {0} has other classes or another value range than the first: train all on the same data")]
     Data(usize),
 }

@@ -91,7 +91,7 @@ pub enum ModelError {
     },
     /// The highest noise level is not above the lowest.
     #[error(
-        "flow.sigma_max = {sigma_max} does not lie above flow.sigma_min = {sigma_min}; set one of them, or the \
+        "flow.sigma_max = {sigma_max} is not above flow.sigma_min = {sigma_min}; set one of them, or the \
          objective's s, tau and m that it follows from"
     )]
     Range {

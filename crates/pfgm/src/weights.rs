@@ -29,10 +29,10 @@ pub enum WeightError {
     #[error("weight `{0}` is missing")]
     Missing(String),
     /// A weight does not belong to the network.
-    #[error("weight `{0}` is not the network's; the file is of another network")]
+    #[error("weight `{0}` does not belong to the network; the file is of another network")]
     Surplus(String),
     /// A weight has the wrong shape.
-    #[error("weight `{name}` has shape {found:?}, the network wants {wanted:?}")]
+    #[error("weight `{name}` has shape {found:?}, expected {wanted:?}")]
     Shape {
         /// Name of the weight.
         name: String,

@@ -136,7 +136,7 @@ fn patches_and_upscaling_ask_for_what_goes_with_them() {
     assert!(fails(&|config| (config.upscale, config.objective) = (upscale(2), field())).contains("with upscale use"));
     assert!(fails(&|config| (config.train.patch, config.objective) = (4, field())).contains("with train.patch use"));
     let mlp = || NetworkConfig::Mlp(Default::default());
-    assert!(fails(&|config| (config.train.patch, config.network) = (4, mlp())).contains("has no pixels"));
+    assert!(fails(&|config| (config.train.patch, config.network) = (4, mlp())).contains("need a network on images"));
     let ncsnv2 = || NetworkConfig::Ncsnv2(Default::default());
     assert!(!fails(&|config| (config.upscale, config.network) = (upscale(2), ncsnv2())).is_empty());
 }

@@ -44,11 +44,11 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     let device = pfgm::device::open(&args.compute.device)?;
     let report = match (args.network, &args.what) {
         (Some(BenchNetwork::Resunet), None) if args.compute.precision.is_some() => {
-            bail!("--precision: this network is in single precision, as its peer is; omit it")
+            bail!("--precision: this network is computed in single precision, as in PyTorch; omit it")
         }
         (Some(BenchNetwork::Resunet), None) => resunet(args, &device)?,
         (None, Some(what)) => flow(args, what, &device)?,
-        (Some(_), Some(_)) => bail!("--network: omit it with a preset or run, which has a network of its own"),
+        (Some(_), Some(_)) => bail!("--network: omit it with a preset or run, which defines its own network"),
         (None, None) => bail!("give a preset, a configuration, a run, or --network resunet"),
     };
     line(serde_json::to_string_pretty(&report)?);

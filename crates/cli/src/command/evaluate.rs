@@ -246,7 +246,7 @@ fn features_of_run(
 fn reference_data(args: &EvaluateArgs, measured: Option<&Measured>) -> Result<Option<Dataset>> {
     if args.reference_statistics.is_some() {
         if args.reference_rows.is_some() {
-            bail!("--reference-rows: statistics are of all rows; omit one of the flags");
+            bail!("--reference-rows: statistics cover all rows; omit one of the flags");
         }
         return Ok(None);
     }

@@ -74,10 +74,10 @@ fn check(args: &SampleArgs) -> Result<()> {
         bail!("--class, --balanced and --guidance: the exact field is not conditioned on classes; omit them");
     }
     if args.arithmetic != ArithmeticName::Exact || args.z_exp.is_some() || args.upper_norm.is_some() {
-        bail!("--arithmetic, --z-exp and --upper-norm: the exact field is not a network's; omit them");
+        bail!("--arithmetic, --z-exp and --upper-norm: only for networks, not for the exact field; omit them");
     }
     if args.compute.precision.is_some() && args.against.is_none() {
-        bail!("--precision: the exact field is in double precision; it is for --run");
+        bail!("--precision: only for --run; the exact field is in double precision");
     }
     resolve::within("--batch", args.batch, 1..=resolve::MAX_SAMPLES)
 }

@@ -29,7 +29,7 @@ pub fn run(args: &LikelihoodArgs, ranks: &dyn Communicator) -> Result<()> {
         PriorName::Exact => Prior::Exact,
         PriorName::AuthorsCode if spec.extra_dims() == ExtraDims::Finite(1.0) => Prior::AuthorsCode,
         PriorName::AuthorsCode => {
-            bail!("--prior authors-code: is PFGM's, for D = 1; the run has D = {}", spec.extra_dims())
+            bail!("--prior authors-code: only for D = 1 (PFGM); the run has D = {}", spec.extra_dims())
         }
     };
     let file = PictureFile::new(args.out.clone().unwrap_or_else(|| in_run(&args.run.run, "likelihood.png")))?;

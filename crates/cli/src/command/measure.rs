@@ -25,7 +25,7 @@ pub fn scaling(dataset: Option<&Dataset>, measured: Option<(Shape, (f32, f32))>)
         (Some(dataset), _) => Some((Scaling::of(dataset)?, dataset.shape)),
         (None, Some((shape @ Shape::Image { .. }, range))) => Some((Scaling::images(range), shape)),
         (None, Some((shape, _))) => {
-            bail!("--reference-statistics: the rows are {shape}, whose scale it does not tell; give --data")
+            bail!("--reference-statistics: the rows are {shape} and statistics have no value range; give --data")
         }
         (None, None) => None,
     })

@@ -53,7 +53,7 @@ impl Points {
             bail!("{path}: `x` has values that are not finite; give numbers");
         }
         if x.shape != array_shape(spec, rows) {
-            bail!("{path}: `x` is {:?}; the run wants {:?}, for any number of rows", x.shape, array_shape(spec, rows));
+            bail!("{path}: `x` is {:?}; expected {:?}, for any number of rows", x.shape, array_shape(spec, rows));
         }
         let labels = match arrays.get("labels") {
             None => vec![None; rows],

@@ -69,7 +69,7 @@ fn solver(args: &DenoiseArgs, spec: &ModelSpec) -> Result<Solver> {
     }
     if args.solving.schedule == Some(ScheduleName::Gits) {
         bail!(
-            "--schedule gits: was found for the whole way, and denoising starts at the noise of an image; name another"
+            "--schedule gits: was searched for the full range of noise levels, but denoising starts at the noise level of the image; choose another"
         );
     }
     let mut base = spec.config.sample.solver.clone();

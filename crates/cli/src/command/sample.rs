@@ -66,10 +66,10 @@ pub fn run(args: &SampleArgs, ranks: &dyn Communicator) -> Result<()> {
 /// Returns an error for flags that apply to `--exact` only.
 fn refuse_flags_of_exact(args: &SampleArgs) -> Result<()> {
     if args.table.columns.is_some() || args.table.label.is_some() {
-        bail!("--columns and --label: the run knows its columns; they are for --exact");
+        bail!("--columns and --label: only for --exact; a run stores its columns");
     }
     if args.extra_dims.is_some() {
-        bail!("-D: the run has a D of its own; it is for --exact");
+        bail!("-D: only for --exact; a run stores its D");
     }
     if args.against.is_some() {
         bail!("--run: compares a run with the exact field; add --exact DATA, or omit it");

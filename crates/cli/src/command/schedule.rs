@@ -22,13 +22,13 @@ pub fn run(args: &ScheduleArgs) -> Result<()> {
     let own = spec.config.sample.solver.method();
     let method = args.solver.unwrap_or(if own.has_grid() { own } else { DEFAULT });
     if !method.has_grid() {
-        bail!("--solver {}: has no grid of levels; name one that has, such as {}", method, DEFAULT);
+        bail!("--solver {}: has no grid of noise levels; choose one that has, such as {}", method, DEFAULT);
     }
     let solver = Solver::of_method(method).with_steps(args.steps);
     resolve::solver::check(&solver, spec.extra_dims())?;
     let intervals = method.intervals(args.steps);
     if intervals == 0 {
-        bail!("--steps {}: no level is left to choose; give at least 2", args.steps);
+        bail!("--steps {}: there is no level to search for; give at least 2", args.steps);
     }
     resolve::within("--grid", args.grid, intervals + 1..=1000)?;
     resolve::within("-n", args.count, 1..=resolve::MAX_SAMPLES)?;

@@ -22,7 +22,7 @@ pub fn model(run: &Path, compute: &ComputeArgs) -> Result<Model> {
     let model = any_model(run, compute)?;
     if model.spec().config.upscale.is_some() {
         bail!(
-            "{}: this run upscales images and makes none by itself; use `pfgm cascade sample` on the cascade's folder",
+            "{}: this run upscales images and cannot be sampled by itself; use `pfgm cascade sample` on the cascade's folder",
             run.display()
         );
     }

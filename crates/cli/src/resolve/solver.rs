@@ -35,7 +35,7 @@ pub fn solver(args: &SolverArgs, spec: &ModelSpec, run: &Path) -> Result<Solver>
     if let Some(grid) = solver.grid() {
         let method = solver.method();
         grid.levels(method, spec.range())
-            .with_context(|| format!("`pfgm schedule {} --solver {method}` finds levels", run.display()))?;
+            .with_context(|| format!("`pfgm schedule {} --solver {method}` searches levels", run.display()))?;
     }
     Ok(solver)
 }
@@ -63,7 +63,7 @@ pub fn find_levels(solver: &mut Solver, run: Option<&Path>) -> Result<bool> {
     let method = solver.method();
     let Some(grid @ &mut Grid::Gits { steps }) = solver.grid_mut() else { return Ok(false) };
     let Some(run) = run else {
-        bail!("schedules are found for runs; name another schedule");
+        bail!("GITS schedules belong to runs; choose another schedule");
     };
     *grid = Grid::Levels(FoundSchedule::read(run, method, steps)?.levels);
     Ok(true)
@@ -123,7 +123,7 @@ impl FoundSchedule {
         let shown = path.display();
         if !path.is_file() {
             bail!(
-                "there is no {shown}; find it with `pfgm schedule {} --steps {steps} --solver {}`",
+                "there is no {shown}; create it with `pfgm schedule {} --steps {steps} --solver {}`",
                 run.display(),
                 method
             );

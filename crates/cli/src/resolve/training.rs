@@ -123,7 +123,7 @@ fn open(changes: &Changes) -> Result<(Dataset, DataConfig, Vec<String>)> {
     if matches!(dataset, Err(DataError::MixedSizes { .. })) && data.side == 0 {
         data.side = SIDE;
         notes.push(format!(
-            "chosen       data.side = {SIDE}: images of different sizes; the middle square of each is scaled to {SIDE}x{SIDE}"
+            "chosen       data.side = {SIDE}: images of different sizes; the central square of each is resized to {SIDE}x{SIDE}"
         ));
         dataset = pfgm_data::open(&data.source, &data.options());
     }
@@ -192,7 +192,7 @@ pub fn fine_tuning(args: &TrainArgs, model: Model) -> Result<Plan> {
     }
     let spec = model.spec();
     if spec.config.upscale.is_some() {
-        bail!("--from: this run upscales images; resume it, or train its cascade anew");
+        bail!("--from: this run upscales images; resume it, or train a new cascade");
     }
     let changes = Changes { data: data_of(args)?, ..Changes::of(args) };
     let own = &spec.config;
@@ -208,7 +208,7 @@ pub fn fine_tuning(args: &TrainArgs, model: Model) -> Result<Plan> {
         }
     };
     if data.shape != spec.data.shape {
-        bail!("--from: rows of {} are {}, but the run learned from {}", data.name, data.shape, spec.data.shape);
+        bail!("--from: rows of {} are {}, but the run was trained on {}", data.name, data.shape, spec.data.shape);
     }
     let follows = Config::for_data(&data);
     let mut config = own.clone();

@@ -50,7 +50,7 @@ fn trains_resumes_and_samples_every_flow() {
     succeeds(dir.path(), &[&["cascade", "train", "tiny.toml", "--out", "parts"], &steps[..]].concat());
     fs::remove_dir_all(at("parts/upscale-2")).unwrap();
     let other = ["cascade", "train", "parts", "--resume", "--set", "base.network.width=12"];
-    refuses(dir.path(), &other, &["base: has begun with another configuration"]);
+    refuses(dir.path(), &other, &["base: was started with another configuration"]);
     let steps = ["--set", "train.steps=4"];
     let said = succeeds(dir.path(), &[&["cascade", "train", "parts", "--resume"], &steps[..]].concat());
     assert!(said.contains("4 of 4 steps are taken") && said.contains("resuming parts/upscale-1 at step 2"), "{said}");

@@ -333,11 +333,11 @@ fn bad_input_is_one_clear_line() {
     expect(&["sample", "run", "--seeds", "9-3"], &["--seeds 9-3"]);
     expect(&["sample", "run", "--steps", "0"], &["--steps 0"]);
 
-    // A checkpoint that is cut short, one that is something else, one of another network.
+    // A truncated checkpoint, a file that is not a checkpoint, and a checkpoint of another network.
     let whole = at("run/checkpoints/step-00000002.safetensors");
     let bytes = fs::read(&whole).unwrap();
     fs::write(at("cut.safetensors"), &bytes[..bytes.len() / 2]).unwrap();
-    expect(&["sample", "cut.safetensors"], &["cut.safetensors", "cut short"]);
+    expect(&["sample", "cut.safetensors"], &["cut.safetensors", "truncated"]);
     fs::write(at("junk.safetensors"), b"not a checkpoint").unwrap();
     expect(&["sample", "junk.safetensors"], &["junk.safetensors"]);
     let text = String::from_utf8_lossy(&bytes[8..]).into_owned();

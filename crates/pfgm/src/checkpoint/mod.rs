@@ -89,7 +89,7 @@ pub enum CheckpointError {
         source: io::Error,
     },
     /// The file is damaged, or is not a checkpoint.
-    #[error("{path}: {problem}; the file is cut short, damaged, or not a checkpoint of pfgm: use another one")]
+    #[error("{path}: {problem}; the file is truncated, damaged, or not a checkpoint of pfgm: use another one")]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -97,7 +97,7 @@ pub enum CheckpointError {
         problem: String,
     },
     /// The specification of the run is not valid.
-    #[error("{path}: its specification: {source}; the file is damaged, or was made to do harm")]
+    #[error("{path}: invalid specification: {source}; the file is damaged or malicious")]
     Specification {
         /// The file.
         path: PathBuf,

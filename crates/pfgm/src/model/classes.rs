@@ -56,7 +56,7 @@ impl ModelSpec {
     pub(crate) fn check_class(&self, class: u32) -> Result<()> {
         let classes = &self.data.classes;
         let Some(name) = classes.get(class as usize) else {
-            return Err(Error::argument("classes", format!("{class}: the model knows {} classes", classes.len())));
+            return Err(Error::argument("classes", format!("{class}: the model has {} classes", classes.len())));
         };
         if !self.is_trained(class) {
             let problem = format!("no row of the training data has class `{name}`, so that the model did not learn it");

@@ -275,7 +275,7 @@ impl Model {
         }
         if prior == Prior::AuthorsCode && self.spec.extra_dims() != ExtraDims::Finite(1.0) {
             let problem =
-                format!("the published constant is PFGM's, for D = 1; the model has D = {}", self.spec.extra_dims());
+                format!("the published constant is for D = 1 (PFGM); the model has D = {}", self.spec.extra_dims());
             return Err(Error::argument("prior", problem));
         }
         let solver = self.spec.invertible_solver_or(solver)?;

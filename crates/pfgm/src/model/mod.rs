@@ -248,7 +248,7 @@ impl Model {
         if self.spec.config.upscale.is_some() {
             return Err(Error::argument(
                 name,
-                "this model upscales images and makes none by itself; sample its cascade",
+                "this model upscales images and cannot be sampled by itself; sample its cascade",
             ));
         }
         Ok(())

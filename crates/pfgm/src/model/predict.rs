@@ -143,7 +143,7 @@ impl Model {
         }
         let known = self.classes().len() as u32;
         match classes.iter().flatten().find(|class| **class >= known) {
-            Some(class) => Err(Error::argument("classes", format!("{class}: the model knows {known} classes"))),
+            Some(class) => Err(Error::argument("classes", format!("{class}: the model has {known} classes"))),
             None => Ok(()),
         }
     }

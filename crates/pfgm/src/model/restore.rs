@@ -240,13 +240,10 @@ impl Model {
                 ));
             }
             0 => {
-                return Err(Error::argument(
-                    "known",
-                    "nothing is known, so that nothing is left to fill around; use `sample`",
-                ));
+                return Err(Error::argument("known", "no value is known; use `sample`"));
             }
             count if count == dim => {
-                return Err(Error::argument("known", "everything is known; mark what to fill as unknown"));
+                return Err(Error::argument("known", "all values are known; mark the values to fill as unknown"));
             }
             _ => {}
         }

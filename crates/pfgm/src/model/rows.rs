@@ -116,7 +116,7 @@ impl ModelSpec {
                 let class = &labels.names[class as usize];
                 Error::argument(
                     "data",
-                    format!("{name}: the model knows no class `{class}`; it knows {}", known.join(", ")),
+                    format!("{name}: the model has no class `{class}`; its classes are {}", known.join(", ")),
                 )
             })
         });

@@ -255,7 +255,7 @@ impl<'a> Sampling<'a> {
             (None, None) => Ok(()),
             (Some(_), None) => Err(Error::argument(
                 "sample",
-                "this model upscales images and makes none by itself; sample its cascade",
+                "this model upscales images and cannot be sampled by itself; sample its cascade",
             )),
             (None, Some(_)) => Err(Error::argument("upscale", "the model does not upscale; use `sample`")),
             (Some(config), Some(low)) => {

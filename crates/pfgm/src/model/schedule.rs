@@ -62,7 +62,7 @@ impl Model {
         let solver = self.spec.solver_or(Some(solver))?;
         let method = solver.method();
         let Some(steps) = solver.grid().map(|grid| grid.steps(method)) else {
-            return Err(Error::argument("solver", format!("{method} follows no grid of levels")));
+            return Err(Error::argument("solver", format!("{method} has no grid of noise levels")));
         };
         let intervals = method.intervals(steps);
         if intervals == 0 || grid <= intervals {

@@ -114,7 +114,10 @@ fn check_begun(stage: &Stage, cascade: &Path) -> Result<()> {
         kept.gamma = wanted.gamma.and(kept.gamma);
     }
     if kept != *wanted {
-        bail!("{}: has begun with another configuration; resume it as it was, or start a new cascade", stage.name);
+        bail!(
+            "{}: was started with another configuration; resume it without changes, or start a new cascade",
+            stage.name
+        );
     }
     Ok(())
 }

@@ -141,7 +141,7 @@ impl File {
             bail!("reference_statistics: there is a reference, too; omit one of them");
         }
         if self.reference_rows.is_some() && self.reference_statistics.is_some() {
-            bail!("reference_rows: statistics are of all their rows; omit one of them");
+            bail!("reference_rows: statistics cover all rows; omit one of them");
         }
         let fewest = pfgm::evaluate::FEWEST;
         if !(fewest..=resolve::MAX_SAMPLES).contains(&self.samples) {
@@ -157,7 +157,10 @@ impl File {
         }
         let names: Vec<String> = self.run.iter().map(Run::name).collect();
         if let Some(second) = (1..names.len()).find(|&second| names[..second].contains(&names[second])) {
-            bail!("run[{second}].name: {} is another run's, too; give it a name of its own", names[second]);
+            bail!(
+                "run[{second}].name: {} is also the name of another run; give each run a different name",
+                names[second]
+            );
         }
         Ok(())
     }
@@ -215,7 +218,7 @@ impl File {
         }
         let name = |value: &Value| match value.as_str() {
             Some(name) if known.iter().any(|known| known == name) => Ok(name.to_owned()),
-            _ => bail!("{value}: is no run's name; there are {}", known.join(", ")),
+            _ => bail!("{value}: is not the name of a run; there are {}", known.join(", ")),
         };
         named.iter().map(name).collect()
     }
@@ -225,7 +228,7 @@ impl File {
 fn bits_of(value: &Value) -> Result<Vec<u32>> {
     let number = |value: &Value| match value.as_integer().and_then(|bits| u32::try_from(bits).ok()) {
         Some(bits) if (1..=MAX_BITS).contains(&bits) || bits == ALL_BITS => Ok(bits),
-        _ => bail!("{value}: give a number from 1 to {MAX_BITS}, or {ALL_BITS} for weights as they are"),
+        _ => bail!("{value}: give a number from 1 to {MAX_BITS}, or {ALL_BITS} for weights that are not rounded"),
     };
     let bits = axis(value).iter().map(number).collect::<Result<Vec<_>>>()?;
     if bits.is_empty() {
@@ -274,7 +277,7 @@ fn expand(table: &Table) -> Result<Vec<Table>> {
 
 fn choice(entry: usize, table: Table) -> Result<Choice> {
     if !table.contains_key("method") {
-        bail!("method: there is none; say which solver it is, as in method = \"heun\"");
+        bail!("method: missing; name a solver, as in method = \"heun\"");
     }
     let in_words = |(key, value): (&String, &Value)| match value {
         Value::String(text) => (key.clone(), text.clone()),

@@ -206,7 +206,7 @@ fn check_shapes(runs: &[Known], shape: Shape, reference: &str) -> Result<()> {
         let own = run.spec.data.shape;
         if own != shape {
             bail!(
-                "run[{index}].path: {}: rows of {own}, but those of {reference} are {shape}; compare it in a file of its own",
+                "run[{index}].path: {}: rows of {own}, but those of {reference} are {shape}; compare it in another file",
                 run.path.display()
             );
         }

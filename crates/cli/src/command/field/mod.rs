@@ -70,7 +70,7 @@ fn explain(args: &FieldArgs, story: Story, extra_dims: ExtraDims) -> Result<()> 
         bail!("-D {extra_dims}: these figures are for D = 1 (`--story dimensions` compares others); omit -D");
     }
     if story == Story::NonCompact && args.data.is_some() {
-        bail!("--story non-compact: has Gaussian and Student-t charges of its own; omit DATA");
+        bail!("--story non-compact: uses its own Gaussian and Student-t charges; omit DATA");
     }
     let folder = (story == Story::All).then(|| args.out.clone().unwrap_or_else(|| PathBuf::from("physics")));
     for (figure, name) in story.figures() {

@@ -36,7 +36,7 @@ const MAY_CHANGE: &str = "train.steps, train.checkpoint_every, train.keep, train
 /// Resumes a run at its last checkpoint. A run that ended before its first checkpoint starts again.
 pub fn resume(args: &TrainArgs, device: &Device, ranks: &Ranks) -> Result<Training> {
     if args.from.is_some() || args.minutes.is_some() {
-        bail!("--resume: a run is resumed as it is; omit --from and --minutes");
+        bail!("--resume: --from and --minutes are for new runs; omit them");
     }
     let what = args.what.as_deref().context("--resume: name the folder of a run")?;
     let is_run = matches!(FolderState::of(Path::new(what)), FolderState::Trained | FolderState::Begun(_));
