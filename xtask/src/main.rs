@@ -3,6 +3,7 @@
 
 mod fetch;
 mod floors;
+mod goldens;
 mod public_api;
 mod wasm;
 mod words;
@@ -23,7 +24,7 @@ fn main() -> Result<()> {
     match std::env::args().nth(1).as_deref() {
         Some("validate") => validate(&root),
         Some("floors") => floors::check(&root.join("crates/pfgm/src")),
-        Some("goldens") => goldens(&root, std::env::args().any(|argument| argument == "--available")),
+        Some("goldens") => goldens::check(&root, std::env::args().any(|argument| argument == "--available")),
         Some("mpi") => mpi(&root),
         Some("sanitize") => sanitize(&root),
         Some("fuzz") => fuzz(&root),
@@ -53,6 +54,8 @@ fn validate(root: &Path) -> Result<()> {
     words::check(root)?;
     wasm::check(root)?;
     prose(root)?;
+    // With NumPy and SciPy in CI; the others need PyTorch.
+    goldens::check(root, true)?;
     // Advisories need a database that is fetched from the network; licenses, bans and sources do not.
     run(root, "cargo", &["deny", "--log-level", "error", "check", "licenses", "bans", "sources"])
         .context("`cargo install --locked cargo-deny` installs what is missing")?;
@@ -186,46 +189,6 @@ fn fuzz(root: &Path) -> Result<()> {
         bail!("libFuzzer found a file that breaks the reader: see target/fuzz");
     }
     Ok(())
-}
-
-/// Runs programs in goldens/ and looks for their lines in the tests that each names in its first line. Needs Python with what CONTRIBUTING.md
-/// lists; `--available` leaves out programs whose packages are not installed.
-fn goldens(root: &Path, available_only: bool) -> Result<()> {
-    for program in files(&root.join("goldens"), "py")? {
-        let source = fs::read_to_string(&program)?;
-        if available_only && !has_imports(&source) {
-            println!("{}: skipped, its packages are not installed", program.display());
-            continue;
-        }
-        let tests = named_tests(root, &source).with_context(|| program.display().to_string())?;
-        let output = Command::new("python3").arg(&program).output().context("python3 cannot be started")?;
-        if !output.status.success() {
-            bail!("{}: {}", program.display(), String::from_utf8_lossy(&output.stderr));
-        }
-        let printed = String::from_utf8_lossy(&output.stdout).replace("(inf,", "(f64::INFINITY,");
-        if let Some(missing) = printed.lines().find(|line| !tests.contains(line.trim())) {
-            bail!("{}: its test does not hold `{missing}`", program.display());
-        }
-        println!("{}: {} lines, all in its test", program.display(), printed.lines().count());
-    }
-    Ok(())
-}
-
-/// Whether Python has every package that a program imports.
-fn has_imports(source: &str) -> bool {
-    let imports = source.lines().filter(|line| line.starts_with("import ") || line.starts_with("from "));
-    let imports = imports.collect::<Vec<_>>().join("\n");
-    Command::new("python3").args(["-c", &imports]).output().is_ok_and(|output| output.status.success())
-}
-
-/// The text of the tests that a program's first line names: a file, or all files of a folder.
-fn named_tests(root: &Path, source: &str) -> Result<String> {
-    let first = source.lines().next().unwrap_or_default();
-    let name =
-        first.split([' ', ':']).find(|word| word.starts_with("crates/")).context("its first line names no test")?;
-    let path = root.join(name.trim_end_matches('.'));
-    let files = if path.is_dir() { files(&path, "rs")? } else { vec![path] };
-    files.iter().map(|path| fs::read_to_string(path).with_context(|| path.display().to_string())).collect()
 }
 
 /// The files below a folder with an ending.
