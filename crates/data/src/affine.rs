@@ -1,4 +1,4 @@
-//! Images mapped by an affine map of the plane: turned, stretched, moved, mirrored.
+//! Affine transforms of images: rotation, scaling, translation, reflection.
 
 use crate::Shape;
 
@@ -7,31 +7,31 @@ use crate::Shape;
 pub struct Affine {
     /// Rows of the linear part.
     pub matrix: [[f64; 2]; 2],
-    /// What is added, `[x, y]`.
+    /// Translation, `[x, y]`.
     pub shift: [f64; 2],
 }
 
 impl Affine {
-    /// What changes nothing.
+    /// The identity.
     pub const IDENTITY: Self = Self { matrix: [[1.0, 0.0], [0.0, 1.0]], shift: [0.0, 0.0] };
 
-    /// A stretch along both axes.
+    /// Returns a scaling along both axes.
     pub fn stretch(x: f64, y: f64) -> Self {
         Self { matrix: [[x, 0.0], [0.0, y]], shift: [0.0, 0.0] }
     }
 
-    /// A turn by an angle in radians, from x towards y.
+    /// Returns a rotation by an angle in radians, from x towards y.
     pub fn turn(angle: f64) -> Self {
         let (sin, cos) = angle.sin_cos();
         Self { matrix: [[cos, -sin], [sin, cos]], shift: [0.0, 0.0] }
     }
 
-    /// A move.
+    /// Returns a translation.
     pub fn shift(x: f64, y: f64) -> Self {
         Self { shift: [x, y], ..Self::IDENTITY }
     }
 
-    /// This map, then another one.
+    /// Returns the composition: this map, then `next`.
     #[must_use]
     pub fn then(self, next: Self) -> Self {
         let [[a, b], [c, d]] = self.matrix;
@@ -46,7 +46,7 @@ impl Affine {
         [a * x + b * y, c * x + d * y]
     }
 
-    /// The map that undoes this one.
+    /// Returns the inverse.
     ///
     /// # Panics
     /// When there is none.
@@ -65,7 +65,7 @@ impl Affine {
 /// Lobes of the windowed sinc.
 const LOBES: f64 = 3.0;
 
-/// The windowed sinc of Lanczos: one at 0, zero at other whole numbers.
+/// Lanczos kernel, a windowed sinc: 1 at 0, 0 at other integers.
 fn lanczos(x: f64) -> f64 {
     let sinc = |x: f64| {
         let angle = std::f64::consts::PI * x;
@@ -74,7 +74,7 @@ fn lanczos(x: f64) -> f64 {
     if x.abs() < LOBES { sinc(x) * sinc(x / LOBES) } else { 0.0 }
 }
 
-/// Which of `len` pixels stands at a place beyond the border, where the image goes on as its mirror image around the last pixel.
+/// Returns the pixel at an index beyond the border, where the image is reflected around its last pixel.
 fn mirrored(at: i64, len: usize) -> usize {
     let last = len as i64 - 1;
     if last == 0 {
@@ -84,7 +84,7 @@ fn mirrored(at: i64, len: usize) -> usize {
     at.min(2 * last - at) as usize
 }
 
-/// Replaces `taps` by the pixels around a place on an axis, and what each counts; `spread` is 1, or more where the image shrinks.
+/// Replaces `taps` by the pixels around a position on an axis and their weights; `spread` is 1, or larger if the image shrinks.
 fn find_taps(taps: &mut Vec<(usize, f64)>, place: f64, spread: f64, len: usize) {
     let (first, last) = ((place - LOBES * spread).ceil() as i64, (place + LOBES * spread).floor() as i64);
     let weights = (first..=last).map(|at| (mirrored(at, len), lanczos((at as f64 - place) / spread)));
@@ -93,7 +93,7 @@ fn find_taps(taps: &mut Vec<(usize, f64)>, place: f64, spread: f64, len: usize) 
 }
 
 impl Affine {
-    /// Maps an image; the result is sampled with a windowed sinc, and the image continues as its mirror image beyond its borders.
+    /// Transforms an image with Lanczos resampling and reflection at the borders.
     ///
     /// # Shapes
     /// `image` and the result: rows of `shape`

@@ -1,8 +1,8 @@
-//! Files that are written whole or not at all.
+//! Atomic writing of files.
 //!
 //! A file is written under a temporary name in the same folder (`.NAME.PID-NUMBER.part`), synced, and renamed. The temporary file is
-//! locked while it is written: one that nobody locks was left by a process that was killed, and [`remove_leftovers`] removes it.
-//! Process numbers alone would not do, for they repeat in containers.
+//! locked while it is written. An unlocked one was left by a killed process, and [`remove_leftovers`] removes it.
+//! Process identifiers alone are not sufficient, because containers reuse them.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -16,18 +16,18 @@ use std::{
 /// Ending of temporary files.
 const ENDING: &str = ".part";
 
-/// Writes `bytes` to `path`, whole or not at all.
+/// Writes `bytes` to `path` atomically.
 ///
 /// # Errors
-/// Returns an error if the system refuses, as on a full disk. The file that was at `path` stays, and no temporary file is left.
+/// Returns an error of the system, for example on a full disk. An existing file at `path` is unchanged, and no temporary file is left.
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_with(path, |file| file.write_all(bytes))
 }
 
-/// Has `write` fill a temporary file, syncs it, and renames it to `path`.
+/// Calls `write` with a temporary file, syncs it, and renames it to `path`.
 ///
 /// # Errors
-/// Returns the error of `write`, or that of the system. The file that was at `path` stays, and no temporary file is left.
+/// Returns the error of `write` or of the system. An existing file at `path` is unchanged, and no temporary file is left.
 pub fn write_with(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let (temporary, mut file) = create_temporary(path)?;
     let written = write(&mut file).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&temporary, path));
@@ -38,9 +38,9 @@ pub fn write_with(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) 
     sync_folder(path)
 }
 
-/// Removes the temporary files in `folder` that killed processes left, and returns how many there were.
+/// Removes the temporary files of killed processes in `folder`, and returns their number.
 ///
-/// Files that another process is writing stay. A folder that cannot be read has none.
+/// Files that another process is writing are kept. Returns 0 if the folder cannot be read.
 pub fn remove_leftovers(folder: &Path) -> usize {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let temporary = entries.filter(|entry| is_temporary(&entry.file_name().to_string_lossy()));
@@ -64,7 +64,7 @@ fn is_abandoned(path: &Path) -> bool {
     is_file && open().is_ok_and(|file| file.try_lock().is_ok())
 }
 
-/// Creates and locks a temporary file beside `path`, under a name that no other process or thread uses.
+/// Creates and locks a temporary file in the folder of `path`, under a name that no other process or thread uses.
 fn create_temporary(path: &Path) -> io::Result<(PathBuf, File)> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -78,19 +78,19 @@ fn create_temporary(path: &Path) -> io::Result<(PathBuf, File)> {
             Err(error) => return Err(error),
         };
         match file.try_lock() {
-            // Between creation and lock another process may have taken the file for a leftover.
+            // Between creation and locking, another process may have removed the file as a leftover.
             Ok(()) if temporary.exists() => return Ok((temporary, file)),
             Ok(()) | Err(TryLockError::WouldBlock) => {}
-            // Some file systems know no locks; writing works there all the same.
+            // Some file systems do not support locks; writing works without them.
             Err(TryLockError::Error(_)) => return Ok((temporary, file)),
         }
     }
 }
 
-/// Makes the new name in a folder survive a power cut.
+/// Syncs a folder, so that a new name survives a power failure.
 fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // Windows opens no folders, and a few network file systems refuse to sync them. The file itself is whole.
+    // Windows cannot open folders, and some network file systems cannot sync them. The file itself is complete.
     if let Ok(folder) = File::open(folder) {
         match folder.sync_all() {
             Err(error) if error.kind() == io::ErrorKind::StorageFull => return Err(error),

@@ -1,4 +1,4 @@
-//! CIFAR-10 and CIFAR-100: the binary version, and the Python version, whose pickles are read without running them.
+//! CIFAR-10 and CIFAR-100, in the binary and the Python version. Pickles are read without executing them.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -15,7 +15,7 @@ const SHAPE: Shape = Shape::Image { height: 32, width: 32, channels: 3 };
 /// A batch: its name and its bytes.
 pub(crate) type Batch = (String, Source);
 
-/// Whether a file has the name of a batch to train on in the binary version: CIFAR-10's five, or CIFAR-100's one.
+/// Whether a file has the name of a training batch of the binary version (five of CIFAR-10, one of CIFAR-100).
 pub(crate) fn is_training_batch(file_name: &str) -> bool {
     file_name == "train.bin" || (file_name.starts_with("data_batch_") && file_name.ends_with(".bin"))
 }
@@ -25,7 +25,7 @@ pub(crate) fn recognizes(file_name: &str) -> bool {
     is_training_batch(file_name) || matches!(file_name, "test_batch.bin" | "test.bin")
 }
 
-/// Whether a file has the name of a batch to train on in the Python version. CIFAR-100's is called `train`, so its content decides.
+/// Whether a file is a training batch of the Python version. That of CIFAR-100 is called `train`, so its content is checked as well.
 pub(crate) fn is_python_batch(file_name: &str, first: &[u8]) -> bool {
     let is_named = file_name == "train" || (file_name.starts_with("data_batch_") && !file_name.contains('.'));
     is_named && is_pickle(first)
@@ -40,15 +40,15 @@ fn is_pickle(first: &[u8]) -> bool {
     matches!(first, [0x80, 2..=5, ..] | [b'(', b'd', b'p', ..])
 }
 
-/// The names of a list of classes, one a line, if bytes are such a list.
+/// Returns the class names, if bytes are a list of names, one per line.
 pub(crate) fn names_of_text(bytes: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(bytes);
     text.lines().map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
-/// How many bytes of a record are labels, and how long it is, in a batch of this name and size.
+/// Returns the number of label bytes of a record and the size of a record, for a batch with this name and size.
 fn record(path: &Path, name: &str, size: u64) -> Result<(u64, u64), DataError> {
-    // CIFAR-100 calls its files train.bin and test.bin and puts the coarse label before the fine one.
+    // The files of CIFAR-100 are train.bin and test.bin, with the coarse label before the fine one.
     let label_bytes = if matches!(name, "train.bin" | "test.bin") { 2 } else { 1 };
     let record = label_bytes + PIXELS as u64;
     if size == 0 || !size.is_multiple_of(record) {
@@ -80,7 +80,7 @@ fn open(path: &Path, (name, source): Batch) -> Result<(OnDisk, Vec<u32>), DataEr
     Ok((rows(path, source, label_bytes, record, count), classes))
 }
 
-/// Opens batches of the binary version as one data set; `names` are those of the classes, if they are known.
+/// Opens batches of the binary version as one data set; `names` are the class names, if known.
 pub(crate) fn dataset(path: &Path, batches: Vec<Batch>, names: &[String]) -> Result<Dataset, DataError> {
     let parts = batches.into_iter().map(|batch| open(path, batch)).collect::<Result<Vec<_>, _>>()?;
     join(path, parts, names)
@@ -96,7 +96,7 @@ fn join(path: &Path, parts: Vec<(OnDisk, Vec<u32>)>, names: &[String]) -> Result
     Ok(set)
 }
 
-/// Opens batches of the Python version as one data set, with the names of the classes from `meta`, the pickle of `batches.meta`.
+/// Opens batches of the Python version as one data set, with the class names of `meta`, the pickle `batches.meta`.
 pub(crate) fn python(path: &Path, batches: Vec<Batch>, meta: Option<&Source>) -> Result<Dataset, DataError> {
     let mut labels_from = BTreeSet::new();
     let parts = batches.into_iter().map(|(name, source)| python_batch(path, &name, &source, &mut labels_from));
@@ -118,7 +118,7 @@ fn pickle(path: &Path, name: &str, source: &Source) -> Result<pfgm_torch::File, 
     pfgm_torch::from_bytes(bytes).map_err(|error| DataError::malformed(path, format!("{name}: {error}")))
 }
 
-/// The value at a key, which Python 2 wrote as a string and Python 3 reads as bytes.
+/// Returns the value of a key, which is a Python 2 string or bytes.
 fn get<'a>(root: pfgm_torch::Value<'a>, key: &str) -> Option<pfgm_torch::Value<'a>> {
     root.get(key)
         .or_else(|| root.entries().find(|(name, _)| text(*name).as_deref() == Some(key)).map(|(_, value)| value))

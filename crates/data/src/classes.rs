@@ -1,4 +1,4 @@
-//! Classes of images: from `dataset.json`, from names of folders and files, or from a file that says them.
+//! Classes of images, from `dataset.json`, from the names of folders and files, or from a given file.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -10,10 +10,10 @@ use serde_json::Value;
 
 use crate::{Classes, DataError, Labels, Notice};
 
-/// Names that parts of a data set go by, the part that is read first.
+/// Names of the parts of a data set; the first ones are training parts.
 const PARTS: [&str; 10] =
     ["train", "training", "val", "valid", "validation", "test", "testing", "dev", "eval", "holdout"];
-/// Beginnings of file names that cameras and programs give, which are no classes.
+/// Prefixes of file names by cameras and programs, which are not classes.
 const NO_CLASSES: [&str; 22] = [
     "img",
     "image",
@@ -39,7 +39,7 @@ const NO_CLASSES: [&str; 22] = [
     "test",
 ];
 
-/// Which images are read, and their classes.
+/// The images to read, and their classes.
 #[derive(Debug, Default)]
 pub(crate) struct Classified {
     /// Indices of the images that are read.
@@ -48,17 +48,17 @@ pub(crate) struct Classified {
     pub notices: Vec<Notice>,
 }
 
-/// Where classes may be found besides the names of images.
+/// Sources of classes other than the names of images.
 pub(crate) struct Hints<'a> {
     /// The content of `dataset.json`.
     pub json: Option<&'a [u8]>,
-    /// The classes that lie beside images as WebDataset has them, by the image's name without its ending.
+    /// Classes in files next to the images, as in WebDataset, by the name of the image without its extension.
     pub beside: HashMap<String, String>,
-    /// The content of the file that the option names.
+    /// The content of the file of the option.
     pub file: Option<(String, Vec<u8>)>,
 }
 
-/// Finds out the classes of images.
+/// Determines the classes of images.
 pub(crate) fn classify(
     path: &Path,
     names: &[String],
@@ -97,7 +97,7 @@ fn first_folder(name: &str) -> Option<&str> {
     name.split_once('/').map(|(folder, _)| folder)
 }
 
-/// Removes the folders that are around everything.
+/// Removes folders that contain all files.
 fn pass_top_folder(names: &mut [&str], notices: &mut Vec<Notice>) {
     let mut passed = Vec::new();
     while let Some(top) = names.first().and_then(|name| first_folder(name))
@@ -106,13 +106,13 @@ fn pass_top_folder(names: &mut [&str], notices: &mut Vec<Notice>) {
         passed.push(top.to_owned());
         names.iter_mut().for_each(|name| *name = &name[top.len() + 1..]);
     }
-    // A folder of images alone is worth no word.
+    // A folder with images only needs no notice.
     if !passed.is_empty() && names.iter().any(|name| name.contains('/')) {
         notices.push(Notice::TopFolderPassed { name: passed.join("/") });
     }
 }
 
-/// Takes the part to train on where the first folders are parts of a data set.
+/// Selects the training part if the top-level folders are parts of a data set.
 fn take_part(path: &Path, names: &mut Vec<&str>, found: &mut Classified) -> Result<(), DataError> {
     let parts: BTreeSet<&str> = names.iter().filter_map(|name| first_folder(name)).collect();
     let rank = |part: &str| PARTS.iter().position(|known| part.eq_ignore_ascii_case(known));
@@ -157,7 +157,7 @@ fn labels_of(of_row: &[&str]) -> Labels {
     }
 }
 
-/// Classes from the first folders. Unless it is `asked` for, numbered shards are none, nor is a single folder.
+/// Reads classes from the top-level folders. Unless `asked`, numbered shards and a single folder are not classes.
 fn by_folder(path: &Path, names: &[&str], found: &mut Classified, asked: bool) -> Result<(), DataError> {
     let folders: BTreeSet<&str> = names.iter().filter_map(|name| first_folder(name)).collect();
     if folders.is_empty() && asked {
@@ -196,8 +196,8 @@ fn by_folder(path: &Path, names: &[&str], found: &mut Classified, asked: bool) -
     Ok(())
 }
 
-/// Whether folders only keep the number of files in each small: their names are numbers which the files' own numbers imply, as FFHQ
-/// (`01000/01234.png`) and EDM's tool (`00001/img00001234.png`) have them.
+/// Whether folders are shards: their names are numbers that follow from the numbers of the files, as in FFHQ
+/// (`01000/01234.png`) and EDM's tool (`00001/img00001234.png`).
 fn are_shards(names: &[&str]) -> bool {
     let mut seen = BTreeSet::new();
     names.iter().all(|name| {
@@ -211,7 +211,7 @@ fn are_shards(names: &[&str]) -> bool {
     })
 }
 
-/// Classes from the beginnings of file names, up to the first `_` or `-`.
+/// Reads classes from the prefixes of file names, up to the first `_` or `-`.
 fn by_prefix(path: &Path, names: &[&str], found: &mut Classified, asked: bool) -> Result<(), DataError> {
     let prefix = |name: &str| -> Option<String> {
         let file = name.rsplit('/').next()?;
@@ -237,13 +237,13 @@ fn by_prefix(path: &Path, names: &[&str], found: &mut Classified, asked: bool) -
     Ok(())
 }
 
-/// What EDM's `dataset_tool` writes beside its images.
+/// `dataset.json` of EDM's `dataset_tool`.
 #[derive(Deserialize)]
 struct DatasetJson {
     labels: Option<Vec<(String, Value)>>,
 }
 
-/// The class that a label of `dataset.json` means: a number, or a vector with a single one. The error says why it is none.
+/// Returns the class of a label in `dataset.json`: a number or a one-hot vector. The error says why it is not a class.
 fn class_of(label: &Value) -> Result<u32, String> {
     let whole = |number: f64| (number >= 0.0 && number.fract() == 0.0 && number < 1e6).then_some(number as u32);
     match label {
@@ -270,7 +270,7 @@ fn by_json(path: &Path, names: &[String], json: &[u8], found: &mut Classified) -
     let by_name: HashMap<String, Value> =
         pairs.into_iter().map(|(name, label)| (name.replace('\\', "/"), label)).collect();
     let mut of_row = Vec::with_capacity(found.keep.len());
-    // Names may lack the folders that were put around the set later.
+    // Names may lack top-level folders that were added later.
     let inside = |name: &str| -> Option<&Value> {
         let starts = std::iter::once(0).chain(name.match_indices('/').map(|(at, _)| at + 1));
         starts.take(8).find_map(|start| by_name.get(&name[start..]))
@@ -313,7 +313,7 @@ fn by_files_beside(path: &Path, names: &[String], hints: &Hints, found: &mut Cla
     }
 }
 
-/// Classes from a file: `dataset.json`, or lines of a name and a class. `names` are full, `short` without what is around everything.
+/// Reads classes from a file: `dataset.json`, or lines of a name and a class. `names` are full names, `short` without common folders.
 fn from_file(path: &Path, content: &[u8], names: &[&str], short: &[&str]) -> Result<Labels, DataError> {
     if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json")) {
         let full: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
@@ -374,7 +374,7 @@ mod tests {
             assert!(classified(&shards, Classes::Auto).unwrap().labels.is_none());
             assert_eq!(classified(&shards, Classes::Folders).unwrap().labels.unwrap().of_row, [0, 0, 1]);
         }
-        // As the German traffic signs are published: the numbers of files begin anew in each class.
+        // As in the German traffic signs data set: file numbers restart in each class.
         let signs = ["00000/00000_00000.ppm", "00000/00000_00001.ppm", "00001/00000_00000.ppm"];
         assert_eq!(classified(&signs, Classes::Auto).unwrap().labels.unwrap().of_row, [0, 0, 1]);
         assert!(classified(&signs, Classes::None).unwrap().labels.is_none());

@@ -1,7 +1,7 @@
 //! The built-in data set: 1797 handwritten digits of 8x8 pixels with values 0 to 16.
 //!
 //! E. Alpaydin and C. Kaynak, *Optical Recognition of Handwritten Digits*, UCI Machine Learning Repository, 1998,
-//! <https://doi.org/10.24432/C50P49>, CC BY 4.0. How the embedded files were made stands in `assets/README.md`.
+//! <https://doi.org/10.24432/C50P49>, CC BY 4.0. `assets/README.md` describes how the embedded files were made.
 
 use std::path::Path;
 

@@ -13,25 +13,25 @@ pub enum DataError {
         /// The names of the built-in sets.
         built_in: String,
     },
-    /// The system refused to read the file.
+    /// The file cannot be read.
     #[error("{path}: cannot be read: {source}")]
     Read {
         /// The file.
         path: String,
-        /// The system's reason.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// No reader knows the file.
+    /// The format is not recognized.
     #[error(
         "{path}: not a format known here (images in a folder, zip, tar or LMDB; .npy, .npz; IDX; CIFAR; MATLAB 5; tables: .csv, .tsv, .txt, .data; each also .gz){hint}"
     )]
     UnknownFormat {
         /// The file.
         path: String,
-        /// How to convert it, if that is known; begins with a semicolon.
+        /// How to convert it, if known; starts with a semicolon.
         hint: String,
     },
-    /// The file breaks the rules of its format.
+    /// The file violates its format.
     #[error("{path}: {problem}")]
     Malformed {
         /// The file.
@@ -64,7 +64,7 @@ pub enum DataError {
         line: u64,
         /// The column's name or number.
         column: String,
-        /// What stands there.
+        /// Content of the cell.
         cell: String,
     },
     /// A selected column does not exist.
@@ -72,9 +72,9 @@ pub enum DataError {
     NoColumn {
         /// The table.
         path: String,
-        /// The name asked for.
+        /// The requested name.
         column: String,
-        /// The names there are.
+        /// The existing names.
         columns: String,
     },
     /// The data can be read in several ways, and an option decides.
@@ -89,7 +89,7 @@ pub enum DataError {
         /// Values of that field.
         choices: String,
     },
-    /// Reading would take more memory than the size of the input explains.
+    /// Reading would exceed the memory limit for a file of this size.
     #[error("{path}: {what} needs at least {} of memory; {} are allowed for a file of this size on this machine", megabytes(*.need), megabytes(*.limit))]
     TooLarge {
         /// The file.
@@ -106,12 +106,12 @@ pub enum DataError {
     Empty {
         /// The file or folder.
         path: String,
-        /// What was looked for.
+        /// What is missing.
         problem: String,
     },
 }
 
-/// The text of a file, its names and cells for example, as part of a message of one line.
+/// Escapes text from a file, such as names and cells, for a message of one line.
 pub(crate) fn one_line(text: &str) -> String {
     text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
 }

@@ -1,4 +1,4 @@
-//! Folders: of images, of arrays, of the files that MNIST and CIFAR are published in.
+//! Folders of images, of arrays, and of the published files of MNIST and CIFAR.
 
 use std::{
     fs::{self, File},
@@ -18,10 +18,10 @@ use crate::{
     table,
 };
 
-/// Folders that hold nothing but a folder, inside one another, at the most.
+/// Maximum nesting of folders that contain only one folder.
 const DEEPEST: usize = 8;
 
-/// Files of a folder by name, hidden ones left out, and whether there are folders.
+/// Files of a folder by name, without hidden ones, and whether there are folders.
 struct Content {
     files: Vec<String>,
     folders: Vec<String>,
@@ -96,7 +96,7 @@ pub(crate) fn open(path: &Path, options: &OpenOptions, depth: usize) -> Result<D
     images::open(Listing::folder(path, &Limits::of(0))?, options)
 }
 
-/// Notes the files of the same kind that were left out beside the one that was taken.
+/// Adds a notice about other files of the same kind that were not used.
 fn with_others(
     mut set: Dataset,
     used: &str,
@@ -113,7 +113,7 @@ fn with_others(
 fn first_bytes(path: &Path) -> Vec<u8> {
     let mut first = Vec::new();
     if let Ok(file) = File::open(path) {
-        // A file that cannot be read is no batch; its own reader says why.
+        // A file that cannot be read is not a batch; its reader reports the error.
         let _ = file.take(4).read_to_end(&mut first);
     }
     first
@@ -146,7 +146,7 @@ fn cifar_batches(path: &Path, files: &[String]) -> Result<Option<Dataset>, DataE
     Ok(None)
 }
 
-/// The names of CIFAR's classes, from a folder or from files of an archive.
+/// Returns the names of CIFAR's classes, from a folder or from files of an archive.
 pub(crate) fn cifar_names(folder: Option<&Path>, files: &[cifar::Batch]) -> Vec<String> {
     let inside = files.iter().find_map(|(_, source)| source.start(0, 1 << 16).ok());
     let beside = || {
@@ -156,14 +156,14 @@ pub(crate) fn cifar_names(folder: Option<&Path>, files: &[cifar::Batch]) -> Vec<
     inside.or_else(beside).map_or_else(Vec::new, |bytes| cifar::names_of_text(&bytes))
 }
 
-/// The pickle with the names of CIFAR's classes beside a batch.
+/// Returns the pickle with the names of CIFAR's classes in the folder of a batch.
 pub(crate) fn cifar_meta(folder: Option<&Path>) -> Result<Option<Source>, DataError> {
     let Some(folder) = folder else { return Ok(None) };
     let found = ["batches.meta", "meta"].iter().map(|name| folder.join(name)).find(|path| path.is_file());
     found.map(|path| source(&path)).transpose()
 }
 
-/// Of files for training and for testing, those for training; all where names do not say so.
+/// Returns the training files; all files if their names do not distinguish training and test.
 fn training_part(names: Vec<String>) -> (Vec<String>, Option<Notice>) {
     let has = |name: &str, words: &[&str]| {
         let name = name.to_lowercase();
@@ -181,7 +181,7 @@ fn training_part(names: Vec<String>) -> (Vec<String>, Option<Notice>) {
     (used, Some(notice))
 }
 
-/// Opens a folder of arrays: one array and its labels, shards of one set, or one row a file.
+/// Opens a folder of arrays: one array and its labels, shards of one set, or one row per file.
 fn array_files(path: &Path, names: Vec<String>, options: &OpenOptions) -> Result<Dataset, DataError> {
     let (names, notice) = training_part(names);
     let mut set = arrays(path, names, options)?;

@@ -1,4 +1,4 @@
-//! Generates point sets in the plane: the same points for the same seed.
+//! Synthetic point sets in the plane, reproducible from a seed.
 
 use std::{f32::consts::PI, path::Path};
 
@@ -11,7 +11,7 @@ use crate::{Dataset, Shape, Values};
 /// The degrees of freedom of `student-t`: a variance exists, a fourth moment does not.
 pub const DEGREES: f64 = 3.0;
 
-/// The names of the sets that this module makes.
+/// The names of the sets of this module.
 pub const NAMES: [&str; 8] =
     ["heart", "disk", "spiral", "checkerboard", "two-moons", "swiss-roll-2d", "gaussian", "student-t"];
 
@@ -195,7 +195,7 @@ mod tests {
     fn points_lie_where_the_formula_has_them() {
         assert_eq!(share("heart", inside_heart), 1.0);
         assert_eq!(share("disk", |x, y| x.hypot(y) <= 1.0), 1.0);
-        // Evenly: half of the area holds half of the points (4 standard deviations are 0.03).
+        // Half of the area contains half of the points (4 standard deviations are 0.03).
         assert!((share("disk", |x, y| x.hypot(y) <= 0.5_f32.sqrt()) - 0.5).abs() < 0.03);
         let square = |v: f32| ((v + 1.0) / 0.5).floor() as i32;
         assert_eq!(share("checkerboard", |x, y| (square(x) + square(y)).rem_euclid(2) == 0), 1.0);

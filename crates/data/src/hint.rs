@@ -1,6 +1,6 @@
-//! How formats that are not read can be converted.
+//! Hints for converting formats that are not supported.
 
-/// The way to convert a file, from its first bytes and its name in small letters; begins with a semicolon.
+/// Returns how to convert a file, by its first bytes and its lowercase name; starts with a semicolon.
 pub(crate) fn conversion(first: &[u8], name: &str) -> Option<String> {
     let python = |module: &str, code: &str| format!("; it is {module}: convert it with python -c '{code}'");
     Some(match first {
@@ -45,7 +45,7 @@ pub(crate) fn conversion(first: &[u8], name: &str) -> Option<String> {
     })
 }
 
-/// The way to convert a zip that holds another format; `has` says whether a part of some entry's name is this.
+/// Returns how to convert a zip with another format; `has` returns whether the name of some entry contains a text.
 pub(crate) fn in_zip(has: &dyn Fn(&str) -> bool) -> Option<String> {
     match () {
         () if has("data.pkl") => Some(

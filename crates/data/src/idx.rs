@@ -1,4 +1,4 @@
-//! IDX, the format of MNIST and its successors: a mark, big-endian sizes, numbers.
+//! IDX, the format of MNIST and its successors: a magic number, big-endian sizes, elements.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use crate::{
     source::{Source, Span},
 };
 
-/// Whether bytes begin as an IDX file does: two zeros, a type, the number of dimensions.
+/// Whether bytes start like an IDX file: two zeros, a type, the number of dimensions.
 pub(crate) fn recognizes(bytes: &[u8]) -> bool {
     matches!(bytes, [0, 0, 8 | 9 | 0x0B..=0x0E, 1..=4, ..])
 }
@@ -56,7 +56,7 @@ fn big_endian(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0, |sum, &byte| sum << 8 | u32::from(byte))
 }
 
-/// Makes a data set of a file of images, with the labels of the file beside it.
+/// Creates a data set from a file of images and the file of labels next to it.
 pub(crate) fn dataset(
     path: &Path,
     source: &Source,
@@ -85,7 +85,7 @@ pub(crate) fn dataset(
     Ok(set)
 }
 
-/// The labels of a file. QMNIST's have eight numbers a row, of which the first is the class.
+/// Reads the labels of a file. Those of QMNIST have eight numbers per row; the first is the class.
 fn labels_of(path: &Path, source: &Source, rows: usize) -> Result<(Labels, Option<Notice>), DataError> {
     let mut array = open(path, source)?;
     let mut values = array.values(path)?;
@@ -107,8 +107,8 @@ fn labels_of(path: &Path, source: &Source, rows: usize) -> Result<(Labels, Optio
     Labels::of_numbers(path, &numbers, &[])
 }
 
-/// Where the labels of a file of images lie by the usual names: `train-images-idx3-ubyte.gz` has `train-labels-idx1-ubyte.gz` beside
-/// it, QMNIST's has `qmnist-train-labels-idx2-int.gz`.
+/// Returns the path of the labels for a file of images, by the usual names: `train-labels-idx1-ubyte.gz` for
+/// `train-images-idx3-ubyte.gz`, `qmnist-train-labels-idx2-int.gz` for QMNIST.
 pub(crate) fn labels_beside(images: &Path) -> Option<PathBuf> {
     let name = images.file_name()?.to_str()?;
     let stem = name.trim_end_matches(".gz");

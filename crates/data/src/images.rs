@@ -1,4 +1,4 @@
-//! Data sets of images in files of their own: of a folder, a zip, tars, or an LMDB file as LSUN's.
+//! Data sets of image files in a folder, a zip, tars, or an LMDB file as in LSUN.
 
 use std::{collections::HashMap, fs, path::Path};
 
@@ -14,7 +14,7 @@ use crate::{
     picture::{self, Depth, Ground, Header, Kind},
 };
 
-/// Images of one size, decoded when they are read.
+/// Images of equal size, decoded when they are read.
 #[derive(Debug)]
 struct Images {
     listing: Listing,
@@ -34,18 +34,18 @@ impl Rows for Images {
     }
 }
 
-/// What is known of a file before its images are read.
+/// Properties of a file before its images are read.
 struct Scan {
     header: Header,
-    /// Pages that are rows.
+    /// Number of pages that are rows.
     pages: usize,
-    /// Frames that are no rows.
+    /// Number of frames that are not rows.
     skipped: usize,
     transparent: bool,
     visible_on_white: bool,
 }
 
-/// Opens the images of a listing: rows that are read when they are asked for.
+/// Opens the images of a listing as rows that are read on demand.
 pub(crate) fn open(mut listing: Listing, options: &OpenOptions) -> Result<Dataset, DataError> {
     let path = listing.path.clone();
     if listing.files.is_empty() {
@@ -125,7 +125,7 @@ fn classify(listing: &Listing, options: &OpenOptions, limits: &Limits) -> Result
     classes::classify(&listing.path, &names, &hints, &options.classes)
 }
 
-/// Looks at every file.
+/// Scans every file.
 fn scan(listing: &Listing, options: &OpenOptions, limits: &Limits) -> Result<Vec<Scan>, DataError> {
     let one = |(name, place): &(String, Place)| -> Result<Scan, DataError> {
         let wrong = |problem: String| DataError::malformed(&listing.path, format!("{name} {problem}"));
@@ -151,12 +151,12 @@ fn scan(listing: &Listing, options: &OpenOptions, limits: &Limits) -> Result<Vec
     listing.files.par_iter().map(one).collect()
 }
 
-/// What all images are brought to.
+/// Returns the common kind to which all images are converted.
 fn kind(scans: &[Scan], options: &OpenOptions) -> Kind {
     let transparent = || scans.iter().filter(|scan| scan.transparent);
     let ground = match options.alpha {
         Alpha::Black => Ground::Black,
-        // White ink can be seen on black only.
+        // White on transparent is visible only on black.
         Alpha::Auto if transparent().next().is_some() && transparent().all(|scan| !scan.visible_on_white) => {
             Ground::Black
         }
@@ -200,7 +200,7 @@ fn check_sizes(listing: &Listing, scans: &[Scan], options: &OpenOptions) -> Resu
     }
 }
 
-/// Notices about what was done to the images.
+/// Adds notices about the conversion of the images.
 fn report(
     listing: &Listing,
     scans: &[Scan],

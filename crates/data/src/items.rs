@@ -1,4 +1,4 @@
-//! Folders of `.npy` files of which each is one row.
+//! Folders of `.npy` files with one row each.
 
 use std::path::{Path, PathBuf};
 
@@ -9,12 +9,12 @@ use crate::{
     open::source,
 };
 
-/// Files of one shape, each a row. They are opened when they are read, for there may be more than a process may have open.
+/// Files of equal shape, one row each. Each is opened when it is read, because their number may exceed the limit on open files.
 #[derive(Debug)]
 struct Files {
     files: Vec<PathBuf>,
     shape: Vec<usize>,
-    /// Channels of images whose channels are planes; 0 where those of a pixel stand together.
+    /// Number of channels if images are channels-first (planes); 0 if they are channels-last.
     planes: usize,
 }
 
@@ -41,31 +41,31 @@ impl Rows for Files {
     }
 }
 
-/// What shapes of files say about their rows.
+/// Interpretation of the shapes of files.
 enum Guess {
     One,
     Many,
     Either,
 }
 
-/// Whether files of arrays are one row each. Arrays of one shape may be that; others are parts of one set.
+/// Guesses whether files have one row each. Only arrays of equal shape may be rows; others are parts of one set.
 fn guess(arrays: &[Array]) -> Guess {
     let shape = &arrays[0].shape;
     if arrays.len() < 2 || arrays.iter().any(|array| array.shape != *shape) {
         return Guess::Many;
     }
     match shape[..] {
-        // A pixel's channels: no set has images of 8x3.
+        // The last axis holds channels: no data set has images of 8x3.
         [height, width, 1 | 3 | 4] if height > 4 && width > 4 => Guess::One,
         [1 | 3 | 4, height, width] if height > 4 && width > 4 => Guess::Either,
         [_] => Guess::Either,
-        // As long as wide, about, as images are.
+        // About as high as wide, as images are.
         [height, width] if height > 4 && width > 4 && height <= 2 * width && width <= 2 * height => Guess::Either,
         _ => Guess::Many,
     }
 }
 
-/// Opens files as one row each; none if they hold several rows each.
+/// Opens files as one row each; returns `None` if they hold several rows each.
 pub(crate) fn dataset(
     path: &Path,
     files: Vec<PathBuf>,

@@ -1,10 +1,10 @@
 //! Data sets for Poisson flow generative models: files in, arrays out.
 //!
-//! [`open`] takes the name of a built-in set or a path and finds the format by first bytes and names. It returns a [`Dataset`]: rows of
-//! one shape, the nominal range of their values, labels if there are any, and [`Notice`]s of everything that was left out or decided.
-//! [`Dataset::from_rows`] makes one of numbers in memory. A [`Transform`] maps rows to the model's space and back.
+//! [`open`] takes the name of a built-in set or a path, and detects the format by first bytes and names. It returns a [`Dataset`]: rows of
+//! equal shape, the nominal range of their values, labels if there are any, and [`Notice`]s about everything that was not used or was assumed.
+//! [`Dataset::from_rows`] creates one from numbers in memory. A [`Transform`] maps rows to the model's space and back.
 //!
-//! What is ambiguous is an error that names the field of [`OpenOptions`] which decides. [`Limits`] keep small files from taking all
+//! An ambiguity is an error that names the field of [`OpenOptions`] to set. [`Limits`] prevent small files from allocating all
 //! memory.
 
 pub mod affine;

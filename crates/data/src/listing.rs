@@ -1,4 +1,4 @@
-//! Files of a folder or an archive, by name, with the places of their bytes.
+//! Files of a folder or an archive: their names and the positions of their bytes.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -12,10 +12,10 @@ use crate::{
     table, tar, zip,
 };
 
-/// Where the bytes of a file are.
+/// Position of the bytes of a file.
 #[derive(Clone, Debug)]
 pub(crate) enum Place {
-    /// A file by itself.
+    /// A separate file.
     File(PathBuf),
     /// An entry of a zip.
     Zip(zip::Entry),
@@ -29,9 +29,9 @@ pub(crate) struct Listing {
     pub path: PathBuf,
     /// The files in the order of their names.
     pub files: Vec<(String, Place)>,
-    /// Files that are no images.
+    /// Files that are not images.
     pub others: Vec<(String, Place)>,
-    /// What places refer to.
+    /// The sources that places refer to.
     pub sources: Vec<Source>,
     pub notices: Vec<Notice>,
 }
@@ -67,7 +67,7 @@ impl Listing {
         Ok(Self::new(path, files, all))
     }
 
-    /// Values without names, in their order.
+    /// Creates a listing of values without names, in order.
     pub(crate) fn spans(path: &Path, source: Source, spans: Vec<Span>) -> Self {
         let files = spans.into_iter().enumerate().map(|(row, span)| (format!("image {row}"), Place::Span(0, span)));
         Self { path: path.to_owned(), files: files.collect(), sources: vec![source], ..Self::default() }
@@ -109,7 +109,7 @@ impl Listing {
         if hidden > 0 {
             listing.notices.push(Notice::HiddenSkipped { count: hidden });
         }
-        // The files beside images that say what the images are.
+        // Files next to the images with their classes.
         for ending in ["cls", "json"] {
             skipped.remove(ending);
         }
@@ -125,7 +125,7 @@ impl Listing {
         listing
     }
 
-    /// The file with this name among those that are no images, wherever the folder around everything is.
+    /// Returns the file with this name among those that are not images, below any common top-level folder.
     pub(crate) fn other(&self, name: &str) -> Option<&Place> {
         let depth = |full: &String| full.matches('/').count();
         let matching = self.others.iter().filter(|(full, _)| full.rsplit('/').next() == Some(name));
@@ -187,7 +187,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Adds what links lead to, unless it was visited.
+    /// Adds the targets of links, unless they were visited.
     fn follow_links(&mut self, root: &Path) -> Result<(), DataError> {
         if self.links.is_empty() {
             return Ok(());
@@ -199,7 +199,7 @@ impl Walk<'_> {
         while let Some(link) = self.links.pop() {
             let Some(target) = canonical(&link) else { continue };
             if target.is_dir() {
-                // A folder of the tree, or one around it, would be visited again and again.
+                // Skips folders inside or around the tree, which would be visited repeatedly.
                 if target.starts_with(&root) || root.starts_with(&target) || !folders.insert(target) {
                     continue;
                 }

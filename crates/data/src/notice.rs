@@ -1,4 +1,4 @@
-//! Notices: what a reader did not use, or decided.
+//! Notices about unused parts and assumptions of a reader.
 
 use std::fmt::{self, Write};
 
@@ -6,55 +6,55 @@ use serde::Serialize;
 
 use crate::error::one_line;
 
-/// One thing that a reader left out or decided. [`Dataset::notices`](crate::Dataset::notices) lists them; each prints as one line.
+/// One unused part or assumption of a reader. [`Dataset::notices`](crate::Dataset::notices) lists them; each prints as one line.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Notice {
-    /// Files that are no images were left out.
+    /// Files that are not images were skipped.
     FilesSkipped {
         /// How many.
         count: usize,
-        /// Their endings, the most frequent first.
+        /// Their extensions, the most frequent first.
         endings: Vec<String>,
         /// One of them.
         example: String,
     },
-    /// Hidden files and folders (`.name`, `__MACOSX`) were left out.
+    /// Hidden files and folders (`.name`, `__MACOSX`) were skipped.
     HiddenSkipped {
         /// How many.
         count: usize,
     },
-    /// Of the parts of a data set (train, test, ...) one was read.
+    /// Only one of the parts of a data set (train, test, ...) was read.
     PartTaken {
         /// The part that was read.
         used: String,
-        /// The parts that were left out.
+        /// The parts that were not read.
         skipped: Vec<String>,
     },
-    /// One folder around everything is no class and was passed over.
+    /// A single top-level folder was ignored; it is not a class.
     TopFolderPassed {
         /// Its name.
         name: String,
     },
-    /// The names of folders were taken as classes.
+    /// The names of folders were used as classes.
     FoldersAsClasses {
         /// How many classes.
         count: usize,
     },
-    /// Folders with numbers for names were taken as shards of one set.
+    /// Numbered folders were read as shards of one set.
     FoldersAsShards {
         /// How many folders.
         count: usize,
     },
-    /// Images beside folders of classes were left out.
+    /// Images outside of the folders of classes were skipped.
     ImagesBesideClasses {
         /// How many.
         count: usize,
         /// One of them.
         example: String,
     },
-    /// The beginnings of file names were taken as classes.
+    /// The prefixes of file names were used as classes.
     PrefixesAsClasses {
         /// How many classes.
         count: usize,
@@ -64,30 +64,30 @@ pub enum Notice {
         /// The file.
         file: String,
     },
-    /// The classes that no row has were left out.
+    /// Classes without rows were removed.
     ClassesWithoutRows {
         /// How many.
         count: usize,
         /// The first of them.
         names: Vec<String>,
     },
-    /// Labels are there, but were not used.
+    /// Labels exist but were not used.
     LabelsDropped {
         /// Where they are.
         name: String,
         /// Why.
         reason: String,
     },
-    /// Of several arrays, these were read.
+    /// Only some of several arrays were read.
     ArraysTaken {
         /// The array of data.
         data: String,
         /// The array of labels, if any.
         labels: Option<String>,
-        /// The arrays that were left out.
+        /// The arrays that were not read.
         ignored: Vec<String>,
     },
-    /// Rows of bytes were read as images whose color planes follow one another.
+    /// Rows of bytes were read as channels-first images (planes).
     RowsAsPlanes {
         /// Height and width.
         side: usize,
@@ -118,12 +118,12 @@ pub enum Notice {
         /// The color.
         over: String,
     },
-    /// Images have an alpha channel that is opaque everywhere; it was left out.
+    /// Images have an alpha channel that is opaque everywhere; it was removed.
     AlphaOpaque {
         /// How many images.
         count: usize,
     },
-    /// Images were turned or mirrored as their EXIF orientation says.
+    /// Images were rotated or mirrored according to their EXIF orientation.
     OrientationApplied {
         /// How many images.
         count: usize,
@@ -144,40 +144,40 @@ pub enum Notice {
         /// How many rows there are in all.
         rows: usize,
     },
-    /// The three color channels agree in every image.
+    /// The three color channels are equal in every image.
     ChannelsAgree,
     /// The values of images use only part of their nominal range.
     PartOfRange {
-        /// The lowest and the highest value that there are.
+        /// Minimum and maximum of the values.
         observed: (f32, f32),
         /// The nominal range.
         nominal: (f32, f32),
     },
-    /// The nominal range of floating point values was found from the values.
+    /// The nominal range of floating point values was inferred from the values.
     RangeFound {
         /// The nominal range.
         nominal: (f32, f32),
-        /// The lowest and the highest value that there are.
+        /// Minimum and maximum of the values.
         observed: (f32, f32),
     },
-    /// The first line of a table was taken as its header.
+    /// The first line of a table was read as its header.
     HeaderTaken {
         /// Its first cells.
         names: Vec<String>,
     },
-    /// The first line of a table was taken as data although it may be a header.
+    /// The first line of a table was read as data although it may be a header.
     FirstLineIsData {
         /// Its first cells.
         cells: Vec<String>,
     },
-    /// A column of a table was left out.
+    /// A column of a table was not used.
     ColumnSkipped {
         /// Its name.
         name: String,
         /// Why.
         reason: String,
     },
-    /// Lines of a table that begin with `#` were left out.
+    /// Lines of a table that start with `#` were skipped.
     CommentsSkipped {
         /// How many.
         count: usize,

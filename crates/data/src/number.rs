@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Type of the numbers of a file. Samples are written back in it.
+/// Type of the numbers in a file. Samples are written with the same type.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "the names say it")]
@@ -22,7 +22,7 @@ pub enum NumberType {
     F64,
 }
 
-/// Runs a body with the Rust type of a number; `f16` has no such type and is handled apart.
+/// Runs a body with the Rust type of a number; `f16` has none and is handled separately.
 macro_rules! with_type {
     ($number:expr, $type:ident => $body:expr, $half:expr) => {
         with_type!(
@@ -47,12 +47,12 @@ impl NumberType {
         with_type!(self, T => size_of::<T>(), 2)
     }
 
-    /// Whether the numbers are whole.
+    /// Whether the numbers are integers.
     pub fn is_integer(self) -> bool {
         !matches!(self, Self::F16 | Self::F32 | Self::F64)
     }
 
-    /// Whether single precision may not hold every value.
+    /// Whether single precision cannot represent every value.
     pub(crate) fn is_wide(self) -> bool {
         matches!(self, Self::U32 | Self::U64 | Self::I32 | Self::I64 | Self::F64)
     }

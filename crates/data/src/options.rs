@@ -1,4 +1,4 @@
-//! Options of [`open`](crate::open): what decides where data are ambiguous.
+//! Options of [`open`](crate::open), which resolve ambiguities of the data.
 
 use std::fmt;
 
@@ -6,16 +6,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::Load;
 
-/// Options of [`open`](crate::open). The defaults decide by rule and refuse what they cannot decide.
+/// Options of [`open`](crate::open). The defaults follow rules; ambiguities are errors.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OpenOptions {
     /// Columns of a table to read, by name or by number from 1; all if empty.
     pub columns: Vec<String>,
     /// Column of a table that holds the class.
     pub label: Option<String>,
-    /// How many times smaller images are made, each pixel the mean of a square of pixels; 0 and 1 leave them.
+    /// Factor by which images are downsampled (box filter); 0 and 1 do nothing.
     pub shrink: usize,
-    /// Side of the square that the middle of images in files of their own is scaled to; 0 leaves them.
+    /// Side to which the central square of image files is resized; 0 does nothing.
     pub side: usize,
     /// Whether the rows are loaded into memory.
     pub load: Load,
@@ -25,19 +25,19 @@ pub struct OpenOptions {
     pub labels: Option<String>,
     /// Nominal range of the values, for images the values of black and white.
     pub range: Option<(f32, f32)>,
-    /// What is done with transparent pixels.
+    /// Treatment of transparent pixels.
     pub alpha: Alpha,
     /// Whether the first line of a table holds the names of its columns.
     pub header: Header,
     /// Whether commas in the numbers of a table are decimal points.
     pub decimal: Decimal,
-    /// Where the classes of images come from.
+    /// Source of the classes of images.
     pub classes: Classes,
     /// Whether each file of a folder of arrays is one row.
     pub items: Items,
 }
 
-/// What is done with the alpha channel of images in files of their own.
+/// Treatment of the alpha channel of image files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Alpha {
@@ -48,9 +48,9 @@ pub enum Alpha {
     White,
     /// Composites over black.
     Black,
-    /// Keeps four channels.
+    /// Keeps the alpha channel.
     Keep,
-    /// Refuses images that are transparent anywhere.
+    /// Returns an error if an image has transparent pixels.
     Refuse,
 }
 
@@ -58,12 +58,12 @@ pub enum Alpha {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Header {
-    /// Decides by rule, and says how.
+    /// Follows a rule, and adds a notice.
     #[default]
     Auto,
-    /// It does.
+    /// The first line is a header.
     Yes,
-    /// It is data.
+    /// The first line is data.
     No,
 }
 
@@ -71,12 +71,12 @@ pub enum Header {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Decimal {
-    /// Decides by rule, and refuses to guess where both are possible.
+    /// Follows a rule; returns an error if both are possible.
     #[default]
     Auto,
-    /// They are not.
+    /// Commas are not decimal points.
     Point,
-    /// They are.
+    /// Commas are decimal points.
     Comma,
 }
 
@@ -84,7 +84,7 @@ pub enum Decimal {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Items {
-    /// Decides by the shapes, and refuses to guess where both are possible.
+    /// Depends on the shapes; returns an error if both are possible.
     #[default]
     Auto,
     /// Each file is one row.
@@ -93,20 +93,20 @@ pub enum Items {
     Many,
 }
 
-/// Where the classes of images come from. Written as `auto`, `folders`, `prefix`, `none`, or the name of a file.
+/// Source of the classes of images. Written as `auto`, `folders`, `prefix`, `none`, or the name of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum Classes {
-    /// From `dataset.json`, the names of folders or the beginnings of file names, by rule.
+    /// `dataset.json`, the names of folders or the prefixes of file names, by rule.
     #[default]
     Auto,
-    /// From the names of the first folders.
+    /// The names of the top-level folders.
     Folders,
-    /// From the beginnings of file names, up to the first `_` or `-`.
+    /// The prefixes of file names, up to the first `_` or `-`.
     Prefix,
-    /// There are none.
+    /// No classes.
     None,
-    /// From a file: EDM's `dataset.json`, or a table with the columns name and class.
+    /// A file: EDM's `dataset.json`, or a table with the columns name and class.
     File(String),
 }
 

@@ -1,8 +1,8 @@
-//! Images made smaller, larger, or cut.
+//! Downsampling, upsampling and cropping of images.
 
 use crate::Shape;
 
-/// The shape of images whose sides are `factor` times smaller; none where the sides do not divide, or there is no image.
+/// Returns the shape of images downsampled by `factor`; `None` if the sides are not divisible or `shape` is not an image.
 pub fn shrunk(shape: Shape, factor: usize) -> Option<Shape> {
     match shape {
         Shape::Image { height, width, channels }
@@ -14,7 +14,7 @@ pub fn shrunk(shape: Shape, factor: usize) -> Option<Shape> {
     }
 }
 
-/// Each pixel the mean of `factor` times `factor` pixels.
+/// Downsamples an image with a box filter of `factor` x `factor` pixels.
 ///
 /// # Shapes
 /// `image`: a row of `shape`; the result: a row of [`shrunk`]
@@ -43,8 +43,8 @@ pub fn shrink(shape: Shape, image: &[f32], factor: usize) -> Vec<f32> {
     small
 }
 
-/// Between the pixels of a smaller image: bilinear, with the pixels' centers where those of their means are, and the border's pixels
-/// beyond it.
+/// Upsamples an image by bilinear interpolation, aligned with [`shrink`]: the border pixels are repeated, and small pixels lie at the centers of the
+/// squares that they are the means of.
 ///
 /// # Shapes
 /// `image`: a row of `shape`; the result: a row `factor` times as high and wide
@@ -75,13 +75,13 @@ pub fn enlarge(shape: Shape, image: &[f32], factor: usize) -> Vec<f32> {
     large
 }
 
-/// The square of `side` pixels whose upper left corner is at `(top, left)`.
+/// Crops the square of `side` pixels with its upper left corner at `(top, left)`.
 ///
 /// # Panics
 /// When it does not lie within the image.
 pub fn cut(shape: Shape, image: &[f32], (top, left): (usize, usize), side: usize) -> Vec<f32> {
     let Shape::Image { width, .. } = shape else { panic!("{shape} cannot be cut") };
-    // Of the values that `image` has for a pixel: maps beside an image have other channels than it.
+    // Number of values per pixel of `image`: spatial conditioning has other channels than the image.
     let channels = image.len() / (shape.dim() / channels_of(shape));
     let line = |row: usize| ((top + row) * width + left) * channels;
     (0..side).flat_map(|row| &image[line(row)..line(row) + side * channels]).copied().collect()
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn enlarging_keeps_planes_where_it_does_not_reach_over_the_border() {
-        // A plane over the image: its means, enlarged, lie on it again.
+        // Downsampling and upsampling preserves a linear function.
         let plane = |row: f32, column: f32| 3.0 * row - 2.0 * column;
         let large = Shape::Image { height: 8, width: 8, channels: 1 };
         let image: Vec<f32> = (0..64).map(|at| plane((at / 8) as f32, (at % 8) as f32)).collect();

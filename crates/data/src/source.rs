@@ -1,11 +1,11 @@
-//! Bytes at a position: of a file, or in memory.
+//! Bytes of a file or in memory, read at a position.
 
 use std::{fs::File, io, sync::Arc};
 
-/// Bytes that are read at a position. Every thread may read.
+/// Bytes that are read at a position, by any thread.
 #[derive(Clone, Debug)]
 pub(crate) enum Source {
-    /// A file, which is not mapped: one that shrinks is an error and not the end of the program.
+    /// A file. It is not mapped, so that a truncated file is an error and not a crash.
     File(Arc<File>, u64),
     /// Memory.
     Bytes(Arc<[u8]>),
@@ -43,7 +43,7 @@ impl Source {
         }
     }
 
-    /// The bytes of a range. Nothing is allocated for one that the source does not have.
+    /// Reads the bytes of a range. A range beyond the end is an error before memory is allocated.
     pub(crate) fn span(&self, Span { at, size }: Span) -> io::Result<Vec<u8>> {
         if at.checked_add(size).is_none_or(|end| end > self.len()) {
             return Err(end());
@@ -53,7 +53,7 @@ impl Source {
         Ok(bytes)
     }
 
-    /// At most so many bytes from `at` on.
+    /// Reads at most `most` bytes from `at` on.
     pub(crate) fn start(&self, at: u64, most: u64) -> io::Result<Vec<u8>> {
         self.span(Span { at, size: most.min(self.len().saturating_sub(at)) })
     }

@@ -1,4 +1,4 @@
-//! Tar archives: where their files are.
+//! Tar archives: the positions of their files.
 
 use std::path::Path;
 
@@ -8,10 +8,10 @@ use crate::{
 };
 
 const BLOCK: u64 = 512;
-/// Bytes of a name that a header of its own may hold.
+/// Maximum size of a name in an extended header, in bytes.
 const LONGEST_NAME: u64 = 1 << 16;
 
-/// Whether bytes begin as a tar does: with a header whose checksum is right.
+/// Whether bytes start with a tar header with a correct checksum.
 pub(crate) fn recognizes(bytes: &[u8]) -> bool {
     bytes.len() >= BLOCK as usize && checksum_is_right(&bytes[..BLOCK as usize])
 }
@@ -71,7 +71,7 @@ pub(crate) fn directory(path: &Path, source: &Source, limits: &Limits) -> Result
         if files.len() > limits.entries {
             return Err(damaged(&"more files than can be read"));
         }
-        // Sizes are below the archive's, so that this cannot wrap.
+        // Sizes are below that of the archive, so this cannot overflow.
         at += size.next_multiple_of(BLOCK);
     }
     Ok(files)

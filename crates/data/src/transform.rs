@@ -10,9 +10,9 @@ use crate::{DataError, Dataset, Shape};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Transform {
-    /// Offsets that are subtracted, in double precision: coordinates far from zero keep their digits.
+    /// Offsets in double precision, to preserve the digits of coordinates far from zero.
     pub offset: Vec<f64>,
-    /// Scales that are divided by, never zero.
+    /// Scales, never zero.
     pub scale: Vec<f32>,
 }
 
@@ -20,7 +20,7 @@ impl Transform {
     /// Fits the transform of a data set: its range to [-1, 1] for images, zero mean and unit variance of each column for vectors.
     ///
     /// # Errors
-    /// Returns an error if a row lies in a file that cannot be read.
+    /// Returns an error if a row cannot be read from its file.
     pub fn fit(dataset: &Dataset) -> Result<Self, DataError> {
         match dataset.shape {
             Shape::Image { .. } => {
@@ -49,13 +49,13 @@ impl Transform {
                 *sum += (row[column] - mean[column]).powi(2) / rows as f64;
             }
         }
-        // A column with one value keeps its unit. Its variance may be a little above zero, for the mean is rounded.
+        // A constant column has scale 1. Its computed variance may be slightly above zero because the mean is rounded.
         let scale = |(square, range): (&f64, &(f64, f64))| if range.0 < range.1 { square.sqrt() as f32 } else { 1.0 };
         let scale: Vec<f32> =
             square.iter().zip(&range).map(scale).map(|scale| if scale > 0.0 { scale } else { 1.0 }).collect();
         let constant = |(mean, range): (f64, &(f64, f64))| if range.0 < range.1 { mean } else { range.0 };
         let offset = mean.into_iter().zip(&range).map(constant);
-        // Single precision is enough for columns near zero, and what runs have had.
+        // Single precision is sufficient for columns near zero, and compatible with older runs.
         let offset = if dataset.origin.is_empty() {
             offset.map(|mean| f64::from(mean as f32)).collect()
         } else {
@@ -80,7 +80,7 @@ impl Transform {
         }
     }
 
-    /// Maps a row back to the data's own units, in place.
+    /// Maps a row back to the units of the data, in place.
     pub fn inverse(&self, row: &mut [f32]) {
         for (index, value) in row.iter_mut().enumerate() {
             let (offset, scale) = self.at(index);
@@ -88,7 +88,7 @@ impl Transform {
         }
     }
 
-    /// Maps a row back to the data's own units, in double precision.
+    /// Maps a row back to the units of the data, in double precision.
     pub fn inverse_wide(&self, row: &[f32]) -> Vec<f64> {
         let value = |(index, &value): (usize, &f32)| {
             let (offset, scale) = self.at(index);
@@ -97,7 +97,7 @@ impl Transform {
         row.iter().enumerate().map(value).collect()
     }
 
-    /// Returns whether the data's own units need double precision: an offset that single precision rounds visibly.
+    /// Whether the units of the data need double precision, because single precision rounds an offset visibly.
     pub fn is_wide(&self) -> bool {
         let rounds = |index: usize| {
             let (offset, scale) = self.at(index);
@@ -111,7 +111,7 @@ impl Transform {
     }
 }
 
-/// Mirrors an image left to right, in place. A vector stays as it is.
+/// Mirrors an image left to right, in place. A vector is unchanged.
 pub fn flip_horizontally(shape: Shape, row: &mut [f32]) {
     if let Shape::Image { width, channels, .. } = shape {
         for line in row.chunks_exact_mut(width * channels) {

@@ -1,4 +1,4 @@
-//! Zip archives: their directory, and their entries, which are read at their positions and never expand beyond what is announced.
+//! Zip archives: their directory, and their entries, which are read at their positions and never expand beyond the declared size.
 
 use std::{
     io::{self, Read},
@@ -14,7 +14,7 @@ const END: [u8; 4] = *b"PK\x05\x06";
 const END_64: [u8; 4] = *b"PK\x06\x06";
 const ENTRY: [u8; 4] = *b"PK\x01\x02";
 const LOCAL: [u8; 4] = *b"PK\x03\x04";
-/// Bytes of the end record without its comment, of an entry of the directory and of a local header without names.
+/// Sizes in bytes of the end record without its comment, and of a directory entry and a local header without names.
 const END_SIZE: u64 = 22;
 const ENTRY_SIZE: usize = 46;
 const LOCAL_SIZE: u64 = 30;
@@ -32,7 +32,7 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// Whether the bytes of the entry are those of the file in the archive.
+    /// Whether the entry is stored without compression.
     pub(crate) fn is_plain(&self) -> bool {
         self.method == 0 && !self.encrypted
     }
@@ -61,7 +61,7 @@ pub(crate) fn directory(path: &Path, source: &Source) -> Result<Vec<Entry>, Data
         (size, offset) = (number(&record, 40, 8), number(&record, 48, 8));
         end_at = at;
     }
-    // Something may stand before the archive, which the offsets then do not count.
+    // Offsets are relative to the archive, which may start after other bytes.
     let start = end_at.checked_sub(size).ok_or_else(|| damaged(path, &"its directory is larger than it"))?;
     let shift = start.saturating_sub(offset);
     let bytes = source.span(Span { at: start, size }).map_err(broken)?;
@@ -78,7 +78,7 @@ pub(crate) fn directory(path: &Path, source: &Source) -> Result<Vec<Entry>, Data
     Ok(entries)
 }
 
-/// The end record of a large archive, and where it is.
+/// Returns the zip64 end record, and its position.
 fn zip64_end(source: &Source, end: u64) -> Option<(u64, Vec<u8>)> {
     let locator = source.span(Span { at: end.checked_sub(20)?, size: 20 }).ok()?;
     if !locator.starts_with(b"PK\x06\x07") {
@@ -89,7 +89,7 @@ fn zip64_end(source: &Source, end: u64) -> Option<(u64, Vec<u8>)> {
     record.starts_with(&END_64).then_some((at, record))
 }
 
-/// The first entry of a directory, and its length there.
+/// Returns the first entry of a directory, and its length.
 fn entry(bytes: &[u8], shift: u64) -> Option<(Entry, usize)> {
     if bytes.len() < ENTRY_SIZE || !bytes.starts_with(&ENTRY) {
         return None;
@@ -119,7 +119,7 @@ fn entry(bytes: &[u8], shift: u64) -> Option<(Entry, usize)> {
     (bytes.len() >= length).then_some((entry, length))
 }
 
-/// The numbers of 64 bits in an entry's extra fields.
+/// Returns the 64-bit numbers in the extra fields of an entry.
 fn wide(mut extras: &[u8]) -> Option<Vec<u64>> {
     while extras.len() >= 4 {
         let (kind, size) = (number(extras, 0, 2), number(extras, 2, 2) as usize);
@@ -132,7 +132,7 @@ fn wide(mut extras: &[u8]) -> Option<Vec<u64>> {
     None
 }
 
-/// Where the packed bytes of an entry begin.
+/// Returns the position of the compressed bytes of an entry.
 pub(crate) fn data_start(path: &Path, source: &Source, entry: &Entry) -> Result<u64, DataError> {
     let header = source
         .span(Span { at: entry.header, size: LOCAL_SIZE })
@@ -143,7 +143,7 @@ pub(crate) fn data_start(path: &Path, source: &Source, entry: &Entry) -> Result<
     Ok(entry.header + LOCAL_SIZE + number(&header, 26, 2) + number(&header, 28, 2))
 }
 
-/// Reads an entry whole.
+/// Reads a whole entry.
 pub(crate) fn read(path: &Path, source: &Source, entry: &Entry, limits: &Limits) -> Result<Vec<u8>, DataError> {
     let wrong = |problem: &dyn std::fmt::Display| damaged(path, &format!("{}: {problem}", entry.name));
     if entry.encrypted {

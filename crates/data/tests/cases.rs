@@ -1,4 +1,4 @@
-//! Inputs of users, each with the value that a user may expect. `tests/cases` holds the files.
+//! Typical inputs of users with the expected values. `tests/cases` holds the files.
 #![allow(missing_docs, clippy::approx_constant)]
 
 use std::path::{Path, PathBuf};
@@ -151,7 +151,7 @@ fn photographs_stand_upright() {
     assert!(has(&photos, |notice| matches!(notice, Notice::OrientationApplied { count: 3 })));
     let Shape::Image { height, width, .. } = photos.shape else { panic!("images") };
     for index in 0..4 {
-        // Red above, whichever way the camera was held.
+        // Red at the top for every orientation of the camera.
         let row = row(&photos, index);
         let pixel = |y: usize| &row[(y * width + width / 2) * 3..][..3];
         let (above, below) = (pixel(height / 8), pixel(height - 1 - height / 8));

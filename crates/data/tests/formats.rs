@@ -1,4 +1,4 @@
-//! Every format, whole and broken.
+//! Every format, valid and damaged.
 #![allow(missing_docs)]
 
 use std::{
@@ -29,7 +29,7 @@ fn read(path: &Path) -> Result<Dataset, DataError> {
     open(path.to_str().unwrap(), &OpenOptions::default())
 }
 
-/// The message of a failure, which names the file and is one line.
+/// Returns the error message, which names the file and is one line.
 fn message(path: &Path) -> String {
     let message = read(path).expect_err("a broken file").to_string();
     assert!(message.contains(path.to_str().unwrap()) && !message.contains('\n'), "{message}");
@@ -271,7 +271,7 @@ fn transforms_go_there_and_back() {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
 
-    /// Whatever a file holds, reading it ends in a data set or a message, not in a panic.
+    /// For every content of a file, reading it returns a data set or an error and does not panic.
     #[test]
     fn no_bytes_make_a_reader_panic(
         bytes in prop::collection::vec(any::<u8>(), 0..400),

@@ -1,5 +1,5 @@
-//! Files of every format with some bytes changed, cut off or repeated: a reader returns data or an error that names the file. It does
-//! not panic, and it does not hang.
+//! Files of every format with some bytes changed, removed or repeated: a reader returns data or an error that names the file. It neither
+//! panics nor hangs.
 #![allow(missing_docs)]
 
 use std::{
@@ -181,7 +181,7 @@ fn mutated_files_are_read_or_refused() {
     }
 }
 
-/// Files that expand to much more than they are, or announce it.
+/// Files that expand to much more than their size, or declare to.
 #[test]
 fn bombs_are_refused() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Data that are not loaded are the data that are loaded, row by row; what is damaged is said.
+//! Streamed data equal loaded data, row by row; damaged files are errors.
 #![allow(missing_docs)]
 
 use std::{
@@ -193,7 +193,7 @@ fn an_lmdb_file_as_lsun_has_them() {
     }
     assert_eq!(same(&path, 2, 8).shape, Shape::Image { height: 4, width: 4, channels: 3 });
 
-    // Cut short, or with any byte of its structure changed, it is an error or another set; never a panic or a walk without end.
+    // If it is truncated, or any byte of its structure is changed, the result is an error or another set, but never a panic or an endless walk.
     for size in [1, 100, 4096, 9000] {
         assert!(message(&write(dir.path().join("cut.mdb"), &content[..size])).contains("LMDB"));
     }
@@ -221,7 +221,7 @@ fn what_cannot_be_read_row_by_row_is_said() {
     write(at("images/b.png"), b"no image");
     assert!(message(&at("images")).contains("b.png cannot be decoded"));
 
-    // What was whole when it was opened and is not any more.
+    // A file that is truncated after it was opened.
     let path = write(at("later.npy"), &npy("|u1", "(5, 6)", &bytes(30)));
     let set = read(&path, Load::Stream, 1, 0).unwrap();
     fs::write(&path, b"gone").unwrap();

@@ -1,4 +1,4 @@
-//! Inputs of the same kinds as those in `tests/cases`, made here: every convention with the value that it must give.
+//! Inputs of the same kinds as those in `tests/cases`, generated here: every convention with the expected value.
 #![allow(missing_docs)]
 
 use std::{
@@ -187,7 +187,7 @@ fn archives_as_libraries_publish_them() {
     ]);
     let set = read(&folder.write("pathmnist.npz", &medical));
     assert_eq!(classes(&set), ["1", "0"]);
-    // Several findings an image are no classes, and that is said.
+    // Several findings per image are not classes, and a notice says so.
     let several = npz(&[
         Named { name: "train_images", shape: &[2, 5, 5], values: Column::Bytes(&images) },
         Named { name: "train_labels", shape: &[2, 3], values: Column::Bytes(&[1, 0, 1, 0, 0, 0]) },

@@ -1,11 +1,11 @@
-//! Of the arrays of a file: which are the data, and which the labels.
+//! Selection of the data and the labels among the arrays of a file.
 
 use std::path::Path;
 
 use super::{Array, Flat, labels_of, row_shape};
 use crate::{DataError, Dataset, Labels, Notice, NumberType, OpenOptions, Shape, Values, on_disk::OnDisk};
 
-/// Names that arrays of data go by, the first found is taken.
+/// Names of data arrays, in order of preference.
 const DATA: [&str; 15] = [
     "x",
     "images",
@@ -23,7 +23,7 @@ const DATA: [&str; 15] = [
     "arr_0",
     "inputs",
 ];
-/// Names that arrays of labels go by.
+/// Names of label arrays, in order of preference.
 const LABELS: [&str; 16] = [
     "labels",
     "y",
@@ -45,7 +45,7 @@ const LABELS: [&str; 16] = [
 /// Names of the labels in archives of downsampled ImageNet and of CIFAR, whose rows are planes.
 const PLANES: [&str; 2] = ["data", "labels"];
 
-/// Whether the names of arrays say which is the data and which the labels.
+/// Whether the names of the arrays identify the data and the labels.
 pub(crate) fn are_named(arrays: &[Array]) -> bool {
     let has =
         |names: &[&str]| arrays.iter().any(|array| names.iter().any(|name| array.name.eq_ignore_ascii_case(name)));
@@ -99,7 +99,7 @@ fn choose(path: &Path, mut arrays: Vec<Array>, options: &OpenOptions) -> Result<
         Some(name) if name.is_empty() => None,
         Some(name) => Some(exact(&arrays, name, "labels")?),
         None => LABELS.iter().find_map(|name| named(&arrays, name)).or_else(|| {
-            // What numpy.savez calls arrays without names.
+            // Names by numpy.savez for arrays without names.
             let second = (data.name == "arr_0").then(|| named(&arrays, "arr_1")).flatten()?;
             let array = &arrays[second];
             let is_column = array.shape.len() == 1 || matches!(array.shape[..], [_, 1]);
@@ -110,7 +110,7 @@ fn choose(path: &Path, mut arrays: Vec<Array>, options: &OpenOptions) -> Result<
     Ok(Choice { data, labels, ignored: arrays.into_iter().map(|array| array.name).collect() })
 }
 
-/// Makes a data set of arrays. Rows are read when they are asked for.
+/// Creates a data set from arrays. Rows are read on demand.
 pub(crate) fn dataset(path: &Path, arrays: Vec<Array>, options: &OpenOptions) -> Result<Dataset, DataError> {
     let alone = arrays.len() == 1;
     let Choice { data, labels, ignored } = choose(path, arrays, options)?;
@@ -164,7 +164,7 @@ pub(crate) fn rows(
         path: path.to_owned(),
         source: data.source.clone(),
         start: data.start,
-        // The size of the whole array was checked, so that this cannot wrap.
+        // The size of the whole array was checked, so this cannot overflow.
         stride: (shape.dim() * number.size()) as u64,
         number,
         big_endian: data.big_endian,
@@ -177,7 +177,7 @@ pub(crate) fn rows(
     Ok(set)
 }
 
-/// The labels of an array. Those that are no classes are left out, and the notice says why; if they were asked for it is an error.
+/// Reads the labels of an array. Labels that are not classes are not used, and a notice gives the reason; if the option names them, it is an error.
 fn read_labels(
     path: &Path,
     array: &Array,

@@ -1,14 +1,14 @@
-//! Classes from arrays: numbers, vectors with a single one, or text.
+//! Classes from arrays: numbers, one-hot vectors, or text.
 
 use std::path::Path;
 
 use super::Array;
 use crate::{DataError, Labels, Notice};
 
-/// Labels, and a notice about classes without rows; or why the array holds no classes.
+/// Labels and a notice about classes without rows, or the reason why the array does not hold classes.
 type Found = Result<(Labels, Option<Notice>), String>;
 
-/// The labels in an array, one a row.
+/// Returns the labels in an array, one for each row.
 pub(crate) fn labels_of(path: &Path, array: &Array, rows: usize) -> Result<Found, DataError> {
     if array.text.is_some() {
         return text_labels(path, array, rows);
@@ -44,7 +44,7 @@ pub(crate) fn labels_of(path: &Path, array: &Array, rows: usize) -> Result<Found
     Labels::of_numbers(path, &numbers, &[]).map(Ok)
 }
 
-/// Which value of a row is 1 where all others are 0.
+/// Returns the index of the 1 in a one-hot row.
 fn one_hot(row: &[f64]) -> Option<f64> {
     let is_clean = row.iter().all(|&value| value == 0.0 || value == 1.0) && row.iter().sum::<f64>() == 1.0;
     row.iter().position(|&value| value == 1.0).filter(|_| is_clean).map(|class| class as f64)

@@ -1,4 +1,4 @@
-//! MATLAB's files of version 5 (`save -v6`, `-v7`, `scipy.io.savemat`): their arrays of numbers.
+//! Numeric arrays in MATLAB files of version 5 (`save -v6`, `-v7`, `scipy.io.savemat`).
 
 use std::path::Path;
 
@@ -9,10 +9,10 @@ const HEADER: usize = 128;
 /// Element types of the format.
 const MATRIX: u32 = 14;
 const COMPRESSED: u32 = 15;
-/// Levels of elements within elements that hold arrays: a matrix in a compressed element.
+/// Largest nesting of elements with arrays: a matrix in a compressed element.
 const DEEPEST: usize = 2;
 
-/// Whether bytes begin as a MATLAB file does.
+/// Whether bytes start like a MATLAB file.
 pub(crate) fn recognizes(bytes: &[u8]) -> bool {
     bytes.starts_with(b"MATLAB ")
 }
@@ -25,7 +25,7 @@ struct Reader<'a> {
     arrays: Vec<Array>,
 }
 
-/// An element: its type, its bytes, and what follows it.
+/// An element: its type, its bytes, and the bytes after it.
 type Element<'a> = (u32, &'a [u8], &'a [u8]);
 
 impl Reader<'_> {
@@ -42,7 +42,7 @@ impl Reader<'_> {
     fn element<'a>(&self, bytes: &'a [u8]) -> Result<Element<'a>, DataError> {
         let cut = || self.damaged("an element is cut short");
         let tag = self.number(bytes, 0, 4).ok_or_else(cut)?;
-        // Four bytes or less stand in the tag itself, with their number in its upper half.
+        // Elements of up to four bytes are stored in the tag, with their size in its upper half.
         if tag >> 16 != 0 {
             let size = (tag >> 16) as usize;
             let body = bytes.get(4..4 + size).filter(|_| size <= 4).ok_or_else(cut)?;
@@ -74,7 +74,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Adds a matrix of numbers; cells, structures and text are left out.
+    /// Adds a numeric matrix; cells, structures and text are skipped.
     fn matrix(&mut self, bytes: &[u8]) -> Result<(), DataError> {
         let (_, flags, rest) = self.element(bytes)?;
         let class = self.number(flags, 0, 4).unwrap_or(0) & 0xFF;
@@ -114,7 +114,7 @@ impl Reader<'_> {
     }
 }
 
-/// MATLAB puts the index of images last: `[height, width, channels, n]` and `[height, width, n]`.
+/// Moves the index of images to the front; MATLAB has it last: `[height, width, channels, n]` and `[height, width, n]`.
 fn rows_first(array: Array, path: &Path) -> Result<Array, DataError> {
     match array.shape[..] {
         [_, _, 1 | 3 | 4, rows] if rows > 4 => array.permuted(path, &[3, 0, 1, 2]),

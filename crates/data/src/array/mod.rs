@@ -1,4 +1,4 @@
-//! Arrays in files, and the data sets that they hold.
+//! Arrays in files, and data sets made of them.
 
 mod choose;
 mod labels;
@@ -21,18 +21,18 @@ use crate::{
     source::{Source, Span},
 };
 
-/// An array whose numbers are still in their file. The last index is the fastest.
+/// An array whose elements are in a file, in row-major order.
 #[derive(Clone, Debug)]
 pub(crate) struct Array {
     pub name: String,
     pub shape: Vec<usize>,
-    /// Type of the numbers; none for text.
+    /// Type of the elements; `None` for text.
     pub number: Option<NumberType>,
-    /// Bytes of a character and characters of a string, for text.
+    /// Bytes per character and characters per string, for text.
     pub text: Option<(usize, usize)>,
     pub big_endian: bool,
     pub source: Source,
-    /// Where the numbers begin.
+    /// Position of the first element.
     pub start: u64,
 }
 
@@ -68,7 +68,7 @@ impl Array {
         self.source.span(span).map_err(|error| DataError::read(path, error))
     }
 
-    /// The array with its axes in another order, in memory. `order` names for each axis of the result the axis that it was.
+    /// Returns the array with permuted axes, in memory. Axis `i` of the result is axis `order[i]` of the array.
     fn permuted(&self, path: &Path, order: &[usize]) -> Result<Self, DataError> {
         let (bytes, size) = (self.bytes(path)?, self.element());
         let mut strides = vec![size; self.shape.len()];
@@ -93,7 +93,7 @@ impl Array {
         Ok(Self { shape, source: Source::Bytes(moved.into()), start: 0, ..self.clone() })
     }
 
-    /// An array in Fortran's order, whose first index is the fastest, brought to C's.
+    /// Converts an array in Fortran order to C order.
     pub(crate) fn transposed(mut self, path: &Path) -> Result<Self, DataError> {
         if self.shape.len() < 2 {
             return Ok(self);
@@ -103,7 +103,7 @@ impl Array {
         self.permuted(path, &order)
     }
 
-    /// All numbers in double precision.
+    /// Reads all elements in double precision.
     pub(crate) fn values(&self, path: &Path) -> Result<Vec<f64>, DataError> {
         let Some(number) = self.number else {
             return Err(DataError::malformed(path, format!("array {} holds text where numbers are due", self.name)));
@@ -115,17 +115,17 @@ impl Array {
     }
 }
 
-/// Rows of one size in a source, one after another.
+/// Rows of equal size in a source, at a constant stride.
 #[derive(Debug)]
 pub(crate) struct Flat {
     pub path: PathBuf,
     pub source: Source,
-    /// Where the first row's values begin, and how far apart rows are.
+    /// Position of the first row, and distance between rows.
     pub start: u64,
     pub stride: u64,
     pub number: NumberType,
     pub big_endian: bool,
-    /// Channels of images whose channels are planes; 0 where those of a pixel stand together.
+    /// Number of channels if images are channels-first (planes); 0 if they are channels-last.
     pub planes: usize,
 }
 
@@ -174,7 +174,7 @@ impl Rows for Flat {
     }
 }
 
-/// The shape of the rows of an array, and whether the channels of its images are planes.
+/// Returns the shape of the rows of an array, and whether its images are channels-first.
 pub(crate) fn row_shape(path: &Path, array: &str, sizes: &[usize]) -> Result<(Shape, bool), DataError> {
     if sizes.contains(&0) || sizes.is_empty() {
         return Err(DataError::empty(path, format!("array {array} has the shape {sizes:?}")));

@@ -1,4 +1,4 @@
-//! NIfTI-1 volumes in a single file: their slices as images.
+//! NIfTI-1 volumes in a single file, read as images, one per slice.
 
 use std::path::Path;
 
@@ -10,12 +10,12 @@ use crate::{
 
 const HEADER: u64 = 348;
 
-/// Whether bytes begin as a NIfTI-1 file does.
+/// Whether bytes start like a NIfTI-1 file.
 pub(crate) fn recognizes(first: &[u8]) -> bool {
     first.get(344..348) == Some(b"n+1\0") && matches!(first[..4], [0x5C, 1, 0, 0] | [0, 0, 1, 0x5C])
 }
 
-/// The type of numbers that a code of the header means.
+/// Returns the number type for a code of the header.
 fn number_type(kind: i16) -> Option<NumberType> {
     Some(match kind {
         2 => NumberType::U8,
@@ -30,7 +30,7 @@ fn number_type(kind: i16) -> Option<NumberType> {
     })
 }
 
-/// Opens a volume as `[slices, height, width]`, the axes z (and time), y and x. Values are scaled as the header says.
+/// Opens a volume as `[slices, height, width]`: the axes z (and time), y and x. Values are scaled according to the header.
 pub(crate) fn open(path: &Path, source: &Source) -> Result<(Array, Option<Notice>), DataError> {
     let wrong =
         |problem: &str| DataError::malformed(path, format!("the NIfTI file is damaged ({problem}); save it again"));

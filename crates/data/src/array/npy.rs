@@ -1,4 +1,4 @@
-//! NumPy's `.npy` format: a header, then the numbers.
+//! NumPy's `.npy` format: a header, then the elements.
 
 use std::{
     io::{self, Write},
@@ -11,15 +11,15 @@ use crate::{
     source::{Source, Span},
 };
 
-/// Bytes of a header at the most; NumPy's own have some hundreds.
+/// Maximum size of a header in bytes; NumPy writes some hundreds.
 const LONGEST: u64 = 1 << 20;
 
-/// Whether bytes begin as a `.npy` file does.
+/// Whether bytes start like a `.npy` file.
 pub(crate) fn recognizes(bytes: &[u8]) -> bool {
     bytes.starts_with(b"\x93NUMPY")
 }
 
-/// Reads the header of the array that begins at `start` of a source.
+/// Reads the header of the array at `start` of a source.
 pub(crate) fn open(path: &Path, name: &str, source: &Source, start: u64) -> Result<Array, DataError> {
     let wrong = |problem: &dyn std::fmt::Display| {
         DataError::malformed(path, format!("array {name} cannot be read ({problem}); save it again with numpy.save"))
@@ -71,7 +71,7 @@ pub(crate) fn open(path: &Path, name: &str, source: &Source, start: u64) -> Resu
     if fortran { array.transposed(path) } else { Ok(array) }
 }
 
-/// What follows a key of the header's dictionary.
+/// Returns the text after a key in the dictionary of the header.
 fn value<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     let at = text.find(&format!("'{key}'")).or_else(|| text.find(&format!("\"{key}\"")))?;
     Some(text[at + key.len() + 2..].trim_start().strip_prefix(':')?.trim_start())
@@ -86,7 +86,7 @@ fn quoted<'a>(text: &'a str, key: &str) -> Option<&'a str> {
 fn shape(text: &str) -> Option<Vec<usize>> {
     let inner = value(text, "shape")?.strip_prefix('(')?.split(')').next()?;
     let sizes = inner.split(',').map(str::trim).filter(|size| !size.is_empty());
-    // Python 2 marked long numbers.
+    // Python 2 writes long integers with the suffix L.
     sizes.map(|size| size.trim_end_matches('L').parse().ok()).collect()
 }
 
@@ -108,7 +108,7 @@ fn number(kind: &str) -> Option<NumberType> {
     })
 }
 
-/// Bytes of a character, and characters of a string.
+/// Returns the bytes per character and the characters per string.
 fn text_type(kind: &str) -> Option<(usize, usize)> {
     let (size, count) = match kind.split_at_checked(1)? {
         ("U", count) => (4, count),
@@ -118,9 +118,9 @@ fn text_type(kind: &str) -> Option<(usize, usize)> {
     Some((size, count.parse().ok().filter(|&count| count > 0 && count < 1 << 16)?))
 }
 
-/// A number that `.npy` files hold.
+/// Element types that can be written.
 pub(crate) trait Element: Copy {
-    /// What NumPy calls the type.
+    /// NumPy's name of the type.
     const DESCRIPTION: &'static str;
     /// Appends the number's bytes.
     fn append(self, bytes: &mut Vec<u8>);
@@ -144,7 +144,7 @@ pub(crate) fn write<T: Element>(out: &mut dyn Write, shape: &[usize], values: &[
     let sizes: String = shape.iter().map(|size| format!("{size},")).collect();
     let sizes = if shape.len() > 1 { sizes.trim_end_matches(',').replace(',', ", ") } else { sizes };
     let text = format!("{{'descr': '{}', 'fortran_order': False, 'shape': ({sizes}), }}", T::DESCRIPTION);
-    // The numbers begin at a multiple of 64 bytes, after a line break.
+    // The elements start at a multiple of 64 bytes, after a line break.
     let size = (10 + text.len() + 1).next_multiple_of(64) - 10;
     out.write_all(b"\x93NUMPY\x01\x00")?;
     out.write_all(&(size as u16).to_le_bytes())?;

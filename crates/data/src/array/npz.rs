@@ -1,4 +1,4 @@
-//! NumPy's `.npz` archives, in and out.
+//! Reading and writing of NumPy's `.npz` archives.
 
 use std::{
     collections::BTreeMap,
@@ -9,7 +9,7 @@ use std::{
 use super::{Array, npy};
 use crate::{DataError, Limits, source::Source, zip};
 
-/// Opens the arrays of an archive. Those that are compressed are expanded now, the others are read when they are asked for.
+/// Opens the arrays of an archive. Compressed arrays are expanded now, the others are read on demand.
 pub(crate) fn open(path: &Path, source: &Source, wanted: impl Fn(&str) -> bool) -> Result<Vec<Array>, DataError> {
     let limits = Limits::of(source.len());
     let mut expanded = 0_u64;
@@ -45,7 +45,7 @@ pub struct Floats {
 /// Shape and values of an array in double precision.
 pub type Doubles = (Vec<usize>, Vec<f64>);
 
-/// Reads arrays of an archive in double precision, such as statistics of features. Arrays that are not there are `None`.
+/// Reads arrays of an archive in double precision, such as statistics of features. Missing arrays are `None`.
 ///
 /// # Errors
 /// Returns an error if the archive or an array is damaged, or an array holds no numbers.

@@ -1,8 +1,8 @@
-//! Where the values of an LMDB file are: a walk over its tree of pages, which only reads.
+//! A read-only walk over the tree of pages of an LMDB file, which finds the positions of its values.
 //!
-//! LMDB's own library maps the file into memory and locks it. Of the format this needs four things: the two meta pages, of which the
-//! one with the later transaction counts; branch pages, whose nodes name further pages; leaf pages, whose nodes hold a key and a value;
-//! and runs of overflow pages for values that fill no page. What is kept are the values' places, in the order of their keys.
+//! LMDB's library maps the file into memory and locks it. This reader uses four kinds of pages: the two meta pages, of which the
+//! one with the later transaction is valid; branch pages, whose nodes refer to further pages; leaf pages, whose nodes hold a key and a value;
+//! and runs of overflow pages for large values. It stores the positions of the values in the order of their keys.
 
 use std::{collections::HashSet, path::Path};
 
@@ -12,17 +12,17 @@ use crate::{
 };
 
 const MAGIC: u32 = 0xBEEF_C0DE;
-/// Bytes before what a page holds.
+/// Size of the header of a page.
 const HEADER: usize = 16;
 const BRANCH: u16 = 0x01;
 const LEAF: u16 = 0x02;
-/// A node whose value is on pages of its own; one with several values.
+/// Flags of a node: its value is on overflow pages; it has several values.
 const BIG: u16 = 0x01;
 const SEVERAL: u16 = 0x02 | 0x04;
-/// Trees of more levels than this do not exist.
+/// Maximum number of levels of a tree.
 const DEEPEST: usize = 32;
 
-/// The values of a file's main database.
+/// Returns the positions of the values of the main database.
 pub(crate) fn places(path: &Path, source: &Source) -> Result<Vec<Span>, DataError> {
     let mut walk = Walk { path, source, page: 0, visited: HashSet::new(), places: Vec::new() };
     let (page, root, entries) = walk.newest()?;
@@ -41,7 +41,7 @@ struct Walk<'a> {
     source: &'a Source,
     /// Size of a page.
     page: usize,
-    /// Pages that were read: a tree reaches each of its pages once.
+    /// Pages that were read; a valid tree reaches each page once.
     visited: HashSet<u64>,
     places: Vec<Span>,
 }
@@ -55,14 +55,14 @@ impl Walk<'_> {
         self.source.span(Span { at, size: size as u64 }).map_err(|error| self.damaged(&error.to_string()))
     }
 
-    /// The size of a page, the root page and the number of entries, of the later of two states.
+    /// Returns the size of a page, the root page and the number of entries, from the meta page with the later transaction.
     fn newest(&self) -> Result<(usize, u64, u64), DataError> {
         let state = |at: u64| -> Result<(u64, (usize, u64, u64)), DataError> {
             let meta = self.read(at, 160)?;
             if number(&meta, HEADER, 4) != u64::from(MAGIC) || number(&meta, HEADER + 4, 4) != 1 {
                 return Err(self.damaged("no meta page of version 1"));
             }
-            // The free pages' database, whose first number is the size of a page, and the main one, of 48 bytes each.
+            // The database of free pages, whose first number is the page size, and the main database, 48 bytes each.
             let (free, main) = (HEADER + 24, HEADER + 24 + 48);
             let page = number(&meta, free, 4) as usize;
             if !(512..=65536).contains(&page) || !page.is_power_of_two() {
@@ -117,7 +117,7 @@ impl Walk<'_> {
     }
 }
 
-/// A number of `size` bytes, the lowest first.
+/// Reads a little-endian number of `size` bytes.
 fn number(bytes: &[u8], at: usize, size: usize) -> u64 {
     bytes[at..at + size].iter().rev().fold(0, |sum, &byte| sum << 8 | u64::from(byte))
 }

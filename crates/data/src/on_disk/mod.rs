@@ -1,7 +1,7 @@
-//! Rows that stay where they are and are read when they are asked for: data sets that are larger than memory.
+//! Rows that stay on disk and are read on demand, for data sets larger than memory.
 //!
-//! Files are read at a position, not mapped: the system keeps what is read often, a file that shrinks is an error and not the end of
-//! the program, and what was read once does not count as the program's memory. What is kept is one number or two for each row.
+//! Files are read at a position and not mapped. The page cache of the system serves repeated reads, a truncated file is an error instead of a
+//! crash, and pages that were read do not count as memory of the program. One or two numbers per row are stored.
 
 pub(crate) mod lmdb;
 pub(crate) mod shards;
@@ -13,19 +13,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::{DataError, Dataset, Shape, Values, limits, resize};
 
-/// Sets that would take more bytes than this in memory are not loaded by default.
+/// Data sets with more bytes than this in memory are not loaded by default.
 const LARGE: u64 = 512 << 20;
 
-/// Whether a data set is loaded whole.
+/// Whether a data set is loaded into memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Load {
-    /// Unless it is large and can be read row by row.
+    /// Loads it unless it is large and can be streamed.
     #[default]
     Auto,
-    /// Always.
+    /// Always loads it.
     Whole,
-    /// Never: rows are read when they are asked for.
+    /// Never loads it: rows are read on demand.
     Stream,
 }
 
@@ -42,7 +42,7 @@ pub(crate) trait Rows: fmt::Debug + Send + Sync {
         Ok(())
     }
 
-    /// Bytes of memory that the reader holds.
+    /// Bytes of memory that the reader uses.
     fn held_bytes(&self) -> u64 {
         0
     }
@@ -52,7 +52,7 @@ pub(crate) trait Rows: fmt::Debug + Send + Sync {
 #[derive(Clone, Debug)]
 pub struct OnDisk {
     rows: Arc<dyn Rows>,
-    /// Which of them these are, where they are not all.
+    /// Indices of the rows in the files, unless these are all rows.
     picked: Option<Arc<[u32]>>,
     count: usize,
     dim: usize,
@@ -96,9 +96,9 @@ impl OnDisk {
         self.rows.read_wide(row, out)
     }
 
-    /// Passes every row to a visitor, in order; some are read in parallel.
+    /// Passes every row to a visitor, in order; blocks of rows are read in parallel.
     pub(crate) fn each(&self, visit: &mut dyn FnMut(&mut [f32])) -> Result<(), DataError> {
-        /// Values that are in memory at a time, about.
+        /// Approximate number of values in memory at a time.
         const VALUES: usize = 1 << 20;
         let together = (VALUES / self.dim.max(1)).clamp(1, self.count.max(1));
         let mut values = vec![0.0; together * self.dim];
@@ -110,20 +110,20 @@ impl OnDisk {
         Ok(())
     }
 
-    /// Some of the rows.
+    /// Returns a selection of the rows.
     pub(crate) fn select(&self, rows: &[usize]) -> Self {
         let number = |&row: &usize| self.picked.as_ref().map_or(row as u32, |picked| picked[row]);
         Self { picked: Some(rows.iter().map(number).collect()), count: rows.len(), ..self.clone() }
     }
 
-    /// Images with each pixel the mean of a square of their pixels.
+    /// Returns images downsampled by a box filter.
     pub(crate) fn shrunk(&self, shape: Shape, factor: usize) -> Self {
         let dim = resize::shrunk(shape, factor).expect("sides that divide").dim();
         Self::new(Shrunk { whole: self.clone(), shape, factor }, self.count, dim, false)
     }
 }
 
-/// Images made smaller when they are read.
+/// Images that are downsampled when they are read.
 #[derive(Debug)]
 struct Shrunk {
     whole: OnDisk,
@@ -140,7 +140,7 @@ impl Rows for Shrunk {
     }
 }
 
-/// Keeps rows on disk or loads them, as the options say.
+/// Loads rows or keeps them on disk, depending on `load`.
 pub(crate) fn load(set: Dataset, load: Load) -> Result<Dataset, DataError> {
     let bytes = set.values.bytes() as u64;
     let stays = match load {
@@ -175,12 +175,12 @@ impl Dataset {
         Ok(Self { values, ..self.clone() })
     }
 
-    /// Whether rows are read from files when they are asked for.
+    /// Whether rows are read from files on demand.
     pub(crate) fn is_streamable(&self) -> bool {
         matches!(self.values, Values::OnDisk(_)) && self.held_bytes() == 0
     }
 
-    /// Bytes of memory that rows which are not loaded hold nevertheless.
+    /// Bytes of memory that rows on disk use.
     fn held_bytes(&self) -> u64 {
         match &self.values {
             Values::OnDisk(stored) => stored.rows.held_bytes(),

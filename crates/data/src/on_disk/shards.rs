@@ -5,11 +5,11 @@ use std::path::Path;
 use super::{OnDisk, Rows};
 use crate::{DataError, Dataset, Labels, Notice, Values};
 
-/// Data sets one after another.
+/// Concatenated data sets.
 #[derive(Debug)]
 struct Joined {
     parts: Vec<OnDisk>,
-    /// The first row behind each part.
+    /// Index after the last row of each part.
     ends: Vec<usize>,
 }
 
@@ -27,7 +27,7 @@ impl Rows for Joined {
     }
 }
 
-/// The parts as one data set.
+/// Concatenates data sets.
 pub(crate) fn joined(path: &Path, sets: Vec<Dataset>) -> Result<Dataset, DataError> {
     let Some(first) = sets.first() else { return Err(DataError::empty(path, "no file in it")) };
     let shape = first.shape;
@@ -66,7 +66,7 @@ pub(crate) fn joined(path: &Path, sets: Vec<Dataset>) -> Result<Dataset, DataErr
     Ok(set)
 }
 
-/// The classes of all parts by name, if all parts have classes.
+/// Merges the classes of all parts by name, if all parts have classes.
 fn labels(path: &Path, sets: &[Dataset]) -> Result<Option<Labels>, DataError> {
     let Some(all) = sets.iter().map(|set| set.labels.as_ref()).collect::<Option<Vec<_>>>() else {
         if sets.iter().any(|set| set.labels.is_some()) {

@@ -1,4 +1,4 @@
-//! What the first bytes of an image say: its size and kind, its orientation, whether it is whole.
+//! Headers of image files: size, kind, orientation, and a check for truncation.
 
 use image::metadata::Orientation;
 
@@ -9,7 +9,7 @@ impl Header {
         Self { size, color: true, alpha: false, depth: Depth::Byte, orientation: Orientation::NoTransforms, frames: 1 }
     }
 
-    /// Width and height once the orientation is applied.
+    /// Width and height after applying the orientation.
     pub(crate) fn turned(&self) -> (u32, u32) {
         use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
         match self.orientation {
@@ -18,7 +18,7 @@ impl Header {
         }
     }
 
-    /// Bytes that the image takes once it is decoded.
+    /// Bytes of the decoded image.
     pub(crate) fn decoded(&self) -> u64 {
         let channels = if self.color { 3 } else { 1 } + u64::from(self.alpha);
         let value = match self.depth {
@@ -38,7 +38,7 @@ fn little(bytes: &[u8], at: usize, size: usize) -> Option<u32> {
     Some(bytes.get(at..at + size)?.iter().rev().fold(0, |sum, &byte| sum << 8 | u32::from(byte)))
 }
 
-/// The header of an image, of the first page where there are several. `name` tells formats without a mark.
+/// Reads the header of an image, of the first page if there are several. `name` identifies formats without a magic number.
 ///
 /// The error says what is wrong.
 pub(crate) fn read(name: &str, bytes: &[u8]) -> Result<Header, String> {
@@ -61,7 +61,7 @@ pub(super) fn ends_with(name: &str, ending: &str) -> bool {
     name.rsplit_once('.').is_some_and(|(_, found)| found.eq_ignore_ascii_case(ending))
 }
 
-/// What formats that are not read are called, with the way to convert them.
+/// Returns the name of an unsupported format, and how to convert it.
 fn unknown(bytes: &[u8]) -> String {
     let brand = bytes.get(4..12).unwrap_or_default();
     let name = match (bytes, brand) {
@@ -102,7 +102,7 @@ fn orientation(exif: &[u8]) -> Orientation {
     Orientation::from_exif_chunk(exif).unwrap_or(Orientation::NoTransforms)
 }
 
-/// A JPEG's header. The whole file is looked at: one that is cut short decodes with a gray lower part.
+/// Reads the header of a JPEG. It scans the whole file, because a truncated one would decode with a gray lower part.
 fn jpeg(bytes: &[u8]) -> Result<Header, String> {
     let cut = || "is cut short: the JPEG has no end; fetch or save it again".to_owned();
     let mut header: Option<Header> = None;
@@ -145,7 +145,7 @@ fn jpeg(bytes: &[u8]) -> Result<Header, String> {
     Ok(Header { orientation: exif, ..header })
 }
 
-/// Where the entropy-coded bytes of a scan end: at a marker other than a restart.
+/// Returns the end of the entropy-coded bytes of a scan: a marker other than a restart.
 fn after_scan(bytes: &[u8]) -> Option<usize> {
     let is_end = |pair: &[u8]| pair[0] == 0xFF && !matches!(pair[1], 0 | 0xFF | 0xD0..=0xD7);
     bytes.windows(2).position(is_end)
@@ -156,7 +156,7 @@ fn gif(bytes: &[u8]) -> Option<Header> {
     let table = |flags: u8| if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) };
     let mut at = 13 + table(*bytes.get(10)?);
     let mut frames = 0;
-    // Extensions and frames, each followed by blocks that end with an empty one.
+    // Extensions and frames, each followed by blocks up to an empty one.
     while let Some(&kind) = bytes.get(at) {
         let (flags, start) = match kind {
             0x21 => {
@@ -167,7 +167,7 @@ fn gif(bytes: &[u8]) -> Option<Header> {
             }
             0x2C => {
                 frames += 1;
-                // What a frame does not cover is transparent.
+                // Pixels outside of the frame are transparent.
                 header.alpha |= (little(bytes, at + 5, 2)?, little(bytes, at + 7, 2)?) != header.size;
                 (*bytes.get(at + 9)?, at + 10)
             }
@@ -317,7 +317,7 @@ mod tests {
             let problem = read("a.jpg", &bytes[..length]).unwrap_err();
             assert!(problem.contains("cut short"), "{length}: {problem}");
         }
-        // As a download that was reserved in full leaves it.
+        // As left by an interrupted download into a preallocated file.
         let mut blank = bytes.clone();
         let half = bytes.len() / 2;
         blank[half..].fill(0);

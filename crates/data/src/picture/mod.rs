@@ -1,4 +1,4 @@
-//! Images in files of their own: their headers, and their values.
+//! Image files: their headers and values.
 
 mod header;
 mod tiff;
@@ -10,10 +10,10 @@ use image::{DynamicImage, ImageFormat, metadata::Orientation};
 pub(crate) use header::read as read_header;
 pub(crate) use tiff::pages_agree;
 
-/// Endings of files that are read as images.
+/// Extensions of files that are read as images.
 pub(crate) const ENDINGS: [&str; 15] =
     ["png", "jpg", "jpeg", "jpe", "jfif", "bmp", "dib", "gif", "tif", "tiff", "webp", "ppm", "pgm", "pnm", "pbm"];
-/// Endings of images that have no mark in their first bytes, or that are refused with the way to convert them.
+/// Extensions of images without a magic number, and of unsupported images whose error says how to convert them.
 const OTHER_ENDINGS: [&str; 9] = ["tga", "pam", "avif", "heic", "heif", "jxl", "jp2", "psd", "exr"];
 
 /// Whether a file has the name of an image.
@@ -24,7 +24,7 @@ pub(crate) fn is_image(name: &str) -> bool {
     })
 }
 
-/// What an image is before it is decoded.
+/// Properties of an image before it is decoded.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Header {
     /// Width and height as they are in the file, before the orientation is applied.
@@ -35,7 +35,7 @@ pub(crate) struct Header {
     pub alpha: bool,
     /// Type of a value.
     pub depth: Depth,
-    /// How it must be turned.
+    /// Orientation to apply.
     pub orientation: Orientation,
     /// Frames or pages.
     pub frames: usize,
@@ -48,7 +48,7 @@ pub(crate) enum Depth {
     Byte,
     /// 16 bits.
     Word,
-    /// Floating point, or whole numbers that have no nominal range.
+    /// Floating point, or integers without a nominal range.
     Float,
 }
 
@@ -59,7 +59,7 @@ pub(crate) enum Ground {
     Black,
 }
 
-/// How the images of a set are brought to one kind.
+/// The common kind to which the images of a set are converted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Kind {
     /// Whether pixels have three colors.
@@ -68,7 +68,7 @@ pub(crate) struct Kind {
     pub alpha: bool,
     pub depth: Depth,
     pub ground: Ground,
-    /// Side of the square that the middle of an image is scaled to; 0 leaves images.
+    /// Side to which the central square of an image is resized; 0 does nothing.
     pub side: usize,
 }
 
@@ -83,11 +83,11 @@ impl Kind {
     }
 }
 
-/// Images larger than this are decoded one at a time, so that several threads do not need the memory of several.
+/// Images larger than this are decoded one at a time, to limit the memory of several threads.
 const LARGE: u64 = 32 << 20;
 static ONE_LARGE: Mutex<()> = Mutex::new(());
 
-/// Decodes a page of an image and turns it as its orientation says.
+/// Decodes a page of an image and applies its orientation.
 fn decode(name: &str, bytes: &[u8], page: usize, header: &Header) -> Result<DynamicImage, String> {
     let wrong = |error: image::ImageError| format!("cannot be decoded: {error}");
     let image = if header::ends_with(name, "tga") {
@@ -101,16 +101,16 @@ fn decode(name: &str, bytes: &[u8], page: usize, header: &Header) -> Result<Dyna
     Ok(image)
 }
 
-/// How transparent an image is, and what of it can be seen.
+/// Transparency of an image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Transparency {
     /// Whether any pixel is not opaque.
     pub any: bool,
-    /// Whether the image is more than one color once it is composited over white.
+    /// Whether the image has more than one color when composited over white.
     pub visible_on_white: bool,
 }
 
-/// Looks at the alpha channel of an image.
+/// Examines the alpha channel of an image.
 pub(crate) fn transparency(name: &str, bytes: &[u8], page: usize, header: &Header) -> Result<Transparency, String> {
     let _one = (header.decoded() > LARGE).then(|| ONE_LARGE.lock());
     let mut pixels = decode(name, bytes, page, header)?.into_rgba8();
@@ -142,7 +142,7 @@ fn composite_deep(pixels: &mut image::ImageBuffer<image::Rgba<u16>, Vec<u16>>, g
     }
 }
 
-/// The image over the ground, without its alpha channel.
+/// Composites the image over the background and removes its alpha channel.
 fn opaque(image: DynamicImage, kind: Kind) -> DynamicImage {
     if kind.alpha || !image.color().has_alpha() {
         return image;
@@ -165,7 +165,7 @@ fn opaque(image: DynamicImage, kind: Kind) -> DynamicImage {
     }
 }
 
-/// The middle square of an image, scaled to `side` pixels; the image itself if that is 0.
+/// Crops the central square of an image and resizes it to `side` pixels; returns the image if `side` is 0.
 fn fit(image: DynamicImage, side: usize) -> DynamicImage {
     if side == 0 {
         return image;
@@ -173,7 +173,7 @@ fn fit(image: DynamicImage, side: usize) -> DynamicImage {
     let (width, height) = (image.width(), image.height());
     let square = width.min(height);
     let middle = image.crop_imm((width - square) / 2, (height - square) / 2, square, square);
-    // Triangle filters as wide as the step: means where images shrink, straight lines where they grow.
+    // A triangle filter with the width of a step: averages when shrinking, linear interpolation when enlarging.
     middle.resize_exact(side as u32, side as u32, image::imageops::FilterType::Triangle)
 }
 

@@ -1,4 +1,4 @@
-//! TIFF: its pages, and gray images of floating point values, which the other decoder does not read.
+//! TIFF: pages, and gray images with floating point values, which the image crate does not read.
 
 use std::{borrow::Cow, io::Cursor};
 
@@ -7,7 +7,7 @@ use tiff::decoder::{Decoder, DecodingResult};
 
 use super::{Depth, Header};
 
-/// Pages of a file at the most.
+/// Maximum number of pages of a file.
 const MOST_PAGES: usize = 1 << 16;
 
 /// A TIFF file's byte order and whether offsets have 64 bits.
@@ -17,7 +17,7 @@ struct File<'a> {
     large: bool,
 }
 
-/// One page: where its directory begins, and what the directory says.
+/// One page: the position and the contents of its directory.
 #[derive(Clone, Copy, Debug)]
 struct Page {
     at: u64,
@@ -31,7 +31,7 @@ struct Page {
     samples: u64,
     extra: bool,
     orientation: u64,
-    /// Whether it is a smaller copy of another page.
+    /// Whether it is a reduced copy of another page.
     reduced: bool,
 }
 
@@ -50,7 +50,7 @@ impl File<'_> {
         Some(if self.big_endian { field.iter().fold(0, join) } else { field.iter().rev().fold(0, join) })
     }
 
-    /// Where the first directory's offset is, and its size.
+    /// Returns the position and the size of the first directory's offset.
     fn first(&self) -> (u64, usize) {
         if self.large { (8, 8) } else { (4, 4) }
     }
@@ -110,12 +110,12 @@ impl File<'_> {
         Some(page)
     }
 
-    /// The pages, those that are smaller copies left out.
+    /// Returns the pages without reduced copies.
     fn pages(&self) -> Option<Vec<Page>> {
         let (first, size) = self.first();
         let mut at = self.number(first, size)?;
         let mut pages: Vec<Page> = Vec::new();
-        // Directories may form a circle.
+        // Directories may form a cycle.
         while at != 0 && pages.len() < MOST_PAGES && pages.iter().all(|page| page.at != at) {
             let page = self.page(at)?;
             at = page.next;
@@ -161,7 +161,7 @@ pub(crate) fn pages_agree(bytes: &[u8]) -> bool {
     pages.windows(2).all(|pair| (pair[0].width, pair[0].height) == (pair[1].width, pair[1].height))
 }
 
-/// The file with one of its pages as the first.
+/// Returns the file with one of its pages as the first.
 pub(super) fn with_page(bytes: &[u8], page: usize) -> Option<Cow<'_, [u8]>> {
     if page == 0 {
         return Some(bytes.into());
@@ -176,7 +176,7 @@ pub(super) fn with_page(bytes: &[u8], page: usize) -> Option<Cow<'_, [u8]>> {
     Some(turned.into())
 }
 
-/// The values of the first page, a gray image of floating point values or of whole numbers without a nominal range.
+/// Reads the values of the first page, a gray image of floating point values or of integers without a nominal range.
 pub(super) fn floats(bytes: &[u8]) -> Result<Vec<f32>, String> {
     let wrong = |error: tiff::TiffError| format!("cannot be decoded: {error}");
     let mut decoder = Decoder::new(Cursor::new(bytes)).map_err(wrong)?;

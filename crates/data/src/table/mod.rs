@@ -1,4 +1,4 @@
-//! Tables: one row a line.
+//! Text tables with one row per line.
 
 mod text;
 
@@ -8,12 +8,12 @@ use text::Record;
 
 use crate::{DataError, Dataset, Decimal, Header, Labels, Limits, Notice, OpenOptions, error::one_line};
 
-/// Words that stand for a missing value, and are no names of columns.
+/// Words for missing values, which are not column names.
 const MISSING: [&str; 10] = ["", "na", "n/a", "nan", "null", "none", "?", "-", "inf", "-inf"];
-/// Cells of a header that a notice shows.
+/// Number of cells of a header in a notice.
 const SHOWN: usize = 8;
 
-/// Endings of files that are read as tables.
+/// Whether a file name has the extension of a table.
 pub(crate) fn is_table(name: &str) -> bool {
     [".csv", ".tsv", ".tab", ".txt", ".data", ".dat"].iter().any(|ending| name.ends_with(ending))
 }
@@ -25,10 +25,10 @@ pub(crate) fn is_text(bytes: &[u8]) -> bool {
     !(has_zero(0) && has_zero(1))
 }
 
-/// How cells become numbers.
+/// Decimal sign of numbers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Point {
-    /// As Rust and most programs write numbers.
+    /// Decimal point.
     Dot,
     /// Commas are decimal points.
     Comma,
@@ -44,7 +44,7 @@ fn number(cell: &str, point: Point) -> Option<f64> {
     }
 }
 
-/// A table that has been split, with the names of its columns.
+/// A parsed table with the names of its columns.
 struct Table<'a> {
     path: &'a Path,
     names: Vec<String>,
@@ -54,7 +54,7 @@ struct Table<'a> {
 }
 
 /// Reads a table. `options.columns` selects columns by name or by number from 1; `options.label` names the column of classes, which is
-/// then no data.
+/// not part of the data.
 ///
 /// # Errors
 /// Returns an error if a cell is not a finite number, a line has another number of cells, or a column does not exist.
@@ -108,7 +108,7 @@ fn split<'a>(
     Ok(table)
 }
 
-/// Whether commas are decimal points. Cells that a comma has split are joined again.
+/// Determines whether commas are decimal points. Cells that were split at a comma are joined again.
 fn decimal(path: &Path, records: &mut [Record], separator: char, options: &OpenOptions) -> Result<Point, DataError> {
     let has_comma = |record: &Record| {
         record.cells.iter().any(|cell| number(cell, Point::Dot).is_none() && number(cell, Point::Comma).is_some())
@@ -128,7 +128,7 @@ fn decimal(path: &Path, records: &mut [Record], separator: char, options: &OpenO
         Decimal::Point => false,
         Decimal::Comma => halves,
         Decimal::Auto if !halves => false,
-        // One name over numbers that a comma splits, or a fraction that begins with zero.
+        // One name above numbers that are split at a comma, or a fraction that starts with zero.
         Decimal::Auto if one_name || fractions().any(|cell| cell.len() > 1 && cell.starts_with('0')) => true,
         Decimal::Auto if from == 0 => {
             let width = records[0].cells[1].len();
@@ -152,7 +152,7 @@ fn decimal(path: &Path, records: &mut [Record], separator: char, options: &OpenO
     Ok(Point::Comma)
 }
 
-/// Whether the first line is a header: a word over numbers, or the numbers 0, 1, 2, ... that pandas writes for columns without names.
+/// Whether the first line is a header: a word above numbers, or the numbers 0, 1, 2, ... that pandas writes for columns without names.
 fn is_header(records: &[Record], point: Point, notices: &mut Vec<Notice>) -> bool {
     let first = &records[0].cells;
     let is_word = |cell: &str| number(cell, point).is_none() && !MISSING.contains(&cell.to_lowercase().as_str());
@@ -179,7 +179,7 @@ fn is_header(records: &[Record], point: Point, notices: &mut Vec<Notice>) -> boo
 }
 
 impl Table<'_> {
-    /// Leaves out columns without a name: the index that pandas writes, and empty cells behind the last separator.
+    /// Removes columns without a name: the index that pandas writes, and empty cells after the last separator.
     fn drop_unnamed(&mut self, has_header: bool) {
         let is_empty = |table: &Self, column: usize| table.records.iter().all(|record| record.cells[column].is_empty());
         let last = self.names.len() - 1;

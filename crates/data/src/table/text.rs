@@ -1,12 +1,12 @@
-//! From the bytes of a table to its cells.
+//! Decoding of a table and splitting into cells.
 
 use std::{borrow::Cow, path::Path};
 
 use crate::{DataError, Limits, Notice};
 
-/// Lines that are looked at to find the separator.
+/// Number of lines that are examined to find the separator.
 const LOOKED_AT: usize = 50;
-/// Separators, the surest first: a comma may be a decimal point, a space part of a name.
+/// Separators in order of preference: a comma may be a decimal point, a space may be part of a name.
 const SEPARATORS: [char; 5] = [';', '\t', '|', ',', ' '];
 
 /// Decodes a table: UTF-8, UTF-16 as spreadsheets save "Unicode text", or else Latin-1.
@@ -18,7 +18,7 @@ pub(super) fn decode<'a>(bytes: &'a [u8], notices: &mut Vec<Notice>) -> Cow<'a, 
             .collect::<String>();
         text.trim_start_matches('\u{FEFF}').to_owned()
     };
-    // Without a mark, every other byte of plain letters is zero.
+    // Without a byte order mark, every other byte of ASCII letters is zero.
     let zeros = |from: usize| bytes.len() >= 4 && bytes.iter().skip(from).step_by(2).take(100).all(|&byte| byte == 0);
     let (text, encoding): (Cow<str>, &str) = match bytes {
         [0xFF, 0xFE, ..] => (wide(false).into(), "UTF-16"),
@@ -34,14 +34,14 @@ pub(super) fn decode<'a>(bytes: &'a [u8], notices: &mut Vec<Notice>) -> Cow<'a, 
     text
 }
 
-/// A row of cells, and the line that it begins on, from 1.
+/// A row of cells, and the line on which it starts, from 1.
 #[derive(Debug)]
 pub(super) struct Record<'a> {
     pub line: u64,
     pub cells: Vec<Cow<'a, str>>,
 }
 
-/// Finds the separator that the lines have alike.
+/// Returns the separator that occurs equally often in every line, or else the most frequent one in the first line.
 pub(super) fn separator(text: &str) -> char {
     let lines: Vec<&str> =
         text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#')).take(LOOKED_AT).collect();
@@ -70,7 +70,7 @@ fn outside_quotes(line: &str, separator: char) -> usize {
     count
 }
 
-/// Splits a table into records. Empty lines are left out, and so are lines that begin with `#`.
+/// Splits a table into records. Empty lines and lines that start with `#` are skipped.
 pub(super) fn records<'a>(
     path: &Path,
     text: &'a str,
@@ -113,14 +113,14 @@ fn record_end(text: &str) -> (&str, &str) {
             _ => {}
         }
     }
-    // A quote that never ends is a character like others.
+    // An unterminated quote is an ordinary character.
     match text.find('\n').filter(|_| quoted) {
         Some(at) => (&text[..at], &text[at + 1..]),
         None => (text, ""),
     }
 }
 
-/// The cells of a line; none if there are more than `most`.
+/// Returns the cells of a line; `None` if there are more than `most`.
 fn cells(line: &str, separator: char, most: usize) -> Option<Vec<Cow<'_, str>>> {
     let mut cells = Vec::new();
     if separator == ' ' {
@@ -151,7 +151,7 @@ fn cells(line: &str, separator: char, most: usize) -> Option<Vec<Cow<'_, str>>> 
     Some(cells)
 }
 
-/// A cell in quotes, of which the first is gone, and what follows the separator after it.
+/// Parses a quoted cell after its opening quote. Returns the cell and the text after the next separator.
 fn quoted(inside: &str, separator: char) -> (Cow<'_, str>, Option<&str>) {
     let mut from = 0;
     let end = loop {
