@@ -12,6 +12,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    time::Instant,
 };
 
 use anyhow::{Context, Result, bail};
@@ -104,14 +105,15 @@ fn mpi(root: &Path) -> Result<()> {
     run(root, "cargo", &[&["test"], &with_mpi[..], &["--test", "mpi"]].concat())
 }
 
-/// The two commands of the README with few steps.
+/// The two commands of the README with few steps, by the program that the tests have built.
 fn main_job(root: &Path, out: &Path) -> Result<()> {
     let out = out.to_str().context("a temporary folder of plain characters")?;
-    let pfgm = ["run", "--release", "--locked", "--"];
+    let program = root.join("target/debug").join(format!("pfgm{}", std::env::consts::EXE_SUFFIX));
+    let program = program.to_str().context("a repository in a folder of plain characters")?;
     let steps = ["--set", "train.steps=60", "--set", "train.cooldown=10"];
-    run(root, "cargo", &[&pfgm[..], &["train", "digits", "--out", out], &steps].concat())?;
-    run(root, "cargo", &[&pfgm[..], &["sample", out, "-n", "20", "--steps", "6"]].concat())?;
-    let picture = fs::metadata(Path::new(out).join("samples.png")).context("no picture of samples")?;
+    run(root, program, &[&["train", "digits", "--out", out], &steps[..]].concat())?;
+    run(root, program, &["sample", out, "-n", "20", "--steps", "6"])?;
+    let picture = fs::metadata(Path::new(out).join("sampled.png")).context("no picture of samples")?;
     if picture.len() < 1000 {
         bail!("the picture of samples is empty");
     }
@@ -120,6 +122,7 @@ fn main_job(root: &Path, out: &Path) -> Result<()> {
 
 fn run(root: &Path, program: &str, arguments: &[&str]) -> Result<()> {
     println!("\n== {program} {}", arguments.join(" "));
+    let started = Instant::now();
     let status = Command::new(program)
         .args(arguments)
         .current_dir(root)
@@ -129,6 +132,7 @@ fn run(root: &Path, program: &str, arguments: &[&str]) -> Result<()> {
     if !status.success() {
         bail!("{program} {} failed", arguments.join(" "));
     }
+    println!("== {:.0} s", started.elapsed().as_secs_f64());
     Ok(())
 }
 
