@@ -132,7 +132,7 @@ thread_local! {
 /// Calls `work` with `len` values of this thread's own memory. The values are arbitrary.
 ///
 /// # Panics
-/// If `work` asks for scratch memory itself.
+/// If `work` calls [`with_scratch`].
 pub fn with_scratch<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
     SCRATCH.with_borrow_mut(|scratch| {
         if scratch.len < len {

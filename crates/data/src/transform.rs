@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{DataError, Dataset, Shape};
 
-/// The map `model = (value - offset) / scale`, with one pair for all values (images) or one a column (tables).
+/// The map `model = (value - offset) / scale`, with one pair for all values (images) or one per column (tables).
 ///
-/// It is kept with a run, so that samples come back in the data's own units.
+/// It is stored in a run, so that samples are returned in the units of the data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Transform {

@@ -25,7 +25,7 @@ pub struct Augmentation {
 }
 
 impl Augmentation {
-    /// Draws a random augmentation: a mirror image half of the time, and each other kind with the given probability, independently.
+    /// Draws a random augmentation: reflection with probability 1/2, and each other kind with the given probability, independently.
     ///
     /// # Panics
     /// Panics if `shape` is not an image.
@@ -60,7 +60,7 @@ impl Augmentation {
         Self { map, labels: labels.map(|value| value as f32) }
     }
 
-    /// Whether the image stays as it is.
+    /// Whether the augmentation is the identity.
     pub fn is_identity(&self) -> bool {
         self.map == Affine::IDENTITY
     }

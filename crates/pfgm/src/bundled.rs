@@ -1,4 +1,4 @@
-//! Bundled models: pretrained weights that need no file (feature `pretrained`).
+//! Bundled models: pretrained weights inside the library (feature `pretrained`).
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::checkpoint::{self, Checkpoint, CheckpointError};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Pretrained {
-    /// The name that the model is loaded by.
+    /// The name of the model.
     pub name: &'static str,
     /// What the model generates, in one line.
     pub description: &'static str,
@@ -27,7 +27,7 @@ pub const BUNDLED: &[Pretrained] = pfgm_pretrained::MODELS;
 #[cfg(not(feature = "pretrained"))]
 pub const BUNDLED: &[Pretrained] = &[];
 
-/// The bundled model of a name.
+/// Returns the bundled model of a name.
 pub fn find(name: &Path) -> Option<&'static Pretrained> {
     BUNDLED.iter().find(|model| Path::new(model.name) == name)
 }
@@ -37,7 +37,7 @@ pub fn exists(run: &Path) -> bool {
     run.exists() || find(run).is_some()
 }
 
-/// The checkpoint of a bundled model, which has averaged weights only.
+/// Returns the checkpoint of a bundled model, which has averaged weights only.
 ///
 /// # Panics
 /// Panics if the program was built with damaged weights.
@@ -45,7 +45,7 @@ pub fn checkpoint(model: &Pretrained) -> Checkpoint {
     Checkpoint::parse(Path::new(model.name), model.checkpoint).expect("a checkpoint that a test has read")
 }
 
-/// Reads the latest checkpoint of a run's folder, a checkpoint file, or a bundled model if no file has this name.
+/// Reads the latest checkpoint in the folder of a run, a checkpoint file, or a bundled model if no file has this name.
 ///
 /// # Errors
 /// Returns an error if there is none, or it is damaged.

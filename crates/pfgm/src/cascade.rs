@@ -1,4 +1,4 @@
-//! A cascade: a model of small images, and models that upscale the images of the model before them.
+//! Cascades: a base model of small images, and super-resolution models that upscale the images of the previous model.
 
 use pfgm_data::{
     Shape,
@@ -14,7 +14,7 @@ use crate::{
     spec::ModelSpec,
 };
 
-/// Whether each flow upscales what the one before it makes.
+/// Checks that each flow upscales the images of the previous one.
 ///
 /// # Errors
 /// Returns an error if one does not.
@@ -45,10 +45,10 @@ pub struct Cascade {
 }
 
 impl Cascade {
-    /// A cascade of these models.
+    /// Creates a cascade.
     ///
     /// # Errors
-    /// Returns an error if a model does not upscale what the one before it makes.
+    /// Returns an error if a model does not upscale the images of the previous one.
     pub fn new(models: Vec<Model>) -> Result<Self, CascadeError> {
         check(&models.iter().map(Model::spec).collect::<Vec<_>>())?;
         Ok(Self { models })
@@ -59,7 +59,7 @@ impl Cascade {
         &self.models
     }
 
-    /// Begins to draw samples of these seeds, from every model in turn.
+    /// Returns a request for samples of these seeds, from every model in turn.
     pub fn sample(&self, seeds: impl IntoIterator<Item = u64>) -> CascadeSampling<'_> {
         let seeds: Vec<u64> = seeds.into_iter().collect();
         let classes = self.models.first().map_or_else(Vec::new, |base| base.spec().classes_by_share(&seeds));
@@ -94,31 +94,31 @@ pub struct CascadeSampling<'a> {
 }
 
 impl<'a> CascadeSampling<'a> {
-    /// Sets the class of each sample, by number. Default: in the shares of the training data.
+    /// Sets the class of each sample, by number. Default: drawn with the class shares of the training data.
     pub fn classes(mut self, classes: Vec<Option<u32>>) -> Self {
         self.classes = classes;
         self
     }
 
-    /// Sets the solver of each model. Default: each model's own.
+    /// Sets the solver of each model. Default: that of each model.
     pub fn solvers(mut self, solvers: Vec<Solver>) -> Self {
         self.solvers = solvers;
         self
     }
 
-    /// Sets the classifier-free guidance scale of all models. Default: each model's own.
+    /// Sets the classifier-free guidance scale of all models. Default: that of each model.
     pub fn guidance(mut self, scale: f64) -> Self {
         self.guidance = Some(scale);
         self
     }
 
-    /// Sets the standard deviation of the noise that images to upscale get, in the model's space. Default: each model's own.
+    /// Sets the standard deviation of the noise that is added to low-resolution images, in the model's space. Default: that of each model.
     pub fn low_resolution_noise(mut self, noise: f64) -> Self {
         self.noise = Some(noise);
         self
     }
 
-    /// Begins with given images instead of samples of the first model, in the data's own units, one for each seed.
+    /// Upscales given images instead of samples of the first model, in the units of the data, one for each seed.
     pub fn begin_with(mut self, images: Vec<f32>) -> Self {
         self.begin = Some(images);
         self
@@ -130,7 +130,7 @@ impl<'a> CascadeSampling<'a> {
         self
     }
 
-    /// Calls a function with the progress after every evaluation; it ends the computation by returning `ControlFlow::Break`.
+    /// Sets a function that is called with the progress after every evaluation. It ends the computation by returning `ControlFlow::Break`.
     pub fn observer(mut self, observer: impl FnMut(&Progress) -> std::ops::ControlFlow<()> + 'a) -> Self {
         self.observer = Some(Box::new(observer));
         self
@@ -145,7 +145,7 @@ impl<'a> CascadeSampling<'a> {
     /// Draws the samples of every model, in the order of the models.
     ///
     /// # Errors
-    /// Returns an error if an option cannot work, a solver fails, or the computation is canceled.
+    /// Returns an error if an option is invalid, a solver fails, or the computation is canceled.
     pub fn draw(mut self) -> Result<Vec<Samples>> {
         let (models, count) = (&self.cascade.models, self.seeds.len());
         if !self.solvers.is_empty() && self.solvers.len() != models.len() {
@@ -184,7 +184,7 @@ impl<'a> CascadeSampling<'a> {
     }
 }
 
-/// The root mean square difference between images made smaller and the images that they should then be.
+/// Returns the root mean square difference between downsampled images and the low-resolution images that they were conditioned on.
 ///
 /// # Shapes
 /// `images`: rows of `shape`, `low`: rows `factor` times as small

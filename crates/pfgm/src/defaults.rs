@@ -26,13 +26,13 @@ use crate::{
     objective::{FieldObjective, Objective},
 };
 
-/// Images with a longer side than this should be downscaled before they are learned.
+/// Longest side of images for training; larger images should be downscaled.
 pub const MAX_SIDE: usize = 128;
 
-/// Charges in the field of a step, at most.
+/// Maximum number of charges in the field of a step.
 const MAX_FIELD_BATCH: usize = 4096;
 
-/// Why nothing can be learned from a data set.
+/// Reason why a data set cannot be used for training.
 #[derive(Debug, thiserror::Error)]
 pub enum UnusableData {
     /// There are too few rows.
@@ -54,7 +54,7 @@ pub enum UnusableData {
     Data(#[from] DataError),
 }
 
-/// Checks that a data set has something to learn. Returns notes on what looks wrong, one line each.
+/// Checks that a data set can be used for training. Returns warnings, one line each.
 ///
 /// # Errors
 /// Returns [`UnusableData`] if there is one row, or if all rows are equal.
@@ -70,7 +70,7 @@ pub fn check(data: &Dataset) -> Result<Vec<String>, UnusableData> {
     for index in 1..rows {
         data.read_wide(index, &mut row)?;
         differs.iter_mut().zip(first.iter().zip(&row)).for_each(|(differs, (a, b))| *differs |= a != b);
-        // Only tables are asked which columns never change.
+        // Constant columns are reported for tables only.
         let needed = if matches!(data.shape, Shape::Vector { .. }) { dim } else { 1 };
         all_differ = differs.iter().filter(|differs| **differs).count() >= needed;
         if all_differ {
@@ -91,8 +91,8 @@ pub fn check(data: &Dataset) -> Result<Vec<String>, UnusableData> {
 }
 
 impl Config {
-    /// The configuration that follows from a data set, by the rules of [`defaults`](crate::defaults). `data.source` is left
-    /// as it is by default.
+    /// Returns the configuration that follows from a data set, by the rules of [`defaults`](crate::defaults). `data.source` keeps its
+    /// default.
     pub fn for_data(data: &Dataset) -> Self {
         let mut config = Self::default();
         let rows = data.len();
@@ -132,7 +132,7 @@ pub fn set_budget(train: &mut TrainConfig, steps: u64) {
     train.log_every = (steps / 60).clamp(1, 50);
 }
 
-/// Whether the classes of a data set are worth a condition.
+/// Whether the network should be conditioned on the classes of a data set.
 fn use_classes(data: &Dataset) -> bool {
     let Some(labels) = &data.labels else { return false };
     let mut seen = vec![false; labels.names.len()];
@@ -169,7 +169,7 @@ fn network(shape: Shape, rows: usize) -> NetworkConfig {
             }
             let padded = height.next_multiple_of(1 << (levels - 1));
             let sides = (1..levels).map(|level| padded >> level).filter(|side| (4..=16).contains(side));
-            // At 8 pixels and below a few convolutions see everything.
+            // At 8 pixels and below, the receptive field of a few convolutions is the whole image.
             let attention = if side > 8 { sides.collect() } else { Vec::new() };
             let small = side <= 32;
             NetworkConfig::Unet(UnetConfig {

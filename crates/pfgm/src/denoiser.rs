@@ -20,7 +20,7 @@ pub struct NetworkDenoiser {
     pub(crate) prediction: Prediction,
     /// N.
     pub(crate) dim: usize,
-    /// Number of classes that the network knows; 0 for none.
+    /// Number of classes; 0 if the network is unconditional.
     pub(crate) classes: usize,
     pub(crate) conditioning: Conditioning,
     /// Scale of classifier-free guidance.
@@ -32,7 +32,7 @@ pub struct NetworkDenoiser {
     pub(crate) buffers: Buffers,
 }
 
-/// Memory of earlier evaluations, for those that follow.
+/// Memory of earlier evaluations, for reuse.
 #[derive(Default)]
 pub(crate) struct Buffers {
     singles: Mutex<Vec<Vec<f32>>>,
@@ -61,19 +61,19 @@ struct Rows<'a> {
 }
 
 impl NetworkDenoiser {
-    /// How the network's raw output becomes `yhat`.
+    /// The meaning of the raw output.
     pub fn prediction(&self) -> Prediction {
         self.prediction
     }
 
-    /// The same denoiser with another arithmetic for PFGM's field.
+    /// Sets the arithmetic for PFGM's field.
     #[must_use]
     pub fn with_arithmetic(mut self, arithmetic: Arithmetic) -> Self {
         self.prediction.arithmetic = arithmetic;
         self
     }
 
-    /// The same denoiser in another precision.
+    /// Sets the precision.
     #[must_use]
     pub fn with_precision(mut self, precision: Precision) -> Self {
         self.precision = precision;
@@ -159,7 +159,7 @@ impl NetworkDenoiser {
     fn evaluate_vjp(&self, rows: Rows, conditioning: ConditioningTensors, yhat: &mut [f64], vjp: &mut [f64]) {
         let (prediction, dim) = (self.prediction, self.dim);
         let coefficients = prediction.coefficients(rows.x, rows.sigma);
-        // The points have gradients, the weights do not.
+        // Gradients are computed for the points, not for the weights.
         let points = self.scaled(rows.x, &coefficients).autodiff().require_grad();
         let ratio = column(&coefficients, |row| row.log_sigma_ratio, &self.device).autodiff().require_grad();
         let output = self.network.forward(self.input(points.clone(), ratio.clone(), &coefficients, conditioning));

@@ -1,8 +1,8 @@
-//! Devices that networks are computed on, chosen at run time.
+//! Devices for networks, selected at run time.
 
 use burn::tensor::Device;
 
-/// Why a device cannot be used.
+/// Reason why a device cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DeviceError {
     /// The name is unknown.
@@ -13,7 +13,7 @@ pub enum DeviceError {
     NotBuilt(String, &'static str, String),
 }
 
-/// The devices that this build can use, as [`open`] takes them.
+/// Returns the names of the devices in this build, for [`open`].
 pub fn available() -> Vec<&'static str> {
     let mut names = vec!["cpu"];
     if cfg!(feature = "cuda") {
@@ -25,17 +25,17 @@ pub fn available() -> Vec<&'static str> {
     names
 }
 
-/// The processor, which is always there.
+/// Returns the CPU, which is always available.
 pub fn cpu() -> Device {
     Device::flex()
 }
 
-/// Whether this is the processor that the program runs on.
+/// Whether the device is the CPU.
 pub fn is_cpu(device: &Device) -> bool {
     device.clone().inner() == cpu()
 }
 
-/// The device of a name: `cpu`, `cuda`, `cuda:1`, `wgpu`.
+/// Opens a device by name: `cpu`, `cuda`, `cuda:1`, `wgpu`.
 ///
 /// # Errors
 /// Returns an error if the name is unknown, or this build does not have the device.
@@ -53,8 +53,8 @@ pub fn open(name: &str) -> Result<Device, DeviceError> {
     }
 }
 
-/// The name of the device of a rank: where several ranks are on a host, each takes one of `devices` in turn (as many as there are
-/// ranks if that is not known), unless the name says which.
+/// Returns the name of the device of a rank. Several ranks on a host use the `devices` in turn (as many as there are
+/// ranks if the number is unknown), unless the name has a device number.
 pub fn of_rank(name: &str, (rank, ranks): (usize, usize), devices: Option<usize>) -> String {
     match name {
         "cuda" | "wgpu" if ranks > 1 => format!("{name}:{}", rank % devices.unwrap_or(ranks).max(1)),

@@ -1,4 +1,4 @@
-//! One error type for everything that a [`Model`](crate::Model) does.
+//! Error type of all operations of a [`Model`](crate::Model).
 
 use std::io;
 
@@ -18,11 +18,11 @@ use crate::{
     weights::WeightError,
 };
 
-/// Why an operation on a model failed. Messages name the argument, file or configuration key, and say what to do.
+/// Reason why an operation on a model failed. Messages name the argument, file or configuration key, and say what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// An argument cannot work.
+    /// An argument is invalid.
     #[error("{name}: {problem}")]
     Argument {
         /// The argument or method.
@@ -36,7 +36,7 @@ pub enum Error {
     /// Data cannot be read, or are malformed.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// A configuration cannot work.
+    /// A configuration is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// A configuration does not fit its data.
@@ -72,7 +72,7 @@ pub enum Error {
     /// Samples cannot be evaluated.
     #[error(transparent)]
     Evaluate(#[from] EvaluateError),
-    /// Runs are no cascade.
+    /// Runs do not form a cascade.
     #[error(transparent)]
     Cascade(#[from] CascadeError),
     /// A file cannot be read or written.
@@ -80,7 +80,7 @@ pub enum Error {
     Io {
         /// The file.
         path: String,
-        /// The system's reason.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
@@ -90,7 +90,7 @@ impl Error {
         Self::Argument { name, problem: problem.into() }
     }
 
-    /// The same error with its item counted from the first of an earlier batch.
+    /// Adds `earlier` to the number of the item in the error.
     pub(crate) fn after(self, earlier: usize) -> Self {
         match self {
             Self::Solver(error) => Self::Solver(error.after(earlier)),
@@ -106,23 +106,23 @@ impl Error {
 /// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why runs are no cascade.
+/// Reason why runs do not form a cascade.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CascadeError {
     /// The first run upscales, or a later one does not.
     #[error("stage {0} of a cascade {1}")]
     Kind(usize, &'static str),
-    /// A run upscales other images than the one before it makes.
+    /// A run does not upscale the images of the previous one.
     #[error("stage {stage} upscales images of {wants}, but the stage before it generates {made}")]
     Shapes {
-        /// The later one, from 0.
+        /// Number of the later run, from 0.
         stage: usize,
-        /// What it upscales.
+        /// Shape of the images that it upscales.
         wants: String,
-        /// What it would get.
+        /// Shape of the images of the previous run.
         made: Shape,
     },
-    /// The runs were trained on classes of their own, or images of another range.
+    /// The runs were trained on different classes or value ranges.
     #[error("stage {0} has other classes or another value range than the first: train all on the same data")]
     Data(usize),
 }

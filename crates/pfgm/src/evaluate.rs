@@ -1,4 +1,4 @@
-//! Evaluation of samples: [`pfgm_eval`], and its parts on many ranks.
+//! Evaluation of samples: [`pfgm_eval`], and distributed feature extraction.
 
 use pfgm_data::Dataset;
 pub use pfgm_eval::{
@@ -9,10 +9,10 @@ use pfgm_eval::{Extracted, FeatureError, Features};
 
 use crate::parallel::{self, Communicator};
 
-/// Extracts the features of some rows of a data set on many ranks, a share on each. Rank 0 gets all of them, the others get `None`.
+/// Extracts the features of some rows of a data set, divided among ranks. Rank 0 gets all features, the others `None`.
 ///
 /// # Errors
-/// Returns an error if the extractor needs images and the rows are none, or a row cannot be read.
+/// Returns an error if the extractor needs images and the rows are vectors, or a row cannot be read.
 pub fn extract_distributed(
     features: &Features,
     (dataset, rows): (&Dataset, &[usize]),
@@ -24,7 +24,7 @@ pub fn extract_distributed(
     Ok(gather(own, ranks))
 }
 
-/// Gives rank 0 the features of all ranks, in their order; the others get `None`.
+/// Collects the features of all ranks on rank 0, in order; the others get `None`.
 pub fn gather(own: Extracted, ranks: &dyn Communicator) -> Option<Extracted> {
     let (features, logits) = (parallel::gather(ranks, own.features), parallel::gather(ranks, own.logits));
     features.zip(logits).map(|(features, logits)| Extracted { features, logits })

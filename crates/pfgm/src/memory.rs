@@ -1,14 +1,14 @@
-//! Memory of the machine, asked for before much of it is taken.
+//! Available memory, which is checked before large allocations.
 
 use std::fs;
 
-/// What is assumed to be available where the system does not say: 64 GB.
+/// Available memory if the system does not report it: 64 GB.
 const ASSUMED: u64 = 64_000_000_000;
 
-/// The environment variable that says how many gigabytes are available, whatever the system says.
+/// Environment variable with the available memory in gigabytes, which overrides the system.
 const VARIABLE: &str = "PFGM_MEMORY";
 
-/// More memory is needed than there is.
+/// More memory is needed than is available.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("needs {} of memory, {} available; lower {lower}, or set PFGM_MEMORY to the gigabytes to use", gigabytes(*needed), gigabytes(*available))]
 pub struct MemoryError {
@@ -25,19 +25,19 @@ fn gigabytes(bytes: u64) -> String {
     if value < 10.0 { format!("{value:.1} GB") } else { format!("{value:.0} GB") }
 }
 
-/// Returns an error if more bytes are needed than are available; `lower` names what decides how many.
+/// Checks that `needed` bytes are available; `lower` names the setting to reduce.
 ///
 /// # Errors
-/// If the machine, the control group or a limit of the process has less.
+/// Returns an error if the machine, the control group or a limit of the process has less.
 pub fn require(needed: u64, lower: &'static str) -> Result<(), MemoryError> {
     let available = available();
     if needed <= available { Ok(()) } else { Err(MemoryError { needed, available, lower }) }
 }
 
-/// Copies of a row in double precision that sampling one item needs, at the least.
+/// Minimum number of copies of a row in double precision for sampling one item.
 const COPIES_OF_A_ROW: u64 = 8;
 
-/// Returns an error if one row of `dim` values cannot be sampled in the memory that is available.
+/// Returns an error if the available memory is too small for sampling one row of `dim` values.
 ///
 /// # Errors
 /// As [`require`].
@@ -46,8 +46,8 @@ pub fn require_rows(dim: usize) -> Result<(), MemoryError> {
     require(row.saturating_mul(COPIES_OF_A_ROW), "the size of the images")
 }
 
-/// Bytes that this process can still take: the least of what the machine, its control group and its limits leave, swap included. 64 GB where
-/// the system does not say; the environment variable `PFGM_MEMORY` (in gigabytes) overrides all of it.
+/// Returns the bytes that this process can still allocate: the minimum over the machine, its control group and its limits, including swap. 64 GB
+/// if the system does not report it; the environment variable `PFGM_MEMORY` (in gigabytes) overrides it.
 pub fn available() -> u64 {
     let given = std::env::var(VARIABLE).ok().and_then(|text| text.trim().parse::<f64>().ok());
     if let Some(gigabytes) = given.filter(|gigabytes| *gigabytes >= 0.0) {
@@ -56,20 +56,20 @@ pub fn available() -> u64 {
     [machine(), group(), address_space()].into_iter().flatten().min().unwrap_or(ASSUMED)
 }
 
-/// What `/proc/meminfo` says is available, with free swap.
+/// Returns the available memory of `/proc/meminfo`, including free swap.
 fn machine() -> Option<u64> {
     let text = fs::read_to_string("/proc/meminfo").ok()?;
     let swap = kilobytes(&text, "SwapFree:").unwrap_or(0);
     Some(kilobytes(&text, "MemAvailable:")?.saturating_add(swap))
 }
 
-/// The bytes of a line such as `MemAvailable:   24689216 kB`.
+/// Parses a line such as `MemAvailable:   24689216 kB`, in bytes.
 fn kilobytes(text: &str, key: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(key))?;
     line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// What the process's control group (version 2 or 1) leaves. Pages of files that can be dropped count as free.
+/// Returns the memory left in the process's control group (version 2 or 1). Reclaimable pages of files count as free.
 fn group() -> Option<u64> {
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
     let path = |line: &str| line.splitn(3, ':').nth(2).map(str::to_owned);
@@ -89,7 +89,7 @@ fn group() -> Option<u64> {
     [second, first].into_iter().flatten().min()
 }
 
-/// The folder of a control group and those of the groups around it. In a container the root may be the group itself.
+/// Returns the folders of a control group and its parents. In a container the root may be the group itself.
 fn ancestors(root: &str, path: &str) -> impl Iterator<Item = String> {
     let parts: Vec<String> = path.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect();
     let root = root.to_owned();
@@ -104,7 +104,7 @@ fn left(folder: &str, [limit, used, cache]: [&str; 3]) -> Option<u64> {
     Some(limit.saturating_sub(used.saturating_sub(cached.unwrap_or(0))))
 }
 
-/// What the limit on the process's address space leaves.
+/// Returns what the limit on the process's address space leaves.
 fn address_space() -> Option<u64> {
     let limits = fs::read_to_string("/proc/self/limits").ok()?;
     let line = limits.lines().find_map(|line| line.strip_prefix("Max address space"))?;

@@ -1,4 +1,4 @@
-//! What most programs need: `use pfgm::prelude::*;`.
+//! Common imports: `use pfgm::prelude::*;`.
 
 pub use std::ops::ControlFlow;
 

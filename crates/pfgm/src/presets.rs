@@ -1,4 +1,4 @@
-//! Presets: named configurations that need no file.
+//! Presets: named configurations inside the library.
 
 /// A configuration with a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,18 +47,18 @@ macro_rules! cascades {
 
 cascades!["digits-4-8", "fashion-mnist-7-28", "cifar10-16-32"];
 
-/// The cascade of a name.
+/// Returns the cascade of a name.
 pub fn find_cascade(name: &str) -> Option<Preset> {
     CASCADES.iter().copied().find(|preset| preset.name == name)
 }
 
-/// The preset of a name.
+/// Returns the preset of a name.
 pub fn find(name: &str) -> Option<Preset> {
     PRESETS.iter().copied().find(|preset| preset.name == name)
 }
 
 impl Preset {
-    /// The description: the comment that the configuration begins with.
+    /// The description: the first comment of the configuration.
     pub fn description(self) -> &'static str {
         self.text.lines().next().unwrap_or_default().trim_start_matches("# ")
     }

@@ -1,4 +1,4 @@
-//! The specification of a model: everything about it but its weights.
+//! The specification of a model: everything except its weights.
 
 mod spread;
 mod validation;
@@ -22,7 +22,7 @@ use crate::{
     prior, weights,
 };
 
-/// The highest noise level by default: EDM's.
+/// Default of the highest noise level, as in EDM.
 const SIGMA_MAX: f64 = 80.0;
 
 /// The properties of the training data that a model needs to be used.
@@ -33,13 +33,13 @@ pub struct DataInfo {
     pub name: String,
     /// Shape of a row.
     pub shape: Shape,
-    /// Affine map from the data's own units to the model's space.
+    /// Affine map from the units of the data to the model's space.
     pub transform: Transform,
     /// Range of the data's values, to which images are clipped.
     pub range: (f32, f32),
     /// Names of the columns of a table; empty for other data.
     pub columns: Vec<String>,
-    /// Which columns of a table hold whole numbers only, to which samples are rounded when they are written; empty if none.
+    /// Which columns of a table hold integers only, to which samples are rounded when they are written; empty if none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub whole_columns: Vec<bool>,
     /// Names of the classes; empty if the model is not conditioned on classes.
@@ -51,7 +51,7 @@ pub struct DataInfo {
     pub rows: usize,
 }
 
-/// The specification of a model: configuration and data, kept in every checkpoint.
+/// The specification of a model: configuration and data, stored in every checkpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelSpec {
@@ -61,11 +61,11 @@ pub struct ModelSpec {
     pub data: DataInfo,
 }
 
-/// Why a configuration does not fit its data.
+/// Reason why a configuration does not fit its data.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
-    /// A value of the configuration, or of what a checkpoint says about its data, cannot work.
+    /// A value of the configuration, or of the data section of a checkpoint, is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The network does not fit the data.
@@ -123,7 +123,7 @@ pub enum ModelError {
 }
 
 impl ModelSpec {
-    /// Resolves a configuration against its training data: measures on the data what the configuration does not give, and checks that both
+    /// Resolves a configuration for its training data: measures values that the configuration does not give, and checks that both
     /// fit.
     ///
     /// # Errors
@@ -137,12 +137,12 @@ impl ModelSpec {
         complete(&mut config, dataset.shape, &spread)?;
         let data = DataInfo::of(dataset, transform, config.data.conditional);
         let spec = Self { config, data };
-        // What is written must be readable.
+        // A written specification must be readable.
         spec.check()?;
         Ok(spec)
     }
 
-    /// Points of the prior at the highest noise level, one for each seed. The flows of a cascade are its stages, from 0; another flow is
+    /// Draws points of the prior at the highest noise level, one for each seed. The flows of a cascade are its stages, from 0; other flows are
     /// stage 0.
     ///
     /// # Shapes
@@ -203,13 +203,13 @@ impl ModelSpec {
         }
     }
 
-    /// Which values the network gets at each pixel.
+    /// The spatial conditioning of the network.
     pub fn spatial(&self) -> SpatialConditioning {
         let positions = self.config.train.patch > 0;
         SpatialConditioning { shape: self.data.shape, upscale: self.config.upscale, positions }
     }
 
-    /// The shape of what the network is trained on: the data's, or a patch's.
+    /// The shape of training items: that of the data, or of a patch.
     pub fn trained_shape(&self) -> Shape {
         match (self.data.shape, self.config.train.patch) {
             (Shape::Image { channels, .. }, side @ 1..) => Shape::Image { height: side, width: side, channels },
@@ -217,7 +217,7 @@ impl ModelSpec {
         }
     }
 
-    /// A network with fresh weights.
+    /// Creates a network with initial weights.
     ///
     /// # Errors
     /// Returns an error if it does not fit the data.
@@ -225,7 +225,7 @@ impl ModelSpec {
         self.config.network.init(self.data.shape, self.conditioning_sizes(), self.config.train.seed, device)
     }
 
-    /// A network whose weights have shapes and no values: it takes no memory until weights are assigned to it.
+    /// Creates a network whose weights have shapes but no values. It takes no memory until weights are assigned.
     ///
     /// # Errors
     /// Returns an error if it does not fit the data.
@@ -233,7 +233,7 @@ impl ModelSpec {
         self.config.network.shapes(self.data.shape, self.conditioning_sizes(), device)
     }
 
-    /// The number of the network's weights, from the configuration alone; the largest number where it is beyond all memory.
+    /// Returns the number of weights, computed from the configuration; `usize::MAX` if it overflows.
     ///
     /// # Errors
     /// Returns an error if the network does not fit the data.
@@ -248,10 +248,10 @@ impl ModelSpec {
         ConditioningSizes { classes, augmentation, spatial }
     }
 
-    /// The network as an estimate of `yhat` for a batch with the given conditioning.
+    /// Returns the network as an estimate of `yhat` for a batch with the given conditioning.
     ///
-    /// `guidance` is the scale of classifier-free guidance, with 1 for none. At most `max_rows` rows are evaluated together. The
-    /// conditioning of a super-resolution flow must have its low-resolution images.
+    /// `guidance` is the classifier-free guidance scale; 1 disables it. At most `max_rows` rows are evaluated together. The
+    /// conditioning of a super-resolution flow must contain its low-resolution images.
     pub fn denoiser(
         &self,
         network: &Network,
@@ -302,7 +302,7 @@ impl DataInfo {
     }
 }
 
-/// Rejects a configuration that does not fit the shape, the labels or the number of the rows.
+/// Returns an error if a configuration does not fit the shape, the labels or the number of the rows.
 fn check_data(config: &Config, dataset: &Dataset) -> Result<(), ModelError> {
     let rows = dataset.len();
     if let Some(count) = config.objective.field_batch().filter(|&count| count > rows) {
@@ -326,7 +326,7 @@ fn check_data(config: &Config, dataset: &Dataset) -> Result<(), ModelError> {
     check_sides(config, dataset.shape)
 }
 
-/// Sets what the configuration does not give to what follows from the spread of the data.
+/// Sets missing values of the configuration from the measured spread of the data.
 fn complete(config: &mut Config, shape: Shape, spread: &Spread) -> Result<(), ModelError> {
     let sigma_max = match &mut config.objective {
         Objective::Field(field) => {
@@ -351,7 +351,7 @@ fn complete(config: &mut Config, shape: Shape, spread: &Spread) -> Result<(), Mo
     }
 }
 
-/// Rejects a scale factor or a patch that does not fit the sides of the images.
+/// Returns an error if a scale factor or a patch does not fit the sides of the images.
 fn check_sides(config: &Config, shape: Shape) -> Result<(), ModelError> {
     let fail = |key, value, remedy| Err(ModelError::Sides { key, value, shape, remedy });
     if let Some(upscale) = config.upscale

@@ -53,7 +53,7 @@ pub fn collect(network: &Network) -> Vec<Weight> {
     read(network, true)
 }
 
-/// The number of values in all weights; the largest number where it is beyond all memory.
+/// Returns the number of values in all weights; `usize::MAX` if it overflows.
 pub fn count(network: &Network) -> usize {
     let values = |(_, shape): (String, Vec<usize>)| shape.into_iter().fold(1, usize::saturating_mul);
     names_and_shapes(network).into_iter().map(values).fold(0, usize::saturating_add)
@@ -113,7 +113,7 @@ pub(crate) fn map(network: Network, mapper: &mut impl ModuleMapper) -> Network {
 /// Returns an error unless weights have the names and shapes of a network's: none is missing, none is left over.
 ///
 /// # Errors
-/// Names the first weight that is missing, has another shape, or is none of the network's.
+/// Returns the first weight that is missing, has another shape, or does not belong to the network.
 pub fn check(network: &Network, weights: &HashMap<String, Weight>) -> Result<(), WeightError> {
     let wanted = names_and_shapes(network);
     for (name, wanted) in &wanted {
@@ -199,7 +199,7 @@ pub fn quantize(weights: &mut [Weight], bits: u32) {
         let values = || weight.values.iter().map(|&value| f64::from(value));
         let (low, high) = values().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
         let step = (high - low) / most;
-        // A constant weight stays as it is.
+        // A constant weight is unchanged.
         if !(step > 0.0 && step.is_finite()) {
             continue;
         }

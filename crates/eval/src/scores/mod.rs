@@ -1,6 +1,6 @@
 //! Scores of feature arrays, in double precision.
 //!
-//! Rows of features are slices of `[rows, dim]`. Nothing here knows what the features are: pixels, embeddings, points.
+//! Rows of features are slices of `[rows, dim]`. The features may be pixels, embeddings or points.
 
 mod chi_square;
 mod frechet;

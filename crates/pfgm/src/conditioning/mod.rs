@@ -24,7 +24,7 @@ pub struct Conditioning {
     augmentation: Vec<[f32; augmentation::LABELS]>,
 }
 
-/// Values that a network gets at each pixel in addition to those of the image.
+/// Spatial conditioning: values at each pixel in addition to those of the image.
 #[derive(Clone, Debug, Default, PartialEq)]
 enum SpatialValues {
     #[default]
@@ -67,7 +67,7 @@ impl Conditioning {
         Self { spatial: SpatialValues::PerRow { values, width }, ..self }
     }
 
-    /// Adds the positions of pixels, if that is all that `spatial` has and they are not there yet.
+    /// Adds the positions of pixels, if `spatial` has nothing else and they have not been added yet.
     #[must_use]
     pub(crate) fn with_positions(self, spatial: &SpatialConditioning) -> Self {
         if self.spatial != SpatialValues::None || !spatial.positions || spatial.upscale.is_some() {
@@ -76,7 +76,7 @@ impl Conditioning {
         Self { spatial: SpatialValues::Shared(spatial.values(None)), ..self }
     }
 
-    /// Adds how the image of each row was augmented; no rows if none was.
+    /// Adds the augmentation labels of each row; empty if no image was augmented.
     #[must_use]
     pub fn with_augmentation(self, augmentation: Vec<[f32; augmentation::LABELS]>) -> Self {
         Self { augmentation, ..self }
@@ -87,7 +87,7 @@ impl Conditioning {
         self.classes.get(row).copied().flatten()
     }
 
-    /// Conditioning of some rows, for a network that knows `classes` classes.
+    /// Returns the conditioning of some rows as tensors, for a network with `classes` classes.
     ///
     /// # Panics
     /// Panics if a class is not below `classes`, or a row has no values at pixels where others have.

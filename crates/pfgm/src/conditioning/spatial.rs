@@ -1,8 +1,8 @@
 //! Conditioning at each pixel: a low-resolution image with the level of its noise, and the positions of pixels.
 //!
-//! A super-resolution flow is the flow of the images that equal a given image when they are shrunk. Its network has more input
-//! channels; D, the noise and the solver are the same. Training adds noise to the low-resolution image and gives the network its level
-//! (noise-conditioning augmentation, arXiv 2106.15282), because images that another flow generated differ a little from the data.
+//! A super-resolution flow generates images that equal a given image after downsampling. Its network has more input
+//! channels; D, the noise and the solver are the same. Training adds noise to the low-resolution image and conditions the network on its
+//! level (noise-conditioning augmentation, arXiv 2106.15282), because images that another flow generated differ slightly from the data.
 
 use pfgm_data::{
     Shape,
@@ -30,14 +30,14 @@ impl Default for UpscaleConfig {
     }
 }
 
-/// Which values a network gets at each pixel.
+/// The spatial conditioning of a network.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SpatialConditioning {
     /// Shape of the images.
     pub shape: Shape,
-    /// Super-resolution, if the network gets low-resolution images.
+    /// Super-resolution, if the network is conditioned on low-resolution images.
     pub upscale: Option<UpscaleConfig>,
-    /// Whether the network gets the position of each pixel, as one that learns from patches must (arXiv 2304.12526).
+    /// Whether the network is conditioned on the position of each pixel, as needed for training on patches (arXiv 2304.12526).
     pub positions: bool,
 }
 
@@ -65,7 +65,7 @@ impl SpatialConditioning {
         shrunk(self.shape, self.upscale?.factor)
     }
 
-    /// Values for a training image: the image itself, shrunk, with noise of a random level.
+    /// Returns the values for a training image: the downsampled image with noise of a random level.
     pub fn training_values(&self, image: &[f32], rng: &mut impl Rng) -> Vec<f32> {
         let Some(upscale) = self.upscale else { return self.values(None) };
         let noise = upscale.noise * rng.random::<f64>();
@@ -73,7 +73,7 @@ impl SpatialConditioning {
         self.values(Some(LowResolution { image: &low, noise }))
     }
 
-    /// Values at each pixel from a low-resolution image, if the run has them, and the positions of pixels.
+    /// Returns the values at each pixel from a low-resolution image, if the run uses them, and the positions of pixels.
     ///
     /// # Shapes
     /// The result: `[height, width, channels]` with [`SpatialConditioning::channels`]
@@ -136,14 +136,14 @@ mod tests {
 
     #[test]
     fn the_noise_level_is_that_of_the_noise() {
-        // In a gray image all that is not gray is noise: its size must be the level.
+        // In a constant gray image, the deviation from gray is the noise, whose size must be the level.
         let shape = Shape::Image { height: 64, width: 64, channels: 1 };
         let spatial = SpatialConditioning { shape, upscale: Some(UpscaleConfig::default()), positions: false };
         let mut levels = Vec::new();
         for item in 0..20 {
             let values = spatial.training_values(&[0.25; 4096], &mut stream(1, Purpose::Guide, 0, item));
             let level = f64::from(values[1]);
-            // Means over blocks of the enlarged image, one of the low-resolution one's pixels each.
+            // The upsampled image contains the noise of each low-resolution pixel.
             let squares: f64 = values.chunks_exact(2).map(|pixel| f64::from(pixel[0] - 0.25).powi(2)).sum();
             // Bilinear enlargement by two keeps (5/8)^2 of the variance of white noise.
             let spread = (squares / 4096.0).sqrt() / 0.625;

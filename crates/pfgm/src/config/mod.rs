@@ -1,4 +1,4 @@
-//! What a run is made of: the TOML file that a user writes, resolved to numbers before training starts.
+//! Configuration of a run: the tables of the TOML file.
 
 pub mod reference;
 mod validation;
@@ -17,48 +17,48 @@ use crate::{
 
 pub use validation::{ConfigError, check_guidance};
 
-/// Everything that decides a run.
+/// Configuration of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// What to learn from.
+    /// The data set.
     pub data: DataConfig,
-    /// The space that the flow lives in.
+    /// The flow: D, noise levels, preconditioning.
     pub flow: FlowConfig,
     /// The training objective.
     pub objective: Objective,
-    /// What makes them.
+    /// The network.
     pub network: NetworkConfig,
-    /// Where the run upscales images: from which.
+    /// Super-resolution, if the run upscales images.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upscale: Option<UpscaleConfig>,
-    /// How they get better.
+    /// Training.
     pub train: TrainConfig,
-    /// How samples are drawn when nothing else is asked for.
+    /// Default settings for sampling.
     pub sample: SampleConfig,
 }
 
-/// The data of a run.
+/// Data set of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataConfig {
     /// A built-in data set or a path.
     pub source: String,
-    /// Of a table, the columns to learn; all when empty.
+    /// Columns of a table to train on; all if empty.
     pub columns: Vec<String>,
-    /// Of a table, the column of classes.
+    /// Column of a table with the classes.
     pub label: Option<String>,
     /// Whether the network is conditioned on the classes.
     pub conditional: bool,
-    /// Rows kept out of training, to measure on.
+    /// Number of held-out rows, on which the loss is measured.
     pub hold_out: usize,
-    /// How many times smaller images are made before anything else: each pixel the mean of a square of theirs.
+    /// Factor by which images are downsampled first (box filter).
     #[serde(skip_serializing_if = "is_unit")]
     pub shrink: usize,
-    /// Of images in files of their own, the side of the square that their middle is scaled to; 0 leaves them.
+    /// Side to which the central square of image files is resized; 0 does nothing.
     #[serde(skip_serializing_if = "is_none")]
     pub side: usize,
-    /// Whether rows are loaded, or read from their files when they are asked for.
+    /// Whether rows are loaded, or read from their files on demand.
     #[serde(skip_serializing_if = "is_auto")]
     pub load: Load,
     /// Array of an archive that holds the data.
@@ -67,10 +67,10 @@ pub struct DataConfig {
     /// Array of an archive that holds the labels; an empty name ignores labels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub labels: Option<String>,
-    /// Nominal range of the values, the values of black and white for images; found by rule if it is not given.
+    /// Nominal range of the values, for images the values of black and white; follows a rule if not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub range: Option<(f32, f32)>,
-    /// What is done with transparent pixels: auto, white, black, keep or refuse.
+    /// Treatment of transparent pixels: auto, white, black, keep or refuse.
     #[serde(skip_serializing_if = "is_default")]
     pub alpha: Alpha,
     /// Whether the first line of a table holds the names of its columns: auto, yes or no.
@@ -79,7 +79,7 @@ pub struct DataConfig {
     /// Whether commas in the numbers of a table are decimal points: auto, point or comma.
     #[serde(skip_serializing_if = "is_default")]
     pub decimal: Decimal,
-    /// Where the classes of images come from: auto, folders, prefix, none, or the name of a file.
+    /// Source of the classes of images: auto, folders, prefix, none, or the name of a file.
     #[serde(skip_serializing_if = "is_default")]
     pub classes: Classes,
     /// Whether each file of a folder of arrays is one row: auto, one or many.
@@ -126,7 +126,7 @@ impl Default for DataConfig {
 }
 
 impl DataConfig {
-    /// How the data are opened.
+    /// Returns the options for opening the data.
     pub fn options(&self) -> OpenOptions {
         let Self { shrink, side, load, range, alpha, header, decimal, items, .. } = *self;
         OpenOptions {
@@ -159,11 +159,11 @@ fn is_unit(factor: &usize) -> bool {
     *factor == 1
 }
 
-/// Keys of configuration files that have a new name: the path of the old one and that of the new one. The old ones are still read.
+/// Renamed keys of configuration files, each with its old and new path. The old ones are still read.
 pub const RENAMED_KEYS: [(&str, &str); 3] =
     [("flow.augmentation", "flow.extra_dims"), ("flow.reach", "flow.max_row_rms"), ("flow.details", "flow.detail_rms")];
 
-/// The space and the range of the flow.
+/// Configuration of the flow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FlowConfig {
@@ -172,26 +172,26 @@ pub struct FlowConfig {
     pub extra_dims: ExtraDims,
     /// The lowest noise level, where sampling ends.
     pub sigma_min: f64,
-    /// The highest noise level, where the prior is; calibrated from the data when it is not given.
+    /// The highest noise level, that of the prior; computed from the data if not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sigma_max: Option<f64>,
-    /// The standard deviation of the data in the model's space; measured when it is not given.
+    /// The standard deviation of the data in the model's space; measured if not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sigma_data: Option<f64>,
-    /// Whether points much noisier than their level suggests are scaled by the noise that they show, where D is finite.
+    /// Whether the preconditioning at finite D uses the noise estimated from a point, if it is much larger than sigma.
     pub far_field: bool,
     /// Largest root mean square of a row in the model's space; measured if not given.
     #[serde(skip_serializing_if = "Option::is_none", alias = "reach")]
     pub max_row_rms: Option<f64>,
     /// Largest root mean square of an image's finest details: each block of 2x2 pixels minus its mean. Measured if not given.
-    /// A point with larger details is noisy, whatever its level.
+    /// A point with larger details counts as noisy at every level.
     #[serde(skip_serializing_if = "Option::is_none", alias = "details")]
     pub detail_rms: Option<f64>,
-    /// What the network's output says: EDM's denoiser, PFGM's field, a score.
+    /// Quantity that the network predicts: EDM's denoiser, PFGM's field, a score, noise.
     #[serde(skip_serializing_if = "is_edm")]
     pub output: Output,
-    /// Whether the network takes the logarithm of the noise level; if it is not given, networks with a Fourier embedding do. EDM's
-    /// preconditioning always gives it `ln(sigma) / 4`.
+    /// Whether the network is conditioned on the logarithm of the noise level; by default, networks with a Fourier embedding are. With EDM's
+    /// preconditioning the input is always `ln(sigma) / 4`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_level: Option<bool>,
 }
@@ -234,22 +234,22 @@ impl Default for Objective {
     }
 }
 
-/// The trainer's numbers.
+/// Configuration of training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainConfig {
     /// Seed of every random stream of the training.
     pub seed: u64,
-    /// Steps of the optimizer.
+    /// Number of optimizer steps.
     pub steps: u64,
-    /// Items of a step.
+    /// Batch size.
     pub batch: usize,
-    /// Parts that a batch is computed in, one after another, to need less memory.
+    /// Number of parts in which a batch is computed (gradient accumulation), to save memory.
     pub accumulate: usize,
-    /// Whether the cheap operations of the forward pass are done again in the backward pass instead of kept: less memory, more time.
+    /// Activation checkpointing: whether cheap operations are recomputed in the backward pass, which saves memory and costs time.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub recompute: bool,
-    /// How precise the images between the network's layers are.
+    /// Precision of the activations.
     #[serde(skip_serializing_if = "is_f32")]
     pub precision: Precision,
     /// Adam's learning rate after warm-up.
@@ -262,23 +262,23 @@ pub struct TrainConfig {
     pub warmup: u64,
     /// Steps at the end over which the learning rate falls to zero.
     pub cooldown: u64,
-    /// The norm to which the gradient of all weights together is clipped; 0 for no clipping.
+    /// Norm to which the gradient of all weights is clipped; 0 disables clipping.
     pub clip: f64,
     /// Decay of the moving average of the weights.
     pub ema: f64,
-    /// Whether images are mirrored half of the time.
+    /// Whether images are mirrored with probability 1/2.
     pub flip: bool,
-    /// The side of the square patches that the network learns from, told of their place; 0 where it learns from whole images.
+    /// Side of the square patches for training, on whose position the network is conditioned; 0 trains on whole images.
     #[serde(skip_serializing_if = "is_none")]
     pub patch: usize,
-    /// The probability of each kind of EDM's non-leaking augmentation, which the network receives as a condition; 0 for none.
+    /// Probability of each kind of EDM's non-leaking augmentation, on which the network is conditioned; 0 disables it.
     #[serde(skip_serializing_if = "is_zero")]
     pub augment: f64,
-    /// How often a class is hidden from the network, for classifier-free guidance.
+    /// Probability of dropping the class label, for classifier-free guidance.
     pub label_dropout: f64,
     /// Steps between checkpoints; one is always written at the end.
     pub checkpoint_every: u64,
-    /// Checkpoints kept.
+    /// Number of checkpoints to keep.
     pub keep: usize,
     /// Steps between lines of the log.
     pub log_every: u64,
@@ -311,15 +311,15 @@ impl Default for TrainConfig {
     }
 }
 
-/// The sampler's numbers.
+/// Default settings for sampling.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SampleConfig {
     /// The solver.
     pub solver: Solver,
-    /// The strength of classifier-free guidance; 1 is plain conditional sampling.
+    /// Classifier-free guidance scale; 1 disables it.
     pub guidance: f64,
-    /// How precise the images between the network's layers are, whenever the trained network is evaluated.
+    /// Precision of the activations when the trained network is evaluated.
     #[serde(skip_serializing_if = "is_f32")]
     pub precision: Precision,
 }

@@ -10,7 +10,7 @@ use crate::{
     prediction::Output,
 };
 
-/// A value that cannot work.
+/// An invalid value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{key} = {value}: {problem}")]
 pub struct ConfigError {
@@ -18,7 +18,7 @@ pub struct ConfigError {
     pub key: String,
     /// The value.
     pub value: String,
-    /// What to do about it.
+    /// What is wrong and what to do.
     pub problem: String,
 }
 
@@ -34,10 +34,10 @@ fn fail(key: &str, value: impl ToString, problem: &str) -> Checked {
     Err(ConfigError::new(key, value, problem))
 }
 
-/// Noise levels are numbers between these, in units of the model's space, where data have a spread of about 1.
+/// Valid noise levels, in the model's space, where data have a standard deviation of about 1.
 const LEVELS: std::ops::RangeInclusive<f64> = 1e-9..=1e9;
 
-/// The most items of a batch, and of a field batch.
+/// Largest batch and field batch.
 const MOST_ITEMS: usize = 1 << 24;
 
 pub(crate) fn check_level(key: &str, value: f64) -> Checked {
@@ -68,7 +68,7 @@ impl Config {
     /// Checks every value that can be checked without the data.
     ///
     /// # Errors
-    /// Names the first key whose value cannot work.
+    /// Returns the first key with an invalid value.
     pub fn check(&self) -> Result<(), ConfigError> {
         if self.data.source.is_empty() {
             return fail("data.source", "\"\"", "name a data set or a path, or give it with --data");
@@ -76,10 +76,10 @@ impl Config {
         self.check_model()
     }
 
-    /// Checks every value but the data's source, which a trained model does not need.
+    /// Checks every value except the source of the data, which a trained model does not need.
     ///
     /// # Errors
-    /// Names the first key whose value cannot work.
+    /// Returns the first key with an invalid value.
     pub fn check_model(&self) -> Result<(), ConfigError> {
         self.data.check()?;
         self.flow.check()?;
@@ -135,7 +135,8 @@ impl Config {
         self.check_no_field_batch("train.patch")
     }
 
-    /// Images with the same low-resolution image, or patches of the same place, have a field of their own.
+    /// Rejects objectives with a field batch: images with the same low-resolution image, or patches at the same position, have a different field
+    /// than the batch.
     fn check_no_field_batch(&self, key: &str) -> Checked {
         if self.objective.field_batch().is_none() {
             return Ok(());
@@ -231,7 +232,7 @@ impl DenoisingObjective {
     }
 }
 
-/// Checks what needs no shape of the data; sizes are checked when the network is built.
+/// Checks what does not depend on the shape of the data. Sizes are checked when the network is built.
 fn check_network(network: &NetworkConfig) -> Checked {
     let dropout = match network {
         NetworkConfig::Mlp(mlp) => mlp.dropout,
@@ -286,10 +287,10 @@ impl SampleConfig {
     }
 }
 
-/// Checks a scale of classifier-free guidance against a configuration; `key` is what the error calls it.
+/// Checks a classifier-free guidance scale against a configuration; `key` names it in the error.
 ///
 /// # Errors
-/// If it is not finite, or if the network never learned to estimate without a class.
+/// Returns an error if it is not finite, or if the network was trained without label dropout.
 pub fn check_guidance(key: &str, guidance: f64, config: &Config) -> Result<(), ConfigError> {
     if !guidance.is_finite() {
         return fail(key, guidance, "give a number; 1 is no guidance");

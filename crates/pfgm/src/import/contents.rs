@@ -1,4 +1,4 @@
-//! What a checkpoint file holds: the weights to sample with, and what the file says about them.
+//! Contents of a checkpoint file: the weights for sampling, and properties of the network.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use pfgm_torch::{File, Tensor, Value};
 
 use super::{ImportError, preconditioner::Preconditioner, tensors::Tensors};
 
-/// Keys of moving averages of the weights, as training programs call them.
+/// Keys of moving averages of the weights in common training programs.
 const AVERAGES: [&str; 12] = [
     "ema",
     "model_ema",
@@ -22,26 +22,26 @@ const AVERAGES: [&str; 12] = [
     "net_ema",
 ];
 
-/// Keys of the weights that an optimizer moves.
+/// Keys of the weights without averaging.
 const WEIGHTS: [&str; 8] = ["model", "net", "state_dict", "model_state_dict", "network", "unet", "params", "module"];
 
-/// Dictionaries in dictionaries that are searched for weights.
+/// Maximum nesting of dictionaries that are searched for weights.
 const DEPTH: usize = 3;
 
-/// Names of tensors that every network has which can be imported: what stands before them is a wrapper's prefix.
+/// Names of tensors that occur in every supported network. Text before them is the prefix of a wrapper.
 const MARKERS: [&str; 3] = ["all_modules.0.", "map_layer0.weight", "begin_conv.weight"];
 
 /// The contents of a file.
 pub struct Contents {
     /// Tensors of the network, without prefixes.
     pub tensors: Tensors,
-    /// What turns the network's output into a denoiser, if the file says it.
+    /// The preconditioner of the network, if the file has it.
     pub preconditioner: Option<Preconditioner>,
-    /// Steps of training; 0 if the file does not say.
+    /// Number of training steps; 0 if unknown.
     pub step: u64,
     /// The highest and the lowest noise level, if the file lists them.
     pub levels: Option<(f32, f32)>,
-    /// Which weights were taken, a sentence each.
+    /// Notes about which weights were used, one sentence each.
     pub notes: Vec<String>,
 }
 
@@ -49,7 +49,7 @@ impl Contents {
     /// Finds the weights in a file: averages are preferred.
     pub fn read(file: &File) -> Result<Self, ImportError> {
         let root = file.root();
-        // A list holds the network, other things, and the averages of what it learns.
+        // A list holds the network, other objects, and the averages of its trained weights.
         let networks: Vec<Value> = root.as_list().into_iter().flatten().filter(|&item| has_weights(item)).collect();
         let shadow = root.get("ema").and_then(|ema| ema.get("shadow_params"));
         let found = match networks.last() {
@@ -81,7 +81,7 @@ impl Contents {
     }
 }
 
-/// Says which weights were taken.
+/// Returns a note about which weights were used.
 fn note(place: &str, is_average: bool) -> String {
     let place = if place.is_empty() { String::new() } else { format!(" (`{place}`)") };
     if is_average {
@@ -96,7 +96,7 @@ fn step(file: &File) -> u64 {
     said.or_else(|| file.root().get("step")?.as_int()?.try_into().ok()).unwrap_or(0)
 }
 
-/// The ends of the list of noise levels that networks of NCSN's kind keep.
+/// Returns the first and last entry of the list of noise levels that NCSN networks store.
 fn noise_levels(file: &File, network: Value) -> Result<Option<(f32, f32)>, ImportError> {
     let is_list = |(name, _): &&(String, &Tensor)| name.rsplit('.').next() == Some("sigmas");
     let list = network.state_dict()?;
@@ -105,7 +105,7 @@ fn noise_levels(file: &File, network: Value) -> Result<Option<(f32, f32)>, Impor
     Ok(values.first().copied().zip(values.last().copied()))
 }
 
-/// Weights, and the key that they were found under.
+/// Weights, and their key in the file.
 struct Found<'a> {
     value: Value<'a>,
     key: Option<&'static str>,
@@ -117,7 +117,7 @@ fn has_weights(value: Value<'_>) -> bool {
     value.get("shadow_params").is_none() && value.state_dict().is_ok_and(|tensors| tensors.len() > 1)
 }
 
-/// Finds the weights below a value: averages before others, in dictionaries before the value itself.
+/// Finds the weights below a value. Averages are preferred to others, and entries of dictionaries to the value itself.
 fn find(value: Value<'_>, depth: usize) -> Option<Found<'_>> {
     let below = |keys: &[&'static str], is_average: bool| {
         keys.iter().find_map(|key| {
@@ -135,7 +135,7 @@ fn find(value: Value<'_>, depth: usize) -> Option<Found<'_>> {
     })
 }
 
-/// The prefix of the network's tensors, and whether it is that of an average. Averages are preferred, then short prefixes.
+/// Returns the prefix of the network's tensors, and whether it is that of an average. Averages are preferred, then short prefixes.
 fn prefix(tensors: &[(String, &Tensor)]) -> (String, bool) {
     let before = |name: &str| {
         MARKERS.iter().find_map(|marker| {

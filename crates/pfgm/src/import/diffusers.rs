@@ -1,6 +1,6 @@
-//! Folders that the library diffusers writes: `UNet2DModel` with the schedule of its training.
+//! Folders of the library diffusers: `UNet2DModel` with the schedule of its training.
 //!
-//! Each option of the network's configuration is honored, or the error names it.
+//! Each option of the network's configuration is supported, or the error names it.
 
 use std::{
     fs,
@@ -24,7 +24,7 @@ use crate::{
     spec::{DataInfo, ModelSpec},
 };
 
-/// The largest configuration file.
+/// Maximum size of a configuration file.
 const MOST_BYTES: u64 = 1 << 20;
 
 /// Folders of the network in a pipeline's folder; averages first.
@@ -122,7 +122,7 @@ impl Default for Unet {
     }
 }
 
-/// What a scheduler's configuration says about training. The rest is about sampling.
+/// Training options of a scheduler's configuration. Other options are for sampling.
 #[derive(Debug, Deserialize)]
 #[serde(default)]
 struct Scheduler {
@@ -152,7 +152,7 @@ impl Default for Scheduler {
     }
 }
 
-/// Imports a folder: a pipeline's with `unet` and `scheduler`, or a network's own.
+/// Imports a folder: that of a pipeline with `unet` and `scheduler`, or that of a network.
 pub fn import(folder: &Path, request: &Request) -> Result<Imported, ImportError> {
     let unsupported = |path: &Path, problem: String| ImportError::Unsupported { path: path.to_owned(), problem };
     let found = FOLDERS.iter().map(|name| folder.join(name)).find(|folder| folder.join("config.json").is_file());
@@ -222,7 +222,7 @@ fn check_request(request: &Request) -> Result<(), Problem> {
 }
 
 impl Unet {
-    /// The network without the heights at which it attends. The error names an option that is not supported.
+    /// Returns the network without the heights of its attention. The error names an unsupported option.
     fn network(&self) -> Result<DiffusersUnetConfig, String> {
         let refuse = |key: &str, value: &dyn std::fmt::Debug, supported: &str| {
             Err(format!("{key} = {value:?} is not supported; {supported}"))
@@ -358,7 +358,7 @@ fn specification(
             ..FlowConfig::default()
         },
         network: NetworkConfig::DiffusersUnet(network),
-        // Nobody hid the classes from it.
+        // It was trained without label dropout.
         train: TrainConfig { label_dropout: 0.0, ..TrainConfig::default() },
         sample: SampleConfig { solver: Solver::heun(18).into(), ..SampleConfig::default() },
         ..Config::default()
@@ -378,7 +378,7 @@ fn specification(
     ModelSpec { config, data }
 }
 
-/// Takes the tensors of a file under this crate's names.
+/// Reads the tensors of a file and renames them.
 fn take(path: &Path, unet: &Unet) -> Result<Tensors, ImportError> {
     let file = pfgm_torch::open(path)?;
     let mut tensors = Tensors::read(&file, &file.root().state_dict()?, "")?;
@@ -434,7 +434,7 @@ fn take_block(tensors: &mut Tensors, from: &str, to: &str) -> Result<(), String>
     Ok(())
 }
 
-/// Queries, keys and values are three linear layers there, and one convolution here. Older files call the layers otherwise.
+/// Combines the three linear layers for queries, keys and values into one convolution. Older files have other names.
 fn take_attention(tensors: &mut Tensors, from: &str, to: &str) -> Result<(), String> {
     tensors.norm(&format!("{from}.group_norm"), &format!("{to}.norm"))?;
     let (mut weights, mut bias) = (Vec::new(), Vec::new());

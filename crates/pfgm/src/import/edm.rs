@@ -1,4 +1,4 @@
-//! EDM's and PFGM++'s U-Nets, the DDPM++ and NCSN++ forms and ADM: modules named by their resolution.
+//! U-Nets of EDM and PFGM++ (DDPM++, NCSN++, ADM), whose modules are named by their resolution.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::{
 /// Channels of a head of ADM's attention.
 const HEAD: usize = 64;
 
-/// The forms in which EDM publishes its networks.
+/// The architectures of EDM's published networks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
     Ddpmpp,
@@ -22,10 +22,10 @@ enum Form {
     Adm,
 }
 
-/// One resolution of one side of the network.
+/// One resolution of the encoder or decoder.
 struct Level {
     resolution: usize,
-    /// The names of its modules, without the resolution, in the order in which they are computed.
+    /// The names of its modules, without the resolution, in the order of computation.
     modules: Vec<String>,
 }
 
@@ -39,7 +39,7 @@ impl Level {
     }
 }
 
-/// What the names and shapes of the tensors say.
+/// Structure of the network, from the names and shapes of the tensors.
 struct Layout {
     form: Form,
     /// From the largest image to the smallest.
@@ -53,7 +53,7 @@ struct Layout {
     classes: usize,
 }
 
-/// The levels of one side of the network by their resolution, each with its modules. The names may come in any order.
+/// Returns the levels of the encoder or decoder by resolution, each with its modules. The names may be in any order.
 fn levels(tensors: &Tensors, side: &str) -> BTreeMap<usize, Level> {
     let mut levels: BTreeMap<usize, Level> = BTreeMap::new();
     for name in tensors.names().filter_map(|name| name.strip_prefix(side)?.strip_prefix('.')) {
@@ -71,8 +71,8 @@ fn levels(tensors: &Tensors, side: &str) -> BTreeMap<usize, Level> {
     levels
 }
 
-/// Where a module stands among those of its level: what changes the size of the image or lies at the bottom, blocks by number, norms and
-/// convolutions at the end.
+/// Sort key of a module within its level: modules that resample or are at the bottom, then blocks by number, then norms and
+/// convolutions.
 fn place(module: &str) -> (usize, usize) {
     match module.strip_prefix("block").and_then(|number| number.parse::<usize>().ok()) {
         Some(number) => (1, number),
@@ -118,7 +118,7 @@ impl Layout {
         };
         let pyramid = encoder.iter().flat_map(|level| &level.modules).any(|module| module == "aux_residual");
         let fourier = tensors.has("map_noise.");
-        // ADM's norms at the end have names of their own.
+        // The final norm of ADM has a different name.
         let form = match (fourier, tensors.has("out_norm.")) {
             (true, _) => Form::Ncsnpp,
             (false, true) => Form::Adm,
@@ -171,7 +171,7 @@ impl Layout {
         })
     }
 
-    /// Drops the second half of the outputs if there are twice as many as channels; returns whether there were.
+    /// Removes the second half of the outputs if there are twice as many as channels; returns whether it did.
     fn drop_variance(&self, tensors: &mut Tensors) -> Result<bool, String> {
         let output = match (self.form, self.decoder.last()) {
             (Form::Adm, _) => "out_conv".to_owned(),
@@ -185,7 +185,7 @@ impl Layout {
         Ok(doubled)
     }
 
-    /// Takes the layers of the noise level, the class and the augmentation.
+    /// Converts the layers of the noise level, the class and the augmentation.
     fn take_embedding(&self, tensors: &mut Tensors, notes: &mut Vec<String>) -> Result<(), String> {
         let Self { width, embedded, classes, .. } = *self;
         match self.form {
@@ -254,7 +254,7 @@ impl Layout {
                 };
                 let to = format!("{name}.{count}");
                 *count += 1;
-                // The attention at the bottom belongs to a block there; in `score-unet` it stands by itself.
+                // The attention at the bottom is part of a block there; in `score-unet` it is a separate layer.
                 let alone = module == "in0" && self.form == Form::Ncsnpp;
                 let attention = if alone { "middle_attention".into() } else { format!("{to}.attention") };
                 self.take_block(tensors, &from, &to, &attention)?;
@@ -284,7 +284,7 @@ impl Layout {
     }
 }
 
-/// The embedding of the DDPM++ form. There the sines come first, here the cosines.
+/// Converts the embedding of DDPM++. The sines come first there, the cosines here.
 fn embedding(tensors: &mut Tensors, width: usize, classes: usize) -> Result<(), String> {
     let swapped = |row: usize| (row + width / 2) % width;
     let ([outputs, _], weight) = tensors.matrix("map_layer0.weight")?;
@@ -303,7 +303,7 @@ fn embedding(tensors: &mut Tensors, width: usize, classes: usize) -> Result<(), 
     tensors.linear("map_layer1", "embedding.mlp.second")
 }
 
-/// The embedding of the NCSN++ form, where sines come first here as well.
+/// Converts the embedding of NCSN++, where sines come first here as well.
 fn fourier_embedding(tensors: &mut Tensors, embedded: usize, classes: usize) -> Result<(), String> {
     tensors.same("map_noise.freqs", "frequencies".into())?;
     let ([outputs, _], weight) = tensors.matrix("map_layer0.weight")?;
@@ -318,7 +318,7 @@ fn fourier_embedding(tensors: &mut Tensors, embedded: usize, classes: usize) -> 
     tensors.linear("map_layer1", "second")
 }
 
-/// Takes the layer of classes: one row for each class, which is added to the embedding.
+/// Converts the layer of classes: one row for each class, which is added to the embedding.
 fn label(tensors: &mut Tensors, embedded: usize) -> Result<Vec<f32>, String> {
     match tensors.matrix("map_label.weight")? {
         ([outputs, _], values) if outputs == embedded => Ok(transposed(&values, outputs)),
@@ -326,7 +326,7 @@ fn label(tensors: &mut Tensors, embedded: usize) -> Result<Vec<f32>, String> {
     }
 }
 
-/// Takes the layer of augmentation labels; `place` says where each output stands in the file.
+/// Converts the layer of augmentation labels; `place` maps each output to its position in the file.
 fn deformation(
     tensors: &mut Tensors,
     to: &str,
@@ -352,7 +352,7 @@ fn deformation(
     }
 }
 
-/// The label's layer has a bias there, which reaches the next layer whatever the label is: it is added to that layer's bias.
+/// Moves the bias of the label's layer into the bias of the next layer, since it does not depend on the label.
 fn add_label_bias(tensors: &mut Tensors, weight: &[f32], embedded: usize, bias: &mut [f32]) -> Result<(), String> {
     let label_bias = tensors.vector("map_label.bias", embedded)?;
     for (bias, row) in bias.iter_mut().zip(weight.chunks_exact(embedded)) {
@@ -361,7 +361,7 @@ fn add_label_bias(tensors: &mut Tensors, weight: &[f32], embedded: usize, bias: 
     Ok(())
 }
 
-/// Queries, keys and values: there they take turns for each channel of a head, here they stand one after another.
+/// Reorders queries, keys and values: there they alternate within each channel of a head, here they are contiguous.
 fn qkv(tensors: &mut Tensors, from: &str, to: &str, adm: bool) -> Result<(), String> {
     let (shape, weight) = tensors.take(&format!("{from}.qkv.weight"))?;
     let (outputs, inputs) = match shape[..] {

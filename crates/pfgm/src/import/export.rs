@@ -1,4 +1,4 @@
-//! The way back: weights under the names of PFGM's and of score models' releases.
+//! Export of weights under the names of the published checkpoints of PFGM and score models.
 
 use std::collections::HashMap;
 
@@ -8,11 +8,11 @@ use crate::{
     weights::Weight,
 };
 
-/// The weights of a DDPM++ or NCSN++ network under the names and in the layouts that PFGM's release gives them
-/// (`all_modules.7.Conv_0.weight`), in its order.
+/// Returns the weights of a DDPM++ or NCSN++ network under the names and in the layouts of PFGM's published checkpoints
+/// (`all_modules.7.Conv_0.weight`), in their order.
 ///
 /// # Errors
-/// When the network is another one, or a weight is missing.
+/// Returns an error if the network is another one, or a weight is missing.
 pub fn released_names(network: &NetworkConfig, weights: &HashMap<String, Weight>) -> Result<Vec<Weight>, String> {
     let NetworkConfig::ScoreUnet(config) = network else {
         return Err("only networks of kind `score-unet` have names in PFGM's release".into());
@@ -22,7 +22,7 @@ pub fn released_names(network: &NetworkConfig, weights: &HashMap<String, Weight>
     Ok(writer.out)
 }
 
-/// Goes through the modules in the order of the release.
+/// Writes the modules in the order of the published code.
 struct Writer<'a> {
     weights: &'a HashMap<String, Weight>,
     index: usize,
@@ -115,7 +115,7 @@ impl Writer<'_> {
         self.same(&format!("{from}.beta"), &format!("{to}.bias"))
     }
 
-    /// A block, and the attention that belongs to it here and follows it there.
+    /// Writes a block, and its attention, which is a separate module there.
     fn block(&mut self, from: &str) -> Result<(), String> {
         self.module(|writer, to| {
             writer.norm(&format!("{from}.norm0"), &format!("{to}.GroupNorm_0"))?;

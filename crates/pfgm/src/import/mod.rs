@@ -1,6 +1,6 @@
-//! Published checkpoints as models of this crate: names and layouts of weights, and what the networks' outputs say.
+//! Import of published checkpoints: names and layouts of weights, and the meaning of the networks' outputs.
 //!
-//! What a file does not say is inferred from the names and shapes of its tensors, or taken as published; [`Imported::assumed`] lists it.
+//! Missing properties are inferred from the names and shapes of the tensors, or assumed as published; [`Imported::assumed`] lists them.
 
 mod contents;
 mod diffusers;
@@ -34,7 +34,7 @@ use crate::{
 
 pub use export::released_names;
 
-/// The model that a network was trained as.
+/// Training method of a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     /// PFGM (arXiv 2209.11178): the normalized Poisson field, D = 1.
@@ -43,7 +43,7 @@ pub enum Method {
     Ve,
     /// Variance-preserving score model.
     Vp,
-    /// The same with less noise.
+    /// Sub-variance-preserving score model.
     SubVp,
     /// PFGM++ (arXiv 2302.04265): EDM's denoiser, any D.
     PfgmPp,
@@ -51,18 +51,18 @@ pub enum Method {
     Edm,
 }
 
-/// What a person says about a file.
+/// Properties of a file that the user gives.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Request {
-    /// The model, where the file does not say.
+    /// The method, if the file does not contain it.
     pub method: Option<Method>,
-    /// Height and width of the images, where the file does not say.
+    /// Height and width of the images, if the file does not contain them.
     pub size: Option<[usize; 2]>,
     /// D, for PFGM++.
     pub extra_dims: Option<ExtraDims>,
-    /// The range that images were scaled to in training, where it is not [-1, 1].
+    /// The range that images were scaled to in training, if it is not [-1, 1].
     pub images: Option<(f64, f64)>,
-    /// A configuration whose noise levels and solver are the checkpoint's, instead of those published for CIFAR-10.
+    /// A configuration whose noise levels and solver are used instead of those published for CIFAR-10.
     pub like: Option<Config>,
 }
 
@@ -71,15 +71,15 @@ pub struct Request {
 pub struct Imported {
     /// The specification of the model.
     pub spec: ModelSpec,
-    /// Steps that it was trained for; 0 where the file does not say.
+    /// Number of training steps; 0 if unknown.
     pub step: u64,
-    /// The weights that samples are drawn with.
+    /// The averaged weights.
     pub average: Vec<Weight>,
-    /// What was assumed because the file does not say it, a sentence each.
+    /// Assumptions about properties that the file does not contain, one sentence each.
     pub assumed: Vec<String>,
 }
 
-/// Why a file cannot be imported.
+/// Reason why a file cannot be imported.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImportError {
@@ -104,10 +104,10 @@ pub enum ImportError {
         path: PathBuf,
         /// The field.
         field: &'static str,
-        /// What the file says, and what to do.
+        /// The contradiction, and what to do.
         problem: String,
     },
-    /// A field of the request is needed, because the file does not say it.
+    /// A field of the request is required, because the file does not contain it.
     #[error("{path}: {field}: {problem}")]
     Missing {
         /// The file.
@@ -117,7 +117,7 @@ pub enum ImportError {
         /// What to give.
         problem: String,
     },
-    /// The weights do not make up the network that their names describe.
+    /// The weights do not match the network that their names describe.
     #[error("{path}: {source}")]
     Weights {
         /// The file.
@@ -125,12 +125,12 @@ pub enum ImportError {
         /// Which weight.
         source: WeightError,
     },
-    /// The network does not fit the images, or a number that the file says cannot work.
+    /// The network does not fit the images, or a number of the file is invalid.
     #[error("{path}: {source}")]
     Spec {
         /// The file.
         path: PathBuf,
-        /// What cannot work.
+        /// The invalid value.
         source: ModelError,
     },
     /// The machine has too little memory for the network.
@@ -138,7 +138,7 @@ pub enum ImportError {
     Memory {
         /// The file.
         path: PathBuf,
-        /// How much is missing.
+        /// Memory that is needed and available.
         source: MemoryError,
     },
 }
@@ -149,7 +149,7 @@ impl ImportError {
     }
 }
 
-/// What is wrong, before the file's name is known.
+/// An [`ImportError`] without the name of the file.
 enum Problem {
     /// A field of the request contradicts the file.
     Contradiction(&'static str, String),
@@ -167,16 +167,16 @@ impl Problem {
     }
 }
 
-/// A network in this crate's terms.
+/// A converted network.
 struct Converted {
     network: NetworkConfig,
     /// Channels of the images.
     channels: usize,
-    /// Height and width, if the names of tensors say them.
+    /// Height and width, if the names of tensors contain them.
     size: Option<[usize; 2]>,
     /// Whether it is the network of a preconditioned denoiser.
     preconditioned: bool,
-    /// The preconditioner, if the file says it.
+    /// The preconditioner, if the file has it.
     preconditioner: Option<Preconditioner>,
     classes: usize,
     /// Whether the network had further outputs for a variance, which were dropped.
@@ -184,14 +184,14 @@ struct Converted {
     /// The highest and the lowest noise level, if the file lists them.
     levels: Option<(f32, f32)>,
     weights: Vec<Weight>,
-    /// What was assumed, a sentence each.
+    /// Assumptions, one sentence each.
     notes: Vec<String>,
 }
 
 /// Imports a checkpoint of PFGM, a score model, EDM or PFGM++, a file that this crate exported, or a folder of diffusers (`UNet2DModel`).
 ///
 /// # Errors
-/// Returns an error if the file cannot be read, holds another network, contradicts the request, or does not say what is needed.
+/// Returns an error if the file cannot be read, holds an unsupported network, contradicts the request, or lacks a required property.
 pub fn import(path: &Path, request: &Request) -> Result<Imported, ImportError> {
     if path.is_dir() {
         return diffusers::import(path, request);
@@ -207,7 +207,7 @@ pub fn import(path: &Path, request: &Request) -> Result<Imported, ImportError> {
         let problem = "twice as many outputs as channels go with iDDPMPrecond, and only with that";
         return Err(ImportError::unsupported(&file, problem));
     }
-    // Networks of other kinds keep levels, too, which are not those of their training.
+    // Networks of other kinds store levels, too, which are not those of their training.
     let levels = levels.filter(|_| matches!(converted.network, NetworkConfig::Ncsnv2(_)));
     let mut converted = Converted { preconditioner, levels, ..converted };
     notes.append(&mut converted.notes);

@@ -1,9 +1,9 @@
-//! NCSNv2 as its authors release it: levels and refinements by number.
+//! NCSNv2 in the layout of its authors' code: numbered levels and refinements.
 
 use super::{Converted, tensors::Tensors};
 use crate::network::{Ncsnv2Config, NetworkConfig};
 
-/// The levels in order, as the releases call them: the one between the third and the fourth is in networks for 256 pixels alone.
+/// The levels in order, with their published names; only networks for 256 pixels have the one between the third and the fourth.
 const LEVELS: [&str; 6] = ["1", "2", "3", "31", "4", "5"];
 
 /// A network for images below 96, up to 128 or up to 256 pixels.
@@ -18,7 +18,7 @@ pub fn convert(mut tensors: Tensors) -> Result<Converted, String> {
     };
     let levels: Vec<&str> = LEVELS.into_iter().filter(|level| tensors.has(&format!("res{level}."))).collect();
     let multiplier = |level: &&str| {
-        // The second convolution of a block is one name deeper where images become smaller.
+        // The name of the second convolution of a block has one more part if the block downsamples.
         let inner = ["", ".conv", ".conv.1"].map(|inner| format!("res{level}.1.conv1{inner}.weight"));
         let found = inner.iter().find_map(|name| tensors.outputs(name).ok());
         found.map(|outputs| outputs / width).ok_or_else(|| format!("`{}` is missing, or no layer", inner[0]))
@@ -31,7 +31,7 @@ pub fn convert(mut tensors: Tensors) -> Result<Converted, String> {
             residual(&mut tensors, &format!("res{level}.{block}"), &format!("down.{}", 2 * index + block))?;
         }
     }
-    // Refinements are numbered from the smallest level up; the one more level has one more of its own name.
+    // Refinements are numbered from the smallest level up; the additional level has an additional refinement with its name.
     let refinements = LEVELS.into_iter().filter(|level| tensors.has(&format!("refine{level}."))).collect::<Vec<_>>();
     let place = |name: &&str| if *name == "31" { 5 } else { 2 * name.parse::<usize>().unwrap_or(0) };
     let mut refinements = refinements;
@@ -67,7 +67,7 @@ fn norm(tensors: &mut Tensors, from: &str, to: &str) -> Result<(), String> {
         .try_for_each(|part| tensors.same(&format!("{from}.{part}"), format!("{to}.{part}")))
 }
 
-/// Convolutions before a mean over 2x2 pixels are one name deeper, or two where images of 28 pixels are padded.
+/// The names of convolutions before average pooling have one more part, or two if images of 28 pixels are padded.
 fn conv(tensors: &mut Tensors, from: &str, to: &str) -> Result<(), String> {
     let inner = ["", ".conv", ".conv.1"].into_iter().map(|inner| format!("{from}{inner}"));
     let found = inner.into_iter().find(|name| tensors.shape(&format!("{name}.weight")).is_some());

@@ -1,4 +1,4 @@
-//! Files that this crate exported: their metadata have the whole specification.
+//! Files exported by this crate, whose metadata contain the whole specification.
 
 use std::{collections::HashMap, path::Path};
 
@@ -20,7 +20,7 @@ pub fn import(file: &File, path: &Path, request: &Request) -> Result<Option<Impo
     let Some(text) = file.metadata(KEY) else { return Ok(None) };
     let imported = match serde_json::from_str::<ModelSpec>(text) {
         Ok(spec) => exported(file, path, spec)?,
-        // A checkpoint says more than the specification.
+        // A checkpoint has more entries than the specification.
         Err(_) => {
             let checkpoint = Checkpoint::read(path).map_err(|source| ImportError::Checkpoint(Box::new(source)))?;
             let average: Vec<Weight> = checkpoint.group(Group::Average).values().cloned().collect();
@@ -48,7 +48,7 @@ fn exported(file: &File, path: &Path, spec: ModelSpec) -> Result<Imported, Impor
     Ok(Imported { spec, step, average, assumed: Vec::new() })
 }
 
-/// The file says everything: what was asked for must not contradict it.
+/// Checks that the request does not contradict the file, which contains all properties.
 fn check_request(request: &Request, spec: &ModelSpec) -> Result<(), Problem> {
     let Request { method, size, extra_dims, images, like } = request;
     let said = |field| Err(Problem::Contradiction(field, "the file has its whole configuration; omit it".into()));

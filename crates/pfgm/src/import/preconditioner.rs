@@ -1,13 +1,13 @@
-//! EDM's preconditioners (arXiv 2206.00364, table 1), as their pickled classes and attributes say.
+//! EDM's preconditioners (arXiv 2206.00364, table 1), from their pickled classes and attributes.
 
 use pfgm_torch::Value;
 
-/// What turns a network's output into a denoiser.
+/// Preconditioner of a network, which converts its output to a denoiser.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Preconditioner {
     /// The formulas.
     pub kind: Kind,
-    /// The lowest and the highest noise level that the network takes.
+    /// The lowest and the highest noise level of the network.
     pub range: (f64, f64),
     /// D of PFGM++; None if the file does not have the attribute, as EDM's own files.
     pub extra_dims: Option<f64>,
@@ -40,7 +40,7 @@ pub enum Kind {
 /// The constants of iDDPM's schedule: the least ratio of two alpha-bars, and the offset of time.
 const IDDPM_CONSTANTS: [(&str, f64); 2] = [("C_1", 1e-3), ("C_2", 8e-3)];
 
-/// The number of steps of the discrete VP process, whose times from 0 to 999 its networks take.
+/// The number of steps of the discrete VP process, whose times from 0 to 999 are inputs of its networks.
 const VP_STEPS: f64 = 1000.0;
 
 impl Preconditioner {
@@ -80,7 +80,7 @@ impl Preconditioner {
             }
             _ => return Ok(None),
         };
-        // PFGM++'s code keeps D in the network inside. Its attribute `pfgmpp` is false in published files, too.
+        // PFGM++'s code stores D in the inner network. Its attribute `pfgmpp` is false even in published files.
         let network = module.get("_modules").and_then(|modules| modules.get("model"));
         let d = [Some(module), network].into_iter().flatten().find_map(|module| module.get("D")?.as_f64());
         let extra_dims = d.filter(|&d| d > 0.0 && d.is_finite());

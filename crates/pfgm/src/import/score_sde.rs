@@ -1,9 +1,9 @@
-//! The networks of score-based models and of PFGM: a list of modules without other names than their numbers.
+//! Networks of score-based models and of PFGM: a list of numbered modules without names.
 
 use super::{Converted, tensors::Tensors};
 use crate::network::{LevelEmbedding, NetworkConfig, ScoreUnetConfig};
 
-/// What a module of the list is, by the names of its tensors.
+/// Type of a module in the list, from the names of its tensors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Module {
     Frequencies,
@@ -35,7 +35,7 @@ fn modules(tensors: &Tensors) -> Result<Vec<Module>, String> {
         let shape = |part: &str| tensors.shape(&format!("{name}.{part}"));
         let module = match (shape("Conv_0.weight"), shape("weight")) {
             (Some([outputs, inputs, _, _]), _) => {
-                // A block that keeps the channels has a skip convolution only where the image changes its size.
+                // A block with equal input and output channels has a skip convolution only if it resamples.
                 let resized = inputs == outputs && shape("Conv_2.weight").is_some();
                 Module::Block { inputs: *inputs, outputs: *outputs, resized }
             }
@@ -51,7 +51,7 @@ fn modules(tensors: &Tensors) -> Result<Vec<Module>, String> {
     }
 }
 
-/// Where the parts of the list begin.
+/// Start of each part of the list.
 struct Sections {
     /// The input convolution, after the layers of the noise level.
     input: usize,
@@ -73,7 +73,7 @@ impl Sections {
         if modules[output - 1..] != [Module::Norm, Module::Conv] {
             return Err("it does not end with a norm and a convolution".into());
         }
-        // The way up begins with the first block that joins a stored image; before it stand two blocks and attention.
+        // The way up starts with the first block that concatenates a stored image, after two blocks and attention.
         let joins = |module: &Module| matches!(module, Module::Block { inputs, outputs, .. } if inputs > outputs);
         let up = modules.iter().position(joins).ok_or("no block joins what the way down stored")?;
         let middle = up.checked_sub(3).filter(|&at| at > input).ok_or("the way down is missing")?;
@@ -89,7 +89,7 @@ struct Level {
     attends: bool,
 }
 
-/// The levels of the way down, and whether the image itself joins it.
+/// Returns the levels of the way down, and whether it has an input pyramid.
 fn levels(way_down: &[Module], width: usize) -> Result<(Vec<Level>, bool), String> {
     let (mut levels, mut level, mut pyramid) = (Vec::new(), Level::default(), false);
     for module in way_down {
@@ -155,7 +155,7 @@ pub fn convert(mut tensors: Tensors) -> Result<Converted, String> {
     })
 }
 
-/// Takes every tensor to its name here.
+/// Renames every tensor.
 fn take(tensors: &mut Tensors, modules: &[Module], sections: &Sections) -> Result<(), String> {
     let Sections { input, middle, up, output } = *sections;
     tensors.drop("sigmas");
@@ -209,7 +209,7 @@ fn block(tensors: &mut Tensors, from: &str, to: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Queries, keys and values are three matrices there and one convolution here.
+/// Combines the three matrices for queries, keys and values into one convolution.
 fn attention(tensors: &mut Tensors, from: &str, to: &str) -> Result<(), String> {
     tensors.norm(&format!("{from}.GroupNorm_0"), &format!("{to}.norm"))?;
     let (mut weights, mut bias) = (Vec::new(), Vec::new());

@@ -1,4 +1,4 @@
-//! The specification of an imported network: what the file says, what was asked for, and the published values for the rest.
+//! The specification of an imported network: from the file, from the request, and otherwise with the published values.
 
 use std::mem::discriminant;
 
@@ -24,7 +24,7 @@ const PUBLISHED_AUGMENT: f64 = 0.12;
 /// The noise levels that EDM publishes for sampling.
 const EDM_RANGE: (f64, f64) = (2e-3, 80.0);
 
-/// The specification of a network. `notes` gets a sentence for each value that was assumed.
+/// Returns the specification of a network. Adds a sentence to `notes` for each assumed value.
 pub fn specification(
     name: &str,
     request: &Request,
@@ -83,11 +83,11 @@ fn image_size(request: &Request, converted: &Converted, notes: &mut Vec<String>)
     }
 }
 
-/// The network's configuration, with heights where the names of tensors tell levels.
+/// Returns the network's configuration, with levels converted to heights.
 fn network(converted: &Converted, height: usize) -> NetworkConfig {
     let mut network = converted.network.clone();
     if let (NetworkConfig::ScoreUnet(unet), false) = (&mut network, converted.preconditioned) {
-        // The heights at which it attends are of the image with the zeros beside it.
+        // The heights of its attention are those of the padded image.
         let levels = unet.multipliers.len();
         let stride = 1_usize.checked_shl(levels.saturating_sub(1) as u32).unwrap_or(1);
         let padded = height.checked_next_multiple_of(stride).unwrap_or(height);
@@ -96,7 +96,7 @@ fn network(converted: &Converted, height: usize) -> NetworkConfig {
     network
 }
 
-/// The model that a network was trained as: by its file, by its layers, by request, or as published.
+/// Returns the training method of a network: from its file, from its layers, from the request, or as published.
 fn method(request: &Request, converted: &Converted, notes: &mut Vec<String>) -> Result<Method, Problem> {
     let possible = possible_methods(converted);
     if let Some(method) = request.method {
@@ -121,7 +121,7 @@ fn method(request: &Request, converted: &Converted, notes: &mut Vec<String>) -> 
     Ok(method)
 }
 
-/// The models that a network may have been trained as. If the file says it, the first one is meant.
+/// Returns the possible training methods of a network. If the file contains the method, it is the first one.
 fn possible_methods(converted: &Converted) -> &'static [Method] {
     if let Some(preconditioner) = converted.preconditioner {
         return match preconditioner.kind {
@@ -152,7 +152,7 @@ fn check_request(request: &Request, method: Method) -> Result<(), Problem> {
     Ok(())
 }
 
-/// The space of a flow, and what the network's output says there.
+/// Noise levels, D and output of an imported network.
 struct Space {
     extra_dims: ExtraDims,
     range: (f64, f64),
@@ -202,7 +202,7 @@ impl Space {
         }
     }
 
-    /// What EDM's and PFGM++'s files say themselves.
+    /// Returns the properties in files of EDM and PFGM++.
     fn of_preconditioner(
         preconditioner: Preconditioner,
         method: Method,
@@ -221,7 +221,7 @@ impl Space {
         };
         let (output, sigma_data, log_level) = match kind {
             Kind::Edm { sigma_data } => (Output::Edm, sigma_data, None),
-            // The network takes the time itself, whatever embeds it.
+            // The network is conditioned on the time itself with every embedding.
             Kind::Vp { beta_min, beta_max } => (Output::Vp { beta_min, beta_max }, 0.5, Some(false)),
             // c_noise = ln(sigma / 2)
             Kind::Ve => (Output::Ve { scaled: true, unit: 2.0 }, 0.5, Some(true)),
@@ -234,7 +234,7 @@ impl Space {
         Self { extra_dims, range, sigma_data, output, log_level }
     }
 
-    /// Takes over the noise levels of a configuration, and what it says about the output.
+    /// Uses the noise levels and the output of a configuration.
     fn take(&mut self, like: &Config, method: Method, notes: &mut Vec<String>) -> Result<(), Problem> {
         if discriminant(&like.flow.output) != discriminant(&self.output) {
             let problem = format!("that configuration's flow.output is not {}'s", method.as_str());
@@ -261,7 +261,7 @@ impl Space {
     }
 }
 
-/// D of PFGM++, as asked for or published.
+/// Returns D of PFGM++, from the request or as published.
 fn published_dims(request: &Request, notes: &mut Vec<String>) -> ExtraDims {
     request.extra_dims.unwrap_or_else(|| {
         notes.push("D = 2048, as published for CIFAR-10 (`extra_dims` says otherwise)".into());

@@ -1,4 +1,4 @@
-//! Tensors by their names in PyTorch, taken one after another in this program's layout.
+//! Tensors by their PyTorch names, converted one by one to the layout of this crate.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use pfgm_torch::{File, Tensor, Value};
 use super::ImportError;
 use crate::weights::Weight;
 
-/// The tensors of a network that have not been taken yet, by name without prefixes.
+/// The tensors of a network that have not been converted yet, by name without prefixes.
 pub struct Tensors {
     /// In the order of the file.
     names: Vec<String>,
@@ -16,11 +16,11 @@ pub struct Tensors {
     taken: Vec<Weight>,
 }
 
-/// The most tensors of a network.
+/// Maximum number of tensors of a network.
 const MOST_TENSORS: usize = 1 << 14;
 
 impl Tensors {
-    /// Reads the tensors whose names begin with a prefix, which is removed.
+    /// Reads the tensors whose names start with a prefix, which is removed.
     pub fn read(file: &File, list: &[(String, &Tensor)], prefix: &str) -> Result<Self, ImportError> {
         if list.len() > MOST_TENSORS {
             return Err(ImportError::unsupported(file, format!("{} tensors: no network has as many", list.len())));
@@ -35,7 +35,7 @@ impl Tensors {
         Ok(Self { names, shapes, values, taken: Vec::new() })
     }
 
-    /// The tensors as they are, as weights of this crate.
+    /// Returns the tensors without conversion.
     pub fn into_weights(mut self) -> Vec<Weight> {
         let take = |name: String| {
             let (values, shape) = (self.values.remove(&name)?, self.shapes.remove(&name)?);
@@ -44,10 +44,10 @@ impl Tensors {
         self.names.into_iter().filter_map(take).collect()
     }
 
-    /// Replaces what a network learns by a list of averages without names, in the same order.
+    /// Replaces the trained weights by a list of averages without names, in the same order.
     pub fn replace_learned(&mut self, file: &File, averages: Value) -> Result<(), String> {
         let averages: Vec<&Tensor> = averages.as_list().into_iter().flatten().filter_map(Value::as_tensor).collect();
-        // Noise levels and random frequencies do not learn.
+        // Noise levels and random frequencies are not trained.
         let fixed = |name: &str| name == "sigmas" || name == "all_modules.0.W";
         let learned: Vec<String> = self.names.iter().filter(|name| !fixed(name)).cloned().collect();
         if averages.len() != learned.len() {
@@ -64,7 +64,7 @@ impl Tensors {
         Ok(())
     }
 
-    /// Whether a name begins like this.
+    /// Whether a name starts with `prefix`.
     pub fn has(&self, prefix: &str) -> bool {
         self.shapes.range(prefix.to_owned()..).next().is_some_and(|(name, _)| name.starts_with(prefix))
     }
@@ -85,7 +85,7 @@ impl Tensors {
         self.shapes.get(name).map(Vec::as_slice)
     }
 
-    /// A tensor without values, if there is one: no layer is like that.
+    /// Returns the name of an empty tensor, if there is one. No valid layer is empty.
     pub fn empty(&self) -> Option<&str> {
         self.shapes.iter().find(|(_, shape)| shape.contains(&0)).map(|(name, _)| name.as_str())
     }
@@ -99,7 +99,7 @@ impl Tensors {
         }
     }
 
-    /// Takes a tensor's shape and values.
+    /// Removes a tensor and returns its shape and values.
     pub fn take(&mut self, name: &str) -> Result<(Vec<usize>, Vec<f32>), String> {
         let values = self.values.remove(name).ok_or_else(|| format!("the tensor `{name}` is missing"))?;
         Ok((self.shapes[name].clone(), values))
@@ -125,7 +125,7 @@ impl Tensors {
         self.values.remove(name);
     }
 
-    /// Keeps the first outputs of a layer alone.
+    /// Keeps only the first outputs of a layer.
     pub fn keep_outputs(&mut self, layer: &str, outputs: usize) -> Result<(), String> {
         for part in ["weight", "bias"] {
             let name = format!("{layer}.{part}");
@@ -139,12 +139,12 @@ impl Tensors {
         Ok(())
     }
 
-    /// Notes a weight of this program.
+    /// Adds a converted weight.
     pub fn put(&mut self, name: String, shape: Vec<usize>, values: Vec<f32>) {
         self.taken.push(Weight { name, shape, values });
     }
 
-    /// Takes a tensor as it is.
+    /// Takes a tensor without conversion.
     pub fn same(&mut self, from: &str, to: String) -> Result<(), String> {
         let (shape, values) = self.take(from)?;
         self.put(to, shape, values);
@@ -184,7 +184,7 @@ impl Tensors {
         self.same(&format!("{from}.bias"), format!("{to}.beta"))
     }
 
-    /// All weights, if nothing is left.
+    /// Returns all converted weights; returns an error if a tensor is left.
     pub fn finish(self) -> Result<Vec<Weight>, String> {
         match self.values.into_keys().next() {
             None => Ok(self.taken),
@@ -193,7 +193,7 @@ impl Tensors {
     }
 }
 
-/// Rows become columns.
+/// Transposes a matrix.
 pub fn transposed(values: &[f32], rows: usize) -> Vec<f32> {
     let columns = values.len() / rows.max(1);
     (0..columns).flat_map(|column| (0..rows).map(move |row| values[row * columns + column])).collect()

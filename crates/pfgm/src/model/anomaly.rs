@@ -1,4 +1,4 @@
-//! How unusual rows are to a model.
+//! Anomaly detection.
 
 use pfgm_data::Dataset;
 
@@ -16,7 +16,7 @@ use crate::{
     random::{Purpose, stream},
 };
 
-/// How anomaly scores are computed: [`Model::anomaly_scores`].
+/// Settings of anomaly scores: [`Model::anomaly_scores`].
 #[must_use = "nothing is computed before `Model::anomaly_scores`"]
 #[derive(Default)]
 pub struct Anomaly<'a> {
@@ -26,13 +26,13 @@ pub struct Anomaly<'a> {
 }
 
 impl<'a> Anomaly<'a> {
-    /// Scores rows by their likelihood, computed as given, and by how far it is from the usual.
+    /// Adds scores by likelihood and by typicality, with these settings of the likelihood.
     pub fn likelihood(mut self, how: Likelihood<'a>) -> Self {
         self.likelihood = Some(how);
         self
     }
 
-    /// Scores rows by the reconstruction error after noise of each of these levels, in the model's space.
+    /// Adds scores by the reconstruction error after adding noise of each of these levels, in the model's space.
     pub fn reconstruction(mut self, sigmas: impl IntoIterator<Item = f64>) -> Self {
         self.sigmas = sigmas.into_iter().collect();
         self
@@ -41,19 +41,19 @@ impl<'a> Anomaly<'a> {
     execution_options!('a);
 }
 
-/// A score of every row; the higher, the more unusual.
+/// A score of every row; higher is more anomalous.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Score {
     /// Its name: `likelihood`, `typicality`, `reconstruction at SIGMA`.
     pub name: String,
-    /// Of each usual row.
+    /// Score of each normal row.
     pub usual: Vec<f64>,
-    /// Of each row in question.
+    /// Score of each row in question.
     pub of_rows: Vec<f64>,
 }
 
-/// Scores of rows, compared with those of usual rows.
+/// Scores of rows and of normal rows.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct AnomalyScores {
@@ -64,7 +64,7 @@ pub struct AnomalyScores {
 }
 
 impl Model {
-    /// Scores how unusual rows are compared with usual ones. The model's classes are not used.
+    /// Computes anomaly scores of rows, and of normal rows for comparison. The model's classes are not used.
     ///
     /// ```
     /// use pfgm::prelude::*;
@@ -81,7 +81,7 @@ impl Model {
     /// Returns an error if rows do not fit the model, a level is outside of its range, or the computation is canceled.
     pub fn anomaly_scores(&self, usual: &Dataset, rows: &Dataset, how: Anomaly) -> Result<AnomalyScores> {
         let (usual, mut rows) = (self.spec.unlabeled_rows(usual)?, self.spec.unlabeled_rows(rows)?);
-        // Both are measured alike.
+        // Both likelihoods must be computed in the same way.
         rows.is_integer = usual.is_integer;
         self.check_samples_alone("anomaly_scores")?;
         if usual.len() < 2 || rows.is_empty() {
@@ -149,8 +149,8 @@ impl Model {
     }
 }
 
-/// The distance of a likelihood from the mean of the usual ones, in either direction: simple images may be more likely than any that the model
-/// learned from.
+/// Returns the distance of a likelihood from the mean likelihood of normal rows, in either direction, because simple images may have a higher
+/// likelihood than all training data.
 fn typicality(likelihood: &Score) -> Score {
     let mean = likelihood.usual.iter().sum::<f64>() / likelihood.usual.len() as f64;
     let distance = |values: &[f64]| values.iter().map(|value| (value - mean).abs()).collect();

@@ -1,4 +1,4 @@
-//! A model for a data set: network, objective and noise range follow from the data unless they are given.
+//! Builder of a model for a data set. Network, objective and noise range follow from the data unless they are given.
 
 use burn::tensor::Device;
 use pfgm_data::Dataset;
@@ -15,7 +15,7 @@ use crate::{
     spec::ModelSpec,
 };
 
-/// Charges of a step's field at most, unless the objective is given.
+/// Maximum number of charges in the field of a step, unless the objective is given.
 const FIELD_BATCH: usize = 4096;
 
 /// Builds a [`Model`]: see [`Model::builder`].
@@ -35,7 +35,7 @@ pub struct ModelBuilder {
 }
 
 impl ModelBuilder {
-    /// Starts from a configuration; what else is set replaces its parts.
+    /// Starts from a configuration; other settings override it.
     pub fn config(mut self, config: Config) -> Self {
         self.config = Some(config);
         self
@@ -85,22 +85,22 @@ impl ModelBuilder {
         self
     }
 
-    /// Sets the solver that samples are drawn with by default. Default: Heun's method with 18 steps.
+    /// Sets the default solver for sampling. Default: Heun's method with 18 steps.
     pub fn solver(mut self, solver: impl Into<Solver>) -> Self {
         self.solver = Some(solver.into());
         self
     }
 
-    /// Sets the device that the network is trained and evaluated on: see [`device::open`]. Default: the CPU.
+    /// Sets the device of the network: see [`device::open`]. Default: the CPU.
     pub fn device(mut self, device: &Device) -> Self {
         self.device = Some(device.clone());
         self
     }
 
-    /// Builds the model with fresh weights. Whatever depends on the data, such as their scale, is measured on `train`.
+    /// Builds the model with initial weights. Quantities that depend on the data, such as their scale, are measured on `train`.
     ///
     /// # Errors
-    /// Returns an error if an option cannot work, or does not fit the data.
+    /// Returns an error if an option is invalid, or does not fit the data.
     pub fn build(self, train: &Dataset) -> Result<Model> {
         let device = self.device.clone().map_or_else(|| device::open("cpu"), Ok)?;
         let follows_data = self.config.is_none();
@@ -113,7 +113,7 @@ impl ModelBuilder {
     /// Resolves the specification of the model without building its network.
     ///
     /// # Errors
-    /// Returns an error if an option cannot work, or does not fit the data.
+    /// Returns an error if an option is invalid, or does not fit the data.
     pub fn spec(self, train: &Dataset) -> Result<ModelSpec> {
         let config = self.resolve(train)?;
         config.check()?;
@@ -128,7 +128,7 @@ impl ModelBuilder {
         }
         if is_new {
             config.data.source = if train.name.is_empty() { "data".into() } else { train.name.clone() };
-            // What is held out is not among these rows.
+            // These rows do not include held-out rows.
             config.data.hold_out = 0;
             if config.flow.extra_dims == ExtraDims::Finite(1.0) {
                 let field_batch = FIELD_BATCH.min(train.len());

@@ -1,4 +1,4 @@
-//! Which classes samples are of.
+//! Classes of samples.
 
 use rand::RngExt;
 
@@ -9,8 +9,8 @@ use crate::{
 };
 
 impl ModelSpec {
-    /// A class for each seed, drawn in the shares that the training data have; it depends on the seed alone. If the shares are not known,
-    /// as for runs of earlier versions, all classes in turn.
+    /// Returns a class for each seed, drawn with the class shares of the training data; it depends only on the seed. If the shares are unknown,
+    /// as for runs of earlier versions, classes are in turn.
     pub fn classes_by_share(&self, seeds: &[u64]) -> Vec<Option<u32>> {
         let counts = &self.data.class_counts;
         let total: u64 = counts.iter().sum();
@@ -29,20 +29,20 @@ impl ModelSpec {
         seeds.iter().map(class).collect()
     }
 
-    /// A class for each seed, all in turn, so that consecutive seeds draw every class equally often; `None` without classes. A class that
-    /// no row of the training data has is left out.
+    /// Returns a class for each seed, in turn, so that consecutive seeds draw every class equally often; `None` without classes. Classes
+    /// without training rows are skipped.
     pub fn classes_in_turn(&self, seeds: &[u64]) -> Vec<Option<u32>> {
         let trained: Vec<u32> = (0..self.data.classes.len() as u32).filter(|&class| self.is_trained(class)).collect();
         let in_turn = |seed: &u64| trained.get((seed % trained.len().max(1) as u64) as usize).copied();
         seeds.iter().map(in_turn).collect()
     }
 
-    /// Whether any row of the training data has this class; true if that is not known.
+    /// Whether any row of the training data has this class; true if unknown.
     pub fn is_trained(&self, class: u32) -> bool {
         self.data.class_counts.get(class as usize).is_none_or(|&count| count > 0)
     }
 
-    /// The number of the class that has this name, or this number, and that samples can be drawn of.
+    /// Returns the number of the class with this name or number, if it has training rows.
     ///
     /// # Errors
     /// Returns an error if there is no such class, or no row of the training data has it.
@@ -52,7 +52,7 @@ impl ModelSpec {
         Ok(class)
     }
 
-    /// Rejects a class that the model does not know, or that no row of its training data has.
+    /// Returns an error if the model has no such class, or the class has no training rows.
     pub(crate) fn check_class(&self, class: u32) -> Result<()> {
         let classes = &self.data.classes;
         let Some(name) = classes.get(class as usize) else {

@@ -1,4 +1,4 @@
-//! How good a model's samples are.
+//! Evaluation of a model's samples.
 
 use std::time::Instant;
 
@@ -16,10 +16,10 @@ use crate::{
     solver::Solver,
 };
 
-/// Samples that are in memory at once.
+/// Number of samples in memory at once.
 const CHUNK: usize = 1024;
 
-/// How samples are evaluated: [`Model::evaluate`], [`Model::sample_features`].
+/// Settings of an evaluation: [`Model::evaluate`], [`Model::sample_features`].
 #[must_use = "nothing is evaluated before `Model::evaluate`"]
 pub struct Evaluation<'a> {
     samples: usize,
@@ -55,25 +55,25 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    /// Sets the seed of the first sample; those of the others follow it. Default: 0.
+    /// Sets the seed of the first sample; the others use consecutive seeds. Default: 0.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// Sets the solver. Default: the model's own.
+    /// Sets the solver. Default: that of the model.
     pub fn solver(mut self, solver: impl Into<Solver>) -> Self {
         self.solver = Some(solver.into());
         self
     }
 
-    /// Sets the classifier-free guidance scale. Default: the model's own.
+    /// Sets the classifier-free guidance scale. Default: that of the model.
     pub fn guidance(mut self, scale: f64) -> Self {
         self.guidance = Some(scale);
         self
     }
 
-    /// Draws every class equally often, in turn, instead of in the data's own shares.
+    /// Draws every class equally often, in turn, instead of with the class shares of the data.
     pub fn balanced(mut self) -> Self {
         self.is_balanced = true;
         self
@@ -106,19 +106,19 @@ impl<'a> Evaluation<'a> {
 pub struct SampledFeatures {
     /// The features.
     pub features: Extracted,
-    /// Evaluations of `yhat` a sample, on average.
+    /// Mean number of evaluations of `yhat` per sample.
     pub nfe: f64,
-    /// Seconds that sampling took, without the extraction of features.
+    /// Sampling time in seconds, without the extraction of features.
     pub seconds: f64,
-    /// The first samples, in the data's own units, `[kept, N]`; of a single process only.
+    /// The first samples, in the units of the data, `[kept, N]`; of a single process only.
     pub first: Vec<f32>,
 }
 
 impl Model {
-    /// Draws samples and extracts their features, a part at a time. Rank 0 gets the features, the others get `None`.
+    /// Draws samples and extracts their features, in parts. Rank 0 gets the features, the others `None`.
     ///
     /// # Errors
-    /// Returns an error if an option cannot work, the solver fails, the extractor does not fit, or the computation is canceled.
+    /// Returns an error if an option is invalid, the solver fails, the extractor does not fit, or the computation is canceled.
     pub fn sample_features(
         &self,
         features: &Features,
@@ -159,7 +159,7 @@ impl Model {
         Ok(gather(features, ranks).map(|features| SampledFeatures { features, nfe, seconds, first }))
     }
 
-    /// Features of rows in the data's own units.
+    /// Features of rows in the units of the data.
     fn features_of(&self, values: &[f32], features: &Features, scaling: &Scaling) -> Result<Extracted> {
         let dim = self.dim();
         let mut read = |row: usize, out: &mut [f32]| {

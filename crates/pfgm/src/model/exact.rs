@@ -15,7 +15,7 @@ use crate::{
     spec::{DataInfo, ModelSpec},
 };
 
-/// Values of a data set at most: every one of them is read for every evaluation.
+/// Maximum number of values of a data set, since each evaluation reads all of them.
 const MOST_VALUES: usize = 20_000_000;
 
 /// The exact field of a data set, whose rows are the charges.
@@ -36,10 +36,10 @@ pub struct ExactField {
 }
 
 impl ExactField {
-    /// The field of the rows of `data` in a space of `d` extra dimensions: a number above 0, or infinity.
+    /// Creates the field of the rows of `data` with `d` extra dimensions: a number above 0, or infinity.
     ///
-    /// The rows are scaled as a model's are: images to [-1, 1], columns of vectors to zero mean and unit variance. Noise levels go
-    /// from 0.001 to 100 times the norm of the farthest row, where the data are one point charge.
+    /// The rows are scaled as for a model: images to [-1, 1], columns of vectors to zero mean and unit variance. Noise levels range
+    /// from 0.001 to 100 times the norm of the farthest row, where the field is that of one point charge.
     ///
     /// # Errors
     /// Returns an error if `d` is not above 0, or the data are too many or cannot be read.
@@ -51,7 +51,7 @@ impl ExactField {
         Self::of(data, Transform::fit(data)?, config)
     }
 
-    /// The field of the rows of `data` in the space of a model that was trained on them, with the same D and noise levels.
+    /// Creates the field of the rows of `data` in the space of a model that was trained on them, with the same D and noise levels.
     ///
     /// # Errors
     /// Returns an error if the rows have another shape than the model's, or are too many or cannot be read.
@@ -103,7 +103,7 @@ impl ExactField {
         &self.field
     }
 
-    /// Begins to draw `count` samples. Default solver: Heun's method with 18 steps.
+    /// Returns a request for `count` samples. Default solver: Heun's method with 18 steps.
     pub fn sample(&self, count: usize) -> Sampling<'_> {
         Sampling::new(self, count)
     }

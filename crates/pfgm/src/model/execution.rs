@@ -1,4 +1,4 @@
-//! How a computation over many rows runs: rows at once, progress, cancellation.
+//! Execution of a computation over many rows: batch size, progress, cancellation.
 
 use std::{
     cell::{Cell, RefCell},
@@ -12,7 +12,7 @@ use crate::{
     progress::{CancelToken, Observer, Progress},
 };
 
-/// How a computation over many rows runs: rows at once, progress, cancellation.
+/// Settings of a computation over many rows: batch size, progress, cancellation.
 pub(crate) struct Execution<'a> {
     pub(crate) batch: usize,
     pub(crate) observer: Option<Observer<'a>>,
@@ -25,16 +25,16 @@ impl Default for Execution<'_> {
     }
 }
 
-/// The options that every computation over rows has.
+/// Defines the options of every computation over rows.
 macro_rules! execution_options {
     ($lifetime:lifetime) => {
-        /// Sets how many rows are computed together. Results do not depend on it. Default: 64.
+        /// Sets the batch size. Results do not depend on it. Default: 64.
         pub fn batch(mut self, rows: usize) -> Self {
             self.execution.batch = rows;
             self
         }
 
-        /// Calls a function with the progress after every evaluation; it ends the computation by returning `ControlFlow::Break`.
+        /// Sets a function that is called with the progress after every evaluation. It ends the computation by returning `ControlFlow::Break`.
         pub fn observer(
             mut self,
             observer: impl FnMut(&crate::progress::Progress) -> std::ops::ControlFlow<()> + $lifetime,
@@ -53,7 +53,7 @@ macro_rules! execution_options {
 pub(crate) use execution_options;
 
 impl<'a> Execution<'a> {
-    /// Checks the options, and begins a stage of `total` rows.
+    /// Checks the options, and starts a stage of `total` rows.
     pub(crate) fn begin(self, stage: &'static str, total: usize) -> Result<Running<'a>> {
         if self.batch == 0 {
             return Err(Error::argument("batch", "give at least 1"));
@@ -71,7 +71,7 @@ impl<'a> Execution<'a> {
     }
 }
 
-/// A computation over rows that is going on.
+/// A running computation over rows.
 pub(crate) struct Running<'a> {
     pub(crate) batch: usize,
     observer: RefCell<Option<Observer<'a>>>,
@@ -97,7 +97,7 @@ impl Running<'_> {
         }
     }
 
-    /// Passes on the progress of a part of the computation, of which `done` rows were done before. For use as the observer of the part.
+    /// Reports the progress of a part of the computation, before which `done` rows were done. Used as the observer of the part.
     pub(crate) fn pass_on(&self, done: usize, part: &Progress) -> ControlFlow<()> {
         let Progress { stage, total, .. } = self.progress.get();
         self.progress.set(Progress { stage, total, done: done + part.done, evaluations: part.evaluations });
@@ -105,7 +105,7 @@ impl Running<'_> {
         if self.is_running() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     }
 
-    /// Notes that `rows` more rows are done.
+    /// Reports that `rows` more rows are done.
     ///
     /// # Errors
     /// Returns an error if the computation was canceled.

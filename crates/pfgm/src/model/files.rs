@@ -19,7 +19,7 @@ use crate::{
     weights::{self, Weight},
 };
 
-/// How weights are named in an exported file.
+/// Names of the weights in an exported file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WeightNames {
@@ -54,7 +54,7 @@ impl Model {
     /// Loads a model as [`Model::load`] does, onto a device: see [`device::open`].
     ///
     /// # Errors
-    /// Returns an error if there is no such model, its file is damaged, or the device does not compute in its precision.
+    /// Returns an error if there is no such model, its file is damaged, or the device does not support its precision.
     pub fn load_on(path: impl AsRef<Path>, device: &Device) -> Result<Self> {
         let path = path.as_ref();
         if !bundled::exists(path) {
@@ -66,10 +66,10 @@ impl Model {
         Self::from_checkpoint(&bundled::open(path)?, path, device)
     }
 
-    /// Loads a bundled model (`digits`, `fashion-mnist`) onto a device, also where a file of that name exists.
+    /// Loads a bundled model (`digits`, `fashion-mnist`) onto a device, even if a file with its name exists.
     ///
     /// # Errors
-    /// Returns an error if there is no such model, or the device does not compute in its precision.
+    /// Returns an error if there is no such model, or the device does not support its precision.
     pub fn bundled(name: &str, device: &Device) -> Result<Self> {
         let path = Path::new(name);
         let bundled = bundled::find(path).ok_or_else(|| {
@@ -79,7 +79,7 @@ impl Model {
         Self::from_checkpoint(&bundled::checkpoint(bundled), path, device)
     }
 
-    /// Loads a run's latest checkpoint with the state of its training, so that [`Model::fit`] goes on exactly where it ended.
+    /// Loads a run's latest checkpoint with the state of its training, so that [`Model::fit`] continues exactly where it ended.
     ///
     /// ```
     /// use pfgm::{device, prelude::*};
@@ -193,7 +193,7 @@ impl Model {
         let little_endian = |weight: &Weight| weight.values.iter().flat_map(|value| value.to_le_bytes()).collect();
         let bytes: Vec<Vec<u8>> = weights.iter().map(little_endian).collect();
         let views = weights.iter().zip(&bytes).map(|(weight, bytes)| {
-            // The length of `bytes` follows from the shape, so that this cannot fail.
+            // The length of `bytes` follows from the shape, so this cannot fail.
             let view = TensorView::new(Dtype::F32, weight.shape.clone(), bytes).expect("four bytes a value");
             (weight.name.clone(), view)
         });
@@ -202,8 +202,8 @@ impl Model {
         safetensors::serialize(views, Some(metadata)).expect("names are unique")
     }
 
-    /// Imports a published checkpoint of PFGM, PFGM++, EDM or a score model, onto the CPU. What the file does not say is taken as
-    /// published for CIFAR-10: see [`Model::assumptions`].
+    /// Imports a published checkpoint of PFGM, PFGM++, EDM or a score model, onto the CPU. Properties that the file does not contain are
+    /// assumed as published for CIFAR-10: see [`Model::assumptions`].
     ///
     /// ```no_run
     /// use pfgm::prelude::*;
@@ -222,7 +222,7 @@ impl Model {
         Self::import_with(path, &Request::default(), &device::open("cpu")?)
     }
 
-    /// Imports a published checkpoint as [`Model::import`] does, with what is known about it, onto a device.
+    /// Imports a published checkpoint like [`Model::import`], with given properties, onto a device.
     ///
     /// # Errors
     /// Returns an error if the file is not a checkpoint of a known network, or `request` contradicts it.
@@ -234,7 +234,7 @@ impl Model {
         Ok(Self { assumptions: imported.assumed, ..model })
     }
 
-    /// Where a run's latest checkpoint is.
+    /// Returns the path of a run's latest checkpoint.
     ///
     /// # Errors
     /// Returns an error if there is none.

@@ -14,11 +14,11 @@ use crate::{
 };
 
 impl Model {
-    /// Prepares a training on `train` that starts from this model's averaged weights, with a new optimizer. What depends on the data
-    /// is measured anew, unless `config` gives it.
+    /// Prepares a training on `train` that starts from this model's averaged weights, with a new optimizer. Quantities that depend on the data
+    /// are measured again, unless `config` gives them.
     ///
-    /// If the classes of `train` are others than the model's, the weights that depend on their number, such as the class embedding,
-    /// start fresh. The network and its output must be the model's.
+    /// If the classes of `train` differ from those of the model, the weights that depend on their number, such as the class embedding,
+    /// are initialized again. The network and its output must be those of the model.
     ///
     /// ```
     /// use pfgm::prelude::*;
@@ -67,7 +67,7 @@ impl Model {
     }
 }
 
-/// The names of the weights whose shape, or existence, depends on the number of classes.
+/// Returns the names of the weights whose shape or existence depends on the number of classes.
 fn class_weights(spec: &ModelSpec, model: &Model) -> Result<HashSet<String>> {
     let shapes = |spec: &ModelSpec| -> Result<HashMap<String, Vec<usize>>> {
         Ok(weights::names_and_shapes(&spec.network(&model.device)?).into_iter().collect())
@@ -78,7 +78,7 @@ fn class_weights(spec: &ModelSpec, model: &Model) -> Result<HashSet<String>> {
     Ok(more.into_iter().filter(|(name, shape)| now.get(name) != Some(shape)).map(|(name, _)| name).collect())
 }
 
-/// A network's configuration apart from its dropout, on which no weight depends.
+/// Returns a network's configuration without its dropout, on which no weight depends.
 fn without_dropout(network: &NetworkConfig) -> NetworkConfig {
     let mut network = network.clone();
     match &mut network {

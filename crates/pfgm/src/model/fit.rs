@@ -23,7 +23,7 @@ use crate::{
 /// A function that is called after every step, and may end the training.
 type FitObserver<'a> = Box<dyn FnMut(&FitProgress) -> ControlFlow<()> + 'a>;
 
-/// How a model is trained: [`Model::fit`].
+/// Settings of a training: [`Model::fit`].
 #[must_use = "nothing is trained before `Model::fit`"]
 #[derive(Default)]
 pub struct Fit<'a> {
@@ -37,11 +37,11 @@ pub struct Fit<'a> {
     ranks: Option<Arc<dyn Communicator>>,
 }
 
-/// A step of a training that was taken.
+/// Report on a training step.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct FitProgress {
-    /// Steps taken, of this training and those before it.
+    /// Number of steps taken, including those of earlier trainings.
     pub step: u64,
     /// The number of the last step.
     pub steps: u64,
@@ -61,65 +61,65 @@ pub struct FitProgress {
 pub struct FitReport {
     /// The loss, smoothed over the last steps (exponential average, decay 0.98).
     pub loss: f64,
-    /// Steps taken, of this training and those before it.
+    /// Number of steps taken, including those of earlier trainings.
     pub steps: u64,
     /// The loss of the averaged weights on the held-out rows, if there are any.
     pub held_out_loss: Option<f64>,
-    /// Whether the training ended before its last step, by its observer or token.
+    /// Whether its observer or token ended the training before its last step.
     pub is_canceled: bool,
-    /// Seconds that it took.
+    /// Time in seconds.
     pub seconds: f64,
 }
 
 impl<'a> Fit<'a> {
-    /// Trains until the model has taken this many optimizer steps in all. Unless the model was built from a configuration, warm-up, cool-down
-    /// and the decay of the weights' average follow from it.
+    /// Trains until the model has taken this many optimizer steps in total. Unless the model was built from a configuration, warm-up, cool-down
+    /// and the decay of the moving average follow from the number of steps.
     pub fn steps(steps: u64) -> Self {
         Self { steps: Some(steps), ..Self::default() }
     }
 
-    /// Trains as the model's configuration says.
+    /// Trains with the settings of the model's configuration.
     pub fn configured() -> Self {
         Self::default()
     }
 
-    /// Sets the rows of a step. Default: the configuration's.
+    /// Sets the batch size. Default: that of the configuration.
     pub fn batch(mut self, rows: usize) -> Self {
         self.batch = Some(rows);
         self
     }
 
-    /// Sets Adam's learning rate. Default: the configuration's.
+    /// Sets Adam's learning rate. Default: that of the configuration.
     pub fn learning_rate(mut self, rate: f64) -> Self {
         self.learning_rate = Some(rate);
         self
     }
 
-    /// Measures the loss on rows that are not trained on.
+    /// Sets held-out rows, on which the loss is measured.
     pub fn held_out(mut self, rows: &'a Dataset) -> Self {
         self.held_out = Some(rows);
         self
     }
 
-    /// Writes checkpoints and the log to a run's folder while the training goes on.
+    /// Writes checkpoints and the log to the folder of a run during the training.
     pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folder = Some(folder.into());
         self
     }
 
-    /// Calls a function after every step; the training ends when it returns `ControlFlow::Break`. What was learned is kept.
+    /// Sets a function that is called after every step. The training ends when it returns `ControlFlow::Break`; the weights are kept.
     pub fn observer(mut self, observer: impl FnMut(&FitProgress) -> ControlFlow<()> + 'a) -> Self {
         self.observer = Some(Box::new(observer));
         self
     }
 
-    /// Ends the training after the step in which the token is canceled or expires. What was learned is kept.
+    /// Ends the training after the step in which the token is canceled or expires; the weights are kept.
     pub fn cancel(mut self, token: &CancelToken) -> Self {
         self.cancel = Some(token.clone());
         self
     }
 
-    /// Trains on many ranks, which share every batch.
+    /// Divides every batch among ranks.
     pub fn ranks(mut self, ranks: Arc<dyn Communicator>) -> Self {
         self.ranks = Some(ranks);
         self
@@ -151,7 +151,7 @@ impl Adapter<'_> {
 }
 
 impl Model {
-    /// Trains the model, from where it is. Weights are averaged over the last steps; samples are drawn with the average.
+    /// Trains the model from its current state. Samples are drawn with the moving average of the weights.
     ///
     /// ```
     /// use pfgm::prelude::*;
@@ -208,7 +208,7 @@ impl Model {
         })
     }
 
-    /// A trainer that goes on from where the model is.
+    /// Returns a trainer that continues from the current state of the model.
     ///
     /// # Errors
     /// Returns an error if the network does not fit the data.
@@ -226,7 +226,7 @@ impl Model {
         }
     }
 
-    /// The averaged weights as the start of a training: no moments, no steps.
+    /// Returns a checkpoint with the averaged weights, without moments and steps, to start a training.
     fn fresh_training(&self) -> Checkpoint {
         let average = weights::collect(&self.network);
         let zeros: Vec<Weight> =
@@ -264,7 +264,7 @@ impl Model {
         }
     }
 
-    /// Prepares a run's folder: its configuration, and room for checkpoints.
+    /// Prepares the folder of a run: its configuration, and a folder for checkpoints.
     pub(super) fn begin_folder(&self, folder: &Path) -> Result<()> {
         let checkpoints = folder.join("checkpoints");
         std::fs::create_dir_all(&checkpoints).map_err(|error| Error::io(&checkpoints, error))?;

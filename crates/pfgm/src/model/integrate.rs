@@ -1,4 +1,4 @@
-//! Points moved along the flow: what sampling, encoding, decoding and denoising have in common.
+//! Integration of points along the flow, shared by sampling, encoding, decoding and denoising.
 
 use std::ops::Range;
 
@@ -18,21 +18,21 @@ use crate::{
     spec::ModelSpec,
 };
 
-/// Which way points move.
+/// Direction of the integration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// From the data's noise level up to `sigma`.
     Encode,
     /// From `sigma` down to the data.
     Decode,
-    /// Nowhere: `yhat` at `sigma` takes the place of each point.
+    /// No integration: each point is replaced by its `yhat` at `sigma`.
     PosteriorMean,
 }
 
-/// Points of the model's space to be moved together along the flow.
+/// Points of the model's space that are integrated together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct IntegrationJob {
-    /// Which way.
+    /// The direction.
     pub direction: Direction,
     /// The upper noise level: that of the prior, or of the noise in the points.
     pub sigma: f64,
@@ -46,23 +46,23 @@ pub struct IntegrationJob {
     pub labels: Vec<Option<u32>>,
     /// The seed of each row, for solvers that draw noise.
     pub seeds: Vec<u64>,
-    /// Whether to decode as the code published with PFGM does, instead of as the equations have it.
+    /// Settings of PFGM's published code, to decode with its arithmetic instead of that of the equations.
     pub authors_code: Option<AuthorsCode>,
 }
 
-/// What the code published with PFGM needs to know beside the network's field.
+/// Settings of PFGM's published code.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AuthorsCode {
-    /// The z from which on the network's own component along z is used: 5 for CIFAR-10, 1 for CelebA 64, 0.1 for LSUN bedroom 256.
+    /// Height z from which on the network's component along z is used: 5 for CIFAR-10, 1 for CelebA 64, 0.1 for LSUN bedroom 256.
     pub z_exp: f64,
-    /// The norm that latents are clipped to, from below to 1; `None` does not clip.
+    /// Upper bound to which the norm of latents is clipped (the lower bound is 1); `None` disables clipping.
     pub upper_norm: Option<f64>,
 }
 
-/// What the estimate of `yhat` is conditioned on.
+/// Conditioning of the estimate of `yhat`.
 #[derive(Clone, Debug)]
 pub(crate) struct Conditions {
-    /// The classes, and the low-resolution images if the model upscales some.
+    /// The classes, and the low-resolution images if the model upscales.
     pub(crate) conditioning: Conditioning,
     /// Classifier-free guidance scale.
     pub(crate) guidance: f64,
@@ -77,18 +77,18 @@ impl Conditions {
     }
 }
 
-/// Where the points of a job ended.
+/// Result of an [`IntegrationJob`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Integrated {
     /// The points, `[rows, N]`.
     pub x: Vec<f64>,
-    /// Rows that the denoiser evaluated.
+    /// Number of rows that the denoiser evaluated.
     pub evaluations: u64,
-    /// Latents whose norm was clipped, with the authors' code.
+    /// Number of latents whose norm was clipped, with the authors' code.
     pub clipped: usize,
 }
 
-/// What samples are drawn from: a network, or the exact field of a data set.
+/// Estimator of `yhat` for sampling: a network, or the exact field of a data set.
 pub(crate) trait Estimator {
     /// The data, the noise levels and D.
     fn spec(&self) -> &ModelSpec;
@@ -97,7 +97,7 @@ pub(crate) trait Estimator {
     fn conditioned(&self, conditions: Conditions) -> Box<dyn Differentiable + '_>;
 }
 
-/// Moves the points of a job along the flow, all rows together.
+/// Integrates the points of a job along the flow, all rows together.
 pub(crate) fn integrate(
     estimator: &(impl Estimator + ?Sized),
     mut job: IntegrationJob,
@@ -107,7 +107,7 @@ pub(crate) fn integrate(
     integrate_conditioned(estimator, job, conditioning, monitor)
 }
 
-/// Moves the points of a job along the flow with this conditioning instead of the classes of the job.
+/// Integrates the points of a job with this conditioning instead of the classes of the job.
 fn integrate_conditioned(
     estimator: &(impl Estimator + ?Sized),
     job: IntegrationJob,
@@ -136,7 +136,7 @@ fn integrate_conditioned(
     Ok(Integrated { x, evaluations, clipped })
 }
 
-/// Scales a latent whose norm lies outside of `[1, upper]` back to it; returns whether it did.
+/// Clips the norm of a latent to `[1, upper]`; returns whether it changed.
 fn clip(row: &mut [f64], upper: f64) -> bool {
     let norm = row.iter().map(|value| value * value).sum::<f64>().sqrt();
     let clipped = norm.clamp(1.0, upper);
@@ -144,7 +144,7 @@ fn clip(row: &mut [f64], upper: f64) -> bool {
     clipped != norm
 }
 
-/// Moves points in batches.
+/// Integrates points in batches.
 pub(crate) fn integrate_in_batches(
     estimator: &(impl Estimator + ?Sized),
     job: &IntegrationJob,
@@ -153,7 +153,7 @@ pub(crate) fn integrate_in_batches(
     integrate_batches_with(estimator, job, &|rows| job.labels[rows].to_vec().into(), running)
 }
 
-/// Moves points in batches; `conditioning_of` makes the conditioning of the rows of each batch.
+/// Integrates points in batches; `conditioning_of` returns the conditioning of the rows of each batch.
 pub(crate) fn integrate_batches_with(
     estimator: &(impl Estimator + ?Sized),
     job: &IntegrationJob,
@@ -182,7 +182,7 @@ pub(crate) fn integrate_batches_with(
 }
 
 impl Model {
-    /// Moves the points of a job along the flow, all rows together.
+    /// Integrates the points of a job along the flow, all rows together.
     ///
     /// # Errors
     /// Returns an error if the solver fails.

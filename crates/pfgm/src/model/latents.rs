@@ -1,4 +1,4 @@
-//! Latents: points of the prior, and rows of data moved up to it.
+//! Latents: points of the prior, and encoded rows of data.
 
 use pfgm_data::Dataset;
 
@@ -22,12 +22,12 @@ pub struct Latents {
     pub x: Vec<f64>,
     /// The class of each row; `None` where it has none.
     pub classes: Vec<Option<u32>>,
-    /// Evaluations of `yhat` a row that led here; 0 for points of the prior.
+    /// Mean number of evaluations of `yhat` per row for encoding; 0 for points of the prior.
     pub nfe: f64,
 }
 
 impl Latents {
-    /// Points of the model's space at the highest noise level, with their classes.
+    /// Creates latents from points of the model's space at the highest noise level, with their classes.
     ///
     /// # Shapes
     /// `x`: `[rows, N]`, `classes`: `[rows]`
@@ -35,7 +35,7 @@ impl Latents {
         Self { x, classes, nfe: 0.0 }
     }
 
-    /// How many rows there are.
+    /// Number of rows.
     pub fn rows(&self) -> usize {
         self.classes.len()
     }
@@ -53,7 +53,7 @@ impl Latents {
         &self.x[index * self.dim()..(index + 1) * self.dim()]
     }
 
-    /// The same points with another class for all; `None` for none.
+    /// Sets the class of all rows; `None` for no class.
     #[must_use]
     pub fn with_class(mut self, class: Option<u32>) -> Self {
         self.classes.fill(class);
@@ -72,8 +72,8 @@ impl Latents {
         latent::mean(self.x.chunks_exact(self.dim().max(1)), self.dim())
     }
 
-    /// `count` points on the way from each row to the same row of `other`, both ends included: spherical between directions, linear between
-    /// norms. Classes are those of `self`.
+    /// Returns `count` points between each row and the same row of `other`, both ends included: spherical interpolation of directions, linear
+    /// interpolation of norms. Classes are those of `self`.
     ///
     /// # Panics
     /// Panics if both have different numbers of rows, or `count` is less than 2.
@@ -88,7 +88,7 @@ impl Latents {
     }
 }
 
-/// How rows move along the flow: [`Model::encode`], [`Model::decode`]. A solver converts into it.
+/// Settings of an integration: [`Model::encode`], [`Model::decode`]. A solver converts into it.
 #[must_use = "nothing moves before `Model::encode` or `Model::decode`"]
 #[derive(Default)]
 pub struct Integration<'a> {
@@ -98,7 +98,7 @@ pub struct Integration<'a> {
 }
 
 impl<'a> Integration<'a> {
-    /// Sets the solver. Default: RK45, with the tolerances of the model's own solver if that is RK45, otherwise 1e-4.
+    /// Sets the solver. Default: RK45, with the tolerances of the solver of the model if that is RK45, otherwise 1e-4.
     pub fn solver(mut self, solver: impl Into<Solver>) -> Self {
         self.solver = Some(solver.into());
         self
@@ -113,7 +113,7 @@ impl<'a> Integration<'a> {
     execution_options!('a);
 }
 
-/// A solver with or without its name converts into an integration by it.
+/// Implements the conversion of a solver into an integration with it.
 macro_rules! from_solver {
     ($($solver:ident),+) => {
         $(
@@ -129,7 +129,7 @@ macro_rules! from_solver {
 from_solver!(Solver, Euler, Heun, StochasticHeun, Rk45, Multistep, ReverseSde);
 
 impl Model {
-    /// Points of the prior, one for each seed: the latents that [`Model::sample`] starts from.
+    /// Returns points of the prior, one for each seed: the latents of [`Model::sample`].
     ///
     /// ```
     /// use pfgm::prelude::*;
@@ -145,7 +145,7 @@ impl Model {
         Latents::new(self.spec.prior(0, seeds.iter().copied()), vec![None; seeds.len()])
     }
 
-    /// Moves rows of data up the flow to their latents.
+    /// Encodes rows of data: integrates the flow from the data to the prior.
     ///
     /// ```
     /// use pfgm::prelude::*;
@@ -159,21 +159,21 @@ impl Model {
     /// ```
     ///
     /// # Errors
-    /// Returns an error if the rows do not fit the model, the solver does not lead up or fails, or the computation is canceled.
+    /// Returns an error if the rows do not fit the model, the solver adds noise or fails, or the computation is canceled.
     pub fn encode<'a>(&self, data: &Dataset, how: impl Into<Integration<'a>>) -> Result<Latents> {
         self.encode_rows(&self.spec.rows(data)?, how)
     }
 
-    /// Moves rows up the flow as [`Model::encode`] does.
+    /// Encodes rows like [`Model::encode`].
     ///
     /// # Errors
-    /// Returns an error if the solver does not lead up or fails, or the computation is canceled.
+    /// Returns an error if the solver adds noise or fails, or the computation is canceled.
     pub fn encode_rows<'a>(&self, rows: &Rows, how: impl Into<Integration<'a>>) -> Result<Latents> {
         let x = self.spec.points(rows);
         self.transport(Direction::Encode, Latents::new(x, rows.labels.clone()), how.into())
     }
 
-    /// Moves latents down the flow to data: see [`Model::encode`] and [`Model::latents`].
+    /// Decodes latents: integrates the flow from the prior to the data. See [`Model::encode`] and [`Model::latents`].
     ///
     /// # Errors
     /// Returns an error if the latents have another dimension than the model, the solver fails, or the computation is canceled.
@@ -182,7 +182,7 @@ impl Model {
         Ok(Samples::of_points(&self.spec, &done.x, done.classes, done.nfe))
     }
 
-    /// `count` rows on the way from each latent of `from` to the same one of `to`, decoded: see [`Latents::interpolate`].
+    /// Interpolates `count` latents between each row of `from` and the same row of `to`, and decodes them: see [`Latents::interpolate`].
     ///
     /// ```
     /// use pfgm::prelude::*;
@@ -216,10 +216,10 @@ impl Model {
         self.decode(&from.interpolate(to, count), how)
     }
 
-    /// The number of the class that has this name, or this number.
+    /// Returns the number of the class with this name or number.
     ///
     /// # Errors
-    /// Returns an error if the model knows no such class.
+    /// Returns an error if the model has no such class.
     pub fn class(&self, name: &str) -> Result<u32> {
         self.spec.class(name)
     }

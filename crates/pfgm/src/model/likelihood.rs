@@ -1,4 +1,4 @@
-//! How likely data are to a model.
+//! Log-likelihoods of data.
 
 use std::ops::Range;
 
@@ -24,7 +24,7 @@ use crate::{
 /// N up to which the divergence is exact by default.
 const EXACT_UP_TO: usize = 128;
 
-/// How the divergence of `yhat` is computed.
+/// Method for the divergence of `yhat`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Trace {
@@ -37,7 +37,7 @@ pub enum Trace {
     Probes(Probe),
 }
 
-/// How log-likelihoods are computed: [`Model::log_likelihood`].
+/// Settings of log-likelihoods: [`Model::log_likelihood`].
 #[must_use = "nothing is computed before `Model::log_likelihood`"]
 pub struct Likelihood<'a> {
     solver: Option<Solver>,
@@ -64,13 +64,13 @@ impl Default for Likelihood<'_> {
 }
 
 impl<'a> Likelihood<'a> {
-    /// Sets the solver, which must lead up. Default: RK45, with the tolerances of the model's own solver if that is RK45, otherwise 1e-4.
+    /// Sets the solver, which must be an ODE solver. Default: RK45, with the tolerances of the model's solver if that is RK45, otherwise 1e-4.
     pub fn solver(mut self, solver: impl Into<Solver>) -> Self {
         self.solver = Some(solver.into());
         self
     }
 
-    /// Sets how the divergence is computed. Default: [`Trace::Auto`].
+    /// Sets the method for the divergence. Default: [`Trace::Auto`].
     pub fn trace(mut self, trace: Trace) -> Self {
         self.trace = trace;
         self
@@ -103,7 +103,7 @@ impl<'a> Likelihood<'a> {
     execution_options!('a);
 }
 
-/// The unit that log-likelihoods are usually reported in.
+/// Usual unit of log-likelihoods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DensityUnit {
     /// Bits per dimension, `-log2 p / N`: images of integers.
@@ -113,12 +113,12 @@ pub enum DensityUnit {
 }
 
 impl DensityUnit {
-    /// The unit for rows of a shape.
+    /// Returns the unit for rows of a shape.
     pub fn of(shape: Shape, is_integer: bool) -> Self {
         if is_integer && matches!(shape, Shape::Image { .. }) { Self::BitsPerDim } else { Self::Nats }
     }
 
-    /// `ln p` of a row of `dim` values in this unit.
+    /// Converts `ln p` of a row of `dim` values to this unit.
     pub fn of_log_density(self, nats: f64, dim: usize) -> f64 {
         match self {
             Self::BitsPerDim => -nats / (dim as f64 * std::f64::consts::LN_2),
@@ -127,7 +127,7 @@ impl DensityUnit {
     }
 }
 
-/// Log-likelihoods of rows, in nats, as densities in the data's own units.
+/// Log-likelihoods of rows, in nats, as densities in the units of the data.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct LogLikelihoods {
@@ -155,7 +155,7 @@ impl LogLikelihoods {
         self.summary.error.unwrap_or(f64::NAN)
     }
 
-    /// The mean, its standard error, and what the error is made of.
+    /// The mean, its standard error, and the components of the error.
     pub fn summary(&self) -> &Summary {
         &self.summary
     }
@@ -165,17 +165,17 @@ impl LogLikelihoods {
         self.per_row.iter().map(|&nats| DensityUnit::BitsPerDim.of_log_density(nats, self.dim)).collect()
     }
 
-    /// The unit that is usual for these data.
+    /// The usual unit for these data.
     pub fn unit(&self) -> DensityUnit {
         self.unit
     }
 
-    /// Whether the divergence was estimated with probes, so that each value has noise of its own.
+    /// Whether the divergence was estimated with probes, which adds noise to each value.
     pub fn is_estimate(&self) -> bool {
         self.is_estimate
     }
 
-    /// Evaluations of `yhat` and its divergence for each row, draw and probe, on average.
+    /// Mean number of evaluations of `yhat` and its divergence per row, draw and probe.
     pub fn nfe(&self) -> f64 {
         self.nfe
     }
@@ -209,7 +209,7 @@ impl Model {
     /// ```
     ///
     /// # Errors
-    /// Returns an error if the rows do not fit the model, an option cannot work, the solver fails, or the computation is canceled.
+    /// Returns an error if the rows do not fit the model, an option is invalid, the solver fails, or the computation is canceled.
     pub fn log_likelihood(&self, data: &Dataset, how: Likelihood) -> Result<LogLikelihoods> {
         self.log_likelihood_of_rows(&self.spec.rows(data)?, how)
     }
@@ -217,15 +217,15 @@ impl Model {
     /// Computes `ln p` of rows as [`Model::log_likelihood`] does.
     ///
     /// # Errors
-    /// Returns an error if an option cannot work, the solver fails, or the computation is canceled.
+    /// Returns an error if an option is invalid, the solver fails, or the computation is canceled.
     pub fn log_likelihood_of_rows(&self, rows: &Rows, how: Likelihood) -> Result<LogLikelihoods> {
         Ok(self.log_likelihood_distributed(rows, how, &Solo)?.expect("one process has all rows"))
     }
 
-    /// Computes `ln p` of rows on many ranks, a share on each. Rank 0 gets all, the others get `None`.
+    /// Computes `ln p` of rows, divided among ranks. Rank 0 gets all values, the others `None`.
     ///
     /// # Errors
-    /// Returns an error if an option cannot work, the solver fails, or the computation is canceled.
+    /// Returns an error if an option is invalid, the solver fails, or the computation is canceled.
     pub fn log_likelihood_distributed(
         &self,
         rows: &Rows,
@@ -283,7 +283,7 @@ impl Model {
     }
 }
 
-/// `ln p` of some points of rows × draws × probes, and the evaluations of all of them.
+/// Returns `ln p` of some points of rows × draws × probes, and their number of evaluations.
 fn log_densities(
     estimator: &dyn Estimator,
     rows: &Rows,
@@ -293,7 +293,7 @@ fn log_densities(
 ) -> Result<(Vec<f64>, f64)> {
     let spec = estimator.spec();
     let (dim, each) = (spec.dim(), plan.draws * plan.probes);
-    // From the model's space to the data's own units.
+    // From the model's space to the units of the data.
     let scales = &spec.data.transform.scale;
     let log_volume: f64 = (0..dim).map(|at| f64::from(scales[at % scales.len()]).ln()).sum();
     let (mut logs, mut evaluations) = (Vec::with_capacity(points.len()), 0.0);
@@ -325,7 +325,7 @@ fn log_densities(
     Ok((logs, evaluations))
 }
 
-/// A row as a point of the model's space, with dequantization noise if it is made of integers.
+/// Returns a row as a point of the model's space, with dequantization noise if its values are integers.
 fn point_of(estimator: &dyn Estimator, rows: &Rows, plan: &Plan, point: usize) -> Vec<f64> {
     let (dim, each) = (estimator.spec().dim(), plan.draws * plan.probes);
     let row = point / each;

@@ -1,6 +1,6 @@
-//! [`Model`]: a trained (or yet untrained) Poisson flow, and everything that it can do.
+//! [`Model`]: a Poisson flow generative model and all its operations.
 //!
-//! A model is a specification ([`ModelSpec`]), a network and a device. Program, studio and Python package call it and nothing below it.
+//! A model is a specification ([`ModelSpec`]), a network and a device. The program, the studio and the Python package use this interface.
 
 mod anomaly;
 #[cfg(feature = "ndarray")]
@@ -64,7 +64,7 @@ use crate::{
     weights,
 };
 
-/// Rows that a network evaluates together at most; on the CPU, it splits them further.
+/// Maximum number of rows that a network evaluates together; on the CPU, it splits them further.
 const EVALUATION_BATCH: usize = 256;
 
 /// A Poisson flow generative model: specification, network and device.
@@ -83,18 +83,18 @@ pub struct Model {
     device: Device,
     step: u64,
     training: TrainingState,
-    /// Whether the numbers of the training follow from the data and the number of steps.
+    /// Whether the settings of the training follow from the data and the number of steps.
     follows_data: bool,
     assumptions: Vec<String>,
 }
 
-/// Where training goes on.
+/// State from which training continues.
 enum TrainingState {
-    /// From the initial weights, which follow from the seed.
+    /// The initial weights, which follow from the seed.
     Untrained,
-    /// Exactly where it ended: weights, moments and average.
+    /// The exact state of the last step: weights, moments and average.
     Resumable(Box<Checkpoint>),
-    /// From the averaged weights, with a new optimizer.
+    /// The averaged weights, with a new optimizer.
     WeightsOnly,
 }
 
@@ -112,7 +112,7 @@ impl std::fmt::Debug for Model {
 }
 
 impl Model {
-    /// Begins a model for a data set.
+    /// Returns a builder of a model for a data set.
     ///
     /// ```
     /// use pfgm::prelude::*;
@@ -126,7 +126,7 @@ impl Model {
         ModelBuilder::default()
     }
 
-    /// Builds a model with fresh weights from a configuration, such as that of a preset or of a TOML file.
+    /// Builds a model with initial weights from a configuration, such as that of a preset or of a TOML file.
     ///
     /// ```
     /// use pfgm::{config::Config, prelude::*, presets};
@@ -139,12 +139,12 @@ impl Model {
     /// ```
     ///
     /// # Errors
-    /// Returns an error if the configuration cannot work, or does not fit the data.
+    /// Returns an error if the configuration is invalid, or does not fit the data.
     pub fn from_config(config: Config, train: &Dataset) -> Result<Self> {
         Self::builder().config(config).build(train)
     }
 
-    /// The specification of the model: everything but its weights.
+    /// The specification of the model: everything except its weights.
     pub fn spec(&self) -> &ModelSpec {
         &self.spec
     }
@@ -154,32 +154,32 @@ impl Model {
         self.spec.dim()
     }
 
-    /// The names of the classes; empty for a model without classes.
+    /// The names of the classes; empty for an unconditional model.
     pub fn classes(&self) -> &[String] {
         &self.spec.data.classes
     }
 
-    /// Optimizer steps that were taken.
+    /// Number of optimizer steps taken.
     pub fn step(&self) -> u64 {
         self.step
     }
 
-    /// How many weights the network has.
+    /// Number of weights of the network.
     pub fn weights(&self) -> usize {
         weights::count(&self.network)
     }
 
-    /// The device that the network is computed on.
+    /// The device of the network.
     pub fn device(&self) -> &Device {
         &self.device
     }
 
-    /// What [`Model::import`] assumed because the file does not say it, a sentence each.
+    /// Assumptions of [`Model::import`] about properties that the file does not contain, one sentence each.
     pub fn assumptions(&self) -> &[String] {
         &self.assumptions
     }
 
-    /// Sets the precision that the network is evaluated in.
+    /// Sets the precision of the network's activations.
     ///
     /// # Errors
     /// Returns an error if the device or the network does not support it.
@@ -189,7 +189,7 @@ impl Model {
         Ok(())
     }
 
-    /// Rounds every weight to one of 2^`bits` equally spaced values (uniform quantization after training, each tensor by itself).
+    /// Rounds every weight to one of 2^`bits` equally spaced values (uniform post-training quantization per tensor).
     ///
     /// # Panics
     /// Panics unless `bits` is from 1 to [`weights::MAX_BITS`].
@@ -198,10 +198,10 @@ impl Model {
         self.training = TrainingState::WeightsOnly;
     }
 
-    /// The network as an estimate of `yhat`, for a batch whose items have these classes; `guidance` is the classifier-free guidance scale,
+    /// Returns the network as an estimate of `yhat`, for a batch with these classes; `guidance` is the classifier-free guidance scale,
     /// 1 disables it.
     ///
-    /// With it, any solver and any algorithm of the crate runs on the network: see [`Flow`](crate::flow::Flow).
+    /// All solvers and algorithms of this crate accept it: see [`Flow`](crate::flow::Flow).
     ///
     /// ```
     /// use pfgm::{flow::Flow, prelude::*, solver};
@@ -224,12 +224,12 @@ impl Model {
         &self.network
     }
 
-    /// A model of a specification and a network, which training starts from with a new optimizer.
+    /// Creates a model from a specification and a network. Training starts from its weights with a new optimizer.
     pub fn from_parts(spec: ModelSpec, network: Network, device: &Device) -> Self {
         Self::assemble(spec, network, device, 0)
     }
 
-    /// A model that shares no state with a trainer.
+    /// Creates a model without the state of a training.
     pub(crate) fn assemble(spec: ModelSpec, network: Network, device: &Device, step: u64) -> Self {
         let device = device.clone().inner();
         Self {
@@ -243,7 +243,7 @@ impl Model {
         }
     }
 
-    /// Rejects a model that makes no images by itself.
+    /// Returns an error if the model upscales and cannot be sampled by itself.
     fn check_samples_alone(&self, name: &'static str) -> Result<()> {
         if self.spec.config.upscale.is_some() {
             return Err(Error::argument(

@@ -1,13 +1,13 @@
-//! A denoiser that somebody watches, who may stop waiting for some of its rows.
+//! Monitoring of a denoiser, with cancellation of single rows.
 
 use std::cell::Cell;
 
 use crate::flow::{Denoiser, Differentiable, Query};
 
-/// Watches a computation, and says which rows are still wanted.
+/// Observer of a computation, which determines the rows that are still needed.
 pub trait Monitor {
-    /// Whether anybody still waits for a row. A row that is not active stands still (`yhat = x`), which costs nothing and lets every solver
-    /// finish at once.
+    /// Whether a row is still needed. For other rows `yhat = x`: they do not move, cost nothing, and every solver finishes them
+    /// at once.
     fn is_active(&self, _item: usize) -> bool {
         true
     }
@@ -19,7 +19,7 @@ pub trait Monitor {
 /// A monitor that does nothing.
 impl Monitor for () {}
 
-/// A denoiser that a monitor watches.
+/// A denoiser with a monitor.
 pub(super) struct Monitored<'a> {
     inner: &'a dyn Differentiable,
     monitor: &'a dyn Monitor,

@@ -1,4 +1,4 @@
-//! Draws from the posterior distribution of rows given a linear measurement.
+//! Posterior sampling given a linear measurement.
 
 use super::{
     Model, Samples,
@@ -13,7 +13,7 @@ use crate::{
     solver::{self, Solver},
 };
 
-/// How posterior draws are made: [`Model::posterior`].
+/// Settings of posterior sampling: [`Model::posterior`].
 #[must_use = "nothing is drawn before `Model::posterior`"]
 pub struct Posterior<'a> {
     draws: usize,
@@ -26,7 +26,7 @@ pub struct Posterior<'a> {
 }
 
 impl<'a> Posterior<'a> {
-    /// `draws` draws, of a measurement with white noise of standard deviation `noise`, in the units of the measurement.
+    /// Draws `draws` samples, given a measurement with white noise of standard deviation `noise`, in the units of the measurement.
     pub fn new(draws: usize, noise: f64) -> Self {
         Self {
             draws,
@@ -39,19 +39,19 @@ impl<'a> Posterior<'a> {
         }
     }
 
-    /// Sets the seed of the first draw; the next ones follow. Default: 0.
+    /// Sets the seed of the first draw; the others use consecutive seeds. Default: 0.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// Sets the solver. Default: the model's own.
+    /// Sets the solver. Default: that of the model.
     pub fn solver(mut self, solver: impl Into<Solver>) -> Self {
         self.solver = Some(solver.into());
         self
     }
 
-    /// Sets how the covariance of the data given a point is approximated. Default: MMPS with 4 iterations.
+    /// Sets the approximation of the covariance of the data given a point. Default: MMPS with 4 iterations.
     pub fn guidance(mut self, guidance: Guidance) -> Self {
         self.guidance = guidance;
         self

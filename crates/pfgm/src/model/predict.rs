@@ -1,4 +1,4 @@
-//! The network's estimate at given points.
+//! Estimates of the network at given points.
 
 use super::{
     Model,
@@ -10,7 +10,7 @@ use crate::{
     prediction::Output,
 };
 
-/// What a network estimates at some points.
+/// Estimates of a network at some points.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Prediction {
@@ -18,9 +18,9 @@ pub struct Prediction {
     pub yhat: Vec<f64>,
     /// The network's raw output: `[rows, N]`, or `[rows, N + 1]` for PFGM's field.
     pub raw: Vec<f32>,
-    /// Values of a row of `raw`.
+    /// Number of values in a row of `raw`.
     pub width: usize,
-    /// The score of a score model in its own space, `[rows, N]`.
+    /// The score of a score model in the coordinates of its diffusion process, `[rows, N]`.
     pub score: Option<Vec<f64>>,
 }
 
@@ -41,7 +41,7 @@ impl Model {
     /// `x` and the result: `[rows, N]`, `sigma`: `[rows]`, `classes`: `[rows]`, or empty for no classes
     ///
     /// # Errors
-    /// Returns an error if the shapes do not fit, a level is not above 0, or the model does not know a class.
+    /// Returns an error if the shapes do not fit, a level is not above 0, or a class does not exist.
     pub fn yhat(&self, x: &[f64], sigma: &[f64], classes: &[Option<u32>]) -> Result<Vec<f64>> {
         self.check_points(x, sigma, classes)?;
         let item: Vec<usize> = (0..sigma.len()).collect();
@@ -67,7 +67,7 @@ impl Model {
     /// `x`, `vector` and both results: `[rows, N]`, `sigma`: `[rows]`, `classes`: `[rows]`, or empty for no classes
     ///
     /// # Errors
-    /// Returns an error if the shapes do not fit, a level is not above 0, or the model does not know a class.
+    /// Returns an error if the shapes do not fit, a level is not above 0, or a class does not exist.
     pub fn vjp(
         &self,
         x: &[f64],
@@ -89,8 +89,8 @@ impl Model {
         Ok((yhat, product))
     }
 
-    /// Estimates `yhat` at points as the network was trained to see them, and returns its raw output and score with it. Points of a VP or
-    /// sub-VP model are those of its own process, whose mean shrinks.
+    /// Estimates `yhat` at points in the coordinates of the network's diffusion process, and returns its raw output and score as well. For VP and
+    /// sub-VP models these coordinates are `m(t)` times those of the flow.
     ///
     /// ```
     /// use pfgm::prelude::*;
@@ -105,12 +105,12 @@ impl Model {
     /// `x`: `[rows, N]`, `sigma`: `[rows]`, `classes`: `[rows]`, or empty for no classes
     ///
     /// # Errors
-    /// Returns an error if the shapes do not fit, a level is not above 0, or the model does not know a class.
+    /// Returns an error if the shapes do not fit, a level is not above 0, or a class does not exist.
     pub fn predict(&self, x: &[f64], sigma: &[f64], classes: &[Option<u32>]) -> Result<Prediction> {
         self.check_points(x, sigma, classes)?;
         let (dim, prediction) = (self.dim(), self.spec.prediction());
         let is_scaled = matches!(prediction.output, Output::Vp { .. } | Output::SubVp { .. });
-        // The points as the network sees them, and as the flow does.
+        // The points in the coordinates of the process, and in those of the flow.
         let coefficients = prediction.coefficients(x, sigma);
         let mean = |row: usize| if is_scaled { coefficients[row].input } else { 1.0 };
         let x: Vec<f64> = x.iter().enumerate().map(|(at, x)| x / mean(at / dim)).collect();
@@ -119,7 +119,7 @@ impl Model {
         labels.resize(sigma.len(), None);
         let denoiser = self.spec.denoiser(&self.network, labels, 1.0, sigma.len(), &self.device);
         let raw = denoiser.raw(&x, &coefficients);
-        // The score in the network's own space, where everything is `mean` times as large.
+        // The score in the coordinates of the process, which are `mean` times as large.
         let score = |at: usize| (yhat[at] - x[at]) / (sigma[at / dim].powi(2) * mean(at / dim));
         let is_score = is_scaled || matches!(prediction.output, Output::Ve { .. });
         let score = is_score.then(|| (0..x.len()).map(score).collect());

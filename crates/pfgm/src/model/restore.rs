@@ -1,4 +1,4 @@
-//! Noisy and incomplete images, restored.
+//! Restoration: denoising and inpainting.
 
 use pfgm_data::{Dataset, Shape};
 
@@ -16,7 +16,7 @@ use crate::{
     solver::Solver,
 };
 
-/// How noise is removed: [`Model::denoise`].
+/// Settings of denoising: [`Model::denoise`].
 #[must_use = "nothing is denoised before `Model::denoise`"]
 #[derive(Default)]
 pub struct Denoise<'a> {
@@ -28,23 +28,23 @@ pub struct Denoise<'a> {
 }
 
 impl<'a> Denoise<'a> {
-    /// The noise has this standard deviation, in the model's space, where images lie in [-1, 1].
+    /// Removes noise of this standard deviation, in the model's space, where images lie in [-1, 1].
     pub fn sigma(sigma: f64) -> Self {
         Self { sigma: Some(sigma), ..Self::default() }
     }
 
-    /// The noise of each image is estimated from its finest Haar wavelets (Donoho and Johnstone 1994).
+    /// Estimates the noise of each image from its finest Haar coefficients (Donoho and Johnstone 1994).
     pub fn estimated() -> Self {
         Self::default()
     }
 
-    /// Returns `E[y | x]`, the best estimate in the mean square, from one evaluation, instead of a sample of the posterior.
+    /// Returns the posterior mean `E[y | x]` from one evaluation, instead of a sample of the posterior.
     pub fn posterior_mean(mut self) -> Self {
         self.posterior_mean = true;
         self
     }
 
-    /// Sets the solver. Default: the model's own.
+    /// Sets the solver. Default: that of the model.
     pub fn solver(mut self, solver: impl Into<Solver>) -> Self {
         self.solver = Some(solver.into());
         self
@@ -59,7 +59,7 @@ impl<'a> Denoise<'a> {
     execution_options!('a);
 }
 
-/// Images without their noise.
+/// Denoised images.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Denoised {
@@ -69,7 +69,7 @@ pub struct Denoised {
     pub sigma: Vec<f64>,
 }
 
-/// How holes are filled: [`Model::inpaint`].
+/// Settings of inpainting: [`Model::inpaint`].
 #[must_use = "nothing is filled before `Model::inpaint`"]
 pub struct Inpaint<'a> {
     steps: usize,
@@ -92,19 +92,19 @@ impl<'a> Inpaint<'a> {
         self
     }
 
-    /// Sets how often each level is resampled (RePaint, arXiv 2201.09865). Default: 10.
+    /// Sets the number of resampling rounds at each level (RePaint, arXiv 2201.09865). Default: 10.
     pub fn rounds(mut self, rounds: usize) -> Self {
         self.rounds = rounds;
         self
     }
 
-    /// Sets the number of different fillings of each image. Default: 1.
+    /// Sets the number of completions of each image. Default: 1.
     pub fn fillings(mut self, count: usize) -> Self {
         self.fillings = count;
         self
     }
 
-    /// Sets the seed of the first filling of the first image; those of the others follow it. Default: 0.
+    /// Sets the seed of the first completion of the first image; the others use consecutive seeds. Default: 0.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
@@ -114,7 +114,7 @@ impl<'a> Inpaint<'a> {
 }
 
 impl Model {
-    /// Removes Gaussian noise from images: a noisy image is a point of the flow at the level of its noise, and moves down from there.
+    /// Removes Gaussian noise from images by integrating the flow from the noise level of the image to the data.
     ///
     /// ```
     /// use pfgm::prelude::*;
@@ -158,7 +158,7 @@ impl Model {
             let done = integrate_in_batches(self, &job, &running)?;
             (done.x, done.evaluations)
         } else {
-            // Each image starts from a level of its own.
+            // Each image starts at a different level.
             let (mut x, mut evaluations) = (Vec::with_capacity(job.x.len()), 0);
             for (row, &sigma) in sigma.iter().enumerate() {
                 let part = IntegrationJob {
@@ -181,7 +181,7 @@ impl Model {
         Ok(Denoised { samples, sigma })
     }
 
-    /// The noise level of each row: the given one, or its own.
+    /// Returns the noise level of each row: the given one, or an estimate.
     fn noise_levels(&self, x: &[f64], given: Option<f64>) -> Result<Vec<f64>> {
         let ((low, high), rows) = (self.spec.range(), x.chunks_exact(self.dim()));
         match (given, self.spec.data.shape) {
@@ -200,7 +200,7 @@ impl Model {
         }
     }
 
-    /// Fills the unknown values of each row. `known` says which values of a row are known; it is the same for all rows.
+    /// Fills the unknown values of each row. `known` marks the known values; it is the same for all rows.
     ///
     /// ```
     /// use pfgm::prelude::*;
@@ -219,7 +219,7 @@ impl Model {
         self.inpaint_rows(&self.spec.rows(data)?, known, how)
     }
 
-    /// Fills the unknown values of rows as [`Model::inpaint`] does. All fillings of a row follow one another.
+    /// Fills the unknown values of rows like [`Model::inpaint`]. The completions of a row are consecutive.
     ///
     /// # Errors
     /// Returns an error if the mask does not fit the model, or the computation is canceled.

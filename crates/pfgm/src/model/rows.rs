@@ -1,4 +1,4 @@
-//! Rows of data in the form that a model computes with.
+//! Rows of data in the representation of a model.
 
 use pfgm_data::{Dataset, Shape};
 use pfgm_eval::{is_nominal, nominal_range};
@@ -8,7 +8,7 @@ use crate::{
     spec::ModelSpec,
 };
 
-/// Rows in the data's own units, with the class of each as the model numbers them.
+/// Rows in the units of the data, with the class numbers of the model.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Rows {
@@ -18,7 +18,7 @@ pub struct Rows {
     pub labels: Vec<Option<u32>>,
     /// Whether the values are integers, which need dequantization before they have a density.
     pub is_integer: bool,
-    /// The rows in the model's space, if single precision would round their values in the data's own units.
+    /// The rows in the model's space, if single precision would round their values in the units of the data.
     pub(super) points: Option<Vec<f64>>,
 }
 
@@ -28,14 +28,14 @@ impl Rows {
         Self { values, labels, is_integer, points: None }
     }
 
-    /// These rows, then others, all without classes.
+    /// Returns these rows followed by others, without classes.
     pub(super) fn followed_by(&self, others: &Self) -> Self {
         let points = self.points.as_ref().zip(others.points.as_ref()).map(|(a, b)| [&a[..], &b[..]].concat());
         let values = [&self.values[..], &others.values[..]].concat();
         Self { values, labels: vec![None; self.len() + others.len()], is_integer: self.is_integer, points }
     }
 
-    /// How many rows there are.
+    /// Number of rows.
     pub fn len(&self) -> usize {
         self.labels.len()
     }
@@ -53,11 +53,11 @@ impl Rows {
 }
 
 impl ModelSpec {
-    /// Reads all rows of a data set, and finds their classes by name. Rows without labels are rows of the unconditional model, if labels were
-    /// dropped in its training.
+    /// Reads all rows of a data set, and maps their classes by name. Rows without labels are allowed if the model was trained with label
+    /// dropout.
     ///
     /// # Errors
-    /// Returns an error if the rows have another shape or scale than the model's data, or a class that the model does not know, or if they
+    /// Returns an error if the rows have another shape or scale than the model's data, or an unknown class, or if they
     /// cannot be read.
     pub fn rows(&self, dataset: &Dataset) -> Result<Rows> {
         let labels = self.labels_of(dataset)?;
@@ -92,14 +92,14 @@ impl ModelSpec {
         Ok(Rows { values, labels: vec![None; dataset.len()], is_integer: dataset.values.are_bytes(), points })
     }
 
-    /// The class of each row of a data set, as the model numbers them.
+    /// Returns the class of each row of a data set, with the numbers of the model.
     fn labels_of(&self, dataset: &Dataset) -> Result<Vec<Option<u32>>> {
         let (name, known) = (&dataset.name, &self.data.classes);
         if known.is_empty() {
             return Ok(vec![None; dataset.len()]);
         }
         let Some(labels) = &dataset.labels else {
-            // A network whose labels were dropped in training knows the density without them.
+            // A network trained with label dropout also estimates the unconditional density.
             if self.config.train.label_dropout > 0.0 {
                 return Ok(vec![None; dataset.len()]);
             }
@@ -139,7 +139,7 @@ impl ModelSpec {
         Ok(())
     }
 
-    /// Whether images of this shape are those of the model's data with three channels instead of one.
+    /// Whether `shape` is that of the model's data with three channels instead of one.
     fn is_gray_of(&self, shape: Shape) -> bool {
         match (self.data.shape, shape) {
             (Shape::Image { height, width, channels: 1 }, given) => {
@@ -149,7 +149,7 @@ impl ModelSpec {
         }
     }
 
-    /// Rows in the data's own units as points of the model's space.
+    /// Maps rows in the units of the data to the model's space.
     ///
     /// # Shapes
     /// `values` and the result: `[rows, N]`
@@ -164,7 +164,7 @@ impl ModelSpec {
         rows.points.clone().unwrap_or_else(|| self.to_model_space(&rows.values))
     }
 
-    /// Points of the model's space in the data's own units; images are clipped to the data's range.
+    /// Maps points of the model's space to the units of the data; images are clipped to the data's range.
     ///
     /// # Shapes
     /// `points` and the result: `[rows, N]`
@@ -178,7 +178,7 @@ impl ModelSpec {
         values
     }
 
-    /// The number of the class that has this name, or this number.
+    /// Returns the number of the class with this name or number.
     ///
     /// # Errors
     /// Returns an error if there is no such class.
@@ -187,7 +187,7 @@ impl ModelSpec {
     }
 }
 
-/// The number of the class among `classes` that has this name, or this number.
+/// Returns the number of the class among `classes` with this name or number.
 ///
 /// # Errors
 /// Returns an error if there is none.
@@ -200,13 +200,13 @@ pub fn find_class(classes: &[String], name: &str) -> Result<u32> {
     }
 }
 
-/// One channel of images whose three channels are the same everywhere; `None` if they are not.
+/// Returns one channel of images with three equal channels; `None` if the channels differ.
 fn gray(values: &[f32]) -> Option<Vec<f32>> {
     let pixels = values.chunks_exact(3);
     pixels.map(|pixel| (pixel[0] == pixel[1] && pixel[1] == pixel[2]).then_some(pixel[0])).collect()
 }
 
-/// Whether images with values of two ranges are on one scale.
+/// Whether two value ranges of images are the same scale.
 fn is_same_scale(learned: (f32, f32), given: (f32, f32)) -> bool {
     let (learned, given) = (nominal_range(learned), nominal_range(given));
     if learned == given {

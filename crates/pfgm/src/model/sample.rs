@@ -1,4 +1,4 @@
-//! Drawing samples: points of the prior, moved down the flow.
+//! Sampling: integration of the flow from the prior to the data.
 
 use std::ops::Range;
 
@@ -20,13 +20,13 @@ use crate::{
     spec::ModelSpec,
 };
 
-/// The classes that samples are drawn of.
+/// Choice of the classes of samples.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 enum Classes {
-    /// In the shares that the data have.
+    /// Drawn with the class shares of the data.
     #[default]
     Shares,
-    /// All in turn, equally often.
+    /// In turn, each equally often.
     Balanced,
     /// One for all samples.
     One(String),
@@ -36,7 +36,7 @@ enum Classes {
 
 /// A request for samples: [`Model::sample`] or [`ExactField::sample`](super::ExactField::sample).
 ///
-/// A sample depends on its seed and class alone, not on how many others are drawn.
+/// A sample depends only on its seed and class.
 #[must_use = "no sample is drawn before `draw`"]
 pub struct Sampling<'a> {
     estimator: &'a dyn Estimator,
@@ -50,11 +50,11 @@ pub struct Sampling<'a> {
     execution: Execution<'a>,
 }
 
-/// Images that are upscaled.
+/// Images to upscale.
 struct LowResolutionImages {
-    /// In the data's own units, one for each sample.
+    /// The images in the units of the data, one for each sample.
     values: Vec<f32>,
-    /// The standard deviation of the noise that they get, in the model's space; the model's own if not given.
+    /// Standard deviation of the noise that is added to them, in the model's space; by default that of the model.
     noise: Option<f64>,
     /// The number of the flow in its cascade.
     stage: u64,
@@ -75,20 +75,20 @@ impl<'a> Sampling<'a> {
         }
     }
 
-    /// Sets the seed of the first sample; those of the others follow it. Default: 0.
+    /// Sets the seed of the first sample; the others use consecutive seeds. Default: 0.
     pub fn seed(mut self, seed: u64) -> Self {
         let count = self.seeds.len() as u64;
         self.seeds = (0..count).map(|index| seed.wrapping_add(index)).collect();
         self
     }
 
-    /// Sets the seed of every sample, and so how many there are.
+    /// Sets the seed of every sample, and thereby the number of samples.
     pub fn seeds(mut self, seeds: impl IntoIterator<Item = u64>) -> Self {
         self.seeds = seeds.into_iter().collect();
         self
     }
 
-    /// Sets the solver. Default: the model's own.
+    /// Sets the solver. Default: that of the model.
     pub fn solver(mut self, solver: impl Into<Solver>) -> Self {
         self.solver = Some(solver.into());
         self
@@ -106,13 +106,13 @@ impl<'a> Sampling<'a> {
         self
     }
 
-    /// Draws every class equally often, in turn, instead of in the data's own shares.
+    /// Draws every class equally often, in turn, instead of with the class shares of the data.
     pub fn balanced(mut self) -> Self {
         self.classes = Classes::Balanced;
         self
     }
 
-    /// Sets the classifier-free guidance scale (arXiv 2207.12598); 1 disables it. Default: the model's own.
+    /// Sets the classifier-free guidance scale (arXiv 2207.12598); 1 disables it. Default: that of the model.
     pub fn guidance(mut self, scale: f64) -> Self {
         self.guidance = Some(scale);
         self
@@ -125,13 +125,13 @@ impl<'a> Sampling<'a> {
         self
     }
 
-    /// Samples as the code published with PFGM does, instead of as the equations have it. Only for networks that predict PFGM's field.
+    /// Samples with the arithmetic of PFGM's published code instead of that of the equations. Only for networks that predict PFGM's field.
     pub fn authors_code(mut self, settings: AuthorsCode) -> Self {
         self.authors_code = Some(settings);
         self
     }
 
-    /// Sets the standard deviation of the noise that images to upscale get, in the model's space. Default: the model's own.
+    /// Sets the standard deviation of the noise that is added to low-resolution images, in the model's space. Default: that of the model.
     pub fn low_resolution_noise(mut self, noise: f64) -> Self {
         if let Some(low) = &mut self.low_resolution {
             low.noise = Some(noise);
@@ -139,7 +139,7 @@ impl<'a> Sampling<'a> {
         self
     }
 
-    /// Sets which flow of a cascade upscales, from 1: the flows of a cascade start from different latents. Default: 1.
+    /// Sets the number of the flow in its cascade, from 1. The flows of a cascade start from different latents. Default: 1.
     pub fn stage(mut self, stage: u64) -> Self {
         if let Some(low) = &mut self.low_resolution {
             low.stage = stage;
@@ -149,10 +149,10 @@ impl<'a> Sampling<'a> {
 
     execution_options!('a);
 
-    /// The classes of the samples that would be drawn, by number.
+    /// Returns the classes of the samples, by number, without drawing them.
     ///
     /// # Errors
-    /// Returns an error if the model does not know a class that was asked for.
+    /// Returns an error if a requested class does not exist.
     pub fn resolved_classes(&self) -> Result<Vec<Option<u32>>> {
         let spec = self.estimator.spec();
         match &self.classes {
@@ -176,19 +176,19 @@ impl<'a> Sampling<'a> {
     /// Draws the samples.
     ///
     /// # Errors
-    /// Returns an error if an option cannot work, the solver fails, or the computation is canceled.
+    /// Returns an error if an option is invalid, the solver fails, or the computation is canceled.
     pub fn draw(self) -> Result<Samples> {
         Ok(self.draw_distributed(&Solo)?.expect("one process draws all samples"))
     }
 
-    /// Draws the samples on many ranks, a share on each. Rank 0 gets all samples in the order of the request, the others get `None`.
+    /// Draws the samples, divided among ranks. Rank 0 gets all samples in the order of the request, the others `None`.
     ///
     /// # Errors
-    /// Returns an error if an option cannot work, the solver fails, or the computation is canceled.
+    /// Returns an error if an option is invalid, the solver fails, or the computation is canceled.
     pub fn draw_distributed(self, ranks: &dyn Communicator) -> Result<Option<Samples>> {
         let spec = self.estimator.spec();
         let (classes, job) = (self.resolved_classes()?, self.job()?);
-        // The authors' adaptive steps depend on the whole batch; otherwise a sample depends on its seed alone.
+        // Adaptive steps of the authors' code depend on the whole batch; otherwise a sample depends only on its seed.
         let unit = if job.authors_code.is_some() { self.execution.batch.max(1) } else { 1 };
         let count = self.seeds.len();
         let units = ranks.share(count.div_ceil(unit));
@@ -218,7 +218,7 @@ impl<'a> Sampling<'a> {
         }))
     }
 
-    /// Checks the options against the model; the job has no rows yet.
+    /// Checks the options against the model, and returns a job without rows.
     fn job(&self) -> Result<IntegrationJob> {
         let spec = self.estimator.spec();
         if !(0.01..=100.0).contains(&self.scale) {
@@ -249,7 +249,7 @@ impl<'a> Sampling<'a> {
         })
     }
 
-    /// Rejects images to upscale that do not fit, and a model that upscales without any.
+    /// Returns an error if low-resolution images do not fit, or a model that upscales has none.
     fn check_low_resolution(&self, spec: &ModelSpec) -> Result<()> {
         match (spec.config.upscale, &self.low_resolution) {
             (None, None) => Ok(()),
@@ -278,7 +278,7 @@ impl<'a> Sampling<'a> {
 }
 
 impl LowResolutionImages {
-    /// Adds the images of some seeds, the first of which is sample number `first`, with noise.
+    /// Adds the low-resolution images of some seeds with noise; the first is sample number `first`.
     fn condition(&self, spec: &ModelSpec, classes: Conditioning, first: usize, seeds: &[u64]) -> Conditioning {
         let spatial = spec.spatial();
         let dim = spatial.low_shape().expect("a model that upscales").dim();
@@ -295,10 +295,10 @@ impl LowResolutionImages {
 }
 
 impl Model {
-    /// Begins to draw `count` samples.
+    /// Returns a request for `count` samples.
     ///
-    /// Classes are drawn in the shares that the training data have, unless [`Sampling::class`], [`Sampling::classes`] or
-    /// [`Sampling::balanced`] says otherwise.
+    /// Classes are drawn with the shares of the training data, unless [`Sampling::class`], [`Sampling::classes`] or
+    /// [`Sampling::balanced`] is used.
     ///
     /// ```
     /// use pfgm::prelude::*;
@@ -313,8 +313,8 @@ impl Model {
         Sampling::new(self, count)
     }
 
-    /// Begins to draw samples that look like the given images when they are made smaller. One sample is drawn for each image; the model must
-    /// be one that upscales.
+    /// Returns a request for upscaled versions of the given images, one sample for each image. The model must be a super-resolution
+    /// model.
     ///
     /// ```
     /// use pfgm::{conditioning::UpscaleConfig, config::Config, prelude::*};
@@ -331,7 +331,7 @@ impl Model {
     /// ```
     ///
     /// # Shapes
-    /// `images`: `[samples, N / factor^2]`, in the data's own units
+    /// `images`: `[samples, N / factor^2]`, in the units of the data
     pub fn upscale(&self, images: impl Into<Vec<f32>>) -> Sampling<'_> {
         let values = images.into();
         let dim = self.spec.spatial().low_shape().map_or(self.dim(), Shape::dim);

@@ -1,20 +1,20 @@
-//! Samples of a model, and other rows that it makes.
+//! Samples of a model, and other generated rows.
 
 use pfgm_data::{DataError, Dataset, Labels, Shape, Values};
 
 use crate::spec::{DataInfo, ModelSpec};
 
-/// Rows in the data's own units that a model made.
+/// Generated rows in the units of the data.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Samples {
     values: Vec<f32>,
-    /// The same in double precision, if single precision would round them visibly.
+    /// The values in double precision, if single precision would round them visibly.
     wide: Option<Vec<f64>>,
     row_shape: Vec<usize>,
     /// The class of each row; `None` where it has none.
     pub classes: Vec<Option<u32>>,
-    /// The seed of each row; empty where rows were not drawn.
+    /// The seed of each row; empty if rows were not drawn from seeds.
     pub seeds: Vec<u64>,
     nfe: f64,
     data: DataInfo,
@@ -32,7 +32,7 @@ impl Samples {
         Self { values, wide: None, row_shape, classes, seeds: Vec::new(), nfe, data: data.clone(), clipped: 0.0 }
     }
 
-    /// Points of the model's space as samples.
+    /// Converts points of the model's space to samples.
     pub(crate) fn of_points(spec: &ModelSpec, x: &[f64], classes: Vec<Option<u32>>, nfe: f64) -> Self {
         let transform = &spec.data.transform;
         let wide = transform.is_wide().then(|| {
@@ -47,7 +47,7 @@ impl Samples {
         Self { seeds, ..self }
     }
 
-    /// How many rows there are.
+    /// Number of rows.
     pub fn rows(&self) -> usize {
         self.values.len() / self.data.shape.dim()
     }
@@ -57,12 +57,12 @@ impl Samples {
         &self.row_shape
     }
 
-    /// The values in the data's own units, `[rows, N]`; images are clipped to the data's range.
+    /// The values in the units of the data, `[rows, N]`; images are clipped to the data's range.
     pub fn values(&self) -> &[f32] {
         &self.values
     }
 
-    /// The values in double precision: columns far from zero, such as coordinates in meters, keep digits that single precision has not.
+    /// The values in double precision, which preserves the digits of columns far from zero, such as coordinates in meters.
     pub fn values_f64(&self) -> Vec<f64> {
         self.wide.clone().unwrap_or_else(|| self.values.iter().map(|&value| f64::from(value)).collect())
     }
@@ -86,17 +86,17 @@ impl Samples {
         self.values
     }
 
-    /// Evaluations of `yhat` a row, on average.
+    /// Mean number of evaluations of `yhat` per row.
     pub fn nfe(&self) -> f64 {
         self.nfe
     }
 
-    /// What the model knows of the data that the samples are like.
+    /// Properties of the training data.
     pub fn data(&self) -> &DataInfo {
         &self.data
     }
 
-    /// The samples as a data set, with the range and the classes of the data that the model learned from.
+    /// Converts the samples to a data set with the range and the classes of the training data.
     ///
     /// # Errors
     /// Returns an error if a value is not finite.

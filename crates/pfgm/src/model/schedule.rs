@@ -1,4 +1,4 @@
-//! Noise levels for few steps, found on the model's own trajectories.
+//! Search for the noise levels of a solver with few steps, on trajectories of the model.
 
 use super::{
     Model,
@@ -22,18 +22,18 @@ pub struct ScheduleSearch<'a> {
 }
 
 impl<'a> ScheduleSearch<'a> {
-    /// A search for the levels of this solver.
+    /// Creates a search for the levels of this solver.
     pub fn new(solver: impl Into<Solver>) -> Self {
         Self { solver: solver.into(), trajectories: 256, grid: 60, execution: Execution::default() }
     }
 
-    /// Sets the number of trajectories that the levels are found on. Default: 256.
+    /// Sets the number of trajectories. Default: 256.
     pub fn trajectories(mut self, count: usize) -> Self {
         self.trajectories = count;
         self
     }
 
-    /// Sets the number of levels that are chosen from. Default: 60.
+    /// Sets the number of candidate levels. Default: 60.
     pub fn grid(mut self, levels: usize) -> Self {
         self.grid = levels;
         self
@@ -43,7 +43,7 @@ impl<'a> ScheduleSearch<'a> {
 }
 
 impl Model {
-    /// Searches for the noise levels, from the highest to the lowest, with which a solver makes the smallest error.
+    /// Searches for the noise levels with the smallest error of a solver, and returns them from the highest to the lowest.
     ///
     /// ```
     /// use pfgm::{model::ScheduleSearch, prelude::*};
@@ -55,7 +55,7 @@ impl Model {
     /// ```
     ///
     /// # Errors
-    /// Returns an error if the solver follows no grid, or the computation is canceled.
+    /// Returns an error if the solver has no grid of noise levels, or the computation is canceled.
     pub fn search_schedule(&self, how: ScheduleSearch) -> Result<Vec<f64>> {
         self.check_samples_alone("search_schedule")?;
         let ScheduleSearch { solver, trajectories, grid, execution } = how;

@@ -1,4 +1,4 @@
-//! Which solver an operation of a model uses.
+//! Solvers of a model's operations.
 
 use crate::{
     error::{Error, Result},
@@ -7,7 +7,7 @@ use crate::{
 };
 
 impl ModelSpec {
-    /// The given solver, or the model's own, checked against its D and its network.
+    /// Returns the given solver, or that of the model, checked against its D and its network.
     ///
     /// # Errors
     /// Returns an error if the solver has a value out of range, or does not fit the model.
@@ -18,7 +18,8 @@ impl ModelSpec {
         Ok(solver)
     }
 
-    /// The given solver, or the model's own, to start below the highest noise level: levels that were found are those of the whole way.
+    /// Returns the given solver, or that of the model, for an integration that starts below the highest noise level. GITS levels apply only to
+    /// the full range.
     ///
     /// # Errors
     /// As [`ModelSpec::solver_or`].
@@ -28,7 +29,7 @@ impl ModelSpec {
         self.solver_or(Some(solver))
     }
 
-    /// The solver that leads up as well as down unless another is given: RK45, with the tolerances of the model's own solver if that is
+    /// Returns the default solver for encoding and likelihoods: RK45, with the tolerances of the model's solver if that is
     /// RK45, otherwise 1e-4.
     pub fn invertible_solver(&self) -> Solver {
         match self.config.sample.solver {
@@ -37,7 +38,7 @@ impl ModelSpec {
         }
     }
 
-    /// The given solver, or [`ModelSpec::invertible_solver`]; rejects one that only leads down.
+    /// Returns the given solver, or [`ModelSpec::invertible_solver`]; rejects solvers that add noise.
     ///
     /// # Errors
     /// As [`ModelSpec::solver_or`], and if the solver adds noise.

@@ -1,6 +1,6 @@
 //! The mean of nested estimates (rows, dequantization samples, probes) and its standard error.
 
-/// A mean over rows, its standard error, and what the error is made of.
+/// A mean over rows, its standard error, and the components of the error.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Summary {
     /// The mean of `ln p` over rows.
@@ -15,7 +15,7 @@ pub struct Summary {
     pub of_probes: Option<f64>,
 }
 
-/// `ln p` of rows in the data's own units, `[rows, draws, probes]`.
+/// `ln p` of rows in the units of the data, `[rows, draws, probes]`.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Nested {
     pub(super) logs: Vec<f64>,
@@ -29,7 +29,7 @@ impl Nested {
         means(&self.logs, self.draws * self.probes)
     }
 
-    /// The mean over rows. Rows, draws and probes are nested: the variance of each is what the means of the next add to it.
+    /// Returns the mean over rows. Rows, draws and probes are nested: the variance of each contains a contribution of the next.
     pub(super) fn summary(&self) -> Summary {
         let (by_draw, by_row) = (means(&self.logs, self.probes), self.of_rows());
         let rows = by_row.len() as f64;
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn rows_draws_and_probes_have_their_parts_of_the_error() {
-        // Rows spread by 3, draws by 2, probes by 1: the parts follow from the numbers of each.
+        // Standard deviations 3 of rows, 2 of draws and 1 of probes; the components follow from their numbers.
         let (rows, draws, probes) = (4000, 3, 2);
         let mut rng = stream(1, Purpose::Latent, 0, 0);
         let mut normal = || -> f64 { StandardNormal.sample(&mut rng) };

@@ -1,6 +1,6 @@
 //! Objectives: from a batch of data to training points with known `yhat`.
 //!
-//! An objective draws noise levels and perturbs the batch, computes `yhat` there, and chooses the loss of an output that is `yhat`.
+//! An objective draws noise levels, perturbs the batch, computes `yhat` there, and determines the loss of an output that is `yhat`.
 //! The loss itself is in [`prediction`](crate::prediction).
 
 mod pfgm;

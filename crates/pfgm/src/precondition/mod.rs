@@ -35,9 +35,9 @@ pub struct PreconditionCoefficients {
     pub out: f64,
     /// `c_in`: factor of `x` at the network's input.
     pub input: f64,
-    /// `c_noise`: noise level as the network sees it.
+    /// `c_noise`: noise level at the network's input.
     pub noise: f64,
-    /// `ln(s / sigma) / 4`: how much noisier the point looks than its level; 0 if it does not.
+    /// `ln(s / sigma) / 4` with the estimated noise s; 0 if s is not above sigma.
     pub log_sigma_ratio: f64,
 }
 

@@ -85,7 +85,7 @@ impl DiscreteSchedule {
         }
     }
 
-    /// Returns the key that cannot work, its value, and what to give instead.
+    /// Returns the invalid key, its value, and what to give instead.
     pub(crate) fn check(self) -> Result<(), (&'static str, String, &'static str)> {
         let wrong = |key, value: String, problem| Err((key, value, problem));
         if !(2..=100_000).contains(&self.steps()) {

@@ -55,7 +55,7 @@ pub enum Output {
         /// Rate of the noise at t = 1.
         beta_max: f64,
     },
-    /// What a network of DDPM's kind estimates at the steps of a discrete schedule. Between two steps it gets a fraction.
+    /// Quantity that a DDPM network estimates at the steps of a discrete schedule. Between two steps, its input is a fractional step.
     Discrete {
         /// The noise levels of the steps.
         schedule: DiscreteSchedule,
@@ -84,7 +84,7 @@ impl Output {
     }
 }
 
-/// Meaning of a network's raw output. Sampling asks for [`Prediction::to_yhat`], training for [`Prediction::loss`].
+/// Meaning of a network's raw output. Sampling uses [`Prediction::to_yhat`], training uses [`Prediction::loss`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Prediction {
     /// Quantity that the raw output estimates.

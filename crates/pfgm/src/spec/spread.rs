@@ -1,4 +1,4 @@
-//! How far data spread in the model's space.
+//! Measures of the spread of data in the model's space.
 
 use pfgm_data::{DataError, Dataset, Transform};
 
@@ -37,7 +37,7 @@ impl Spread {
             norm += squares.sqrt() / rows as f64;
             square += squares / (rows * dim) as f64;
         })?;
-        // Data without any spread are one point, for which any scale will do.
+        // Constant data are one point, for which any scale is valid.
         Ok(Self {
             norm,
             std: if square > 0.0 { square.sqrt() } else { 1.0 },

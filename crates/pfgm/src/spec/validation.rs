@@ -1,23 +1,23 @@
-//! Checks of a specification that was read from a file: nothing in it is trusted before.
+//! Checks of a specification that was read from a file, which is not trusted.
 
 use pfgm_data::Shape;
 
 use super::{DataInfo, ModelError, ModelSpec, check_sides};
 use crate::config::{ConfigError, FlowConfig};
 
-/// The most values of a row: 17 GB in single precision.
+/// Maximum number of values of a row: 17 GB in single precision.
 const MOST_VALUES: usize = 1 << 32;
 
-/// The largest number that data and their scale may have.
+/// Largest absolute value of data and their scale.
 const LARGEST: f32 = 1e30;
 
 impl ModelSpec {
-    /// Checks a specification that comes from outside: every number is finite and in its range, and the parts go together.
+    /// Checks an untrusted specification: every number is finite and in its range, and the parts are consistent.
     ///
-    /// Whatever uses a specification relies on it.
+    /// All users of a specification rely on this check.
     ///
     /// # Errors
-    /// Names the first key whose value cannot work.
+    /// Returns the first key with an invalid value.
     pub fn check(&self) -> Result<(), ModelError> {
         self.config.check_model()?;
         let FlowConfig { sigma_max, sigma_data, .. } = self.config.flow;

@@ -1,4 +1,4 @@
-//! Batches of training: functions of the seed and the step alone.
+//! Batches of training, which depend only on the seed and the step.
 
 use std::{collections::HashSet, ops::Range};
 
@@ -177,7 +177,7 @@ impl BatchSampler<'_> {
 
     /// Starts to read the rows of the step after `step`.
     fn read_ahead(&self, step: u64, order: &mut EpochPermutation) {
-        // An epoch's last step does not look into the next epoch's order: both would have to be kept.
+        // The last step of an epoch does not read ahead, because the order of the next epoch would have to be stored as well.
         let (next, batch, rows) = (step + 1, self.spec.config.train.batch as u64, self.data.len() as u64);
         let same_epoch = (next + 1) * batch / rows == step * batch / rows;
         if !self.data.reads_ahead() || !same_epoch || next >= self.spec.config.train.steps {

@@ -1,8 +1,8 @@
-//! One training a folder: a lock that a process holds while it writes to the folder of a run.
+//! Lock on the folder of a run, which a process holds while it writes to it.
 //!
 //! The lock is advisory and on the file `train.lock`, which names host, process and start time. The system releases it when the process
-//! ends, however it ends, so that a lock is never stale. On file systems without locks the file's content decides: a process of this host
-//! that no longer runs holds nothing. Readers need no lock, because every file of a run is written whole or not at all.
+//! ends for any reason, so a lock is never stale. On file systems without locks the content of the file decides: it is ignored if it names
+//! a process of this host that has ended. Readers need no lock, because files of a run are written atomically.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},

@@ -103,7 +103,7 @@ impl TrainingSet {
     fn begin(&self, rows: Vec<usize>) -> Option<Ahead> {
         let (sender, values) = mpsc::sync_channel(1);
         let (shared, wanted) = (Arc::clone(&self.shared), rows.clone());
-        // If nobody waits for the rows, nobody needs the error.
+        // If the rows are no longer needed, neither is the error.
         let reading = thread::Builder::new().name("read-ahead".into()).spawn(move || {
             let _ = sender.send(shared.read(&wanted));
         });
