@@ -3,10 +3,9 @@
 
     cargo build --release && python3 bench/compare.py
 
-Needs a PyTorch that you have (pip install torch). A virtual machine runs at several speeds, changing within seconds, as
-others use the same processor: before and after every sample `pfgm bench --probe` measures multiply-adds from registers and
-the bandwidth beyond the second-level cache, and a sample counts only when all readings are near the fastest of the session,
-for every engine alike.
+Needs PyTorch (pip install torch). The speed of a virtual machine changes within seconds as others use the same processor. Before
+and after every sample, `pfgm bench --probe` measures multiply-adds on registers and the bandwidth beyond the second-level
+cache. A sample counts only if all readings are near the fastest of the session, for both programs.
 """
 import argparse
 import json
@@ -123,7 +122,7 @@ def cases():
             yield f"DDPM++ of the preset fashion-mnist, batch {batch}", task, engines
 
 
-# The share of the fastest reading that counts as full speed, of arithmetic and of memory.
+# Fraction of the fastest reading that counts as full speed, for arithmetic and for memory.
 GATE = (0.9, 0.5)
 F = torch.nn.functional
 def best(a, b):

@@ -1,10 +1,10 @@
-"""Two ranks of one core each against one process, in turn, on a machine that may be busy.
+"""Compares two ranks with one core each with one process, in turn, on a machine that may be busy.
 
     python3 bench/ranks.py target/release/pfgm --what train --set network.width=32
     python3 bench/ranks.py target/release/pfgm --what sample --run runs/digits
 
 train:  images/s of one process with two threads, and of two ranks. sample: seconds of one rank on one core, and of two ranks.
-Each round times both, one after the other; what counts is the median of the rounds' ratios, and the best of each kind.
+Each round times both, one after the other. The results are the median of the rounds' ratios, and the ratio of the best times.
 """
 import argparse, json, os, re, statistics, subprocess, tempfile
 
@@ -19,7 +19,7 @@ def run(arguments, folder):
 
 
 def train(a, start, more, name, folder):
-    """Images per second between the first and the last line of the log: neither start nor end counts."""
+    """Images per second between the first and the last line of the log, without start and end."""
     changes = [f"train.steps={a.steps}", f"train.log_every={a.steps // 4}", "train.checkpoint_every=1000000", *a.set]
     run([*start, a.pfgm, "train", a.preset, *more, "--out", name, *[x for c in changes for x in ("--set", c)]], folder)
     first, *_, last = [json.loads(line) for line in open(f"{folder}/{name}/log.jsonl")][:-1]

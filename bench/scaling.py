@@ -1,4 +1,4 @@
-"""The cost model of docs/scaling.md: fitted to what was measured there, and what it predicts for GPUs. Needs NumPy.
+"""The cost model of docs/scaling.md: a fit to the measurements, and predictions for GPUs. Needs NumPy.
 
     python3 bench/scaling.py
 """
@@ -32,12 +32,12 @@ print(f"step = {per_gflop:.2f} ms/GFLOP + {per_weight:.2f} ms/M weights + {fixed
 (per_mb, latency), errors = fit(SUMS)
 print(f"sum  = {per_mb:.3f} ms/MB + {latency:.3f} ms   model/measured {errors.round(2)}")
 
-# The CIFAR-10 network of PFGM++: `pfgm bench cifar10-pfgmpp --shape 32x32x3 --batch 1 --task training` says GFLOP.
+# The CIFAR-10 network of PFGM++; `pfgm bench cifar10-pfgmpp --shape 32x32x3 --batch 1 --task training` prints GFLOP.
 WEIGHTS, GFLOP = 55.73e6, 127.1
-# Assumed, of each GPU and host: sustained FLOP/s, copies between GPU and host, sums in a host's memory, network of a host,
-# one message, ms that launching a step's kernels takes at least.
+# Assumptions for each GPU and host: sustained FLOP/s, copies between GPU and host, sums in a host's memory, network of a host,
+# latency of a message, minimum time to launch the kernels of a step.
 RATE, COPY, MEMORY, NETWORK, MESSAGE, LAUNCH = 20e12, 20e9, 10e9, 25e9, 10e-6, 20e-3
-GPUS = 8  # of a host
+GPUS = 8  # per host
 
 
 def predicted(gpus, batch):
@@ -45,7 +45,7 @@ def predicted(gpus, batch):
     compute = max(LAUNCH, GFLOP * 1e9 * batch / gpus / RATE)
     hosts = max(1, gpus // GPUS)
     inside = 2 * (GPUS - 1) / GPUS * size / MEMORY
-    # All eight ranks of a host send at once through one network card, and each sum goes through it once.
+    # All eight ranks of a host share one network card, and each sum passes it once.
     outside = 2 * (hosts - 1) / hosts * size / NETWORK
     messages = 2 * math.log2(gpus) * MESSAGE * math.ceil(size / 2**20)
     exchange = 2 * size / COPY + inside + outside + messages

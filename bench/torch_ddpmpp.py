@@ -1,6 +1,6 @@
-"""The DDPM++ U-Net of `crates/nn/src/unet/ddpmpp.rs` in plain PyTorch: what its speed is compared with.
+"""The DDPM++ U-Net of `crates/nn/src/unet/ddpmpp.rs` in plain PyTorch, for comparisons of speed.
 
-Sizes are those of presets/fashion-mnist.toml. Weights are PyTorch's own; only the arithmetic is the same.
+Sizes are those of presets/fashion-mnist.toml. Weights have PyTorch's initialization; only the arithmetic is the same.
 """
 import math
 

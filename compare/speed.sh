@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The runs of fashion-mnist-speed.toml and fashion-mnist-d.toml, or, with `cifar10`, of cifar10-speed.toml: four models of one network and one
-# budget. `cargo xtask fetch cifar10` brings the images of the latter. About half an hour on two cores; a run that was stopped goes on.
+# Trains the runs of fashion-mnist-speed.toml and fashion-mnist-d.toml or, with `cifar10`, of cifar10-speed.toml: four models with the same
+# network and budget. `cargo xtask fetch cifar10` downloads CIFAR-10. About half an hour on two cores; interrupted runs are resumed.
 set -euo pipefail
 what=${1:-fashion-mnist}
 common=(--set network.attention=[] --set network.dropout=0 --set train.warmup=100 --set train.ema=0.998)

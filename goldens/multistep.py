@@ -1,7 +1,7 @@
 """Numbers for crates/flow/tests/multistep.rs: the multistep methods on the exact field of three charges.
 
-Written from the papers' equations in a form of its own: integrals of interpolating polynomials by Gauss-Legendre quadrature, UniPC by
-solving its equations for the coefficients. Run with `pip install numpy`, then `python3 goldens/multistep.py`.
+Written from the papers' equations in a different form than the library: integrals of interpolating polynomials by Gauss-Legendre quadrature,
+UniPC by solving its equations for the coefficients. Run with `pip install numpy`, then `python3 goldens/multistep.py`.
 """
 
 import math

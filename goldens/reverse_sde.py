@@ -1,7 +1,7 @@
-"""Numbers for crates/flow/tests/reverse_sde.rs: mean and variance of what the stochastic samplers make of Gaussian data.
+"""Numbers for crates/flow/tests/reverse_sde.rs: mean and variance that the stochastic samplers produce for Gaussian data.
 
-The score of data N(1, 0.25) is linear, so a sampler's chain stays Gaussian and its mean and variance follow from two recursions. Here the
-formulas are those of arXiv 2011.13456 as they stand there, in the coordinates of each process. Run with `python3
+The score of data N(1, 0.25) is linear, so a sampler's chain stays Gaussian and its mean and variance follow from two recursions. The
+formulas are those of arXiv 2011.13456, in the coordinates of each process. Run with `python3
 goldens/reverse_sde.py`.
 """
 
