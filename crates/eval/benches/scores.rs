@@ -1,4 +1,4 @@
-//! The scores of 10 000 rows of 2048 features, as Inception-v3 has them.
+//! Scores of 10 000 rows of 2048 features, the size of Inception-v3's.
 #![allow(missing_docs)]
 
 use criterion::{Criterion, criterion_group, criterion_main};

@@ -1,10 +1,10 @@
-//! Why there are no scores.
+//! Errors of scores and evaluations.
 
 use pfgm_data::DataError;
 
 use crate::{FEWEST, extractor::FeatureError};
 
-/// Why there is no score.
+/// Reason why a score cannot be computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MetricError {
@@ -14,17 +14,17 @@ pub enum MetricError {
     /// A matrix has the wrong size, or directions of negative variance.
     #[error("the matrix is not a covariance of these features")]
     NotACovariance,
-    /// The features are not those of the reference.
+    /// The numbers of features differ.
     #[error("{found} features, but the reference has {reference}; use the same extractor for both")]
     Dimensions {
-        /// How many features the reference has.
+        /// Number of features of the reference.
         reference: usize,
         /// How many there are.
         found: usize,
     },
 }
 
-/// Why samples cannot be evaluated.
+/// Reason why samples cannot be evaluated.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EvaluateError {
@@ -48,7 +48,7 @@ pub enum EvaluateError {
     /// There are too few rows.
     #[error("{what}: {count} rows; give at least {FEWEST}")]
     Few {
-        /// Rows of what.
+        /// Name of the rows.
         what: &'static str,
         /// How many there are.
         count: usize,

@@ -1,8 +1,8 @@
 //! Evaluation of samples: features of images and tables, scores of features, and a report that compares samples with a reference.
 //!
-//! [`extractor`] turns rows into features (pixels, Inception-v3, EfficientNet-Lite0), [`scaling`] brings the rows of two data sets to one
-//! scale first, [`scores`] measures features (Frechet distance, KID, inception score, precision and recall, ...), and [`report`] puts
-//! everything together. No tensor framework is needed.
+//! [`scaling`] maps the rows of two data sets to the same scale, [`extractor`] computes features of rows (pixels, Inception-v3,
+//! EfficientNet-Lite0), [`scores`] compares features (Frechet distance, KID, inception score, precision and recall, ...), and [`report`]
+//! combines everything. No tensor framework is needed.
 
 mod error;
 pub mod extractor;
@@ -18,8 +18,8 @@ pub use report::{Neighbors, Observer, Report, Subsets, choose, compare, evaluate
 pub use scaling::{Scaling, is_nominal, nominal_range};
 pub use scores::*;
 
-/// Samples at least: the jackknife leaves out a tenth of them at a time, and the rest must have a covariance.
+/// Minimum number of samples: the jackknife omits a tenth of them at a time, and the rest must have a covariance.
 pub const FEWEST: usize = 20;
 
-/// Features at most for a Frechet distance: the size of its matrices is the square of it.
+/// Maximum number of features for a Frechet distance, whose matrices have its square as size.
 pub(crate) const MOST_FEATURES: usize = 4096;

@@ -1,4 +1,4 @@
-//! A reference that samples are compared with: features of rows, or statistics from a file.
+//! References for comparisons: features of rows, or statistics from a file.
 
 use std::{fs, path::Path};
 
@@ -61,7 +61,7 @@ impl Reference {
         Ok(Self { dim, moments: Some(Moments { mean, covariance }), features: None })
     }
 
-    /// How many features a row has.
+    /// Number of features of a row.
     pub fn dim(&self) -> usize {
         self.dim
     }

@@ -1,4 +1,4 @@
-//! How good samples are: their features compared with those of a reference.
+//! Comparison of samples with a reference by all scores.
 
 use std::collections::HashSet;
 
@@ -20,11 +20,11 @@ const SUBSETS: usize = 100;
 const SUBSET_ROWS: usize = 1000;
 const NEIGHBORS: usize = 5;
 
-/// A function that is called with what is computed, how much of it is done, and how much there is.
+/// Progress callback: name of the stage, finished work, and total work.
 pub type Observer<'a> = dyn Fn(&'static str, usize, usize) + Sync + 'a;
 
-/// Chooses `count` of the rows of a data set at random, in order. Rows at equal distances could all have one class, if the data set alternates
-/// between classes.
+/// Selects `count` rows of a data set at random, in order. Evenly spaced rows could all have the same class if the classes of the data set
+/// alternate.
 pub fn choose(rows: usize, count: usize, seed: u64) -> Vec<usize> {
     let mut chosen = index::sample(&mut stream(seed, Purpose::Evaluation, 2, 0), rows, count.min(rows)).into_vec();
     chosen.sort_unstable();
@@ -68,7 +68,7 @@ pub struct Report {
     pub kid: Option<(Kid, Subsets)>,
     /// Precision, recall, density and coverage, if the reference has rows.
     pub neighborhoods: Option<(Neighborhoods, Neighbors)>,
-    /// What makes the scores unreliable.
+    /// Reasons why the scores may be unreliable.
     pub warnings: Vec<String>,
 }
 
@@ -109,7 +109,7 @@ pub fn evaluate(
     if !samples.features.iter().all(|value| value.is_finite()) {
         return Err(MetricError::NotFinite.into());
     }
-    // Groups and splits of rows must be independent of the classes, which may alternate or follow one another.
+    // Groups and splits of rows must be independent of the classes, which may alternate or be contiguous.
     let mut order: Vec<usize> = (0..count).collect();
     order.shuffle(&mut stream(seed, Purpose::Evaluation, 0, 0));
     let features = reorder(&samples.features, dim, &order);
@@ -136,7 +136,7 @@ pub fn evaluate(
     })
 }
 
-/// Compares the rows of two data sets: brings them to one scale, extracts their features and computes every score.
+/// Compares the rows of two data sets: maps them to the same scale, extracts their features and computes all scores.
 ///
 /// ```
 /// use pfgm_data::Dataset;
@@ -178,7 +178,7 @@ fn reorder(values: &[f32], dim: usize, rows: &[usize]) -> Vec<f32> {
 
 fn kernel_distance(real: &[f32], samples: &[f32], dim: usize, seed: u64, observer: &Observer) -> (Kid, Subsets) {
     let (reals, count) = (real.len() / dim, samples.len() / dim);
-    // At most half of the rows: larger subsets would overlap too much to show how they differ.
+    // At most half of the rows: larger subsets would overlap too much to estimate their variance.
     let rows = SUBSET_ROWS.min(reals.min(count) / 2);
     let draw = |subset: u64| {
         let rng = &mut stream(seed, Purpose::Evaluation, 1, subset);
@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn classes_that_take_turns_are_no_groups() {
-        // Ten classes far apart, two thousand rows, a class after another and in turns.
+        // Ten distant classes, two thousand rows, with contiguous and with alternating classes.
         let features = |step: u64, class: &dyn Fn(usize) -> usize| -> Vec<f32> {
             let mut rng = stream(1, Purpose::Evaluation, step, 9);
             (0..2000).map(|row| class(row) as f32 + rng.random_range(0.0..0.5_f32)).collect()
@@ -246,7 +246,7 @@ mod tests {
             let samples = Extracted { features: features(1, class), logits: Vec::new() };
             let report = evaluate(&samples, None, &reference, 0, &|_, _, _| ()).unwrap();
             let frechet = report.frechet.unwrap();
-            // Without a tenth by chance the distance is about as before; without a class it would be a hundred times it.
+            // Without a random tenth, the distance is nearly unchanged; without a class it would be a hundred times as large.
             assert!(frechet.distance < 0.01 && frechet.bias < 0.05 && frechet.standard_error < 0.05, "{frechet:?}");
             assert!(report.neighborhoods.unwrap().0.coverage.value > 0.95);
         }

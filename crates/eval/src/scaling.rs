@@ -1,11 +1,11 @@
-//! Rows of two data sets on one scale.
+//! Common scale of the rows of two data sets.
 
 use pfgm_data::{DataError, Dataset, Shape, Transform};
 
-/// How the values of rows become what extractors see.
+/// Map from the values of rows to the inputs of extractors.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Scaling {
-    /// Images: the darkest value becomes 0, the brightest 1; if `bytes`, values are rounded first, as they are in image files and in
+    /// Images: the darkest value is mapped to 0, the brightest to 1; if `bytes`, values are rounded first, as in image files and
     /// published scores.
     Images {
         /// The darkest and the brightest value.
@@ -20,9 +20,9 @@ pub enum Scaling {
 /// The range of bytes.
 const BYTES: (f32, f32) = (0.0, 255.0);
 
-/// The range that images are stored in, from the range of their values: \[0, 1\] or \[-1, 1\] if the values fit, otherwise the values' own.
+/// Returns the nominal range of images from the range of their values: \[0, 1\] or \[-1, 1\] if the values fit, otherwise the range itself.
 ///
-/// A set of dark images has no value of 1. Their own extremes would stretch it, so that it could not be compared with other images.
+/// Dark images have no value of 1. Scaling by their extremes would make them incomparable with other images.
 pub fn nominal_range((low, high): (f32, f32)) -> (f32, f32) {
     match (low, high) {
         (low, high) if low >= 0.0 && high <= 1.0 => (0.0, 1.0),
@@ -31,13 +31,13 @@ pub fn nominal_range((low, high): (f32, f32)) -> (f32, f32) {
     }
 }
 
-/// Whether a range is one that images are stored in: that of bytes, \[0, 1\] or \[-1, 1\].
+/// Whether a range is nominal: that of bytes, \[0, 1\] or \[-1, 1\].
 pub fn is_nominal(range: (f32, f32)) -> bool {
     [BYTES, (0.0, 1.0), (-1.0, 1.0)].contains(&range)
 }
 
 impl Scaling {
-    /// The scaling of a data set's own values.
+    /// Returns the scaling for the values of a data set.
     ///
     /// # Errors
     /// Returns an error if a row is in a file that cannot be read.
@@ -54,8 +54,8 @@ impl Scaling {
         Self::Images { range, bytes: range == BYTES }
     }
 
-    /// The scaling of rows that are compared with a reference. Images of a nominal range (\[0, 255\], \[0, 1\], \[-1, 1\]) have that; other
-    /// images have the reference's, as tables have.
+    /// Returns the scaling for rows that are compared with a reference. Images with a nominal range (\[0, 255\], \[0, 1\], \[-1, 1\]) use it; other
+    /// images and tables use that of the reference.
     pub fn against(own: (f32, f32), reference: &Self) -> Self {
         let own = nominal_range(own);
         match reference {

@@ -1,4 +1,4 @@
-//! The networks of `features` against the published implementations, with weights that a hash makes.
+//! Compares the extractor networks with the published implementations, with weights from a hash.
 #![allow(missing_docs)]
 
 use pfgm_data::Shape;
@@ -16,7 +16,7 @@ fn uniform(name: &str, count: usize) -> impl Iterator<Item = f64> + use<> {
     (0..count as u32).map(move |at| f64::from(hash(start.wrapping_add(at))) / 4_294_967_296.0)
 }
 
-/// As goldens/features.py has it.
+/// The weight as in goldens/features.py.
 fn weight(name: &str, shape: &[usize]) -> Result<Vec<f32>, FeatureError> {
     let value = |u: f64| match name.rsplit('.').next() {
         Some("running_var") => 0.5 + u,
@@ -29,7 +29,7 @@ fn weight(name: &str, shape: &[usize]) -> Result<Vec<f32>, FeatureError> {
 
 const SHAPE: Shape = Shape::Image { height: 40, width: 48, channels: 3 };
 
-/// Features and logits of two images agree with every so many of the published network's, to 1e-4 of the largest.
+/// Asserts that every `every`-th feature and logit of two images agrees with the published network, to 1e-4 of the largest.
 fn agrees(features: &Features, every: [usize; 2], expected: [&[f32]; 2]) {
     let images: Vec<f32> = uniform("images", 2 * SHAPE.dim()).map(|u| u as f32).collect();
     let mut done = 0;

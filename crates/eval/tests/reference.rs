@@ -1,4 +1,4 @@
-//! Statistics of references in the formats that people have, and comparisons of data sets of different scales and sizes.
+//! Reference statistics in common formats, and comparisons of data sets with different scales and sizes.
 #![allow(missing_docs)]
 
 use std::{fs::File, path::Path};

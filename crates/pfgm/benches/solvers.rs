@@ -1,4 +1,4 @@
-//! How far each solver and schedule ends from the exact path after a number of evaluations, as in docs/results.md:
+//! Distance between the end of each solver and schedule and the exact end, by the number of evaluations, as in docs/results.md:
 //! `cargo bench -p pfgm --bench solvers -- RUN`, or with a D for the exact field of a checkerboard.
 #![allow(missing_docs)]
 
@@ -35,16 +35,16 @@ fn main() {
     table(&ExactField::new(board, 2, extra_dims), extra_dims, (0.05, 80.0));
 }
 
-/// A line a method, schedule and first step; a column a number of evaluations.
+/// Prints one row per method, schedule and first step, and one column per number of evaluations.
 fn table(denoiser: &dyn Denoiser, extra_dims: ExtraDims, range: (f64, f64)) {
     let counted = Counted::new(denoiser);
     let flow = Flow { denoiser: &counted, extra_dims };
     let start = flow.latents(range.1, 0, 0..ROWS);
-    // Schedules are found on other trajectories than they are tried on.
+    // Schedules are searched on other trajectories than they are tested on.
     let others = flow.latents(range.1, 0, 1000..1064);
     let mut exact = start.clone();
     rk45(&flow, range.1, range.0, Tolerance { rtol: 1e-6, atol: 1e-6 }, &mut exact).expect("RK45");
-    // Heun's method ends with a step to zero, so it is compared with the same of the exact end.
+    // Heun's method ends with a step to zero, so it is compared with the exact end after such a step.
     let mut at_zero = exact.clone();
     euler(&flow, &[range.0, 0.0], &mut at_zero);
     println!("RK45 at 1e-6 and a step to zero: {:.1} evaluations", counted.rows() as f64 / ROWS as f64);
@@ -93,7 +93,7 @@ fn choices() -> Vec<(Method, Option<usize>, ScheduleName, bool)> {
     choices
 }
 
-/// The steps that take just so many evaluations.
+/// Returns the number of steps that takes exactly `nfe` evaluations.
 fn steps(method: Method, nfe: usize) -> Option<usize> {
     match method {
         Method::Heun => (nfe % 2 == 1).then_some(nfe.div_ceil(2)),

@@ -1,4 +1,4 @@
-//! Networks that see more than the image: a low-resolution image, the pixels' places; and data that stay in their files.
+//! Networks with spatial conditioning (a low-resolution image, positions of pixels), and streamed data.
 #![allow(missing_docs)]
 
 use std::{fs, path::Path};
@@ -70,7 +70,7 @@ fn upscaled_images_made_smaller_are_those_they_were_made_from() {
             (disagreement(data.shape, &images, &low, 2), disagreement(data.shape, &images, &others, 2));
         println!("D = {extra_dims}: {own:.3} from their own, {of_others:.3} from others'");
         assert!(own < 0.35 * of_others, "D = {extra_dims}: {own} against {of_others}");
-        // The same seeds with other images become these.
+        // The same seeds with swapped images.
         let swapped = made(&others, 0.0);
         assert!(disagreement(data.shape, &swapped, &others, 2) < 0.35 * disagreement(data.shape, &swapped, &low, 2));
         // With a higher noise level, the network relies less on the low-resolution image.
@@ -105,7 +105,7 @@ fn a_network_of_patches_makes_whole_images() {
     assert_eq!(spec.trained_shape(), Shape::Image { height: 8, width: 8, channels: 1 });
     let made = model_of(&trainer).sample(16).solver(Solver::dpmpp(2, 12)).draw().unwrap().into_values();
     assert_eq!(made.len(), 16 * height * width);
-    // No patch says where it is: a network that did not know its place could not tell left from right.
+    // A patch does not show its position: without it, a network could not distinguish left and right.
     let mean = |column: usize| {
         made.iter().skip(column).step_by(width).map(|&value| f64::from(value)).sum::<f64>() / (16 * height) as f64
     };
@@ -167,7 +167,7 @@ fn what_is_learned_from_files_is_what_is_learned_from_memory() {
             config.objective = objective.clone();
             config.data.conditional = true;
             config.train.flip = true;
-            // Three epochs of small batches; an epoch's end lies within a batch.
+            // Three epochs of small batches; an epoch ends within a batch.
             config.train.batch = 50;
             let rows: Vec<usize> = (0..data.len()).filter(|row| row % 4 != 1).take(330).collect();
             let trainer = trained(config, data.select(&rows), 20);

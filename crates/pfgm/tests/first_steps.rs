@@ -1,4 +1,4 @@
-//! The first example of the library runs from beginning to end.
+//! Runs the first example of the library.
 
 use std::{path::Path, process::Command};
 

@@ -1,4 +1,4 @@
-//! Checkpoints that were made to do harm: each is refused when it is read, or can be sampled from.
+//! Malicious checkpoints: each is an error when it is read, or can be sampled from.
 #![allow(missing_docs)]
 
 use std::{collections::HashMap, panic::catch_unwind, path::Path};
@@ -83,7 +83,7 @@ fn read(bytes: &[u8]) -> Result<Checkpoint, CheckpointError> {
     Checkpoint::parse(Path::new("model.safetensors"), bytes)
 }
 
-/// Every place of a value that has no values in it, as JSON pointers.
+/// Collects the JSON pointers of all leaves.
 fn leaves(value: &Value, path: &str, found: &mut Vec<String>) {
     let mut below = |key: &str, value: &Value| leaves(value, &format!("{path}/{key}"), found);
     match value {
@@ -104,7 +104,7 @@ fn use_it(bytes: &[u8]) -> bool {
     let classes = spec.data.classes.len() as u32;
     let class = (classes > 0).then_some(0);
     let model = Model::from_parts(spec.clone(), network, &device);
-    // Values that are not finite are an error of the solver, or samples; they do not end the program.
+    // Values that are not finite give an error of the solver or samples; they do not crash.
     let _ = model.sample(1).seed(1).classes([class]).solver(Solver::heun(2)).draw();
     true
 }
@@ -151,7 +151,7 @@ fn every_value_of_a_specification_may_be_anything() {
     assert!(tried > 1000 && used > 100 && used < tried / 2, "{used} of {tried}");
 }
 
-/// What is wrong with a checkpoint whose specification has another value at a place.
+/// Returns the error of a checkpoint whose specification has another value at a place.
 fn refused(model: &ModelSpec, place: &str, value: Value) -> CheckpointError {
     let mut text = serde_json::to_value(model).unwrap();
     *text.pointer_mut(place).unwrap() = value;

@@ -1,4 +1,4 @@
-//! Imported checkpoints against what the released code gave for them (tests/parity, where strip.py says what is there).
+//! Compares imported checkpoints with the results of the authors' code (tests/parity; see strip.py there).
 #![allow(missing_docs)]
 
 use std::{
@@ -84,7 +84,7 @@ fn released_names_and_layouts_come_back() {
     assert_eq!(written.len(), expected.len());
     for (weight, (name, tensor)) in written.iter().zip(expected) {
         assert_eq!(weight.name, name.strip_prefix("module.").unwrap());
-        // The frequencies do not learn, so they have no average.
+        // The frequencies are not trained, so they have no average.
         let tensor = if weight.name.ends_with("0.W") && weight.shape.len() == 1 {
             *tensor
         } else {
@@ -193,7 +193,7 @@ fn denoiser_and_samples_of_pfgmpp() {
     let classes: Vec<Option<u32>> =
         case["labels"].values.chunks_exact(4).map(|row| row.iter().position(|v| *v > 0.5).map(|c| c as u32)).collect();
     let (imported, denoiser) = read_with("pfgmpp.pt", &Request::default(), classes.into());
-    // The file says D itself.
+    // The file contains D.
     assert_eq!(imported.spec.extra_dims(), ExtraDims::Finite(128.0));
     assert_eq!((imported.step, imported.spec.data.classes.len()), (777, 4));
     let sigma: Vec<f64> = case["sigma"].values.iter().map(|&sigma| f64::from(sigma)).collect();
@@ -240,7 +240,7 @@ fn divergences_along_the_flow() {
         let found = density.log(&rows(&case["start"]), Trace::Probes(&rows(&case["probe"]))).unwrap();
         let apart = difference(&found.latents, &rows(&case["up"]));
         assert!(apart < 1e-4, "{name}, latents: {apart:.1e}");
-        // What is left of ln p without the prior and the closed part.
+        // ln p without the prior and the closed-form part.
         let dim = denoiser.dim();
         let closed = dim as f64 * 100_f64.ln();
         let integral: Vec<f64> = found
@@ -259,13 +259,13 @@ fn divergences_along_the_flow() {
 
 #[test]
 fn scores_of_images_between_zero_and_one() {
-    // The same network, taken for one that was trained on images of [0, 1]: x = 2 u - 1 and sigma are twice what it knows.
+    // The same network, imported as one that was trained on images in [0, 1]: x = 2 u - 1, and sigma is doubled.
     let request = Request { method: Some(Method::Ve), size: SIZE, ..Request::default() };
     let (_, denoiser) = read("ve_ncsnpp.pth", &request);
     let (imported, halved) = read("ve_ncsnpp.pth", &Request { images: Some((0.0, 1.0)), ..request });
     assert_eq!(imported.spec.range(), (0.02, 100.0));
     let x: Vec<f64> = (0..denoiser.dim()).map(|at| ((at * 37) % 101) as f64 / 25.0 - 2.0).collect();
-    // The network sees the image in [-1, 1] either way; its answer, times its own sigma, is a step towards yhat in units of it.
+    // The network's input is the image in [-1, 1] in both cases; its output times its sigma is a step towards yhat in units of sigma.
     let step = |denoiser: &NetworkDenoiser, sigma: f64| -> Vec<f64> {
         yhat(denoiser, &x, &[sigma]).iter().zip(&x).map(|(y, x)| (y - x) / sigma).collect()
     };
@@ -293,7 +293,7 @@ fn scores_of_ncsnv2() {
 
 #[test]
 fn exact_arithmetic_agrees_with_the_networks_own_component_where_the_field_is_one() {
-    // A field of one charge: both ways to v_z must give the same yhat, the charge.
+    // A field of one charge: both formulas for v_z must give the same yhat, the charge.
     let (dim, gamma) = (12, 5.0);
     for z in [1e-2, 0.7, 30.0] {
         let x: Vec<f64> = (0..dim).map(|i| 0.3 * f64::from(i) - 1.0).collect();
@@ -306,7 +306,7 @@ fn exact_arithmetic_agrees_with_the_networks_own_component_where_the_field_is_on
             let coefficients = prediction.coefficients(&x, &[z]);
             let mut out = vec![1.0; x.len()];
             prediction.to_yhat(&coefficients[0], &x, &raw, &mut out);
-            // The charge lies at the origin; rounding of the field counts more the closer z is to zero.
+            // The charge is at the origin; rounding errors of the field grow as z approaches zero.
             let largest = out.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
             let allowed = if arithmetic == Arithmetic::Exact { 2e-5 / z.min(1.0) } else { 1e-2 };
             assert!(largest < allowed, "{arithmetic:?} at z = {z}: {largest:.1e}");
@@ -399,7 +399,7 @@ fn requests_that_contradict_their_files() {
     assert_eq!(contradicted("vp_ddpmpp.pth", request), "extra_dims");
     let request = Request { method: Some(Method::PfgmPp), ..Request::default() };
     assert_eq!(contradicted("edm_precond_vp.pkl", request), "method");
-    // Weights without the module that they are of.
+    // Weights without their module.
     let error = import(&parity("edm_ddpmpp.pth"), &Request::default()).map(|_| ()).unwrap_err();
     assert!(matches!(error, ImportError::Missing { field: "method", .. }), "{error}");
     let error = import(&parity("vp_ddpmpp.pth"), &Request { size: Some([2, 3]), ..Request::default() })
@@ -490,7 +490,7 @@ fn exports_of_every_kind_come_back() {
     let checkpoint = Checkpoint::new(7, imported.spec.clone(), [(Group::Average, own.clone())]);
     checkpoint.write(&path).unwrap();
     check(&import(&path, &Request::default()).unwrap());
-    // The file has the last word, and its numbers are not trusted.
+    // The metadata of the file take precedence, and their numbers are not trusted.
     write(&own, &metadata);
     let error = import(&path, &Request { method: Some(Method::Ve), ..Request::default() }).map(|_| ()).unwrap_err();
     assert!(matches!(error, ImportError::Contradiction { field: "method", .. }), "{error}");

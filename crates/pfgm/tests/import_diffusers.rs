@@ -1,4 +1,4 @@
-//! Imported folders of diffusers against what that library gave for them.
+//! Compares imported folders of diffusers with the results of that library.
 #![allow(missing_docs)]
 
 use std::{
@@ -82,7 +82,7 @@ fn denoisers_and_ddim() {
         let mut out = vec![0.0; x.len()];
         let item: Vec<usize> = (0..sigma.len()).collect();
         denoiser.denoise(&Query { x: &x, sigma: &sigma, item: &item }, &mut out);
-        // Of each row by itself: at high levels the data from noise are large.
+        // Relative to each row: at high levels, the estimates are large.
         for (index, (found, wanted)) in out.chunks_exact(dim).zip(rows(&case["denoised"]).chunks_exact(dim)).enumerate()
         {
             let found = difference(found, wanted);

@@ -1,4 +1,4 @@
-//! Derivatives of networks against differences, and densities of trained networks.
+//! Compares derivatives of networks with finite differences, and tests densities of trained networks.
 #![allow(missing_docs)]
 
 use std::path::Path;
@@ -28,7 +28,7 @@ fn digits() -> Dataset {
     pfgm_data::open("digits", &OpenOptions::default()).unwrap()
 }
 
-/// A small network whose every layer takes part, with what it says.
+/// A small network whose layers all have an effect, with the meaning of its output.
 fn network(network: NetworkConfig, output: Output, extra_dims: ExtraDims, data: &Dataset) -> NetworkDenoiser {
     let mut config = Config { network, ..Config::default() };
     config.flow.extra_dims = extra_dims;
@@ -77,7 +77,7 @@ fn derivatives_of_every_output_are_those_of_differences() {
         let denoiser = network(config, output, extra_dims, &digits());
         let dim = denoiser.dim();
         let mut rng = stream(6, Purpose::Latent, 0, 0);
-        // Near the data; at noise level; far out, where the factors depend on the point.
+        // Near the data, at the noise level, and far away, where the coefficients depend on the point.
         for (size, sigma) in [(0.5, 0.8), (3.0, 2.5), (40.0, 0.7)] {
             let mut draw = |size: f64| -> Vec<f64> { (0..dim).map(|_| size * rng.random_range(-1.0..1.0)).collect() };
             let (x, probe, direction) = (draw(size), draw(1.0), draw(1.0));
@@ -89,7 +89,7 @@ fn derivatives_of_every_output_are_those_of_differences() {
             let (mut out, mut pulled) = (vec![0.0; dim], vec![0.0; dim]);
             denoiser.vjp(&Query { x: &x, sigma: &[sigma], item: &[0] }, &probe, &mut out, &mut pulled);
             assert!(out.iter().zip(yhat(&x)).all(|(a, b)| (a - b).abs() < 1e-4 * (1.0 + b.abs())));
-            // probe^T J direction both ways; single precision asks for a large difference.
+            // Computes probe^T J direction in two ways; single precision requires a large difference.
             let step = 0.01 * size;
             let moved =
                 |sign: f64| -> Vec<f64> { x.iter().zip(&direction).map(|(x, d)| x + sign * step * d).collect() };

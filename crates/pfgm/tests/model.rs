@@ -1,4 +1,4 @@
-//! `Model` gives what its parts give by hand, in any batches, and stops on request.
+//! `Model` agrees with its parts, for every batch size, and stops on request.
 
 use std::{cell::Cell, ops::ControlFlow, path::Path};
 
@@ -146,7 +146,7 @@ fn classes_are_drawn_in_the_shares_of_the_data() {
         share(0),
         share(1)
     );
-    // A class follows from its seed alone.
+    // A class depends only on the seed.
     assert_eq!(model.sample(1).seed(1234).resolved_classes().unwrap(), [classes[1234]]);
     assert_eq!(model.sample(4).balanced().resolved_classes().unwrap(), [Some(0), Some(1), Some(0), Some(1)]);
     assert_eq!(model.sample(2).class("right").resolved_classes().unwrap(), [Some(1); 2]);
@@ -167,7 +167,7 @@ fn computations_end_when_they_are_canceled() {
         if calls.get() == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     assert!(matches!(model.sample(2).solver(heun(18)).observer(stop).draw(), Err(Error::Canceled)));
-    // The solver's other evaluations are rows that stand still; the observer hears no evaluated row any more.
+    // In the remaining evaluations of the solver, all rows are inactive and the observer sees no evaluated row.
     let evaluations = Cell::new(0);
     let count = |progress: &pfgm::Progress| {
         evaluations.set(progress.evaluations);
@@ -280,7 +280,7 @@ fn rows_that_do_not_fit_are_rejected() {
     let model = Model::load("digits").unwrap();
     let (heart, digits) = (open("heart"), open("digits").select(&[0]));
     assert!(matches!(model.encode(&heart, heun(2)), Err(Error::Argument { name: "data", .. })));
-    // Rows without labels are rows of the unconditional model, where there is one.
+    // Rows without labels are allowed if there is an unconditional model.
     let unlabeled = Dataset { labels: None, ..digits.clone() };
     assert_eq!(model.encode(&unlabeled, heun(2)).unwrap().classes, [None]);
     let mut spec = model.spec().clone();

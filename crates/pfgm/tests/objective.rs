@@ -169,7 +169,7 @@ fn what_a_network_should_say_makes_yhat() {
                 assert!((found - f64::from(expected)).abs() < 2e-5 * sigma.max(1.0), "{output:?} at {sigma}: {out:?}");
             }
         }
-        // Levels in the network's own terms and back.
+        // Levels converted to the network's input and back.
         for t in [0.01, 0.4, 1.0] {
             let prediction = Prediction { output, ..spec.prediction() };
             let level_at = |t: f64| match output {
@@ -211,15 +211,15 @@ fn images_show_their_noise_before_it_hides_them() {
     };
     let far = |spec: &ModelSpec, size: f32| spec.prediction().coefficients(&noisy(size), &[0.05])[0].log_sigma_ratio;
     assert_eq!(far(&spec, 0.0), 0.0);
-    // The network gets a quarter of the logarithm of the ratio.
+    // The network's input is a quarter of the logarithm of the ratio.
     assert!((far(&spec, 1.0) - 20.0_f64.ln() / 4.0).abs() < 0.1, "{}", far(&spec, 1.0));
-    // A run of before goes by the norm, Gaussian noise by its level.
+    // An old run uses the norm, Gaussian noise uses the level.
     let mut before = spec.clone();
     before.config.flow.detail_rms = None;
     assert!(far(&before, 5.0) > 0.0 && far(&before, 1.0) != far(&spec, 1.0));
     config.flow.extra_dims = Infinite;
     assert_eq!(far(&ModelSpec::resolve(config, &digits).unwrap(), 1.0), 0.0);
-    // A patch is asked by its own shape, and by its norm where it is no square of four pixels.
+    // A patch uses its shape, and its norm if it has no block of 2x2 pixels.
     let pixel = spec.prediction_of(Shape::Image { height: 1, width: 1, channels: 1 });
     assert!(pixel.coefficients(&[9.0_f32], &[0.05])[0].log_sigma_ratio > 0.5);
     let shape = Shape::Image { height: 4, width: 4, channels: 1 };

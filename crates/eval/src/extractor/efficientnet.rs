@@ -10,7 +10,7 @@ use super::{
 pub const FEATURES: usize = 1280;
 /// Number of classes.
 pub const CLASSES: usize = 1000;
-/// Side of the images that the network takes.
+/// Side of the network's input images.
 pub const SIDE: usize = 224;
 
 /// The stages: blocks, side of their kernel, stride of the first, expansion, outputs.
@@ -74,7 +74,7 @@ impl EfficientNetLite0 {
     /// Loads the network.
     ///
     /// # Errors
-    /// Returns an error if the source does not have a weight.
+    /// Returns an error if a weight is missing.
     pub fn load(source: &mut Source) -> Result<Self, FeatureError> {
         let form = |shape, centers| Form { shape, centers, activation: Activation::Relu6 };
         let stem = Names { convolution: "_conv_stem", normalization: "_bn0" };
@@ -94,7 +94,7 @@ impl EfficientNetLite0 {
         Ok(Self { stem, blocks, head, classes })
     }
 
-    /// The means over the last pixels, and the classes' logits.
+    /// Returns the means over the last pixels, and the logits of the classes.
     ///
     /// # Shapes
     /// `x`: `[batch, 224, 224, 3]` as `(byte - 127) / 128`; results `[batch, 1280]`, `[batch, 1000]`

@@ -1,8 +1,8 @@
-//! The Inception-v3 that image models are compared by (Szegedy et al., arXiv 1512.00567, as the network of 2015-12-05 that
-//! Heusel et al. chose), under the names that pytorch-fid gives its weights.
+//! The Inception-v3 of FID (Szegedy et al., arXiv 1512.00567, in the version of 2015-12-05 that Heusel et al. use), with the
+//! weight names of pytorch-fid.
 //!
-//! It differs from the Inception-v3 of today: averages over a pixel's neighbors leave out those beyond the border, the
-//! last block takes their maximum instead, and there are 1008 classes.
+//! It differs from later versions: average pooling excludes pixels beyond the border, the
+//! last block uses max pooling instead, and there are 1008 classes.
 
 use super::{
     FeatureError,
@@ -13,13 +13,13 @@ use super::{
 pub const FEATURES: usize = 2048;
 /// Number of classes.
 pub const CLASSES: usize = 1008;
-/// Side of the images that the network takes.
+/// Side of the network's input images.
 pub const SIDE: usize = 299;
 
 /// A convolution's name, rows and columns of its kernel, and its outputs.
 type Step = (&'static str, [usize; 2], usize);
 
-/// Convolutions one after another, at least one.
+/// A chain of at least one convolution.
 struct Chain(Vec<Conv>);
 
 impl Chain {
@@ -35,7 +35,7 @@ enum Pool {
     Mean,
     /// The maximum, then a convolution.
     Max,
-    /// The maximum around every second pixel, as it is.
+    /// The maximum around every second pixel, without a convolution.
     Halve,
 }
 
@@ -56,7 +56,7 @@ impl Block {
             parts.extend(fork.iter().map(|conv| conv.forward(&stem)));
         }
         parts.push(match (&self.pooled, self.pool) {
-            // A mean and a convolution of single pixels may change places, and the latter leaves fewer channels.
+            // Averaging and a 1x1 convolution commute, and the convolution reduces the channels.
             (Some(conv), Pool::Mean) => Activation::Relu.apply(mean_of_neighbors(&conv.forward(x))),
             (Some(conv), _) => conv.forward(&max_of_neighbors(x, 1)),
             (None, _) => max_of_neighbors(x, 2),
@@ -94,7 +94,7 @@ impl Loader<'_, '_> {
         Conv::load(self.0, &names, Form { shape: [kh, kw, inputs, outputs], centers, activation })
     }
 
-    /// Steps one after another, the last of them centered like this.
+    /// Loads a chain of convolutions, of which the last has these centers.
     fn chain(&mut self, block: &str, steps: &[Step], inputs: usize, last: Centers) -> Result<Chain, FeatureError> {
         let mut inputs = inputs;
         let mut convs = Vec::new();
@@ -116,7 +116,7 @@ impl Loader<'_, '_> {
     ) -> Result<Block, FeatureError> {
         let chains =
             chains.iter().map(|steps| self.chain(name, steps, inputs, Centers::All)).collect::<Result<_, _>>()?;
-        // The activation comes behind the mean.
+        // The activation follows the mean.
         let activation = if pool == Pool::Mean { Activation::None } else { Activation::Relu };
         let pooled = self.followed_by(activation, name, ("branch_pool", [1, 1], pooled), inputs, Centers::All)?;
         Ok(Block { chains, forks: Vec::new(), pool, pooled: Some(pooled) })
@@ -180,7 +180,7 @@ impl Inception {
     /// Loads the network.
     ///
     /// # Errors
-    /// Returns an error if the source does not have a weight.
+    /// Returns an error if a weight is missing.
     pub fn load(source: &mut Source) -> Result<Self, FeatureError> {
         let mut loader = Loader(source);
         let first = Chain(vec![
@@ -218,8 +218,8 @@ impl Inception {
         Ok(Self { stem: [first, second], blocks, classes })
     }
 
-    /// The means over the last block's pixels, and the classes' logits without their bias, as the inception score has been
-    /// computed since its first program.
+    /// Returns the means over the pixels of the last block, and the logits of the classes without bias, as in the original
+    /// inception score.
     ///
     /// # Shapes
     /// `x`: `[batch, 299, 299, 3]` in [-1, 1]; results `[batch, 2048]`, `[batch, 1008]`

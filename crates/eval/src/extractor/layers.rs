@@ -1,5 +1,5 @@
-//! Layers of the networks on plain slices: convolutions with their normalization folded into the weights, maxima and
-//! means of neighbors.
+//! Layers of the networks on plain slices: convolutions with batch normalization folded into the weights, max and
+//! average pooling.
 
 use std::ops::RangeInclusive;
 
@@ -25,12 +25,12 @@ pub struct Images {
 }
 
 impl Images {
-    /// Images of that size with unspecified values.
+    /// Creates images of a size with unspecified values.
     fn new(size: [usize; 4]) -> Self {
         Self { size, values: Buffer::new(size.iter().product()) }
     }
 
-    /// Images of values.
+    /// Creates images from values.
     ///
     /// # Panics
     /// Panics if there are not as many.
@@ -45,7 +45,7 @@ impl Images {
         self.values.values()
     }
 
-    /// The rows of pixels of all images, to be written at once.
+    /// The rows of pixels of all images, for parallel writing.
     fn lines(&mut self) -> impl IndexedParallelIterator<Item = &mut [f32]> {
         let [_, _, width, channels] = self.size;
         self.values.values_mut().par_chunks_exact_mut(width * channels)
@@ -57,7 +57,7 @@ impl Images {
         &self.values()[(image * height + row) * width * channels..][..width * channels]
     }
 
-    /// What lies from a row and column on, with zeros beyond the border on the left and above.
+    /// Returns the part from a row and column on, with zeros beyond the left and upper border.
     fn part(&self, from: [isize; 2], height: usize, width: usize) -> Self {
         let [batch, _, _, channels] = self.size;
         let mut part = Self::new([batch, height, width, channels]);
@@ -73,7 +73,7 @@ impl Images {
         part
     }
 
-    /// The sum of two.
+    /// Adds two batches of images.
     pub fn add(mut self, other: &Self) -> Self {
         assert_eq!(self.size, other.size, "images of one size");
         let sums = self.values.values_mut().par_chunks_mut(1 << 14).zip(other.values().par_chunks(1 << 14));
@@ -81,7 +81,7 @@ impl Images {
         self
     }
 
-    /// Images with the channels of all.
+    /// Concatenates channels.
     pub fn side_by_side(parts: &[Self]) -> Self {
         let [batch, height, width, _] = parts[0].size;
         let channels = parts.iter().map(|part| part.size[3]).sum();
@@ -99,7 +99,7 @@ impl Images {
         all
     }
 
-    /// The means over the pixels of each image: images of one pixel.
+    /// Global average pooling: images of one pixel.
     pub fn means(&self) -> Self {
         let [batch, height, width, channels] = self.size;
         let mut means = Self::new([batch, 1, 1, channels]);
@@ -141,19 +141,19 @@ impl Activation {
     }
 }
 
-/// Which pixels of the input the pixels of the result are centered on.
+/// Pixels of the input on which the pixels of the result are centered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Centers {
     /// All, with zeros beyond the border.
     All,
-    /// All from which the kernel does not reach beyond the border.
+    /// All for which the kernel lies inside the image (no padding).
     Inside,
-    /// The second, the fourth and so on. On an odd number of pixels a 3x3 kernel then never reaches beyond the border; on
-    /// an even number this is what TensorFlow calls SAME.
+    /// The second, the fourth and so on. For an odd number of pixels a 3x3 kernel stays inside the image; for
+    /// an even number this is TensorFlow's SAME padding.
     EverySecond,
 }
 
-/// A convolution, its normalization and what follows.
+/// A convolution with normalization and activation.
 pub struct Conv {
     filters: Filters,
     bias: Vec<f32>,
@@ -218,7 +218,7 @@ impl Conv {
     fn new(weight: &[f32], bias: Vec<f32>, Form { shape, centers, activation }: Form) -> Self {
         let [kh, kw, inputs, outputs] = shape;
         let weight = channels_last(weight, kh * kw, inputs, outputs);
-        // Of the sizes only those of the kernel count here.
+        // Only the size of the kernel matters here.
         let filters = Filters::new(pfgm_cpu::arch(), geometry([1, kh, kw, inputs], shape, centers), &weight);
         Self { filters, bias, shape, centers, activation }
     }
@@ -241,7 +241,7 @@ impl Conv {
             Centers::Inside => {
                 convolved(x).part([(kh / 2) as isize, (kw / 2) as isize], height - kh / 2 * 2, width - kw / 2 * 2)
             }
-            // The kernels count from the first pixel, which therefore is a new one.
+            // The kernels start at the first pixel, so one is added.
             Centers::EverySecond => {
                 convolved(&x.part([-1, -1], height + 1, width + 1)).part([1, 1], height / 2, width / 2)
             }
@@ -262,7 +262,7 @@ fn around(at: usize, reach: usize, stride: usize, count: usize) -> RangeInclusiv
     center.saturating_sub(reach)..=(center + reach).min(count - 1)
 }
 
-/// A convolution of each channel with a kernel of its own, its normalization, and ReLU6.
+/// Depthwise convolution with normalization and ReLU6.
 pub struct Depthwise {
     /// `[side, side, channels]`
     weight: Vec<f32>,
@@ -317,17 +317,17 @@ impl Depthwise {
     }
 }
 
-/// Maxima over 3x3 pixels: around every pixel, or (stride 2) around those from which nothing lies beyond the border.
+/// Max pooling over 3x3 pixels: around every pixel, or (stride 2) without padding.
 pub fn max_of_neighbors(x: &Images, stride: usize) -> Images {
     neighbors(x, stride, |out, x| *out = out.max(x), |_, _| ())
 }
 
-/// Means over 3x3 pixels, of those that exist.
+/// Average pooling over 3x3 pixels, excluding those beyond the border.
 pub fn mean_of_neighbors(x: &Images) -> Images {
     neighbors(x, 1, |out, x| *out += x, |out, count| *out /= count as f32)
 }
 
-/// Takes the first of 3x3 neighbors, `join`s the others to it, and `finish`es with their number.
+/// Folds 3x3 neighbors with `join`, and applies `finish` with their number.
 fn neighbors(
     x: &Images,
     stride: usize,

@@ -1,4 +1,4 @@
-//! Extractors: features of images by published networks, or the values themselves.
+//! Feature extractors: published networks, or pixel values.
 
 mod efficientnet;
 mod inception;
@@ -15,7 +15,7 @@ pub use inception::Inception;
 use layers::Images;
 pub use layers::Source;
 
-/// Images that a network evaluates together: more do not fit into the caches of a processor.
+/// Batch size of a network; larger batches do not fit into the caches.
 const BATCH: usize = 8;
 
 /// The names of the extractors.
@@ -30,7 +30,7 @@ pub enum Extractor {
 }
 
 impl Extractor {
-    /// The name, as it is typed.
+    /// The name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Pixels => "pixels",
@@ -40,7 +40,7 @@ impl Extractor {
     }
 }
 
-/// Why features cannot be extracted.
+/// Reason why features cannot be extracted.
 #[derive(Debug, thiserror::Error)]
 pub enum FeatureError {
     /// The file of weights cannot be read.
@@ -167,7 +167,7 @@ impl Features {
         }
     }
 
-    /// Extracts the features of `count` rows, which `read` writes one by one. `progress` is called with how many rows are done.
+    /// Extracts the features of `count` rows, which `read` writes one by one. `progress` is called with the number of finished rows.
     ///
     /// # Shapes
     /// Rows: `[N]`, images as values from 0 (black) to 1 (white)

@@ -10,8 +10,8 @@ struct Between {
     share: f32,
 }
 
-/// Pixel centers of `to` pixels on those of `from` pixels, the first and last not exceeded: torch's `interpolate` with
-/// `align_corners=False`. It reads two pixels however far they are apart, as published scores do.
+/// Maps pixel centers of `to` pixels to `from` pixels, clamped at the ends: torch's `interpolate` with
+/// `align_corners=False`. It interpolates between two pixels without antialiasing, as published scores do.
 fn places(from: usize, to: usize) -> Vec<Between> {
     let scale = from as f32 / to as f32;
     let place = |at: usize| {
@@ -22,8 +22,8 @@ fn places(from: usize, to: usize) -> Vec<Between> {
     (0..to).map(place).collect()
 }
 
-/// Resizes images to squares of three channels, each value then scaled and shifted: `factor x + offset`. One channel becomes
-/// three alike; of four the last is left out.
+/// Resizes images to squares with three channels, and scales and shifts each value: `factor x + offset`. One channel is repeated
+/// three times; of four the last is dropped.
 ///
 /// # Shapes
 /// `images`: `[batch, height, width, channels]`, result `[batch, side, side, 3]`
@@ -74,7 +74,7 @@ mod tests {
         for (found, expected) in sums.iter().zip(expected) {
             assert!((found - expected).abs() < 0.01, "{sums:?}");
         }
-        // Smaller: every fourth pixel's neighbors, no others.
+        // Downsampling uses only the neighbors of every fourth pixel.
         let line: Vec<f32> = (0..64).map(|v| (v % 8) as f32).collect();
         let found = to_square(&line, [8, 8, 1], 2, (2.0, -1.0));
         assert_eq!(found, [2.0, 2.0, 2.0, 10.0, 10.0, 10.0, 2.0, 2.0, 2.0, 10.0, 10.0, 10.0]);

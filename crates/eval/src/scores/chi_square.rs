@@ -10,12 +10,12 @@ pub struct ChiSquare {
     pub statistic: f64,
     /// Groups minus one.
     pub degrees: usize,
-    /// The probability of a statistic at least as large if the expectation is right; good where at least about five are
+    /// The probability of a statistic at least as large under the expectation; accurate if at least about five are
     /// expected in each group.
     pub p_value: f64,
 }
 
-/// Tests counts against what was expected of them; both add up to the same.
+/// Tests counts against their expectations, which have the same sum.
 ///
 /// # Panics
 /// Panics if there are not as many expectations as counts, or fewer than two, or one is not above zero.
@@ -38,8 +38,8 @@ pub struct Shares {
     pub farthest: f64,
 }
 
-/// Counts how many samples lie nearest to the points of each group. Groups are made of adjacent points in the
-/// order of their coordinates, equal points together, about `groups` of about the same size.
+/// Counts the samples nearest to the points of each group. Groups consist of adjacent points in the
+/// order of their coordinates, with equal points together; there are about `groups` of about the same size.
 ///
 /// # Shapes
 /// `points`: `[points, dim]`, `samples`: `[samples, dim]`

@@ -18,7 +18,7 @@ use crate::MetricError;
 /// Groups of the jackknife.
 const GROUPS: usize = 10;
 
-/// The Gaussian of a reference, which others are compared with.
+/// The Gaussian of a reference.
 pub struct FrechetReference<'a> {
     moments: &'a Moments,
     /// `C^(1/2)`, computed when it is first needed.
@@ -28,17 +28,17 @@ pub struct FrechetReference<'a> {
 /// A Frechet distance with its standard error and bias.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Frechet {
-    /// The squared distance, as it is usually reported.
+    /// The squared distance, as usually reported.
     pub distance: f64,
-    /// Its standard error: the spread over samples of this size.
+    /// Its standard error: the standard deviation over samples of this size.
     pub standard_error: f64,
-    /// The bias of a finite sample: samples of the reference's own distribution would have about this distance instead of 0. It falls with
-    /// the number of samples. A reference that is a sample itself adds its own bias.
+    /// The bias of a finite sample: samples of the reference distribution would have about this distance instead of 0. It is inversely
+    /// proportional to the number of samples. A reference that is a finite sample adds another bias.
     pub bias: f64,
 }
 
 impl<'a> FrechetReference<'a> {
-    /// A reference with these moments.
+    /// Creates a reference with these moments.
     ///
     /// # Errors
     /// Returns an error if they are not finite, or the matrix is not a covariance.
@@ -95,10 +95,10 @@ impl<'a> FrechetReference<'a> {
         Ok(shift + trace(matrix(self.moments)) + own - 2.0 * roots(&values)?.iter().sum::<f64>())
     }
 
-    /// The distance of rows, with its standard error and bias by the jackknife (Efron 1982): ten times a tenth of the rows
-    /// is left out. To first order the bias falls as one over the number of rows (Chong and Forsyth, arXiv 1911.07023), which
-    /// is what the jackknife finds. If there are fewer rows than features, a smaller matrix is used. `progress` is called with how many of
-    /// the `1 + 10` distances are done.
+    /// Returns the distance of rows, with its standard error and bias by the jackknife (Efron 1982), which omits a tenth of the rows ten
+    /// times. To first order the bias is inversely proportional to the number of rows (Chong and Forsyth, arXiv 1911.07023), as
+    /// the jackknife assumes. If there are fewer rows than features, a smaller matrix is used. `progress` is called with the number of
+    /// finished distances of `1 + 10`.
     ///
     /// # Shapes
     /// `values`: `[rows, dim]`, in an order that does not depend on their values: every tenth row makes a group
@@ -138,7 +138,7 @@ impl<'a> FrechetReference<'a> {
     }
 }
 
-/// The distance of all rows, and the distances without each of the groups. `distance` gets the group to leave out.
+/// Returns the distance of all rows, and the distances without each of the groups. `distance` receives the omitted group.
 fn leave_one_out(
     progress: &(dyn Fn(usize) + Sync),
     distance: &(dyn Fn(Option<usize>, Par) -> Result<f64, MetricError> + Sync),
@@ -155,8 +155,8 @@ fn leave_one_out(
     Ok((of_all, others.collect::<Result<_, _>>()?))
 }
 
-/// Fewer rows than features. With the rows `Y` around their mean, their covariance is `Y^T Y / (n - 1)`, and
-/// `C Y^T Y` has but for zeros the eigenvalues of `Y C Y^T`: a matrix as small as the rows are few, that needs no root of `C`.
+/// Distances for fewer rows than features. With the rows `Y` around their mean, their covariance is `Y^T Y / (n - 1)`, and
+/// `C Y^T Y` has the nonzero eigenvalues of `Y C Y^T`: a matrix of the size of the number of rows, which needs no root of `C`.
 struct FewRows<'a> {
     reference: &'a FrechetReference<'a>,
     /// The rows around the mean of all, as columns.
@@ -185,7 +185,7 @@ impl<'a> FewRows<'a> {
     fn distance(&self, left_out: Option<usize>) -> Result<f64, MetricError> {
         let kept: Vec<usize> = (0..self.rows.ncols()).filter(|row| left_out != Some(row % GROUPS)).collect();
         let count = kept.len() as f64;
-        // Around the mean of all, the mean of those that are kept is not zero.
+        // Relative to the mean of all rows, the mean of the kept rows is not zero.
         let (mut shift, mut squares) = (vec![0.0; self.mean.len()], 0.0);
         for &row in &kept {
             shift.iter_mut().zip(self.rows.col(row).iter()).for_each(|(sum, value)| *sum += value / count);
@@ -193,7 +193,7 @@ impl<'a> FewRows<'a> {
         }
         let scatter = squares - count * shift.iter().map(|value| value * value).sum::<f64>();
         let mean: Vec<f64> = self.mean.iter().zip(&shift).map(|(mean, shift)| mean + shift).collect();
-        // Y C Y^T around their own mean: less the means of its columns, and of its rows, which are the same.
+        // Centers Y C Y^T at the mean of the kept rows: subtracts the means of its columns and of its rows, which are equal.
         let mean_of = |&column: &usize| kept.iter().map(|&row| self.product[(row, column)]).sum::<f64>() / count;
         let means: Vec<f64> = kept.iter().map(mean_of).collect();
         let overall = means.iter().sum::<f64>() / count;
@@ -204,7 +204,7 @@ impl<'a> FewRows<'a> {
     }
 }
 
-/// The roots of eigenvalues, which may be below zero by rounding alone.
+/// Returns the square roots of eigenvalues, which may be negative only by rounding.
 fn roots(values: &[f64]) -> Result<Vec<f64>, MetricError> {
     let largest = values.iter().fold(0.0_f64, |most, value| most.max(value.abs()));
     if values.iter().any(|&value| value < -1e-3 * largest) {
@@ -288,7 +288,7 @@ mod tests {
 
     #[test]
     fn the_jackknife_estimates_spread_and_bias() {
-        // 400 samples of the reference's own distribution, again and again: all of their distance is bias.
+        // Repeated 400 samples of the reference distribution: their whole distance is bias.
         let of_many = Moments::of(&features(0, 100_000, 4), 4);
         let reference = FrechetReference::new(&of_many).unwrap();
         let estimates: Vec<Frechet> =
@@ -296,7 +296,7 @@ mod tests {
         let mean = |of: &dyn Fn(&Frechet) -> f64| estimates.iter().map(of).sum::<f64>() / 100.0;
         let (distance, bias) = (mean(&|e| e.distance), mean(&|e| e.bias));
         assert!((bias / distance - 1.0).abs() < 0.2, "{bias} of {distance}");
-        // Of another distribution: the standard error is the spread.
+        // Samples of another distribution: the standard error equals the standard deviation.
         let estimates: Vec<Frechet> =
             (1..201).map(|seed| reference.estimate(&features(2 * seed + 1, 400, 4), 4, &|_| ()).unwrap()).collect();
         let mean = |of: &dyn Fn(&Frechet) -> f64| estimates.iter().map(of).sum::<f64>() / 200.0;

@@ -7,9 +7,9 @@ use super::matrix::rows;
 pub struct InceptionScore {
     /// The mean over splits, from 1 to the number of classes. Higher is better; smaller splits have smaller scores.
     pub mean: f64,
-    /// The standard deviation between splits, which is what papers print behind it.
+    /// The standard deviation between splits, which papers report.
     pub spread: f64,
-    /// The standard error of the mean, the splits being independent: `spread / sqrt(splits - 1)`. Not a number for one split.
+    /// The standard error of the mean for independent splits: `spread / sqrt(splits - 1)`. NaN for one split.
     pub standard_error: f64,
 }
 

@@ -7,13 +7,13 @@ use super::matrix::{BLOCK, columns, multiply, rows};
 /// The kernel inception distance over subsets.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Kid {
-    /// The mean over subsets: unbiased, so that it may be below 0 for similar samples.
+    /// The mean over subsets. It is unbiased and may be negative for similar samples.
     pub mean: f64,
     /// The standard deviation between subsets, which torch-fidelity reports.
     pub spread: f64,
-    /// The standard error of the mean as another sample would change it: `spread sqrt(m / (n - m))` with subsets of m of n
-    /// rows, the jackknife that leaves n - m out (Shao and Wu 1989). Dividing by the root of the number of subsets instead
-    /// would take them for independent, which draws from the same rows are not. Not a number where a subset is all rows.
+    /// The standard error of the mean over samples: `spread sqrt(m / (n - m))` for subsets of m of n
+    /// rows, the delete-(n - m) jackknife (Shao and Wu 1989). Dividing by the root of the number of subsets instead
+    /// would assume independent subsets, but they share rows. NaN if a subset contains all rows.
     pub standard_error: f64,
 }
 
@@ -27,7 +27,7 @@ pub struct Draw {
 }
 
 /// The unbiased squared maximum mean discrepancy with the kernel `(x.y / dim + 1)^3` (Binkowski et al., arXiv 1801.01401),
-/// averaged over subsets. `progress` is called with how many subsets are done.
+/// averaged over subsets. `progress` is called with the number of finished subsets.
 ///
 /// # Shapes
 /// `real`, `generated`: `[rows, dim]`

@@ -1,4 +1,4 @@
-//! Kolmogorov and Smirnov's test of a sample against a distribution.
+//! Kolmogorov-Smirnov test of a sample against a distribution.
 
 /// The result of the test.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -56,7 +56,7 @@ mod tests {
         assert!((found.p_value - 0.588_053).abs() < 0.02, "{found:?}");
         let even: Vec<f64> = (0..1000).map(|i| (f64::from(i) + 0.5) / 1000.0).collect();
         assert!(kolmogorov_smirnov(&even, |x| x).p_value > 0.9999);
-        // A sample of the wrong distribution is found out.
+        // A sample of another distribution is rejected.
         assert!(kolmogorov_smirnov(&even, |x| x * x).p_value < 1e-10);
     }
 }

@@ -8,10 +8,10 @@ use faer::{
     },
 };
 
-/// Rows that are taken together: enough for a fast product, few enough for the caches.
+/// Rows per block: enough for a fast product, few enough for the caches.
 pub const BLOCK: usize = 512;
 
-/// Rows of single precision as the columns of a matrix in double precision, seen from `center`.
+/// Returns rows in single precision as the columns of a matrix in double precision, relative to `center`.
 pub fn columns<'a>(rows: impl ExactSizeIterator<Item = &'a [f32]>, center: &[f64]) -> Mat<f64> {
     let mut matrix = Mat::zeros(center.len(), rows.len());
     for (mut column, row) in matrix.col_iter_mut().zip(rows) {
@@ -52,7 +52,7 @@ pub fn mean(values: &[f32], dim: usize) -> Vec<f64> {
     mean
 }
 
-/// How many rows there are.
+/// Returns the number of rows.
 ///
 /// # Panics
 /// Panics if the last is cut short.

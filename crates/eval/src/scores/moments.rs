@@ -1,4 +1,4 @@
-//! Mean and covariance of features, which the Frechet distance is computed from.
+//! Mean and covariance of features, for the Frechet distance.
 
 use faer::{Mat, Par};
 
@@ -28,7 +28,7 @@ impl Moments {
         Self::from_scatter(mean, scatter, rows(values, dim))
     }
 
-    /// How many features a row has.
+    /// Number of features of a row.
     pub fn dim(&self) -> usize {
         self.mean.len()
     }
@@ -53,7 +53,7 @@ fn scatter(values: &[f32], center: &[f64], par: Par) -> Mat<f64> {
     sum
 }
 
-/// Rows dealt out to groups in turn, and the moments of all groups but one.
+/// Rows assigned to groups in turn, and the moments of all groups except one.
 pub struct LeaveOneOut<'a> {
     values: &'a [f32],
     mean: Vec<f64>,
@@ -62,7 +62,7 @@ pub struct LeaveOneOut<'a> {
 }
 
 impl<'a> LeaveOneOut<'a> {
-    /// Deals rows `[rows, dim]` out.
+    /// Assigns rows `[rows, dim]` to groups.
     ///
     /// # Panics
     /// Panics if a group would be empty, or fewer than two rows are left without one.
@@ -84,7 +84,7 @@ impl<'a> LeaveOneOut<'a> {
         let group: Vec<f32> =
             self.values.chunks_exact(dim).skip(left_out).step_by(self.groups).flatten().copied().collect();
         let kept = (self.values.len() - group.len()) / dim;
-        // Seen from the mean of all, what is kept sums to minus what is left out.
+        // Relative to the mean of all rows, the sum of the kept rows is minus the sum of the omitted ones.
         let mut shift = vec![0.0; dim];
         for row in group.chunks_exact(dim) {
             let sums = shift.iter_mut().zip(row.iter().zip(&self.mean));

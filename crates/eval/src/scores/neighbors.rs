@@ -6,7 +6,7 @@ fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum()
 }
 
-/// The nearest row of `points` to a row, and its squared distance; `skip` is passed over.
+/// Returns the nearest row of `points` to a row, and its squared distance; row `skip` is ignored.
 fn nearest(row: &[f32], points: &[f32], skip: Option<usize>) -> (usize, f64) {
     let candidates = points.chunks_exact(row.len()).enumerate().filter(|(index, _)| Some(*index) != skip);
     candidates
@@ -16,8 +16,8 @@ fn nearest(row: &[f32], points: &[f32], skip: Option<usize>) -> (usize, f64) {
 }
 
 /// Accuracy of the nearest-neighbor two-sample test (Lopez-Paz and Oquab, arXiv 1610.06545): the share of rows of
-/// both whose nearest other row is of the same sample. 1/2 when they follow one distribution, 1 when they are apart,
-/// below 1/2 when one repeats the other.
+/// both samples whose nearest other row is in the same sample. It is 1/2 if they have the same distribution, 1 if they are separated,
+/// and below 1/2 if one repeats the other.
 ///
 /// # Panics
 /// Panics if a sample is empty or its rows are ragged, or the samples differ in size (the score would not be 1/2 then).

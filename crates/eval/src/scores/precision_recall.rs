@@ -1,4 +1,4 @@
-//! Precision, recall, density and coverage: how two samples lie in each other's neighborhoods.
+//! Precision, recall, density and coverage: scores from the neighborhoods of two samples.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,27 +12,27 @@ use super::matrix::{BLOCK, columns, mean, multiply, rows};
 pub struct Share {
     /// The mean.
     pub value: f64,
-    /// Its standard error, the other sample and all neighborhoods taken as given.
+    /// Its standard error, given the other sample and all neighborhoods.
     pub standard_error: f64,
 }
 
-/// Scores of how two samples lie in each other's neighborhoods. A row's neighborhood is the closed ball that reaches to the k-th
-/// nearest other row of its own sample.
+/// Scores from the neighborhoods of two samples. The neighborhood of a row is the closed ball up to its k-th
+/// nearest neighbor in the same sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Neighborhoods {
     /// The share of generated rows in the neighborhood of some real row (Kynkaanniemi et al., arXiv 1904.06991).
     pub precision: Share,
     /// The share of real rows in the neighborhood of some generated row (the same).
     pub recall: Share,
-    /// How many real neighborhoods a generated row lies in, divided by k (Naeem et al., arXiv 2002.09797): 1 when
-    /// the samples follow one distribution, above if the generated rows crowd around few real ones.
+    /// The number of real neighborhoods that contain a generated row, divided by k (Naeem et al., arXiv 2002.09797): 1 if
+    /// the samples have the same distribution, larger if the generated rows concentrate around few real ones.
     pub density: Share,
-    /// The share of real rows with a generated row in their neighborhood (the same): 1 when every mode is visited.
+    /// The share of real rows with a generated row in their neighborhood (same paper): 1 if every mode is covered.
     pub coverage: Share,
 }
 
-/// Measures how two samples lie in each other's neighborhoods, exactly, in blocks: the memory does not grow with the
-/// square of the rows. `progress` is called with the share of the work that is done.
+/// Computes the scores exactly, in blocks, so the memory does not grow with the
+/// square of the number of rows. `progress` is called with the finished share of the work.
 ///
 /// # Shapes
 /// `real`, `generated`: `[rows, dim]`
@@ -48,7 +48,7 @@ pub fn neighborhoods(
 ) -> Neighborhoods {
     let (reals, samples) = (rows(real, dim), rows(generated, dim));
     assert!(k >= 1 && reals > k && samples > k, "neighborhoods: more than {k} rows of both");
-    // Seen from their middle, the products that distances are computed from are small.
+    // Centering makes the products in the distances small, which reduces rounding errors.
     let center = mean(real, dim);
     let (real, generated) = (Rows { values: real, center: &center }, Rows { values: generated, center: &center });
     // Pairs of rows whose distance is computed, of all pairs.
@@ -75,7 +75,7 @@ pub fn neighborhoods(
         tell(block.x.ncols() * reals);
         part
     });
-    // Blocks are in order, so that the counts are, too.
+    // Blocks are in order, and so are the counts.
     let all = parts
         .reduce(|| Part { inside: Vec::new(), recalled: vec![false; reals], covered: vec![false; reals] }, Part::join);
     let flags = |flags: &[bool]| share(flags.iter().map(|&flag| f64::from(u8::from(flag))));
@@ -87,13 +87,13 @@ pub fn neighborhoods(
     }
 }
 
-/// What a block of generated rows adds.
+/// Contribution of a block of generated rows.
 struct Part {
-    /// In how many real neighborhoods each generated row lies.
+    /// Number of real neighborhoods that contain each generated row.
     inside: Vec<u32>,
-    /// Whether each real row lies in one of theirs.
+    /// Whether each real row lies in a neighborhood of one of these rows.
     recalled: Vec<bool>,
-    /// Whether one of them lies in each real row's.
+    /// Whether the neighborhood of each real row contains one of these rows.
     covered: Vec<bool>,
 }
 
@@ -113,7 +113,7 @@ fn share(values: impl ExactSizeIterator<Item = f64> + Clone) -> Share {
     Share { value, standard_error: (variance / count).sqrt() }
 }
 
-/// Rows, and where they are seen from.
+/// Rows and their center.
 #[derive(Clone, Copy)]
 struct Rows<'a> {
     values: &'a [f32],
@@ -152,11 +152,11 @@ fn squared_distances(a: &Block, b: &Block) -> Mat<f64> {
     products
 }
 
-/// The squared distance of every row to its k-th nearest other.
+/// Returns the squared distance of every row to its k-th nearest neighbor.
 fn radii(rows: Rows, k: usize, tell: &(dyn Fn(usize) + Sync)) -> Vec<f64> {
     let of_block = |first: usize| {
         let block = rows.block(first);
-        // The nearest so far, the farthest of them last.
+        // The k nearest so far, the farthest of them last.
         let mut nearest = vec![vec![f64::INFINITY; k]; block.x.ncols()];
         for start in rows.blocks() {
             let distances = squared_distances(&rows.block(start), &block);

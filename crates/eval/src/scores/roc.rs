@@ -1,4 +1,4 @@
-//! The receiver operating characteristic of a score of two groups.
+//! Receiver operating characteristic (ROC) of a score.
 
 /// The receiver operating characteristic of a score: for each threshold, from the highest down, the share of the first group above it and
 /// the share of the second, from (0, 0) to (1, 1).
@@ -14,7 +14,7 @@ pub fn roc(usual: &[f64], unusual: &[f64]) -> Vec<[f64; 2]> {
     let (mut counts, mut curve) = ([0_usize; 2], vec![[0.0, 0.0]]);
     for (index, (score, is_unusual)) in scores.iter().enumerate() {
         counts[usize::from(*is_unusual)] += 1;
-        // Equal scores are passed together.
+        // Equal scores share one threshold.
         if scores.get(index + 1).is_none_or(|next| next.0 != *score) {
             curve.push([counts[0] as f64 / usual.len() as f64, counts[1] as f64 / unusual.len() as f64]);
         }
@@ -22,7 +22,7 @@ pub fn roc(usual: &[f64], unusual: &[f64]) -> Vec<[f64; 2]> {
     curve
 }
 
-/// The area under [`roc`]: how often a member of the second group has the higher score of two, ties counting half.
+/// The area under [`roc`]: the probability that a member of the second group has the higher score, with ties counting half.
 pub fn area_under_roc(usual: &[f64], unusual: &[f64]) -> f64 {
     let curve = roc(usual, unusual);
     curve.windows(2).map(|pair| (pair[1][0] - pair[0][0]) * (pair[0][1] + pair[1][1]) / 2.0).sum()

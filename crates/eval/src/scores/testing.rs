@@ -1,13 +1,13 @@
-//! Test data that goldens/metrics.py makes, too.
+//! Test data, identical to those of goldens/metrics.py.
 
-/// A hash of 32 bits whose every input bit changes every output bit.
+/// A 32-bit hash with full avalanche.
 pub fn hash(mut x: u32) -> u32 {
     x = (x ^ (x >> 16)).wrapping_mul(0x7feb_352d);
     x = (x ^ (x >> 15)).wrapping_mul(0x846c_a68b);
     x ^ (x >> 16)
 }
 
-/// Rows that are not independent in their columns, exact in single precision. Odd seeds are of another distribution.
+/// Rows with dependent columns, exact in single precision. Odd seeds have another distribution.
 pub fn features(seed: u32, rows: usize, dim: usize) -> Vec<f32> {
     let noise = |row: usize, column: usize| {
         let at = seed.wrapping_mul(0x9e37_79b9).wrapping_add((row * (dim + 1) + column) as u32);
@@ -21,7 +21,7 @@ pub fn features(seed: u32, rows: usize, dim: usize) -> Vec<f32> {
     (0..rows * dim).map(|at| value(at / dim, at % dim)).collect()
 }
 
-/// To 1e-6 relative.
+/// Asserts equality to a relative error of 1e-6.
 pub fn close(found: f64, expected: f64) {
     assert!((found - expected).abs() <= 1e-6 * expected.abs(), "{found} instead of {expected}");
 }
