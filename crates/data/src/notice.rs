@@ -291,9 +291,9 @@ impl Notice {
         match self {
             Self::HeaderTaken { names } => write!(f, "the first line is the header: {}", some(names)),
             Self::FirstLineIsData { cells } => {
-                write!(f, "the first line is data, not a header: {}; header = \"yes\" takes it as names", some(cells))
+                write!(f, "the first line is data, not a header: {}; header = \"yes\" reads it as names", some(cells))
             }
-            Self::ColumnSkipped { name, reason } => write!(f, "column {name} is left out: {reason}"),
+            Self::ColumnSkipped { name, reason } => write!(f, "column {name} is not used: {reason}"),
             Self::CommentsSkipped { count } => write!(f, "{} that begin with # skipped", plural(*count, "line")),
             Self::Decoded { encoding } => write!(f, "the table is decoded from {encoding}"),
             Self::DecimalCommas => write!(f, "commas are read as decimal points"),

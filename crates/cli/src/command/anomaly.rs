@@ -46,7 +46,7 @@ pub fn run(args: &AnomalyArgs) -> Result<()> {
             area_under_roc(usual, of_rows)
         ));
     }
-    line("an area of 0.5 means that a score cannot tell the groups apart, 1 that it always can");
+    line("an area of 0.5 is chance level, 1 is perfect separation");
     if let Some(path) = &args.csv {
         table(path, &found.scores, [normal.len(), scored.len()])?;
     }

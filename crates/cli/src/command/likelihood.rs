@@ -51,7 +51,7 @@ pub fn run(args: &LikelihoodArgs, ranks: &dyn Communicator) -> Result<()> {
     ));
     let error =
         |error: Option<f64>, digits: usize| error.map_or_else(String::new, |error| format!(" +- {error:.digits$}"));
-    line(format!("ln p       {:.3}{} nats a row, in the data's units", summary.mean, error(summary.error, 3)));
+    line(format!("ln p       {:.3}{} nats per row, in the units of the data", summary.mean, error(summary.error, 3)));
     let unit = DensityUnit::of(spec.data.shape, rows.is_integer);
     if unit == DensityUnit::BitsPerDim {
         let bits = |nats: f64| unit.of_log_density(nats, spec.dim());

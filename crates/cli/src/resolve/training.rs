@@ -226,7 +226,10 @@ pub fn fine_tuning(args: &TrainArgs, model: Model) -> Result<Plan> {
     let name = format!("{}-tuned", stem(args.from.as_deref().unwrap_or(Path::new("run")).to_string_lossy().as_ref()));
     let same_classes = data.labels.as_ref().is_some_and(|labels| labels.names == spec.data.classes);
     if config.data.conditional && !same_classes {
-        notes.push("chosen       the class embedding starts fresh: the classes are not the run's".to_owned());
+        notes.push(
+            "chosen       the class embedding is initialized again: the classes differ from those of the run"
+                .to_owned(),
+        );
     }
     Ok(Plan { notes, data: Some(data), start: Some(model), ..Plan::new(name, config) })
 }

@@ -77,7 +77,7 @@ fn image_size(request: &Request, converted: &Converted, notes: &mut Vec<String>)
         }
         (Some(size), _) | (None, Some(size)) => Ok(size),
         (None, None) => {
-            notes.push("images of 32x32, as published for CIFAR-10 (`size` says otherwise)".into());
+            notes.push("images of 32x32, as published for CIFAR-10 (`size` overrides it)".into());
             Ok([32, 32])
         }
     }
@@ -117,7 +117,7 @@ fn method(request: &Request, converted: &Converted, notes: &mut Vec<String>) -> 
         (_, NetworkConfig::ScoreUnet(unet)) if unet.pyramid => (Method::Ve, "NCSN++ is published with VE"),
         _ => (Method::Vp, "DDPM++ is published with VP"),
     };
-    notes.push(format!("{}: {why} (`method` says otherwise)", method.as_str()));
+    notes.push(format!("{}: {why} (`method` overrides it)", method.as_str()));
     Ok(method)
 }
 
@@ -264,7 +264,7 @@ impl Space {
 /// Returns D of PFGM++, from the request or as published.
 fn published_dims(request: &Request, notes: &mut Vec<String>) -> ExtraDims {
     request.extra_dims.unwrap_or_else(|| {
-        notes.push("D = 2048, as published for CIFAR-10 (`extra_dims` says otherwise)".into());
+        notes.push("D = 2048, as published for CIFAR-10 (`extra_dims` overrides it)".into());
         ExtraDims::Finite(2048.0)
     })
 }
@@ -280,7 +280,7 @@ fn score(request: &Request, levels: Option<(f32, f32)>, notes: &mut Vec<String>)
     }
     if request.images.is_none() {
         let (low, high) = images;
-        notes.push(format!("noise levels of images scaled to [{low}, {high}] (`images` says otherwise)"));
+        notes.push(format!("noise levels of images scaled to [{low}, {high}] (`images` overrides it)"));
     }
     (Output::Ve { scaled: true, unit }, (unit * lowest, unit * highest))
 }

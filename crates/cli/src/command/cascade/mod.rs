@@ -70,7 +70,9 @@ pub fn upscaled_picture(
 /// Prints the difference between downscaled samples and the low-resolution images that they were conditioned on.
 fn agreement(shape: Shape, range: (f32, f32), images: &[f32], low: &[f32], factor: usize) {
     let share = 100.0 * disagreement(shape, images, low, factor) / f64::from(range.1 - range.0);
-    line(format!("agreement    downscaled again, they differ by {share:.2} % of the range (root mean square)"));
+    line(format!(
+        "agreement    downscaled samples differ from their low-resolution images by {share:.2} % of the range (root mean square)"
+    ));
 }
 
 /// An image with its pixels enlarged to blocks.

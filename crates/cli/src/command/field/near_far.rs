@@ -39,7 +39,7 @@ pub fn near_far(scene: &Scene) -> Result<Vec<u8>> {
     panel.dots(radii.iter().zip(&deviation).map(|(&radius, &value)| [radius, value]), 2.6, BLUE);
     panel.legend(&[("measured", Mark::Dot, BLUE), ("∝ distance⁻²", Mark::Line, INK.faded(0.5))]);
     line(format!(
-        "the field's direction differs from a point charge's by {:.3e} at 10 spreads, {:.3e} at 1000: slope {slope:.3}",
+        "the field's direction differs from a point charge's by {:.3e} at 10 standard deviations of the charges, {:.3e} at 1000: slope {slope:.3}",
         deviation[first], deviation[last]
     ));
     Ok(canvas.png()?)

@@ -139,7 +139,7 @@ pub fn non_compact(scene: &Scene) -> Result<Vec<u8>> {
         });
         let farthest = radii(&x).into_iter().fold(0.0, f64::max);
         line(format!(
-            "{name:<10} {SAMPLES} particles from z = {far:.3e}: |x| against the charges' own, Kolmogorov-Smirnov {}; \
+            "{name:<10} {SAMPLES} particles from z = {far:.3e}: |x| compared with the charges, Kolmogorov-Smirnov {}; \
              farthest {farthest:.2} of {:.2}",
             statistic(&test),
             sorted[sorted.len() - 1]

@@ -102,7 +102,7 @@ pub fn training_points(scene: &Scene) -> Result<Vec<u8>> {
     by_scale(&mut canvas, cells[2], scene, &distance);
     let near = |limit: f64| distance.iter().filter(|d| **d < limit * scene.spread).count() as f64 / POINTS as f64;
     line(format!(
-        "M = {}, z_max = {:.3}; of {POINTS} points {:.1} % lie within a tenth of the data's spread from their charge, {:.1} % within the spread, {:.1} % beyond ten spreads",
+        "M = {}, z_max = {:.3}; of {POINTS} points {:.1} % lie within 0.1 standard deviations of the data from their charge, {:.1} % within 1, {:.1} % beyond 10",
         calibration.m,
         calibration.z_max * unit,
         100.0 * near(0.1),

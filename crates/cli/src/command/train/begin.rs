@@ -120,7 +120,7 @@ fn set_budget(plan: &mut Plan, data: &Dataset, device: &Device, ranks: &dyn Comm
     let table = toml::Table::try_from(&plan.config).context("the configuration")?;
     plan.config = resolve::change(table, changes)?;
     plan.notes.push(format!(
-        "budget       {} steps in about {minutes} minutes ({seconds:.3} s a step, measured)",
+        "budget       {} steps in about {minutes} minutes ({seconds:.3} s per step, measured)",
         plan.config.train.steps
     ));
     Ok(())

@@ -110,7 +110,7 @@ fn begin_again(args: &TrainArgs, folder: PathBuf, device: &Device, ranks: &Ranks
     let table = text.parse().map_err(|error| resolve::one_line(&path.display().to_string(), &error))?;
     let config = resolve::change(table, &Changes::of(args)).with_context(|| path.display().to_string())?;
     let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    line(format!("{}: no checkpoint yet; the training begins anew", display(&folder)));
+    line(format!("{}: no checkpoint yet; the training starts again", display(&folder)));
     begin(Plan::new(name, config), args.dry_run, |_, _| Ok(folder), device, ranks)
 }
 
