@@ -1,4 +1,4 @@
-//! Runs, checkpoints and configurations of the program of November 2026 (`frozen/make.sh`) still work, and give the same samples.
+//! Runs, checkpoints and configurations written in November 2026 (`frozen/make.sh`) still work, and give the same samples.
 #![allow(missing_docs)]
 
 use std::{
@@ -75,7 +75,7 @@ fn compare(name: &str, found: &Path, expected: &Path) {
             let holds = if is_same_processor() {
                 found.to_bits() == expected.to_bits()
             } else {
-                // Another order of sums: rounding, and a byte that rounds the other way.
+                // Allows rounding by another order of sums, and a byte that rounds the other way.
                 (found - expected).abs() <= 1e-3 * size + if size > 2.0 && expected.fract() == 0.0 { 1.0 } else { 0.0 }
             };
             assert!(holds, "{name}: `{array}`[{at}] is {found:e}, was {expected:e}");
@@ -114,7 +114,7 @@ fn configurations_are_read() {
             let text = fs::read_to_string(&path).unwrap();
             let config: Config = toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             config.check().unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            // What is written is read again, and says the same.
+            // A written configuration is read again without changes.
             let written = toml::to_string(&config).unwrap();
             assert_eq!(toml::from_str::<Config>(&written).unwrap(), config, "{}", path.display());
             read += 1;

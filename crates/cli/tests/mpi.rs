@@ -29,7 +29,7 @@ const SMALL: &[&str] = &[
     "data.hold_out=20",
 ];
 
-/// PFGM's objective: every rank needs the field of the whole batch, and of charges beside it.
+/// PFGM's objective: every rank needs the field of the whole batch and of the other charges.
 const FIELD: &[&str] =
     &["--set", "flow.extra_dims=1", "--set", "objective.kind=pfgm", "--set", "objective.field_batch=64"];
 
@@ -39,7 +39,7 @@ fn pfgm(folder: &Path, arguments: &[&str]) -> Output {
     output
 }
 
-/// `mpirun` with so many ranks, which may be more than processors, also as root of a container.
+/// Returns an `mpirun` command with this many ranks, which may exceed the number of processors, also as root in a container.
 fn mpirun(folder: &Path) -> Command {
     let mut command = Command::new("mpirun");
     command
@@ -79,7 +79,7 @@ fn log(run: &Path) -> Vec<Value> {
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
-/// The largest difference of two checkpoints' weights, averages and moments.
+/// Returns the largest difference between the weights, averages and moments of two checkpoints.
 fn apart(a: &Path, b: &Path) -> f32 {
     let (a, b) = (fs::read(a).unwrap(), fs::read(b).unwrap());
     let (a, b) = (SafeTensors::deserialize(&a).unwrap(), SafeTensors::deserialize(&b).unwrap());
@@ -119,7 +119,7 @@ fn ranks_train_as_one_process_does() {
             let held_out = |log: &[Value]| log.last().unwrap()["held_out_loss"].as_f64().unwrap();
             assert!((held_out(&one) - held_out(&many)).abs() < 1e-4 * held_out(&one));
             let apart = apart(&checkpoint(&dir.path().join(&alone), 20), &checkpoint(&dir.path().join(&run), 20));
-            // The learning rate is 2e-3, so that a weight may have moved by 0.04: the bound is 2e-4 of it, as in crates/pfgm/tests/ranks.rs.
+            // The learning rate is 2e-3, so a weight may have changed by 0.04: the bound is 2e-4 of it, as in crates/pfgm/tests/ranks.rs.
             assert!(apart < 8e-6, "{run}: weights are {apart} apart");
             assert!(dir.path().join(&run).join("samples.png").exists());
         }
@@ -156,7 +156,7 @@ fn ranks_sample_and_measure_as_one_process_does() {
     same(&images, "images.json", &["--json"]);
 }
 
-/// A training that goes on until it is stopped, once it has written so many lines of its log.
+/// Starts a training that runs until it is stopped, and waits for some lines of its log.
 fn endless(folder: &Path, run: &str, lines: usize) -> Child {
     let every = ["--set", "train.checkpoint_every=10"];
     let child = ranks(folder, 2, &train(run, "train.steps=1000000", &every)).spawn().unwrap();
@@ -172,7 +172,7 @@ fn signal(name: &str, process: &str) {
     assert!(Command::new("kill").args(["-s", name, process]).status().unwrap().success());
 }
 
-/// Waits for a job's end, which must come soon.
+/// Waits for the end of a job, which must be soon.
 fn end_of(mut child: Child) -> Output {
     let started = Instant::now();
     while child.try_wait().unwrap().is_none() {
@@ -237,7 +237,7 @@ fn a_rank_that_hangs_ends_the_job_and_is_named() {
 #[test]
 fn a_stopped_job_saves_first() {
     let dir = TempDir::new().unwrap();
-    // What mpirun passes on at once, and what it ends a job with.
+    // The signal that mpirun forwards at once, and the one with which it ends a job.
     for name in ["USR1", "TERM"] {
         let job = endless(dir.path(), name, 3);
         signal(name, &job.id().to_string());

@@ -1,4 +1,4 @@
-//! Posterior sampling against closed forms: Gaussian data, and reweighted charges.
+//! Compares posterior sampling with closed forms: Gaussian data, and reweighted charges.
 #![allow(missing_docs)]
 
 use pfgm_flow::{
@@ -139,7 +139,7 @@ fn charges_that_contradict_the_measurement_are_not_drawn() {
             let mut without = plain.latents(40.0, 0, 0..400);
             solver::sample(&plain, &Solver::heun(40).into(), (1e-2, 40.0), &mut without).unwrap();
             assert!(share(&without) < 0.5, "{}", share(&without));
-            // On separate charges both are biased.
+            // On isolated charges both are biased.
             let least = 0.6;
             assert!(share(&x) > least, "D = {extra_dims}, {guidance:?}: {}", share(&x));
         }

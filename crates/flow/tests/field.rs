@@ -1,4 +1,4 @@
-//! The exact field against what electrostatics says about it.
+//! Compares the exact field with laws of electrostatics.
 #![allow(missing_docs)]
 
 use pfgm_flow::{
@@ -34,7 +34,7 @@ fn one_charge_attracts_everything() {
 
 #[test]
 fn the_field_is_the_sum_of_the_charges_fields() {
-    // At D = 1 the unnormalised field of a charge is (x - y, r) / (|x-y|^2 + r^2)^((N+1)/2); directions must agree.
+    // At D = 1 the unnormalized field of a charge is (x - y, r) / (|x-y|^2 + r^2)^((N+1)/2); directions must agree.
     let charges = [[0.0, 1.0], [0.5, -1.0], [-2.0, 0.25]];
     let field = ExactField::new(charges.concat(), 2, Finite(1.0));
     let (x, z) = ([0.75, -0.5], 0.6);
@@ -53,8 +53,8 @@ fn the_field_is_the_sum_of_the_charges_fields() {
 
 #[test]
 fn the_flux_through_a_sphere_is_the_charge_within() {
-    // N = 2, D = 1: ordinary space. Three charges, of which a sphere around the origin holds two; the unnormalised field
-    // is q = sum_i (x - y_i) / |x - y_i|^3, and its flux 4 pi for each charge inside.
+    // N = 2, D = 1: ordinary space. A sphere around the origin contains two of three charges. The unnormalized field
+    // is q = sum_i (x - y_i) / |x - y_i|^3, and its flux is 4 pi for each charge inside.
     let charges = vec![0.2, 0.1, -0.4, 0.3, 3.0, 0.0];
     let field = ExactField::new(charges.clone(), 2, Finite(1.0));
     let radius = 1.0;
@@ -121,7 +121,7 @@ fn single_precision_keeps_the_nearest_charge() {
 }
 
 proptest! {
-    /// yhat is a mean of the charges: it lies in their bounding box, whatever the point, level and D.
+    /// yhat is a mean of the charges: it lies in their bounding box for every point, level and D.
     #[test]
     fn yhat_lies_among_the_charges(
         charges in prop::collection::vec(-5.0..5.0_f64, 3..30),
@@ -138,7 +138,7 @@ proptest! {
         }
     }
 
-    /// Moving everything moves yhat along.
+    /// Translating all points translates yhat.
     #[test]
     fn yhat_moves_with_the_charges(shift in -3.0..3.0_f64, sigma in 0.01..10.0_f64, which in 0..ALL.len()) {
         let charges = vec![0.0, 1.0, 0.5, -1.0, -2.0, 0.25];

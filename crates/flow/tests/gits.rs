@@ -1,4 +1,4 @@
-//! Schedules found by dynamic programming.
+//! Schedules from dynamic programming.
 #![allow(missing_docs)]
 
 use pfgm_flow::{
@@ -71,7 +71,7 @@ fn six_steps_of_a_found_schedule_are_nearer_than_of_others() {
             };
             let with = |schedule| error(Grid::Spread { steps: 6, schedule });
             let (log, edm) = (with(Schedule::LogUniform), with(Schedule::EDM));
-            // Found on other latents than those that it is tried on.
+            // Searched on other latents than it is tested on.
             let levels = gits(&flow, &Search { method, steps: 6, grid: 60, range }, &latents(1000, 64));
             let found = error(Grid::Levels(levels));
             println!("D = {extra_dims}, {}: log-uniform {log:.4}, edm {edm:.4}, gits {found:.4}", method.as_str());

@@ -1,4 +1,4 @@
-//! Densities of flows against closed forms.
+//! Compares densities of flows with closed forms.
 #![allow(missing_docs)]
 
 use pfgm_flow::{
@@ -41,7 +41,7 @@ fn gaussian_data_have_a_gaussian_density() {
     let expected = |row: &[f64]| data.log_density(row, lowest);
     let density = density(&data, Infinite, (lowest, highest));
     let probe = Probe::Rademacher.draw(8, &mut stream(1, Purpose::Latent, 0, 0));
-    // A multiple of the identity has no part off the diagonal: one probe of signs is exact.
+    // A multiple of the identity has no off-diagonal elements: one Rademacher probe is exact.
     for trace in [Trace::Exact, Trace::Probes(&probe)] {
         for (found, row) in density.log(&x, trace).unwrap().values.iter().zip(x.chunks_exact(4)) {
             assert!((found - expected(row)).abs() < 1e-5, "{found} against {}", expected(row));
@@ -88,7 +88,7 @@ fn densities_of_mixtures_add_up_to_one() {
 
 #[test]
 fn the_released_constant_is_off_by_the_ratio_of_two_spheres() {
-    // docs/equations.md, section 8: the released code has 0.0015 bits a dimension more at N = 3072, half a bit less at N = 2.
+    // docs/equations.md, section 8: the authors' code gives 0.0015 bits per dimension more at N = 3072, half a bit less at N = 2.
     for (dim, bits) in [(3072, 0.001454_f64), (2, -0.5)] {
         let field = ExactField::new(vec![0.0; dim], dim, Finite(1.0));
         let x = vec![0.1; dim];

@@ -1,4 +1,4 @@
-//! Multistep methods on problems whose solution is known.
+//! Multistep methods on problems with known solutions.
 #![allow(missing_docs)]
 
 use pfgm_flow::{

@@ -1,4 +1,4 @@
-//! Charges, field lines, hemisphere: what the pictures show, as numbers.
+//! Charges, field lines and hemisphere: the statements of docs/physics.md as numbers.
 #![allow(missing_docs)]
 
 use std::f64::consts::PI;
@@ -59,7 +59,7 @@ fn particles_of_every_charge_distribution_arrive_uniformly() {
             let found = angles(extra_dims, &mean(&charges, 2), &x, 1e3);
             assert_uniform(&found.height, &format!("{name}, D = {extra_dims}, height"));
             assert_uniform(&found.azimuth, &format!("{name}, D = {extra_dims}, azimuth"));
-            // Seen from a wrong place, or at a wrong height, they are not: the test would notice.
+            // With a wrong center or height, they are not uniform: the test detects this.
             let off = angles(extra_dims, &[2000.0, 0.0], &x, 1e3);
             assert!(kolmogorov_smirnov(&off.azimuth, |share| share).p_value < 1e-6);
             let low = angles(extra_dims, &mean(&charges, 2), &x, 500.0);
@@ -180,7 +180,7 @@ fn without_extra_dims_it_is_the_field_of_the_space_itself() {
     }
 }
 
-/// Where 200 particles end that come from far away, against the field lines of the plane or of space.
+/// Returns the end points of 200 distant particles that follow the field backwards, in the plane or in space.
 fn ends(charges: &[f64], softening: Option<f64>) -> Vec<f64> {
     let center = mean(charges, 2);
     if let Some(softening) = softening {
@@ -206,13 +206,13 @@ fn ends(charges: &[f64], softening: Option<f64>) -> Vec<f64> {
 fn without_the_extra_dimension_everything_collapses() {
     let charges = points("disk", 1000);
     let relative = |softening| spread(&ends(&charges, softening), 2) / spread(&charges, 2);
-    // The smooth distribution, each charge smeared over the distance of its neighbors: all ends in the middle.
+    // The smooth distribution, with each charge smeared over the distance to its neighbors: all particles end at the center.
     let flat = relative(Some(0.15));
     assert!(flat < 0.03, "{flat}");
     let augmented = relative(None);
     assert!((augmented - 1.0).abs() < 0.1, "{augmented}");
-    // Separate points draw field lines to themselves even in the plane: flux is charge. The collapse is that of the
-    // smooth field, which is what a network learns.
+    // Isolated charges attract field lines even in the plane, since flux equals charge. The collapse is that of the
+    // smooth field, which a network learns.
     let points = relative(Some(1e-4));
     assert!((points - 1.0).abs() < 0.1, "{points}");
 }
@@ -266,7 +266,7 @@ fn exact_sampling_gives_every_charge_its_share() {
         let test = chi_square(&found.observed, &found.expected);
         assert_eq!(test.degrees, 39);
         assert!(test.p_value > 0.01, "{extra_dims}: {test:?}");
-        // A prior of half the size favors the middle, and is found out.
+        // A prior of half the size favors the center, and the test detects it.
         let mut x: Vec<f64> =
             (0..1200).flat_map(|item| flow.latent(0.5, &mut stream(4, Purpose::Latent, 0, item))).collect();
         rk45(&flow, 1.0, 1e-4, ROUGH, &mut x).unwrap();
@@ -298,7 +298,7 @@ fn paths_follow_the_exact_solution_between_the_steps() {
                 }
             }
         }
-        // A field line of one charge is straight, whatever D; in (x, r) it ends on the charge.
+        // A field line of one charge is straight for every D; in (x, r) it ends on the charge.
         let line = Line::of_path(&path, extra_dims, 8);
         let first: Vec<f64> = line.points().next().unwrap().to_vec();
         let target = [charge[0], charge[1], 0.0];

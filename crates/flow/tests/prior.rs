@@ -1,4 +1,4 @@
-//! The noise kernel and the prior: one distribution, from two sides.
+//! The noise kernel and the prior are the same distribution.
 #![allow(missing_docs)]
 
 use pfgm_eval::kolmogorov_smirnov;

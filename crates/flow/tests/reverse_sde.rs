@@ -1,4 +1,4 @@
-//! Stochastic samplers on data whose samples are known in closed form.
+//! Stochastic samplers on data with samples in closed form.
 #![allow(missing_docs)]
 
 use pfgm_eval::kolmogorov_smirnov;
@@ -154,7 +154,7 @@ fn churn_keeps_the_distribution() {
     for extra_dims in [Infinite, Finite(1.0)] {
         assert!(chance(extra_dims, 0.0, 1.0) > 0.01, "D = {extra_dims}: the ODE itself");
         assert!(chance(extra_dims, 30.0, 1.0) > 0.01, "D = {extra_dims}");
-        // Noise that is half as large again shows.
+        // Noise that is 1.5 times as large is detected.
         assert!(chance(extra_dims, 30.0, 1.5) < 1e-4, "D = {extra_dims}: too much noise");
     }
 }
@@ -225,7 +225,7 @@ fn noise_on_the_way_widens_by_as_much_as_it_should() {
     let spread = x.iter().map(|x| (x - found).powi(2)).sum::<f64>() / count;
     assert!((found - MEAN - mean).abs() < 5.0 * (variance / count).sqrt(), "{found} {mean}");
     assert!((spread / variance - 1.0).abs() < 5.0 * (2.0 / count).sqrt(), "{spread} {variance}");
-    // A sample depends on its own seed; without noise it is the method itself.
+    // A sample depends on its seed; without noise it is that of the deterministic method.
     let mut one = latents[7 * dim..8 * dim].to_vec();
     sample_seeded(&flow, &solver, range, &seeds[7..8], &mut one).unwrap();
     assert_eq!(one, x[7 * dim..8 * dim]);

@@ -1,4 +1,4 @@
-//! Solvers as files, command lines and requests describe them.
+//! Solver options in files, command lines and requests.
 #![allow(missing_docs)]
 
 use pfgm_flow::{
@@ -15,7 +15,7 @@ fn read(text: &str) -> Solver {
     toml::from_str(text).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
-/// What earlier versions wrote into every checkpoint, whatever the method was.
+/// The options that earlier versions wrote into every checkpoint, for every method.
 fn old_record(method: &str, steps: usize) -> String {
     format!(
         "method = \"{method}\"\nsteps = {steps}\nrho = 7.0\nrtol = 0.0001\natol = 0.0001\ndenoise = false\nafs = false\nchurn = 0.0\n\
@@ -67,14 +67,14 @@ fn records_of_earlier_versions_are_read() {
     ] {
         let expected: Solver = expected;
         assert_eq!(read(text), expected, "{text}");
-        // What is written is read again, as TOML and as JSON.
+        // A written solver is read again without changes, as TOML and as JSON.
         assert_eq!(read(&toml::to_string(&expected).unwrap()), expected, "{text}");
         assert_eq!(
             serde_json::from_str::<Solver>(&serde_json::to_string(&expected).unwrap()).unwrap(),
             expected,
             "{text}"
         );
-        // And every option of the solver is one that may be given.
+        // Every option of the solver may be given.
         assert_eq!(expected.to_options().apply(&Solver::of_method(expected.method())).unwrap(), expected, "{text}");
     }
     let gits = read("method = \"ipndm\"\nschedule = \"gits\"\nsteps = 6");
@@ -133,7 +133,7 @@ fn options_change_what_they_name() {
     let Solver::StochasticHeun(StochasticHeun { churn, .. }) = &churned else { panic!("{churned:?}") };
     assert_eq!((churn.amount, churn.levels, churn.noise), (3.0, (0.0, 5.0), 1.0));
     assert_eq!(SolverOverrides { churn: Some(0.0), ..none() }.apply(&churned).unwrap(), heun);
-    // Given levels stay for as many steps, and make room for a schedule and for another number of steps.
+    // Given levels are kept for the same number of steps, and replaced by a schedule or another number of steps.
     let levels: Solver = Solver::euler(2).levels(vec![9.0, 3.0, 1.0]).into();
     assert_eq!(SolverOverrides { steps: Some(2), ..none() }.apply(&levels).unwrap(), levels);
     assert_eq!(SolverOverrides { steps: Some(5), ..none() }.apply(&levels).unwrap(), Solver::euler(5).into());

@@ -1,4 +1,4 @@
-//! Solvers on problems whose solution is known.
+//! Solvers on problems with known solutions.
 #![allow(missing_docs)]
 
 use pfgm_flow::{

@@ -1,4 +1,4 @@
-//! A thread that finds ranks that hang.
+//! A thread that detects ranks that hang.
 //!
 //! Each rank sends rank 0, and rank 0 each other rank, a heartbeat: the number of collectives that it has entered. The job ends if
 //!

@@ -10,7 +10,7 @@ const $ = (id) => document.getElementById(id);
 const PICTURES = 9;
 
 let card = null; // Properties of the run.
-let names = new Map(); // From classes to what they are called.
+let names = new Map(); // Maps classes to display names.
 let shown = []; // { canvas, button, seed, label }
 let chosen = [];
 let drawn = null; // The server's latest answer.
@@ -89,7 +89,7 @@ async function pick() {
   if (drawn) draw();
 }
 
-// Parameters that all requests have.
+// Parameters of all requests.
 export function asked() {
   const choice = { run: card.name, solving: { solver: $("solver").value } };
   if ($("solver").value !== "rk45") choice.solving.steps = Number($("steps").value);
@@ -194,7 +194,7 @@ function layout() {
   grid.style.setProperty("--tile", `${Math.floor(best)}px`);
 }
 
-// On a phone the samples may lie outside of the window.
+// On a phone the samples may be outside of the window.
 function bringIntoView() {
   const { top, bottom } = $("results").getBoundingClientRect();
   if (bottom < 120 || top > innerHeight - 120) $("results").scrollIntoView({ block: "start" });

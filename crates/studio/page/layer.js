@@ -1,7 +1,7 @@
-// A static picture under moving ones: drawn once with antialiasing, copied into every frame. Without a graphics card, to draw it
-// again would take most of a frame.
+// A static picture under moving ones: drawn once with antialiasing, copied into every frame. Without a graphics card, drawing it
+// in every frame would take most of the time.
 
-const SAMPLES = 4; // What every WebGL 2 has.
+const SAMPLES = 4; // Supported by every WebGL 2 implementation.
 
 export class Layer {
   constructor(renderer) {
@@ -32,7 +32,7 @@ export class Layer {
     this.copy(this.smooth, this.plain);
   }
 
-  // Onto the canvas. Chromium empties a canvas that was shown before its next drawing, and a copy is none to it: hence the clear.
+  // Copies to the canvas. Chromium clears a presented canvas at the next draw call, and a copy does not count as one, so clear explicitly.
   show() {
     this.renderer.bindFramebuffer();
     this.renderer.gl.clear(this.renderer.gl.COLOR_BUFFER_BIT);
@@ -46,7 +46,7 @@ export class Layer {
     gl.bindFramebuffer(gl.READ_FRAMEBUFFER, from.buffer);
     gl.bindFramebuffer(gl.DRAW_FRAMEBUFFER, to.buffer);
     gl.blitFramebuffer(0, 0, width, height, 0, 0, width, height, gl.COLOR_BUFFER_BIT, gl.NEAREST);
-    // The renderer remembers what it bound itself.
+    // The renderer caches its own bindings.
     gl.bindFramebuffer(gl.FRAMEBUFFER, null);
     renderer.state.framebuffer = null;
   }

@@ -1,4 +1,4 @@
-// Names of classes that data sets know by number only.
+// Names of classes for data sets that only number them.
 
 const FASHION = ["T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"];
 const CIFAR10 = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];

@@ -13,7 +13,7 @@ export class Plane {
     this.pen = canvas.getContext("2d", { alpha: false });
     this.say = say;
     this.map = document.createElement("canvas");
-    // Everything but the particles.
+    // Everything except the particles.
     this.ground = document.createElement("canvas");
     this.lines = null;
     this.particles = null;
@@ -187,7 +187,7 @@ export class Plane {
     if (this.keys && document.activeElement === canvas) this.cross(pen);
   }
 
-  // A picture of a dot wherever one is.
+  // Draws the picture of a dot at each position.
   stamp(pen, dot, points) {
     const half = dot.width / 2;
     for (const [x, y] of points) {
@@ -237,7 +237,7 @@ export class Plane {
     pen.stroke();
   }
 
-  // A dot as a picture of its own.
+  // A dot as a separate picture.
   dot(radius, fill, edge) {
     const picture = document.createElement("canvas");
     const middle = Math.ceil(radius + this.ratio);

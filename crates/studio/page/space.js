@@ -57,7 +57,7 @@ export class Space {
     this.resize();
   }
 
-  // At most so many points, or ends of lines.
+  // Maximum number of points, or ends of lines.
   part(scene, mode, most, color, size = 1) {
     const { gl } = this.renderer;
     const uniforms = { color: { value: color }, size: { value: size * this.renderer.dpr * (this.canvas.clientWidth < 480 ? 0.7 : 1) }, round: { value: mode === gl.POINTS ? 1 : 0 } };
@@ -125,7 +125,7 @@ export class Space {
     });
   }
 
-  // Charges, dome, the plane that the map is of; the chosen charge is drawn in every frame.
+  // Charges, dome and the plane of the map; the chosen charge is drawn in every frame.
   settle(what) {
     if (!this.renderer) return;
     const at = (charges) => charges.flatMap(([x, y]) => [x, y, 0]);

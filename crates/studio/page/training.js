@@ -104,7 +104,7 @@ function timeLeft({ lines, steps }) {
   const recent = lines.slice(-20);
   const [first, last] = [recent[0], recent.at(-1)];
   if (!steps || last.step >= steps) return last.step >= steps && steps ? "finished" : "";
-  // The clock of a resumed training begins anew.
+  // The clock restarts when a training is resumed.
   if (last.step <= first.step || last.seconds <= first.seconds) return "";
   return `${duration(((steps - last.step) * (last.seconds - first.seconds)) / (last.step - first.step))} left`;
 }
@@ -121,7 +121,7 @@ function recolor() {
   plot();
 }
 
-// Draws samples of the latest checkpoint. A flow that upscales images draws none by itself.
+// Draws samples of the latest checkpoint. A flow that upscales images cannot be sampled by itself.
 async function sample(name, one) {
   if (one.upscales) return;
   try {

@@ -1,4 +1,4 @@
-// The exact field, compiled from crates/flow: numbers in, numbers out. Every page and worker has an instance of its own.
+// The exact field, compiled from crates/flow. Every page and worker has its own instance.
 
 export class Playground {
   static async load() {
@@ -40,14 +40,14 @@ export class Playground {
     return Boolean(this.calls.playground_on_hemisphere(this.at, count, sigma, seed));
   }
 
-  // Carries the points; what is given back is copied: [steps + 1][points][2].
+  // Integrates the points and returns a copy of their paths: [steps + 1][points][2].
   carry(from, to, steps) {
     if (!this.calls.playground_carry(this.at, from, to, steps)) return null;
     const paths = this.calls.playground_paths(this.at);
     return this.view(Float64Array, paths, (steps + 1) * this.count * 2).slice();
   }
 
-  // Where the points are now.
+  // Current positions of the points.
   here() {
     const room = this.calls.playground_points(this.at, this.count);
     return this.view(Float64Array, room, 2 * this.count).slice();

@@ -1,4 +1,4 @@
-// Computes field lines and maps in a thread of its own. Only the latest request is answered: first coarse, then fine.
+// Computes field lines and maps in a separate thread. Only the latest request is answered: first coarse, then fine.
 
 import { Playground } from "./wasm.js";
 
@@ -29,7 +29,7 @@ async function work() {
       const answer = { version: question.version, fine, ...lines(playground, question, fine) };
       if (question.wantMap) answer.map = map(playground, question, fine);
       self.postMessage(answer);
-      // While charges are dragged, two thirds of the time are left for drawing.
+      // While charges are dragged, two thirds of the time remain for drawing.
       await pause(fine ? 0 : 2 * (performance.now() - begun));
       if (asked) break;
     }

@@ -1,10 +1,10 @@
-//! Cascades: trained, stopped, resumed, sampled, refused.
+//! Cascades: training, interruption, resuming, sampling, errors.
 
 use std::fs;
 
 use crate::support::{pfgm, refuses, succeeds, temporary};
 
-/// A cascade that is trained in a moment.
+/// A cascade that trains quickly.
 const TINY: &str = r#"
 [data]
 source = "digits"
@@ -59,7 +59,7 @@ fn trains_resumes_and_samples_every_flow() {
         assert!(last("whole") == last("parts"), "{flow}: the checkpoints differ");
     }
 
-    // One seed gives one picture, whatever else is drawn.
+    // A sample depends only on its seed, not on the other samples.
     let image = |arguments: &[&str]| {
         let said = succeeds(dir.path(), &[&["cascade", "sample", "whole", "--images", "one"], arguments].concat());
         assert!(said.contains("5.0 + 5.0 + 5.0 evaluations each"), "{said}");
@@ -70,13 +70,13 @@ fn trains_resumes_and_samples_every_flow() {
     assert_eq!(image(&["--seeds", "5"]), image(&["-n", "8", "--batch", "3"]));
     assert!(at("whole/samples.png").exists() && at("whole/samples-stages.png").exists());
 
-    // Images of the data, as they are or made smaller before.
+    // Images of the data, unchanged or downscaled first.
     let said = succeeds(dir.path(), &["cascade", "sample", "whole", "--from", "digits", "-n", "3", "--npz", "x.npz"]);
     assert!(said.contains("0.0 + 5.0 + 5.0 evaluations each"), "{said}");
     let said = succeeds(dir.path(), &["data", "x.npz", "-o", "sheet.png"]);
     assert!(said.contains("rows       3") && said.contains("8 high, 8 wide"), "{said}");
 
-    // A run of a cascade is a run; one that upscales makes no images by itself.
+    // The base of a cascade is a normal run; a run that upscales cannot be sampled by itself.
     succeeds(dir.path(), &["sample", "whole/base", "-n", "2"]);
     for command in ["sample", "evaluate", "schedule"] {
         let more: &[&str] = if command == "schedule" { &["--steps", "4"] } else { &[] };
@@ -107,7 +107,7 @@ fn what_cannot_be_a_cascade_is_refused() {
     refuses(dir.path(), &["cascade", "train", "nowhere", "--resume"], &["nowhere", "no cascade in it"]);
     refuses(dir.path(), &["train", "digits", "--out", "x", "--set", "data.shrink=3"], &["3 times smaller", "divides"]);
     assert!(!dir.path().join("x/base").exists());
-    // Every cascade that is bundled can be resolved.
+    // Every bundled cascade can be resolved.
     let said = String::from_utf8(pfgm(dir.path(), &["presets"]).stdout).unwrap();
     for cascade in ["digits-4-8", "fashion-mnist-7-28", "cifar10-16-32"] {
         assert!(said.contains(cascade));

@@ -1,4 +1,4 @@
-//! Runs and solvers compared with each other, as a person does it.
+//! `pfgm compare` on the command line.
 
 use std::{
     collections::BTreeMap,
@@ -17,7 +17,7 @@ fn rows(path: &Path) -> Vec<BTreeMap<String, String>> {
     lines.map(|line| header.iter().cloned().zip(line).collect()).collect()
 }
 
-/// Cells between commas, of which quoted ones may have some.
+/// Splits a line at commas outside of quotes.
 fn split(line: &str) -> Vec<String> {
     let (mut cells, mut quoted) = (vec![String::new()], false);
     for letter in line.chars() {
@@ -62,7 +62,7 @@ fn a_matrix_is_compared_and_goes_on() {
     for name in ["fd", "fd_standard_error", "kid", "precision", "recall", "seconds_per_image"] {
         assert!(columns(name).iter().all(|value| value.parse::<f64>().unwrap().is_finite()), "{name}: {found:?}");
     }
-    // A score is evaluate's.
+    // The score equals that of `pfgm evaluate`.
     let evaluated =
         ["evaluate", "a", "--data", "digits", "-n", "20", "--solver", "unipc-2", "--steps", "3", "--json", "a.json"];
     succeeds(here, &evaluated);
@@ -74,12 +74,12 @@ fn a_matrix_is_compared_and_goes_on() {
         !page.contains("src=\"http") && !page.contains("href=") && !page.contains("url("),
         "nothing from elsewhere"
     );
-    // A figure of both runs, one of each, and a picture of each.
+    // A figure of both runs, a figure of each run, and a picture of each cell.
     assert_eq!(page.matches("src=\"data:image/png;base64,").count(), 5);
     assert_eq!(page.matches("<img").count(), 5);
     assert!(page.contains("no &lt;D&gt;") && !page.contains("<D>"));
 
-    // What is finished is kept; what is gone is computed again, to the same numbers.
+    // Finished results are reused; deleted ones are computed again with the same numbers.
     let cells = here.join("out/cells");
     let before = times(&cells);
     assert_eq!(before.len(), 4);
@@ -94,12 +94,12 @@ fn a_matrix_is_compared_and_goes_on() {
     }
     let again = rows(&here.join("out/results.csv"));
     assert!(again.iter().zip(&found).all(|(a, b)| a["fd"] == b["fd"] && a["kid"] == b["kid"]), "{again:?}");
-    // Another matrix in the same folder keeps the cells that both have; another seed has none of them.
+    // Another comparison in the same folder reuses common cells; another seed has none.
     fs::write(here.join("two.toml"), file.replace("[3, 4]", "[4, 5]")).unwrap();
     assert!(succeeds(here, &["compare", "two.toml", "-o", "out"]).contains("4, 2 of them finished before"));
     fs::write(here.join("two.toml"), format!("seed = 1\n{file}")).unwrap();
     assert!(succeeds(here, &["compare", "two.toml", "-o", "out"]).contains("4, 0 of them finished before"));
-    // Another training is another run.
+    // After another training, the run has different results.
     fs::write(here.join("one.toml"), file.replace("[[run]]\npath = \"a\"\n", "")).unwrap();
     assert!(succeeds(here, &["compare", "one.toml", "-o", "out"]).contains("2, 2 of them finished before"));
     fs::remove_dir_all(here.join("b")).unwrap();
@@ -140,7 +140,7 @@ fn noise_and_rounded_weights_are_axes() {
         found.iter().any(|row| row["settings"] == "noise 0.2, bits 3" && row["noise"] == "0.2" && row["bits"] == "3")
     );
     let page = fs::read_to_string(here.join("runs/compare-axes/report.html")).unwrap();
-    // Over noise, over bits, over evaluations; and the best samples.
+    // Figures over noise, over bits and over evaluations, and the best samples.
     assert_eq!(page.matches("<img").count(), 4);
 
     succeeds(here, &["diagnose", "norms", "a", "-n", "8", "--steps", "5"]);

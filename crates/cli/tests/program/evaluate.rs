@@ -1,4 +1,4 @@
-//! Samples and images measured against a reference.
+//! Evaluation of samples and images.
 
 use std::fs;
 
@@ -23,14 +23,14 @@ fn samples_and_images_are_measured() {
     assert!(said.contains("warning: 40 samples for 64 features"), "{said}");
     assert!(number("run.json", "frechet_distance") > 1.0 && number("run.json", "coverage") < 0.5);
 
-    // The same samples from a file, whose own range is not the reference's.
+    // The same samples from a file, whose range differs from that of the reference.
     succeeds(here, &["sample", "run", "--seeds", "7-46", "--steps", "3", "--npz", "x.npz", "-o", "x.png"]);
     succeeds(here, &["evaluate", "x.npz", "--data", "digits", "--seed", "7", "--json", "file.json"]);
     for key in ["frechet_distance", "kid", "precision", "recall", "density", "coverage"] {
         assert_eq!(number("file.json", key), number("run.json", key), "{key}");
     }
 
-    // Digits against themselves, by way of their rows and of both layouts of statistics.
+    // Digits compared with themselves, from their rows and from both layouts of statistics.
     let said =
         succeeds(here, &["evaluate", "--data", "digits", "--save-statistics", "s.npz", "--save-features", "f.npz"]);
     assert!(said.contains("s.npz") && said.contains("f.npz"), "{said}");
@@ -68,7 +68,7 @@ fn samples_and_images_are_measured() {
     expect(&["heart", "--reference-statistics", "s.npz"], &["--reference-statistics", "--data"]);
     expect(&["digits", "--reference-statistics", "x.npz"], &["x.npz", "`mu`"]);
     expect(&["digits", "--reference-statistics", "gone.npz"], &["gone.npz"]);
-    // The covariance of two columns, and one of digits whose first variance is no number.
+    // The covariance of two columns, and one of digits whose first variance is NaN.
     succeeds(here, &["evaluate", "--data", "heart", "--save-statistics", "two.npz"]);
     expect(&["digits", "--reference-statistics", "two.npz"], &["two.npz: statistics of 2 features", "has 64"]);
     let arrays =
@@ -77,7 +77,7 @@ fn samples_and_images_are_measured() {
         arrays.iter().map(|(name, shape, values)| Named { name, shape, values: Column::Doubles(values) }).collect();
     write_npz(fs::File::create(here.join("nan.npz")).unwrap(), &named).unwrap();
     expect(&["digits", "--reference-statistics", "nan.npz"], &["nan.npz", "not finite"]);
-    // Of a table the columns that the run was trained on, without its label.
+    // Uses the columns of a table that the run was trained on, without the label.
     let mut arguments =
         vec!["train", "wine", "--data", "t.csv", "--label", "c", "--out", "table", "--set", "train.steps=2"];
     arguments.extend(SMALL);

@@ -9,7 +9,7 @@ fn pixels(path: &Path) -> image::RgbImage {
     image::open(path).unwrap().into_rgb8()
 }
 
-/// How many of the pixels in a part of a picture, given by shares of its size, have a color like this one.
+/// Counts the pixels with a similar color in a part of a picture, given by shares of its size.
 fn colored(picture: &image::RgbImage, [left, top, right, bottom]: [f64; 4], like: fn([u8; 3]) -> bool) -> usize {
     let (width, height) = (f64::from(picture.width()), f64::from(picture.height()));
     let inside = |x: u32, y: u32| {
@@ -50,7 +50,7 @@ fn a_field_is_drawn_and_its_hemisphere_is_uniform() {
     assert_eq!(colored(&picture, [0.6, 0.0, 0.8, 1.0], red), 0);
     let white = colored(&picture, WHOLE, |pixel| pixel == [255; 3]) as f64 / (2400.0 * 740.0);
     assert!((0.6..0.97).contains(&white), "{white}");
-    // Evenly: the four quarters of the hemisphere hold about as much blue.
+    // Uniform: the four quarters of the hemisphere have about the same amount of blue.
     let quarter = |left: f64, top: f64| colored(&picture, [left, top, left + 0.086, top + 0.28], blue) as f64;
     let (mid_x, mid_y) = (0.7015, 0.487);
     let quarters = [(mid_x - 0.086, mid_y - 0.28), (mid_x, mid_y - 0.28), (mid_x - 0.086, mid_y), (mid_x, mid_y)]
@@ -123,7 +123,7 @@ fn an_animation_rises_and_falls() {
         let frames: Vec<image::RgbImage> =
             frames.into_iter().map(|f| image::DynamicImage::ImageRgba8(f.into_buffer()).into_rgb8()).collect();
         assert_eq!(frames[0].dimensions(), (560, 400));
-        // Red while they are on the charges, blue when they are up; and nothing is above the charges at first.
+        // Particles are red on the charges and blue at the top; at first there are none above the charges.
         let (first, top) = (&frames[0], &frames[9]);
         assert!(colored(first, WHOLE, red) > 300 && colored(first, WHOLE, blue) < 20);
         assert!(colored(top, WHOLE, blue) > 200);
@@ -144,7 +144,7 @@ fn the_exact_field_samples_and_judges_a_run() {
     assert!(p > 0.01, "{said}");
     assert_eq!(fs::read_to_string(here.join("x.csv")).unwrap().lines().count(), 301);
     assert_eq!(png_size(&here.join("two-moons-exact.png")), (640, 640));
-    // Images too: with a last step to zero each sample is one of the digits, pixel for pixel.
+    // Images: with a last step to zero, each sample equals one of the digits.
     let said = succeeds(here, &["sample", "--exact", "digits", "-n", "12", "-D", "128", "--denoise", "--npz", "d.npz"]);
     let farthest: f64 = said.split("ends ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
     assert!(farthest < 1e-3, "{said}");

@@ -1,4 +1,4 @@
-//! Likelihoods, latents, restoration and anomalies as a person uses them, on a network of a few steps.
+//! Likelihoods, latents, restoration and anomalies on the command line, with a network trained for a few steps.
 
 use std::{fs, io::Cursor, path::Path};
 
@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::support::{fails, refuses, succeeds, temporary, train};
 
-/// A folder with a run `run` that knows classes and a run `plain` that does not.
+/// Returns a folder with a class-conditional run `run` and an unconditional run `plain`.
 fn trained() -> TempDir {
     let folder = temporary();
     for (name, conditional) in [("run", "true"), ("plain", "false")] {
@@ -48,7 +48,7 @@ fn likelihoods_are_told_with_their_uncertainty_and_can_be_wrong_in_one_line() {
     let table = fs::read_to_string(folder.join("logs.csv")).unwrap();
     assert_eq!(table.lines().count(), 7);
     picture(&folder.join("likelihood.png"));
-    // The same twice, and exact where a row is short.
+    // Reproducible, and exact for short rows.
     assert_eq!(
         run(&["--trace", "rademacher"]).lines().nth(1).unwrap().to_owned(),
         run(&["--trace", "rademacher"]).lines().nth(1).unwrap()
@@ -66,7 +66,7 @@ fn likelihoods_are_told_with_their_uncertainty_and_can_be_wrong_in_one_line() {
     );
     let error = fails(folder, &["likelihood", "run", "--data", "heart"]);
     assert!(error.contains("heart") && error.contains("8x8"), "{error}");
-    // Images of another scale, of another size, without the classes that the run is conditioned on.
+    // Images with another scale, another size, or without the classes of the run.
     fs::create_dir(folder.join("images")).unwrap();
     graymap(&folder.join("images/a.pgm"), 9, |at| at as u8);
     let error = fails(folder, &["likelihood", "run", "--data", "images"]);
@@ -133,7 +133,7 @@ fn latents_lead_there_and_back() {
     refuses(folder, &["interpolate", "run", "0", "1", "--pictures", "100000000000"], &["--pictures"]);
     refuses(folder, &["temperature", "run", "--scale", "1e300"], &["--scale"]);
     refuses(folder, &["temperature", "run", "--seeds", "3-1"], &["3-1"]);
-    // What cannot be written is found before anything is computed: these levels would take an hour.
+    // A file that cannot be written is an error before the computation, which would take an hour here.
     let long = ["--solver", "euler", "--steps", "1000000"];
     let nowhere = ["encode", "run", "--data", "digits", "-o", "a.pgm/latents.npz"];
     refuses(folder, &[&nowhere[..], &long[..]].concat(), &["a.pgm"]);
@@ -181,7 +181,7 @@ fn images_are_restored_and_scored() {
     let (width, height) = picture(&folder.join("run/inpainted.png"));
     assert!(width > height, "four across, three down: {width}x{height}");
     assert_eq!(rows(&folder.join("filled.npz")), [6, 8, 8, 1]);
-    // What is known stays.
+    // Known pixels are unchanged.
     let filled = pfgm_data::open(folder.join("filled.npz").to_str().unwrap(), &Default::default()).unwrap();
     let digits = pfgm_data::open("digits", &Default::default()).unwrap();
     let (mut image, mut digit) = (vec![0.0; 64], vec![0.0; 64]);
@@ -198,7 +198,7 @@ fn images_are_restored_and_scored() {
     graymap(&folder.join("white.pgm"), 8, |_| 255);
     assert!(fails(folder, &[&inpaint[..], &["--mask", "white.pgm"]].concat()).contains("no pixel is black"));
 
-    // Noise against digits: whatever the run has learned, a table, a picture and areas come out.
+    // Noise and digits: independent of the quality of the run, there are a table, a picture and areas.
     succeeds(folder, &["sample", "plain", "-n", "6", "--solver", "euler", "--steps", "1", "--npz", "odd.npz"]);
     let said = succeeds(
         folder,

@@ -1,4 +1,4 @@
-//! The program as a person runs it: what it says, what it writes, and how it fails.
+//! Tests of the program: its output, its files, and its errors.
 #![allow(missing_docs, clippy::too_many_lines)]
 
 mod cascade;

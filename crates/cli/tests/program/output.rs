@@ -1,4 +1,4 @@
-//! Where the program writes: standard output, devices, pipes, links, and pictures of several formats.
+//! Output to standard output, devices, pipes, links, and pictures in several formats.
 #![cfg(unix)]
 
 use std::{
@@ -9,7 +9,7 @@ use std::{
 
 use crate::support::{fails, pfgm, succeeds, temporary};
 
-/// Exit code and standard error with standard output on a device.
+/// Returns exit code and standard error, with standard output on a device.
 fn printed_to(device: &str, arguments: &[&str]) -> (Option<i32>, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_pfgm"))
         .args(arguments)
@@ -27,7 +27,7 @@ fn a_full_standard_output_is_an_error() {
         assert!(code == Some(2) && error.starts_with("error: standard output"), "{arguments:?}: {code:?} {error}");
         assert_eq!(printed_to("/dev/null", arguments), (Some(0), String::new()));
     }
-    // Nobody hears what is wrong, but the exit code says so.
+    // Without standard error, the exit code still reports the failure.
     let output = Command::new(env!("CARGO_BIN_EXE_pfgm"))
         .args(["train", "nowhere"])
         .stderr(File::options().write(true).open("/dev/full").unwrap())
@@ -72,7 +72,7 @@ fn devices_pipes_and_links_are_written_to() {
     assert_eq!(reader.join().unwrap(), fs::read(at("old.png")).unwrap());
     assert!(fs::symlink_metadata(at("pipe.png")).unwrap().file_type().is_fifo());
 
-    // A picture on standard output is nothing but the picture.
+    // With a picture on standard output, nothing else is written there.
     let output = pfgm(dir.path(), &["data", "heart", "-o", "/dev/stdout"]);
     assert!(output.status.success() && output.stdout == fs::read(at("old.png")).unwrap());
     assert!(String::from_utf8_lossy(&output.stderr).contains("rows"));

@@ -1,4 +1,4 @@
-//! Training on one's own data: without a preset, from another run, within a time, and what is refused.
+//! Training on user data: without a preset, from another run, within a time budget, and errors.
 
 use std::{fs, path::Path};
 
@@ -61,7 +61,7 @@ fn images_tables_and_arrays_train_as_they_stand() {
     let scans = run("scans.npy", "scans-run");
     assert_eq!((scans["network"]["kind"].as_str(), scans["data"]["hold_out"].as_integer()), (Some("unet"), Some(0)));
 
-    // Images of several sizes are scaled, and the run finds them again in the same way.
+    // Images of several sizes are resized, and the run opens them in the same way again.
     images(&here.join("photos"), &[70, 90], &[""], 12);
     let photos = run("photos", "photos-run");
     assert_eq!(photos["data"]["side"].as_integer(), Some(64));
@@ -161,12 +161,12 @@ fn a_run_is_fine_tuned_on_other_classes() {
     let rate = |config: &toml::Table| config["train"]["lr"].as_float().unwrap();
     assert!((rate(&after) - 0.1 * rate(&before)).abs() < 1e-12);
     succeeds(here, &["sample", "tuned", "-n", "2", "--steps", "2", "--class", "cats"]);
-    // It is a run like any other.
+    // It is a normal run.
     succeeds(here, &["train", "tuned", "--resume", "--set", "train.steps=3"]);
     refuses(here, &["train", "heart", "--from", "run"], &["heart", "8x8x1"]);
     refuses(here, &["train", "pets", "--from", "run", "--set", "network.width=16"], &["network"]);
 
-    // Averaged weights alone, as an import has them, can be trained further, but not resumed.
+    // Averaged weights only, as after an import, can be fine-tuned but not resumed.
     succeeds(here, &["export", "run", "-o", "small.safetensors", "--names", "run"]);
     succeeds(here, &["train", "--from", "small.safetensors", "--out", "again", "--set", "train.steps=1"]);
     let parity = format!("{}/../pfgm/tests/parity/pfgmpp.pt", env!("CARGO_MANIFEST_DIR"));

@@ -1,4 +1,4 @@
-//! Solvers and schedules as a person chooses them.
+//! Solver and schedule options.
 
 use std::fs;
 
@@ -13,7 +13,7 @@ fn every_solver_samples() {
     let dir = temporary();
     train(dir.path(), "digits", 2, "inf", &["--set", "flow.extra_dims=inf"]);
     train(dir.path(), "digits", 2, "run", &[]);
-    // What is asked for, and the evaluations that it takes.
+    // Options, and the expected number of evaluations.
     for (flags, nfe) in [
         ("euler --steps 6", 6),
         ("euler --steps 6 --afs", 5),
@@ -101,7 +101,7 @@ fn a_schedule_is_found_and_used() {
     };
     let other = with("--schedule log-uniform");
     assert!(with("--schedule gits") != other, "the schedule matters");
-    // The levels of the other schedule, put into the file, give its samples.
+    // The levels of the other schedule, written into the file, give its samples.
     let (low, high) = (levels[6].ln(), levels[0].ln());
     let log: Vec<f64> = (0..7).map(|i| (high + f64::from(i) / 6.0 * (low - high)).exp()).collect();
     let text = |levels: &[f64]| format!("solver = \"euler\"\ntrajectories = 4\ngrid = 20\nlevels = {levels:?}\n");
@@ -162,14 +162,14 @@ fn a_configuration_has_the_same_choices() {
     file("levels = [80, 90]");
     refuses(here, &["train", "mine.toml"], &["sample.solver.levels"]);
 
-    // A run that is to sample by a schedule that nobody looked for yet: its first picture is by the usual one.
+    // A run configured with a GITS schedule that does not exist yet: its first picture uses the default schedule.
     let gits = ["--set", "sample.solver.method=ipndm", "--set", "sample.solver.schedule=gits"];
     train(here, "digits", 2, "run", &[&gits[..], &["--set", "sample.solver.steps=5"]].concat());
     refuses(here, &words("sample run"), &["run/schedule-5.toml", "pfgm schedule run --steps 5 --solver ipndm"]);
     succeeds(here, &words("schedule run --steps 5 -n 2 --grid 12"));
     let said = succeeds(here, &words("sample run -n 2"));
     assert!(said.contains("5.0 evaluations each"), "{said}");
-    // Another method has other choices.
+    // Another method has other options.
     let said = succeeds(here, &words("sample run -n 2 --solver heun"));
     assert!(said.contains("9.0 evaluations each"), "{said}");
 }

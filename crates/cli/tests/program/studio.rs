@@ -1,4 +1,4 @@
-//! `pfgm studio`, and what came with it.
+//! `pfgm studio` and related features.
 
 use std::{
     fs,

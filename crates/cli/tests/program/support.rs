@@ -1,4 +1,4 @@
-//! What every test of the program needs: to run it, and a run to work on.
+//! Helpers for tests of the program: running it, and a small run.
 
 use std::{
     fs,
@@ -32,7 +32,7 @@ pub fn pfgm(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_pfgm")).current_dir(folder).args(arguments).stdin(Stdio::null()).output().unwrap()
 }
 
-/// What it says.
+/// Its output.
 pub fn succeeds(folder: &Path, arguments: &[&str]) -> String {
     let output = pfgm(folder, arguments);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -57,7 +57,7 @@ pub fn refuses(folder: &Path, arguments: &[&str], parts: &[&str]) {
     }
 }
 
-/// A run `out` of a very small network on `data` after so many steps.
+/// Trains a very small network on `data` for some steps as run `out`.
 pub fn train(folder: &Path, data: &str, steps: u32, out: &str, more: &[&str]) -> String {
     let steps = format!("train.steps={steps}");
     let mut arguments = vec!["train", data, "--out", out, "--set", &steps];

@@ -1,4 +1,4 @@
-//! Training, sampling, importing, and what goes wrong with them.
+//! Training, sampling, importing, and their errors.
 
 use std::{
     fs,
@@ -14,7 +14,7 @@ fn trains_samples_and_resumes() {
     let at = |name: &str| dir.path().join(name);
     let said = train(dir.path(), "digits", 4, "run", &[]);
     assert!(said.contains("trained after 4 of 4 steps") && said.contains("sample run"), "{said}");
-    // Eight rounds of ten classes, six times enlarged, two pixels apart.
+    // Eight rows of ten classes, enlarged six times, two pixels apart.
     assert_eq!(png_size(&at("run/samples.png")), (10 * 50 + 2, 8 * 50 + 2));
     let checkpoints: Vec<_> = fs::read_dir(at("run/checkpoints")).unwrap().collect();
     assert_eq!(checkpoints.len(), 2);
@@ -43,7 +43,7 @@ fn trains_samples_and_resumes() {
     let said = succeeds(dir.path(), &["data", "out/x.npz", "-o", "out/sheet.png"]);
     assert!(said.contains("rows       3") && said.contains("8 high, 8 wide"), "{said}");
 
-    // One seed gives one picture, whatever else is drawn.
+    // A sample depends only on its seed, not on the other samples.
     let image = |arguments: &[&str]| {
         succeeds(
             dir.path(),
@@ -55,7 +55,7 @@ fn trains_samples_and_resumes() {
     };
     assert_eq!(image(&["--seeds", "5"]), image(&["-n", "9", "--batch", "4", "--threads", "1"]));
 
-    // A run that was stopped and resumed ends where an uninterrupted one does.
+    // An interrupted and resumed run ends like an uninterrupted one.
     train(dir.path(), "digits", 2, "parts", &[]);
     let said = succeeds(dir.path(), &["train", "parts", "--resume", "--set", "train.steps=4"]);
     assert!(said.contains("resuming parts at step 2"), "{said}");
@@ -75,7 +75,7 @@ fn images_between_the_layers_may_be_bf16() {
     let single = draw("single.npz", &[]);
     assert!(single == draw("again.npz", &["--precision", "f32"]), "samples are in single precision unless asked for");
     assert!(single != draw("half.npz", &["--precision", "bf16"]), "and in bf16 if asked for");
-    // Predicted to need less, and refused where there are no images, before anything is written.
+    // The memory estimate is smaller; without images it is an error before anything is written.
     let need = |precision: &str| {
         let precision = format!("train.precision={precision}");
         let said = succeeds(dir.path(), &["train", "digits", "--dry-run", "--set", &precision]);
@@ -169,7 +169,7 @@ fn every_preset_is_a_valid_configuration() {
         let name = line.split_whitespace().next().unwrap();
         let pfgm = pfgm(dir.path(), &["train", name, "--dry-run"]);
         let error = String::from_utf8_lossy(&pfgm.stderr).into_owned();
-        // Those whose data come with the program run; the others say which file is missing, and nothing else.
+        // Presets with built-in data run; the others only report the missing file.
         let runs = pfgm.status.success();
         assert!(runs || error.contains("no such file or folder"), "{name}: {error}");
     }
@@ -229,7 +229,7 @@ fn a_published_checkpoint_becomes_a_run() {
     assert!(png_size(&here.join("run/sampled.png")).0 > 16);
     let said = succeeds(here, &["predict", "run", "--at", &parity("pfgmpp.npz"), "-o", "out.npz"]);
     assert!(said.contains("yhat of 3 points"), "{said}");
-    // Any images will do as latents.
+    // Any images are valid latents.
     let said = succeeds(here, &["decode", "run", "--latents", &parity("pfgmpp.npz"), "-o", "x.npz", "--steps", "3"]);
     assert!(said.contains("5.0 evaluations each"), "{said}");
     let said = succeeds(here, &["export", "run", "-o", "weights.safetensors"]);
@@ -252,7 +252,7 @@ fn a_published_checkpoint_becomes_a_run() {
     let error = fails(here, &["sample", "run", "--arithmetic", "reference"]);
     assert!(error.contains("--arithmetic"), "{error}");
 
-    // Averaged weights alone are a run as well, which cannot be trained further.
+    // Averaged weights only are a valid run, which cannot be resumed.
     succeeds(here, &["export", "run", "-o", "small.safetensors", "--names", "run"]);
     let size = |path: &str| fs::metadata(here.join(path)).unwrap().len();
     assert!(size("small.safetensors") < size("weights.safetensors") + 4096);
@@ -260,7 +260,7 @@ fn a_published_checkpoint_becomes_a_run() {
         succeeds(here, &["sample", run, "-n", "2", "--steps", "2", "--npz", to, "-o", "x.png"]);
     }
     assert!(fs::read(here.join("a.npz")).unwrap() == fs::read(here.join("b.npz")).unwrap());
-    // A run that is bundled needs no training, and no file.
+    // A bundled model needs no training and no file.
     let said = succeeds(here, &["sample", "fashion-mnist", "-n", "2", "--steps", "2", "-o", "fashion.png"]);
     assert!(said.contains("fashion.png"), "{said}");
     refuses(here, &["sample", "fashion", "-n", "2"], &["fashion: no such run", "fashion-mnist"]);
@@ -363,7 +363,7 @@ fn a_run_that_was_killed_before_its_first_checkpoint_begins_again() {
         while !at(out).join("checkpoints").exists() {
             std::thread::sleep(Duration::from_millis(20));
         }
-        // One training a folder: another is refused while this one runs.
+        // One training per folder: another one is an error while this one runs.
         let error = fails(dir.path(), &["train", out, "--resume"]);
         assert!(error.contains(&format!("process {}", child.id())) && error.contains("writing to this run"), "{error}");
         child.kill().unwrap();
@@ -374,7 +374,7 @@ fn a_run_that_was_killed_before_its_first_checkpoint_begins_again() {
     begin_and_kill("resumed");
     let said = succeeds(dir.path(), &["train", "resumed", "--resume", "--set", "train.steps=2"]);
     assert!(said.contains("trained after 2 of 2 steps"), "{said}");
-    // By the same command, but no other.
+    // With the same command, but no other.
     begin_and_kill("again");
     let other = [&arguments("again")[..], &["--set", "train.lr=0.5"]].concat();
     refuses(dir.path(), &other, &["again", "another run", "--resume"]);
