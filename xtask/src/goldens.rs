@@ -1,4 +1,4 @@
-//! `cargo xtask goldens`: the programs in goldens/ print the numbers that tests hold.
+//! `cargo xtask goldens`: checks that tests contain the numbers that the programs in goldens/ print.
 //!
 //! Words have to be equal, numbers to a few units in their tenth digit: the last ones differ between processors.
 
@@ -12,7 +12,7 @@ use crate::files;
 const TOLERANCE: f64 = 1e-9;
 
 /// Runs the programs and looks for their lines in the tests that each names in its first line. Needs Python with the packages that
-/// CONTRIBUTING.md lists; with `available_only`, programs whose packages are not installed are left out, and said.
+/// CONTRIBUTING.md lists. With `available_only`, programs whose packages are not installed are skipped with a message.
 pub fn check(root: &Path, available_only: bool) -> Result<()> {
     let mut checked = 0;
     for program in files(&root.join("goldens"), "py")? {
@@ -39,7 +39,7 @@ pub fn check(root: &Path, available_only: bool) -> Result<()> {
     Ok(())
 }
 
-/// The first printed line that the tests do not hold.
+/// Returns the first printed line that the tests do not contain.
 fn missing_line<'a>(printed: &'a str, tests: &str) -> Option<&'a str> {
     let held: Vec<_> = tests.lines().map(tokens).collect();
     printed.lines().find(|line| {
@@ -55,7 +55,7 @@ enum Token<'a> {
     Word(&'a str),
 }
 
-/// Splits a line into numbers and what stands between them.
+/// Splits a line into numbers and the text between them.
 fn tokens(line: &str) -> Vec<Token<'_>> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '+' | ':');
     let pieces = line.split_inclusive(|c| !is_part(c)).flat_map(|piece| match piece.char_indices().last() {
@@ -66,7 +66,7 @@ fn tokens(line: &str) -> Vec<Token<'_>> {
     pieces.map(|piece| piece.replace('_', "").parse().map_or(Token::Word(piece), Token::Number)).collect()
 }
 
-/// Whether the tokens of a line stand in another, numbers up to [`TOLERANCE`].
+/// Whether the tokens of a line occur in another one, with numbers equal up to [`TOLERANCE`].
 fn holds(line: &[Token], wanted: &[Token]) -> bool {
     let equal = |(a, b): (&Token, &Token)| match (a, b) {
         (Token::Number(a), Token::Number(b)) => a == b || (a - b).abs() <= TOLERANCE * a.abs().max(b.abs()),
@@ -82,7 +82,7 @@ fn has_imports(source: &str) -> bool {
     Command::new("python3").args(["-c", &imports]).output().is_ok_and(|output| output.status.success())
 }
 
-/// The text of the tests that a program's first line names: a file, or all files of a folder.
+/// Returns the text of the tests that the first line of a program names: a file, or all files of a folder.
 fn named_tests(root: &Path, source: &str) -> Result<String> {
     let first = source.lines().next().unwrap_or_default();
     let name =

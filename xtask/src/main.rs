@@ -1,4 +1,4 @@
-//! Chores of the repository: `cargo xtask validate`, `cargo xtask floors`, `cargo xtask mpi`, `cargo xtask sanitize`, `cargo xtask fuzz`,
+//! Tasks of the repository: `cargo xtask validate`, `cargo xtask floors`, `cargo xtask mpi`, `cargo xtask sanitize`, `cargo xtask fuzz`,
 //! `cargo xtask goldens`, `cargo xtask fetch cifar10`, `cargo xtask wasm`.
 
 mod fetch;

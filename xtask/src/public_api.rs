@@ -1,4 +1,4 @@
-//! Listings of the public API of the libraries, kept in `api/`: a change of the API shows in a review as a change of a file.
+//! Listings of the public API of the libraries in `api/`, so that a change of the API appears in a review as a change of a file.
 
 use std::{
     env, fs,
@@ -14,14 +14,14 @@ const LIBRARIES: [&str; 7] = ["pfgm", "pfgm-data", "pfgm-eval", "pfgm-flow", "pf
 /// Set for the process that stands in for rustdoc.
 const AS_RUSTDOC: &str = "XTASK_AS_RUSTDOC";
 
-/// Runs rustdoc with its unstable JSON output, if cargo called this program in its place. The variable that opens it is set for rustdoc
-/// alone: set for cargo, it would have every build script run again.
+/// Runs rustdoc with its unstable JSON output, if cargo called this program instead of rustdoc. The variable that enables it is set for
+/// rustdoc only, because setting it for cargo would run every build script again.
 pub fn stand_in_for_rustdoc() -> Option<std::io::Result<ExitStatus>> {
     env::var_os(AS_RUSTDOC)?;
     Some(Command::new("rustdoc").args(env::args_os().skip(1)).env("RUSTC_BOOTSTRAP", "1").status())
 }
 
-/// Compares the listings in `api/` with the API as it is, or writes them.
+/// Compares the listings in `api/` with the current API, or writes them.
 pub fn run(root: &Path, update: bool) -> Result<()> {
     let packages = LIBRARIES.iter().flat_map(|library| ["-p", library]);
     // The folder of other builds: the dependencies are compiled already.
@@ -56,7 +56,7 @@ pub fn run(root: &Path, update: bool) -> Result<()> {
     Ok(())
 }
 
-/// One line an item, with its signature; derived and blanket implementations left out.
+/// One line per item, with its signature, without derived and blanket implementations.
 fn listing(json: &Path) -> Result<String> {
     let api = public_api::Builder::from_rustdoc_json(json)
         .omit_blanket_impls(true)

@@ -1,4 +1,4 @@
-//! The field as WebAssembly: compiled, put where the studio embeds it, and known by its sources.
+//! Compiles the field to WebAssembly for the studio, and stores a hash of its sources.
 
 use std::{
     fs,
@@ -11,10 +11,10 @@ use anyhow::{Context, Result, bail};
 const TARGET: &str = "wasm32-unknown-unknown";
 const PAGE: &str = "crates/studio/page";
 
-/// Compiles `crates/web` and keeps the module with a number of its sources. Needs `rustup target add wasm32-unknown-unknown`.
+/// Compiles `crates/web` and stores the module with a hash of its sources. Needs `rustup target add wasm32-unknown-unknown`.
 pub fn build(root: &Path) -> Result<()> {
     let home = std::env::var("CARGO_HOME").or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.cargo")))?;
-    // Paths of this machine have no place in the module.
+    // Removes paths of this machine from the module.
     let flags = format!(
         "-C target-feature=+simd128 --remap-path-prefix={}=/pfgm --remap-path-prefix={home}=/cargo",
         root.display()
@@ -35,7 +35,7 @@ pub fn build(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether the module that is kept was made of the sources as they are.
+/// Checks that the stored module was built from the current sources.
 pub fn check(root: &Path) -> Result<()> {
     let kept = fs::read_to_string(root.join(PAGE).join("field.wasm.sources")).context("field.wasm.sources")?;
     if kept != sources(root)? {
@@ -45,7 +45,7 @@ pub fn check(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A number of everything that the module is made of (FNV-1a).
+/// Returns a hash of all sources of the module (FNV-1a).
 fn sources(root: &Path) -> Result<String> {
     let paths: Vec<PathBuf> = ["crates/numerics", "crates/web", "crates/flow"]
         .into_iter()
@@ -56,7 +56,7 @@ fn sources(root: &Path) -> Result<String> {
     for path in &paths {
         let name = path.strip_prefix(root)?.to_string_lossy().replace('\\', "/");
         let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
-        // Where files are checked out with other line ends, they are the same all the same.
+        // Ignores differences of line endings between checkouts.
         for byte in name.bytes().chain(text.bytes().filter(|byte| *byte != b'\r')) {
             hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }

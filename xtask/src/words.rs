@@ -1,10 +1,10 @@
-//! Words and names of the project's first dialect, which must not come back (docs/architecture.md, "Language").
+//! Checks that replaced words and names are not used again.
 
 use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context, Result, bail};
 
-/// A phrase or name that is not used, and what is used instead.
+/// Replaced phrases and names, each with its replacement.
 const BANNED: &[(&str, &str)] = &[
     ("Refusal", "ApiError"),
     ("judged", "loss_weight, or: weighted"),
@@ -32,9 +32,13 @@ const BANNED: &[(&str, &str)] = &[
     ("parametrisation", "parameterization"),
     ("Parametrisation", "Prediction"),
     ("denoisier", "noisier"),
+    ("released code", "authors' code"),
+    ("bits a dimension", "bits per dimension"),
+    ("made to do harm", "malicious"),
+    ("As built", "Implementation"),
 ];
 
-/// Files that name the words for a reason.
+/// Files that may contain the words.
 const EXCEPT: &[&str] = &["xtask/src/words.rs", "CHANGELOG.md", "crates/cli/tests/frozen/", "Cargo.lock"];
 
 /// Checks every text file that git tracks.

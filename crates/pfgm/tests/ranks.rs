@@ -1,4 +1,4 @@
-//! One training, one sampling, on several ranks: here threads of one process; crates/cli/tests/mpi.rs does it with MPI.
+//! Training and sampling on several ranks, here threads of one process; crates/cli/tests/mpi.rs uses MPI.
 #![allow(missing_docs)]
 
 use std::{
@@ -27,7 +27,7 @@ use pfgm::{
 use pfgm_data::{Dataset, Load, OpenOptions};
 use rand::RngExt;
 
-/// A rank that is a thread: everything goes through one table.
+/// A rank on a thread; ranks communicate through a shared table.
 struct Rank {
     rank: usize,
     table: Arc<(Barrier, Mutex<Vec<Vec<u8>>>)>,
@@ -35,7 +35,7 @@ struct Rank {
 }
 
 impl Rank {
-    /// What every rank has brought.
+    /// The contribution of each rank.
     fn meet(&self, bytes: Vec<u8>) -> Vec<Vec<u8>> {
         let (barrier, table) = &*self.table;
         table.lock().unwrap()[self.rank] = bytes;
@@ -97,7 +97,7 @@ impl Communicator for Rank {
     }
 }
 
-/// What so many ranks make of the same work, by rank.
+/// Runs the same work on `count` ranks, and returns their results.
 fn with_ranks<T: Send>(size: usize, work: impl Fn(Arc<dyn Communicator>) -> T + Sync) -> Vec<T> {
     let table = Arc::new((Barrier::new(size), Mutex::new(vec![Vec::new(); size])));
     thread::scope(|scope| {
@@ -114,7 +114,7 @@ fn digits() -> Dataset {
     pfgm_data::open("digits", &OpenOptions::default()).unwrap()
 }
 
-/// Everything that draws: classes and their dropout, mirroring, dropout in the network, augmentations.
+/// A configuration with all kinds of random numbers: label dropout, mirroring, dropout in the network, augmentations.
 fn config() -> Config {
     let mut config = Config::default();
     config.data.source = "digits".into();
@@ -149,7 +149,7 @@ fn train(mut trainer: Trainer) -> Outcome {
     (losses, weights::collect(trainer.network()))
 }
 
-/// The largest difference of weights, relative to how far the largest has moved in these steps.
+/// Returns the largest difference of weights, relative to the largest change of a weight in these steps.
 fn apart(a: &[Weight], b: &[Weight], fresh: &[Weight]) -> f32 {
     let most = |a: &[Weight], b: &[Weight]| {
         let pairs = a.iter().zip(b).flat_map(|(a, b)| a.values.iter().zip(&b.values));
@@ -281,7 +281,7 @@ fn more_ranks_than_items_are_refused() {
 
 #[test]
 fn many_ranks_sample_and_measure_as_one_process_does() {
-    // A network in which every layer takes part.
+    // A network in which every layer has an effect.
     let spec = ModelSpec::resolve(config(), &digits()).unwrap();
     let network = spec.network(&Device::flex()).unwrap();
     let mut rng = stream(9, Purpose::Weights, 1, 0);

@@ -33,7 +33,7 @@ fn digits() -> Dataset {
     pfgm_data::open("digits", &OpenOptions::default()).unwrap()
 }
 
-/// Twenty thousand weights and a few steps: enough to see whether numbers agree.
+/// A configuration with twenty thousand weights and a few steps, sufficient to compare numbers.
 fn small() -> Config {
     let mut config = Config::default();
     config.data.source = "digits".into();
@@ -53,7 +53,7 @@ fn trainer(config: Config) -> Trainer {
     Trainer::new(ModelSpec::resolve(config, &data).unwrap(), data, None, &Device::flex()).unwrap()
 }
 
-/// Trains until so many steps are taken, and returns the losses.
+/// Trains until `steps` steps are taken, and returns the losses.
 fn train_until(trainer: &mut Trainer, run: &Path, step: u64) -> Vec<f64> {
     let mut losses = Vec::new();
     let mut observer = |report: &StepReport| {
@@ -174,8 +174,8 @@ fn recomputing_changes_nothing_but_what_is_kept() {
     }
 }
 
-/// Images between the layers in bf16: every network of images answers nearly what it answers in single precision, learns as fast,
-/// and has weights with more bits than bf16 has.
+/// With bf16 activations, every network on images gives nearly the same output as in single precision, learns as fast,
+/// and has weights with more bits than bf16.
 #[test]
 fn networks_in_bf16_learn_as_in_single_precision() {
     let data = digits();
@@ -238,7 +238,7 @@ fn a_perceptron_has_no_bf16() {
 
 #[test]
 fn a_network_sample_depends_on_its_seed_alone() {
-    // A network with weights as after some training: every layer takes part.
+    // A network with weights as after some training: every layer has an effect.
     let config = small();
     let spec = ModelSpec::resolve(config, &digits()).unwrap();
     let network = spec.network(&Device::flex()).unwrap();
@@ -293,7 +293,7 @@ fn guidance_extrapolates_from_the_estimate_without_a_class() {
     }
 }
 
-/// Steps in which a small network learns something of the digits, fast.
+/// Number of steps in which a small network makes progress on the digits.
 fn take_thirty_steps(config: &mut Config) {
     config.data.source = "digits".into();
     config.train.batch = 64;
@@ -304,8 +304,8 @@ fn take_thirty_steps(config: &mut Config) {
     config.train.checkpoint_every = 5;
 }
 
-/// A finished training, and the ratio of its last to its first held-out loss. Its noise is the same at
-/// every step, which heavy tails need to be comparable.
+/// A finished training, and the ratio of its last to its first held-out loss. The held-out noise is the same at
+/// every step; with heavy tails, losses would not be comparable otherwise.
 fn learned(config: Config, data: &Dataset) -> (Trainer, f64) {
     let (run, steps) = (folder(), config.train.steps);
     let spec = ModelSpec::resolve(config, data).unwrap();
@@ -422,16 +422,16 @@ fn a_network_learns_from_augmentation_and_uses_its_labels() {
     }
 }
 
-/// What held-out digits say about generated ones.
+/// Scores of generated digits compared with held-out ones.
 #[derive(Debug)]
 struct Quality {
-    /// Two-sample accuracy: 1/2 is perfect, 1 means that samples are easily distinguished from data.
+    /// Two-sample accuracy: 1/2 is perfect, 1 means that samples and data are separable.
     two_sample: f64,
     /// The share of held-out digits with a sample nearby.
     coverage: f64,
-    /// The share of samples whose nearest training digit has the class that was asked for.
+    /// The share of samples whose nearest training digit has the requested class.
     right_class: f64,
-    /// Classes that appear.
+    /// Number of classes that occur.
     classes: usize,
 }
 
@@ -489,19 +489,19 @@ fn trained_digits_look_like_held_out_digits() {
     println!("trained: {quality:?}");
     assert!(quality.is_good(), "{quality:?}");
 
-    // The same thresholds find a broken sampler out. One that stops while there is still noise:
+    // The same thresholds reject broken samplers. One that stops at a high noise level:
     let mut noisy = spec.clone();
     noisy.config.flow.sigma_min = 0.8;
     let stopped = draw(&noisy, &classes, Solver::euler(30).into());
     let quality = Quality::measure(&train, &held_out, &stopped, &asked);
     println!("stopped at sigma = 0.8: {quality:?}");
     assert!(!quality.is_good(), "stopped at sigma = 0.8: {quality:?}");
-    // One that forgets which class was asked for:
+    // One that ignores the class label:
     let forgotten = draw(&spec, &vec![Some(4); asked.len()], solver.clone());
     let quality = Quality::measure(&train, &held_out, &forgotten, &asked);
     println!("one class only: {quality:?}");
     assert!(!quality.is_good(), "one class only: {quality:?}");
-    // One that starts from a prior of the wrong size, and so averages instead of choosing:
+    // One that starts from a prior with the wrong scale, and therefore averages:
     let denoiser = spec.denoiser(&network, classes.clone(), 1.0, 512, &Device::flex());
     let flow = Flow { denoiser: &denoiser, extra_dims: spec.extra_dims() };
     let mut x: Vec<f64> = (0..asked.len() as u64)

@@ -1,7 +1,7 @@
-"""Makes lsun.mdb.gz, an LMDB file as LSUN's tools write them, for tests/on_disk.rs. Needs `pip install lmdb`.
+"""Makes lsun.mdb.gz, an LMDB file as in LSUN, for tests/on_disk.rs. Needs `pip install lmdb`.
 
-Thirty images of 16x16 pixels as PNG. A comment makes most fill a fifth of a page, so that there are several leaf pages below a
-branch page, and every seventh larger than a page, so that it lies on pages of its own. Some are written, removed, and written again.
+Thirty images of 16x16 pixels as PNG. A comment enlarges most of them to a fifth of a page, so that there are several leaf pages below a
+branch page, and every seventh to more than a page, so that it needs overflow pages. Some are written, removed, and written again.
 """
 
 import gzip

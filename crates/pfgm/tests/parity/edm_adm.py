@@ -1,5 +1,5 @@
 """Made edm_adm.pth and edm_adm.npz: EDM's ADM network (arXiv 2105.05233, 2206.00364), narrow, with random weights of -1, 0 and 1 (one
-byte each) under the released names, and what it gives. Written from the description, not from the released code.
+byte each) under the published names, and its outputs. Written from the papers, not from the authors' code.
 
     python3 edm_adm.py
 """

@@ -1,6 +1,6 @@
 """Made edm_ncsnpp.pth and edm_ncsnpp.npz, edm_ddpmpp.pth and edm_ddpmpp.npz: EDM's network in its NCSN++ and DDPM++ forms (arXiv
-2206.00364, appendix F), small, with random weights under the released names, and what it gives. Written from the description, not
-from the released code.
+2206.00364, appendix F), small, with random weights under the published names, and its outputs. Written from the papers, not
+from the authors' code.
 
     python3 edm_songunet.py ncsnpp && python3 edm_songunet.py ddpmpp
 """
@@ -97,7 +97,7 @@ def network(x, noise, labels, deformed=None):
                 x = block(f"{name}_block0", x, embedding, multiplier * WIDTH, attends=side in ATTENTION)
                 skips.append(x)
                 continue
-            # Convolved with zeros far enough around that the blur afterwards sees all of it.
+            # Convolution with enough zero padding for the following blur.
             rung = f"{name}_aux_residual"
             weights[f"{rung}.resample_filter"] = square
             weight = random(f"{rung}.weight", x.shape[1], aux.shape[1], 3, 3)
@@ -141,7 +141,7 @@ def denoise(x, level):
     return data**2 / total * x + level * data / math.sqrt(total) * raw
 
 
-# Up the flow in eight steps of Euler, even in ln sigma, with the divergence of yhat by one probe: what likelihoods are made of.
+# Eight Euler steps up the flow, equal in ln sigma, with the divergence of yhat by one probe, as for likelihoods.
 levels = np.geomspace(0.1, 10.0, 9)
 start, probe = 0.5 * torch.randn(2, CHANNELS, SIZE, SIZE), torch.randint(0, 2, (2, CHANNELS, SIZE, SIZE)) * 2.0 - 1.0
 state, integral = start.double(), torch.zeros(2, dtype=torch.float64)

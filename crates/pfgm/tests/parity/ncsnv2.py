@@ -1,5 +1,5 @@
-"""Made ncsnv2.pth and ncsnv2.npz: NCSNv2 (arXiv 2006.09011) for small images, narrow, with random weights under the released names,
-and what it gives. Written from the description, not from the released code.
+"""Made ncsnv2.pth and ncsnv2.npz: NCSNv2 (arXiv 2006.09011) for small images, narrow, with random weights under the published names,
+and its outputs. Written from the papers, not from the authors' code.
 
     python3 ncsnv2.py
 """
@@ -87,7 +87,7 @@ def network(x):
 with torch.no_grad():
     x = torch.randn(3, CHANNELS, *SIZE) * 2
     sigma = torch.tensor([0.02, 1.5, 90.0])
-    # Images of [0, 1] there: levels are half of those of [-1, 1].
+    # Images in [0, 1], so levels are half of those for [-1, 1].
     score = network(x) / sigma[:, None, None, None]
     sigmas = torch.logspace(math.log10(50), -2, 232)
     first = {f"module.{name}": torch.zeros_like(value) for name, value in weights.items()} | {"module.sigmas": sigmas}

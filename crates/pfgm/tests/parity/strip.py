@@ -1,9 +1,9 @@
-"""Made the small files beside it from checkpoints in the released layouts with random weights.
+"""Made the small files in this folder from checkpoints in the published layouts with random weights.
 
     python3 strip.py FOLDER    (holds pfgm_ddpmpp/, pfgm_ncsnpp/, ve_ncsnpp/, vp_ddpmpp/ and pfgmpp_ddpmpp_cond/)
 
-What the released code gave for them (case.npz) is kept as it is. pfgm_ncsnpp and the PFGM++ file are kept whole; of the others
-only the averaged weights stay, under the names of the model, which halves them.
+The results of the authors' code (case.npz) are unchanged. pfgm_ncsnpp and the PFGM++ file are complete; the others
+contain only the averaged weights, under the names of the model, which halves their size.
 """
 import shutil
 import sys

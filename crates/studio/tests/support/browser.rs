@@ -101,7 +101,7 @@ impl Browser {
         );
         stream.write_all(head.as_bytes()).unwrap();
         stream.write_all(body.as_bytes()).unwrap();
-        // The driver keeps connections open whatever it is asked: the answer's length says where it ends.
+        // The driver never closes connections; the length header determines the end of an answer.
         let (mut bytes, mut part) = (Vec::new(), [0; 65536]);
         while !is_whole(&bytes) {
             let count = stream.read(&mut part).unwrap();

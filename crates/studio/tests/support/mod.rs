@@ -79,7 +79,7 @@ impl Studio {
         Self { address, page, stop: Some(stop), thread: Some(thread) }
     }
 
-    /// Tells the server to stop, and does not wait.
+    /// Starts to stop the server, without waiting.
     pub fn stop(&mut self) {
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());

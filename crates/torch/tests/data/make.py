@@ -1,6 +1,6 @@
-"""Makes the checkpoints beside it: python3 make.py (PyTorch 2.15, NumPy 2.4).
+"""Makes the checkpoints in this folder: python3 make.py (PyTorch 2.15, NumPy 2.4).
 
-The keys of storages in the old format are addresses, so those files differ from run to run, in nothing else.
+The keys of storages in the old format are addresses, so only they differ from run to run.
 """
 
 import argparse
@@ -22,7 +22,7 @@ def count(*shape, dtype=torch.float32, start=0):
     return torch.arange(start, start + size).to(dtype).reshape(shape)
 
 
-# Every type of elements, and every way to look into a storage.
+# Every element type, and every kind of view of a storage.
 grid = count(3, 4)
 tensors = collections.OrderedDict(
     f64=count(3, dtype=torch.float64) / 8,
@@ -54,7 +54,7 @@ tensors["u16"] = torch.tensor([0, 65535], dtype=torch.uint16)
 tensors["u64"] = torch.tensor([2**64 - 1], dtype=torch.uint64)
 torch.save({name: tensors[name] for name in ("u16", "u64", "f32")}, "unsigned.pt")
 
-# As PFGM and score_sde save their training.
+# The training state of PFGM and score_sde.
 model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))
 with torch.no_grad():
     for number, parameter in enumerate(model.parameters()):
@@ -74,7 +74,7 @@ state = {
 torch.save(state, "pfgm.pth")
 torch.save(state, "pfgm_legacy.pth", _use_new_zipfile_serialization=False)
 
-# As EDM and PFGM++ pickle networks: with the source of their classes, which nobody may run.
+# Networks pickled by EDM and PFGM++, with the source of their classes, which must not be executed.
 source = "raise SystemExit('the source of a class was run')\n"
 persistence = types.ModuleType("torch_utils.persistence")
 
@@ -125,7 +125,7 @@ for protocol in (2, 4):
 torch.save(dict(net=snapshot["ema"], step=777), "training-state-000777.pt")
 
 
-# Objects that point at each other.
+# Objects with cyclic references.
 class Module:
     pass
 
@@ -140,7 +140,7 @@ parent.itself = [parent]
 parent.itself.append(parent.itself)
 torch.save(parent, "cyclic.pt")
 
-# What else checkpoints hold. Protocol 0 is text, 5 has NumPy's newest way.
+# Other contents of checkpoints. Protocol 0 is text, protocol 5 has NumPy's newest format.
 options = {
     "big": 2**100,
     "negative": -(2**70),
