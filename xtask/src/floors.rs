@@ -35,7 +35,7 @@ const FLOORS: &[&[&str]] = &[
     &["spec"],
     &["checkpoint"],
     &["defaults", "import", "measure", "sample"],
-    &["evaluate", "train"],
+    &["autoencoder", "evaluate", "train"],
     &["bundled"],
     &["error", "progress"],
     &["model"],

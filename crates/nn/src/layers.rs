@@ -4,10 +4,11 @@ use burn::{
     module::{Module, Param},
     tensor::{
         Tensor,
-        activation::{relu, silu},
+        activation::{gelu, mish, relu, silu},
     },
 };
 use pfgm_burn_ops::{Conv2dOptions, GroupNormOptions, conv2d, group_norm, linear};
+use serde::{Deserialize, Serialize};
 
 use crate::initializer::Initializer;
 
@@ -140,17 +141,17 @@ impl GroupNorm {
         group_norm(x, self.gamma.val().unsqueeze(), self.beta.val().unsqueeze(), options)
     }
 
-    /// Normalizes, scales by `1 + s` and shifts by `t` of each image, and applies SiLU.
+    /// Normalizes, scales by `1 + s` and shifts by `t` of each image, and applies SiLU if `activate`.
     ///
     /// # Shapes
     /// `modulation`: `[batch, 2 channels]`, s, then t
-    pub fn modulated(&self, x: Tensor<4>, modulation: Tensor<2>) -> Tensor<4> {
+    pub fn modulated(&self, x: Tensor<4>, modulation: Tensor<2>, activate: bool) -> Tensor<4> {
         let channels = self.channels();
         let scale = modulation.clone().narrow(1, 0, channels).add_scalar(1.0);
         let shift = modulation.narrow(1, channels, channels);
         let gamma = scale.clone() * self.gamma.val().unsqueeze();
         let beta = scale * self.beta.val().unsqueeze() + shift;
-        let options = GroupNormOptions { groups: self.groups, epsilon: self.epsilon, activate: true };
+        let options = GroupNormOptions { groups: self.groups, epsilon: self.epsilon, activate };
         group_norm(x, gamma, beta, options)
     }
 
@@ -180,6 +181,47 @@ impl EmbeddingMlp {
     /// `[batch, inputs]` to `[batch, width]`
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         silu(self.second.forward(silu(self.first.forward(x))))
+    }
+}
+
+/// The function between two layers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activation {
+    /// `x sigmoid(x)`.
+    #[default]
+    Silu,
+    /// `x` where it is positive, and 0 elsewhere.
+    Relu,
+    /// `x Phi(x)` with the standard normal distribution function Phi.
+    Gelu,
+    /// `x tanh(ln(1 + exp(x)))`.
+    Mish,
+}
+
+impl Activation {
+    /// Applies the function to each value.
+    pub fn apply<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
+        match self {
+            Self::Silu => silu(x),
+            Self::Relu => relu(x),
+            Self::Gelu => gelu(x),
+            Self::Mish => mish(x),
+        }
+    }
+
+    /// Normalizes an image and applies the function.
+    pub fn after(self, norm: &GroupNorm, x: Tensor<4>) -> Tensor<4> {
+        // SiLU is a part of the normalization.
+        if self == Self::Silu { norm.forward(x, true) } else { self.apply(norm.forward(x, false)) }
+    }
+
+    /// Normalizes an image, scales and shifts it as [`GroupNorm::modulated`], and applies the function.
+    pub fn after_modulated(self, norm: &GroupNorm, x: Tensor<4>, modulation: Tensor<2>) -> Tensor<4> {
+        if self == Self::Silu {
+            return norm.modulated(x, modulation, true);
+        }
+        self.apply(norm.modulated(x, modulation, false))
     }
 }
 

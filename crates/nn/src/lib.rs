@@ -11,6 +11,7 @@
 //! | [`ScoreUnetConfig`] | DDPM++ and NCSN++ of score-based models and PFGM | images |
 //! | [`AdmUnetConfig`] | ADM as in EDM | images |
 //! | [`DiffusersUnetConfig`] | DDPM's as in diffusers | images |
+//! | [`Edm2UnetConfig`] | EDM2's, which preserves magnitudes | images |
 //! | [`Ncsnv2Config`] | NCSNv2 | images |
 //!
 //! The file of a network has its configuration, its layers, and its forward pass. Names of weights are the paths of
@@ -37,6 +38,7 @@
 //! # Ok::<(), pfgm_nn::NetworkError>(())
 //! ```
 
+pub mod autoencoder;
 mod dropout;
 mod embedding;
 mod error;
@@ -50,18 +52,20 @@ mod precision;
 pub mod resunet;
 pub mod unet;
 
+pub use autoencoder::{AutoencoderConfig, AutoencoderNetwork};
 pub use dropout::Dropout;
 pub use error::{NetworkError, PrecisionError, UnusedAttention};
 pub use initializer::Initializer;
 pub use input::{ConditioningSizes, ConditioningTensors, NetworkInput};
+pub use layers::Activation;
 pub use mlp::{Mlp, MlpConfig};
 pub use ncsnv2::{Ncsnv2, Ncsnv2Config};
 pub use network::{Network, NetworkConfig};
 pub use precision::Precision;
 pub use resunet::ResUnet;
 pub use unet::{
-    AdmUnet, AdmUnetConfig, DiffusersUnet, DiffusersUnetConfig, LevelEmbedding, ScoreUnet, ScoreUnetConfig, Unet,
-    UnetConfig,
+    AdmUnet, AdmUnetConfig, DiffusersLevel, DiffusersMiddle, DiffusersUnet, DiffusersUnetConfig, Edm2Unet,
+    Edm2UnetConfig, LevelEmbedding, ScoreUnet, ScoreUnetConfig, Unet, UnetConfig,
 };
 
 /// The most residual blocks of a level, or of a network of vectors.

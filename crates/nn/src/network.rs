@@ -8,9 +8,9 @@ use pfgm_data::Shape;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AdmUnet, AdmUnetConfig, ConditioningSizes, DiffusersUnet, DiffusersUnetConfig, Initializer, Mlp, MlpConfig, Ncsnv2,
-    Ncsnv2Config, NetworkError, NetworkInput, Precision, PrecisionError, ScoreUnet, ScoreUnetConfig, Unet, UnetConfig,
-    UnusedAttention,
+    AdmUnet, AdmUnetConfig, ConditioningSizes, DiffusersUnet, DiffusersUnetConfig, Edm2Unet, Edm2UnetConfig,
+    Initializer, Mlp, MlpConfig, Ncsnv2, Ncsnv2Config, NetworkError, NetworkInput, Precision, PrecisionError,
+    ScoreUnet, ScoreUnetConfig, Unet, UnetConfig, UnusedAttention,
 };
 
 /// The kind of a network and its sizes.
@@ -27,6 +27,8 @@ pub enum NetworkConfig {
     AdmUnet(AdmUnetConfig),
     /// DDPM's U-Net as diffusers configures it, for images.
     DiffusersUnet(DiffusersUnetConfig),
+    /// EDM2's U-Net, for images.
+    Edm2Unet(Edm2UnetConfig),
     /// NCSNv2, for images.
     Ncsnv2(Ncsnv2Config),
 }
@@ -38,7 +40,6 @@ impl Default for NetworkConfig {
 }
 
 /// A network with its weights.
-#[expect(clippy::large_enum_variant, reason = "there is one network, not many")]
 #[derive(Module, Debug)]
 pub enum Network {
     /// A residual multilayer perceptron, for vectors.
@@ -51,6 +52,8 @@ pub enum Network {
     AdmUnet(AdmUnet),
     /// DDPM's U-Net as diffusers configures it.
     DiffusersUnet(DiffusersUnet),
+    /// EDM2's U-Net.
+    Edm2Unet(Edm2Unet),
     /// NCSNv2.
     Ncsnv2(Ncsnv2),
 }
@@ -95,6 +98,7 @@ impl NetworkConfig {
             Self::Unet(config) => Ok(Network::Unet(config.init(shape, conditioning, initializer)?)),
             Self::AdmUnet(config) => Ok(Network::AdmUnet(config.init(shape, conditioning, initializer)?)),
             Self::DiffusersUnet(config) => Ok(Network::DiffusersUnet(config.init(shape, conditioning, initializer)?)),
+            Self::Edm2Unet(config) => Ok(Network::Edm2Unet(config.init(shape, conditioning, initializer)?)),
             Self::Ncsnv2(_) if conditioning != ConditioningSizes::default() => Err(NetworkError::NoConditioning),
             Self::Ncsnv2(config) => Ok(Network::Ncsnv2(config.init(shape, initializer)?)),
             Self::ScoreUnet(config) => Ok(Network::ScoreUnet(config.init(shape, conditioning, initializer)?)),
@@ -106,7 +110,7 @@ impl NetworkConfig {
         match self {
             Self::ScoreUnet(config) => config.radial,
             Self::Ncsnv2(config) => config.radial,
-            Self::Mlp(_) | Self::Unet(_) | Self::AdmUnet(_) | Self::DiffusersUnet(_) => false,
+            Self::Mlp(_) | Self::Unet(_) | Self::AdmUnet(_) | Self::DiffusersUnet(_) | Self::Edm2Unet(_) => false,
         }
     }
 
@@ -118,6 +122,7 @@ impl NetworkConfig {
             Self::ScoreUnet(config) => config.activations(shape),
             Self::AdmUnet(config) => config.activations(shape),
             Self::DiffusersUnet(config) => config.activations(shape),
+            Self::Edm2Unet(config) => config.activations(shape),
             Self::Ncsnv2(config) => config.activations(shape),
         }
     }
@@ -138,8 +143,8 @@ impl NetworkConfig {
             Self::Unet(config) => (&config.attention, &config.multipliers),
             Self::ScoreUnet(config) => (&config.attention, &config.multipliers),
             Self::AdmUnet(config) => (&config.attention, &config.multipliers),
-            Self::DiffusersUnet(config) => (&config.attention, &config.multipliers),
-            Self::Mlp(_) | Self::Ncsnv2(_) => return None,
+            Self::Edm2Unet(config) => (&config.attention, &config.multipliers),
+            Self::Mlp(_) | Self::Ncsnv2(_) | Self::DiffusersUnet(_) => return None,
         };
         let Shape::Image { height, .. } = shape else { return None };
         let stride = u32::try_from(multipliers.len()).ok()?.checked_sub(1).and_then(|n| 1_usize.checked_shl(n))?;
@@ -159,11 +164,32 @@ impl Network {
             Self::ScoreUnet(network) => network.rows_in_cache(),
             Self::AdmUnet(network) => network.rows_in_cache(),
             Self::DiffusersUnet(network) => network.rows_in_cache(),
+            Self::Edm2Unet(network) => network.rows_in_cache(),
             Self::Ncsnv2(network) => network.rows_in_cache(),
         }
     }
 
-    /// Computes the raw output in single precision. On the CPU each row depends only on its own input, to the bit.
+    /// Prepares the network for sampling: what depends on the weights alone is computed once. It cannot be trained afterwards.
+    #[must_use]
+    pub fn for_sampling(self) -> Self {
+        match self {
+            Self::Edm2Unet(network) => Self::Edm2Unet(network.ready()),
+            other => other,
+        }
+    }
+
+    /// The logarithm of the loss's variance that the network expects at noise levels; `None` if it does not estimate it.
+    ///
+    /// # Shapes
+    /// `noise` and result: `[batch, 1]`
+    pub fn log_variance(&self, noise: Tensor<2>) -> Option<Tensor<2>> {
+        match self {
+            Self::Edm2Unet(network) => network.log_variance(noise),
+            _ => None,
+        }
+    }
+
+    /// Computes the raw output in single precision. On the CPU each row depends on its own input alone, to the bit.
     ///
     /// # Shapes
     /// `[batch, N]`, or `[batch, N + 1]` if the network is radial, with the component along r at the end
@@ -177,6 +203,7 @@ impl Network {
             Self::ScoreUnet(network) => network.forward(input),
             Self::AdmUnet(network) => network.forward(input),
             Self::DiffusersUnet(network) => network.forward(input),
+            Self::Edm2Unet(network) => network.forward(input),
             Self::Ncsnv2(network) => network.forward(input),
         };
         raw.cast(DType::F32)

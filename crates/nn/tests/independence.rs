@@ -8,8 +8,9 @@ use burn::tensor::{Device, Tensor, TensorData};
 use pfgm_cpu::simd;
 use pfgm_data::Shape;
 use pfgm_nn::{
-    AdmUnetConfig, ConditioningSizes, ConditioningTensors, DiffusersUnetConfig, LevelEmbedding, MlpConfig,
-    Ncsnv2Config, Network, NetworkConfig, NetworkInput, Precision, ScoreUnetConfig, UnetConfig,
+    AdmUnetConfig, ConditioningSizes, ConditioningTensors, DiffusersLevel, DiffusersUnetConfig, Edm2UnetConfig,
+    LevelEmbedding, MlpConfig, Ncsnv2Config, Network, NetworkConfig, NetworkInput, Precision, ScoreUnetConfig,
+    UnetConfig,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -56,14 +57,25 @@ fn cases() -> Vec<Case> {
     let adm =
         AdmUnetConfig { width: 16, multipliers: vec![1, 3], blocks: 1, attention: vec![4], head: 16, dropout: 0.0 };
     let diffusers = DiffusersUnetConfig {
-        width: 8,
-        multipliers: vec![1, 2],
+        channels: vec![8, 16],
         blocks: 1,
-        attention: vec![4],
+        down: vec![DiffusersLevel::Resnet, DiffusersLevel::Attention],
+        up: vec![DiffusersLevel::AttentionResnet, DiffusersLevel::Plain],
         groups: 4,
         embedding: 8,
         dropout: 0.0,
         ..DiffusersUnetConfig::default()
+    };
+    let edm2 = Edm2UnetConfig {
+        width: 8,
+        multipliers: vec![1, 2],
+        blocks: 1,
+        attention: vec![4],
+        head: 8,
+        frequencies: 6,
+        embedding: 12,
+        variance: 4,
+        ..Edm2UnetConfig::default()
     };
     let ncsnv2 = Ncsnv2Config { width: 12, multipliers: vec![1, 2, 2, 2], radial: true };
     let alone = ConditioningSizes::default();
@@ -85,6 +97,7 @@ fn cases() -> Vec<Case> {
         case("score-unet, ncsn++", NetworkConfig::ScoreUnet(ncsnpp), image(8, 3), conditioned),
         case("adm-unet", NetworkConfig::AdmUnet(adm), image(8, 2), conditioned),
         case("diffusers-unet", NetworkConfig::DiffusersUnet(diffusers), image(8, 3), alone),
+        case("edm2-unet", NetworkConfig::Edm2Unet(edm2), image(8, 3), conditioned),
         case("ncsnv2", NetworkConfig::Ncsnv2(ncsnv2), image(8, 1), alone),
     ]
 }

@@ -63,7 +63,17 @@ struct Rows<'a> {
 impl NetworkDenoiser {
     /// The meaning of the raw output.
     pub fn prediction(&self) -> Prediction {
-        self.prediction
+        self.prediction.clone()
+    }
+
+    /// The logarithm of the loss's variance that the network expects at each noise level (EDM2, arXiv 2312.02696, equation 21); `None` if
+    /// it does not estimate it.
+    pub fn log_variance(&self, sigma: &[f64]) -> Option<Vec<f32>> {
+        let coefficients: Vec<_> =
+            sigma.iter().map(|&sigma| self.prediction.coefficients(&[0.0], &[sigma])[0]).collect();
+        let noise = column(&coefficients, |row| row.noise, &self.device);
+        let found = self.network.log_variance(noise)?;
+        Some(found.into_data().try_into_vec().expect("networks return single precision"))
     }
 
     /// Sets the arithmetic for PFGM's field.
@@ -157,7 +167,7 @@ impl NetworkDenoiser {
 
     /// `yhat` of a few rows, and the vector-Jacobian products of their probes.
     fn evaluate_vjp(&self, rows: Rows, conditioning: ConditioningTensors, yhat: &mut [f64], vjp: &mut [f64]) {
-        let (prediction, dim) = (self.prediction, self.dim);
+        let (prediction, dim) = (&self.prediction, self.dim);
         let coefficients = prediction.coefficients(rows.x, rows.sigma);
         // Gradients are computed for the points, not for the weights.
         let points = self.scaled(rows.x, &coefficients).autodiff().require_grad();

@@ -51,6 +51,7 @@ pub use pfgm_flow::{
 };
 
 pub mod augmentation;
+pub mod autoencoder;
 pub mod bundled;
 pub mod cascade;
 pub mod checkpoint;

@@ -195,7 +195,7 @@ impl ModelSpec {
             _ => false,
         };
         Prediction {
-            output: self.config.flow.output,
+            output: self.config.flow.output.clone(),
             precondition: self.precondition(shape),
             log_level: self.config.flow.log_level.unwrap_or(fourier),
             arithmetic: Arithmetic::Exact,
@@ -261,7 +261,7 @@ impl ModelSpec {
         device: &Device,
     ) -> NetworkDenoiser {
         NetworkDenoiser {
-            network: network.valid(),
+            network: network.valid().for_sampling(),
             prediction: self.prediction(),
             dim: self.dim(),
             classes: self.data.classes.len(),

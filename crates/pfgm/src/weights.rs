@@ -9,6 +9,8 @@ use burn::{
     tensor::{Tensor, TensorData},
 };
 
+use pfgm_nn::AutoencoderNetwork;
+
 use crate::network::Network;
 
 /// Weight of a network.
@@ -43,23 +45,53 @@ pub enum WeightError {
     },
 }
 
+/// A network whose weights have names.
+pub trait NamedWeights: Sized {
+    /// Visits the weights.
+    fn visit_weights(&self, visitor: &mut impl ModuleVisitor);
+
+    /// Maps the weights.
+    #[must_use]
+    fn map_weights(self, mapper: &mut impl ModuleMapper) -> Self;
+}
+
+impl NamedWeights for Network {
+    fn visit_weights(&self, visitor: &mut impl ModuleVisitor) {
+        visit(self, visitor);
+    }
+
+    fn map_weights(self, mapper: &mut impl ModuleMapper) -> Self {
+        map(self, mapper)
+    }
+}
+
+impl NamedWeights for AutoencoderNetwork {
+    fn visit_weights(&self, visitor: &mut impl ModuleVisitor) {
+        self.visit(visitor);
+    }
+
+    fn map_weights(self, mapper: &mut impl ModuleMapper) -> Self {
+        self.map(mapper)
+    }
+}
+
 /// Names and shapes of the weights of a network, in order.
-pub fn names_and_shapes(network: &Network) -> Vec<(String, Vec<usize>)> {
+pub fn names_and_shapes(network: &impl NamedWeights) -> Vec<(String, Vec<usize>)> {
     read(network, false).into_iter().map(|weight| (weight.name, weight.shape)).collect()
 }
 
 /// Weights of a network, in order.
-pub fn collect(network: &Network) -> Vec<Weight> {
+pub fn collect(network: &impl NamedWeights) -> Vec<Weight> {
     read(network, true)
 }
 
-/// Returns the number of values in all weights; `usize::MAX` if it overflows.
-pub fn count(network: &Network) -> usize {
+/// The number of values in all weights; the largest number where it is beyond all memory.
+pub fn count(network: &impl NamedWeights) -> usize {
     let values = |(_, shape): (String, Vec<usize>)| shape.into_iter().fold(1, usize::saturating_mul);
     names_and_shapes(network).into_iter().map(values).fold(0, usize::saturating_add)
 }
 
-fn read(network: &Network, with_values: bool) -> Vec<Weight> {
+fn read(network: &impl NamedWeights, with_values: bool) -> Vec<Weight> {
     struct Reader {
         path: Vec<String>,
         weights: Vec<Weight>,
@@ -82,7 +114,7 @@ fn read(network: &Network, with_values: bool) -> Vec<Weight> {
         }
     }
     let mut reader = Reader { path: Vec::new(), weights: Vec::new(), with_values };
-    visit(network, &mut reader);
+    network.visit_weights(&mut reader);
     reader.weights
 }
 
@@ -94,6 +126,7 @@ pub(crate) fn visit(network: &Network, visitor: &mut impl ModuleVisitor) {
         Network::ScoreUnet(network) => network.visit(visitor),
         Network::AdmUnet(network) => network.visit(visitor),
         Network::DiffusersUnet(network) => network.visit(visitor),
+        Network::Edm2Unet(network) => network.visit(visitor),
         Network::Ncsnv2(network) => network.visit(visitor),
     }
 }
@@ -106,6 +139,7 @@ pub(crate) fn map(network: Network, mapper: &mut impl ModuleMapper) -> Network {
         Network::ScoreUnet(network) => Network::ScoreUnet(network.map(mapper)),
         Network::AdmUnet(network) => Network::AdmUnet(network.map(mapper)),
         Network::DiffusersUnet(network) => Network::DiffusersUnet(network.map(mapper)),
+        Network::Edm2Unet(network) => Network::Edm2Unet(network.map(mapper)),
         Network::Ncsnv2(network) => Network::Ncsnv2(network.map(mapper)),
     }
 }
@@ -113,8 +147,8 @@ pub(crate) fn map(network: Network, mapper: &mut impl ModuleMapper) -> Network {
 /// Returns an error unless weights have the names and shapes of a network's: none is missing, none is left over.
 ///
 /// # Errors
-/// Returns the first weight that is missing, has another shape, or does not belong to the network.
-pub fn check(network: &Network, weights: &HashMap<String, Weight>) -> Result<(), WeightError> {
+/// Names the first weight that is missing, has another shape, or is none of the network's.
+pub fn check(network: &impl NamedWeights, weights: &HashMap<String, Weight>) -> Result<(), WeightError> {
     let wanted = names_and_shapes(network);
     for (name, wanted) in &wanted {
         let weight = weights.get(name).ok_or_else(|| WeightError::Missing(name.clone()))?;
@@ -135,7 +169,7 @@ pub fn check(network: &Network, weights: &HashMap<String, Weight>) -> Result<(),
 ///
 /// # Errors
 /// Returns an error if a weight is missing, has the wrong shape, or does not belong to the network.
-pub fn assign(network: Network, weights: &HashMap<String, Weight>) -> Result<Network, WeightError> {
+pub fn assign<N: NamedWeights>(network: N, weights: &HashMap<String, Weight>) -> Result<N, WeightError> {
     struct Writer<'a> {
         path: Vec<String>,
         weights: &'a HashMap<String, Weight>,
@@ -176,7 +210,7 @@ pub fn assign(network: Network, weights: &HashMap<String, Weight>) -> Result<Net
         }
     }
     let mut writer = Writer { path: Vec::new(), weights, used: HashSet::new(), error: None };
-    let network = map(network, &mut writer);
+    let network = network.map_weights(&mut writer);
     let surplus = || weights.keys().filter(|name| !writer.used.contains(*name)).min().cloned();
     match writer.error.or_else(|| surplus().map(WeightError::Surplus)) {
         Some(error) => Err(error),

@@ -162,7 +162,7 @@ fn targets_of_pfgm_are_the_field_of_the_data() {
 fn scores_of_ve_and_vp() {
     for (name, method) in [("ve_ncsnpp", Method::Ve), ("vp_ddpmpp", Method::Vp)] {
         let (imported, denoiser) = read(&format!("{name}.pth"), &Request { size: SIZE, ..Request::default() });
-        let output = imported.spec.config.flow.output;
+        let output = imported.spec.config.flow.output.clone();
         assert_eq!(matches!(output, Output::Ve { .. }), method == Method::Ve);
         let case = case(&format!("{name}.npz"));
         let x = rows(&case["x"]);
@@ -340,6 +340,34 @@ fn denoisers_of_edm_with_other_preconditioners() {
         let found = difference(&x, &rows(&case["sample_heun10"]));
         assert!(found < 1e-3, "{name}, 10 steps of Heun: {found:.1e}");
     }
+}
+
+#[test]
+fn denoiser_samples_and_variance_of_edm2() {
+    let case = case("edm2_cond.npz");
+    let labels = &case["labels"];
+    let classes: Vec<Option<u32>> = labels
+        .values
+        .chunks_exact(labels.shape[1])
+        .map(|row| row.iter().position(|value| *value > 0.5).map(|class| class as u32))
+        .collect();
+    let (imported, denoiser) = read_with("edm2_cond.pkl", &Request::default(), classes.into());
+    assert_eq!(imported.spec.extra_dims(), ExtraDims::Infinite);
+    assert_eq!(imported.spec.data.classes.len(), 5);
+    let numbers = |name: &str| -> Vec<f64> { case[name].values.iter().map(|&value| f64::from(value)).collect() };
+    let found = difference(&yhat(&denoiser, &rows(&case["x"]), &numbers("sigma")), &rows(&case["denoised"]));
+    assert!(found < 1e-4, "denoised: {found:.1e}");
+    let variance: Vec<f64> = denoiser.log_variance(&numbers("sigma")).unwrap().into_iter().map(f64::from).collect();
+    let found = difference(&variance, &numbers("logvar"));
+    assert!(found < 1e-4, "log-variance: {found:.1e}");
+    let levels = numbers("levels");
+    let levels = levels[..levels.len() - 1].to_vec();
+    let range = (levels[levels.len() - 1], levels[0]);
+    let flow = Flow { denoiser: &denoiser, extra_dims: imported.spec.extra_dims() };
+    let mut x = rows(&case["prior_x"]);
+    solver::sample(&flow, &Solver::heun(10).levels(levels).into(), range, &mut x).unwrap();
+    let found = difference(&x, &rows(&case["sample_heun10"]));
+    assert!(found < 1e-3, "10 steps of Heun: {found:.1e}");
 }
 
 /// A pickle of protocol 2: short strings, numbers, and an object of a class with attributes.

@@ -55,13 +55,13 @@ fn read(name: &str, classes: Vec<Option<u32>>) -> (Imported, NetworkDenoiser) {
 
 #[test]
 fn denoisers_and_ddim() {
-    for name in ["diffusers_ddpm", "diffusers_v_cond"] {
+    for name in ["diffusers_ddpm", "diffusers_v_cond", "diffusers_resnet", "diffusers_learned", "diffusers_zero_snr"] {
         let case = case(&format!("{name}.npz"));
         let integers = |key: &str| -> Vec<usize> { case[key].values.iter().map(|&value| value as usize).collect() };
         let classes: Vec<Option<u32>> =
             case.get("labels").map_or_else(Vec::new, |labels| labels.values.iter().map(|&v| Some(v as u32)).collect());
         let (imported, denoiser) = read(name, classes);
-        let Output::Discrete { schedule, .. } = imported.spec.config.flow.output else { panic!("{name}") };
+        let Output::Discrete { schedule, .. } = &imported.spec.config.flow.output else { panic!("{name}") };
         // Their table is in single precision.
         let levels = schedule.levels();
         let theirs: Vec<f64> = case["alphas_cumprod"].values.iter().map(|&value| f64::from(value)).collect();
@@ -123,21 +123,25 @@ fn changed(file: &str, from: &str, to: &str) -> (tempfile::TempDir, Result<Impor
 #[test]
 fn options_that_are_not_supported_are_named() {
     for (file, from, to, name) in [
-        ("unet/config.json", "\"act_fn\": \"silu\"", "\"act_fn\": \"gelu\"", "act_fn"),
-        ("unet/config.json", "\"center_input_sample\": false", "\"center_input_sample\": true", "center_input_sample"),
+        ("unet/config.json", "\"act_fn\": \"silu\"", "\"act_fn\": \"elu\"", "act_fn"),
         ("unet/config.json", "\"DownBlock2D\"", "\"SkipDownBlock2D\"", "SkipDownBlock2D"),
-        ("unet/config.json", "\"AttnUpBlock2D\"", "\"UpBlock2D\"", "up_block_types"),
-        ("unet/config.json", "\"class_embed_type\": null", "\"class_embed_type\": \"timestep\"", "class_embed_type"),
+        ("unet/config.json", "\"AttnUpBlock2D\"", "\"AttnSkipUpBlock2D\"", "AttnSkipUpBlock2D"),
+        (
+            "unet/config.json",
+            "\"mid_block_type\": \"UNetMidBlock2D\"",
+            "\"mid_block_type\": \"Other\"",
+            "mid_block_type",
+        ),
+        ("unet/config.json", "\"out_channels\": 1", "\"out_channels\": 3", "out_channels"),
+        ("unet/config.json", "\"upsample_type\": \"conv\"", "\"upsample_type\": \"kernel\"", "upsample_type"),
+        ("unet/config.json", "\"positional\"", "\"learned\"", "time_embedding_type"),
+        ("unet/config.json", "\"class_embed_type\": null", "\"class_embed_type\": \"identity\"", "class_embed_type"),
+        ("unet/config.json", "\"class_embed_type\": null", "\"class_embed_type\": \"timestep\"", "class_embedding"),
         ("unet/config.json", "\"dropout\": 0.0", "\"dropout\": 0.0, \"tomorrow\": 1", "tomorrow"),
         ("unet/config.json", "\"norm_num_groups\": 4", "\"norm_num_groups\": 5", "groups"),
         ("unet/config.json", "UNet2DModel", "UNet2DConditionModel", "_class_name"),
         ("scheduler/scheduler_config.json", "\"trained_betas\": null", "\"trained_betas\": [0.1]", "trained_betas"),
-        (
-            "scheduler/scheduler_config.json",
-            "\"rescale_betas_zero_snr\": false",
-            "\"rescale_betas_zero_snr\": true",
-            "rescale_betas_zero_snr",
-        ),
+        ("scheduler/scheduler_config.json", "DDPMScheduler", "FlowMatchEulerDiscreteScheduler", "FlowMatchEuler"),
         ("scheduler/scheduler_config.json", "v_prediction", "flow", "prediction_type"),
         ("scheduler/scheduler_config.json", "\"num_train_timesteps\": 1000", "\"num_train_timesteps\": 1", "steps"),
     ] {
@@ -147,7 +151,11 @@ fn options_that_are_not_supported_are_named() {
         assert!(error.to_string().contains(name), "{name}: {error}");
     }
     // Sizes that the weights do not have.
-    for (from, to) in [("\"layers_per_block\": 1", "\"layers_per_block\": 1000000000"), ("32\n", "64\n")] {
+    for (from, to) in [
+        ("\"layers_per_block\": 1", "\"layers_per_block\": 1000000000"),
+        ("32\n", "64\n"),
+        ("\"AttnUpBlock2D\"", "\"UpBlock2D\""),
+    ] {
         let (_folder, imported) = changed("unet/config.json", from, to);
         let error = imported.map(|_| ()).unwrap_err();
         assert!(!matches!(error, ImportError::Torch(_)), "{error}");
@@ -158,4 +166,49 @@ fn options_that_are_not_supported_are_named() {
     let request = Request { method: Some(Method::Vp), ..Request::default() };
     let error = import(&parity("diffusers_ddpm"), &request).map(|_| ()).unwrap_err();
     assert!(matches!(error, ImportError::Contradiction { field: "method", .. }), "{error}");
+}
+
+#[test]
+fn what_is_not_used_is_said() {
+    let (imported, _) = read("diffusers_zero_snr", Vec::new());
+    let Output::Discrete { schedule, .. } = &imported.spec.config.flow.output else { panic!("not discrete") };
+    let levels = schedule.levels();
+    assert_eq!((levels[999], imported.spec.range()), (f64::INFINITY, (levels[0], levels[998])));
+    let said = |imported: &Imported, words: &str| imported.assumed.iter().any(|sentence| sentence.contains(words));
+    assert!(said(&imported, "rescale_betas_zero_snr") && said(&imported, "clip_sample"), "{:?}", imported.assumed);
+    let (imported, _) = read("diffusers_learned", Vec::new());
+    assert!(said(&imported, "variance"), "{:?}", imported.assumed);
+}
+
+/// A copy of a folder's network in one folder with its scheduler.
+fn flat(name: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for part in ["unet", "scheduler"] {
+        for entry in fs::read_dir(parity(name).join(part)).unwrap() {
+            let entry = entry.unwrap();
+            fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+        }
+    }
+    folder
+}
+
+#[test]
+fn folders_without_parts_and_lists_of_files() {
+    // As google/ddpm-cifar10-32 has it: the scheduler beside the network.
+    let folder = flat("diffusers_v_cond");
+    let imported = import(folder.path(), &Request::default()).unwrap();
+    let (with_parts, _) = read("diffusers_v_cond", Vec::new());
+    assert_eq!(imported.spec.config.flow.output, with_parts.spec.config.flow.output);
+    let folder = flat("diffusers_zero_snr");
+    let index = folder.path().join("diffusion_pytorch_model.safetensors.index.json");
+    let text = fs::read_to_string(&index).unwrap();
+    let problem = |text: String| {
+        fs::write(&index, text).unwrap();
+        import(folder.path(), &Request::default()).map(|_| ()).unwrap_err().to_string()
+    };
+    let first = text.split('"').find(|part| part.contains("-00001-of-")).unwrap().to_owned();
+    assert!(problem(text.replace(&first, "../elsewhere.safetensors")).contains("elsewhere"));
+    assert!(problem(text.replace(&first, "missing.safetensors")).contains("missing"));
+    let added = text.replacen("\"weight_map\": {", &format!("\"weight_map\": {{ \"more\": \"{first}\","), 1);
+    assert!(problem(added).contains("`more`"));
 }

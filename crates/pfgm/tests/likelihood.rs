@@ -74,7 +74,7 @@ fn derivatives_of_every_output_are_those_of_differences() {
         (unet, Output::SubVp { beta_min, beta_max }, Infinite),
         (radial, Output::Field { gamma: 5.0 }, Finite(1.0)),
     ] {
-        let denoiser = network(config, output, extra_dims, &digits());
+        let denoiser = network(config, output.clone(), extra_dims, &digits());
         let dim = denoiser.dim();
         let mut rng = stream(6, Purpose::Latent, 0, 0);
         // Near the data, at the noise level, and far away, where the coefficients depend on the point.

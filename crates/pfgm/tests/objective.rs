@@ -155,12 +155,12 @@ fn what_a_network_should_say_makes_yhat() {
         Output::Ve { scaled: false, unit: 2.0 },
         Output::Vp { beta_min, beta_max },
         Output::SubVp { beta_min, beta_max },
-        Output::Discrete { schedule: linear, quantity: Quantity::Epsilon },
-        Output::Discrete { schedule: linear, quantity: Quantity::V },
+        Output::Discrete { schedule: linear.clone(), quantity: Quantity::Epsilon },
+        Output::Discrete { schedule: linear.clone(), quantity: Quantity::V },
         Output::Discrete { schedule: linear, quantity: Quantity::Sample },
     ] {
         for sigma in [0.05, 1.0, 30.0] {
-            let prediction = Prediction { output, ..spec.prediction() };
+            let prediction = Prediction { output: output.clone(), ..spec.prediction() };
             let raw = prediction.target(&x, &[sigma], &yhat).unwrap();
             let coefficients = prediction.coefficients(&x, &[sigma]);
             let mut out = vec![0.0; x.len()];
@@ -171,8 +171,8 @@ fn what_a_network_should_say_makes_yhat() {
         }
         // Levels converted to the network's input and back.
         for t in [0.01, 0.4, 1.0] {
-            let prediction = Prediction { output, ..spec.prediction() };
-            let level_at = |t: f64| match output {
+            let prediction = Prediction { output: output.clone(), ..spec.prediction() };
+            let level_at = |t: f64| match &output {
                 Output::Vp { .. } | Output::SubVp { .. } => output.process().sigma(t, (0.0, 0.0)),
                 Output::Discrete { schedule, .. } => {
                     // Between two steps, by the logarithm.

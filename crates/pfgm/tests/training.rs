@@ -387,7 +387,7 @@ fn a_network_learns_from_augmentation_and_uses_its_labels() {
     let adm = AdmUnetConfig { width: 8, multipliers: vec![1, 2], blocks: 1, attention: vec![4], head: 8, dropout: 0.0 };
     for network in [small().network, NetworkConfig::ScoreUnet(score), NetworkConfig::AdmUnet(adm)] {
         let mut config = Config { network, ..small() };
-        config.flow.output = edm;
+        config.flow.output = edm.clone();
         config.train.flip = false;
         config.train.augment = 0.3;
         config.train.steps = 40;

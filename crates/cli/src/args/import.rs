@@ -36,12 +36,18 @@ impl From<ImportMethod> for pfgm::import::Method {
 
 #[derive(Debug, Args)]
 pub struct ImportArgs {
-    /// A PyTorch checkpoint (.pth, .pt, .pkl), a safetensors file, or a folder of diffusers
-    pub file: PathBuf,
+    /// A PyTorch checkpoint (.pth, .pt, .pkl), a safetensors file, a folder of diffusers, or hf:OWNER/NAME in the local cache of the
+    /// Hugging Face Hub
+    #[arg(required_unless_present = "list")]
+    pub file: Option<PathBuf>,
 
     /// The folder to write the run to
-    #[arg(short = 'o', long, value_name = "DIR")]
-    pub out: PathBuf,
+    #[arg(short = 'o', long, value_name = "DIR", required_unless_present = "list")]
+    pub out: Option<PathBuf>,
+
+    /// List the kinds of files that can be imported
+    #[arg(long)]
+    pub list: bool,
 
     /// Training method of the network [default: inferred from its tensors, or as published]
     #[arg(long, value_enum)]

@@ -45,7 +45,7 @@ pub fn run(args: &SampleArgs, source: &str) -> Result<()> {
     let exact = Exact::new(args, &dataset, model.as_ref())?;
     let spec = exact.field.spec();
     let default = Solver::rk45(1e-5).into();
-    let solved = Solved { extra_dims: spec.extra_dims(), output: Output::Edm, run: None };
+    let solved = Solved { extra_dims: spec.extra_dims(), output: &Output::Edm, run: None };
     let mut solver = resolve::solver::changed(&args.solving, &default, solved)?;
     solver.set_denoise(args.denoise);
     let kind = if model.is_some() { "against-exact" } else { "exact" };

@@ -1,7 +1,11 @@
 //! `pfgm import`
 
 use anyhow::{Context, Result, bail};
-use pfgm::{Model, config::Config, import::Request};
+use pfgm::{
+    Model,
+    config::Config,
+    import::{READABLE, Readable, Request},
+};
 
 use crate::{
     args::{ImportArgs, TrainArgs},
@@ -10,8 +14,13 @@ use crate::{
 };
 
 pub fn run(args: &ImportArgs) -> Result<()> {
-    if !args.file.exists() {
-        bail!("{}: no such file; give a PyTorch checkpoint", args.file.display());
+    if args.list {
+        list();
+        return Ok(());
+    }
+    let Some(file) = &args.file else { bail!("give a file, a folder, or hf:OWNER/NAME") };
+    if !file.exists() && !file.to_string_lossy().starts_with("hf:") {
+        bail!("{}: no such file; give a PyTorch checkpoint", file.display());
     }
     let request = Request {
         method: args.method.map(Into::into),
@@ -20,8 +29,8 @@ pub fn run(args: &ImportArgs) -> Result<()> {
         images: args.images.as_deref().map(range).transpose()?,
         like: args.like.as_deref().map(like).transpose()?,
     };
-    let model = Model::import_with(&args.file, &request, &pfgm::device::open("cpu")?)?;
-    let folder = resolve::run_folder(Some(&args.out), "", None)?;
+    let model = Model::import_with(file, &request, &pfgm::device::open("cpu")?)?;
+    let folder = resolve::run_folder(args.out.as_deref(), "", None)?;
     model.save(&folder)?;
     let spec = model.spec();
     let text = toml::to_string(&spec.config).context("the configuration cannot be written as TOML")?;
@@ -39,6 +48,14 @@ pub fn run(args: &ImportArgs) -> Result<()> {
     ));
     line(format!("next      pfgm sample {} -n 16", display(&folder)));
     Ok(())
+}
+
+fn list() {
+    for Readable { files, networks, says } in READABLE {
+        line(files);
+        line(format!("  networks  {networks}"));
+        line(format!("  says      {says}"));
+    }
 }
 
 fn like(what: &str) -> Result<Config> {

@@ -25,7 +25,7 @@ pub fn run(args: &PredictArgs) -> Result<()> {
     if level.values.len() != rows || level.values.iter().any(|level| !(*level > 0.0 && level.is_finite())) {
         bail!("{}: the noise levels must be {rows} numbers above 0", args.at.display());
     }
-    let output = spec.config.flow.output;
+    let output = &spec.config.flow.output;
     let sigma_at = |level: f64| match output {
         Output::Ve { .. } | Output::Vp { .. } | Output::SubVp { .. } if name == "t" => {
             output.process().sigma(level, spec.range())

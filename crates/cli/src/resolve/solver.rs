@@ -18,14 +18,14 @@ use crate::args::{ProcessArg, SolverArgs};
 #[derive(Clone, Copy)]
 pub struct Solved<'a> {
     pub extra_dims: ExtraDims,
-    pub output: Output,
+    pub output: &'a Output,
     /// The run, which may have schedules.
     pub run: Option<&'a Path>,
 }
 
 impl<'a> Solved<'a> {
-    pub fn of(spec: &ModelSpec, run: &'a Path) -> Self {
-        Self { extra_dims: spec.extra_dims(), output: spec.config.flow.output, run: Some(run) }
+    pub fn of(spec: &'a ModelSpec, run: &'a Path) -> Self {
+        Self { extra_dims: spec.extra_dims(), output: &spec.config.flow.output, run: Some(run) }
     }
 }
 
@@ -74,9 +74,9 @@ pub fn check(solver: &Solver, extra_dims: ExtraDims) -> Result<()> {
     solver.check(extra_dims).map_err(as_flag)
 }
 
-/// Returns a process by name, with the rates of the run if it has any.
-fn process(name: ProcessArg, output: Output) -> Process {
-    let (beta_min, beta_max) = match output {
+/// A process by name, with the rates of the run's own if it has any.
+fn process(name: ProcessArg, output: &Output) -> Process {
+    let (beta_min, beta_max) = match *output {
         Output::Vp { beta_min, beta_max } | Output::SubVp { beta_min, beta_max } => (beta_min, beta_max),
         _ => (BETA_MIN, BETA_MAX),
     };

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     block::{Block, BlockKind, BlockOptions},
     frame::{self, Frame},
-    plan::{Plan, Sizes, Style},
+    plan::{Middle, Plan, Sizes, Style},
     walk::{Layers, Walk},
 };
 use crate::{
@@ -75,7 +75,8 @@ pub struct AdmUnet {
 }
 
 impl AdmUnetConfig {
-    const STYLE: Style = Style { upsample_first: true, attention_up: true, separate_attention: false, pyramid: false };
+    const STYLE: Style =
+        Style { upsample_first: true, attention_up: true, middle: Middle::AttendingBlock, pyramid: false };
 
     /// Creates the network with initial weights.
     pub(crate) fn init(
@@ -104,15 +105,8 @@ impl AdmUnetConfig {
         Ok(AdmUnet { first, second, classes, deformation, input, down, middle, up, norm, output, frame, width, plan })
     }
 
-    fn sizes(&self, frame: Frame) -> Sizes<'_> {
-        Sizes {
-            width: self.width,
-            multipliers: &self.multipliers,
-            blocks: self.blocks,
-            attention: &self.attention,
-            height: frame.padded[0],
-            channels: frame.channels,
-        }
+    fn sizes(&self, frame: Frame) -> Sizes {
+        Sizes::of_multiples(self.width, &self.multipliers, self.blocks, &self.attention, frame)
     }
 
     /// Returns an error unless the channels of each level that attends make whole heads.

@@ -90,7 +90,7 @@ pub struct Block {
 impl BlockOptions {
     /// Creates a block of the given sizes.
     pub fn block(&self, sizes: BlockPlan, init: &mut Initializer) -> Block {
-        let BlockPlan { inputs, outputs, resample, attention } = sizes;
+        let BlockPlan { inputs, outputs, resample, attention, .. } = sizes;
         let (modulation, shortcut) = match self.kind {
             BlockKind::ScoreSde => (outputs, inputs != outputs || resample != Resample::Keep),
             BlockKind::Adm => (2 * outputs, inputs != outputs),
@@ -117,7 +117,7 @@ impl BlockOptions {
             BlockKind::Adm => 1.0,
         };
         Attention {
-            norm: self.kind.norm(channels, init),
+            norm: Some(self.kind.norm(channels, init)),
             qkv: Conv::new(1, [channels, 3 * channels], gain, init),
             project: Conv::new(1, [channels, channels], 1e-5, init),
             heads: self.head.map_or(1, |head| (channels / head).max(1)),
@@ -131,6 +131,14 @@ pub trait ResidualBlock {
     /// # Shapes
     /// `x`: `[batch, height, width, channels]`, `embedding`: `[batch, values]`
     fn forward(&self, x: Tensor<4>, embedding: Tensor<2>, masks: &mut Option<&mut Dropout>) -> Tensor<4>;
+
+    /// Concatenates an image of the way up and one that was stored on the way down, for this block.
+    ///
+    /// # Shapes
+    /// `[batch, height, width, a]` and `[batch, height, width, b]` to `[batch, height, width, a + b]`
+    fn concat(&self, x: Tensor<4>, stored: Tensor<4>) -> Tensor<4> {
+        pfgm_burn_ops::concat(x, stored)
+    }
 }
 
 impl ResidualBlock for Block {
@@ -139,7 +147,7 @@ impl ResidualBlock for Block {
         let embedding = self.embedding.forward(embedding);
         let h = match self.kind {
             BlockKind::ScoreSde => self.norm1.forward(self.conv0.fused(h, Some(embedding), None, 1.0), true),
-            BlockKind::Adm => self.norm1.modulated(self.conv0.forward(h), embedding),
+            BlockKind::Adm => self.norm1.modulated(self.conv0.forward(h), embedding, true),
         };
         let h = dropout(masks, h, self.dropout);
         let x = self.resample.apply(x, self.filter);
@@ -158,7 +166,7 @@ impl ResidualBlock for Block {
 /// Self-attention over the pixels, with a shortcut.
 #[derive(Module, Debug)]
 pub struct Attention {
-    norm: GroupNorm,
+    norm: Option<GroupNorm>,
     qkv: Conv,
     project: Conv,
     heads: usize,
@@ -166,19 +174,30 @@ pub struct Attention {
 }
 
 impl Attention {
-    /// Creates attention of so many heads after a normalization, with an undivided sum with the shortcut.
-    pub fn with_norm(norm: GroupNorm, heads: usize, init: &mut Initializer) -> Self {
-        let channels = norm.channels();
-        let qkv = Conv::new(1, [channels, 3 * channels], 1.0, init);
-        Self { norm, qkv, project: Conv::new(1, [channels, channels], 1e-5, init), heads, scale: 1.0 }
+    /// Creates attention of `heads` heads of `width` channels each after a normalization, if there is one. The sum with the shortcut is
+    /// multiplied by `scale`.
+    pub fn of_heads(
+        channels: usize,
+        norm: Option<GroupNorm>,
+        [heads, width]: [usize; 2],
+        scale: f64,
+        init: &mut Initializer,
+    ) -> Self {
+        let qkv = Conv::new(1, [channels, 3 * heads * width], 1.0, init);
+        Self { norm, qkv, project: Conv::new(1, [heads * width, channels], 1e-5, init), heads, scale }
     }
 
     /// # Shapes
     /// `x` and result: `[batch, height, width, channels]`
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let [batch, height, width, channels] = x.dims();
-        let qkv = self.qkv.forward(self.norm.forward(x.clone(), false));
-        let mixed = pfgm_burn_ops::attention(qkv.reshape([batch, height * width, 3 * channels]), Heads(self.heads));
-        self.project.fused(mixed.reshape([batch, height, width, channels]), None, Some(x), self.scale)
+        let [batch, height, width, _] = x.dims();
+        let normalized = match &self.norm {
+            Some(norm) => norm.forward(x.clone(), false),
+            None => x.clone(),
+        };
+        let qkv = self.qkv.forward(normalized);
+        let channels = qkv.dims()[3];
+        let mixed = pfgm_burn_ops::attention(qkv.reshape([batch, height * width, channels]), Heads(self.heads));
+        self.project.fused(mixed.reshape([batch, height, width, channels / 3]), None, Some(x), self.scale)
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     block::{Block, BlockKind, BlockOptions},
     frame::{self, Frame},
-    plan::{Plan, Sizes, Style},
+    plan::{Middle, Plan, Sizes, Style},
     walk::{Layers, Walk},
 };
 use crate::{
@@ -59,7 +59,8 @@ pub struct Unet {
 
 impl UnetConfig {
     /// The rules of the plan. On the way up only the last block of a level attends.
-    const STYLE: Style = Style { upsample_first: true, attention_up: false, separate_attention: false, pyramid: false };
+    const STYLE: Style =
+        Style { upsample_first: true, attention_up: false, middle: Middle::AttendingBlock, pyramid: false };
 
     /// Creates the network with initial weights.
     pub(crate) fn init(
@@ -82,15 +83,8 @@ impl UnetConfig {
         Ok(Unet { embedding, input, down, middle, up, norm, output, frame, plan })
     }
 
-    fn sizes(&self, frame: Frame) -> Sizes<'_> {
-        Sizes {
-            width: self.width,
-            multipliers: &self.multipliers,
-            blocks: self.blocks,
-            attention: &self.attention,
-            height: frame.padded[0],
-            channels: frame.channels,
-        }
+    fn sizes(&self, frame: Frame) -> Sizes {
+        Sizes::of_multiples(self.width, &self.multipliers, self.blocks, &self.attention, frame)
     }
 
     pub(crate) fn activations(&self, shape: Shape) -> usize {

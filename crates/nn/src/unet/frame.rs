@@ -5,8 +5,8 @@ use pfgm_data::Shape;
 
 use crate::{MAX_CHANNELS, NetworkError, check_blocks};
 
-/// Largest number of levels of a U-Net. The image is halved one time fewer.
-const MAX_LEVELS: usize = 32;
+/// The most levels of a U-Net. The image is halved once less.
+pub const MAX_LEVELS: usize = 32;
 
 /// Size of an image, and its size with zero padding below and to the right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,9 +32,9 @@ impl Frame {
     /// # Errors
     /// Returns an error if the data are no images, or a size is not possible.
     pub fn checked(shape: Shape, width: usize, multipliers: &[usize], blocks: usize) -> Result<Self, NetworkError> {
-        let Shape::Image { height, width: columns, channels } = shape else {
+        if !matches!(shape, Shape::Image { .. }) {
             return Err(NetworkError::NotAnImage(shape));
-        };
+        }
         let wrong = |key, value: String, problem| Err(NetworkError::Size { key, value, problem });
         if !(4..=MAX_CHANNELS).contains(&width) || !width.is_multiple_of(4) {
             return wrong("width", width.to_string(), "give a multiple of 4 from 4 to 1048576");
@@ -46,8 +46,18 @@ impl Frame {
         if multipliers.iter().any(|&multiplier| multiplier > MAX_CHANNELS / width) {
             return wrong("multipliers", format!("{multipliers:?}"), "a level has more than 1048576 channels");
         }
+        Self::of_levels(shape, multipliers.len(), blocks)
+    }
+
+    /// Returns the frame of images for a U-Net of so many levels.
+    ///
+    /// # Errors
+    /// Returns an error if the data are no images, too small for the levels, or the number of blocks is not possible.
+    pub fn of_levels(shape: Shape, levels: usize, blocks: usize) -> Result<Self, NetworkError> {
+        let Shape::Image { height, width: columns, channels } = shape else {
+            return Err(NetworkError::NotAnImage(shape));
+        };
         check_blocks(blocks)?;
-        let levels = multipliers.len();
         let stride = 1_usize << (levels - 1);
         if stride > height.min(columns) {
             return Err(NetworkError::Levels { levels, stride, shape });
@@ -108,16 +118,22 @@ impl Frame {
 
 /// Estimates the floats for each item that a training step keeps for the backward pass.
 pub fn activations(shape: Shape, width: usize, multipliers: &[usize], blocks: usize) -> usize {
+    let channels: Vec<usize> = multipliers.iter().map(|multiplier| multiplier.saturating_mul(width)).collect();
+    activations_of(shape, &channels, blocks)
+}
+
+/// As [`activations`], with the channels of each level.
+pub fn activations_of(shape: Shape, channels: &[usize], blocks: usize) -> usize {
     let Shape::Image { height, width: columns, .. } = shape else { return 0 };
     // A block keeps about 7 images of its channels, measured on the digits preset: the inputs of two norms and two
     // convolutions, dropout, the sum; blocks on the way up have twice the inputs.
-    let stride = 1 << multipliers.len().saturating_sub(1);
+    let stride = 1 << channels.len().saturating_sub(1);
     let [height, columns] = [height, columns].map(|side| side.next_multiple_of(stride));
-    let level = |(level, multiplier): (usize, &usize)| {
+    let level = |(level, channels): (usize, &usize)| {
         let pixels = (height >> level).saturating_mul(columns >> level);
-        [pixels, *multiplier, width, 2 * blocks + 3].into_iter().fold(7, usize::saturating_mul)
+        [pixels, *channels, 2 * blocks + 3].into_iter().fold(7, usize::saturating_mul)
     };
-    multipliers.iter().enumerate().map(level).fold(0, usize::saturating_add)
+    channels.iter().enumerate().map(level).fold(0, usize::saturating_add)
 }
 
 /// Reshapes an image to a row. If `radial`, the last channel becomes one value at the end, its mean over the image.

@@ -46,6 +46,34 @@ pub struct BlockPlan {
     pub resample: Resample,
     /// Whether self-attention follows.
     pub attention: bool,
+    /// The part of the network that it is in.
+    pub side: Side,
+    /// The level whose image it gets, from 0 at full size.
+    pub level: usize,
+}
+
+/// A part of a U-Net.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The way down, the encoder.
+    Down,
+    /// The bottom.
+    Middle,
+    /// The way up, the decoder.
+    Up,
+}
+
+/// What stands at the bottom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Middle {
+    /// Two blocks, the first of which attends.
+    AttendingBlock,
+    /// Two blocks with attention between them, a stage of its own.
+    Attention,
+    /// Two blocks without attention.
+    Blocks,
+    /// Nothing.
+    Nothing,
 }
 
 /// The rules in which U-Nets differ, apart from their blocks.
@@ -55,33 +83,52 @@ pub struct Style {
     pub upsample_first: bool,
     /// Whether all blocks of a level attend on the way up. Otherwise the last one does.
     pub attention_up: bool,
-    /// Whether attention is a separate stage between the blocks at the bottom. Otherwise it is a part of the first block.
-    pub separate_attention: bool,
-    /// Whether downsampled versions of the input are added on the way down (NCSN++).
+    /// The bottom.
+    pub middle: Middle,
+    /// Whether halved versions of the input join the way down.
     pub pyramid: bool,
 }
 
+/// Sizes of a level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Level {
+    /// Channels of its images.
+    pub channels: usize,
+    /// Whether blocks attend on the way down.
+    pub attention_down: bool,
+    /// Whether blocks attend on the way up.
+    pub attention_up: bool,
+}
+
 /// The sizes that a plan is made from.
-#[derive(Clone, Copy, Debug)]
-pub struct Sizes<'a> {
-    /// Channels at full size.
+#[derive(Clone, Debug)]
+pub struct Sizes {
+    /// Channels of the input convolution's result.
     pub width: usize,
-    /// Channels of each level as a multiple of `width`.
-    pub multipliers: &'a [usize],
+    /// From full size to the smallest image.
+    pub levels: Vec<Level>,
     /// Residual blocks of a level.
     pub blocks: usize,
-    /// Heights of the image at which blocks attend.
-    pub attention: &'a [usize],
-    /// Height of the image at full size.
-    pub height: usize,
     /// Channels of the input image.
     pub channels: usize,
 }
 
-impl Sizes<'_> {
-    /// Whether blocks of a level attend.
-    fn attends(&self, level: usize) -> bool {
-        self.attention.contains(&(self.height >> level))
+impl Sizes {
+    /// The sizes of a network whose levels have multiples of `width` channels, and whose blocks attend to images of some heights, down
+    /// and up.
+    pub fn of_multiples(
+        width: usize,
+        multipliers: &[usize],
+        blocks: usize,
+        attention: &[usize],
+        frame: super::frame::Frame,
+    ) -> Self {
+        let level = |(level, multiplier): (usize, &usize)| {
+            let attends = attention.contains(&(frame.padded[0] >> level));
+            Level { channels: multiplier * width, attention_down: attends, attention_up: attends }
+        };
+        let levels = multipliers.iter().enumerate().map(level).collect();
+        Self { width, levels, blocks, channels: frame.channels }
     }
 }
 
@@ -103,13 +150,16 @@ impl Plan {
     pub fn new(sizes: &Sizes, style: Style) -> Self {
         let mut channels = sizes.width;
         let (down, stored) = way_down(sizes, style, &mut channels);
+        let level = sizes.levels.len() - 1;
         let block = |attention| {
-            Stage::Block(BlockPlan { inputs: channels, outputs: channels, resample: Resample::Keep, attention })
+            let (resample, side) = (Resample::Keep, Side::Middle);
+            Stage::Block(BlockPlan { inputs: channels, outputs: channels, resample, attention, side, level })
         };
-        let middle = if style.separate_attention {
-            vec![block(false), Stage::Attention(channels), block(false)]
-        } else {
-            vec![block(true), block(false)]
+        let middle = match style.middle {
+            Middle::AttendingBlock => vec![block(true), block(false)],
+            Middle::Attention => vec![block(false), Stage::Attention(channels), block(false)],
+            Middle::Blocks => vec![block(false), block(false)],
+            Middle::Nothing => Vec::new(),
         };
         let up = way_up(sizes, style, &mut channels, stored);
         Self { down, middle, up, channels }
@@ -118,11 +168,19 @@ impl Plan {
 
 /// Returns the stages of the way down and the channels of the images that they store.
 fn way_down(sizes: &Sizes, style: Style, channels: &mut usize) -> (Vec<Stage>, Vec<usize>) {
+    let side = Side::Down;
     let (mut stages, mut stored, mut pyramid) = (vec![Stage::Store], vec![*channels], sizes.channels);
-    for (level, multiplier) in sizes.multipliers.iter().enumerate() {
+    for (level, &Level { channels: width, attention_down: attention, .. }) in sizes.levels.iter().enumerate() {
         if level > 0 {
-            let (inputs, outputs) = (*channels, *channels);
-            stages.push(Stage::Block(BlockPlan { inputs, outputs, resample: Resample::Down, attention: false }));
+            let (inputs, outputs, resample) = (*channels, *channels, Resample::Down);
+            stages.push(Stage::Block(BlockPlan {
+                inputs,
+                outputs,
+                resample,
+                attention: false,
+                side,
+                level: level - 1,
+            }));
             if style.pyramid {
                 stages.push(Stage::Pyramid { inputs: pyramid, outputs });
                 pyramid = outputs;
@@ -131,8 +189,8 @@ fn way_down(sizes: &Sizes, style: Style, channels: &mut usize) -> (Vec<Stage>, V
             stored.push(outputs);
         }
         for _ in 0..sizes.blocks {
-            let (inputs, outputs, attention) = (*channels, multiplier * sizes.width, sizes.attends(level));
-            stages.push(Stage::Block(BlockPlan { inputs, outputs, resample: Resample::Keep, attention }));
+            let (inputs, outputs, resample) = (*channels, width, Resample::Keep);
+            stages.push(Stage::Block(BlockPlan { inputs, outputs, resample, attention, side, level }));
             stages.push(Stage::Store);
             stored.push(outputs);
             *channels = outputs;
@@ -143,24 +201,25 @@ fn way_down(sizes: &Sizes, style: Style, channels: &mut usize) -> (Vec<Stage>, V
 
 /// Returns the stages of the way up, which concatenate images of `stored` channels.
 fn way_up(sizes: &Sizes, style: Style, channels: &mut usize, mut stored: Vec<usize>) -> Vec<Stage> {
-    let mut stages = Vec::new();
-    let double = |channels: usize| {
-        Stage::Block(BlockPlan { inputs: channels, outputs: channels, resample: Resample::Up, attention: false })
+    let (mut stages, side) = (Vec::new(), Side::Up);
+    let double = |channels: usize, level: usize| {
+        let (inputs, outputs, resample) = (channels, channels, Resample::Up);
+        Stage::Block(BlockPlan { inputs, outputs, resample, attention: false, side, level })
     };
-    for (level, multiplier) in sizes.multipliers.iter().enumerate().rev() {
-        if style.upsample_first && level + 1 < sizes.multipliers.len() {
-            stages.push(double(*channels));
+    for (level, &Level { channels: outputs, attention_up: attends, .. }) in sizes.levels.iter().enumerate().rev() {
+        if style.upsample_first && level + 1 < sizes.levels.len() {
+            stages.push(double(*channels, level + 1));
         }
         for index in 0..=sizes.blocks {
             let inputs = *channels + stored.pop().expect("one stored image for every block of the way up");
-            let outputs = multiplier * sizes.width;
-            let attention = sizes.attends(level) && (style.attention_up || index == sizes.blocks);
+            let attention = attends && (style.attention_up || index == sizes.blocks);
+            let resample = Resample::Keep;
             stages.push(Stage::Concat);
-            stages.push(Stage::Block(BlockPlan { inputs, outputs, resample: Resample::Keep, attention }));
+            stages.push(Stage::Block(BlockPlan { inputs, outputs, resample, attention, side, level }));
             *channels = outputs;
         }
         if !style.upsample_first && level > 0 {
-            stages.push(double(*channels));
+            stages.push(double(*channels, level));
         }
     }
     stages
@@ -170,13 +229,23 @@ fn way_up(sizes: &Sizes, style: Style, channels: &mut usize, mut stored: Vec<usi
 mod tests {
     use super::*;
 
-    const SIZES: Sizes = Sizes { width: 4, multipliers: &[1, 2], blocks: 1, attention: &[4], height: 8, channels: 3 };
-    const STYLE: Style = Style { upsample_first: true, attention_up: false, separate_attention: false, pyramid: false };
+    const STYLE: Style =
+        Style { upsample_first: true, attention_up: false, middle: Middle::AttendingBlock, pyramid: false };
+
+    /// Levels of multiples of four channels, with attention at the second.
+    fn sizes(multipliers: &[usize], blocks: usize) -> Sizes {
+        let level = |(level, multiplier): (usize, &usize)| Level {
+            channels: 4 * multiplier,
+            attention_down: level == 1,
+            attention_up: level == 1,
+        };
+        Sizes { width: 4, levels: multipliers.iter().enumerate().map(level).collect(), blocks, channels: 3 }
+    }
 
     /// A block as `inputs>outputs`, with `/` or `*` where it halves or doubles the image, and `a` where it attends.
     fn text(stages: &[Stage]) -> String {
         let word = |stage: &Stage| match stage {
-            Stage::Block(BlockPlan { inputs, outputs, resample, attention }) => {
+            Stage::Block(BlockPlan { inputs, outputs, resample, attention, .. }) => {
                 let sign = match resample {
                     Resample::Keep => "",
                     Resample::Down => "/",
@@ -194,7 +263,7 @@ mod tests {
 
     #[test]
     fn the_plan_of_edm() {
-        let plan = Plan::new(&SIZES, STYLE);
+        let plan = Plan::new(&sizes(&[1, 2], 1), STYLE);
         assert_eq!(text(&plan.down), "store 4>4 store 4>4/ store 4>8a store");
         assert_eq!(text(&plan.middle), "8>8a 8>8");
         assert_eq!(text(&plan.up), "concat 16>8 concat 12>8a 8>8* concat 12>4 concat 8>4",);
@@ -203,11 +272,30 @@ mod tests {
 
     #[test]
     fn the_plan_of_score_sde() {
-        let style = Style { upsample_first: false, separate_attention: true, pyramid: true, ..STYLE };
-        let plan = Plan::new(&SIZES, style);
+        let style = Style { upsample_first: false, middle: Middle::Attention, pyramid: true, ..STYLE };
+        let plan = Plan::new(&sizes(&[1, 2], 1), style);
         assert_eq!(text(&plan.down), "store 4>4 store 4>4/ pyramid3>4 store 4>8a store");
         assert_eq!(text(&plan.middle), "8>8 attention8 8>8");
         assert_eq!(text(&plan.up), "concat 16>8 concat 12>8a 8>8* concat 12>4 concat 8>4");
+    }
+
+    #[test]
+    fn levels_that_attend_one_way_and_an_empty_bottom() {
+        let mut sizes = sizes(&[1, 3], 1);
+        sizes.levels[0].attention_down = true;
+        sizes.levels[1].attention_up = false;
+        let style = Style { upsample_first: false, attention_up: true, middle: Middle::Nothing, pyramid: false };
+        let plan = Plan::new(&sizes, style);
+        assert_eq!(text(&plan.down), "store 4>4a store 4>4/ store 4>12a store");
+        assert_eq!(text(&plan.middle), "");
+        assert_eq!(text(&plan.up), "concat 24>12 concat 16>12 12>12* concat 16>4 concat 8>4");
+        let levels = |stages: &[Stage]| -> Vec<usize> {
+            stages
+                .iter()
+                .filter_map(|stage| if let Stage::Block(plan) = stage { Some(plan.level) } else { None })
+                .collect()
+        };
+        assert_eq!((levels(&plan.down), levels(&plan.up)), (vec![0, 0, 1], vec![1, 1, 1, 0, 0]));
     }
 
     #[test]
@@ -216,8 +304,8 @@ mod tests {
         for blocks in 1..4 {
             for multipliers in [&[1][..], &[1, 2, 3], &[2, 2, 2, 4]] {
                 for upsample_first in [false, true] {
-                    let sizes = Sizes { blocks, multipliers, ..SIZES };
-                    let plan = Plan::new(&sizes, Style { upsample_first, attention_up: true, ..STYLE });
+                    let plan =
+                        Plan::new(&sizes(multipliers, blocks), Style { upsample_first, attention_up: true, ..STYLE });
                     let stored = count(&plan.down, &Stage::Store);
                     assert_eq!(stored, count(&plan.up, &Stage::Concat));
                     assert_eq!(stored, multipliers.len() * (blocks + 1));

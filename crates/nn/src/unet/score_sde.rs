@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     block::{Attention, Block, BlockKind, BlockOptions},
     frame::{self, Frame},
-    plan::{Plan, Sizes, Style},
+    plan::{Middle, Plan, Sizes, Style},
     walk::{Layers, Walk},
 };
 use crate::{
@@ -151,16 +151,9 @@ impl ScoreUnetConfig {
 
     /// The plan of the network. On the way up only the last block of a level attends.
     fn plan(&self, frame: Frame) -> Plan {
-        let style =
-            Style { upsample_first: false, attention_up: false, separate_attention: true, pyramid: self.pyramid };
-        let sizes = Sizes {
-            width: self.width,
-            multipliers: &self.multipliers,
-            blocks: self.blocks,
-            attention: &self.attention,
-            height: frame.padded[0],
-            channels: frame.channels,
-        };
+        let middle = Middle::Attention;
+        let style = Style { upsample_first: false, attention_up: false, middle, pyramid: self.pyramid };
+        let sizes = Sizes::of_multiples(self.width, &self.multipliers, self.blocks, &self.attention, frame);
         Plan::new(&sizes, style)
     }
 

@@ -99,6 +99,11 @@ impl<B: ResidualBlock> Walk<'_, B> {
                         let joined = pyramid::join(conv, state.pyramid.expect("the input image"), state.x);
                         State { x: joined.clone(), pyramid: Some(joined), stored: state.stored }
                     }
+                    Stage::Concat => {
+                        let stored = state.stored.pop().expect("a stored image for every concatenation");
+                        let block = blocks.as_slice().first().expect("a block after every concatenation");
+                        State { x: block.concat(state.x, stored), ..state }
+                    }
                     _ => self.step(stage, state),
                 };
             }
@@ -106,18 +111,14 @@ impl<B: ResidualBlock> Walk<'_, B> {
         state.x
     }
 
-    /// A stage without blocks.
+    /// A stage without layers in lists.
     fn step(&self, stage: &Stage, mut state: State) -> State {
         match stage {
             Stage::Store => state.stored.push(state.x.clone()),
-            Stage::Concat => {
-                let stored = state.stored.pop().expect("a stored image for every concatenation");
-                state.x = pfgm_burn_ops::concat(state.x, stored);
-            }
             Stage::Attention(_) => {
                 state.x = self.attention.expect("attention at the bottom").forward(state.x);
             }
-            Stage::Block(_) | Stage::Pyramid { .. } => unreachable!("stages with layers in lists"),
+            Stage::Block(_) | Stage::Pyramid { .. } | Stage::Concat => unreachable!("stages with layers in lists"),
         }
         state
     }

@@ -333,7 +333,7 @@ impl Default for SampleConfig {
 impl Config {
     /// Keys that are set but have no effect, each with the reason and what to do.
     pub fn unused_keys(&self) -> Vec<(&'static str, String)> {
-        match (&self.objective, self.flow.output) {
+        match (&self.objective, &self.flow.output) {
             (Objective::Field(FieldObjective { gamma: Some(gamma), .. }), Output::Field { gamma: used }) => vec![(
                 "objective.gamma",
                 format!(

@@ -177,10 +177,10 @@ impl FlowConfig {
 }
 
 impl Output {
-    pub(crate) fn check(self) -> Checked {
+    pub(crate) fn check(&self) -> Checked {
         match self {
-            Self::Ve { unit, .. } => check_level("flow.output.unit", unit)?,
-            Self::Field { gamma } => check_level("flow.output.gamma", gamma)?,
+            Self::Ve { unit, .. } => check_level("flow.output.unit", *unit)?,
+            Self::Field { gamma } => check_level("flow.output.gamma", *gamma)?,
             Self::Discrete { schedule, .. } => schedule
                 .check()
                 .or_else(|(key, value, problem)| fail(&format!("flow.output.schedule.{key}"), value, problem))?,
@@ -239,6 +239,7 @@ fn check_network(network: &NetworkConfig) -> Checked {
         NetworkConfig::Unet(unet) => unet.dropout,
         NetworkConfig::AdmUnet(unet) => unet.dropout,
         NetworkConfig::DiffusersUnet(unet) => unet.dropout,
+        NetworkConfig::Edm2Unet(unet) => unet.dropout,
         NetworkConfig::ScoreUnet(unet) => {
             check_not_negative("network.fourier_scale", unet.fourier_scale)?;
             unet.dropout

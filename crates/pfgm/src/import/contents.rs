@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use pfgm_torch::{File, Tensor, Value};
 
-use super::{ImportError, preconditioner::Preconditioner, tensors::Tensors};
+use super::{ImportError, edm2::Magnitudes, preconditioner::Preconditioner, tensors::Tensors};
 
 /// Keys of moving averages of the weights in common training programs.
 const AVERAGES: [&str; 12] = [
@@ -28,8 +28,8 @@ const WEIGHTS: [&str; 8] = ["model", "net", "state_dict", "model_state_dict", "n
 /// Maximum nesting of dictionaries that are searched for weights.
 const DEPTH: usize = 3;
 
-/// Names of tensors that occur in every supported network. Text before them is the prefix of a wrapper.
-const MARKERS: [&str; 3] = ["all_modules.0.", "map_layer0.weight", "begin_conv.weight"];
+/// Names of tensors that every network has which can be imported: what stands before them is a wrapper's prefix.
+const MARKERS: [&str; 4] = ["all_modules.0.", "map_layer0.weight", "begin_conv.weight", "unet.emb_fourier.freqs"];
 
 /// The contents of a file.
 pub struct Contents {
@@ -37,7 +37,9 @@ pub struct Contents {
     pub tensors: Tensors,
     /// The preconditioner of the network, if the file has it.
     pub preconditioner: Option<Preconditioner>,
-    /// Number of training steps; 0 if unknown.
+    /// What the modules of EDM2's network say about their sums.
+    pub magnitudes: Option<Magnitudes>,
+    /// Steps of training; 0 if the file does not say.
     pub step: u64,
     /// The highest and the lowest noise level, if the file lists them.
     pub levels: Option<(f32, f32)>,
@@ -73,6 +75,7 @@ impl Contents {
         Ok(Self {
             preconditioner: Preconditioner::read(found.value)
                 .map_err(|problem| ImportError::unsupported(file, problem))?,
+            magnitudes: Magnitudes::read(found.value).map_err(|problem| ImportError::unsupported(file, problem))?,
             tensors,
             step: step(file),
             levels: noise_levels(file, levels)?,

@@ -22,19 +22,22 @@ enum Form {
     Adm,
 }
 
-/// One resolution of the encoder or decoder.
-struct Level {
-    resolution: usize,
-    /// The names of its modules, without the resolution, in the order of computation.
-    modules: Vec<String>,
+/// One resolution of one side of the network.
+pub struct Level {
+    /// Height and width of its images.
+    pub resolution: usize,
+    /// The names of its modules, without the resolution, in the order in which they are computed.
+    pub modules: Vec<String>,
 }
 
 impl Level {
-    fn path(&self, side: &str, module: &str) -> String {
+    /// The name of a module with its side and resolution.
+    pub fn path(&self, side: &str, module: &str) -> String {
         format!("{side}.{0}x{0}_{module}", self.resolution)
     }
 
-    fn blocks(&self) -> impl Iterator<Item = &String> {
+    /// The names of the residual blocks.
+    pub fn blocks(&self) -> impl Iterator<Item = &String> {
         self.modules.iter().filter(|module| module.starts_with("block"))
     }
 }
@@ -53,8 +56,8 @@ struct Layout {
     classes: usize,
 }
 
-/// Returns the levels of the encoder or decoder by resolution, each with its modules. The names may be in any order.
-fn levels(tensors: &Tensors, side: &str) -> BTreeMap<usize, Level> {
+/// The levels of one side of the network by their resolution, each with its modules. The names may come in any order.
+pub fn levels(tensors: &Tensors, side: &str) -> BTreeMap<usize, Level> {
     let mut levels: BTreeMap<usize, Level> = BTreeMap::new();
     for name in tensors.names().filter_map(|name| name.strip_prefix(side)?.strip_prefix('.')) {
         let module = name.split('.').next().unwrap_or_default();

@@ -2,10 +2,14 @@
 //!
 //! Missing properties are inferred from the names and shapes of the tensors, or assumed as published; [`Imported::assumed`] lists them.
 
+mod autoencoder;
 mod contents;
 mod diffusers;
 mod edm;
+mod edm2;
 mod export;
+mod folder;
+mod list;
 mod ncsnv2;
 mod own;
 mod preconditioner;
@@ -20,7 +24,10 @@ use std::{
 
 use pfgm_torch::{File, TorchError};
 
-use self::{contents::Contents, preconditioner::Preconditioner, specification::specification, tensors::Tensors};
+use self::{
+    contents::Contents, edm2::Magnitudes, preconditioner::Preconditioner, specification::specification,
+    tensors::Tensors,
+};
 use crate::{
     checkpoint::CheckpointError,
     config::Config,
@@ -32,7 +39,9 @@ use crate::{
     weights::{self, Weight, WeightError},
 };
 
+pub(crate) use autoencoder::{ReadAutoencoder, read_autoencoder};
 pub use export::released_names;
+pub use list::{READABLE, Readable};
 
 /// Training method of a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,11 +197,13 @@ struct Converted {
     notes: Vec<String>,
 }
 
-/// Imports a checkpoint of PFGM, a score model, EDM or PFGM++, a file that this crate exported, or a folder of diffusers (`UNet2DModel`).
+/// Imports a checkpoint of PFGM, a score model, EDM, EDM2 or PFGM++, a file that this crate exported, or a folder of diffusers (`UNet2DModel`).
+/// `hf:NAME` is the folder of a repository in the local cache of the Hugging Face Hub; nothing is downloaded.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read, holds an unsupported network, contradicts the request, or lacks a required property.
 pub fn import(path: &Path, request: &Request) -> Result<Imported, ImportError> {
+    let path = &folder::located(path)?;
     if path.is_dir() {
         return diffusers::import(path, request);
     }
@@ -200,8 +211,8 @@ pub fn import(path: &Path, request: &Request) -> Result<Imported, ImportError> {
     if let Some(imported) = own::import(&file, path, request)? {
         return Ok(imported);
     }
-    let Contents { tensors, preconditioner, step, levels, mut notes } = Contents::read(&file)?;
-    let converted = convert(tensors).map_err(|problem| ImportError::unsupported(&file, problem))?;
+    let Contents { tensors, preconditioner, magnitudes, step, levels, mut notes } = Contents::read(&file)?;
+    let converted = convert(tensors, magnitudes).map_err(|problem| ImportError::unsupported(&file, problem))?;
     let wants_variance = preconditioner.is_some_and(|found| matches!(found.kind, preconditioner::Kind::Iddpm { .. }));
     if converted.has_variance != wants_variance {
         let problem = "twice as many outputs as channels go with iDDPMPrecond, and only with that";
@@ -218,11 +229,13 @@ pub fn import(path: &Path, request: &Request) -> Result<Imported, ImportError> {
 }
 
 /// Recognizes a network by the names of its tensors.
-fn convert(tensors: Tensors) -> Result<Converted, String> {
+fn convert(tensors: Tensors, magnitudes: Option<Magnitudes>) -> Result<Converted, String> {
     if tensors.has("all_modules.0.") {
         score_sde::convert(tensors)
     } else if tensors.has("enc.") && tensors.has("map_layer0.") {
         edm::convert(tensors)
+    } else if tensors.has("unet.enc.") && tensors.has("unet.emb_fourier.") {
+        edm2::convert(tensors, magnitudes)
     } else if tensors.has("begin_conv.") && tensors.has("refine1.") {
         ncsnv2::convert(tensors)
     } else {

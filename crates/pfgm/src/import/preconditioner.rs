@@ -16,7 +16,7 @@ pub struct Preconditioner {
 /// The formulas of a preconditioner.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
-    /// `EDMPrecond`: EDM and PFGM++.
+    /// `EDMPrecond`, and EDM2's `Precond`: EDM, PFGM++ and EDM2.
     Edm {
         /// Standard deviation of the data.
         sigma_data: f64,
@@ -52,7 +52,8 @@ impl Preconditioner {
         let number = |name: &str| module.get(name).and_then(Value::as_f64);
         let wanted = |name: &str| number(name).ok_or_else(|| format!("its {class} has no attribute `{name}`"));
         let kind = match class.rsplit('.').next().unwrap_or(class) {
-            "EDMPrecond" => Kind::Edm { sigma_data: wanted("sigma_data")? },
+            // EDM2 calls its own `Precond`.
+            "EDMPrecond" | "Precond" => Kind::Edm { sigma_data: wanted("sigma_data")? },
             "VPPrecond" => {
                 if wanted("M")? != VP_STEPS {
                     return Err(format!("its VPPrecond has M = {}; only 1000 is supported", wanted("M")?));

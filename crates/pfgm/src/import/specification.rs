@@ -21,6 +21,9 @@ use crate::{
 /// The probability of each kind of augmentation that EDM and PFGM++ publish for CIFAR-10.
 const PUBLISHED_AUGMENT: f64 = 0.12;
 
+/// The range of latents, far beyond what they reach.
+const LATENTS: f32 = 1e6;
+
 /// The noise levels that EDM publishes for sampling.
 const EDM_RANGE: (f64, f64) = (2e-3, 80.0);
 
@@ -36,7 +39,7 @@ pub fn specification(
     let method = method(request, converted, notes)?;
     check_request(request, method)?;
     let mut space = Space::of(method, request, converted, notes);
-    let mut solver = solver(space.output);
+    let mut solver = solver(&space.output);
     if let Some(like) = &request.like {
         space.take(like, method, notes)?;
         solver = like.sample.solver.clone();
@@ -53,12 +56,12 @@ pub fn specification(
         sample: SampleConfig { solver, ..SampleConfig::default() },
         ..Config::default()
     };
+    let (transform, range) = units(converted, notes);
     let data = DataInfo {
         name: name.to_owned(),
         shape: Shape::Image { height, width, channels: converted.channels },
-        // Bytes to [-1, 1].
-        transform: Transform { offset: vec![127.5], scale: vec![127.5] },
-        range: (0.0, 255.0),
+        transform,
+        range,
         columns: Vec::new(),
         whole_columns: Vec::new(),
         classes: (0..classes).map(|class| class.to_string()).collect(),
@@ -66,6 +69,16 @@ pub fn specification(
         rows: 0,
     };
     Ok(ModelSpec { config, data })
+}
+
+/// The map from the data's units to the model's space, and the range of the data.
+fn units(converted: &Converted, notes: &mut Vec<String>) -> (Transform, (f32, f32)) {
+    if matches!(converted.network, NetworkConfig::Edm2Unet(_)) && converted.channels > 3 {
+        notes.push(format!("images of {} channels are latents in the network's own units", converted.channels));
+        return (Transform { offset: vec![0.0], scale: vec![1.0] }, (-LATENTS, LATENTS));
+    }
+    // Bytes to [-1, 1].
+    (Transform { offset: vec![127.5], scale: vec![127.5] }, (0.0, 255.0))
 }
 
 fn image_size(request: &Request, converted: &Converted, notes: &mut Vec<String>) -> Result<[usize; 2], Problem> {
@@ -190,7 +203,8 @@ impl Space {
                     Method::Vp => Output::Vp { beta_min, beta_max },
                     _ => Output::SubVp { beta_min, beta_max },
                 };
-                let at = |t: f64| output.process().sigma(t, (0.0, 0.0));
+                let process = output.process();
+                let at = |t: f64| process.sigma(t, (0.0, 0.0));
                 Self { output, range: (at(1e-3), at(1.0)), ..plain }
             }
             Method::Edm | Method::PfgmPp => {
@@ -241,7 +255,7 @@ impl Space {
             return Err(Problem::Contradiction("like", problem));
         }
         notes.retain(|sentence| !sentence.starts_with("gamma"));
-        self.output = like.flow.output;
+        self.output = like.flow.output.clone();
         self.range = (like.flow.sigma_min, like.flow.sigma_max.unwrap_or(self.range.1));
         Ok(())
     }
@@ -255,7 +269,7 @@ impl Space {
             far_field: false,
             max_row_rms: None,
             detail_rms: None,
-            output: self.output,
+            output: self.output.clone(),
             log_level: self.log_level,
         }
     }
@@ -285,7 +299,7 @@ fn score(request: &Request, levels: Option<(f32, f32)>, notes: &mut Vec<String>)
     (Output::Ve { scaled: true, unit }, (unit * lowest, unit * highest))
 }
 
-fn solver(output: Output) -> Solver {
+fn solver(output: &Output) -> Solver {
     match output {
         Output::Edm => Solver::heun(18).into(),
         _ => Solver::rk45(1e-4).into(),

@@ -7,7 +7,8 @@ use pfgm_torch::{File, Tensor, Value};
 use super::ImportError;
 use crate::weights::Weight;
 
-/// The tensors of a network that have not been converted yet, by name without prefixes.
+/// The tensors of a network that have not been taken yet, by name without prefixes.
+#[derive(Default)]
 pub struct Tensors {
     /// In the order of the file.
     names: Vec<String>,
@@ -118,6 +119,22 @@ impl Tensors {
     pub fn vector(&mut self, name: &str, length: usize) -> Result<Vec<f32>, String> {
         let (shape, values) = self.take(name)?;
         if shape == [length] { Ok(values) } else { Err(format!("`{name}` is {shape:?}, not [{length}]")) }
+    }
+
+    /// Adds the tensors of another file.
+    pub fn extend(&mut self, other: Self) -> Result<(), String> {
+        if let Some(name) = other.names.iter().find(|name| self.shapes.contains_key(*name)) {
+            return Err(format!("two files have the tensor `{name}`"));
+        }
+        self.names.extend(other.names);
+        self.shapes.extend(other.shapes);
+        self.values.extend(other.values);
+        Ok(())
+    }
+
+    /// The values of a weight that was put.
+    pub fn values(&self, name: &str) -> Option<&[f32]> {
+        self.taken.iter().find(|weight| weight.name == name).map(|weight| weight.values.as_slice())
     }
 
     /// Ignores a tensor.

@@ -86,6 +86,7 @@ fn without_dropout(network: &NetworkConfig) -> NetworkConfig {
         NetworkConfig::Unet(unet) => unet.dropout = 0.0,
         NetworkConfig::AdmUnet(unet) => unet.dropout = 0.0,
         NetworkConfig::DiffusersUnet(unet) => unet.dropout = 0.0,
+        NetworkConfig::Edm2Unet(unet) => unet.dropout = 0.0,
         NetworkConfig::ScoreUnet(unet) => unet.dropout = 0.0,
         NetworkConfig::Ncsnv2(_) => {}
     }

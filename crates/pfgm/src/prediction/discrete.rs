@@ -19,7 +19,7 @@ pub enum Quantity {
 
 /// How the noise grows over the steps 0, 1, ... of a discrete process. `alpha_bar = a^2` is the product of `1 - beta` up to a step, and
 /// `sigma = sqrt(1 / alpha_bar - 1)`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum DiscreteSchedule {
     /// beta grows linearly.
@@ -40,58 +40,120 @@ pub enum DiscreteSchedule {
         /// Number of steps.
         steps: usize,
     },
+    /// beta grows as the sigmoid from -6 to 6 (GeoDiff, arXiv 2203.02923).
+    Sigmoid {
+        /// beta at the lower end of the sigmoid.
+        beta_start: f64,
+        /// beta at the upper end of the sigmoid.
+        beta_end: f64,
+        /// Number of steps.
+        steps: usize,
+    },
     /// `alpha_bar = cos^2((t + 0.008) / 1.008 pi/2)` for t from 0 to 1, with beta at most 0.999.
     SquaredCosine {
         /// Number of steps.
         steps: usize,
     },
+    /// `alpha_bar^2` is the sigmoid of a Laplace distribution's quantile at 1 - t (arXiv 2407.03297), with beta at most 0.999.
+    Laplace {
+        /// Number of steps.
+        steps: usize,
+    },
+    /// A list of betas.
+    Trained {
+        /// beta of each step.
+        betas: Vec<f64>,
+    },
+    /// Another schedule, rescaled so that its last step has no signal (arXiv 2305.08891, algorithm 1). The last level is infinite: a flow
+    /// begins at the level before it.
+    ZeroTerminalSnr {
+        /// The other schedule.
+        of: Box<DiscreteSchedule>,
+    },
 }
 
-/// The largest beta of the squared cosine.
+/// The largest beta of schedules that alpha-bar defines.
 const MOST_BETA: f64 = 0.999;
 
 impl DiscreteSchedule {
     /// Number of steps.
-    pub fn steps(self) -> usize {
+    pub fn steps(&self) -> usize {
         match self {
-            Self::Linear { steps, .. } | Self::ScaledLinear { steps, .. } | Self::SquaredCosine { steps } => steps,
+            Self::Linear { steps, .. }
+            | Self::ScaledLinear { steps, .. }
+            | Self::Sigmoid { steps, .. }
+            | Self::SquaredCosine { steps }
+            | Self::Laplace { steps } => *steps,
+            Self::Trained { betas } => betas.len(),
+            Self::ZeroTerminalSnr { of } => of.steps(),
         }
     }
 
-    /// Noise level of each step, from the lowest to the highest.
-    pub fn levels(self) -> Vec<f64> {
-        let mut alpha_bar = 1.0;
-        let level = |step: usize| {
-            alpha_bar *= 1.0 - self.beta(step);
-            (1.0 / alpha_bar - 1.0_f64).sqrt()
-        };
-        (0..self.steps()).map(level).collect()
+    /// Noise level of each step, from the lowest to the highest, which is infinite if the last step has no signal.
+    pub fn levels(&self) -> Vec<f64> {
+        self.alpha_bars().into_iter().map(|alpha_bar| (1.0 / alpha_bar - 1.0_f64).sqrt()).collect()
     }
 
-    fn beta(self, step: usize) -> f64 {
+    /// The highest finite noise level; 0 if there is none.
+    pub fn highest(&self) -> f64 {
+        self.levels().into_iter().rev().find(|level| level.is_finite()).unwrap_or(0.0)
+    }
+
+    fn alpha_bars(&self) -> Vec<f64> {
+        if let Self::ZeroTerminalSnr { of } = self {
+            let roots: Vec<f64> = of.alpha_bars().into_iter().map(f64::sqrt).collect();
+            let (Some(&first), Some(&last)) = (roots.first(), roots.last()) else { return Vec::new() };
+            return roots.into_iter().map(|root| ((root - last) * first / (first - last)).powi(2)).collect();
+        }
+        let mut alpha_bar = 1.0;
+        let next = |step: usize| {
+            alpha_bar *= 1.0 - self.beta(step);
+            alpha_bar
+        };
+        (0..self.steps()).map(next).collect()
+    }
+
+    fn beta(&self, step: usize) -> f64 {
         let share = |steps: usize| step as f64 / (steps.saturating_sub(1).max(1)) as f64;
-        match self {
+        let of_alpha_bar = |steps: usize, alpha_bar: fn(f64) -> f64| {
+            let at = |step: usize| alpha_bar(step as f64 / steps as f64);
+            (1.0 - at(step + 1) / at(step)).min(MOST_BETA)
+        };
+        match *self {
             Self::Linear { beta_start, beta_end, steps } => beta_start + share(steps) * (beta_end - beta_start),
             Self::ScaledLinear { beta_start, beta_end, steps } => {
                 (beta_start.sqrt() + share(steps) * (beta_end.sqrt() - beta_start.sqrt())).powi(2)
             }
-            Self::SquaredCosine { steps } => {
-                let alpha_bar = |step: usize| {
-                    let t = step as f64 / steps as f64;
-                    ((t + 0.008) / 1.008 * FRAC_PI_2).cos().powi(2)
-                };
-                (1.0 - alpha_bar(step + 1) / alpha_bar(step)).min(MOST_BETA)
+            Self::Sigmoid { beta_start, beta_end, steps } => {
+                let sigmoid = 1.0 / (1.0 + (6.0 - 12.0 * share(steps)).exp());
+                beta_start + sigmoid * (beta_end - beta_start)
             }
+            Self::SquaredCosine { steps } => of_alpha_bar(steps, |t| ((t + 0.008) / 1.008 * FRAC_PI_2).cos().powi(2)),
+            Self::Laplace { steps } => of_alpha_bar(steps, |t| {
+                let log_snr = -0.5 * (0.5 - t).signum() * (1.0 - 2.0 * (0.5 - t).abs() + 1e-6).ln();
+                (1.0 / (1.0 + (-log_snr).exp())).sqrt()
+            }),
+            Self::Trained { ref betas } => betas[step],
+            Self::ZeroTerminalSnr { .. } => unreachable!("it is made from alpha-bars"),
         }
     }
 
-    /// Returns the invalid key, its value, and what to give instead.
-    pub(crate) fn check(self) -> Result<(), (&'static str, String, &'static str)> {
+    /// Returns the key that cannot work, its value, and what to give instead.
+    pub(crate) fn check(&self) -> Result<(), (&'static str, String, &'static str)> {
         let wrong = |key, value: String, problem| Err((key, value, problem));
+        if let Self::ZeroTerminalSnr { of } = self {
+            if matches!(**of, Self::ZeroTerminalSnr { .. }) {
+                return wrong("of", "zero-terminal-snr".into(), "give another kind");
+            }
+            of.check()?;
+        }
         if !(2..=100_000).contains(&self.steps()) {
             return wrong("steps", self.steps().to_string(), "give a number from 2 to 100000");
         }
-        if let Self::Linear { beta_start, beta_end, .. } | Self::ScaledLinear { beta_start, beta_end, .. } = self {
+        if let Self::Linear { beta_start, beta_end, .. }
+        | Self::ScaledLinear { beta_start, beta_end, .. }
+        | Self::Sigmoid { beta_start, beta_end, .. } = *self
+        {
             if !(beta_start > 0.0 && beta_start < 1.0) {
                 return wrong("beta_start", beta_start.to_string(), "give a number between 0 and 1");
             }
@@ -99,7 +161,15 @@ impl DiscreteSchedule {
                 return wrong("beta_end", beta_end.to_string(), "give a number from beta_start to 1");
             }
         }
-        let levels = self.levels();
+        if let Self::Trained { betas } = self
+            && let Some(beta) = betas.iter().find(|beta| !(**beta > 0.0 && **beta < 1.0))
+        {
+            return wrong("betas", beta.to_string(), "give numbers between 0 and 1");
+        }
+        let mut levels = self.levels();
+        if matches!(self, Self::ZeroTerminalSnr { .. }) {
+            levels.pop();
+        }
         if !levels.windows(2).all(|pair| pair[0] > 0.0 && pair[1] > pair[0] && pair[1].is_finite()) {
             return wrong("kind", format!("{self:?}"), "its noise levels do not grow; give smaller betas");
         }
@@ -107,7 +177,8 @@ impl DiscreteSchedule {
     }
 }
 
-/// The step of a noise level, between two steps by the logarithm of the level; the ends beyond the ends.
+/// The step of a noise level, between two steps by the logarithm of the level; the ends beyond the ends. Before an infinite level it is
+/// found by the signal, 1 / sigma.
 ///
 /// `levels` grow.
 pub(super) fn step(levels: &[f64], sigma: f64) -> f64 {
@@ -118,6 +189,9 @@ pub(super) fn step(levels: &[f64], sigma: f64) -> f64 {
         above if above == levels.len() => last,
         above => {
             let (low, high) = (levels[above - 1], levels[above]);
+            if high == f64::INFINITY {
+                return above as f64 - low / sigma;
+            }
             (above - 1) as f64 + (sigma / low).ln() / (high / low).ln()
         }
     }
@@ -140,11 +214,30 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_last_step_without_signal() {
+        let linear = DiscreteSchedule::Linear { beta_start: 1e-4, beta_end: 0.02, steps: 1000 };
+        let rescaled = DiscreteSchedule::ZeroTerminalSnr { of: Box::new(linear.clone()) };
+        rescaled.check().unwrap();
+        let (before, after) = (linear.levels(), rescaled.levels());
+        assert!((before[0] / after[0] - 1.0).abs() < 1e-9 && after[999] == f64::INFINITY);
+        assert_eq!(rescaled.highest(), after[998]);
+        assert!((step(&after, after[998]) - 998.0).abs() < 1e-12);
+        assert!((step(&after, 2.0 * after[998]) - 998.5).abs() < 1e-12);
+        let nested = DiscreteSchedule::ZeroTerminalSnr { of: Box::new(rescaled) };
+        assert!(nested.check().is_err());
+        let short = vec![0.1, 1.0];
+        assert!(DiscreteSchedule::Trained { betas: short }.check().is_err());
+    }
+
+    #[test]
     fn steps_and_levels_are_inverse() {
         for schedule in [
             DiscreteSchedule::Linear { beta_start: 1e-4, beta_end: 0.02, steps: 1000 },
             DiscreteSchedule::ScaledLinear { beta_start: 0.00085, beta_end: 0.012, steps: 1000 },
             DiscreteSchedule::SquaredCosine { steps: 100 },
+            DiscreteSchedule::Laplace { steps: 100 },
+            DiscreteSchedule::Sigmoid { beta_start: 1e-4, beta_end: 0.02, steps: 1000 },
+            DiscreteSchedule::Trained { betas: vec![0.01; 50] },
         ] {
             schedule.check().unwrap();
             let levels = schedule.levels();

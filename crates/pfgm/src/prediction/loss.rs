@@ -52,7 +52,7 @@ impl TrainingPoints {
 impl Prediction {
     /// Factor of the error of a raw output before it is squared. Without it, targets that grow without bound near the data would
     /// dominate the loss.
-    pub fn loss_weight(self, sigma: f64) -> f64 {
+    pub fn loss_weight(&self, sigma: f64) -> f64 {
         match self.output {
             // |score std + noise|^2
             Output::Ve { scaled: false, unit } => sigma / unit,
@@ -69,7 +69,12 @@ impl Prediction {
     ///
     /// # Shapes
     /// `raw`: `[batch, N]`, for a field `[batch, N + 1]`; the result: `[1]`
-    pub fn loss(self, points: &TrainingPoints, raw: Tensor<2>, coefficients: &[PreconditionCoefficients]) -> Tensor<1> {
+    pub fn loss(
+        &self,
+        points: &TrainingPoints,
+        raw: Tensor<2>,
+        coefficients: &[PreconditionCoefficients],
+    ) -> Tensor<1> {
         if let Some(target) = self.target(&points.x, &points.sigma, &points.yhat) {
             return self.raw_loss(points, raw, target);
         }
@@ -93,7 +98,7 @@ impl Prediction {
     }
 
     /// Weighted squared error of the raw output itself.
-    fn raw_loss(self, points: &TrainingPoints, raw: Tensor<2>, target: Vec<f32>) -> Tensor<1> {
+    fn raw_loss(&self, points: &TrainingPoints, raw: Tensor<2>, target: Vec<f32>) -> Tensor<1> {
         let ([rows, width], device) = (raw.dims(), raw.device());
         let target = Tensor::from_data(TensorData::new(target, [rows, width]), &device);
         let weights: Vec<f32> = points.sigma.iter().map(|&sigma| self.loss_weight(sigma) as f32).collect();

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Quantity that a network's raw output estimates.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Output {
     /// EDM's preconditioned denoiser: see [`Precondition`].
@@ -75,8 +75,8 @@ fn is_one(value: &f64) -> bool {
 
 impl Output {
     /// Diffusion process that a network with this output was trained on; VE, the process of the flow, unless it is a VP or sub-VP model.
-    pub fn process(self) -> Process {
-        match self {
+    pub fn process(&self) -> Process {
+        match *self {
             Self::Edm | Self::Field { .. } | Self::Ve { .. } | Self::Discrete { .. } => Process::Ve,
             Self::Vp { beta_min, beta_max } => Process::Vp { beta_min, beta_max },
             Self::SubVp { beta_min, beta_max } => Process::SubVp { beta_min, beta_max },
@@ -84,8 +84,8 @@ impl Output {
     }
 }
 
-/// Meaning of a network's raw output. Sampling uses [`Prediction::to_yhat`], training uses [`Prediction::loss`].
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// Meaning of a network's raw output. Sampling asks for [`Prediction::to_yhat`], training for [`Prediction::loss`].
+#[derive(Clone, Debug, PartialEq)]
 pub struct Prediction {
     /// Quantity that the raw output estimates.
     pub output: Output,
@@ -104,9 +104,9 @@ impl Prediction {
     ///
     /// # Shapes
     /// `x`: `[rows, N]`, `sigma`: `[rows]`
-    pub fn coefficients<T: Copy + Into<f64>>(self, x: &[T], sigma: &[f64]) -> Vec<PreconditionCoefficients> {
+    pub fn coefficients<T: Copy + Into<f64>>(&self, x: &[T], sigma: &[f64]) -> Vec<PreconditionCoefficients> {
         let dim = (x.len() / sigma.len().max(1)).max(1);
-        let levels = match self.output {
+        let levels = match &self.output {
             Output::Discrete { schedule, .. } => schedule.levels(),
             _ => Vec::new(),
         };
@@ -114,7 +114,7 @@ impl Prediction {
     }
 
     /// `levels` are those of a discrete schedule.
-    fn row_coefficients<T: Copy + Into<f64>>(self, x: &[T], sigma: f64, levels: &[f64]) -> PreconditionCoefficients {
+    fn row_coefficients<T: Copy + Into<f64>>(&self, x: &[T], sigma: f64, levels: &[f64]) -> PreconditionCoefficients {
         let mut skip = 1.0;
         let (out, input, level) = match self.output {
             Output::Edm => return self.precondition.coefficients(sigma, x),
@@ -143,7 +143,7 @@ impl Prediction {
     ///
     /// # Shapes
     /// `x` and `yhat`: `[N]`; `raw`: `[N]`, for a field `[N + 1]`
-    pub fn to_yhat(self, coefficients: &PreconditionCoefficients, x: &[f64], raw: &[f32], yhat: &mut [f64]) {
+    pub fn to_yhat(&self, coefficients: &PreconditionCoefficients, x: &[f64], raw: &[f32], yhat: &mut [f64]) {
         let out = match self.output {
             Output::Field { gamma } => self.arithmetic.yhat_factor(raw, x.len(), coefficients.sigma, gamma),
             Output::Edm | Output::Ve { .. } | Output::Vp { .. } | Output::SubVp { .. } | Output::Discrete { .. } => {
@@ -161,7 +161,7 @@ impl Prediction {
     ///
     /// # Shapes
     /// `x` and `yhat`: `[rows, N]`, `sigma`: `[rows]`; the result: `[rows, N]`, for a field `[rows, N + 1]`
-    pub fn target(self, x: &[f32], sigma: &[f64], yhat: &[f32]) -> Option<Vec<f32>> {
+    pub fn target(&self, x: &[f32], sigma: &[f64], yhat: &[f32]) -> Option<Vec<f32>> {
         let dim = (x.len() / sigma.len().max(1)).max(1);
         let rows = x.chunks_exact(dim).zip(yhat.chunks_exact(dim)).zip(sigma);
         match self.output {

@@ -29,7 +29,7 @@ impl Prediction {
     ///
     /// The part that reaches the point through the network is not in it: see [`Prediction::add_input_vjp`].
     pub fn output_vjp(
-        self,
+        &self,
         coefficients: &PreconditionCoefficients,
         x: &[f64],
         raw: &[f32],
@@ -51,7 +51,7 @@ impl Prediction {
 
     /// Adds the part of the product that reaches the point through the network's inputs.
     pub fn add_input_vjp(
-        self,
+        &self,
         coefficients: &PreconditionCoefficients,
         x: &[f64],
         inputs: InputCotangents,

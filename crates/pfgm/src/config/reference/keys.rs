@@ -204,12 +204,12 @@ pub const KEYS: &[Key] = &[
     key(
         "network.kind",
         "\"unet\"",
-        "mlp, unet, score-unet, adm-unet, diffusers-unet or ncsnv2",
-        "mlp: residual perceptron for vectors; unet: DDPM++ of EDM; score-unet: DDPM++ and NCSN++ of score models and PFGM; adm-unet: ADM; diffusers-unet: UNet2DModel of diffusers; ncsnv2: NCSNv2.",
+        "mlp, unet, score-unet, adm-unet, diffusers-unet, edm2-unet or ncsnv2",
+        "mlp: residual perceptron for vectors; unet: DDPM++ of EDM; score-unet: DDPM++ and NCSN++ of score models and PFGM; adm-unet: ADM; diffusers-unet: UNet2DModel of diffusers; edm2-unet: the magnitude-preserving network of EDM2; ncsnv2: NCSNv2.",
     ),
     key("network.width", "256", "channels", "Width of the hidden layers.").of(&["mlp"]),
     key("network.width", "64", "channels, a multiple of 4", "Channels at full size.").of(&["unet"]),
-    key("network.width", "128", "channels, a multiple of 4", "Channels at full size.").of(&["score-unet", "ncsnv2", "diffusers-unet"]),
+    key("network.width", "128", "channels, a multiple of 4", "Channels at full size.").of(&["score-unet", "ncsnv2", "edm2-unet"]),
     key("network.width", "192", "channels, a multiple of 4", "Channels at full size.").of(&["adm-unet"]),
     key(
         "network.multipliers",
@@ -224,20 +224,20 @@ pub const KEYS: &[Key] = &[
         "one number a level",
         "Channels of each level as a multiple of width; each level after the first halves the image.",
     )
-    .of(&["score-unet", "ncsnv2", "diffusers-unet"]),
+    .of(&["score-unet", "ncsnv2"]),
     key(
         "network.multipliers",
         "[1, 2, 3, 4]",
         "one number a level",
         "Channels of each level as a multiple of width; each level after the first halves the image.",
     )
-    .of(&["adm-unet"]),
+    .of(&["adm-unet", "edm2-unet"]),
     key("network.blocks", "4", "at least 1", "Residual blocks of two layers.").of(&["mlp"]),
     key("network.blocks", "2", "at least 1", "Residual blocks of a level.").of(&["unet", "diffusers-unet"]),
     key("network.blocks", "4", "at least 1", "Residual blocks of a level.").of(&["score-unet"]),
-    key("network.blocks", "3", "at least 1", "Residual blocks of a level.").of(&["adm-unet"]),
+    key("network.blocks", "3", "at least 1", "Residual blocks of a level.").of(&["adm-unet", "edm2-unet"]),
     key("network.attention", "[16]", "heights in pixels", "Heights of the image at which blocks have self-attention.")
-        .of(&["unet", "score-unet", "diffusers-unet"]),
+        .of(&["unet", "score-unet"]),
     key(
         "network.attention",
         "[32, 16, 8]",
@@ -245,8 +245,8 @@ pub const KEYS: &[Key] = &[
         "Heights of the image at which blocks have self-attention.",
     )
     .of(&["adm-unet"]),
-    key("network.head", "64", "channels", "Channels of an attention head.").of(&["adm-unet"]),
-    key("network.dropout", "0.0", "in [0, 1)", "Probability of dropout in the blocks.").of(&["mlp", "unet", "diffusers-unet"]),
+    key("network.head", "64", "channels", "Channels of an attention head.").of(&["adm-unet", "edm2-unet"]),
+    key("network.dropout", "0.0", "in [0, 1)", "Probability of dropout in the blocks.").of(&["mlp", "unet", "diffusers-unet", "edm2-unet"]),
     key("network.dropout", "0.1", "in [0, 1)", "Probability of dropout in the blocks.").of(&["score-unet", "adm-unet"]),
     key(
         "network.embedding",
@@ -266,17 +266,56 @@ pub const KEYS: &[Key] = &[
     .of(&["score-unet"]),
     key("network.pyramid", "false", "true or false", "Whether downscaled versions of the input join the way down.")
         .of(&["score-unet"]),
+    key(
+        "network.channels",
+        "[128, 256, 256, 256]",
+        "one number a level",
+        "Channels of each level; each level after the first halves the image.",
+    )
+    .of(&["diffusers-unet"]),
+    key(
+        "network.down",
+        "[\"plain\", \"attention\", \"plain\", \"plain\"]",
+        "plain, attention, resnet or attention-resnet, one a level",
+        "Levels of the way down, from full size: whether their blocks attend, and whether a residual block halves the image instead of a convolution.",
+    )
+    .of(&["diffusers-unet"]),
+    key(
+        "network.up",
+        "[\"plain\", \"plain\", \"attention\", \"plain\"]",
+        "plain, attention, resnet or attention-resnet, one a level",
+        "Levels of the way up, from the smallest image: whether their blocks attend, and whether a residual block doubles the image.",
+    )
+    .of(&["diffusers-unet"]),
+    key("network.middle", "\"attention\"", "attention, plain or none", "The bottom: two blocks with or without attention, or nothing.")
+        .of(&["diffusers-unet"]),
     key("network.head", "0", "channels; 0 is one head", "Channels of an attention head.").of(&["diffusers-unet"]),
     key("network.groups", "32", "at least 1", "Groups of the normalizations.").of(&["diffusers-unet"]),
+    key(
+        "network.middle_groups",
+        "(network.groups)",
+        "0, or a divisor of the last level's channels",
+        "Groups of the normalization before the attention at the bottom; 0 is no normalization.",
+    )
+    .of(&["diffusers-unet"]),
+    key("network.middle_scale", "1.0", "above 0", "Divisor of the sums with shortcuts at the bottom.").of(&["diffusers-unet"]),
+    key("network.activation", "\"silu\"", "silu, relu, gelu or mish", "Function between two layers of a block.").of(&["diffusers-unet"]),
     key("network.epsilon", "1e-6", "above 0", "Constant in the denominator of the normalizations.").of(&["diffusers-unet"]),
-    key("network.embedding", "512", "values", "Size of the embedding of the noise level.").of(&["diffusers-unet"]),
+    key("network.embedding", "512", "values", "Size of the embedding of the noise level.").of(&["diffusers-unet", "edm2-unet"]),
+    key(
+        "network.fourier",
+        "false",
+        "true or false",
+        "Whether random frequencies of the noise level's logarithm are embedded, and the output is divided by the level.",
+    )
+    .of(&["diffusers-unet"]),
     key("network.cosine_first", "false", "true or false", "Whether the cosines of the noise level come before the sines.")
         .of(&["diffusers-unet"]),
     key(
         "network.frequency_shift",
         "1.0",
         "a number",
-        "Frequencies fall from 1 to 1/10000 over half the width minus this number.",
+        "Frequencies fall from 1 to 1/10000 over half the first channels minus this number.",
     )
     .of(&["diffusers-unet"]),
     key(
@@ -293,6 +332,16 @@ pub const KEYS: &[Key] = &[
         "Whether images are padded below and to the right only before they are halved.",
     )
     .of(&["diffusers-unet"]),
+    key("network.center", "false", "true or false", "Whether the network gets 2 x - 1 instead of x.").of(&["diffusers-unet"]),
+    key("network.attention", "[16, 8]", "heights in pixels", "Heights of the image at which blocks have self-attention.").of(&["edm2-unet"]),
+    key("network.frequencies", "128", "at least 1", "Random frequencies of the noise level.").of(&["edm2-unet"]),
+    key("network.variance", "128", "a whole number", "Random frequencies of the estimate of the loss's variance; 0 if there is none.")
+        .of(&["edm2-unet"]),
+    key("network.label_balance", "0.5", "in [0, 1]", "Share of the class in the sum with the embedding of the noise level.").of(&["edm2-unet"]),
+    key("network.concat_balance", "0.5", "in [0, 1]", "Share of the image of the way down in a concatenation.").of(&["edm2-unet"]),
+    key("network.residual_balance", "0.3", "in [0, 1]", "Share of a block in the sum with its shortcut.").of(&["edm2-unet"]),
+    key("network.attention_balance", "0.3", "in [0, 1]", "Share of attention in the sum with its shortcut.").of(&["edm2-unet"]),
+    key("network.clip", "256.0", "above 0", "Largest value of an image between the blocks.").of(&["edm2-unet"]),
     key(
         "network.radial",
         "false",
