@@ -66,7 +66,7 @@ impl NetworkDenoiser {
         self.prediction.clone()
     }
 
-    /// The logarithm of the loss's variance that the network expects at each noise level (EDM2, arXiv 2312.02696, equation 21); `None` if
+    /// The logarithm of the loss's variance that the network expects at each noise level (EDM2, arXiv 2312.02696); `None` if
     /// it does not estimate it.
     pub fn log_variance(&self, sigma: &[f64]) -> Option<Vec<f32>> {
         let coefficients: Vec<_> =

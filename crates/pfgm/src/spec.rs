@@ -132,7 +132,11 @@ impl ModelSpec {
         config.check_model()?;
         check_data(&config, dataset)?;
         let unreadable = |error: DataError| ModelError::Data(error.to_string());
-        let transform = Transform::fit(dataset).map_err(unreadable)?;
+        let transform = match config.data.autoencoder {
+            None => Transform::fit(dataset).map_err(unreadable)?,
+            // Latents have about unit variance; half of it is EDM's.
+            Some(_) => Transform { offset: vec![0.0], scale: vec![2.0] },
+        };
         let spread = Spread::measure(dataset, &transform).map_err(unreadable)?;
         complete(&mut config, dataset.shape, &spread)?;
         let data = DataInfo::of(dataset, transform, config.data.conditional);

@@ -142,6 +142,11 @@ impl Measured {
             || path.extension().is_some_and(|ending| ending == "safetensors")
         {
             let model = resolve::model(path, &distributed::compute(&args.compute, ranks))?;
+            if model.spec().config.data.autoencoder.is_some() {
+                bail!(
+                    "{what}: its flow is one of latents; write images with `pfgm sample {what} --images DIR` and evaluate DIR"
+                );
+            }
             return Ok(Self::Run(Box::new(model), what.to_owned()));
         }
         if args.solving.is_given() || args.denoise || args.guidance.is_some() || args.compute.precision.is_some() {

@@ -52,6 +52,9 @@ pub fn run(args: &LikelihoodArgs, ranks: &dyn Communicator) -> Result<()> {
     let error =
         |error: Option<f64>, digits: usize| error.map_or_else(String::new, |error| format!(" +- {error:.digits$}"));
     line(format!("ln p       {:.3}{} nats per row, in the units of the data", summary.mean, error(summary.error, 3)));
+    if spec.config.data.autoencoder.is_some() {
+        line("note       the rows are latents (data.autoencoder): these are densities of latents, not of images");
+    }
     let unit = DensityUnit::of(spec.data.shape, rows.is_integer);
     if unit == DensityUnit::BitsPerDim {
         let bits = |nats: f64| unit.of_log_density(nats, spec.dim());

@@ -1,7 +1,7 @@
 //! `pfgm predict`
 
-use anyhow::{Result, bail};
-use pfgm::prediction::Output;
+use anyhow::{Context, Result, bail};
+use pfgm::prediction::{DiscreteSchedule, Output};
 use pfgm_data::npz::{Column, Named};
 
 use crate::{
@@ -11,21 +11,25 @@ use crate::{
     resolve,
 };
 
+/// Names of arrays of noise levels.
+const LEVELS: [&str; 4] = ["z", "sigma", "t", "timestep"];
+
 pub fn run(args: &PredictArgs) -> Result<()> {
     let model = resolve::model(&args.run, &args.compute)?;
     let spec = model.spec();
     render::check_writable(&args.out)?;
     let arrays = read(&args.at)?;
     let [channels, height, width] = layout(spec);
-    let points = Points::find(&args.at, &arrays, spec)?;
-    let Some((name, level)) = ["z", "sigma", "t"].iter().find_map(|name| arrays.get_key_value(*name)) else {
-        bail!("{}: no noise level; give `z`, `sigma` or `t`, one number for each row", args.at.display());
+    let mut points = Points::find(&args.at, &arrays, spec)?;
+    let Some((name, level)) = LEVELS.iter().find_map(|name| arrays.get_key_value(*name)) else {
+        bail!("{}: no noise level; give `z`, `sigma`, `t` or `timestep`, one number for each row", args.at.display());
     };
     let (rows, dim) = (points.rows, spec.dim());
-    if level.values.len() != rows || level.values.iter().any(|level| !(*level > 0.0 && level.is_finite())) {
+    let output = &spec.config.flow.output;
+    let lowest = if name == "timestep" { -1.0 } else { 0.0 };
+    if level.values.len() != rows || level.values.iter().any(|level| !(*level > lowest && level.is_finite())) {
         bail!("{}: the noise levels must be {rows} numbers above 0", args.at.display());
     }
-    let output = &spec.config.flow.output;
     let sigma_at = |level: f64| match output {
         Output::Ve { .. } | Output::Vp { .. } | Output::SubVp { .. } if name == "t" => {
             output.process().sigma(level, spec.range())
@@ -33,7 +37,21 @@ pub fn run(args: &PredictArgs) -> Result<()> {
         // z is r, which is sigma for D = 1; EDM's and PFGM's time is the level itself.
         _ => level,
     };
-    let sigma: Vec<f64> = level.values.iter().map(|&level| sigma_at(f64::from(level))).collect();
+    let sigma: Vec<f64> = match (output, name.as_str()) {
+        (Output::Discrete { schedule, .. }, "timestep") => {
+            let sigma =
+                of_steps(schedule, &level.values).with_context(|| format!("{}: `timestep`", args.at.display()))?;
+            // In the coordinates of the process, x = (y + sigma n) / sqrt(1 + sigma^2).
+            for (row, sigma) in points.x.chunks_exact_mut(dim).zip(&sigma) {
+                row.iter_mut().for_each(|x| *x *= (1.0 + sigma * sigma).sqrt());
+            }
+            sigma
+        }
+        (_, "timestep") => {
+            bail!("{}: `timestep` is for networks of discrete schedules; give `sigma`", args.at.display())
+        }
+        _ => level.values.iter().map(|&level| sigma_at(f64::from(level))).collect(),
+    };
     let found = model.predict(&points.x, &sigma, &points.labels)?;
     let (image, shape) = ([rows, channels, height, width], array_shape(spec, rows));
     let planes = |values: &mut dyn Iterator<Item = f64>| channels_first(values, image);
@@ -45,6 +63,12 @@ pub fn run(args: &PredictArgs) -> Result<()> {
         out.push(("field_x", shape.clone(), planes(&mut field)));
         out.push(("field_z", vec![rows], raw().map(|row| row[dim]).collect()));
     }
+    if let Output::Discrete { .. } = output {
+        out.push(("output", shape.clone(), planes(&mut found.raw.iter().map(|&value| f64::from(value)))));
+    }
+    if let Some(variance) = &found.log_variance {
+        out.push(("logvar", vec![rows], variance.clone()));
+    }
     if let Some(score) = &found.score {
         out.push(("score", shape.clone(), planes(&mut score.iter().copied())));
     }
@@ -53,4 +77,15 @@ pub fn run(args: &PredictArgs) -> Result<()> {
     let names: Vec<_> = out.iter().map(|(name, ..)| *name).collect();
     line(format!("{} of {rows} points", names.join(", ")));
     render::arrays("arrays", &args.out, &named)
+}
+
+/// Returns the noise levels of the steps of a discrete schedule.
+fn of_steps(schedule: &DiscreteSchedule, steps: &[f32]) -> Result<Vec<f64>> {
+    let levels = schedule.levels();
+    let level = |&step: &f32| match levels.get(step as usize) {
+        Some(level) if step.fract() == 0.0 && level.is_finite() => Ok(*level),
+        Some(_) if step.fract() == 0.0 => bail!("{step}: this step has no signal, so that its noise level is infinite"),
+        _ => bail!("{step}: give whole numbers from 0 to {}", levels.len() - 1),
+    };
+    steps.iter().map(level).collect()
 }

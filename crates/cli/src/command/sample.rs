@@ -47,6 +47,7 @@ pub fn run(args: &SampleArgs, ranks: &dyn Communicator) -> Result<()> {
     let samples = sampling.observer(resolve::on_bar(&bar)).draw_distributed(ranks)?;
     bar.finish_and_clear();
     let Some(samples) = samples else { return Ok(()) };
+    let samples = resolve::latents::decoded(&model.spec().config.data, samples)?;
     let seconds = started.elapsed().as_secs_f64();
     line(format!("{} samples, {:.1} evaluations each, {seconds:.2} s", samples.rows(), samples.nfe()));
     if args.arithmetic == ArithmeticName::AuthorsCode {
@@ -59,8 +60,8 @@ pub fn run(args: &SampleArgs, ranks: &dyn Communicator) -> Result<()> {
         line("classes    in turn, because the run does not have the shares of its training data");
     }
     let drawn = Drawn::of(&samples, &model.spec().config);
-    write_arrays(&args.files, data, &drawn)?;
-    write_picture(args.balanced || in_turn, data, &drawn, &picture)
+    write_arrays(&args.files, samples.data(), &drawn)?;
+    write_picture(args.balanced || in_turn, samples.data(), &drawn, &picture)
 }
 
 /// Returns an error for flags that apply to `--exact` only.

@@ -83,6 +83,11 @@ pub fn change(mut table: Table, changes: &Changes) -> Result<Config> {
         // The path of the data must be valid from any folder in which the run is resumed.
         *source = absolute.to_string_lossy().into_owned();
     }
+    if let Some(autoencoder) = &mut config.data.autoencoder
+        && let Ok(absolute) = fs::canonicalize(&*autoencoder)
+    {
+        *autoencoder = absolute.to_string_lossy().into_owned();
+    }
     // An empty name unsets a preset's label.
     config.data.label.take_if(|label| label.is_empty());
     config.check()?;

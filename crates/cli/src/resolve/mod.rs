@@ -4,6 +4,7 @@ mod config;
 mod data;
 mod error;
 mod file;
+pub mod latents;
 mod model;
 mod number;
 pub mod solver;

@@ -11,7 +11,7 @@ use pfgm::{
 };
 use pfgm_data::{BUILT_IN, Dataset, Shape};
 
-use super::dataset;
+use super::{dataset, latents};
 use crate::{
     args::{ComputeArgs, latents::RowsArgs},
     render::line,
@@ -81,6 +81,7 @@ pub fn spread(data: &Dataset, count: usize) -> Dataset {
 /// Returns the rows of `--data` in the form that a model uses.
 pub fn rows(args: &RowsArgs, spec: &ModelSpec) -> Result<Rows> {
     let data = selected_rows(args)?;
+    let data = if data.shape == spec.data.shape { data } else { latents::of(&spec.config.data, data)? };
     let rows = spec.rows(&data).map_err(|error| about(error, &data, &args.data))?;
     if !spec.data.classes.is_empty() && rows.labels.iter().all(Option::is_none) {
         line("note       the rows have no labels: the model is evaluated without classes");

@@ -11,7 +11,7 @@ use pfgm::{
 use pfgm_data::{BUILT_IN, DataError, Dataset, Shape};
 use toml::Table;
 
-use super::{Changes, change, config_file, flatten, nearest, one_line, stem};
+use super::{Changes, change, config_file, flatten, latents, nearest, one_line, stem};
 use crate::args::TrainArgs;
 
 /// Side to which images of different or large sizes are resized.
@@ -129,7 +129,7 @@ fn open(changes: &Changes) -> Result<(Dataset, DataConfig, Vec<String>)> {
     }
     let mut dataset = dataset?;
     let factor = defaults::downscaling(dataset.shape);
-    if factor > 1 && data.shrink <= 1 && data.side == 0 {
+    if data.autoencoder.is_none() && factor > 1 && data.shrink <= 1 && data.side == 0 {
         data.shrink = factor;
         notes.push(format!(
             "chosen       data.shrink = {factor}: images of {} are large; each pixel is the mean of {factor}x{factor}",
@@ -137,6 +137,7 @@ fn open(changes: &Changes) -> Result<(Dataset, DataConfig, Vec<String>)> {
         ));
         dataset = pfgm_data::open(&data.source, &data.options())?;
     }
+    let dataset = latents::of(&data, dataset)?;
     Ok((dataset, data, notes))
 }
 
@@ -204,7 +205,7 @@ pub fn fine_tuning(args: &TrainArgs, model: Model) -> Result<Plan> {
             let table = Table::from_iter([("data".to_owned(), toml::Value::try_from(&same).context("the data")?)]);
             let data = change(table, &Changes { data: None, ..source.of_data()? })?.data;
             let missing = || format!("--from: the run's data are not at {}; give data with --data PATH", data.source);
-            (pfgm_data::open(&data.source, &data.options()).with_context(missing)?, data, Vec::new())
+            (latents::open(&data).with_context(missing)?, data, Vec::new())
         }
     };
     if data.shape != spec.data.shape {

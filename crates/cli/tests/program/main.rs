@@ -8,6 +8,7 @@ mod field;
 mod latents;
 mod output;
 mod own_data;
+mod published;
 mod reference;
 mod solvers;
 mod studio;

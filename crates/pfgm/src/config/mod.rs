@@ -44,6 +44,9 @@ pub struct Config {
 pub struct DataConfig {
     /// A built-in data set or a path.
     pub source: String,
+    /// Folder of an autoencoder (diffusers' `AutoencoderKL`) or `hf:NAME`; if it is given, the flow is trained on the latents of the images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub autoencoder: Option<String>,
     /// Columns of a table to train on; all if empty.
     pub columns: Vec<String>,
     /// Column of a table with the classes.
@@ -106,6 +109,7 @@ impl Default for DataConfig {
         } = OpenOptions::default();
         Self {
             source: String::new(),
+            autoencoder: None,
             columns,
             label,
             conditional: false,

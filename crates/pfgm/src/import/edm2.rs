@@ -61,6 +61,14 @@ impl Magnitudes {
     }
 }
 
+impl Magnitudes {
+    /// A configuration with these sums.
+    fn of(self, config: Edm2UnetConfig) -> Edm2UnetConfig {
+        let Self { label_balance, concat_balance, residual_balance, attention_balance, clip, head } = self;
+        Edm2UnetConfig { label_balance, concat_balance, residual_balance, attention_balance, clip, head, ..config }
+    }
+}
+
 /// The names of the two sides.
 const ENCODER: &str = "unet.enc";
 const DECODER: &str = "unet.dec";
@@ -70,22 +78,12 @@ pub fn convert(mut tensors: Tensors, magnitudes: Option<Magnitudes>) -> Result<C
     let mut notes = Vec::new();
     let published = Edm2UnetConfig::default();
     let config = match magnitudes {
-        Some(Magnitudes { label_balance, concat_balance, residual_balance, attention_balance, clip, head }) => {
-            Edm2UnetConfig {
-                label_balance,
-                concat_balance,
-                residual_balance,
-                attention_balance,
-                clip,
-                head,
-                ..published
-            }
-        }
-        None => {
-            notes.push("balances of sums and heads of 64 channels as EDM2 publishes them".into());
-            published
-        }
+        Some(magnitudes) => magnitudes.of(published),
+        None => published,
     };
+    if magnitudes.is_none() {
+        notes.push("balances of sums and heads of 64 channels as EDM2 publishes them".into());
+    }
     let encoder: Vec<Level> = levels(&tensors, ENCODER).into_values().rev().collect();
     let decoder: Vec<Level> = levels(&tensors, DECODER).into_values().collect();
     let Some(top) = encoder.first() else { return Err("it has no encoder".into()) };
@@ -104,21 +102,7 @@ pub fn convert(mut tensors: Tensors, magnitudes: Option<Magnitudes>) -> Result<C
     };
     take_embedding(&mut tensors, classes > 0)?;
     tensors.kernel(&input, "input")?;
-    let mut blocks = 0;
-    for level in &encoder {
-        for module in level.modules.iter().filter(|module| *module != "conv") {
-            take_block(&mut tensors, &level.path(ENCODER, module), &format!("down.{blocks}"), config.head)?;
-            blocks += 1;
-        }
-    }
-    let (mut middle, mut up) = (0, 0);
-    for level in &decoder {
-        for module in &level.modules {
-            let (name, count) = if module.starts_with("in") { ("middle", &mut middle) } else { ("up", &mut up) };
-            take_block(&mut tensors, &level.path(DECODER, module), &format!("{name}.{count}"), config.head)?;
-            *count += 1;
-        }
-    }
+    take_sides(&mut tensors, [&encoder, &decoder], config.head)?;
     tensors.kernel("unet.out_conv", "output")?;
     take_gain(&mut tensors, "unet.out_gain", "gain")?;
     Ok(Converted {
@@ -133,6 +117,26 @@ pub fn convert(mut tensors: Tensors, magnitudes: Option<Magnitudes>) -> Result<C
         weights: tensors.finish()?,
         notes,
     })
+}
+
+/// Takes the blocks of the encoder and the decoder.
+fn take_sides(tensors: &mut Tensors, [encoder, decoder]: [&[Level]; 2], head: usize) -> Result<(), String> {
+    let mut blocks = 0;
+    for level in encoder {
+        for module in level.modules.iter().filter(|module| *module != "conv") {
+            take_block(tensors, &level.path(ENCODER, module), &format!("down.{blocks}"), head)?;
+            blocks += 1;
+        }
+    }
+    let (mut middle, mut up) = (0, 0);
+    for level in decoder {
+        for module in &level.modules {
+            let (name, count) = if module.starts_with("in") { ("middle", &mut middle) } else { ("up", &mut up) };
+            take_block(tensors, &level.path(DECODER, module), &format!("{name}.{count}"), head)?;
+            *count += 1;
+        }
+    }
+    Ok(())
 }
 
 /// The network's configuration, with what the shapes of the tensors say.

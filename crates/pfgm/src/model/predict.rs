@@ -22,6 +22,8 @@ pub struct Prediction {
     pub width: usize,
     /// The score of a score model in the coordinates of its diffusion process, `[rows, N]`.
     pub score: Option<Vec<f64>>,
+    /// The logarithm of the loss's variance, `[rows]`, of networks that estimate it (EDM2).
+    pub log_variance: Option<Vec<f32>>,
 }
 
 impl Model {
@@ -123,7 +125,8 @@ impl Model {
         let score = |at: usize| (yhat[at] - x[at]) / (sigma[at / dim].powi(2) * mean(at / dim));
         let is_score = is_scaled || matches!(prediction.output, Output::Ve { .. });
         let score = is_score.then(|| (0..x.len()).map(score).collect());
-        Ok(Prediction { width: raw.len() / sigma.len().max(1), yhat, raw, score })
+        let log_variance = denoiser.log_variance(sigma);
+        Ok(Prediction { width: raw.len() / sigma.len().max(1), yhat, raw, score, log_variance })
     }
 
     fn check_points(&self, x: &[f64], sigma: &[f64], classes: &[Option<u32>]) -> Result<()> {

@@ -1,8 +1,12 @@
 //! Samples of a model, and other generated rows.
 
-use pfgm_data::{DataError, Dataset, Labels, Shape, Values};
+use pfgm_data::{DataError, Dataset, Labels, Shape, Transform, Values};
 
-use crate::spec::{DataInfo, ModelSpec};
+use crate::{
+    autoencoder::Autoencoder,
+    error::{Error, Result},
+    spec::{DataInfo, ModelSpec},
+};
 
 /// Generated rows in the units of the data.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +45,31 @@ impl Samples {
             x.chunks_exact(spec.dim()).flat_map(row).collect()
         });
         Self { wide, ..Self::new(spec.to_data_units(x), classes, nfe, &spec.data) }
+    }
+
+    /// Decodes samples of a flow of latents to images of bytes.
+    ///
+    /// # Errors
+    /// Returns an error if the samples are not latents of the autoencoder.
+    pub fn decoded(self, autoencoder: &Autoencoder) -> Result<Self> {
+        let size = match self.data.shape {
+            Shape::Image { height, width, channels } if channels == autoencoder.latent_channels() => [height, width],
+            shape => {
+                let channels = autoencoder.latent_channels();
+                let problem = format!("its latents have {channels} channels, but the samples are {shape}");
+                return Err(Error::argument("autoencoder", problem));
+            }
+        };
+        let mut values = self.values;
+        autoencoder.unscaled(&mut values);
+        let mut images = autoencoder.decode(&values, size);
+        images.iter_mut().for_each(|value| *value = (127.5 * (*value + 1.0)).clamp(0.0, 255.0));
+        let [height, width] = size.map(|side| side * autoencoder.factor());
+        let shape = Shape::Image { height, width, channels: autoencoder.image_channels() };
+        let transform = Transform { offset: vec![127.5], scale: vec![127.5] };
+        let data = DataInfo { shape, transform, range: (0.0, 255.0), ..self.data };
+        let decoded = Self::new(images, self.classes, self.nfe, &data);
+        Ok(Self { seeds: self.seeds, clipped: self.clipped, ..decoded })
     }
 
     pub(crate) fn with_seeds(self, seeds: Vec<u64>) -> Self {

@@ -141,7 +141,7 @@ fn explain_missing(error: anyhow::Error, plan: &Plan) -> anyhow::Error {
 pub fn load(config: &Config, whole: Option<Dataset>) -> Result<(Dataset, Option<Dataset>)> {
     let dataset = match whole {
         Some(dataset) => dataset,
-        None => pfgm_data::open(&config.data.source, &config.data.options())?,
+        None => resolve::latents::open(&config.data)?,
     };
     let held = config.data.hold_out;
     if held == 0 {

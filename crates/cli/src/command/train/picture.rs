@@ -11,6 +11,7 @@ use pfgm_plot::Series;
 use crate::{
     command::cascade,
     render::{self, Rows, chart_rows},
+    resolve,
 };
 
 /// Samples in the picture.
@@ -39,12 +40,13 @@ pub fn draw(trainer: &Trainer, data: &Dataset, folder: &Path, device: &Device) -
     }
     let model = Model::load_on(checkpoint::path_of(folder, trainer.steps_taken()), device)?;
     let samples = model.sample(count).balanced().solver(solver).draw()?;
+    let samples = resolve::latents::decoded(&spec.config.data, samples)?;
     let rows = match spec.data.shape {
         Shape::Image { .. } => Vec::new(),
         Shape::Vector { .. } => chart_rows(data)?,
     };
     let series = [Series { name: "data", values: &rows }, Series { name: "samples", values: samples.values() }];
-    let picture = Rows::from(&spec.data).picture(&series, across, &spec.data.name)?;
+    let picture = Rows::from(samples.data()).picture(&series, across, &spec.data.name)?;
     let path = folder.join("samples.png");
     render::write(&path, &picture)?;
     Ok(path)

@@ -10,6 +10,12 @@ const MULTISTEP: &[&str] = &["ipndm", "dpmpp-2m", "dpmpp-3m", "unipc-2", "unipc-
 /// Every key, section by section.
 pub const KEYS: &[Key] = &[
     key("data.source", "\"\"", "a path, or a built-in data set", "The data set. A path is stored as an absolute path."),
+    key(
+        "data.autoencoder",
+        "(none)",
+        "a folder, or hf:OWNER/NAME",
+        "An autoencoder (AutoencoderKL of diffusers): the flow is trained on the latents of the images, and samples are decoded.",
+    ),
     key("data.columns", "[]", "names, or numbers from 1 as strings", "Columns of a table to learn; all if empty."),
     key("data.label", "(none)", "a column", "The column of a table that holds the class."),
     key("data.conditional", "false", "true or false", "Whether the network is conditioned on the classes."),

@@ -1,4 +1,4 @@
-"""Random networks of diffusers' UNet2DModel with their outputs: python goldens/diffusers_unets.py FOLDER [NAME ...]
+"""Random networks of diffusers' UNet2DModel with their outputs: python crates/pfgm/tests/parity/diffusers_unets.py FOLDER [NAME ...]
 
 Each case is a folder as save_pretrained writes it, and case.npz: `x`, `timestep` (and `labels`) -> `output`, `denoised`; from `prior_x` ->
 `sample_ddim10` at `ddim_timesteps` by DDIM (eta 0, no clipping, alpha 1 at the end). Needs torch, diffusers and numpy.

@@ -1,16 +1,23 @@
 //! Autoencoders: images become latents, on which flows are trained, and samples of latents become images again.
 
-use std::{collections::HashMap, path::Path};
+mod latents;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    hash::{DefaultHasher, Hasher},
+    path::Path,
+};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use pfgm_nn::{AutoencoderConfig, AutoencoderNetwork};
 use rand::RngExt;
 use rand_distr::StandardNormal;
 
+pub use self::latents::{LatentError, cache_folder};
 use crate::{
     import::{ImportError, ReadAutoencoder, read_autoencoder},
     random::{Purpose, stream},
-    weights,
+    weights::{self, Weight},
 };
 
 /// The range of the logarithm of a latent's variance (diffusers' `DiagonalGaussianDistribution`).
@@ -49,6 +56,8 @@ pub struct Autoencoder {
     config: AutoencoderConfig,
     shift: Vec<f64>,
     scale: Vec<f64>,
+    /// A number that depends on the weights and the scale of the latents.
+    fingerprint: u64,
     device: Device,
 }
 
@@ -62,6 +71,7 @@ impl Autoencoder {
         let ReadAutoencoder { config, shift, scale, weights } = read_autoencoder(path)?;
         let wrong = |problem: String| ImportError::Unsupported { path: path.to_owned(), problem };
         let network = config.shapes(device).map_err(|error| wrong(error.to_string()))?;
+        let fingerprint = fingerprint(&weights, &[&shift[..], &scale[..]].concat());
         let by_name: HashMap<_, _> = weights.into_iter().map(|weight| (weight.name.clone(), weight)).collect();
         let network = weights::assign(network, &by_name)
             .map_err(|source| ImportError::Weights { path: path.to_owned(), source })?;
@@ -70,6 +80,7 @@ impl Autoencoder {
             config,
             shift,
             scale,
+            fingerprint,
             device: device.clone().inner(),
         })
     }
@@ -154,6 +165,17 @@ impl Autoencoder {
         let shape = [1, height, width, channels];
         values.chunks_exact(dim).map(move |row| Tensor::from_data(TensorData::new(row.to_vec(), shape), &self.device))
     }
+}
+
+fn fingerprint(weights: &[Weight], numbers: &[f64]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let sorted: BTreeMap<&str, &Weight> = weights.iter().map(|weight| (weight.name.as_str(), weight)).collect();
+    for (name, weight) in sorted {
+        hasher.write(name.as_bytes());
+        weight.values.iter().for_each(|value| hasher.write_u32(value.to_bits()));
+    }
+    numbers.iter().for_each(|value| hasher.write_u64(value.to_bits()));
+    hasher.finish()
 }
 
 fn values(tensor: Tensor<4>) -> Vec<f32> {
