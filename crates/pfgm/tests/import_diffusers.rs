@@ -212,3 +212,24 @@ fn folders_without_parts_and_lists_of_files() {
     let added = text.replacen("\"weight_map\": {", &format!("\"weight_map\": {{ \"more\": \"{first}\","), 1);
     assert!(problem(added).contains("`more`"));
 }
+
+#[test]
+fn exported_folders_are_the_imported_ones() {
+    for name in ["diffusers_ddpm", "diffusers_v_cond", "diffusers_resnet", "diffusers_learned", "diffusers_zero_snr"] {
+        let model = pfgm::Model::import(parity(name)).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        model.export_diffusers(folder.path()).unwrap();
+        let again = pfgm::Model::import(folder.path()).unwrap();
+        let mut spec = again.spec().clone();
+        spec.data.name.clone_from(&model.spec().data.name);
+        spec.config.data.source.clone_from(&model.spec().config.data.source);
+        let (found, wanted) = (serde_json::to_value(&spec).unwrap(), serde_json::to_value(model.spec()).unwrap());
+        assert_eq!(found, wanted, "{name}");
+        let x: Vec<f64> = (0..model.spec().dim()).map(|at| ((at * 37) % 101) as f64 / 50.0 - 1.0).collect();
+        let classes = if spec.data.classes.is_empty() { vec![None] } else { vec![Some(1)] };
+        let yhat = |model: &pfgm::Model| model.yhat(&x, &[1.5], &classes).unwrap();
+        assert_eq!(yhat(&again), yhat(&model), "{name}");
+    }
+    let error = pfgm::Model::load("digits").unwrap().export_diffusers(Path::new("nowhere")).unwrap_err().to_string();
+    assert!(error.contains("block-for-block"), "{error}");
+}

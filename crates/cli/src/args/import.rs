@@ -70,6 +70,15 @@ pub struct ImportArgs {
     pub extra_dims: Option<String>,
 }
 
+/// Formats of exported models.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// A file of weights
+    Safetensors,
+    /// A folder of diffusers: UNet2DModel with a DDPMScheduler; for networks of kind diffusers-unet with a discrete schedule
+    Diffusers,
+}
+
 /// Names of exported weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ExportNames {
@@ -86,11 +95,15 @@ pub struct ExportArgs {
     /// The folder of a run, a checkpoint file, or a bundled model
     pub run: PathBuf,
 
-    /// The file to write
-    #[arg(short = 'o', long, value_name = "FILE.safetensors")]
+    /// The file to write, or the folder for diffusers
+    #[arg(short = 'o', long, value_name = "FILE.safetensors|DIR")]
     pub out: PathBuf,
 
-    /// Names of the weights
+    /// What is written
+    #[arg(long, value_enum, default_value = "safetensors")]
+    pub format: ExportFormat,
+
+    /// Names of the weights in a safetensors file
     #[arg(long, value_enum, default_value = "own")]
     pub names: ExportNames,
 }

@@ -24,7 +24,7 @@ use clap::{Parser, Subcommand};
 pub use compute::{ComputeArgs, RanksArgs};
 pub use data::{CalibrateArgs, DataArgs, DataCommand};
 pub use field::{FieldArgs, Story};
-pub use import::{ExportArgs, ExportNames, ImportArgs};
+pub use import::{ExportArgs, ExportFormat, ExportNames, ImportArgs};
 pub use points::{ArithmeticName, DecodeArgs, PredictArgs};
 pub use restore::{AnomalyArgs, DenoiseArgs, InpaintArgs};
 pub use sample::{FilesArgs, SampleArgs};

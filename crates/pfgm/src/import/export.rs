@@ -17,19 +17,30 @@ pub fn released_names(network: &NetworkConfig, weights: &HashMap<String, Weight>
     let NetworkConfig::ScoreUnet(config) = network else {
         return Err("only networks of kind `score-unet` have names in PFGM's release".into());
     };
-    let mut writer = Writer { weights, index: 0, out: Vec::new() };
+    let mut writer = Writer::new(weights);
     writer.network(config)?;
     Ok(writer.out)
 }
 
 /// Writes the modules in the order of the published code.
-struct Writer<'a> {
+pub struct Writer<'a> {
     weights: &'a HashMap<String, Weight>,
     index: usize,
-    out: Vec<Weight>,
+    /// The weights that were written.
+    pub out: Vec<Weight>,
 }
 
-impl Writer<'_> {
+impl<'a> Writer<'a> {
+    /// Begins a list of weights.
+    pub fn new(weights: &'a HashMap<String, Weight>) -> Self {
+        Self { weights, index: 0, out: Vec::new() }
+    }
+
+    /// Whether there is a weight.
+    pub fn has(&self, name: &str) -> bool {
+        self.weights.contains_key(name)
+    }
+
     fn network(&mut self, config: &ScoreUnetConfig) -> Result<(), String> {
         if config.embedding == LevelEmbedding::Fourier {
             self.module(|writer, name| writer.same("frequencies", &format!("{name}.W")))?;
@@ -75,21 +86,25 @@ impl Writer<'_> {
         write(self, &name)
     }
 
-    fn take(&self, name: &str) -> Result<&Weight, String> {
+    /// Returns a weight.
+    pub fn take(&self, name: &str) -> Result<&'a Weight, String> {
         self.weights.get(name).ok_or_else(|| format!("the weight `{name}` is missing"))
     }
 
-    fn put(&mut self, name: String, shape: Vec<usize>, values: Vec<f32>) {
+    /// Writes a tensor.
+    pub fn put(&mut self, name: String, shape: Vec<usize>, values: Vec<f32>) {
         self.out.push(Weight { name, shape, values });
     }
 
-    fn same(&mut self, from: &str, to: &str) -> Result<(), String> {
+    /// Writes a weight as it is.
+    pub fn same(&mut self, from: &str, to: &str) -> Result<(), String> {
         let weight = self.take(from)?.clone();
         self.put(to.to_owned(), weight.shape, weight.values);
         Ok(())
     }
 
-    fn linear(&mut self, from: &str, to: &str) -> Result<(), String> {
+    /// Writes a linear layer: `[in, out]` becomes `[out, in]`.
+    pub fn linear(&mut self, from: &str, to: &str) -> Result<(), String> {
         let Weight { shape, values, .. } = self.take(&format!("{from}.weight"))?;
         let (inputs, outputs) = (shape[0], shape[1]);
         let values = transposed(values, inputs);
@@ -97,7 +112,8 @@ impl Writer<'_> {
         self.same(&format!("{from}.bias"), &format!("{to}.bias"))
     }
 
-    fn conv(&mut self, from: &str, to: &str) -> Result<(), String> {
+    /// Writes a convolution: `[height, width, in, out]` becomes `[out, in, height, width]`.
+    pub fn conv(&mut self, from: &str, to: &str) -> Result<(), String> {
         let Weight { shape, values, .. } = self.take(&format!("{from}.weight"))?;
         let (height, width, inputs, outputs) = (shape[0], shape[1], shape[2], shape[3]);
         let taps = height * width;
@@ -110,7 +126,8 @@ impl Writer<'_> {
         self.same(&format!("{from}.bias"), &format!("{to}.bias"))
     }
 
-    fn norm(&mut self, from: &str, to: &str) -> Result<(), String> {
+    /// Writes a normalization.
+    pub fn norm(&mut self, from: &str, to: &str) -> Result<(), String> {
         self.same(&format!("{from}.gamma"), &format!("{to}.weight"))?;
         self.same(&format!("{from}.beta"), &format!("{to}.bias"))
     }

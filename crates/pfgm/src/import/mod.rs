@@ -40,6 +40,7 @@ use crate::{
 };
 
 pub(crate) use autoencoder::{ReadAutoencoder, read_autoencoder};
+pub use diffusers::{DiffusersFolder, diffusers_folder};
 pub use export::released_names;
 pub use list::{READABLE, Readable};
 

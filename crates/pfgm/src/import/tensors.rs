@@ -132,11 +132,6 @@ impl Tensors {
         Ok(())
     }
 
-    /// The values of a weight that was put.
-    pub fn values(&self, name: &str) -> Option<&[f32]> {
-        self.taken.iter().find(|weight| weight.name == name).map(|weight| weight.values.as_slice())
-    }
-
     /// Ignores a tensor.
     pub fn drop(&mut self, name: &str) {
         self.values.remove(name);

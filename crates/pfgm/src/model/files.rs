@@ -14,7 +14,7 @@ use crate::{
     checkpoint::{self, Checkpoint, CheckpointError, Group},
     device,
     error::{Error, Result},
-    import::{self, Request, released_names},
+    import::{self, Request, diffusers_folder, released_names},
     train::{RunLock, TrainError},
     weights::{self, Weight},
 };
@@ -189,17 +189,31 @@ impl Model {
         pfgm_data::atomic::write(path, &file).map_err(|error| Error::io(path, error))
     }
 
+    /// Writes the averaged weights as a folder of diffusers: `UNet2DModel` with a `DDPMScheduler`.
+    ///
+    /// # Errors
+    /// Returns an error if diffusers has no equal of the network or the schedule, or a file cannot be written.
+    pub fn export_diffusers(&self, folder: impl AsRef<Path>) -> Result<()> {
+        let folder = folder.as_ref();
+        let average = weights::collect(&self.network);
+        let by_name = average.into_iter().map(|weight| (weight.name.clone(), weight)).collect();
+        let written = diffusers_folder(&self.spec, &by_name).map_err(|problem| Error::argument("format", problem))?;
+        let write = |name: &str, bytes: &[u8]| {
+            let path = folder.join(name);
+            let parent = path.parent().unwrap_or(folder);
+            std::fs::create_dir_all(parent).map_err(|error| Error::io(parent, error))?;
+            pfgm_data::atomic::write(&path, bytes).map_err(|error| Error::io(&path, error))
+        };
+        for (name, text) in &written.files {
+            write(name, text.as_bytes())?;
+        }
+        write("unet/diffusion_pytorch_model.safetensors", &safetensors(&written.weights, HashMap::new()))
+    }
+
     fn safetensors(&self, weights: &[Weight]) -> Vec<u8> {
-        let little_endian = |weight: &Weight| weight.values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        let bytes: Vec<Vec<u8>> = weights.iter().map(little_endian).collect();
-        let views = weights.iter().zip(&bytes).map(|(weight, bytes)| {
-            // The length of `bytes` follows from the shape, so this cannot fail.
-            let view = TensorView::new(Dtype::F32, weight.shape.clone(), bytes).expect("four bytes a value");
-            (weight.name.clone(), view)
-        });
         let spec = serde_json::to_string(&self.spec).expect("a spec is plain data");
         let metadata = HashMap::from([("pfgm".to_owned(), spec), ("step".to_owned(), self.step.to_string())]);
-        safetensors::serialize(views, Some(metadata)).expect("names are unique")
+        safetensors(weights, metadata)
     }
 
     /// Imports a published checkpoint of PFGM, PFGM++, EDM or a score model, onto the CPU. Properties that the file does not contain are
@@ -241,4 +255,16 @@ impl Model {
     pub fn latest_checkpoint(run: impl AsRef<Path>) -> Result<PathBuf, CheckpointError> {
         checkpoint::find(run.as_ref())
     }
+}
+
+/// A safetensors file.
+fn safetensors(weights: &[Weight], metadata: HashMap<String, String>) -> Vec<u8> {
+    let little_endian = |weight: &Weight| weight.values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let bytes: Vec<Vec<u8>> = weights.iter().map(little_endian).collect();
+    let views = weights.iter().zip(&bytes).map(|(weight, bytes)| {
+        // The length of `bytes` follows from the shape, so this cannot fail.
+        let view = TensorView::new(Dtype::F32, weight.shape.clone(), bytes).expect("four bytes a value");
+        (weight.name.clone(), view)
+    });
+    safetensors::serialize(views, Some(metadata)).expect("names are unique")
 }

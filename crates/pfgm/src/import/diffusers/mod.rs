@@ -1,6 +1,7 @@
 //! Folders that the library diffusers writes: `UNet2DModel` with the schedule of its training.
 
 mod config;
+mod export;
 mod schedule;
 mod weights;
 
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 use pfgm_data::{Shape, Transform};
 use pfgm_nn::DiffusersUnetConfig;
 
+pub use self::export::{DiffusersFolder, diffusers_folder};
 pub use self::weights::{take_attention, take_block};
 use self::{
     config::{Size, Unet},

@@ -79,39 +79,41 @@ fn take_classes(tensors: &mut Tensors, unet: &Unet, network: &DiffusersUnetConfi
     if unet.class_embed_type.is_none() {
         return tensors.same("class_embedding.weight", "classes.weight".into());
     }
+    if network.fourier {
+        return Err("class_embed_type with time_embedding_type = \"fourier\": class 0 has no logarithm".into());
+    }
     let width = network.channels.first().copied().unwrap_or(0);
-    let frequencies = tensors.values("frequencies").map(<[f32]>::to_vec);
-    let waves = |class: usize| -> Vec<f64> {
-        let half = width / 2;
-        let over = half as f64 - network.frequency_shift;
-        let angles: Vec<f64> = match &frequencies {
-            Some(list) => list.iter().map(|&w| (class as f64).ln() * f64::from(w) * std::f64::consts::TAU).collect(),
-            None => (0..half).map(|k| class as f64 * 10_000_f64.powf(-(k as f64) / over)).collect(),
-        };
-        let (sines, cosines) = (angles.iter().map(|a| a.sin()), angles.iter().map(|a| a.cos()));
-        let mut waves: Vec<f64> =
-            if network.cosine_first { cosines.chain(sines).collect() } else { sines.chain(cosines).collect() };
-        waves.resize(if frequencies.is_some() { 2 * width } else { width }, 0.0);
-        waves
-    };
     let ([hidden, inputs], first) = tensors.matrix("class_embedding.linear_1.weight")?;
     let first_bias = tensors.vector("class_embedding.linear_1.bias", hidden)?;
     let ([outputs, inner], second) = tensors.matrix("class_embedding.linear_2.weight")?;
     let second_bias = tensors.vector("class_embedding.linear_2.bias", outputs)?;
-    if inner != hidden || inputs != waves(1).len() || classes > MOST_CLASSES {
+    if inputs == 0 || inputs != width || inner == 0 || inner != hidden || classes > MOST_CLASSES {
         return Err("class_embedding: its layers do not fit the network's sizes".into());
     }
     let mut table = Vec::with_capacity(classes * outputs);
     for class in 0..classes {
-        let hidden = affine(&first, &first_bias, &waves(class)).into_iter().map(|x| x / (1.0 + (-x).exp()));
-        table.extend(affine(&second, &second_bias, &hidden.collect::<Vec<_>>()).into_iter().map(|x| x as f32));
+        let hidden = affine(&first, &first_bias, &waves(class, width, network));
+        let hidden: Vec<f64> = hidden.into_iter().map(|x| x / (1.0 + (-x).exp())).collect();
+        table.extend(affine(&second, &second_bias, &hidden).into_iter().map(|x| x as f32));
     }
     tensors.put("classes.weight".into(), vec![classes, outputs], table);
     Ok(())
 }
 
 /// The most classes whose embeddings are computed.
-const MOST_CLASSES: usize = 1 << 20;
+const MOST_CLASSES: usize = 1 << 15;
+
+/// The sinusoids of a class's number: those of a noise level.
+fn waves(class: usize, width: usize, network: &DiffusersUnetConfig) -> Vec<f64> {
+    let half = width / 2;
+    let over = half as f64 - network.frequency_shift;
+    let angles: Vec<f64> = (0..half).map(|k| class as f64 * 10_000_f64.powf(-(k as f64) / over)).collect();
+    let (sines, cosines) = (angles.iter().map(|angle| angle.sin()), angles.iter().map(|angle| angle.cos()));
+    let mut waves: Vec<f64> =
+        if network.cosine_first { cosines.chain(sines).collect() } else { sines.chain(cosines).collect() };
+    waves.resize(width, 0.0);
+    waves
+}
 
 /// `W x + b`.
 fn affine(weight: &[f32], bias: &[f32], x: &[f64]) -> Vec<f64> {
