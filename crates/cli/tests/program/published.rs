@@ -80,7 +80,7 @@ fn flows_of_latents_train_and_draw_images() {
     assert_eq!(drawn["x"].shape, [2, 8, 8, 3]);
     assert!(drawn["x"].values.iter().all(|value| (0.0..=255.0).contains(value)));
     assert_eq!(png_size(&here.join("drawn/000000.png")), (8, 8));
-    let said = with_cache(&["likelihood", "run", "images.npz", "-n", "2"]);
+    let said = with_cache(&["likelihood", "run", "--data", "images.npz", "-n", "2"]);
     assert!(said.contains("densities of latents"), "{said}");
     // Nothing is encoded anew for the training, and other rows are.
     with_cache(&["train", "run", "--resume", "--set", "train.steps=6"]);
