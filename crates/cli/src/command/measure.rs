@@ -11,13 +11,10 @@ use pfgm::{
     parallel::Communicator,
 };
 use pfgm_data::{Dataset, Shape};
-use pfgm_eval::Share;
+use pfgm_eval::{Share, interval, share_interval};
 use serde_json::{Value, json};
 
 use crate::{args::DataArgs, render, resolve};
-
-/// Half the width of a 95 % interval in standard errors.
-pub const WIDE: f64 = 1.96;
 
 /// The scaling and shape of the reference if it is a data set, else those of the images that are evaluated.
 pub fn scaling(dataset: Option<&Dataset>, measured: Option<(Shape, (f32, f32))>) -> Result<Option<(Scaling, Shape)>> {
@@ -96,16 +93,6 @@ pub struct Origin {
     pub samples: String,
     pub reference: String,
     pub rows: Option<usize>,
-}
-
-/// The 95 % confidence interval of a number.
-pub fn interval(value: f64, standard_error: f64) -> [f64; 2] {
-    [value - WIDE * standard_error, value + WIDE * standard_error]
-}
-
-/// The 95 % confidence interval of a share within [0, most]: most is 1 except for density.
-pub fn share_interval(share: Share, most: f64) -> [f64; 2] {
-    interval(share.value, share.standard_error).map(|end| end.clamp(0.0, most))
 }
 
 /// All scores as JSON.

@@ -104,6 +104,33 @@ impl Dataset {
         Ok(self)
     }
 
+    /// Makes a table of numbers in double precision. Columns that single precision would round visibly, such as coordinates in meters,
+    /// keep their digits. `path` names the table in errors.
+    ///
+    /// # Shapes
+    /// `rows`: `[n, len]`
+    ///
+    /// ```
+    /// use std::path::Path;
+    /// use pfgm_data::Dataset;
+    ///
+    /// let northings = [5_600_000.01, 5_600_000.02, 5_600_000.04];
+    /// let table = Dataset::from_rows_f64(Path::new("survey"), &northings, 1)?;
+    /// let mut row = [0.0];
+    /// table.read_wide(1, &mut row)?;
+    /// assert!((row[0] - northings[1]).abs() < 1e-6);
+    /// # Ok::<(), pfgm_data::DataError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Returns an error if there is no row, the last row is not whole, or a value is not finite.
+    pub fn from_rows_f64(path: &Path, rows: &[f64], len: usize) -> Result<Self, DataError> {
+        if len == 0 || !rows.len().is_multiple_of(len) {
+            return Err(DataError::malformed(path, format!("{} values are no whole rows of {len}", rows.len())));
+        }
+        Self::from_wide(path, rows, len, None)
+    }
+
     /// Makes a data set of a table in double precision. Columns that single precision would round visibly become relative to an
     /// origin of their own.
     pub(crate) fn from_wide(

@@ -144,15 +144,34 @@ impl Checkpoint {
     /// # Errors
     /// Returns an error if the system refuses, as on a full disk. A file that was at `path` stays.
     pub fn write(&self, path: &Path) -> Result<(), CheckpointError> {
+        let (header, weights) = self.contents();
+        atomic::write_with(path, |file| safetensors_file::write(file, header, weights))
+            .map_err(|source| CheckpointError::Io { path: path.to_owned(), action: "written", source })
+    }
+
+    /// The checkpoint as the bytes of its file; [`Checkpoint::parse`] is the inverse.
+    ///
+    /// # Errors
+    /// Returns an error if two weights have the same name.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, CheckpointError> {
+        let ((header, weights), mut bytes) = (self.contents(), Vec::new());
+        let path = || PathBuf::from("the bytes");
+        safetensors_file::write(&mut bytes, header, weights).map_err(|source| CheckpointError::Io {
+            path: path(),
+            action: "written",
+            source,
+        })?;
+        Ok(bytes)
+    }
+
+    /// The header and the named weights of the file.
+    fn contents(&self) -> (String, Vec<(String, &Weight)>) {
         let groups = self.groups.iter();
         let weights = groups.flat_map(|(prefix, weights)| {
             weights.iter().map(move |(name, weight)| (format!("{prefix}{name}"), weight))
         });
-        let weights = weights.collect();
         let header = Header { format: FORMAT, step: self.step, spec: self.spec.clone() };
-        let header = serde_json::to_string(&header).expect("a specification is plain data");
-        atomic::write_with(path, |file| safetensors_file::write(file, header, weights))
-            .map_err(|source| CheckpointError::Io { path: path.to_owned(), action: "written", source })
+        (serde_json::to_string(&header).expect("a specification is plain data"), weights.collect())
     }
 
     /// Reads the checkpoint at `path`.

@@ -142,6 +142,38 @@ impl Model {
         Ok(self.checkpoint().write(&path)?)
     }
 
+    /// The model as the bytes of a checkpoint file, with the state of the training if there is one.
+    ///
+    /// ```
+    /// use pfgm::{device, prelude::*};
+    ///
+    /// let model = Model::load("digits")?;
+    /// let again = Model::from_bytes(&model.to_bytes()?, &device::open("cpu")?)?;
+    /// assert_eq!(again.sample(1).draw()?, model.sample(1).draw()?);
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Returns an error if two weights have the same name.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        Ok(self.checkpoint().to_bytes()?)
+    }
+
+    /// Reads a model from the bytes of a checkpoint file, onto a device. If they have the state of a training, [`Model::fit`] goes on with
+    /// it.
+    ///
+    /// # Errors
+    /// Returns an error if the bytes are damaged, or the device does not compute in the model's precision.
+    pub fn from_bytes(bytes: &[u8], device: &Device) -> Result<Self> {
+        let path = Path::new("the bytes");
+        let checkpoint = Checkpoint::parse(path, bytes)?;
+        let model = Self::from_checkpoint(&checkpoint, path, device)?;
+        if checkpoint.group(Group::First).is_empty() {
+            return Ok(model);
+        }
+        Ok(Self { training: TrainingState::Resumable(Box::new(checkpoint)), ..model })
+    }
+
     /// The model as a checkpoint.
     fn checkpoint(&self) -> Checkpoint {
         match &self.training {

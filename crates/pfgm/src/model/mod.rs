@@ -77,6 +77,7 @@ const EVALUATION_BATCH: usize = 256;
 /// assert_eq!((samples.rows(), samples.row_shape()), (4, &[8, 8][..]));
 /// # Ok::<(), Error>(())
 /// ```
+#[derive(Clone)]
 pub struct Model {
     spec: ModelSpec,
     network: Network,
@@ -89,6 +90,7 @@ pub struct Model {
 }
 
 /// State from which training continues.
+#[derive(Clone)]
 enum TrainingState {
     /// The initial weights, which follow from the seed.
     Untrained,

@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, fmt::Write, fs, path::Path};
 
 use anyhow::{Context, Result};
 use pfgm::extra_dims::ExtraDims;
+use pfgm_eval::WIDE;
 use pfgm_plot::{Curve, Dot, curves};
 
 use super::{
@@ -11,7 +12,6 @@ use super::{
     file::ALL_BITS,
     plan::{Cell, Known, Plan},
 };
-use crate::command::measure::WIDE;
 
 /// Curves in a figure of all runs, at most.
 const MOST_CURVES: usize = 24;

@@ -1,0 +1,63 @@
+//! Scores of samples.
+
+use std::path::PathBuf;
+
+use pfgm_eval::{Extractor, Features, Report, interval, share_interval};
+use pyo3::prelude::*;
+
+use crate::{
+    data::Rows,
+    failure::{Failure, Result},
+};
+
+/// A score's name, value, standard error, and 95 % interval.
+type Score = (&'static str, f64, f64, [f64; 2]);
+
+/// Compares samples with a reference; returns every score, and what makes them unreliable.
+#[pyfunction]
+pub fn evaluate(
+    py: Python<'_>,
+    samples: &Rows,
+    reference: &Rows,
+    extractor: &str,
+    weights: Option<PathBuf>,
+    seed: u64,
+) -> Result<(Vec<Score>, Vec<String>)> {
+    const KNOWN: [Extractor; 3] = [Extractor::Pixels, Extractor::Inception, Extractor::EfficientNetLite0];
+    let Some(extractor) = KNOWN.into_iter().find(|known| known.name() == extractor) else {
+        let known = KNOWN.map(Extractor::name).join(", ");
+        return Err(Failure::of("extractor", format!("unknown extractor `{extractor}`, expected one of {known}")));
+    };
+    let report = py.detach(|| -> Result<Report> {
+        let features = Features::open(extractor, weights.as_deref())?;
+        Ok(pfgm_eval::compare(&samples.set, &reference.set, &features, seed)?)
+    })?;
+    Ok((scores(&report), report.warnings))
+}
+
+fn scores(report: &Report) -> Vec<Score> {
+    let score = |name, value, error| -> Score { (name, value, error, interval(value, error)) };
+    let mut scores = Vec::new();
+    if let Some(found) = report.frechet {
+        scores.push(score("frechet_distance", found.distance, found.standard_error));
+        scores.push(("frechet_bias", found.bias, f64::NAN, [f64::NAN; 2]));
+    }
+    if let Some((found, _)) = report.inception_score {
+        scores.push(score("inception_score", found.mean, found.standard_error));
+    }
+    if let Some((found, _)) = report.kid {
+        scores.push(score("kid", found.mean, found.standard_error));
+    }
+    if let Some((found, _)) = report.neighborhoods {
+        let shares = [
+            ("precision", found.precision, 1.0),
+            ("recall", found.recall, 1.0),
+            ("density", found.density, f64::INFINITY),
+            ("coverage", found.coverage, 1.0),
+        ];
+        scores.extend(
+            shares.map(|(name, share, most)| (name, share.value, share.standard_error, share_interval(share, most))),
+        );
+    }
+    scores
+}

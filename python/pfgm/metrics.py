@@ -1,0 +1,134 @@
+"""Scores of samples, with their uncertainty."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from os import PathLike, fspath
+from typing import Any
+
+import numpy as np
+
+from . import _pfgm
+from ._arrays import RandomState, is_frame, rows_of, training_seed
+
+__all__ = ["Report", "Score", "evaluate"]
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score.
+
+    Attributes
+    ----------
+    value : float
+    standard_error : float
+        Not a number where there is none.
+    interval : (float, float)
+        95 % confidence interval.
+    """
+
+    value: float
+    standard_error: float
+    interval: tuple[float, float]
+
+    def __float__(self) -> float:
+        return self.value
+
+
+class Report(Mapping[str, Score]):
+    """Scores by their names; prints as a table.
+
+    Attributes
+    ----------
+    warnings : list of str
+        What makes the scores unreliable.
+    """
+
+    def __init__(self, scores: Mapping[str, Score], warnings: list[str]) -> None:
+        self._scores = dict(scores)
+        self.warnings = warnings
+
+    def __getitem__(self, name: str) -> Score:
+        try:
+            return self._scores[name]
+        except KeyError:
+            raise KeyError(f"{name}: no such score; there are {', '.join(self._scores)}") from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._scores)
+
+    def __len__(self) -> int:
+        return len(self._scores)
+
+    def __str__(self) -> str:
+        lines = [f"{'':<18}{'value':>12}  95 % interval"]
+        for name, score in self._scores.items():
+            low, high = score.interval
+            interval = f"{low:.4g} to {high:.4g}" if math.isfinite(high - low) else ""
+            lines.append(f"{name:<18}{score.value:>12.4g}  {interval}".rstrip())
+        return "\n".join(lines + [f"warning: {warning}" for warning in self.warnings])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        rows = ""
+        for name, score in self._scores.items():
+            low, high = score.interval
+            rows += f"<tr><td>{name}</td><td>{score.value:.4g}</td><td>{low:.4g} to {high:.4g}</td></tr>"
+        return f"<table><tr><th>score</th><th>value</th><th>95 % interval</th></tr>{rows}</table>"
+
+
+def evaluate(
+    samples: Any,
+    reference: Any,
+    *,
+    extractor: str = "pixels",
+    weights: str | PathLike[str] | None = None,
+    random_state: RandomState = 0,
+) -> Report:
+    """Compare samples with real rows.
+
+    Parameters
+    ----------
+    samples, reference : array of shape (n, ...), or DataFrame
+        Rows in the same units; at least 20 of each. Tables are standardized by the reference.
+    extractor : {"pixels", "inception", "efficientnet-lite0"}
+        What features are compared: the values themselves, or those of a network.
+    weights : path, optional
+        File of the network's weights, as pytorch-fid publishes them.
+    random_state : int, Generator or None, default 0
+        Seed of groups and subsets.
+
+    Returns
+    -------
+    Report
+        ``frechet_distance`` and its ``frechet_bias``, ``kid``, ``precision``, ``recall``, ``density``, ``coverage``, and
+        ``inception_score`` for extractors with classes.
+
+    Examples
+    --------
+    >>> import numpy as np, pfgm
+    >>> rng = np.random.default_rng(0)
+    >>> report = pfgm.metrics.evaluate(rng.normal(size=(200, 2)), rng.normal(size=(200, 2)))
+    >>> report["frechet_distance"].value < 0.2, report["coverage"].interval[1] <= 1
+    (True, True)
+    """
+    both = []
+    for value, name in ((samples, "samples"), (reference, "reference")):
+        array = rows_of(value.to_numpy() if is_frame(value) else np.asarray(value), name)
+        about = {
+            "name": name,
+            "shape": list(array.shape[1:]),
+            "labels": None,
+            "classes": [],
+            "columns": [],
+            "whole": [],
+            "range": None,
+        }
+        both.append(_pfgm.Rows(array.reshape(-1), about))
+    path = None if weights is None else fspath(weights)
+    scores, warnings = _pfgm.evaluate(both[0], both[1], extractor, path, training_seed(random_state))
+    found = {name: Score(value, error, (low, high)) for name, value, error, (low, high) in scores}
+    return Report(found, warnings)
