@@ -497,7 +497,7 @@ class PoissonFlow:
         random_state : int, Generator or None
             Seed. Different integers give independent samples; ``sample(3)`` are the first of ``sample(10)`` with the same integer.
         seeds : sequence of int, optional
-            The seed of each sample, as ``pfgm sample --seed`` numbers them, instead of ``random_state``.
+            The seed of each sample, as in ``pfgm sample --seeds``, instead of ``random_state``.
         solver : str or dict, optional
             Name of a solver (:func:`pfgm.solvers`) or its options. Default: the model's own, Heun's method with 18 steps.
         solver_steps : int, optional

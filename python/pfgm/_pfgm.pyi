@@ -63,7 +63,7 @@ def posterior(
     denoiser: Any, measured: Mapping[str, Any], operator: Any, space: Mapping[str, Any], spread: float
 ) -> tuple[_Doubles, float]: ...
 def evaluate(
-    samples: Rows, reference: Rows, extractor: str, weights: str | None, seed: int
+    samples: Rows, reference: Rows, how: Mapping[str, Any]
 ) -> tuple[list[tuple[str, float, float, tuple[float, float]]], list[str]]: ...
 def grid(
     values: npt.NDArray[np.float32],

@@ -86,6 +86,7 @@ def evaluate(
     *,
     extractor: str = "pixels",
     weights: str | PathLike[str] | None = None,
+    scale: str = "range",
     random_state: RandomState = 0,
 ) -> Report:
     """Compare samples with real rows.
@@ -93,11 +94,15 @@ def evaluate(
     Parameters
     ----------
     samples, reference : array of shape (n, ...), or DataFrame
-        Rows in the same units; at least 20 of each. Tables are standardized by the reference.
+        Rows in the same units; at least 20 of each.
     extractor : {"pixels", "inception", "efficientnet-lite0"}
         What features are compared: the values themselves, or those of a network.
     weights : path, optional
         File of the network's weights, as pytorch-fid publishes them.
+    scale : {"range", "standard"}
+        How columns of tables are scaled, for images have values from 0 to 1 anyway. ``"range"`` treats columns as images: the reference's
+        lowest and highest value become 0 and 1, and values outside are clipped, so that differences are bounded. ``"standard"``
+        divides by the reference's standard deviations, as the program ``pfgm evaluate`` does; distances are then unbounded.
     random_state : int, Generator or None, default 0
         Seed of groups and subsets.
 
@@ -128,7 +133,12 @@ def evaluate(
             "range": None,
         }
         both.append(_pfgm.Rows(array.reshape(-1), about))
-    path = None if weights is None else fspath(weights)
-    scores, warnings = _pfgm.evaluate(both[0], both[1], extractor, path, training_seed(random_state))
+    how = {
+        "extractor": extractor,
+        "weights": None if weights is None else fspath(weights),
+        "scale": scale,
+        "seed": training_seed(random_state),
+    }
+    scores, warnings = _pfgm.evaluate(both[0], both[1], how)
     found = {name: Score(value, error, (low, high)) for name, value, error, (low, high) in scores}
     return Report(found, warnings)

@@ -15,7 +15,7 @@ def points() -> Any:
     """Two clusters in the plane."""
     rng = np.random.default_rng(0)
     parts = [rng.normal(-2, 0.5, (300, 2)), rng.normal(2, 0.5, (300, 2))]
-    return np.concatenate(parts).astype(np.float32)
+    return rng.permutation(np.concatenate(parts)).astype(np.float32)
 
 
 @pytest.fixture(scope="session")

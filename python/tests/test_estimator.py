@@ -44,15 +44,16 @@ def test_latents_lead_back(flow: pfgm.PoissonFlow, points: Any) -> None:
     assert np.abs(flow.decode(z, rtol=1e-6, atol=1e-6) - points[:20]).max() < 1e-3
     between = flow.interpolate(points[0], points[-1], 5)
     assert between.shape == (5, 2)
-    assert np.abs(between[0] - points[0]).max() < 1e-2 and np.abs(between[-1] - points[-1]).max() < 1e-2
+    assert np.abs(between[[0, -1]] - points[[0, -1]]).max() < 1e-2
 
 
 def test_densities_integrate_to_one(flow: pfgm.PoissonFlow) -> None:
-    axis = np.linspace(-6, 6, 61)
+    # Steps of a standard deviation are enough for the sum of a smooth density.
+    axis = np.arange(-4.5, 4.6, 0.5)
     grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
-    total = np.exp(flow.score_samples(grid)).sum() * (axis[1] - axis[0]) ** 2
+    total = np.exp(flow.score_samples(grid, rtol=1e-3, atol=1e-3)).sum() * 0.5**2
     assert abs(total - 1) < 0.1
-    assert flow.score(grid) == pytest.approx(flow.score_samples(grid).mean())
+    assert flow.score(grid[:4]) == pytest.approx(flow.score_samples(grid[:4]).mean())
 
 
 def test_yhat_and_its_products(flow: pfgm.PoissonFlow, points: Any) -> None:
@@ -142,9 +143,10 @@ def test_runs_are_those_of_the_program(flow: pfgm.PoissonFlow, tmp_path: Path) -
     again = pfgm.load(run)
     assert np.array_equal(again.sample(3, random_state=7), flow.sample(3, random_state=7))
     assert again.get_params()["D"] == 1 and (run / "config.toml").is_file()
-    out = tmp_path / "samples.npy"
-    assert pfgm._pfgm.run(["pfgm", "sample", str(run), "-n", "3", "--seed", "7", "-o", str(out)]) == 0
-    assert np.array_equal(np.load(out), flow.sample(seeds=[7, 8, 9]))
+    out, picture = tmp_path / "samples.npz", tmp_path / "samples.png"
+    arguments = ["--seeds", "7-9", "--npz", str(out), "-o", str(picture)]
+    assert pfgm._pfgm.run(["pfgm", "sample", str(run), *arguments]) == 0
+    assert np.array_equal(np.load(out)["x"], flow.sample(seeds=[7, 8, 9]))
 
 
 def test_pickles_and_copies_are_whole(flow: pfgm.PoissonFlow, points: Any) -> None:
@@ -203,7 +205,7 @@ def test_configurations(points: Any, tmp_path: Path) -> None:
     flow = pfgm.PoissonFlow(D=1, steps=2, config={"network": {"width": 16}, "train.ema": 0.5}).fit(points)
     config = json.loads(flow.info["config"])
     assert config["network"]["width"] == 16 and config["train"]["ema"] == 0.5 and config["train"]["steps"] == 2
-    preset = pfgm.PoissonFlow(config="heart", steps=2).fit(points)
+    preset = pfgm.PoissonFlow(config="heart", steps=2).fit(pfgm.datasets.load_heart().X)
     assert preset.info["D"] == 1
     toml = tmp_path / "own.toml"
     toml.write_text('[data]\nsource = "own"\n[flow]\nextra_dims = 4\n[network]\nkind = "mlp"\nwidth = 8\n')

@@ -13,13 +13,15 @@ import pfgm
 def test_scores_have_values_and_intervals() -> None:
     rng = np.random.default_rng(0)
     real, near, far = (rng.normal(shift, 1, (400, 2)).astype(np.float32) for shift in (0, 0, 1))
-    same, other = (pfgm.metrics.evaluate(samples, real) for samples in (near, far))
+    same, other = (pfgm.metrics.evaluate(samples, real, scale="standard") for samples in (near, far))
     assert set(same) == {"frechet_distance", "frechet_bias", "kid", "precision", "recall", "density", "coverage"}
     assert same["frechet_distance"].value < 0.1 < 1 < other["frechet_distance"].value
     low, high = other["frechet_distance"].interval
     assert low < other["frechet_distance"].value < high
     assert 0 <= same["recall"].interval[0] <= same["recall"].value <= same["recall"].interval[1] <= 1
     assert float(same["kid"]) == same["kid"].value
+    assert pfgm.metrics.evaluate(1e6 * far, real)["frechet_distance"].value < 1, "values outside of the range are clipped"
+    assert pfgm.metrics.evaluate(near, real)["frechet_distance"].value < pfgm.metrics.evaluate(far, real)["frechet_distance"].value
     text = str(same)
     assert "frechet_distance" in text and "95 % interval" in text and text == repr(same)
     assert "<table>" in same._repr_html_()

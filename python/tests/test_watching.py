@@ -17,17 +17,14 @@ import pfgm
 
 
 def test_ctrl_c_ends_a_training_and_keeps_what_was_learned(points: Any) -> None:
-    interrupted = threading.Event()
-
     def interrupt(step: pfgm.Step) -> None:
         if step.step == 5:
             os.kill(os.getpid(), signal.SIGINT)
-            interrupted.set()
 
     flow = pfgm.PoissonFlow(D=1, steps=100_000, batch_size=32, random_state=0, callbacks=[interrupt])
     with pytest.raises(KeyboardInterrupt):
         flow.fit(points)
-    assert interrupted.is_set() and 5 <= flow.info["step"] <= 7
+    assert 5 <= flow.info["step"] <= 7
     assert flow.sample(2).shape == (2, 2)
 
 
@@ -40,14 +37,14 @@ def test_ctrl_c_ends_sampling(classes: pfgm.PoissonFlow) -> None:
 
 
 def test_the_interpreter_runs_on_while_a_flow_trains(points: Any) -> None:
-    flow = pfgm.PoissonFlow(D=1, steps=300, batch_size=256, random_state=0)
+    flow = pfgm.PoissonFlow(D=1, steps=60, batch_size=256, random_state=0)
     thread = threading.Thread(target=flow.fit, args=(points,))
     thread.start()
     turns = 0
     while thread.is_alive():
         turns += 1
     thread.join()
-    assert turns > 1000 and flow.info["step"] == 300
+    assert turns > 1000 and flow.info["step"] == 60
 
 
 def test_progress_goes_to_standard_error_where_it_is_wanted(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ pub use error::{EvaluateError, MetricError};
 pub use extractor::{Extracted, Extractor, FeatureError, Features};
 pub use reference::Reference;
 pub use report::{
-    Neighbors, Observer, Report, Subsets, WIDE, choose, compare, evaluate, extract, interval, share_interval,
+    Neighbors, Observer, Report, Subsets, WIDE, choose, compare, compare_scaled, evaluate, extract, interval,
+    share_interval,
 };
 pub use scaling::{Scaling, is_nominal, nominal_range};
 pub use scores::*;

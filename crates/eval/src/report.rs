@@ -170,6 +170,20 @@ pub fn compare(
     features: &Features,
     seed: u64,
 ) -> Result<Report, EvaluateError> {
+    compare_scaled(samples, reference, features, &Scaling::of(reference)?, seed)
+}
+
+/// Compares the rows of two data sets as [`compare`] does, with a scaling of the reference's rows that is given.
+///
+/// # Errors
+/// Returns an error in the same cases as [`compare`].
+pub fn compare_scaled(
+    samples: &Dataset,
+    reference: &Dataset,
+    features: &Features,
+    scaling: &Scaling,
+    seed: u64,
+) -> Result<Report, EvaluateError> {
     let dim = features.dim(reference.shape)?;
     if features.dim(samples.shape)? != dim {
         let found = features.dim(samples.shape)?;
@@ -178,9 +192,8 @@ pub fn compare(
     let all = |dataset: &Dataset, scaling: &Scaling| {
         extract(features, dataset, scaling, &(0..dataset.len()).collect::<Vec<_>>(), &mut |_| {})
     };
-    let scaling = Scaling::of(reference)?;
-    let real = Reference::of(all(reference, &scaling)?.features, dim)?;
-    let generated = all(samples, &Scaling::against(samples.range, &scaling))?;
+    let real = Reference::of(all(reference, scaling)?.features, dim)?;
+    let generated = all(samples, &Scaling::against(samples.range, scaling))?;
     evaluate(&generated, features.classes(), &real, seed, &|_, _, _| ())
 }
 

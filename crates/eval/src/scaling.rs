@@ -15,6 +15,9 @@ pub enum Scaling {
     },
     /// Tables: standardized, so that every column counts.
     Columns(Transform),
+    /// Tables: the lowest and highest value of each column of the reference are mapped to 0 and 1, and values outside are clipped, as
+    /// those of images are. Differences are bounded, whatever the samples are.
+    Ranges(Vec<(f32, f32)>),
 }
 
 /// The range of bytes.
@@ -48,6 +51,22 @@ impl Scaling {
         })
     }
 
+    /// Returns the scaling of each column by its range; that of [`Scaling::of`] for images.
+    ///
+    /// # Errors
+    /// Returns an error if a row is in a file that cannot be read.
+    pub fn ranges(dataset: &Dataset) -> Result<Self, DataError> {
+        let Shape::Vector { len } = dataset.shape else { return Self::of(dataset) };
+        let (mut ranges, mut row) = (vec![(f32::INFINITY, f32::NEG_INFINITY); len], vec![0.0; len]);
+        for index in 0..dataset.len() {
+            dataset.read(index, &mut row)?;
+            for ((low, high), value) in ranges.iter_mut().zip(&row) {
+                (*low, *high) = (low.min(*value), high.max(*value));
+            }
+        }
+        Ok(Self::Ranges(ranges))
+    }
+
     /// The scaling of images whose values have this range.
     pub fn images(range: (f32, f32)) -> Self {
         let range = nominal_range(range);
@@ -61,7 +80,7 @@ impl Scaling {
         match reference {
             Self::Images { .. } if is_nominal(own) => Self::images(own),
             Self::Images { range, .. } => Self::Images { range: *range, bytes: false },
-            Self::Columns(_) => reference.clone(),
+            Self::Columns(_) | Self::Ranges(_) => reference.clone(),
         }
     }
 
@@ -76,6 +95,13 @@ impl Scaling {
                 }
             }
             Self::Columns(transform) => transform.forward(row),
+            Self::Ranges(ranges) => {
+                for (value, (low, high)) in row.iter_mut().zip(ranges) {
+                    // A column with one value stays at 0, and what differs from it is at an end of the range.
+                    let range = if high > low { high - low } else { f32::MIN_POSITIVE };
+                    *value = ((*value - low) / range).clamp(0.0, 1.0);
+                }
+            }
         }
     }
 }
@@ -88,6 +114,17 @@ mod tests {
         let mut row = [value];
         scaling.apply(&mut row);
         row[0]
+    }
+
+    #[test]
+    fn columns_are_scaled_by_the_ranges_of_the_reference() {
+        let reference = Dataset::from_rows(vec![1.0, 100.0, 3.0, 300.0, 2.0, 200.0], [2]).unwrap();
+        let scaling = Scaling::ranges(&reference).unwrap();
+        let mut row = [1.5, 1e9];
+        Scaling::against((0.0, 1.0), &scaling).apply(&mut row);
+        assert_eq!(row, [0.25, 1.0]);
+        let image = Dataset::from_bytes(vec![0; 4], [2, 2]).unwrap();
+        assert_eq!(Scaling::ranges(&image).unwrap(), Scaling::images(BYTES));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use pfgm_eval::{Extractor, Features, Report, interval, share_interval};
+use pfgm_eval::{Extractor, Features, Report, Scaling, interval, share_interval};
 use pyo3::prelude::*;
 
 use crate::{
@@ -13,16 +13,26 @@ use crate::{
 /// A score's name, value, standard error, and 95 % interval.
 type Score = (&'static str, f64, f64, [f64; 2]);
 
+/// How samples are compared.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct How {
+    extractor: String,
+    weights: Option<PathBuf>,
+    /// How columns of tables are scaled: `range` or `standard`.
+    scale: String,
+    seed: u64,
+}
+
 /// Compares samples with a reference; returns every score, and what makes them unreliable.
 #[pyfunction]
 pub fn evaluate(
     py: Python<'_>,
     samples: &Rows,
     reference: &Rows,
-    extractor: &str,
-    weights: Option<PathBuf>,
-    seed: u64,
+    how: &Bound<'_, PyAny>,
 ) -> Result<(Vec<Score>, Vec<String>)> {
+    let How { extractor, weights, scale, seed } = how.extract()?;
     const KNOWN: [Extractor; 3] = [Extractor::Pixels, Extractor::Inception, Extractor::EfficientNetLite0];
     let Some(extractor) = KNOWN.into_iter().find(|known| known.name() == extractor) else {
         let known = KNOWN.map(Extractor::name).join(", ");
@@ -30,7 +40,12 @@ pub fn evaluate(
     };
     let report = py.detach(|| -> Result<Report> {
         let features = Features::open(extractor, weights.as_deref())?;
-        Ok(pfgm_eval::compare(&samples.set, &reference.set, &features, seed)?)
+        let scaling = match scale.as_str() {
+            "range" => Scaling::ranges(&reference.set)?,
+            "standard" => Scaling::of(&reference.set)?,
+            _ => return Err(Failure::of("scale", format!("unknown scale `{scale}`, expected range or standard"))),
+        };
+        Ok(pfgm_eval::compare_scaled(&samples.set, &reference.set, &features, &scaling, seed)?)
     })?;
     Ok((scores(&report), report.warnings))
 }
