@@ -66,6 +66,24 @@ def _differ_in_channels(given: tuple[int, ...], wanted: tuple[int, ...]) -> bool
     return (*given, 1) == wanted or given == (*wanted, 1)
 
 
+def image_range(array: Array, given: Any = None) -> tuple[float, float] | None:
+    """Values of black and white of images: those given, or found here; None where the library's rule decides.
+
+    Bytes whose values are all small, such as digits from 0 to 16, do not have the range of bytes.
+    """
+    if given is not None:
+        try:
+            low, high = (float(end) for end in given)
+        except (TypeError, ValueError):
+            low = high = float("nan")
+        if not (np.isfinite([low, high]).all() and low < high):
+            raise ValueError(f"value_range: {given!r}; give two finite numbers, the lower first")
+        return low, high
+    if array.ndim > 2 and array.dtype == np.uint8 and 0 < array.max() < 64:
+        return 0.0, float(array.max())
+    return None
+
+
 def points_of(value: Any, name: str, dim: int) -> tuple[npt.NDArray[np.float64], tuple[int, ...], np.dtype[Any]]:
     """Points as a flat array, with the shape and the type that results should have."""
     array = as_array(value, name)

@@ -24,6 +24,7 @@ from ._arrays import (
     as_array,
     count_of,
     doubles,
+    image_range,
     is_frame,
     levels_of,
     points_of,
@@ -120,6 +121,9 @@ class PoissonFlow:
     config : str, path or dict, optional
         A preset (``"digits"``), a TOML file, or changes to single keys, such as ``{"train": {"ema": 0.99}}`` or ``{"train.ema": 0.99}``.
         ``pfgm config`` lists all keys.
+    value_range : (float, float), optional
+        Values of black and white of images, to which samples are clipped. Default: 0 to 255 for bytes, or 0 to their largest value if that
+        is below 64; otherwise [0, 1], [-1, 1] or the range of the values.
     held_out : int, default 0
         Rows that are not trained on; their loss is measured a few times.
     folder : path, optional
@@ -167,6 +171,7 @@ class PoissonFlow:
         sigma_max: float | None = None,
         conditional: bool | None = None,
         config: str | PathLike[str] | Mapping[str, Any] | None = None,
+        value_range: tuple[float, float] | None = None,
         held_out: int = 0,
         folder: str | PathLike[str] | None = None,
         device: str = "cpu",
@@ -183,6 +188,7 @@ class PoissonFlow:
         self.sigma_max = sigma_max
         self.conditional = conditional
         self.config = config
+        self.value_range = value_range
         self.held_out = held_out
         self.folder = folder
         self.device = device
@@ -261,7 +267,8 @@ class PoissonFlow:
         array = columns.encode(X) if columns else X
         array = rows_of(array, "X")
         classes, labels = self._classes(y, len(array))
-        rows = self._native(array, "X", columns, labels, [str(name) for name in classes])
+        range_ = image_range(array, self.value_range) if array.ndim > 2 else None
+        rows = self._native(array, "X", columns, range_, (labels, [str(name) for name in classes]))
         start = getattr(self, "model_", None) if self.warm_start else None
         callbacks = list(self.callbacks)
         progress = Progress(self.verbose, "training")
@@ -340,16 +347,22 @@ class PoissonFlow:
         return classes, labels.reshape(-1).astype(np.uint32)
 
     def _native(
-        self, array: Array, name: str, columns: Columns | None, labels: Array | None = None, classes: Sequence[str] = ()
+        self,
+        array: Array,
+        name: str,
+        columns: Columns | None,
+        value_range: tuple[float, float] | None,
+        classes: tuple[Array | None, Sequence[str]],
     ) -> _pfgm.Rows:
+        labels, names = classes
         about = {
             "name": name,
             "shape": list(array.shape[1:]),
             "labels": None if labels is None else labels.tolist(),
-            "classes": list(classes),
+            "classes": list(names),
             "columns": columns.names if columns else [],
             "whole": [],
-            "range": None,
+            "range": value_range,
         }
         return _pfgm.Rows(array.reshape(-1), about)
 
@@ -431,7 +444,16 @@ class PoissonFlow:
             if unknown:
                 raise ValueError(f"y: no class {unknown[0]!r}; there are {', '.join(names) or 'none'}")
             labels = np.array([numbers[str(name)] for name in asked], dtype=np.uint32)
-        return self._native(array, name, self._columns, labels, names), len(array)
+        return self._native(array, name, self._columns, self._range_of(array), (labels, names)), len(array)
+
+    def _range_of(self, array: Array) -> tuple[float, float] | None:
+        """The fitted range for images that lie in it, if it is not one of those that the library tells apart by their values."""
+        low, high = self._info["range"]
+        if array.ndim == 2 or (low, high) in ((0, 255), (0, 1), (-1, 1)):
+            return None
+        least, most, span = float(array.min()), float(array.max()), high - low
+        fits = least >= low - span / 2 and most <= high + span / 2 and most - least > span / 20
+        return (low, high) if fits else None
 
     def _class_names(self, y: Any, rows: int) -> list[str | None]:
         """The names of classes: one for all rows, or one a row; None for no class."""

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from . import _pfgm
-from ._arrays import RandomState, is_frame, rows_of, training_seed
+from ._arrays import RandomState, image_range, is_frame, rows_of, training_seed
+from ._display import Samples
 
 __all__ = ["Report", "Score", "evaluate"]
 
@@ -120,9 +121,15 @@ def evaluate(
     >>> report["frechet_distance"].value < 0.2, report["coverage"].interval[1] <= 1
     (True, True)
     """
+    arrays = {
+        name: rows_of(value.to_numpy() if is_frame(value) else np.asarray(value), name)
+        for name, value in (("samples", samples), ("reference", reference))
+    }
+    # Samples of a flow know the range of its images; the reference is of the same kind.
+    own = samples.value_range if isinstance(samples, Samples) and samples.ndim > 2 else None
+    value_range = image_range(arrays["reference"], own)
     both = []
-    for value, name in ((samples, "samples"), (reference, "reference")):
-        array = rows_of(value.to_numpy() if is_frame(value) else np.asarray(value), name)
+    for name, array in arrays.items():
         about = {
             "name": name,
             "shape": list(array.shape[1:]),
@@ -130,7 +137,7 @@ def evaluate(
             "classes": [],
             "columns": [],
             "whole": [],
-            "range": None,
+            "range": value_range,
         }
         both.append(_pfgm.Rows(array.reshape(-1), about))
     how = {

@@ -34,6 +34,7 @@ NAN = np.where(np.arange(60).reshape(30, 2) == 7, np.nan, 1.0)
         (lambda: pfgm.PoissonFlow(device="cuda").fit(X), r"^device: "),
         (lambda: pfgm.PoissonFlow(config={"train": {"emma": 1}}).fit(X), r"^config: unknown field `emma`"),
         (lambda: pfgm.PoissonFlow(config="no-preset").fit(X), r"^config: no preset or file `no-preset`"),
+        (lambda: pfgm.PoissonFlow(value_range=(2, 1)).fit(np.zeros((4, 2, 2))), r"^value_range: \(2, 1\); give two finite"),
         (lambda: pfgm.PoissonFlow().set_params(stepz=3), r"^stepz: PoissonFlow has no such parameter"),
         (lambda: pfgm.load("no-such-run"), r"^path: no-such-run: no such run"),
         (lambda: pfgm.ExactField(NAN), r"^X: row 3 has a value that is not finite"),

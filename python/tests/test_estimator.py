@@ -172,6 +172,19 @@ def test_classes_of_any_type(classes: pfgm.PoissonFlow, digits: Any) -> None:
     assert logs.shape == (2,) and np.isfinite(logs).all()
 
 
+def test_images_have_the_range_that_they_were_fitted_with(classes: pfgm.PoissonFlow, digits: Any) -> None:
+    X, _ = digits
+    assert classes.info["range"] == (0, 16) and classes.sample(2, solver_steps=2).value_range == (0, 16)
+    bundled = pfgm.load("digits")
+    assert bundled.encode(X[:2], solver="heun", solver_steps=3).shape == (2, 8, 8)
+    with pytest.raises(ValueError, match="^X: values lie between 0 and 1500, but the model learned from 0 to 16"):
+        bundled.encode(X[:2] * 100.0)
+    own = pfgm.PoissonFlow(steps=1, batch_size=8, value_range=(0, 32)).fit(X[:20])
+    assert own.info["range"] == (0, 32)
+    report = pfgm.metrics.evaluate(bundled.sample(40, solver_steps=5, random_state=0), X[:200])
+    assert report["frechet_distance"].value < 3
+
+
 def test_a_bundled_model() -> None:
     fashion = pfgm.load("fashion-mnist")
     images = fashion.sample(4, y=[0, 1, 2, 3], solver="ipndm", solver_steps=6, random_state=0)

@@ -111,7 +111,7 @@ impl<'a> Guarded<'a> {
                 None => function.call1(py, (x, sigma))?,
                 Some(v) => function.call1(py, (x, sigma, PyArray1::from_slice(py, v)))?,
             };
-            let found: PyReadonlyArray1<f64> = found.extract(py).map_err(PyErr::from)?;
+            let found: PyReadonlyArray1<f64> = found.extract(py)?;
             out.copy_from_slice(found.as_slice()?);
             Ok(())
         });

@@ -78,7 +78,7 @@ impl Functions {
         }
         let called = Python::attach(|py| -> PyResult<()> {
             let found = function.call1(py, (PyArray1::from_slice(py, x),))?;
-            let found: PyReadonlyArray1<f64> = found.extract(py).map_err(PyErr::from)?;
+            let found: PyReadonlyArray1<f64> = found.extract(py)?;
             out.copy_from_slice(found.as_slice()?);
             Ok(())
         });
