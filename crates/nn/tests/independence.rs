@@ -31,6 +31,21 @@ struct Case {
     sizes: ConditioningSizes,
 }
 
+/// A small network of EDM2's.
+fn edm2() -> Edm2UnetConfig {
+    Edm2UnetConfig {
+        width: 8,
+        multipliers: vec![1, 2],
+        blocks: 1,
+        attention: vec![4],
+        head: 8,
+        frequencies: 6,
+        embedding: 12,
+        variance: 4,
+        ..Edm2UnetConfig::default()
+    }
+}
+
 /// Small networks of every kind. 3x3 kernels of 8 channels make blocks of 455 pixels, of which one is left over in a batch of
 /// 64 images of 8x8.
 fn cases() -> Vec<Case> {
@@ -66,17 +81,6 @@ fn cases() -> Vec<Case> {
         dropout: 0.0,
         ..DiffusersUnetConfig::default()
     };
-    let edm2 = Edm2UnetConfig {
-        width: 8,
-        multipliers: vec![1, 2],
-        blocks: 1,
-        attention: vec![4],
-        head: 8,
-        frequencies: 6,
-        embedding: 12,
-        variance: 4,
-        ..Edm2UnetConfig::default()
-    };
     let ncsnv2 = Ncsnv2Config { width: 12, multipliers: vec![1, 2, 2, 2], radial: true };
     let alone = ConditioningSizes::default();
     vec![
@@ -97,7 +101,7 @@ fn cases() -> Vec<Case> {
         case("score-unet, ncsn++", NetworkConfig::ScoreUnet(ncsnpp), image(8, 3), conditioned),
         case("adm-unet", NetworkConfig::AdmUnet(adm), image(8, 2), conditioned),
         case("diffusers-unet", NetworkConfig::DiffusersUnet(diffusers), image(8, 3), alone),
-        case("edm2-unet", NetworkConfig::Edm2Unet(edm2), image(8, 3), conditioned),
+        case("edm2-unet", NetworkConfig::Edm2Unet(edm2()), image(8, 3), conditioned),
         case("ncsnv2", NetworkConfig::Ncsnv2(ncsnv2), image(8, 1), alone),
     ]
 }

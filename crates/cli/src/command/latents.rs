@@ -72,6 +72,7 @@ fn latents(model: &Model, what: &str, solver: &Solver, class: Option<u32>, batch
     if data.len() != 1 {
         bail!("{what}: has {} images; give a file of one, or seeds", data.len());
     }
+    let data = resolve::latents::of(&model.spec().config.data, data)?;
     let mut rows = model.spec().unlabeled_rows(&data).map_err(|error| resolve::about(error, &data, what))?;
     rows.labels = vec![class];
     Ok(model.encode_rows(&rows, integration(solver, batch, "encoding")?)?)
@@ -91,6 +92,7 @@ fn out(path: Option<&Path>, run: &RunArgs, name: &str) -> Result<PictureFile> {
 fn draw(model: &Model, latents: &Latents, across: usize, solver: &Solver, batch: usize) -> Result<(Samples, Vec<u8>)> {
     let samples = model.decode(latents, integration(solver, batch, "decoding")?)?;
     line(format!("{} images, {:.1} evaluations each", samples.rows(), samples.nfe()));
+    let samples = resolve::latents::decoded(&model.spec().config.data, samples)?;
     let picture = grid(Rows::from(samples.data()).pixels(), samples.values(), across)?;
     Ok((samples, picture))
 }
@@ -152,7 +154,7 @@ pub fn arithmetic(args: &ArithmeticArgs) -> Result<()> {
     args.strength.iter().try_for_each(|&strength| resolve::within("--strength", strength, -100.0..=100.0))?;
     resolve::within("--shown", args.shown, 1..=resolve::MAX_LEVELS)?;
     let file = out(args.out.as_deref(), &args.run, "arithmetic.png")?;
-    let data = resolve::selected_rows(&args.rows)?;
+    let data = resolve::latents::of(&model.spec().config.data, resolve::selected_rows(&args.rows)?)?;
     let Some(labels) = &data.labels else {
         bail!("{}: these rows have no labels; give --label, or data with labels", args.rows.data);
     };

@@ -23,9 +23,18 @@ use crate::{
 /// Maximum number of images in a picture.
 const SHOWN: usize = 16;
 
+/// Returns an error if the flow is one of latents: noise and masks of images are no noise and masks of latents.
+fn refuse_latents(spec: &ModelSpec) -> Result<()> {
+    if spec.config.data.autoencoder.is_some() {
+        bail!("the run's flow is one of latents (data.autoencoder); this command needs a flow of images");
+    }
+    Ok(())
+}
+
 pub fn denoise(args: &DenoiseArgs) -> Result<()> {
     let model = resolve::model(&args.run.run, &args.run.compute)?;
     let spec = model.spec();
+    refuse_latents(spec)?;
     let size = resolve::image_size(&spec.data)?;
     let sigma = noise_level(&args.sigma, spec, size)?;
     let solver = solver(args, spec)?;
@@ -80,6 +89,7 @@ fn solver(args: &DenoiseArgs, spec: &ModelSpec) -> Result<Solver> {
 pub fn inpaint(args: &InpaintArgs) -> Result<()> {
     let model = resolve::model(&args.run.run, &args.run.compute)?;
     let spec = model.spec();
+    refuse_latents(spec)?;
     let size = resolve::image_size(&spec.data)?;
     for (flag, value, max) in [
         ("--completions", args.completions, resolve::MAX_SAMPLES),

@@ -80,6 +80,9 @@ fn flows_of_latents_train_and_draw_images() {
     assert_eq!(drawn["x"].shape, [2, 8, 8, 3]);
     assert!(drawn["x"].values.iter().all(|value| (0.0..=255.0).contains(value)));
     assert_eq!(png_size(&here.join("drawn/000000.png")), (8, 8));
+    with_cache(&["interpolate", "run", "0", "1", "--pictures", "3", "--steps", "2", "--solver", "euler"]);
+    assert!(png_size(&here.join("run/interpolation.png")).0 >= 3 * 8);
+    refuses(here, &["denoise", "run", "--data", "images.npz", "--sigma", "1"], &["latents"]);
     let said = with_cache(&["likelihood", "run", "--data", "images.npz", "-n", "2"]);
     assert!(said.contains("densities of latents"), "{said}");
     // Nothing is encoded anew for the training, and other rows are.
