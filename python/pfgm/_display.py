@@ -43,9 +43,21 @@ class Progress:
         self.returns = "\r" if terminal else ""
         self.handle: Any = None
         self.width = 0
+        self.total = 0
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        if kind is None and self.width and self.total:
+            self.update(self.total, self.total)
+        if self.returns and self.width and self.display is None:
+            sys.stderr.write("\n")
+            sys.stderr.flush()
 
     def update(self, done: int, total: int, more: str = "") -> None:
         """Shows that ``done`` of ``total`` is done."""
+        self.total = total
         elapsed = time.monotonic() - self.started
         if not self.is_shown or (elapsed < self.AFTER and self.width == 0):
             return
@@ -70,12 +82,6 @@ class Progress:
             # Where lines cannot be written over, one every ten seconds is enough.
             print(line, file=sys.stderr)
             self.width = int((time.monotonic() - self.started) / 10) + 1
-
-    def close(self) -> None:
-        """Ends the line."""
-        if self.returns and self.width and self.display is None:
-            sys.stderr.write("\n")
-            sys.stderr.flush()
 
 
 def _duration(seconds: float) -> str:

@@ -90,7 +90,7 @@ class History:
     def plot(self) -> Picture:
         """Draw the losses over the steps; a notebook shows the picture."""
         loss = self.loss[np.isfinite(self.loss)]
-        size = max(len(loss) // 200, 1)
+        size = max(len(loss) // 60, 1)
         parts = [loss[at : at + size].mean() for at in range(0, len(loss), size)]
         curves = [("loss", [float(self.step[0] + size * (at + 0.5)) for at in range(len(parts))], parts)]
         if len(self.held_out_loss):
@@ -282,10 +282,10 @@ class PoissonFlow:
             return any([callback(told) is True for callback in callbacks])
 
         shown = progress.is_shown or callbacks
-        try:
+        with progress:
             trained = _pfgm.Model.train(rows, options, report if shown else None, start)
-        finally:
-            progress.close()
+            # The last step was shown with its loss, or the training ended before it.
+            progress.total = 0
         self._adopt(trained["model"], array.shape[1:], columns)
         if self.classes_ is not None:
             self.classes_ = classes
@@ -560,10 +560,8 @@ class PoissonFlow:
             "classes": None if y is None else self._class_names(y, n),
             "latent_scale": _number("latent_scale", latent_scale),
         }
-        try:
+        with progress:
             return self._result(self._fitted().sample(what, how))
-        finally:
-            progress.close()
 
     def encode(
         self,
@@ -594,10 +592,8 @@ class PoissonFlow:
         """
         how, progress = self._how("encoding", solver, solver_steps, guidance, batch_size, solver_options)
         rows, n = self._rows(X, y)
-        try:
+        with progress:
             latents, _ = self._fitted().encode(rows, how)
-        finally:
-            progress.close()
         return np.asarray(latents).reshape((n, *self._row_shape))
 
     def decode(
@@ -628,10 +624,8 @@ class PoissonFlow:
         """
         how, progress = self._how("decoding", solver, solver_steps, guidance, batch_size, solver_options)
         flat, shape, _ = points_of(z, "z", int(np.prod(self._row_shape)))
-        try:
+        with progress:
             return self._result(self._fitted().decode(flat, self._class_names(y, shape[0]), how))
-        finally:
-            progress.close()
 
     def interpolate(self, a: Any, b: Any, n: int = 8, *, y: Any = None, **how: Any) -> Any:
         """Rows on the way from a to b: spherical interpolation of their latents.
@@ -703,10 +697,8 @@ class PoissonFlow:
             "seed": seed_of(random_state),
         }
         rows, _ = self._rows(X, y)
-        try:
+        with progress:
             logs, _ = self._fitted().log_density(rows, what, how)
-        finally:
-            progress.close()
         return np.asarray(logs)
 
     def score(self, X: Any, y: Any = None) -> float:
@@ -771,10 +763,8 @@ class PoissonFlow:
             "method": method,
             "iterations": count_of(iterations, "iterations"),
         }
-        try:
+        with progress:
             return self._result(self._fitted().posterior(measured, native, how))
-        finally:
-            progress.close()
 
     # The network itself, in the space that it works in.
 

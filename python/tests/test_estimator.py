@@ -177,7 +177,7 @@ def test_images_have_the_range_that_they_were_fitted_with(classes: pfgm.PoissonF
     assert classes.info["range"] == (0, 16) and classes.sample(2, solver_steps=2).value_range == (0, 16)
     bundled = pfgm.load("digits")
     assert bundled.encode(X[:2], solver="heun", solver_steps=3).shape == (2, 8, 8)
-    with pytest.raises(ValueError, match="^X: values lie between 0 and 1500, but the model learned from 0 to 16"):
+    with pytest.raises(ValueError, match="^X: values lie between 0 and 1600, but the model learned from 0 to 16"):
         bundled.encode(X[:2] * 100.0)
     own = pfgm.PoissonFlow(steps=1, batch_size=8, value_range=(0, 32)).fit(X[:20])
     assert own.info["range"] == (0, 32)
