@@ -96,7 +96,8 @@ fn prose(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What only builds where there is an MPI: the program with it, and several processes of it.
+/// What only builds where there is an MPI: the program with it, and several processes of it. The formats that are features are tested here,
+/// too, so that nothing is built a third time.
 fn mpi(root: &Path) -> Result<()> {
     if Command::new("mpicc").arg("--version").output().is_err() {
         bail!(
@@ -104,9 +105,10 @@ fn mpi(root: &Path) -> Result<()> {
         );
     }
     // The whole workspace, or features of what is below would be others, and everything would be built again.
-    let with_mpi = ["--workspace", "--features", "pfgm-mpi/mpi,pfgm-cli/mpi", "--locked"];
+    let with_mpi =
+        ["--workspace", "--features", "pfgm-mpi/mpi,pfgm-cli/mpi,pfgm-data/dicom,pfgm-data/hdf5", "--locked"];
     run(root, "cargo", &[&["clippy"], &with_mpi[..], &["--all-targets", "--", "-D", "warnings"]].concat())?;
-    run(root, "cargo", &[&["test"], &with_mpi[..], &["--test", "mpi"]].concat())
+    run(root, "cargo", &[&["test"], &with_mpi[..], &["--test", "mpi", "--test", "optional"]].concat())
 }
 
 /// The two commands of the README with few steps, by the program that the tests have built.

@@ -82,8 +82,17 @@ fn open(path: &Path, (name, source): Batch) -> Result<(OnDisk, Vec<u32>), DataEr
 
 /// Opens batches of the binary version as one data set; `names` are the class names, if known.
 pub(crate) fn dataset(path: &Path, batches: Vec<Batch>, names: &[String]) -> Result<Dataset, DataError> {
+    let has_coarse = batches.iter().any(|(name, _)| matches!(name.as_str(), "train.bin" | "test.bin"));
     let parts = batches.into_iter().map(|batch| open(path, batch)).collect::<Result<Vec<_>, _>>()?;
-    join(path, parts, names)
+    let mut set = join(path, parts, names)?;
+    if has_coarse {
+        set.notices.push(coarse_labels_dropped());
+    }
+    Ok(set)
+}
+
+fn coarse_labels_dropped() -> Notice {
+    Notice::LabelsDropped { name: "coarse_labels".into(), reason: "the fine labels are read".into() }
 }
 
 fn join(path: &Path, parts: Vec<(OnDisk, Vec<u32>)>, names: &[String]) -> Result<Dataset, DataError> {
@@ -107,8 +116,7 @@ pub(crate) fn python(path: &Path, batches: Vec<Batch>, meta: Option<&Source>) ->
     };
     let mut set = join(path, parts, &names)?;
     if labels_from.contains("fine_labels") {
-        let reason = "the fine labels are read".to_owned();
-        set.notices.push(Notice::LabelsDropped { name: "coarse_labels".into(), reason });
+        set.notices.push(coarse_labels_dropped());
     }
     Ok(set)
 }

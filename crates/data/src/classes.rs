@@ -39,6 +39,12 @@ const NO_CLASSES: [&str; 22] = [
     "test",
 ];
 
+/// Names of folders that hold the inputs and the outputs of pairs, which are no classes.
+const PAIRS: [[&str; 10]; 2] = [
+    ["image", "images", "img", "imgs", "input", "inputs", "source", "photos", "x", "a"],
+    ["mask", "masks", "label", "labels", "annotation", "annotations", "segmentation", "output", "outputs", "target"],
+];
+
 /// The images to read, and their classes.
 #[derive(Debug, Default)]
 pub(crate) struct Classified {
@@ -56,6 +62,11 @@ pub(crate) struct Hints<'a> {
     pub beside: HashMap<String, String>,
     /// The content of the file of the option.
     pub file: Option<(String, Vec<u8>)>,
+}
+
+/// Finds out the classes of files that are no images.
+pub(crate) fn classify_names(path: &Path, names: &[String], classes: &Classes) -> Result<Classified, DataError> {
+    classify(path, names, &Hints { json: None, beside: HashMap::new(), file: None }, classes)
 }
 
 /// Determines the classes of images.
@@ -165,6 +176,12 @@ fn by_folder(path: &Path, names: &[&str], found: &mut Classified, asked: bool) -
     }
     if folders.len() < 2 && !asked {
         return Ok(());
+    }
+    let has = |side: &[&str]| folders.iter().any(|folder| side.contains(&folder.to_lowercase().as_str()));
+    if !asked && folders.len() == 2 && PAIRS.iter().all(|side| has(side)) {
+        let names = folders.into_iter().collect::<Vec<_>>().join(" and ");
+        let problem = format!("its folders {names} look like pairs, not classes; give the path of one");
+        return Err(DataError::ambiguous(path, problem, "classes", "folders or none"));
     }
     if !asked && are_shards(names) {
         found.notices.push(Notice::FoldersAsShards { count: folders.len() });

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use crate::limits::Limit;
+
 /// Error of reading a data set. Every message names the file, what is wrong and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
@@ -23,7 +25,7 @@ pub enum DataError {
     },
     /// The format is not recognized.
     #[error(
-        "{path}: not a format known here (images in a folder, zip, tar or LMDB; .npy, .npz; IDX; CIFAR; MATLAB 5; tables: .csv, .tsv, .txt, .data; each also .gz){hint}"
+        "{path}: not a format known here (images in a folder, zip, tar or LMDB; .npy, .npz; IDX; CIFAR; MATLAB 5; Parquet; tables: .csv, .tsv, .txt, .data; each also .gz){hint}"
     )]
     UnknownFormat {
         /// The file.
@@ -89,17 +91,19 @@ pub enum DataError {
         /// Values of that field.
         choices: String,
     },
-    /// Reading would exceed the memory limit for a file of this size.
-    #[error("{path}: {what} needs at least {} of memory; {} are allowed for a file of this size on this machine", megabytes(*.need), megabytes(*.limit))]
+    /// Reading would exceed a limit for a file of this size.
+    #[error("{path}: {what} {}; set limits to {}", needs(*.limit, *.need, *.most), suggested(*.limit, *.need))]
     TooLarge {
         /// The file.
         path: String,
-        /// What needs the memory.
+        /// What needs so much.
         what: String,
-        /// Bytes needed, at least.
+        /// Bytes needed, at least; for limits of numbers, how many there are.
         need: u64,
-        /// Bytes allowed.
-        limit: u64,
+        /// What is allowed.
+        most: u64,
+        /// The limit, which [`OpenOptions::limits`](crate::OpenOptions::limits) can set.
+        limit: Limit,
     },
     /// The data set has no row.
     #[error("{path}: the data set is empty: {problem}")]
@@ -124,6 +128,28 @@ fn megabytes(bytes: u64) -> String {
     }
 }
 
+fn needs(limit: Limit, need: u64, most: u64) -> String {
+    match limit.is_of_bytes() {
+        true => format!(
+            "needs at least {} of memory; {} are allowed for a file of this size on this machine",
+            megabytes(need),
+            megabytes(most)
+        ),
+        false => format!("has {need} or more where {most} are allowed"),
+    }
+}
+
+/// A limit that would do, as it is written; a value of the reader's own where what is needed is not known.
+fn suggested(limit: Limit, need: u64) -> String {
+    let value = match need {
+        _ if need > 1 << 50 => "a larger value".to_owned(),
+        _ if !limit.is_of_bytes() => need.to_string(),
+        _ if need >= 500_000_000 => format!("{}GB", need.div_ceil(1_000_000_000)),
+        _ => format!("{}MB", need.div_ceil(1_000_000)),
+    };
+    format!("{limit}={value} if the file can be trusted")
+}
+
 impl DataError {
     pub(crate) fn ambiguous(
         path: &Path,
@@ -139,8 +165,23 @@ impl DataError {
         }
     }
 
-    pub(crate) fn too_large(path: &Path, what: impl Into<String>, need: u64, limit: u64) -> Self {
-        Self::TooLarge { path: path.display().to_string(), what: one_line(&what.into()), need, limit }
+    /// `limit` is the limit and what it allows.
+    pub(crate) fn too_large(path: &Path, what: impl Into<String>, need: u64, (limit, most): (Limit, u64)) -> Self {
+        Self::TooLarge { path: path.display().to_string(), what: one_line(&what.into()), need, most, limit }
+    }
+
+    /// Returns the message without its end that names the option, and the value that the option may be set to, for errors that an option
+    /// of [`OpenOptions`](crate::OpenOptions) can change.
+    pub fn remedy(&self) -> Option<(String, &'static str, String)> {
+        match self {
+            Self::Ambiguous { path, problem, option, choices } => {
+                Some((format!("{path}: {problem}"), option, choices.clone()))
+            }
+            Self::TooLarge { path, what, need, most, limit } => {
+                Some((format!("{path}: {what} {}", needs(*limit, *need, *most)), "limits", suggested(*limit, *need)))
+            }
+            _ => None,
+        }
     }
 
     pub(crate) fn malformed(path: &Path, problem: impl Into<String>) -> Self {

@@ -1,19 +1,20 @@
 //! Folders of images, of arrays, and of the published files of MNIST and CIFAR.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     io::Read,
     path::Path,
 };
 
 use crate::{
-    DataError, Dataset, Limits, Notice, OpenOptions,
+    DataError, Dataset, LimitOverrides, Notice, OpenOptions,
     array::{self, Array},
-    cifar, images, items,
+    cifar, hint, images, items,
     listing::Listing,
     on_disk::shards,
     open::{self, plain_name, source},
-    picture,
+    parquet, picture,
     source::Source,
     table,
 };
@@ -48,13 +49,14 @@ pub(crate) fn open(path: &Path, options: &OpenOptions, depth: usize) -> Result<D
     let Content { files, folders } = content(path)?;
     if files.iter().any(|name| name == "data.mdb") {
         let data = path.join("data.mdb");
-        return open::lmdb_file(&data, source(&data)?, options);
+        return open::lmdb_file(&data, source(&data, &options.limits)?, options);
     }
-    if let Some(set) = cifar_batches(path, &files)? {
+    if let Some(set) = cifar_batches(path, &files, &options.limits)? {
         return Ok(set);
     }
-    let is_train = |name: &&String| name.contains("train") && name.contains("images") && name.contains("idx");
-    if let Some(name) = files.iter().find(is_train) {
+    let idx: Vec<&String> = files.iter().filter(|name| name.contains("images") && name.contains("idx")).collect();
+    let train = idx.iter().find(|name| name.contains("train")).or(idx.first().filter(|_| idx.len() == 1));
+    if let Some(name) = train.copied() {
         return with_others(open::file(&path.join(name), options)?, name, &files, &|other| other.contains("images"));
     }
     let has_images = files.iter().any(|name| picture::is_image(name));
@@ -62,12 +64,16 @@ pub(crate) fn open(path: &Path, options: &OpenOptions, depth: usize) -> Result<D
         return open(&path.join(&folders[0]), options, depth + 1);
     }
     if has_images || !folders.is_empty() {
-        return images::open(Listing::folder(path, &Limits::of(0))?, options);
+        return tree(path, Listing::folder(path, &options.limits.of(0))?, options);
     }
     let ending = |endings: &[&str]| -> Vec<String> {
         let is = |name: &&String| endings.iter().any(|ending| plain_name(Path::new(name)).ends_with(ending));
         files.iter().filter(is).cloned().collect()
     };
+    let parquets = ending(&[".parquet"]);
+    if !parquets.is_empty() {
+        return parquet_files(path, parquets, options);
+    }
     let arrays = ending(&[".npy", ".npz", ".zip"]);
     if !arrays.is_empty() {
         return array_files(path, arrays, options);
@@ -75,9 +81,9 @@ pub(crate) fn open(path: &Path, options: &OpenOptions, depth: usize) -> Result<D
     let tars = ending(&[".tar"]);
     if !tars.is_empty() {
         let (tars, notice) = training_part(tars);
-        let sources = tars.iter().map(|name| Ok((path.join(name), source(&path.join(name))?)));
+        let sources = tars.iter().map(|name| Ok((path.join(name), source(&path.join(name), &options.limits)?)));
         let sources = sources.collect::<Result<Vec<_>, DataError>>()?;
-        let mut listing = Listing::tars(path, sources, &Limits::of(0))?;
+        let mut listing = Listing::tars(path, sources, &options.limits.of(0))?;
         listing.notices.splice(0..0, notice);
         return images::open(listing, options);
     }
@@ -93,7 +99,75 @@ pub(crate) fn open(path: &Path, options: &OpenOptions, depth: usize) -> Result<D
         set.notices.splice(0..0, notice);
         return Ok(set);
     }
-    images::open(Listing::folder(path, &Limits::of(0))?, options)
+    tree(path, Listing::folder(path, &options.limits.of(0))?, options)
+}
+
+/// Opens what lies in folders within a folder: images, else Parquet files, else arrays of which each is in the folder of its class.
+fn tree(path: &Path, listing: Listing, options: &OpenOptions) -> Result<Dataset, DataError> {
+    let ending = |ending: &str| -> Vec<String> {
+        let names = listing.others.iter().map(|(name, _)| name);
+        names.filter(|name| name.to_lowercase().ends_with(ending)).cloned().collect()
+    };
+    if !listing.files.is_empty() {
+        return images::open(listing, options);
+    }
+    let (parquets, arrays) = (ending(".parquet"), ending(".npy"));
+    if !parquets.is_empty() {
+        return parquet_files(path, parquets, options);
+    }
+    if !arrays.is_empty() {
+        return items::in_folders(path, arrays, options);
+    }
+    let slices = dicom_files(path, &listing);
+    if slices.is_empty() { images::open(listing, options) } else { dicom_set(path, slices, listing.notices, options) }
+}
+
+/// The DICOM files among those that are no images: by their first bytes, for many have no ending.
+fn dicom_files(path: &Path, listing: &Listing) -> Vec<String> {
+    let begins = |name: &String| hint::is_dicom(&first_bytes(&path.join(name), 132));
+    listing.others.iter().map(|(name, _)| name).filter(|name| begins(name)).cloned().collect()
+}
+
+#[cfg(feature = "dicom")]
+fn dicom_set(
+    path: &Path,
+    names: Vec<String>,
+    mut notices: Vec<Notice>,
+    options: &OpenOptions,
+) -> Result<Dataset, DataError> {
+    let found = crate::classes::classify_names(path, &names, &options.classes)?;
+    let files: Vec<String> = found.keep.iter().map(|&index| names[index].clone()).collect();
+    let open = |name: String| Ok((name.clone(), source(&path.join(name), &options.limits)?));
+    let files = files.into_iter().map(open).collect::<Result<Vec<_>, DataError>>()?;
+    let mut set = crate::dicom::dataset(path, files, found.labels, options)?;
+    // What was skipped as no image is what is read here.
+    notices.retain(|notice| !matches!(notice, Notice::FilesSkipped { .. }));
+    notices.extend(found.notices);
+    set.notices.splice(0..0, notices);
+    Ok(set)
+}
+
+#[cfg(not(feature = "dicom"))]
+fn dicom_set(path: &Path, _: Vec<String>, _: Vec<Notice>, _: &OpenOptions) -> Result<Dataset, DataError> {
+    Err(DataError::UnknownFormat { path: path.display().to_string(), hint: hint::dicom() })
+}
+
+/// Opens Parquet files as one set: those to train on, of one folder.
+fn parquet_files(path: &Path, names: Vec<String>, options: &OpenOptions) -> Result<Dataset, DataError> {
+    let (names, notice) = training_part(names);
+    let folders: BTreeSet<&str> =
+        names.iter().map(|name| name.rsplit_once('/').map_or("", |(folder, _)| folder)).collect();
+    if folders.len() > 1 {
+        let folders = folders.into_iter().map(|name| if name.is_empty() { "." } else { name }).collect::<Vec<_>>();
+        let problem =
+            format!("it holds Parquet files in several folders ({}); give the path of one", folders.join(", "));
+        return Err(DataError::malformed(path, problem));
+    }
+    let open = |name: &String| Ok((path.join(name), source(&path.join(name), &options.limits)?));
+    let files = names.iter().map(open).collect::<Result<Vec<_>, DataError>>()?;
+    let mut set = parquet::open(path, files, options)?;
+    set.notices.splice(0..0, notice);
+    Ok(set)
 }
 
 /// Adds a notice about other files of the same kind that were not used.
@@ -110,18 +184,18 @@ fn with_others(
     Ok(set)
 }
 
-fn first_bytes(path: &Path) -> Vec<u8> {
+fn first_bytes(path: &Path, count: u64) -> Vec<u8> {
     let mut first = Vec::new();
     if let Ok(file) = File::open(path) {
         // A file that cannot be read is not a batch; its reader reports the error.
-        let _ = file.take(4).read_to_end(&mut first);
+        let _ = file.take(count).read_to_end(&mut first);
     }
     first
 }
 
-fn cifar_batches(path: &Path, files: &[String]) -> Result<Option<Dataset>, DataError> {
+fn cifar_batches(path: &Path, files: &[String], limits: &LimitOverrides) -> Result<Option<Dataset>, DataError> {
     let batches = |names: Vec<&String>| -> Result<Vec<cifar::Batch>, DataError> {
-        names.into_iter().map(|name| Ok((name.clone(), source(&path.join(name))?))).collect()
+        names.into_iter().map(|name| Ok((name.clone(), source(&path.join(name), limits)?))).collect()
     };
     let skipped: Vec<String> = files
         .iter()
@@ -138,10 +212,10 @@ fn cifar_batches(path: &Path, files: &[String]) -> Result<Option<Dataset>, DataE
     if !binary.is_empty() {
         return cifar::dataset(path, batches(binary)?, &cifar_names(Some(path), &[])).map(note);
     }
-    let is_python = |name: &&String| cifar::is_python_batch(name, &first_bytes(&path.join(name)));
+    let is_python = |name: &&String| cifar::is_python_batch(name, &first_bytes(&path.join(name), 4));
     let python: Vec<&String> = files.iter().filter(is_python).collect();
     if !python.is_empty() {
-        return cifar::python(path, batches(python)?, cifar_meta(Some(path))?.as_ref()).map(note);
+        return cifar::python(path, batches(python)?, cifar_meta(Some(path), limits)?.as_ref()).map(note);
     }
     Ok(None)
 }
@@ -157,10 +231,10 @@ pub(crate) fn cifar_names(folder: Option<&Path>, files: &[cifar::Batch]) -> Vec<
 }
 
 /// Returns the pickle with the names of CIFAR's classes in the folder of a batch.
-pub(crate) fn cifar_meta(folder: Option<&Path>) -> Result<Option<Source>, DataError> {
+pub(crate) fn cifar_meta(folder: Option<&Path>, limits: &LimitOverrides) -> Result<Option<Source>, DataError> {
     let Some(folder) = folder else { return Ok(None) };
     let found = ["batches.meta", "meta"].iter().map(|name| folder.join(name)).find(|path| path.is_file());
-    found.map(|path| source(&path)).transpose()
+    found.map(|path| source(&path, limits)).transpose()
 }
 
 /// Returns the training files; all files if their names do not distinguish training and test.
@@ -192,14 +266,15 @@ fn array_files(path: &Path, names: Vec<String>, options: &OpenOptions) -> Result
 fn arrays(path: &Path, names: Vec<String>, options: &OpenOptions) -> Result<Dataset, DataError> {
     let are_npy = names.iter().all(|name| name.to_lowercase().ends_with(".npy"));
     if are_npy {
-        let open = |name: &String| -> Result<Array, DataError> {
-            let file = path.join(name);
-            let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem);
-            array::open_npy(&file, stem, &source(&file)?, 0)
-        };
-        let arrays = names.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+        let describe = |name: &String| items::describe(&path.join(name), &options.limits);
+        let arrays = names.iter().map(describe).collect::<Result<Vec<_>, _>>()?;
         if names.len() > 1 && array::are_named(&arrays) {
-            return array::dataset(path, arrays, options);
+            let open = |name: &String| -> Result<Array, DataError> {
+                let file = path.join(name);
+                let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem);
+                array::open_npy(&file, stem, &source(&file, &options.limits)?, 0)
+            };
+            return array::dataset(path, names.iter().map(open).collect::<Result<Vec<_>, _>>()?, options);
         }
         let files: Vec<_> = names.iter().map(|name| path.join(name)).collect();
         if let Some(set) = items::dataset(path, files, &arrays, options)? {

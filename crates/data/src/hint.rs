@@ -1,26 +1,34 @@
 //! Hints for converting formats that are not supported.
 
+/// What is said beside a conversion where a feature of the program reads the format.
+fn feature(name: &str) -> String {
+    format!(", or install the program with `cargo install --path crates/cli --features {name}`")
+}
+
+pub(crate) fn is_dicom(first: &[u8]) -> bool {
+    first.get(128..132) == Some(b"DICM")
+}
+
+/// The way to convert DICOM.
+pub(crate) fn dicom() -> String {
+    let code = "import pydicom,numpy; d=pydicom.dcmread(\"FILE\"); \
+                numpy.save(\"FILE.npy\", d.pixel_array[None]*float(d.get(\"RescaleSlope\",1))+float(d.get(\"RescaleIntercept\",0)))";
+    format!("; it is DICOM: convert it with python -c '{code}'{}", feature("dicom"))
+}
+
 /// Returns how to convert a file, by its first bytes and its lowercase name; starts with a semicolon.
 pub(crate) fn conversion(first: &[u8], name: &str) -> Option<String> {
     let python = |module: &str, code: &str| format!("; it is {module}: convert it with python -c '{code}'");
     Some(match first {
-        [0x89, b'H', b'D', b'F', ..] => python(
-            "HDF5",
-            "import h5py,numpy; f=h5py.File(\"FILE\"); numpy.savez(\"FILE.npz\", **{k:f[k][()] for k in f})",
-        ),
-        [b'P', b'A', b'R', b'1', ..] => python(
-            "Parquet",
-            "import pandas,os; d=pandas.read_parquet(\"FILE\"); [(os.makedirs(f\"OUT/{r.label}\",exist_ok=True), \
-             open(f\"OUT/{r.label}/{i:06}.png\",\"wb\").write(r.image[\"bytes\"])) for i,r in d.iterrows()]",
-        ),
+        [0x89, b'H', b'D', b'F', ..] => {
+            let code = "import h5py,numpy; f=h5py.File(\"FILE\"); numpy.savez(\"FILE.npz\", **{k:f[k][()] for k in f})";
+            python("HDF5", code) + &feature("hdf5")
+        }
         [b'A', b'R', b'R', b'O', b'W', b'1', ..] => python(
             "Arrow",
             "import pyarrow.feather as f; f.read_table(\"FILE\").to_pandas().to_csv(\"FILE.csv\",index=False)",
         ),
-        _ if first.get(128..132) == Some(b"DICM") => python(
-            "DICOM",
-            "import pydicom,numpy; numpy.save(\"FILE.npy\", pydicom.dcmread(\"FILE\").pixel_array[None])",
-        ),
+        _ if is_dicom(first) => dicom(),
         _ if name.ends_with(".nii") => python(
             "NIfTI",
             "import nibabel,numpy; numpy.save(\"FILE.npy\", numpy.moveaxis(nibabel.load(\"FILE\").get_fdata(),2,0))",

@@ -49,7 +49,16 @@ pub(crate) fn open(path: &Path, source: &Source) -> Result<Array, DataError> {
         return Err(DataError::malformed(path, problem));
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    Ok(Array { name, shape, number: Some(number), text: None, big_endian: true, source: source.clone(), start })
+    Ok(Array {
+        name,
+        shape,
+        number: Some(number),
+        text: None,
+        unread: None,
+        big_endian: true,
+        source: source.clone(),
+        start,
+    })
 }
 
 fn big_endian(bytes: &[u8]) -> u32 {

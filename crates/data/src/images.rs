@@ -6,7 +6,7 @@ use image::metadata::Orientation;
 use rayon::prelude::*;
 
 use crate::{
-    Alpha, Classes, DataError, Dataset, Labels, Limits, Notice, NumberType, OpenOptions, Shape, Values,
+    Alpha, Classes, DataError, Dataset, Labels, Limit, Limits, Notice, NumberType, OpenOptions, Shape, Values,
     classes::{self, Classified, Hints},
     error::one_line,
     listing::{Listing, Place},
@@ -51,7 +51,7 @@ pub(crate) fn open(mut listing: Listing, options: &OpenOptions) -> Result<Datase
     if listing.files.is_empty() {
         return Err(no_image(&listing));
     }
-    let limits = Limits::of(listing.bytes());
+    let limits = options.limits.of(listing.bytes());
     let mut found = classify(&listing, options, &limits)?;
     let mut notices = std::mem::take(&mut listing.notices);
     notices.append(&mut found.notices);
@@ -100,6 +100,10 @@ fn no_image(listing: &Listing) -> DataError {
 }
 
 fn classify(listing: &Listing, options: &OpenOptions, limits: &Limits) -> Result<Classified, DataError> {
+    if listing.blobs.is_some() {
+        let labels = listing.labels.clone().filter(|_| options.classes != Classes::None);
+        return Ok(Classified { keep: (0..listing.files.len()).collect(), labels, notices: Vec::new() });
+    }
     let names: Vec<String> = listing.files.iter().map(|(name, _)| name.clone()).collect();
     let read = |name: &str| listing.other(name).map(|place| listing.read(name, place, limits)).transpose();
     let json = read("dataset.json")?;
@@ -137,7 +141,7 @@ fn scan(listing: &Listing, options: &OpenOptions, limits: &Limits) -> Result<Vec
         if header.decoded() > limits.image {
             let (width, height) = header.size;
             let what = format!("{name}, {width} pixels wide and {height} high,");
-            return Err(DataError::too_large(&listing.path, what, header.decoded(), limits.image));
+            return Err(DataError::too_large(&listing.path, what, header.decoded(), (Limit::Image, limits.image)));
         }
         let is_tiff = matches!(bytes[..2], [b'I', b'I'] | [b'M', b'M']);
         let pages = if is_tiff && picture::pages_agree(&bytes) { header.frames } else { 1 };

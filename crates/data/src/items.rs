@@ -1,12 +1,14 @@
-//! Folders of `.npy` files with one row each.
+//! Folders of `.npy` files with one row each, and folders of classes with such files.
 
 use std::path::{Path, PathBuf};
 
 use crate::{
-    DataError, Dataset, Items, Notice, NumberType, OpenOptions, Shape, Values,
+    DataError, Dataset, Items, Labels, LimitOverrides, Notice, OpenOptions, Shape, Values,
     array::{self, Array},
-    on_disk::{OnDisk, Rows},
-    open::source,
+    classes::{self, Classified},
+    on_disk::{OnDisk, Rows, shards},
+    open::{self, source},
+    source::Source,
 };
 
 /// Files of equal shape, one row each. Each is opened when it is read, because their number may exceed the limit on open files.
@@ -16,6 +18,7 @@ struct Files {
     shape: Vec<usize>,
     /// Number of channels if images are channels-first (planes); 0 if they are channels-last.
     planes: usize,
+    limits: LimitOverrides,
 }
 
 impl Rows for Files {
@@ -28,7 +31,7 @@ impl Rows for Files {
 
     fn read_wide(&self, row: usize, out: &mut [f64]) -> Result<(), DataError> {
         let path = &self.files[row];
-        let array = array::open_npy(path, "x", &source(path)?, 0)?;
+        let array = array::open_npy(path, "x", &source(path, &self.limits)?, 0)?;
         if array.shape != self.shape {
             return Err(DataError::malformed(path, "the array has changed its shape since it was opened"));
         }
@@ -102,12 +105,46 @@ pub(crate) fn dataset(
             return Err(DataError::malformed(path, problem));
         }
     };
-    let number = arrays[0].number.unwrap_or(NumberType::F32);
-    let count = files.len();
-    let is_byte = arrays.iter().all(|array| array.number.is_some_and(NumberType::is_byte));
-    let rows = Files { files, shape: shape.clone(), planes };
+    if let Some(other) = arrays.iter().position(|array| array.number != arrays[0].number) {
+        let problem = format!(
+            "{} holds numbers of another type than the first file; save all as one type, in one range",
+            files[other].display()
+        );
+        return Err(DataError::malformed(path, problem));
+    }
+    let number = arrays[0].numbers(path)?;
+    let (count, is_byte) = (files.len(), number.is_byte());
+    let rows = Files { files, shape: shape.clone(), planes, limits: options.limits };
     let mut set = Dataset::new(path, row, Values::OnDisk(OnDisk::new(rows, count, row.dim(), is_byte)), None, None)?;
     set.number = number;
     set.notices.push(Notice::FilesAsRows { count });
     Ok(Some(set))
+}
+
+/// What a file holds, without the file: there may be more files than a process may have open.
+pub(crate) fn describe(path: &Path, limits: &LimitOverrides) -> Result<Array, DataError> {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let array = array::open_npy(path, &stem, &source(path, limits)?, 0)?;
+    Ok(Array { source: Source::Bytes([].into()), ..array })
+}
+
+/// Opens arrays in folders, whose names are the classes: `cats/0001.npy`.
+pub(crate) fn in_folders(path: &Path, names: Vec<String>, options: &OpenOptions) -> Result<Dataset, DataError> {
+    let Classified { keep, labels, notices } = classes::classify_names(path, &names, &options.classes)?;
+    let files: Vec<PathBuf> = keep.iter().map(|&index| path.join(&names[index])).collect();
+    let arrays = files.iter().map(|file| describe(file, &options.limits)).collect::<Result<Vec<_>, _>>()?;
+    let (mut set, rows) = match dataset(path, files.clone(), &arrays, options)? {
+        Some(set) => (set, vec![1; files.len()]),
+        None => {
+            let sets = files.iter().map(|file| open::file(file, options)).collect::<Result<Vec<_>, _>>()?;
+            let rows = sets.iter().map(Dataset::len).collect();
+            (shards::joined(path, sets)?, rows)
+        }
+    };
+    set.labels = labels.map(|labels| {
+        let repeat = |(&class, &rows): (&u32, &usize)| std::iter::repeat_n(class, rows);
+        Labels { of_row: labels.of_row.iter().zip(&rows).flat_map(repeat).collect(), names: labels.names }
+    });
+    set.notices.splice(0..0, notices);
+    Ok(set)
 }

@@ -1,6 +1,8 @@
 //! Limits on what a file may ask for, so that a small file cannot take all memory.
 
-use std::{io::Read, path::Path};
+use std::{fmt, io::Read, path::Path, str::FromStr};
+
+use serde::{Deserialize, Serialize};
 
 use crate::DataError;
 
@@ -32,6 +34,124 @@ pub struct Limits {
     pub depth: usize,
 }
 
+/// One of the [`Limits`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields of Limits say it")]
+pub enum Limit {
+    Expanded,
+    Image,
+    Rows,
+    Columns,
+    Entries,
+    Depth,
+}
+
+impl Limit {
+    const ALL: [Self; 6] = [Self::Expanded, Self::Image, Self::Rows, Self::Columns, Self::Entries, Self::Depth];
+
+    /// Returns the name of the limit.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Expanded => "expanded",
+            Self::Image => "image",
+            Self::Rows => "rows",
+            Self::Columns => "columns",
+            Self::Entries => "entries",
+            Self::Depth => "depth",
+        }
+    }
+
+    /// Returns whether it is a number of bytes.
+    pub(crate) fn is_of_bytes(self) -> bool {
+        matches!(self, Self::Expanded | Self::Image | Self::Rows)
+    }
+}
+
+/// Limits that a user sets, in place of those that follow from the size of an input. Written as `expanded=8GB` and so on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<String>", into = "Vec<String>")]
+pub struct LimitOverrides([Option<u64>; Limit::ALL.len()]);
+
+impl LimitOverrides {
+    /// Sets a limit: to bytes, or to a number of columns, entries or levels.
+    #[must_use]
+    pub fn with(mut self, limit: Limit, value: u64) -> Self {
+        self.0[limit as usize] = Some(value);
+        self
+    }
+
+    /// Returns the value that a limit was set to.
+    pub fn get(&self, limit: Limit) -> Option<u64> {
+        self.0[limit as usize]
+    }
+
+    /// Returns these limits, and for those that are not set the others.
+    #[must_use]
+    pub fn or(self, others: Self) -> Self {
+        Self(std::array::from_fn(|at| self.0[at].or(others.0[at])))
+    }
+
+    /// Returns the limits of an input with so many bytes.
+    pub fn of(&self, bytes: u64) -> Limits {
+        let Limits { expanded, image, rows, columns, entries, depth } = Limits::of(bytes);
+        let count = |limit, rule| self.get(limit).map_or(rule, |value| usize::try_from(value).unwrap_or(usize::MAX));
+        Limits {
+            expanded: self.get(Limit::Expanded).unwrap_or(expanded),
+            image: self.get(Limit::Image).unwrap_or(image),
+            rows: self.get(Limit::Rows).unwrap_or(rows),
+            columns: count(Limit::Columns, columns),
+            entries: count(Limit::Entries, entries),
+            depth: count(Limit::Depth, depth),
+        }
+    }
+}
+
+impl FromStr for LimitOverrides {
+    type Err = String;
+
+    /// Parses one limit, such as `expanded=8GB` or `columns=500000`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let names = Limit::ALL.map(Limit::as_str).join(", ");
+        let (name, value) = text.split_once('=').ok_or_else(|| format!("write NAME=VALUE; the names are {names}"))?;
+        let limit = Limit::ALL.into_iter().find(|limit| limit.as_str() == name.trim());
+        let limit = limit.ok_or_else(|| format!("no limit `{}`; the names are {names}", name.trim()))?;
+        let value = value.trim();
+        let digits = value.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let unit: u64 = match &value[digits.len()..] {
+            "" => 1,
+            "kB" => 1000,
+            "MB" => 1_000_000,
+            "GB" => 1_000_000_000,
+            "TB" => 1_000_000_000_000,
+            other => return Err(format!("no unit `{other}`; write kB, MB, GB or TB")),
+        };
+        let number = digits.trim().parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
+        let number = number.filter(|&number| number > 0);
+        Ok(Self::default().with(limit, number.ok_or_else(|| format!("`{value}` is no whole number above 0"))?))
+    }
+}
+
+impl TryFrom<Vec<String>> for LimitOverrides {
+    type Error = String;
+
+    fn try_from(texts: Vec<String>) -> Result<Self, String> {
+        texts.iter().try_fold(Self::default(), |all, text| Ok(text.parse::<Self>()?.or(all)))
+    }
+}
+
+impl From<LimitOverrides> for Vec<String> {
+    fn from(limits: LimitOverrides) -> Self {
+        let text = |limit: Limit| limits.get(limit).map(|value| format!("{}={value}", limit.as_str()));
+        Limit::ALL.into_iter().filter_map(text).collect()
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 impl Limits {
     /// Limits of an input with so many bytes.
     pub fn of(bytes: u64) -> Self {
@@ -46,12 +166,10 @@ impl Limits {
         let need = (rows as u64).checked_mul(dim as u64).and_then(|values| values.checked_mul(value as u64));
         match need {
             Some(need) if need <= self.rows => Ok(()),
-            _ => Err(DataError::too_large(
-                path,
-                format!("{rows} rows of {dim} values"),
-                need.unwrap_or(u64::MAX),
-                self.rows,
-            )),
+            _ => {
+                let what = format!("{rows} rows of {dim} values");
+                Err(DataError::too_large(path, what, need.unwrap_or(u64::MAX), (Limit::Rows, self.rows)))
+            }
         }
     }
 
@@ -64,7 +182,8 @@ impl Limits {
             .read_to_end(&mut bytes)
             .map_err(|error| DataError::malformed(path, format!("{what} is damaged or cut short ({error})")))?;
         if bytes.len() as u64 > limit {
-            return Err(DataError::too_large(path, format!("{what}, expanded,"), bytes.len() as u64, limit));
+            let need = bytes.len() as u64;
+            return Err(DataError::too_large(path, format!("{what}, expanded,"), need, (Limit::Expanded, limit)));
         }
         Ok(bytes)
     }
@@ -104,5 +223,22 @@ mod tests {
             assert!(limits.check_rows(Path::new("x"), rows, dim, 4).is_err());
         }
         assert_eq!(product(&[3, 1 << 62, 2]), None);
+    }
+
+    #[test]
+    fn limits_are_set_by_their_names() {
+        let set: LimitOverrides = vec!["expanded=8GB".to_owned(), "columns= 300000".to_owned()].try_into().unwrap();
+        let limits = set.of(10);
+        assert_eq!((limits.expanded, limits.columns), (8_000_000_000, 300_000));
+        assert_eq!((limits.depth, limits.rows), (Limits::of(10).depth, Limits::of(10).rows));
+        assert_eq!(Vec::from(set), ["expanded=8000000000", "columns=300000"]);
+        let other = LimitOverrides::default().with(Limit::Expanded, 5).with(Limit::Depth, 7);
+        assert_eq!(
+            (set.or(other).get(Limit::Expanded), set.or(other).get(Limit::Depth)),
+            (Some(8_000_000_000), Some(7))
+        );
+        for wrong in ["8GB", "memory=1", "rows=-1", "rows=0", "rows=1XB", "rows=", "rows=99999999999TB"] {
+            assert!(wrong.parse::<LimitOverrides>().is_err(), "{wrong}");
+        }
     }
 }

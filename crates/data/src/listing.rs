@@ -7,7 +7,9 @@ use std::{
 };
 
 use crate::{
-    DataError, Limits, Notice, picture,
+    DataError, Labels, Limit, Limits, Notice,
+    parquet::Blobs,
+    picture,
     source::{Source, Span},
     table, tar, zip,
 };
@@ -21,6 +23,8 @@ pub(crate) enum Place {
     Zip(zip::Entry),
     /// A range of one of the listing's sources.
     Span(usize, Span),
+    /// A row of the listing's column.
+    Row(usize),
 }
 
 /// Files by name. Names use `/`.
@@ -33,6 +37,10 @@ pub(crate) struct Listing {
     pub others: Vec<(String, Place)>,
     /// The sources that places refer to.
     pub sources: Vec<Source>,
+    /// A column whose rows are files.
+    pub blobs: Option<Blobs>,
+    /// The classes of a column's rows, which no name of a file says.
+    pub labels: Option<Labels>,
     pub notices: Vec<Notice>,
 }
 
@@ -71,6 +79,12 @@ impl Listing {
     pub(crate) fn spans(path: &Path, source: Source, spans: Vec<Span>) -> Self {
         let files = spans.into_iter().enumerate().map(|(row, span)| (format!("image {row}"), Place::Span(0, span)));
         Self { path: path.to_owned(), files: files.collect(), sources: vec![source], ..Self::default() }
+    }
+
+    /// The rows of a column, each a file, with their classes.
+    pub(crate) fn blobs(path: &Path, blobs: Blobs, labels: Option<Labels>) -> Self {
+        let files = (0..blobs.rows()).map(|row| (format!("row {row}"), Place::Row(row))).collect();
+        Self { path: path.to_owned(), files, blobs: Some(blobs), labels, ..Self::default() }
     }
 
     /// The listing with a name for its only file.
@@ -140,6 +154,10 @@ impl Listing {
             Place::Span(source, span) => self.sources[*source]
                 .span(*span)
                 .map_err(|error| DataError::malformed(&self.path, format!("{name} cannot be read: {error}"))),
+            Place::Row(row) => match &self.blobs {
+                Some(blobs) => blobs.read(*row),
+                None => Err(DataError::malformed(&self.path, format!("{name} is in no column"))),
+            },
         }
     }
 
@@ -149,8 +167,10 @@ impl Listing {
             Place::File(file) => fs::metadata(file).map_or(0, |metadata| metadata.len()),
             Place::Zip(entry) => entry.size,
             Place::Span(_, span) => span.size,
+            Place::Row(_) => 0,
         };
-        self.files.iter().map(|(_, place)| size(place)).fold(0, u64::saturating_add)
+        let column = self.blobs.as_ref().map_or(0, Blobs::len);
+        self.files.iter().map(|(_, place)| size(place)).fold(column, u64::saturating_add)
     }
 }
 
@@ -166,8 +186,8 @@ impl Walk<'_> {
     fn below(&mut self, folder: &Path, depth: usize) -> Result<(), DataError> {
         let wrong = |error| DataError::read(folder, error);
         if depth > self.limits.depth {
-            let problem = format!("folders are nested more than {} deep", self.limits.depth);
-            return Err(DataError::malformed(folder, problem));
+            let most = self.limits.depth as u64;
+            return Err(DataError::too_large(folder, "the path of folders", depth as u64, (Limit::Depth, most)));
         }
         for entry in fs::read_dir(folder).map_err(wrong)? {
             let entry = entry.map_err(wrong)?;
@@ -181,7 +201,8 @@ impl Walk<'_> {
                 self.files.push(path);
             }
             if self.files.len() > self.limits.entries {
-                return Err(DataError::malformed(folder, "more files than can be read"));
+                let (files, most) = (self.files.len() as u64, self.limits.entries as u64);
+                return Err(DataError::too_large(folder, "the folder", files, (Limit::Entries, most)));
             }
         }
         Ok(())

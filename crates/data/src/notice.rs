@@ -194,6 +194,11 @@ pub enum Notice {
         /// Their names.
         names: Vec<String>,
     },
+    /// Columns hold whole numbers that double precision rounds.
+    DigitsLost {
+        /// Their names.
+        names: Vec<String>,
+    },
     /// Every row is the same.
     ConstantRows,
     /// Values are in the units of the file, after its scale was applied.
@@ -241,7 +246,8 @@ impl fmt::Display for Notice {
             | Self::CommentsSkipped { .. }
             | Self::Decoded { .. }
             | Self::DecimalCommas
-            | Self::ConstantColumns { .. } => self.fmt_table(&mut text),
+            | Self::ConstantColumns { .. }
+            | Self::DigitsLost { .. } => self.fmt_table(&mut text),
             _ => self.fmt_values(&mut text),
         }?;
         // Names come from files and may hold line breaks.
@@ -294,12 +300,18 @@ impl Notice {
                 write!(f, "the first line is data, not a header: {}; header = \"yes\" reads it as names", some(cells))
             }
             Self::ColumnSkipped { name, reason } => write!(f, "column {name} is not used: {reason}"),
-            Self::CommentsSkipped { count } => write!(f, "{} that begin with # skipped", plural(*count, "line")),
+            Self::CommentsSkipped { count } => write!(f, "{} skipped, beginning with #", plural(*count, "line")),
             Self::Decoded { encoding } => write!(f, "the table is decoded from {encoding}"),
             Self::DecimalCommas => write!(f, "commas are read as decimal points"),
             Self::ConstantColumns { names } => {
                 write!(f, "{} with one value in every row: {}", plural(names.len(), "column"), some(names))
             }
+            Self::DigitsLost { names } => write!(
+                f,
+                "{} with whole numbers beyond 2^53, which are rounded: {}; subtract what they have in common first",
+                plural(names.len(), "column"),
+                some(names)
+            ),
             _ => Ok(()),
         }
     }

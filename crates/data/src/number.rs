@@ -62,6 +62,14 @@ impl NumberType {
         matches!(self, Self::Bool | Self::U8)
     }
 
+    /// Converts numbers to the bytes of their type, the lowest byte first. Halves become single precision, which the type says.
+    #[allow(clippy::unnecessary_cast, reason = "one of the types is f64 itself")]
+    pub(crate) fn encode(self, values: &[f64]) -> (Self, Vec<u8>) {
+        with_type!(self, T => (self, values.iter().flat_map(|&value| (value as T).to_le_bytes()).collect()), {
+            Self::F32.encode(values)
+        })
+    }
+
     /// Converts numbers of a file to single precision.
     #[allow(clippy::unnecessary_cast, reason = "one of the types is f32 itself")]
     pub(crate) fn decode(self, big_endian: bool, bytes: &[u8], out: &mut [f32]) {

@@ -7,10 +7,10 @@ use std::{
 };
 
 use crate::{
-    DataError, Dataset, Limits, Load, OpenOptions, array, cifar, digits, folder, generate, hint, idx, images,
+    DataError, Dataset, LimitOverrides, Load, OpenOptions, array, cifar, digits, folder, generate, hint, idx, images,
     listing::Listing,
     on_disk::{self, lmdb},
-    picture,
+    parquet, picture,
     source::{Source, Span},
     table, tar,
 };
@@ -52,7 +52,7 @@ fn name_of(path: &Path) -> String {
 }
 
 /// Opens a file, expanded if it is packed by itself.
-pub(crate) fn source(path: &Path) -> Result<Source, DataError> {
+pub(crate) fn source(path: &Path, limits: &LimitOverrides) -> Result<Source, DataError> {
     let read = |error| DataError::read(path, error);
     let metadata = fs::metadata(path).map_err(read)?;
     // A pipe or device has no end that one could know of, and opening one may wait for ever.
@@ -62,7 +62,7 @@ pub(crate) fn source(path: &Path) -> Result<Source, DataError> {
     let source = Source::file(File::open(path).map_err(read)?).map_err(read)?;
     let first = source.start(0, 4).map_err(read)?;
     let whole = || source.span(Span { at: 0, size: source.len() }).map_err(read);
-    let limits = Limits::of(source.len());
+    let limits = limits.of(source.len());
     let expand =
         |what: &str, stream: &mut dyn Read| limits.read(path, what, stream).map(|bytes| Source::Bytes(bytes.into()));
     match first[..] {
@@ -88,8 +88,8 @@ pub(crate) fn source(path: &Path) -> Result<Source, DataError> {
 fn with_announced_size(error: DataError, gzip: &[u8]) -> DataError {
     let announced = gzip.last_chunk().map_or(0, |size| u64::from(u32::from_le_bytes(*size)));
     match error {
-        DataError::TooLarge { path, what, need, limit } => {
-            DataError::TooLarge { path, what, need: need.max(announced), limit }
+        DataError::TooLarge { path, what, need, most, limit } => {
+            DataError::TooLarge { path, what, need: need.max(announced), most, limit }
         }
         other => other,
     }
@@ -107,7 +107,7 @@ pub(crate) fn plain_name(path: &Path) -> String {
 
 /// Opens a file.
 pub(crate) fn file(path: &Path, options: &OpenOptions) -> Result<Dataset, DataError> {
-    let source = source(path)?;
+    let source = source(path, &options.limits)?;
     if source.len() == 0 {
         return Err(DataError::empty(path, "the file has no bytes"));
     }
@@ -116,14 +116,15 @@ pub(crate) fn file(path: &Path, options: &OpenOptions) -> Result<Dataset, DataEr
     let whole = || source.span(Span { at: 0, size: source.len() }).map_err(|error| DataError::read(path, error));
     if idx::recognizes(&first) || name.contains("idx3-ubyte") {
         let beside = idx::labels_beside(path);
-        let labels = beside.as_deref().map(|labels| Ok((labels, self::source(labels)?))).transpose()?;
+        let labels =
+            beside.as_deref().map(|labels| Ok((labels, self::source(labels, &options.limits)?))).transpose()?;
         return idx::dataset(path, &source, labels, options);
     }
     if cifar::recognizes(&name) {
         return cifar::dataset(path, vec![(name, source)], &folder::cifar_names(path.parent(), &[]));
     }
     if cifar::is_any_python_batch(&name, &first) {
-        let meta = folder::cifar_meta(path.parent())?;
+        let meta = folder::cifar_meta(path.parent(), &options.limits)?;
         return cifar::python(path, vec![(name, source)], meta.as_ref());
     }
     if array::is_npy(&first) || name.ends_with(".npy") {
@@ -132,13 +133,10 @@ pub(crate) fn file(path: &Path, options: &OpenOptions) -> Result<Dataset, DataEr
     if first.starts_with(b"PK") || name.ends_with(".zip") || name.ends_with(".npz") {
         return archive(path, source, &name, options);
     }
-    if array::is_mat(&first) {
-        return array::dataset(path, array::open_mat(path, &whole()?)?, options);
+    if parquet::recognizes(&first) {
+        return parquet::open(path, vec![(path.to_owned(), source)], options);
     }
-    if array::is_nifti(&first) {
-        let (volume, notice) = array::open_nifti(path, &source)?;
-        let mut set = array::dataset(path, vec![volume], options)?;
-        set.notices.extend(notice);
+    if let Some(set) = instrument_file(path, &source, &first, options)? {
         return Ok(set);
     }
     if tar::recognizes(&first) || name.ends_with(".tar") {
@@ -162,6 +160,34 @@ pub(crate) fn file(path: &Path, options: &OpenOptions) -> Result<Dataset, DataEr
     Err(DataError::UnknownFormat { path: path.display().to_string(), hint: String::new() })
 }
 
+/// Opens a file of the formats that instruments and MATLAB write; none if it is of another.
+fn instrument_file(
+    path: &Path,
+    source: &Source,
+    first: &[u8],
+    options: &OpenOptions,
+) -> Result<Option<Dataset>, DataError> {
+    #[cfg(feature = "hdf5")]
+    if array::hdf5::recognizes(first) || array::is_mat_hdf5(first) {
+        return array::hdf5::open(path, source, options).map(Some);
+    }
+    #[cfg(feature = "dicom")]
+    if crate::dicom::recognizes(first) {
+        return crate::dicom::dataset(path, vec![(plain_name(path), source.clone())], None, options).map(Some);
+    }
+    if array::is_mat(first) {
+        let bytes = source.span(Span { at: 0, size: source.len() }).map_err(|error| DataError::read(path, error))?;
+        return array::dataset(path, array::open_mat(path, &bytes, &options.limits)?, options).map(Some);
+    }
+    if array::is_nifti(first) {
+        let (volume, notice) = array::open_nifti(path, source, &options.limits)?;
+        let mut set = array::dataset(path, vec![volume], options)?;
+        set.notices.extend(notice);
+        return Ok(Some(set));
+    }
+    Ok(None)
+}
+
 fn stem(name: &str) -> String {
     name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_owned()
 }
@@ -169,7 +195,7 @@ fn stem(name: &str) -> String {
 /// Opens a zip: of arrays, of images, or of one table.
 fn archive(path: &Path, source: Source, name: &str, options: &OpenOptions) -> Result<Dataset, DataError> {
     if name.ends_with(".npz") {
-        let arrays = array::npz::open(path, &source, |_| true)?;
+        let arrays = array::npz::open(path, &source, &options.limits, |_| true)?;
         return array::dataset(path, arrays, options);
     }
     let listing = Listing::zip(path, source.clone())?;
@@ -181,10 +207,15 @@ fn archive(path: &Path, source: Source, name: &str, options: &OpenOptions) -> Re
         return Err(DataError::UnknownFormat { path: path.display().to_string(), hint });
     }
     if listing.others.iter().any(|(name, _)| name.ends_with(".npy")) {
-        let arrays = array::npz::open(path, &source, |_| true)?;
+        let arrays = array::npz::open(path, &source, &options.limits, |_| true)?;
         return array::dataset(path, arrays, options);
     }
-    let limits = Limits::of(source.len());
+    let limits = options.limits.of(source.len());
+    let is_archive = |name: &String| [".zip", ".tar", ".gz", ".tgz"].iter().any(|ending| name.ends_with(ending));
+    if let Some((inner, _)) = listing.others.iter().find(|(name, _)| is_archive(name)) {
+        let problem = format!("it holds archives ({inner}); unpack it, and give the path of one of them");
+        return Err(DataError::malformed(path, problem));
+    }
     match listing.tables().as_slice() {
         [] => images::open(listing, options),
         [(name, place)] => table::read(path, &listing.read(name, place, &limits)?, options),
@@ -198,7 +229,7 @@ fn archive(path: &Path, source: Source, name: &str, options: &OpenOptions) -> Re
 
 /// Opens a tar: CIFAR's batches in either version, or images.
 fn tar_file(path: &Path, source: Source, options: &OpenOptions) -> Result<Dataset, DataError> {
-    let limits = Limits::of(source.len());
+    let limits = options.limits.of(source.len());
     let entries = tar::directory(path, &source, &limits)?;
     let part = |span: Span| -> Result<Source, DataError> {
         let bytes = source.span(span).map_err(|error| DataError::read(path, error))?;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Load;
+use crate::{LimitOverrides, Load};
 
 /// Options of [`open`](crate::open). The defaults follow rules; ambiguities are errors.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -35,6 +35,8 @@ pub struct OpenOptions {
     pub classes: Classes,
     /// Whether each file of a folder of arrays is one row.
     pub items: Items,
+    /// Limits that are set in place of those that follow from the size of a file.
+    pub limits: LimitOverrides,
 }
 
 /// Treatment of the alpha channel of image files.

@@ -1,9 +1,9 @@
 //! Tar archives: the positions of their files.
 
-use std::path::Path;
+use std::{collections::HashMap, path::Path};
 
 use crate::{
-    DataError, Limits,
+    DataError, Limit, Limits,
     source::{Source, Span},
 };
 
@@ -44,6 +44,8 @@ pub(crate) fn directory(path: &Path, source: &Source, limits: &Limits) -> Result
         DataError::malformed(path, format!("the tar is damaged ({problem}); fetch it again"))
     };
     let (mut files, mut at, mut long_name) = (Vec::new(), 0, None);
+    // Files by name, once there is a hard link.
+    let mut links: Option<HashMap<String, Span>> = None;
     while at < source.len() {
         let header = source.span(Span { at, size: BLOCK }).map_err(|error| damaged(&error))?;
         at += BLOCK;
@@ -65,11 +67,25 @@ pub(crate) fn directory(path: &Path, source: &Source, limits: &Limits) -> Result
         match header[156] {
             b'L' => long_name = Some(text(&content()?)),
             b'x' => long_name = extended_name(&content()?).or(long_name),
-            b'0' | 0 => files.push((long_name.take().unwrap_or(name), span)),
+            b'0' | 0 => {
+                let name = long_name.take().unwrap_or(name);
+                if let Some(links) = &mut links {
+                    links.insert(name.clone(), span);
+                }
+                files.push((name, span));
+            }
+            // A second name of a file that came before.
+            b'1' => {
+                let links = links.get_or_insert_with(|| files.iter().cloned().collect());
+                if let Some(&span) = links.get(&text(&header[157..257])) {
+                    files.push((long_name.take().unwrap_or(name), span));
+                }
+            }
             _ => long_name = None,
         }
         if files.len() > limits.entries {
-            return Err(damaged(&"more files than can be read"));
+            let most = limits.entries as u64;
+            return Err(DataError::too_large(path, "the tar", files.len() as u64, (Limit::Entries, most)));
         }
         // Sizes are below that of the archive, so this cannot overflow.
         at += size.next_multiple_of(BLOCK);

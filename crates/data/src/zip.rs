@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    DataError, Limits,
+    DataError, Limit, Limits,
     source::{Source, Span},
 };
 
@@ -150,7 +150,8 @@ pub(crate) fn read(path: &Path, source: &Source, entry: &Entry, limits: &Limits)
         return Err(DataError::malformed(path, format!("{} is encrypted; unpack the zip first", entry.name)));
     }
     if entry.size > limits.expanded {
-        return Err(DataError::too_large(path, format!("{}, expanded,", entry.name), entry.size, limits.expanded));
+        let what = format!("{}, expanded,", entry.name);
+        return Err(DataError::too_large(path, what, entry.size, (Limit::Expanded, limits.expanded)));
     }
     let at = data_start(path, source, entry)?;
     let packed = source.span(Span { at, size: entry.packed }).map_err(|error| wrong(&error))?;

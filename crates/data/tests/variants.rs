@@ -9,7 +9,7 @@ use std::{
 
 use image::{DynamicImage, GrayImage, ImageFormat, Luma, LumaA, RgbImage};
 use pfgm_data::{
-    Alpha, Classes, Dataset, Notice, NumberType, OpenOptions, Shape,
+    Alpha, Classes, Dataset, Decimal, Items, Notice, NumberType, OpenOptions, Shape,
     npz::{Column, Named, write_npz},
     open,
 };
@@ -309,4 +309,169 @@ fn animations_give_their_first_frame_and_say_so() {
     let set = read(&folder.write("a.gif", &bytes));
     assert_eq!((set.len(), row(&set, 0)[0]), (1, 10.0));
     assert!(set.notices.iter().any(|notice| matches!(notice, Notice::FramesSkipped { frames: 3, .. })));
+}
+
+#[test]
+fn line_breaks_in_names_and_old_line_ends_do_not_hide_the_separator() {
+    let folder = Folder::new();
+    let quoted = read(&folder.write("quoted.csv", b"\"first\nname\",b\n1,2\n3,4\n"));
+    assert_eq!((quoted.columns.len(), row(&quoted, 1)), (2, vec![3.0, 4.0]));
+    let old = read(&folder.write("old.csv", b"a,b\r1,2\r3,4\r"));
+    assert_eq!((old.columns.as_slice(), row(&old, 1)), (&["a".into(), "b".into()][..], vec![3.0, 4.0]));
+}
+
+#[test]
+fn commas_between_thousands_are_no_decimal_commas() {
+    let folder = Folder::new();
+    let table = folder.write("sales.csv", b"a;b\n1,234;2\n5,678;4\n");
+    let error = refused(&table);
+    assert!(
+        error.contains("`1,234` may have a comma between thousands") && error.contains("set decimal to"),
+        "{error}"
+    );
+    let point = OpenOptions { decimal: Decimal::Point, ..OpenOptions::default() };
+    assert_eq!(row(&with(&table, point.clone()), 1), [5678.0, 4.0]);
+    let comma = OpenOptions { decimal: Decimal::Comma, ..OpenOptions::default() };
+    assert_eq!(row(&with(&table, comma), 1), [5.678, 4.0]);
+    // One cell that cannot be a thousand decides.
+    let sure = read(&folder.write("sure.csv", b"a;b\n1,234;2\n0,678;4\n"));
+    assert_eq!(row(&sure, 1), [0.678, 4.0]);
+    let quoted = folder.write("quoted.csv", b"a,b\n\"1,234,567.5\",2\n\"5,678\",4\n");
+    assert!(refused(&quoted).contains("1,234,567.5"));
+    assert_eq!(row(&with(&quoted, point), 0), [1_234_567.5, 2.0]);
+}
+
+#[test]
+fn numbers_that_lose_digits_and_names_that_occur_twice_are_named() {
+    let folder = Folder::new();
+    let ids = read(&folder.write("ids.csv", b"id,x\n9007199254740993,1\n9007199254740995,2\n9007199254740999,3\n"));
+    assert!(ids.notices.contains(&Notice::DigitsLost { names: vec!["id".into()] }), "{:?}", ids.notices);
+    let values: Vec<u8> = [1_i64 << 60, (1 << 60) + 3].iter().flat_map(|value| value.to_le_bytes()).collect();
+    let array = read(&folder.write("ids.npy", &npy("<i8", false, "(2, 1)", &values)));
+    assert!(array.notices.contains(&Notice::DigitsLost { names: vec!["1".into()] }), "{:?}", array.notices);
+    let plain = read(&folder.write("plain.csv", b"id,x\n90071992547409,1\n90071992547411,2\n"));
+    assert!(!plain.notices.iter().any(|notice| matches!(notice, Notice::DigitsLost { .. })));
+
+    let twice = folder.write("twice.csv", b"a,a,b\n1,2,3\n4,5,6\n");
+    let first = OpenOptions { columns: vec!["a".into()], ..OpenOptions::default() };
+    let error = open(twice.to_str().unwrap(), &first).unwrap_err().to_string();
+    assert!(error.contains("several columns are called a"), "{error}");
+    let second = OpenOptions { columns: vec!["2".into()], ..OpenOptions::default() };
+    assert_eq!(row(&with(&twice, second), 0), [2.0]);
+}
+
+#[test]
+fn one_color_image_is_not_many_thin_ones() {
+    let folder = Folder::new();
+    let pixels: Vec<u8> = (0..6 * 5 * 3).collect();
+    let photo = folder.write("photo.npy", &npy("|u1", false, "(6, 5, 3)", &pixels));
+    let error = refused(&photo);
+    assert!(error.contains("one color image or 6 rows of 5x3") && error.contains("set items to"), "{error}");
+    let one = with(&photo, OpenOptions { items: Items::One, ..OpenOptions::default() });
+    assert_eq!((one.len(), one.shape), (1, Shape::Image { height: 6, width: 5, channels: 3 }));
+    assert_eq!(row(&one, 0)[..4], [0.0, 1.0, 2.0, 3.0]);
+    assert_eq!(with(&photo, OpenOptions { items: Items::Many, ..OpenOptions::default() }).len(), 6);
+    // Labels say how many rows there are.
+    let arrays = [
+        Named { name: "x", shape: &[6, 5, 3], values: Column::Bytes(&pixels) },
+        Named { name: "y", shape: &[6], values: Column::Integers(&[0, 1, 0, 1, 0, 1]) },
+    ];
+    assert_eq!(read(&folder.write("series.npz", &npz(&arrays))).len(), 6);
+}
+
+#[test]
+fn labels_before_the_data_and_arrays_that_cannot_be_read_do_not_mislead() {
+    let folder = Folder::new();
+    let pixels: Vec<u8> = (0..4 * 2 * 2).collect();
+    let arrays = [
+        Named { name: "arr_0", shape: &[4], values: Column::Integers(&[0, 1, 1, 0]) },
+        Named { name: "arr_1", shape: &[4, 2, 2], values: Column::Bytes(&pixels) },
+    ];
+    let data = read(&folder.write("first.npz", &npz(&arrays)));
+    assert_eq!(
+        (data.shape, classes(&data)),
+        (Shape::Image { height: 2, width: 2, channels: 1 }, vec!["0", "1", "1", "0"])
+    );
+
+    let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, content) in
+        [("x.npy", npy("|u1", false, "(4, 2, 2)", &pixels)), ("y.npy", npy("|O", false, "(4,)", b"?"))]
+    {
+        archive.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+        archive.write_all(&content).unwrap();
+    }
+    let objects = folder.write("objects.npz", &archive.finish().unwrap().into_inner());
+    let data = read(&objects);
+    assert!(data.labels.is_none());
+    let told = |notice: &Notice| matches!(notice, Notice::LabelsDropped { name, reason } if name == "y" && reason.contains("Python objects"));
+    assert!(data.notices.iter().any(told), "{:?}", data.notices);
+    let asked = OpenOptions { labels: Some("y".into()), ..OpenOptions::default() };
+    assert!(open(objects.to_str().unwrap(), &asked).unwrap_err().to_string().contains("array y holds Python objects"));
+}
+
+#[test]
+fn pairs_of_folders_are_asked_about_and_class_folders_hold_arrays() {
+    let folder = Folder::new();
+    for name in ["pairs/images/1.png", "pairs/images/2.png", "pairs/masks/1.png", "pairs/masks/2.png"] {
+        folder.write(name, &gray(3));
+    }
+    let error = refused(&folder.at("pairs"));
+    assert!(error.contains("images and masks look like pairs") && error.contains("set classes to"), "{error}");
+    assert!(read(&folder.at("pairs/images")).labels.is_none());
+
+    let image = |value: u8| npy("|u1", false, "(5, 6, 3)", &[value; 5 * 6 * 3]);
+    for (at, name) in ["cats/1.npy", "cats/2.npy", "dogs/1.npy"].into_iter().enumerate() {
+        folder.write(&format!("set/{name}"), &image(at as u8 * 50));
+    }
+    let set = read(&folder.at("set"));
+    assert_eq!((set.len(), set.shape), (3, Shape::Image { height: 5, width: 6, channels: 3 }));
+    assert_eq!((classes(&set), row(&set, 2)[0]), (vec!["cats", "cats", "dogs"], 100.0));
+    let many = with(&folder.at("set"), OpenOptions { items: Items::Many, ..OpenOptions::default() });
+    assert_eq!((many.len(), classes(&many)[9..11].to_vec()), (15, vec!["cats", "dogs"]));
+    folder.write("set/dogs/2.npy", &npy("<f4", false, "(5, 6, 3)", &[0; 5 * 6 * 3 * 4]));
+    assert!(refused(&folder.at("set")).contains("numbers of another type"));
+}
+
+#[test]
+fn a_range_by_rule_is_nominal_even_if_the_values_reach_its_ends() {
+    let folder = Folder::new();
+    let values: Vec<u8> = (0..16).flat_map(|value| (value as f32 / 15.0).to_le_bytes()).collect();
+    let images = read(&folder.write("ends.npy", &npy("<f4", false, "(1, 4, 4)", &values)));
+    assert_eq!((images.range, images.range_is_nominal), ((0.0, 1.0), true));
+    assert!(images.notices.iter().any(|notice| matches!(notice, Notice::RangeFound { nominal: (0.0, 1.0), .. })));
+}
+
+#[test]
+fn second_names_in_a_tar_and_archives_in_archives() {
+    let folder = Folder::new();
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    let image = gray(7);
+    header.set_size(image.len() as u64);
+    header.set_cksum();
+    archive.append_data(&mut header, "cats/0.png", image.as_slice()).unwrap();
+    let mut link = tar::Header::new_gnu();
+    link.set_entry_type(tar::EntryType::Link);
+    link.set_size(0);
+    archive.append_link(&mut link, "dogs/0.png", "cats/0.png").unwrap();
+    let tar = read(&folder.write("hard.tar", &archive.into_inner().unwrap()));
+    assert_eq!((classes(&tar), row(&tar, 0)), (vec!["cats", "dogs"], row(&tar, 1)));
+
+    let mut inner = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    inner.start_file("inner.zip", zip::write::SimpleFileOptions::default()).unwrap();
+    inner.write_all(b"PK").unwrap();
+    inner.start_file("readme.txt", zip::write::SimpleFileOptions::default()).unwrap();
+    inner.write_all(b"hello").unwrap();
+    let nested = folder.write("nested.zip", &inner.finish().unwrap().into_inner());
+    assert!(refused(&nested).contains("it holds archives (inner.zip)"));
+}
+
+#[test]
+fn a_folder_with_only_the_test_images_of_mnist_is_read() {
+    let folder = Folder::new();
+    let words = |words: &[u32]| words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>();
+    folder.write("mnist/t10k-images-idx3-ubyte", &[words(&[0x803, 2, 2, 2]), vec![9; 8]].concat());
+    folder.write("mnist/t10k-labels-idx1-ubyte", &[words(&[0x801, 2]), vec![1, 0]].concat());
+    let data = read(&folder.at("mnist"));
+    assert_eq!((data.len(), classes(&data)), (2, vec!["1", "0"]));
 }

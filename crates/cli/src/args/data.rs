@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use pfgm_data::{Alpha, Classes, Decimal, Header, Items};
+use pfgm_data::{Alpha, Classes, Decimal, Header, Items, LimitOverrides};
 
 #[derive(Clone, Debug, Default, Args)]
 pub struct DataArgs {
@@ -46,6 +46,17 @@ pub struct DataArgs {
     /// Whether each file of a folder of arrays is one row: auto, one, many [default: auto]
     #[arg(long, value_name = "HOW", value_parser = word::<Items>, help_heading = "Data")]
     pub items: Option<Items>,
+
+    /// A limit on what a file may ask for, such as expanded=8GB; of expanded, image, rows (bytes), columns, entries and depth [default: by the size of the file]
+    #[arg(long = "limit", value_name = "NAME=VALUE", help_heading = "Data")]
+    pub limits: Vec<LimitOverrides>,
+}
+
+impl DataArgs {
+    /// All limits that are set; of the same limit the last.
+    pub fn limits(&self) -> LimitOverrides {
+        self.limits.iter().fold(LimitOverrides::default(), |all, limit| limit.or(all))
+    }
 }
 
 /// Parses a word as in a configuration file.

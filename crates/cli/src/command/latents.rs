@@ -75,6 +75,9 @@ fn latents(model: &Model, what: &str, solver: &Solver, class: Option<u32>, batch
     let data = resolve::latents::of(&model.spec().config.data, data)?;
     let mut rows = model.spec().unlabeled_rows(&data).map_err(|error| resolve::about(error, &data, what))?;
     rows.labels = vec![class];
+    if let Some(note) = &rows.note {
+        line(format!("note       {note}"));
+    }
     Ok(model.encode_rows(&rows, integration(solver, batch, "encoding")?)?)
 }
 

@@ -13,8 +13,11 @@ pub fn dataset(source: &str, args: &DataArgs) -> Result<Dataset> {
 
 /// Returns the options with the changes of the flags.
 pub fn with_flags(options: OpenOptions, args: &DataArgs) -> OpenOptions {
-    let DataArgs { columns, label, array, labels, range, alpha, header, decimal, classes, items } = args.clone();
+    let limits = args.limits().or(options.limits);
+    let DataArgs { columns, label, array, labels, range, alpha, header, decimal, classes, items, limits: _ } =
+        args.clone();
     OpenOptions {
+        limits,
         columns: columns.unwrap_or(options.columns),
         label: label.or(options.label),
         array: array.or(options.array),
@@ -31,7 +34,7 @@ pub fn with_flags(options: OpenOptions, args: &DataArgs) -> OpenOptions {
 
 /// The keys of a configuration that flags set, with their values.
 pub fn data_keys(args: &DataArgs) -> Result<Vec<(&'static str, Value)>> {
-    let DataArgs { columns, label, array, labels, range, alpha, header, decimal, classes, items } = args;
+    let DataArgs { columns, label, array, labels, range, alpha, header, decimal, classes, items, limits } = args;
     let mut keys = Vec::new();
     let mut set = |key: &'static str, value: Option<Value>| keys.extend(value.map(|value| (key, value)));
     set("data.label", label.as_deref().map(Value::from));
@@ -44,15 +47,16 @@ pub fn data_keys(args: &DataArgs) -> Result<Vec<(&'static str, Value)>> {
     set("data.decimal", decimal.map(Value::try_from).transpose()?);
     set("data.classes", classes.as_ref().map(Value::try_from).transpose()?);
     set("data.items", items.map(Value::try_from).transpose()?);
+    let limits = (!limits.is_empty()).then(|| Value::try_from(args.limits()));
+    set("data.limits", limits.transpose()?);
     Ok(keys)
 }
 
 /// Returns an error of reading data with options replaced by their flags.
 pub fn data_error_in_flags(error: &DataError) -> String {
-    match error {
-        DataError::Ambiguous { path, problem, option, choices } => {
-            format!("{path}: {problem}; give --{option} {choices}")
-        }
-        other => other.to_string(),
+    match error.remedy() {
+        Some((message, "limits", value)) => format!("{message}; give --limit {value}"),
+        Some((message, option, choices)) => format!("{message}; give --{option} {choices}"),
+        None => error.to_string(),
     }
 }

@@ -2,6 +2,8 @@
 
 use pfgm::{Error, import::ImportError};
 
+use super::data_error_in_flags;
+
 /// Returns the flag of an argument of the library, if there is one.
 fn flag_of(argument: &str) -> Option<&'static str> {
     Some(match argument {
@@ -39,6 +41,7 @@ pub fn in_flags(error: &Error) -> String {
         ) => {
             format!("{}: --{}: {problem}", path.display(), field.replace('_', "-"))
         }
+        Error::Data(error) => data_error_in_flags(error),
         other => other.to_string(),
     }
 }

@@ -86,6 +86,9 @@ pub fn rows(args: &RowsArgs, spec: &ModelSpec) -> Result<Rows> {
     if !spec.data.classes.is_empty() && rows.labels.iter().all(Option::is_none) {
         line("note       the rows have no labels: the model is evaluated without classes");
     }
+    if let Some(note) = &rows.note {
+        line(format!("note       {note}"));
+    }
     Ok(rows)
 }
 

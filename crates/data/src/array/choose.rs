@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{Array, Flat, labels_of, row_shape};
-use crate::{DataError, Dataset, Labels, Notice, NumberType, OpenOptions, Shape, Values, on_disk::OnDisk};
+use crate::{DataError, Dataset, Items, Labels, Notice, NumberType, OpenOptions, Shape, Values, on_disk::OnDisk};
 
 /// Names of data arrays, in order of preference.
 const DATA: [&str; 15] = [
@@ -67,18 +67,19 @@ fn describe(arrays: &[Array]) -> String {
     arrays.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
-fn choose(path: &Path, mut arrays: Vec<Array>, options: &OpenOptions) -> Result<Choice, DataError> {
-    let named = |arrays: &[Array], name: &str| arrays.iter().position(|array| array.name.eq_ignore_ascii_case(name));
-    let exact = |arrays: &[Array], name: &str, option: &'static str| {
-        let found = arrays.iter().position(|array| array.name == name).or_else(|| named(arrays, name));
+/// Finds the array of data, and that of labels if there is one.
+pub(super) fn pick(path: &Path, arrays: &[Array], options: &OpenOptions) -> Result<(usize, Option<usize>), DataError> {
+    let named = |name: &str| arrays.iter().position(|array| array.name.eq_ignore_ascii_case(name));
+    let exact = |name: &str, option: &'static str| {
+        let found = arrays.iter().position(|array| array.name == name).or_else(|| named(name));
         found.ok_or_else(|| {
             DataError::malformed(path, format!("{option} = {name:?}: no such array; there are {}", describe(arrays)))
         })
     };
     let could_be_data = |array: &Array| array.number.is_some() && array.shape.len() > 1 && array.shape[0] > 1;
     let data = match &options.array {
-        Some(name) => exact(&arrays, name, "array")?,
-        None => match DATA.iter().find_map(|name| named(&arrays, name)) {
+        Some(name) => exact(name, "array")?,
+        None => match DATA.iter().find_map(|name| named(name)).filter(|&found| !is_column_of_others(arrays, found)) {
             Some(found) => found,
             None => {
                 let candidates: Vec<usize> = (0..arrays.len()).filter(|&at| could_be_data(&arrays[at])).collect();
@@ -87,27 +88,44 @@ fn choose(path: &Path, mut arrays: Vec<Array>, options: &OpenOptions) -> Result<
                     (_, 1) => 0,
                     (_, 0) => return Err(DataError::empty(path, "no array in it")),
                     _ => {
-                        let problem = format!("several arrays may be the data: {}", describe(&arrays));
+                        let problem = format!("several arrays may be the data: {}", describe(arrays));
                         return Err(DataError::ambiguous(path, problem, "array", "the name of one"));
                     }
                 }
             }
         },
     };
-    let data = arrays.remove(data);
+    let rows = arrays[data].shape.first().copied().unwrap_or(0);
     let labels = match &options.labels {
         Some(name) if name.is_empty() => None,
-        Some(name) => Some(exact(&arrays, name, "labels")?),
-        None => LABELS.iter().find_map(|name| named(&arrays, name)).or_else(|| {
+        Some(name) => Some(exact(name, "labels")?),
+        None => LABELS.iter().find_map(|name| named(name)).or_else(|| {
             // Names by numpy.savez for arrays without names.
-            let second = (data.name == "arr_0").then(|| named(&arrays, "arr_1")).flatten()?;
-            let array = &arrays[second];
+            let other = match arrays[data].name.as_str() {
+                "arr_0" => named("arr_1")?,
+                "arr_1" => named("arr_0")?,
+                _ => return None,
+            };
+            let array = &arrays[other];
             let is_column = array.shape.len() == 1 || matches!(array.shape[..], [_, 1]);
-            (is_column && array.shape[0] == data.shape.first().copied().unwrap_or(0)).then_some(second)
+            (is_column && array.shape[0] == rows).then_some(other)
         }),
     };
-    let labels = labels.map(|at| arrays.remove(at));
-    Ok(Choice { data, labels, ignored: arrays.into_iter().map(|array| array.name).collect() })
+    Ok((data, labels.filter(|&labels| labels != data)))
+}
+
+/// Whether an array that numpy.savez named has one value a row where another has several: labels that were given first.
+fn is_column_of_others(arrays: &[Array], at: usize) -> bool {
+    let [rows] = arrays[at].shape[..] else { return false };
+    arrays[at].name == "arr_0" && arrays.iter().any(|other| other.shape.len() > 1 && other.shape[0] == rows)
+}
+
+fn choose(path: &Path, arrays: Vec<Array>, options: &OpenOptions) -> Result<Choice, DataError> {
+    let (data, labels) = pick(path, &arrays, options)?;
+    let mut arrays: Vec<Option<Array>> = arrays.into_iter().map(Some).collect();
+    let mut take = |at: usize| arrays[at].take().expect("each array is taken once");
+    let (data, labels) = (take(data), labels.map(take));
+    Ok(Choice { data, labels, ignored: arrays.into_iter().flatten().map(|array| array.name).collect() })
 }
 
 /// Creates a data set from arrays. Rows are read on demand.
@@ -121,14 +139,33 @@ pub(crate) fn dataset(path: &Path, arrays: Vec<Array>, options: &OpenOptions) ->
     }
     let are_planes =
         PLANES.contains(&data.name.as_str()) && labels.as_ref().is_some_and(|y| PLANES.contains(&y.name.as_str()));
+    let has_labels = labels.is_some();
     let (labels, mut about_labels) = match labels {
         Some(array) => read_labels(path, &array, data.shape.first().copied().unwrap_or(0), options)?,
         None => (None, Vec::new()),
     };
     notices.append(&mut about_labels);
+    let data = if has_labels { data } else { one_or_many(path, data, options.items)? };
     let mut set = rows(path, &data, labels, are_planes, &mut notices)?;
     set.notices.splice(0..0, notices);
     Ok(set)
+}
+
+/// An array whose last sizes are those of one color image: one row, or as many as its first size, as options say.
+fn one_or_many(path: &Path, array: Array, items: Items) -> Result<Array, DataError> {
+    let [height, width, channels @ 3..=4] = array.shape[..] else { return Ok(array) };
+    match items {
+        _ if height <= 4 || width <= 4 => Ok(array),
+        Items::Many => Ok(array),
+        Items::One => Ok(Array { shape: vec![1, height, width, channels], ..array }),
+        Items::Auto => {
+            let problem = format!(
+                "array {} has the shape {:?}, which may be one color image or {height} rows of {width}x{channels}",
+                array.name, array.shape
+            );
+            Err(DataError::ambiguous(path, problem, "items", "one or many"))
+        }
+    }
 }
 
 /// The rows of an array as a data set.
@@ -139,9 +176,7 @@ pub(crate) fn rows(
     are_planes: bool,
     notices: &mut Vec<Notice>,
 ) -> Result<Dataset, DataError> {
-    let Some(number) = data.number else {
-        return Err(DataError::malformed(path, format!("array {} holds text, not numbers", data.name)));
-    };
+    let number = data.numbers(path)?;
     let (mut shape, mut planes) = row_shape(path, &data.name, &data.shape)?;
     if let (Shape::Vector { len }, NumberType::U8) = (shape, number) {
         let side = |pixels: usize| Some(pixels.isqrt()).filter(|side| side * side == pixels && *side >= 4);
@@ -184,6 +219,10 @@ fn read_labels(
     rows: usize,
     options: &OpenOptions,
 ) -> Result<(Option<Labels>, Vec<Notice>), DataError> {
+    if let Some(what) = array.unread.as_ref().filter(|_| options.labels.is_none()) {
+        let reason = format!("it holds {what}");
+        return Ok((None, vec![Notice::LabelsDropped { name: array.name.clone(), reason }]));
+    }
     match labels_of(path, array, rows)? {
         Ok((labels, notice)) => Ok((Some(labels), notice.into_iter().collect())),
         Err(reason) if options.labels.is_some() => {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::Array;
-use crate::{DataError, Limits, NumberType, source::Source};
+use crate::{DataError, LimitOverrides, Limits, NumberType, source::Source};
 
 const HEADER: usize = 128;
 /// Element types of the format.
@@ -11,6 +11,11 @@ const MATRIX: u32 = 14;
 const COMPRESSED: u32 = 15;
 /// Largest nesting of elements with arrays: a matrix in a compressed element.
 const DEEPEST: usize = 2;
+
+/// Whether bytes begin as a MATLAB file of version 7.3 does, which is HDF5.
+pub(crate) fn is_hdf5(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"MATLAB 7.3")
+}
 
 /// Whether bytes start like a MATLAB file.
 pub(crate) fn recognizes(bytes: &[u8]) -> bool {
@@ -104,6 +109,7 @@ impl Reader<'_> {
             shape: sizes,
             number: Some(number),
             text: None,
+            unread: None,
             big_endian: self.big_endian,
             source: Source::Bytes(values.into()),
             start: 0,
@@ -112,6 +118,13 @@ impl Reader<'_> {
         self.arrays.push(rows_first(array.transposed(self.path)?, self.path)?);
         Ok(())
     }
+}
+
+/// An array of version 7.3, whose sizes stand in HDF5 in the order from the last to the first.
+#[cfg(feature = "hdf5")]
+pub(crate) fn as_rows(mut array: Array, path: &Path) -> Result<Array, DataError> {
+    array.shape.reverse();
+    rows_first(array.transposed(path)?, path)
 }
 
 /// Moves the index of images to the front; MATLAB has it last: `[height, width, channels, n]` and `[height, width, n]`.
@@ -124,13 +137,13 @@ fn rows_first(array: Array, path: &Path) -> Result<Array, DataError> {
 }
 
 /// Reads the arrays of a file.
-pub(crate) fn open(path: &Path, bytes: &[u8]) -> Result<Vec<Array>, DataError> {
-    if bytes.starts_with(b"MATLAB 7.3") {
-        let problem = "version 7.3 is HDF5, which is not read; save it again in MATLAB with save(file, \"x\", \"-v7\"), or convert it \
-                       with python -c 'import h5py,numpy; f=h5py.File(\"FILE.mat\"); numpy.savez(\"FILE.npz\", **{k:f[k][()].T for k in f if hasattr(f[k],\"shape\")})'";
+pub(crate) fn open(path: &Path, bytes: &[u8], limits: &LimitOverrides) -> Result<Vec<Array>, DataError> {
+    if is_hdf5(bytes) {
+        let problem = "version 7.3 is HDF5: install the program with `cargo install --path crates/cli --features hdf5`, save the \
+                       file again in MATLAB with save(file, \"x\", \"-v7\"), or convert it with python -c 'import h5py,numpy; f=h5py.File(\"FILE.mat\"); numpy.savez(\"FILE.npz\", **{k:f[k][()].T for k in f if hasattr(f[k],\"shape\")})'";
         return Err(DataError::malformed(path, problem));
     }
-    let limits = Limits::of(bytes.len() as u64);
+    let limits = limits.of(bytes.len() as u64);
     let mut reader =
         Reader { path, big_endian: bytes.get(126..128) == Some(b"MI"), limits, expanded: 0, arrays: Vec::new() };
     let content = bytes.get(HEADER..).ok_or_else(|| reader.damaged("its header is cut short"))?;
@@ -184,7 +197,7 @@ mod tests {
         bytes.extend([COMPRESSED.to_le_bytes(), (packed.len() as u32).to_le_bytes()].concat());
         bytes.extend(packed);
         bytes.extend(matrix("y", &[5, 1], &[1, 2, 3, 2, 1]));
-        let arrays = open(Path::new("a.mat"), &bytes).unwrap();
+        let arrays = open(Path::new("a.mat"), &bytes, &LimitOverrides::default()).unwrap();
         assert_eq!((arrays[0].name.as_str(), &arrays[0].shape[..]), ("X", &[5, 2, 3, 3][..]));
         let found = arrays[0].values(Path::new("a.mat")).unwrap();
         for (at, &found) in found.iter().enumerate() {
@@ -193,7 +206,7 @@ mod tests {
         }
         assert_eq!(arrays[1].shape, [5, 1]);
         for length in 0..bytes.len() {
-            let _ = open(Path::new("a.mat"), &bytes[..length]);
+            let _ = open(Path::new("a.mat"), &bytes[..length], &LimitOverrides::default());
         }
     }
 }

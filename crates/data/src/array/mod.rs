@@ -1,6 +1,8 @@
 //! Arrays in files, and data sets made of them.
 
 mod choose;
+#[cfg(feature = "hdf5")]
+pub(crate) mod hdf5;
 mod labels;
 mod mat;
 mod nifti;
@@ -11,6 +13,8 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use choose::{are_named, dataset, rows};
 use labels::labels_of;
+#[cfg(feature = "hdf5")]
+pub(crate) use mat::is_hdf5 as is_mat_hdf5;
 pub(crate) use mat::{open as open_mat, recognizes as is_mat};
 pub(crate) use nifti::{open as open_nifti, recognizes as is_nifti};
 pub(crate) use npy::{open as open_npy, recognizes as is_npy};
@@ -30,6 +34,8 @@ pub(crate) struct Array {
     pub number: Option<NumberType>,
     /// Bytes per character and characters per string, for text.
     pub text: Option<(usize, usize)>,
+    /// What the elements are if they are neither, with the way to save them.
+    pub unread: Option<String>,
     pub big_endian: bool,
     pub source: Source,
     /// Position of the first element.
@@ -103,11 +109,17 @@ impl Array {
         self.permuted(path, &order)
     }
 
+    /// The type of the numbers, or an error if there are none.
+    pub(crate) fn numbers(&self, path: &Path) -> Result<NumberType, DataError> {
+        self.number.ok_or_else(|| {
+            let what = self.unread.as_deref().unwrap_or("text where numbers are due");
+            DataError::malformed(path, format!("array {} holds {what}", self.name))
+        })
+    }
+
     /// Reads all elements in double precision.
     pub(crate) fn values(&self, path: &Path) -> Result<Vec<f64>, DataError> {
-        let Some(number) = self.number else {
-            return Err(DataError::malformed(path, format!("array {} holds text where numbers are due", self.name)));
-        };
+        let number = self.numbers(path)?;
         let bytes = self.bytes(path)?;
         let mut values = vec![0.0; self.len()];
         number.decode_wide(self.big_endian, &bytes, &mut values);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::Array;
 use crate::{
-    DataError, Limits, Notice, NumberType, limits,
+    DataError, LimitOverrides, Limits, Notice, NumberType, limits,
     source::{Source, Span},
 };
 
@@ -31,7 +31,11 @@ fn number_type(kind: i16) -> Option<NumberType> {
 }
 
 /// Opens a volume as `[slices, height, width]`: the axes z (and time), y and x. Values are scaled according to the header.
-pub(crate) fn open(path: &Path, source: &Source) -> Result<(Array, Option<Notice>), DataError> {
+pub(crate) fn open(
+    path: &Path,
+    source: &Source,
+    limits: &LimitOverrides,
+) -> Result<(Array, Option<Notice>), DataError> {
     let wrong =
         |problem: &str| DataError::malformed(path, format!("the NIfTI file is damaged ({problem}); save it again"));
     let header = source.span(Span { at: 0, size: HEADER }).map_err(|_| wrong("its header is cut short"))?;
@@ -61,21 +65,27 @@ pub(crate) fn open(path: &Path, source: &Source) -> Result<(Array, Option<Notice
         shape: vec![slices, sizes[1], sizes[0]],
         number: Some(number),
         text: None,
+        unread: None,
         big_endian,
         source: source.clone(),
         start: start as u64,
     };
     array.check_size(path)?;
-    scaled(path, array, float(112), float(116))
+    scaled(path, array, (float(112), float(116)), &limits.of(source.len()))
 }
 
 /// Applies the slope and the intercept of a header to the values of a volume; a slope of 0 means none.
-fn scaled(path: &Path, array: Array, slope: f32, intercept: f32) -> Result<(Array, Option<Notice>), DataError> {
+fn scaled(
+    path: &Path,
+    array: Array,
+    (slope, intercept): (f32, f32),
+    limits: &Limits,
+) -> Result<(Array, Option<Notice>), DataError> {
     if slope == 0.0 || !slope.is_finite() || (slope == 1.0 && intercept == 0.0) {
         return Ok((array, None));
     }
     let size = array.shape[1] * array.shape[2];
-    Limits::of(array.source.len()).check_rows(path, array.shape[0], size, size_of::<f64>())?;
+    limits.check_rows(path, array.shape[0], size, size_of::<f64>())?;
     let scaled = array.values(path)?.into_iter().map(|value| (value * f64::from(slope) + f64::from(intercept)) as f32);
     let bytes: Vec<u8> = scaled.flat_map(f32::to_le_bytes).collect();
     let array = Array {
@@ -108,12 +118,12 @@ mod tests {
         bytes.extend((0..24_i16).flat_map(i16::to_le_bytes));
         assert!(recognizes(&bytes));
         let path = Path::new("a.nii");
-        let (array, notice) = open(path, &Source::Bytes(bytes.clone().into())).unwrap();
+        let (array, notice) = open(path, &Source::Bytes(bytes.clone().into()), &LimitOverrides::default()).unwrap();
         assert_eq!((array.shape.as_slice(), notice.is_some()), (&[2, 3, 4][..], true));
         let values = array.values(path).unwrap();
         assert_eq!((values[0], values[1], values[12]), (-10.0, -9.5, -4.0));
-        assert!(open(path, &Source::Bytes(bytes[..300].into())).is_err());
+        assert!(open(path, &Source::Bytes(bytes[..300].into()), &LimitOverrides::default()).is_err());
         bytes.truncate(380);
-        assert!(open(path, &Source::Bytes(bytes.into())).is_err());
+        assert!(open(path, &Source::Bytes(bytes.into()), &LimitOverrides::default()).is_err());
     }
 }

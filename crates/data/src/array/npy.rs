@@ -41,31 +41,37 @@ pub(crate) fn open(path: &Path, name: &str, source: &Source, start: u64) -> Resu
         return Err(wrong(&"its header is too long"));
     }
     let text = String::from_utf8_lossy(&read(begins, size)?).into_owned();
-    let description = quoted(&text, "descr").ok_or_else(|| {
-        DataError::malformed(path, format!("array {name} holds records; save its fields as arrays of their own"))
-    })?;
+    let description = quoted(&text, "descr");
     let shape = shape(&text).ok_or_else(|| wrong(&"its header has no shape"))?;
     let fortran = value(&text, "fortran_order").is_some_and(|rest| rest.starts_with("True"));
-    let big_endian = description.starts_with('>');
+    let big_endian = description.is_some_and(|description| description.starts_with('>'));
     let mut array = Array {
         name: name.to_owned(),
         shape,
         number: None,
         text: None,
+        unread: None,
         big_endian,
         source: source.clone(),
         start: start + begins + size,
     };
-    let kind = description.trim_start_matches(['<', '>', '|', '=']);
+    let kind = description.unwrap_or_default().trim_start_matches(['<', '>', '|', '=']);
     match number(kind) {
         Some(number) => array.number = Some(number),
         None => array.text = text_type(kind),
     }
     if array.number.is_none() && array.text.is_none() {
-        let what =
-            if kind.starts_with('O') { "Python objects".into() } else { format!("numbers of the type {description}") };
-        let problem = format!("array {name} holds {what}, which are not read; save x.astype(\"float32\")");
-        return Err(DataError::malformed(path, problem));
+        // Only an array that is wanted must be readable.
+        array.unread = Some(match description {
+            None => "records; save its fields as arrays of their own".into(),
+            Some(_) if kind.starts_with('O') => {
+                "Python objects, which are not read; save x.astype(\"float32\"), or texts as x.astype(\"U\")".into()
+            }
+            Some(description) => {
+                format!("numbers of the type {description}, which are not read; save x.astype(\"float32\")")
+            }
+        });
+        return Ok(array);
     }
     array.check_size(path)?;
     if fortran { array.transposed(path) } else { Ok(array) }

@@ -7,11 +7,16 @@ use std::{
 };
 
 use super::{Array, npy};
-use crate::{DataError, Limits, source::Source, zip};
+use crate::{DataError, Limit, LimitOverrides, source::Source, zip};
 
 /// Opens the arrays of an archive. Compressed arrays are expanded now, the others are read on demand.
-pub(crate) fn open(path: &Path, source: &Source, wanted: impl Fn(&str) -> bool) -> Result<Vec<Array>, DataError> {
-    let limits = Limits::of(source.len());
+pub(crate) fn open(
+    path: &Path,
+    source: &Source,
+    limits: &LimitOverrides,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<Vec<Array>, DataError> {
+    let limits = limits.of(source.len());
     let mut expanded = 0_u64;
     let mut arrays = Vec::new();
     for entry in zip::directory(path, source)? {
@@ -25,7 +30,12 @@ pub(crate) fn open(path: &Path, source: &Source, wanted: impl Fn(&str) -> bool) 
         }
         expanded = expanded.saturating_add(entry.size);
         if expanded > limits.expanded {
-            return Err(DataError::too_large(path, "the arrays, expanded,", expanded, limits.expanded));
+            return Err(DataError::too_large(
+                path,
+                "the arrays, expanded,",
+                expanded,
+                (Limit::Expanded, limits.expanded),
+            ));
         }
         let content = Source::Bytes(zip::read(path, source, &entry, &limits)?.into());
         arrays.push(npy::open(path, name, &content, 0)?);
@@ -55,7 +65,7 @@ pub fn read_doubles<const N: usize>(
     names: [&str; N],
 ) -> Result<[Option<Doubles>; N], DataError> {
     let mut arrays = [const { None }; N];
-    for array in open(path, &Source::Bytes(bytes.into()), |name| names.contains(&name))? {
+    for array in open(path, &Source::Bytes(bytes.into()), &LimitOverrides::default(), |name| names.contains(&name))? {
         let values = array.values(path)?;
         if let Some(at) = names.iter().position(|name| *name == array.name) {
             arrays[at] = Some((array.shape, values));
@@ -70,7 +80,7 @@ pub fn read_doubles<const N: usize>(
 /// Returns an error if the archive or an array is damaged, or an array holds no numbers.
 pub fn read_arrays(path: &Path, bytes: &[u8]) -> Result<BTreeMap<String, Floats>, DataError> {
     let mut arrays = BTreeMap::new();
-    for array in open(path, &Source::Bytes(bytes.into()), |_| true)? {
+    for array in open(path, &Source::Bytes(bytes.into()), &LimitOverrides::default(), |_| true)? {
         let values = array.values(path)?.into_iter().map(|value| value as f32).collect();
         arrays.insert(array.name, Floats { shape: array.shape, values });
     }

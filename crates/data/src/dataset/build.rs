@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{Dataset, Labels, Shape, Values, check_labels};
-use crate::{DataError, OpenOptions};
+use crate::{DataError, Notice, OpenOptions};
 
 impl Dataset {
     /// Opens a built-in data set by its name, or the file or folder at a path, with the default [`OpenOptions`].
@@ -129,6 +129,24 @@ impl Dataset {
             return Err(DataError::malformed(path, format!("{} values are no whole rows of {len}", rows.len())));
         }
         Self::from_wide(path, rows, len, None)
+    }
+
+    /// Notes columns whose values double precision has rounded visibly: whole numbers beyond 2^53, such as identifiers.
+    pub(crate) fn note_lost_digits(&mut self, values: &[f64]) {
+        const EXACT: f64 = 9_007_199_254_740_992.0;
+        let len = self.shape.dim();
+        let is_lost = |column: &usize| {
+            let of = || values.iter().skip(*column).step_by(len);
+            let (low, high) =
+                of().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(*v), high.max(*v)));
+            let largest = low.abs().max(high.abs());
+            largest >= EXACT && of().all(|value| value.fract() == 0.0) && high - low < largest * 1e-12
+        };
+        let name = |column: usize| self.columns.get(column).cloned().unwrap_or_else(|| (column + 1).to_string());
+        let names: Vec<String> = (0..len).filter(is_lost).map(name).collect();
+        if !names.is_empty() {
+            self.notices.push(Notice::DigitsLost { names });
+        }
     }
 
     /// Makes a data set of a table in double precision. Columns that single precision would round visibly become relative to an

@@ -128,17 +128,17 @@ impl Dataset {
         }
         let own = own_range(path, &values, dim)?;
         let found = match shape {
-            Shape::Image { .. } if values.are_bytes() => (0.0, 255.0),
+            _ if values.are_bytes() => Some((0.0, 255.0)),
             Shape::Image { .. } => range::nominal(range::Observed { low: own.0, high: own.1 }),
-            Shape::Vector { .. } => own,
+            Shape::Vector { .. } => None,
         };
         let number = if values.are_bytes() { NumberType::U8 } else { NumberType::F32 };
         let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        let mut set = Self {
+        Ok(Self {
             name,
             shape,
             values,
-            range: range.unwrap_or(found),
+            range: range.or(found).unwrap_or(own),
             number,
             labels,
             columns: Vec::new(),
@@ -146,10 +146,8 @@ impl Dataset {
             label_column: None,
             origin: Vec::new(),
             notices: Vec::new(),
-            range_is_nominal: false,
-        };
-        set.range_is_nominal = range.is_some() || set.values.are_bytes() || set.range != own;
-        Ok(set)
+            range_is_nominal: range.or(found).is_some(),
+        })
     }
 
     /// Returns all values, row after row.

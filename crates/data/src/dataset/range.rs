@@ -23,13 +23,15 @@ pub(super) struct Observed {
 /// 2. values in [-1, 1] have the range [-1, 1];
 /// 3. values in [0, 255] that reach beyond 128 have the range [0, 255];
 /// 4. other values have their own lowest and highest value.
-pub(super) fn nominal(observed: Observed) -> (f32, f32) {
+///
+/// Returns no range if the last rule holds.
+pub(super) fn nominal(observed: Observed) -> Option<(f32, f32)> {
     let Observed { low, high } = observed;
     match () {
-        () if low >= 0.0 && high <= 1.0 => (0.0, 1.0),
-        () if low >= -1.0 && high <= 1.0 => (-1.0, 1.0),
-        () if low >= 0.0 && high <= 255.0 && high > 128.0 => (0.0, 255.0),
-        () => (low, high),
+        () if low >= 0.0 && high <= 1.0 => Some((0.0, 1.0)),
+        () if low >= -1.0 && high <= 1.0 => Some((-1.0, 1.0)),
+        () if low >= 0.0 && high <= 255.0 && high > 128.0 => Some((0.0, 255.0)),
+        () => None,
     }
 }
 
@@ -138,13 +140,14 @@ mod tests {
             let of = |join: fn(f32, f32) -> f32| values.iter().copied().reduce(join).unwrap_or(0.0);
             nominal(Observed { low: of(f32::min), high: of(f32::max) })
         };
-        assert_eq!(range(&[0.1, 0.4]), (0.0, 1.0));
-        assert_eq!(range(&[-0.2, 0.4]), (-1.0, 1.0));
-        assert_eq!(range(&[3.0, 250.0]), (0.0, 255.0));
-        assert_eq!(range(&[3.5, 250.25]), (0.0, 255.0));
-        assert_eq!(range(&[0.0, 16.0]), (0.0, 16.0));
-        assert_eq!(range(&[-1000.0, 400.0]), (-1000.0, 400.0));
+        assert_eq!(range(&[0.1, 0.4]), Some((0.0, 1.0)));
+        assert_eq!(range(&[0.0, 1.0]), Some((0.0, 1.0)), "by rule, although it is its own");
+        assert_eq!(range(&[-0.2, 0.4]), Some((-1.0, 1.0)));
+        assert_eq!(range(&[3.0, 250.0]), Some((0.0, 255.0)));
+        assert_eq!(range(&[3.5, 250.25]), Some((0.0, 255.0)));
+        assert_eq!(range(&[0.0, 16.0]), None);
+        assert_eq!(range(&[-1000.0, 400.0]), None);
         // Beyond [0, 1] by a little, as filters leave images: their own range.
-        assert_eq!(range(&[-0.01, 1.02]), (-0.01, 1.02));
+        assert_eq!(range(&[-0.01, 1.02]), None);
     }
 }

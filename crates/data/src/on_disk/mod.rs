@@ -164,7 +164,9 @@ impl Dataset {
             let mut values = vec![0.0; limits::product(&[self.len(), len]).unwrap_or(0)];
             values.chunks_exact_mut(len).enumerate().try_for_each(|(index, row)| stored.read_wide(index, row))?;
             let set = Self::from_wide(self.name.as_ref(), &values, len, self.labels.clone())?;
-            return Ok(Self { values: set.values, origin: set.origin, range: set.range, ..self.clone() });
+            let mut set = Self { values: set.values, origin: set.origin, range: set.range, ..self.clone() };
+            set.note_lost_digits(&values);
+            return Ok(set);
         }
         let (mut bytes, mut floats) = (Vec::new(), Vec::new());
         stored.each(&mut |row| match stored.bytes {

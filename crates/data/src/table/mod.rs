@@ -30,6 +30,8 @@ pub(crate) fn is_text(bytes: &[u8]) -> bool {
 enum Point {
     /// Decimal point.
     Dot,
+    /// The same, with commas between thousands.
+    Thousands,
     /// Commas are decimal points.
     Comma,
 }
@@ -40,8 +42,38 @@ fn number(cell: &str, point: Point) -> Option<f64> {
         Err(_) if point == Point::Comma && cell.matches(',').count() == 1 && !cell.contains('.') => {
             cell.replace(',', ".").parse().ok()
         }
+        Err(_) if point == Point::Thousands && are_thousands(cell) => cell.replace(',', "").parse().ok(),
         Err(_) => None,
     }
+}
+
+/// Whether a cell may be a number with commas between its thousands: `-1,234,567.5`.
+fn are_thousands(cell: &str) -> bool {
+    let whole = cell.trim_start_matches(['-', '+']).split('.').next().unwrap_or_default();
+    let is_group = |group: &str| group.len() == 3 && group.bytes().all(|byte| byte.is_ascii_digit());
+    whole.split_once(',').is_some_and(|(first, rest)| {
+        matches!(first.len(), 1..=3)
+            && first.bytes().all(|byte| byte.is_ascii_digit())
+            && !first.starts_with('0')
+            && rest.split(',').all(is_group)
+    })
+}
+
+/// Makes a data set of the values of columns with these names, row after row.
+pub(crate) fn assemble(
+    path: &Path,
+    columns: Vec<String>,
+    values: &[f64],
+    labels: Option<Labels>,
+    label_column: Option<String>,
+) -> Result<Dataset, DataError> {
+    let width = columns.len();
+    let whole = |place: usize| values.iter().skip(place).step_by(width).all(|value| value.fract() == 0.0);
+    let whole_columns = (0..width).map(whole).collect();
+    let mut set = Dataset::from_wide(path, values, width, labels)?;
+    set.columns = columns;
+    set.note_lost_digits(values);
+    Ok(Dataset { whole_columns, label_column, ..set })
 }
 
 /// A parsed table with the names of its columns.
@@ -59,7 +91,7 @@ struct Table<'a> {
 /// # Errors
 /// Returns an error if a cell is not a finite number, a line has another number of cells, or a column does not exist.
 pub(crate) fn read(path: &Path, bytes: &[u8], options: &OpenOptions) -> Result<Dataset, DataError> {
-    let limits = Limits::of(bytes.len() as u64);
+    let limits = options.limits.of(bytes.len() as u64);
     let mut notices = Vec::new();
     let text = text::decode(bytes, &mut notices);
     let separator = text::separator(&text);
@@ -113,10 +145,14 @@ fn decimal(path: &Path, records: &mut [Record], separator: char, options: &OpenO
     let has_comma = |record: &Record| {
         record.cells.iter().any(|cell| number(cell, Point::Dot).is_none() && number(cell, Point::Comma).is_some())
     };
+    let without_comma = if options.decimal == Decimal::Point { Point::Thousands } else { Point::Dot };
     if separator != ',' {
+        if options.decimal == Decimal::Auto {
+            check_thousands(path, records)?;
+        }
         let commas =
             options.decimal == Decimal::Comma || (options.decimal == Decimal::Auto && records.iter().any(has_comma));
-        return Ok(if commas { Point::Comma } else { Point::Dot });
+        return Ok(if commas { Point::Comma } else { without_comma });
     }
     let digits = |cell: &str| !cell.is_empty() && cell.bytes().all(|byte| byte.is_ascii_digit());
     let is_half = |record: &Record| matches!(record.cells.as_slice(), [whole, fraction] if digits(whole.trim_start_matches(['-', '+'])) && digits(fraction));
@@ -144,12 +180,25 @@ fn decimal(path: &Path, records: &mut [Record], separator: char, options: &OpenO
         Decimal::Auto => false,
     };
     if !decides {
-        return Ok(Point::Dot);
+        return Ok(without_comma);
     }
     for record in &mut records[from..] {
         record.cells = vec![record.cells.join(".").into()];
     }
     Ok(Point::Comma)
+}
+
+/// Returns an error if every comma in a table of numbers may stand between thousands as well as before decimals.
+fn check_thousands(path: &Path, records: &[Record]) -> Result<(), DataError> {
+    let is_number = |cell: &&str| number(cell, Point::Comma).is_some() || are_thousands(cell);
+    let cells = || records.iter().flat_map(|record| &record.cells).map(AsRef::as_ref);
+    let mut with_comma = cells().filter(|cell: &&str| cell.contains(',')).filter(is_number).peekable();
+    let Some(&example) = with_comma.peek() else { return Ok(()) };
+    if !with_comma.all(are_thousands) {
+        return Ok(());
+    }
+    let problem = format!("`{example}` may have a comma between thousands or a decimal comma");
+    Err(DataError::ambiguous(path, problem, "decimal", "comma or point"))
 }
 
 /// Whether the first line is a header: a word above numbers, or the numbers 0, 1, 2, ... that pandas writes for columns without names.
@@ -207,6 +256,10 @@ impl Table<'_> {
     fn column(&self, wanted: &str) -> Result<usize, DataError> {
         let by_number = || wanted.parse::<usize>().ok().filter(|number| (1..=self.names.len()).contains(number));
         let found = self.names.iter().position(|name| name == wanted);
+        if self.names.iter().filter(|name| *name == wanted).count() > 1 {
+            let problem = format!("several columns are called {wanted}; give the number of one, counted from 1");
+            return Err(DataError::malformed(self.path, problem));
+        }
         found.or_else(|| by_number().map(|number| number - 1)).ok_or_else(|| DataError::NoColumn {
             path: self.path.display().to_string(),
             column: wanted.to_owned(),
@@ -237,13 +290,10 @@ impl Table<'_> {
         }
         let labels =
             label.map(|index| Labels::of_texts(self.records.iter().map(move |record| record.cells[index].as_ref())));
-        let whole = |place: usize| values.iter().skip(place).step_by(chosen.len()).all(|value| value.fract() == 0.0);
-        let whole_columns = (0..chosen.len()).map(whole).collect();
-        let mut dataset = Dataset::from_wide(self.path, &values, chosen.len(), labels)?;
-        dataset.whole_columns = whole_columns;
-        dataset.columns = chosen.into_iter().map(|index| self.names[index].clone()).collect();
-        dataset.label_column = label.map(|index| self.names[index].clone());
-        dataset.notices = self.notices;
+        let columns = chosen.into_iter().map(|index| self.names[index].clone()).collect();
+        let label_column = label.map(|index| self.names[index].clone());
+        let mut dataset = assemble(self.path, columns, &values, labels, label_column)?;
+        dataset.notices.splice(0..0, self.notices);
         Ok(dataset)
     }
 

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, path::Path};
 
-use crate::{DataError, Limits, Notice};
+use crate::{DataError, Limit, Limits, Notice};
 
 /// Number of lines that are examined to find the separator.
 const LOOKED_AT: usize = 50;
@@ -26,6 +26,7 @@ pub(super) fn decode<'a>(bytes: &'a [u8], notices: &mut Vec<Notice>) -> Cow<'a, 
         _ if zeros(1) => (wide(false).into(), "UTF-16"),
         _ if zeros(0) => (wide(true).into(), "UTF-16"),
         _ => match std::str::from_utf8(bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes)) {
+            Ok(text) if text.contains('\r') && !text.contains('\n') => return text.replace('\r', "\n").into(),
             Ok(text) => return text.into(),
             Err(_) => (bytes.iter().map(|&byte| char::from(byte)).collect::<String>().into(), "Latin-1"),
         },
@@ -43,8 +44,14 @@ pub(super) struct Record<'a> {
 
 /// Returns the separator that occurs equally often in every line, or else the most frequent one in the first line.
 pub(super) fn separator(text: &str) -> char {
+    let mut rest = text;
+    let records = std::iter::from_fn(|| {
+        let (record, after) = (!rest.is_empty()).then(|| record_end(rest))?;
+        rest = after;
+        Some(record)
+    });
     let lines: Vec<&str> =
-        text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#')).take(LOOKED_AT).collect();
+        records.filter(|line| !line.trim().is_empty() && !line.starts_with('#')).take(LOOKED_AT).collect();
     let count = |line: &str, separator: char| match separator {
         ' ' => line.split_whitespace().count().saturating_sub(1),
         _ => outside_quotes(line, separator),
@@ -90,9 +97,11 @@ pub(super) fn records<'a>(
             comments += 1;
         } else if !trimmed.trim().is_empty() {
             let cells = cells(trimmed, separator, limits.columns);
+            let most = limits.columns as u64;
+            let what = || format!("line {begins}, which is no line of a table,");
             let cells = cells.ok_or_else(|| {
-                let problem = format!("line {begins} has more than {} fields, which is no table", limits.columns);
-                DataError::malformed(path, problem)
+                let fields = trimmed.matches(separator).count() as u64 + 1;
+                DataError::too_large(path, what(), fields, (Limit::Columns, most))
             })?;
             records.push(Record { line: begins, cells });
         }
@@ -185,6 +194,7 @@ mod tests {
         assert_eq!(split("a\tb c\n1\t2 3\n"), [["a", "b c"], ["1", "2 3"]]);
         assert_eq!(split("# note\n\"x, y\",\"say \"\"hi\"\"\"\n\"1\",2"), [["x, y", "say \"hi\""], ["1", "2"]]);
         assert_eq!(split("a,\"line\nbreak\"\n1,2"), [["a", "line\nbreak"], ["1", "2"]]);
+        assert_eq!(split("\"line\nbreak\",b\n1,2\n"), [["line\nbreak", "b"], ["1", "2"]]);
         assert_eq!(split("a,b,\n1,2,\n"), [["a", "b", ""], ["1", "2", ""]]);
         assert_eq!(split("5\n6\n"), [["5"], ["6"]]);
     }
@@ -199,6 +209,8 @@ mod tests {
         assert_eq!(decode(&big, &mut notices), "a,b\n");
         assert_eq!(notices.len(), 3);
         assert_eq!(decode(b"\xEF\xBB\xBFa", &mut Vec::new()), "a");
+        // As old programs of the Macintosh end lines.
+        assert_eq!(decode(b"a,b\r1,2\r", &mut Vec::new()), "a,b\n1,2\n");
         assert_eq!(decode(b"caf\xE9", &mut Vec::new()), "café");
     }
 

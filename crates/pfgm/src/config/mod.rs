@@ -3,7 +3,7 @@
 pub mod reference;
 mod validation;
 
-use pfgm_data::{Alpha, Classes, Decimal, Header, Items, Load, OpenOptions};
+use pfgm_data::{Alpha, Classes, Decimal, Header, Items, LimitOverrides, Load, OpenOptions};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -88,6 +88,9 @@ pub struct DataConfig {
     /// Whether each file of a folder of arrays is one row: auto, one or many.
     #[serde(skip_serializing_if = "is_default")]
     pub items: Items,
+    /// Limits that are set in place of those that follow from the size of a file, such as `expanded=8GB`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub limits: LimitOverrides,
 }
 
 impl Default for DataConfig {
@@ -106,6 +109,7 @@ impl Default for DataConfig {
             decimal,
             classes,
             items,
+            limits,
         } = OpenOptions::default();
         Self {
             source: String::new(),
@@ -125,6 +129,7 @@ impl Default for DataConfig {
             decimal,
             classes,
             items,
+            limits,
         }
     }
 }
@@ -132,7 +137,7 @@ impl Default for DataConfig {
 impl DataConfig {
     /// Returns the options for opening the data.
     pub fn options(&self) -> OpenOptions {
-        let Self { shrink, side, load, range, alpha, header, decimal, items, .. } = *self;
+        let Self { shrink, side, load, range, alpha, header, decimal, items, limits, .. } = *self;
         OpenOptions {
             columns: self.columns.clone(),
             label: self.label.clone(),
@@ -147,6 +152,7 @@ impl DataConfig {
             decimal,
             classes: self.classes.clone(),
             items,
+            limits,
         }
     }
 }

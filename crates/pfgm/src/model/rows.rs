@@ -18,6 +18,8 @@ pub struct Rows {
     pub labels: Vec<Option<u32>>,
     /// Whether the values are integers, which need dequantization before they have a density.
     pub is_integer: bool,
+    /// What was done to the values to bring them to the model's scale.
+    pub note: Option<String>,
     /// The rows in the model's space, if single precision would round their values in the units of the data.
     pub(super) points: Option<Vec<f64>>,
 }
@@ -25,14 +27,16 @@ pub struct Rows {
 impl Rows {
     /// Rows without classes.
     pub fn new(values: Vec<f32>, labels: Vec<Option<u32>>, is_integer: bool) -> Self {
-        Self { values, labels, is_integer, points: None }
+        Self { values, labels, is_integer, note: None, points: None }
     }
 
     /// Returns these rows followed by others, without classes.
     pub(super) fn followed_by(&self, others: &Self) -> Self {
         let points = self.points.as_ref().zip(others.points.as_ref()).map(|(a, b)| [&a[..], &b[..]].concat());
         let values = [&self.values[..], &others.values[..]].concat();
-        Self { values, labels: vec![None; self.len() + others.len()], is_integer: self.is_integer, points }
+        let labels = vec![None; self.len() + others.len()];
+        let is_integer = self.is_integer && others.is_integer;
+        Self { values, labels, is_integer, note: self.note.clone(), points }
     }
 
     /// Number of rows.
@@ -83,13 +87,18 @@ impl ModelSpec {
                 Error::argument("data", problem)
             })?;
         }
+        let (mut is_integer, mut note) = (dataset.values.are_bytes(), None);
+        if let Some(high) = self.fewer_levels(dataset) {
+            is_integer = scale_bytes(&mut values, high);
+            note = Some(format!("images of 0 to 255 are scaled to the 0 to {high} that the model learned from"));
+        }
         let mut points = None;
         if !dataset.origin.is_empty() {
             let points = points.insert(Vec::with_capacity(values.len()));
             let transform = &self.data.transform;
             dataset.each_transformed(transform, &mut |row| points.extend(row.iter().map(|&value| f64::from(value))))?;
         }
-        Ok(Rows { values, labels: vec![None; dataset.len()], is_integer: dataset.values.are_bytes(), points })
+        Ok(Rows { values, labels: vec![None; dataset.len()], is_integer, note, points })
     }
 
     /// Returns the class of each row of a data set, with the numbers of the model.
@@ -129,7 +138,8 @@ impl ModelSpec {
             let problem = format!("{name}: rows are {}, but the model learned from {}", dataset.shape, learned.shape);
             return Err(Error::argument("data", problem));
         }
-        if matches!(learned.shape, Shape::Image { .. }) && !is_same_scale(learned.range, dataset.range) {
+        let is_image = matches!(learned.shape, Shape::Image { .. });
+        if is_image && self.fewer_levels(dataset).is_none() && !is_same_scale(learned.range, dataset.range) {
             let ((low, high), (a, b)) = (nominal_range(learned.range), nominal_range(dataset.range));
             let problem = format!(
                 "{name}: values lie between {a} and {b}, but the model learned from {low} to {high}; bring them to the same scale"
@@ -137,6 +147,13 @@ impl ModelSpec {
             return Err(Error::argument("data", problem));
         }
         Ok(())
+    }
+
+    /// The value of white, if the model learned from images of fewer levels than the bytes that a data set has, such as 0 to 16.
+    fn fewer_levels(&self, dataset: &Dataset) -> Option<f32> {
+        let (low, high) = self.data.range;
+        let has_bytes = dataset.values.are_bytes() && dataset.range == (0.0, 255.0);
+        (has_bytes && low == 0.0 && high > 1.0 && high < 255.0 && high.fract() == 0.0).then_some(high)
     }
 
     /// Whether `shape` is that of the model's data with three channels instead of one.
@@ -206,6 +223,15 @@ fn gray(values: &[f32]) -> Option<Vec<f32>> {
     pixels.map(|pixel| (pixel[0] == pixel[1] && pixel[1] == pixel[2]).then_some(pixel[0])).collect()
 }
 
+/// Scales bytes so that 255 becomes `high`. Returns whether each stood for a whole number, as in a picture of such an image; then it is
+/// that number.
+fn scale_bytes(values: &mut [f32], high: f32) -> bool {
+    let level = |value: f32| (value * high / 255.0).round();
+    let is_whole = values.iter().all(|&value| (level(value) * 255.0 / high).round() == value);
+    values.iter_mut().for_each(|value| *value = if is_whole { level(*value) } else { *value * high / 255.0 });
+    is_whole
+}
+
 /// Whether two value ranges of images are the same scale.
 fn is_same_scale(learned: (f32, f32), given: (f32, f32)) -> bool {
     let (learned, given) = (nominal_range(learned), nominal_range(given));
@@ -218,4 +244,20 @@ fn is_same_scale(learned: (f32, f32), given: (f32, f32)) -> bool {
     let ((low, high), (a, b)) = (learned, given);
     let span = high - low;
     a >= low - span / 2.0 && b <= high + span / 2.0 && b - a > span / 20.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_of_few_levels_become_these_levels() {
+        // What a picture has for 0, 1, 8 and 16 of 16.
+        let mut exact = [0.0, 16.0, 128.0, 255.0];
+        assert!(scale_bytes(&mut exact, 16.0));
+        assert_eq!(exact, [0.0, 1.0, 8.0, 16.0]);
+        let mut between = [0.0, 24.0, 255.0];
+        assert!(!scale_bytes(&mut between, 16.0));
+        assert_eq!(between, [0.0, 24.0 * 16.0 / 255.0, 16.0]);
+    }
 }

@@ -67,6 +67,12 @@ pub const KEYS: &[Key] = &[
     key("data.classes", "\"auto\"", "auto, folders, prefix, none, or a file", "Where the classes of images come from."),
     key("data.items", "\"auto\"", "auto, one or many", "Whether each file of a folder of arrays is one row."),
     key(
+        "data.limits",
+        "[]",
+        "NAME=VALUE, of expanded, image, rows (bytes: MB, GB), columns, entries, depth",
+        "Limits on what a file may ask for, in place of those that follow from its size.",
+    ),
+    key(
         "flow.extra_dims",
         "128",
         "above 0, or \"inf\"",
