@@ -1,5 +1,7 @@
 //! DICOM: the slices and frames of files, in the units of their headers.
 
+mod lengths;
+
 use std::{io::Cursor, path::Path};
 
 use dicom_object::{DefaultDicomObject, OpenFileOptions, Tag, file::ReadPreamble};
@@ -84,6 +86,7 @@ fn read(
     limits: &Limits,
     wrong: &dyn Fn(String) -> DataError,
 ) -> Result<Option<Slices>, DataError> {
+    lengths::check(bytes).map_err(wrong)?;
     let object = OpenFileOptions::new()
         .read_preamble(ReadPreamble::Auto)
         .from_reader(Cursor::new(bytes))
@@ -116,7 +119,7 @@ fn decode(
     let pixels = if object.meta().transfer_syntax().trim_end_matches('\0') == RUN_LENGTHS {
         run_lengths(object, size, channels, frames)
     } else {
-        by_library(object, size * frames)
+        check_jpegs(object, height, width).and_then(|()| by_library(object, size * frames))
     };
     let pixels = pixels.map_err(|problem| wrong(format!("cannot be decoded: {problem}")))?;
     let (is_inverted, is_color) = (pixels.colors == "MONOCHROME1", pixels.colors == "RGB");
@@ -164,6 +167,34 @@ struct Pixels {
     are_planes: bool,
     /// Slope and intercept, of each frame or of all.
     scales: Vec<(f64, f64)>,
+}
+
+/// Returns an error if a JPEG in the object has another size than the object says. The library allocates what the JPEG says.
+fn check_jpegs(object: &DefaultDicomObject, height: usize, width: usize) -> Result<(), String> {
+    let fragments = object.get(PIXELS).and_then(|element| element.value().fragments()).unwrap_or_default();
+    let mut jpegs = fragments.iter().filter(|fragment| fragment.starts_with(&[0xFF, 0xD8])).peekable();
+    if !fragments.is_empty() && jpegs.peek().is_none() {
+        return Err("its frames are compressed by a method that is not read".into());
+    }
+    match jpegs.all(|jpeg| jpeg_size(jpeg) == Some((height, width))) {
+        true => Ok(()),
+        false => Err("a frame has another size than its header says".into()),
+    }
+}
+
+/// The height and width in a JPEG's header.
+fn jpeg_size(bytes: &[u8]) -> Option<(usize, usize)> {
+    let mut at = 2;
+    loop {
+        let field = bytes.get(at..at + 9)?;
+        let word = |at: usize| usize::from(field[at]) << 8 | usize::from(field[at + 1]);
+        match (field[0], field[1]) {
+            (0xFF, 0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF) => return Some((word(5), word(7))),
+            (0xFF, 0xFF) => at += 1,
+            (0xFF, _) => at += 2 + word(2),
+            _ => return None,
+        }
+    }
 }
 
 fn by_library(object: &DefaultDicomObject, count: usize) -> Result<Pixels, String> {

@@ -134,14 +134,27 @@ fn formats_that_are_not_read_say_how_to_convert_them() {
         ("a.avif", &b"\0\0\0\x1cftypavif\0\0\0\0"[..], "AVIF"),
         ("a.heic", b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC"),
         ("a.h5", b"\x89HDF\r\n\x1a\n", "HDF5"),
+        ("a.dcm", &[&[0; 128][..], b"DICM"].concat(), "DICOM"),
         ("a.parquet", b"PAR1....", "Parquet"),
         ("a.xlsx", &zip_of(&[("xl/workbook.xml", vec![1])]), "Excel"),
         ("a.pt", &zip_of(&[("archive/data.pkl", vec![1])]), "PyTorch"),
         ("a.7z", b"7z\xbc\xaf\x27\x1c", "7z"),
         ("a.mat", b"MATLAB 7.3 MAT-file, Platform: GLNXA64", "7.3"),
     ] {
+        // With their features, these are read: tests/optional.rs.
+        let feature = match name {
+            "a.h5" | "a.mat" => Some(("hdf5", cfg!(feature = "hdf5"))),
+            "a.dcm" => Some(("dicom", cfg!(feature = "dicom"))),
+            _ => None,
+        };
+        if feature.is_some_and(|(_, is_on)| is_on) {
+            continue;
+        }
         let error = refused(&folder.write(name, bytes));
         assert!(error.contains(word) && !error.contains('\n'), "{name}: {error}");
+        if let Some((feature, _)) = feature {
+            assert!(error.contains("python") && error.contains(&format!("--features {feature}")), "{error}");
+        }
     }
 }
 
