@@ -111,15 +111,21 @@ fn tree(path: &Path, listing: Listing, options: &OpenOptions) -> Result<Dataset,
     if !listing.files.is_empty() {
         return images::open(listing, options);
     }
+    let besides = |used: &[String]| {
+        let used: BTreeSet<&str> = used.iter().map(String::as_str).collect();
+        listing.notices_besides(&|name| used.contains(name))
+    };
     let (parquets, arrays) = (ending(".parquet"), ending(".npy"));
-    if !parquets.is_empty() {
-        return parquet_files(path, parquets, options);
-    }
-    if !arrays.is_empty() {
-        return items::in_folders(path, arrays, options);
-    }
-    let slices = dicom_files(path, &listing);
-    if slices.is_empty() { images::open(listing, options) } else { dicom_set(path, slices, listing.notices, options) }
+    let slices = if parquets.is_empty() && arrays.is_empty() { dicom_files(path, &listing) } else { Vec::new() };
+    let (notices, set) = match (parquets.is_empty(), arrays.is_empty(), slices.is_empty()) {
+        (false, ..) => (besides(&parquets), parquet_files(path, parquets, options)),
+        (_, false, _) => (besides(&arrays), items::in_folders(path, arrays, options)),
+        (_, _, false) => (besides(&slices), dicom_set(path, slices, options)),
+        _ => return images::open(listing, options),
+    };
+    let mut set = set?;
+    set.notices.splice(0..0, notices);
+    Ok(set)
 }
 
 /// The DICOM files among those that are no images: by their first bytes, for many have no ending.
@@ -129,26 +135,18 @@ fn dicom_files(path: &Path, listing: &Listing) -> Vec<String> {
 }
 
 #[cfg(feature = "dicom")]
-fn dicom_set(
-    path: &Path,
-    names: Vec<String>,
-    mut notices: Vec<Notice>,
-    options: &OpenOptions,
-) -> Result<Dataset, DataError> {
+fn dicom_set(path: &Path, names: Vec<String>, options: &OpenOptions) -> Result<Dataset, DataError> {
     let found = crate::classes::classify_names(path, &names, &options.classes)?;
     let files: Vec<String> = found.keep.iter().map(|&index| names[index].clone()).collect();
     let open = |name: String| Ok((name.clone(), source(&path.join(name), &options.limits)?));
     let files = files.into_iter().map(open).collect::<Result<Vec<_>, DataError>>()?;
     let mut set = crate::dicom::dataset(path, files, found.labels, options)?;
-    // What was skipped as no image is what is read here.
-    notices.retain(|notice| !matches!(notice, Notice::FilesSkipped { .. }));
-    notices.extend(found.notices);
-    set.notices.splice(0..0, notices);
+    set.notices.splice(0..0, found.notices);
     Ok(set)
 }
 
 #[cfg(not(feature = "dicom"))]
-fn dicom_set(path: &Path, _: Vec<String>, _: Vec<Notice>, _: &OpenOptions) -> Result<Dataset, DataError> {
+fn dicom_set(path: &Path, _: Vec<String>, _: &OpenOptions) -> Result<Dataset, DataError> {
     Err(DataError::UnknownFormat { path: path.display().to_string(), hint: hint::dicom() })
 }
 

@@ -101,7 +101,6 @@ impl Listing {
     fn new(path: &Path, all: Vec<(String, Place)>, sources: Vec<Source>) -> Self {
         let mut listing = Self { path: path.to_owned(), sources, ..Self::default() };
         let mut hidden = 0;
-        let mut skipped: BTreeMap<String, (usize, String)> = BTreeMap::new();
         for (name, place) in all {
             let name = name.replace('\\', "/");
             let name = name.trim_start_matches("./").to_owned();
@@ -113,8 +112,6 @@ impl Listing {
             } else if picture::is_image(&name) {
                 listing.files.push((name, place));
             } else {
-                let ending = name.rsplit_once('.').map_or("no ending", |(_, ending)| ending).to_ascii_lowercase();
-                skipped.entry(ending).or_insert((0, name.clone())).0 += 1;
                 listing.others.push((name, place));
             }
         }
@@ -124,19 +121,30 @@ impl Listing {
             listing.notices.push(Notice::HiddenSkipped { count: hidden });
         }
         // Files next to the images with their classes.
-        for ending in ["cls", "json"] {
-            skipped.remove(ending);
-        }
-        if !skipped.is_empty() {
-            let mut endings: Vec<(usize, String)> =
-                skipped.iter().map(|(ending, (count, _))| (*count, ending.clone())).collect();
-            endings.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
-            let example = skipped[&endings[0].1].1.clone();
-            let count = endings.iter().map(|(count, _)| count).sum();
-            let endings = endings.into_iter().map(|(_, ending)| ending).collect();
-            listing.notices.push(Notice::FilesSkipped { count, endings, example });
-        }
+        let is_used = |name: &str| name.ends_with(".cls") || name.ends_with(".json");
+        let skipped = listing.others_skipped(&is_used);
+        listing.notices.extend(skipped);
         listing
+    }
+
+    /// The notices about hidden files and about files that are not images, where others of these are used.
+    pub(crate) fn notices_besides(&self, is_used: &dyn Fn(&str) -> bool) -> Vec<Notice> {
+        let hidden = self.notices.iter().filter(|notice| matches!(notice, Notice::HiddenSkipped { .. })).cloned();
+        hidden.chain(self.others_skipped(is_used)).collect()
+    }
+
+    fn others_skipped(&self, is_used: &dyn Fn(&str) -> bool) -> Option<Notice> {
+        let mut skipped: BTreeMap<String, (usize, String)> = BTreeMap::new();
+        for (name, _) in self.others.iter().filter(|(name, _)| !is_used(name)) {
+            let ending = name.rsplit_once('.').map_or("no ending", |(_, ending)| ending).to_ascii_lowercase();
+            skipped.entry(ending).or_insert((0, name.clone())).0 += 1;
+        }
+        let mut endings: Vec<(usize, String)> =
+            skipped.iter().map(|(ending, (count, _))| (*count, ending.clone())).collect();
+        endings.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+        let example = skipped.get(&endings.first()?.1)?.1.clone();
+        let count = endings.iter().map(|(count, _)| count).sum();
+        Some(Notice::FilesSkipped { count, endings: endings.into_iter().map(|(_, ending)| ending).collect(), example })
     }
 
     /// Returns the file with this name among those that are not images, below any common top-level folder.

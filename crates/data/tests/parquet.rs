@@ -60,6 +60,10 @@ fn a_repository_of_the_hub_is_its_training_shards_with_named_classes() {
         |notice| matches!(notice, Notice::PartTaken { skipped, .. } if skipped[0].contains("test-00000"))
     ));
     assert!(has(&hub, |notice| *notice == Notice::FilesJoined { count: 2 }));
+    assert!(has(
+        &hub,
+        |notice| matches!(notice, Notice::FilesSkipped { count: 1, example, .. } if example == "README.md")
+    ));
     // One shard, whose class of row 0 is that of row 5 in the set.
     let shard = read("hub/data/train-00001-of-00002.parquet");
     assert_eq!((shard.len(), row(&shard, 0), classes(&shard)[0]), (5, pixels(5), "owl"));

@@ -198,6 +198,7 @@ fn is_number(leaf: &Leaf) -> bool {
 pub(crate) fn open(path: &Path, files: Vec<(PathBuf, Source)>, options: &OpenOptions) -> Result<Dataset, DataError> {
     let set = Set::open(path, files, options)?;
     let Choice { data, label, mut notices } = choose(&set, options)?;
+    let label_column = label.as_ref().map(|label| one_line(label.leaf.field()));
     let (labels, about) = match label {
         Some(label) => labels::read(&set, &label)?,
         None => (None, Vec::new()),
@@ -212,10 +213,7 @@ pub(crate) fn open(path: &Path, files: Vec<(PathBuf, Source)>, options: &OpenOpt
             let array = list_array(&set, &leaf)?;
             array::rows(path, &array, labels, false, &mut notices)?
         }
-        Data::Table(leaves) => {
-            let name = options.label.clone().filter(|_| labels.is_some());
-            table_of(&set, &leaves, labels, name)?
-        }
+        Data::Table(leaves) => table_of(&set, &leaves, labels, label_column)?,
     };
     if set.parts.len() > 1 {
         notices.push(Notice::FilesJoined { count: set.parts.len() });
