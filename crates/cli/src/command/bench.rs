@@ -13,7 +13,7 @@ use pfgm::{
 };
 use pfgm_burn_ops::flop_count;
 use pfgm_cpu::{arch, probe, simd};
-use pfgm_data::Dataset;
+use pfgm_data::{Dataset, Shape};
 use rand::{RngExt, SeedableRng};
 use serde_json::{Map, Value, json};
 
@@ -182,12 +182,14 @@ fn resunet(args: &BenchArgs, device: &Device) -> Result<Value> {
 /// The network of a preset, a configuration or a run.
 fn flow(args: &BenchArgs, what: &str, device: &Device) -> Result<Value> {
     let saved = Path::new(what).exists() && !what.ends_with(".toml");
-    let mut config = if saved {
-        resolve::model(Path::new(what), &args.compute)?.spec().config.clone()
-    } else {
-        let mut set = args.set.clone();
-        set.extend(args.batch.map(|batch| format!("train.batch={batch}")));
-        resolve::plan(&TrainArgs { what: Some(what.to_owned()), set, ..TrainArgs::default() })?.config
+    let run = saved.then(|| resolve::model(Path::new(what), &args.compute)).transpose()?;
+    let mut config = match &run {
+        Some(run) => run.spec().config.clone(),
+        None => {
+            let mut set = args.set.clone();
+            set.extend(args.batch.map(|batch| format!("train.batch={batch}")));
+            resolve::plan(&TrainArgs { what: Some(what.to_owned()), set, ..TrainArgs::default() })?.config
+        }
     };
     config.train.batch = args.batch.unwrap_or(config.train.batch);
     if let Some(precision) = args.compute.precision {
@@ -195,12 +197,14 @@ fn flow(args: &BenchArgs, what: &str, device: &Device) -> Result<Value> {
         (config.train.precision, config.sample.precision) = (precision, precision);
     }
     let batch = config.train.batch;
-    let data = match &args.shape {
-        Some(shape) => noise_images(shape)?,
-        None => train::load(&config, None).context("--shape 28x28x1 measures without data")?.0,
+    let data = match (&args.shape, &run) {
+        (Some(shape), _) => noise_images(shape)?,
+        // An imported checkpoint has no data.
+        (None, Some(run)) if run.spec().data.rows == 0 => noise(run.spec().data.shape, run.classes().len() as u32)?,
+        (None, _) => train::load(&config, None).context("--shape 28x28x1 measures without data")?.0,
     };
     let new = || Model::builder().config(config.clone()).device(device).build(&data);
-    let model = if saved { resolve::model(Path::new(what), &args.compute)? } else { new()? };
+    let model = run.map_or_else(new, Ok)?;
     let classes = model.classes().len() as u32;
     let labels: Vec<Option<u32>> = (0..batch as u32).map(|item| item.checked_rem(classes)).collect();
     let dim = model.dim();
@@ -227,9 +231,18 @@ fn noise_images(shape: &str) -> Result<Dataset> {
     let [height, width, channels @ (1 | 3)] = sides[..] else {
         bail!("--shape {shape}: write height, width and 1 or 3 channels, as in 28x28x1");
     };
-    let (rows, classes) = NOISE;
-    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(3);
-    let pixels = (0..rows * height * width * channels).map(|_| rng.random()).collect();
+    noise(Shape::Image { height, width, channels }, NOISE.1)
+}
+
+/// Rows of noise, with labels if there are classes.
+fn noise(shape: Shape, classes: u32) -> Result<Dataset> {
+    let (rows, mut rng) = (NOISE.0, rand_chacha::ChaCha8Rng::seed_from_u64(3));
+    let pixels = (0..rows * shape.dim()).map(|_| rng.random()).collect();
+    let data = Dataset::from_bytes(pixels, shape)?.with_name("noise");
+    if classes == 0 {
+        return Ok(data);
+    }
+    let names = (0..classes).map(|class| class.to_string());
     let labels = (0..rows as u32).map(|row| row % classes).collect();
-    Ok(Dataset::from_bytes(pixels, [height, width, channels])?.with_name("noise").with_labels(labels)?)
+    Ok(data.with_labels(labels)?.with_class_names(names)?)
 }

@@ -43,6 +43,9 @@ fn networks_of_diffusers_and_edm2_say_what_their_libraries_say() {
     for (found, expected) in found["logvar"].values.iter().zip(&expected["logvar"].values) {
         assert!((found - expected).abs() < 1e-4);
     }
+    // An imported run has no data: noise of its shape is timed.
+    let said = succeeds(here, &["bench", "diffusers_resnet", "--rounds", "1", "--batch", "2", "--task", "inference"]);
+    assert!(said.contains("images_per_second"), "{said}");
     refuses(here, &["import", "hf:nobody/nothing", "-o", "x"], &["models--nobody--nothing", "nothing is downloaded"]);
     refuses(here, &["import", "no-such-file", "-o", "x"], &["no-such-file"]);
     let said = succeeds(here, &["import", "--list"]);

@@ -17,6 +17,8 @@ use crate::{
 /// Samples in the picture.
 const IMAGES: usize = 64;
 const ROWS: usize = 2000;
+/// Samples in the picture of a flow of latents.
+const DECODED: usize = 8;
 /// Rows of images for each class.
 const ROUNDS: usize = 8;
 
@@ -30,6 +32,8 @@ pub fn draw(trainer: &Trainer, data: &Dataset, folder: &Path, device: &Device) -
     let classes = spec.data.classes.len();
     let (count, across) = match (spec.data.shape, classes) {
         (Shape::Vector { .. }, _) => (ROWS, 1),
+        // Decoding an image takes longer than sampling its latents.
+        _ if spec.config.data.autoencoder.is_some() => (DECODED, 4),
         (_, 2..=16) => (ROUNDS * classes, classes),
         _ => (IMAGES, 8),
     };
