@@ -211,13 +211,13 @@ impl Activation {
     }
 
     /// Normalizes an image and applies the function.
-    pub fn after(self, norm: &GroupNorm, x: Tensor<4>) -> Tensor<4> {
+    pub(crate) fn after(self, norm: &GroupNorm, x: Tensor<4>) -> Tensor<4> {
         // SiLU is a part of the normalization.
         if self == Self::Silu { norm.forward(x, true) } else { self.apply(norm.forward(x, false)) }
     }
 
     /// Normalizes an image, scales and shifts it as [`GroupNorm::modulated`], and applies the function.
-    pub fn after_modulated(self, norm: &GroupNorm, x: Tensor<4>, modulation: Tensor<2>) -> Tensor<4> {
+    pub(crate) fn after_modulated(self, norm: &GroupNorm, x: Tensor<4>, modulation: Tensor<2>) -> Tensor<4> {
         if self == Self::Silu {
             return norm.modulated(x, modulation, true);
         }
