@@ -1,20 +1,13 @@
-//! Anti-aliased lines, discs and text on white.
+//! Lines, discs and text on white, at real positions.
 //!
-//! plotters rounds each point to a whole pixel, which turns field lines into steps. Here positions are real numbers: `tiny-skia` fills
-//! and strokes, `ab_glyph` outlines the letters of the font that is part of the program.
+//! A canvas keeps what was drawn; `raster` makes pixels of it, `svg` and `pdf` write it as shapes and text.
 
-use std::sync::LazyLock;
+use crate::{PlotError, color::Color, font, indexed, pdf, raster, svg};
 
-use ab_glyph::{Font, FontRef, Glyph, ScaleFont};
-use tiny_skia::{
-    BlendMode, FillRule, LineCap, LineJoin, Mask, Paint, Path, PathBuilder, Pixmap, PixmapPaint, PremultipliedColorU8,
-    Rect, Stroke, Transform,
-};
-
-use crate::{PlotError, color::Color, indexed};
-
-static FONT: LazyLock<FontRef<'static>> =
-    LazyLock::new(|| FontRef::try_from_slice(dejavu::sans::regular()).expect("the font of the crate `dejavu`"));
+/// Pixels of a picture, at most.
+const MOST_PIXELS: u64 = 1 << 28;
+/// Points farther away from the origin are not drawn.
+const FAR: f64 = 1e5;
 
 /// A position on a canvas, from its top left corner.
 pub type Position = (f64, f64);
@@ -77,11 +70,35 @@ pub enum Anchor {
     Upwards,
 }
 
-/// A picture to draw on. Lengths are in its own units, of `scale` pixels each.
+/// A shape, or a text.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Shape {
+    /// A curve with round ends; each of its pieces has at least two points.
+    Curve { pieces: Vec<Vec<Position>>, width: f64, color: Color },
+    /// A filled polygon.
+    Polygon { corners: Vec<Position>, color: Color },
+    /// A disc.
+    Disc { center: Position, radius: f64, color: Color },
+    /// Colored cells over an area, `across` in a row.
+    Cells { area: Area, across: usize, colors: Vec<Color> },
+    /// A line of text whose position is on the baseline.
+    Text { text: String, at: Position, size: f64, anchor: Anchor, color: Color },
+}
+
+/// A shape, and the area beyond which it does not show.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Element {
+    pub clip: Option<Area>,
+    pub shape: Shape,
+}
+
+/// A picture to draw on. Lengths are in its own units: of `scale` pixels each, and of 1/96 inch in vector formats.
+#[derive(Clone, Debug)]
 pub struct Canvas {
-    pixels: Pixmap,
+    area: Area,
     scale: f64,
-    clip: Option<Mask>,
+    clip: Option<Area>,
+    elements: Vec<Element>,
 }
 
 impl Canvas {
@@ -90,57 +107,53 @@ impl Canvas {
     /// # Errors
     /// Returns an error if the size is 0 or too large.
     pub fn new(width: f64, height: f64, scale: f64) -> Result<Self, PlotError> {
-        let pixels = |length: f64| (length * scale).round() as u32;
-        let mut pixels = Pixmap::new(pixels(width), pixels(height))
-            .ok_or_else(|| PlotError::Draw(format!("no picture is {width} wide and {height} high")))?;
-        pixels.fill(tiny_skia::Color::WHITE);
-        Ok(Self { pixels, scale, clip: None })
+        let area = Area { left: 0.0, top: 0.0, width, height };
+        let canvas = Self { area, scale, clip: None, elements: Vec::new() };
+        let (across, down) = canvas.size();
+        if !(1..=MOST_PIXELS).contains(&(u64::from(across) * u64::from(down))) {
+            return Err(PlotError::Draw(format!("no picture is {width} wide and {height} high")));
+        }
+        Ok(canvas)
     }
 
     /// The whole canvas.
     pub fn area(&self) -> Area {
-        let length = |pixels: u32| f64::from(pixels) / self.scale;
-        Area { left: 0.0, top: 0.0, width: length(self.pixels.width()), height: length(self.pixels.height()) }
+        self.area
     }
 
     /// Width and height in pixels.
     pub fn size(&self) -> (u32, u32) {
-        (self.pixels.width(), self.pixels.height())
+        let pixels = |length: f64| (length * self.scale).round() as u32;
+        (pixels(self.area.width), pixels(self.area.height))
+    }
+
+    /// What was drawn, in its order.
+    pub(crate) fn elements(&self) -> &[Element] {
+        &self.elements
     }
 
     /// Clips all later drawing to an area; `None` ends clipping.
     pub fn clip(&mut self, area: Option<Area>) {
-        self.clip = area.and_then(|area| {
-            let mut mask = Mask::new(self.pixels.width(), self.pixels.height())?;
-            let path = PathBuilder::from_rect(self.rect(area)?);
-            mask.fill_path(&path, FillRule::Winding, false, Transform::identity());
-            Some(mask)
-        });
+        self.clip = area;
+    }
+
+    fn draw(&mut self, shape: Shape) {
+        self.elements.push(Element { clip: self.clip, shape });
     }
 
     /// Draws a curve through points. Points that are not finite, or very far away, interrupt it.
     pub fn curve(&mut self, points: impl IntoIterator<Item = Position>, width: f64, color: Color) {
-        let mut path = PathBuilder::new();
-        let mut down = false;
-        for at in points {
-            let (x, y) = self.pixel(at);
-            if !(x.abs() < 1e5 && y.abs() < 1e5) {
-                down = false;
-            } else if down {
-                path.line_to(x, y);
-            } else {
-                path.move_to(x, y);
-                down = true;
+        let mut pieces = vec![Vec::new()];
+        for (x, y) in points {
+            if !(x.abs() < FAR && y.abs() < FAR) {
+                pieces.push(Vec::new());
+            } else if let Some(piece) = pieces.last_mut() {
+                piece.push((x, y));
             }
         }
-        let stroke = Stroke {
-            width: (width * self.scale) as f32,
-            line_cap: LineCap::Round,
-            line_join: LineJoin::Round,
-            ..Stroke::default()
-        };
-        if let Some(path) = path.finish() {
-            self.pixels.stroke_path(&path, &paint(color), &stroke, Transform::identity(), self.clip.as_ref());
+        pieces.retain(|piece| piece.len() > 1);
+        if !pieces.is_empty() {
+            self.draw(Shape::Curve { pieces, width, color });
         }
     }
 
@@ -157,33 +170,26 @@ impl Canvas {
         }
     }
 
-    /// Draws a filled polygon.
+    /// Draws a filled polygon. One with a corner that is not finite is not drawn.
     pub fn fill(&mut self, corners: impl IntoIterator<Item = Position>, color: Color) {
-        let mut path = PathBuilder::new();
-        for (index, at) in corners.into_iter().enumerate() {
-            let (x, y) = self.pixel(at);
-            if index == 0 { path.move_to(x, y) } else { path.line_to(x, y) }
+        let corners: Vec<Position> = corners.into_iter().collect();
+        if corners.len() > 2 && corners.iter().all(|(x, y)| x.is_finite() && y.is_finite()) {
+            self.draw(Shape::Polygon { corners, color });
         }
-        path.close();
-        self.fill_path(path.finish(), color);
     }
 
     /// Draws a filled rectangle.
     pub fn fill_area(&mut self, area: Area, color: Color) {
-        let path = self.rect(area).map(PathBuilder::from_rect);
-        self.fill_path(path, color);
+        let (right, bottom) = (area.left + area.width, area.top + area.height);
+        if area.width > 0.0 && area.height > 0.0 {
+            self.fill([(area.left, area.top), (right, area.top), (right, bottom), (area.left, bottom)], color);
+        }
     }
 
-    /// Draws a disc.
-    pub fn disc(&mut self, at: Position, radius: f64, color: Color) {
-        let (x, y) = self.pixel(at);
-        self.fill_path(PathBuilder::from_circle(x, y, (radius * self.scale) as f32), color);
-    }
-
-    fn fill_path(&mut self, path: Option<Path>, color: Color) {
-        if let Some(path) = path {
-            let clip = self.clip.as_ref();
-            self.pixels.fill_path(&path, &paint(color), FillRule::Winding, Transform::identity(), clip);
+    /// Draws a disc. One that is not at a finite position is not drawn.
+    pub fn disc(&mut self, center: Position, radius: f64, color: Color) {
+        if center.0.abs() < FAR && center.1.abs() < FAR && radius > 0.0 {
+            self.draw(Shape::Disc { center, radius, color });
         }
     }
 
@@ -202,77 +208,31 @@ impl Canvas {
         self.fill([to, (back.0 - side * uy, back.1 + side * ux), (back.0 + side * uy, back.1 - side * ux)], color);
     }
 
-    /// Draws cells, `across` in a row, over an area, without interpolation.
+    /// Draws opaque cells, `across` in a row, over an area; colors are interpolated between their centers.
     pub fn cells(&mut self, area: Area, across: usize, colors: &[Color]) {
-        let down = colors.len() / across.max(1);
-        let Some(mut cells) = Pixmap::new(across as u32, down as u32) else { return };
-        for (pixel, color) in cells.pixels_mut().iter_mut().zip(colors) {
-            let [r, g, b] = color.rgb;
-            *pixel = PremultipliedColorU8::from_rgba(r, g, b, 255).expect("opaque");
+        if across > 0 && colors.len() >= across {
+            let colors = colors[..colors.len() / across * across].to_vec();
+            let clip = self.clip.replace(area);
+            self.draw(Shape::Cells { area, across, colors });
+            self.clip = clip;
         }
-        let (x, y) = self.pixel((area.left, area.top));
-        let stretch = |length: f64, cells: usize| (length * self.scale / cells as f64) as f32;
-        let transform = Transform::from_row(stretch(area.width, across), 0.0, 0.0, stretch(area.height, down), x, y);
-        let paint = PixmapPaint { quality: tiny_skia::FilterQuality::Bilinear, ..PixmapPaint::default() };
-        let clip = self.clip.clone();
-        self.clip(Some(area));
-        self.pixels.draw_pixmap(0, 0, cells.as_ref(), &paint, transform, self.clip.as_ref());
-        self.clip = clip;
     }
 
     /// Draws a line of text; its position is on the baseline.
     pub fn text(&mut self, text: &str, at: Position, size: f64, anchor: Anchor, color: Color) {
-        let font = FONT.as_scaled((size * self.scale * 1.16) as f32);
-        let mut advance = 0.0;
-        let glyphs: Vec<Glyph> = text
-            .chars()
-            .map(|letter| {
-                let mut glyph = font.scaled_glyph(letter);
-                glyph.position.x = advance;
-                advance += font.h_advance(glyph.id);
-                glyph
-            })
-            .collect();
-        let back = match anchor {
-            Anchor::Start => 0.0,
-            Anchor::Middle | Anchor::Upwards => 0.5 * advance,
-            Anchor::End => advance,
-        };
-        let (left, base) = self.pixel(at);
-        for glyph in glyphs {
-            let Some(outline) = font.outline_glyph(glyph) else { continue };
-            let bounds = outline.px_bounds();
-            outline.draw(|x, y, cover| {
-                let (along, up) = (bounds.min.x + x as f32 - back, bounds.min.y + y as f32);
-                let (x, y) =
-                    if anchor == Anchor::Upwards { (left + up, base - along) } else { (left + along, base + up) };
-                self.blend(x.round() as i64, y.round() as i64, cover.min(1.0), color);
-            });
+        if !text.is_empty() {
+            self.draw(Shape::Text { text: text.to_owned(), at, size, anchor, color });
         }
     }
 
     /// The width of a text.
     pub fn text_width(text: &str, size: f64) -> f64 {
-        let font = FONT.as_scaled((size * 1.16) as f32);
-        text.chars().map(|letter| f64::from(font.h_advance(font.glyph_id(letter)))).sum()
-    }
-
-    fn blend(&mut self, x: i64, y: i64, cover: f32, color: Color) {
-        let (width, height) = (i64::from(self.pixels.width()), i64::from(self.pixels.height()));
-        if !((0..width).contains(&x) && (0..height).contains(&y)) {
-            return;
-        }
-        let pixel = &mut self.pixels.pixels_mut()[(y * width + x) as usize];
-        let share = cover * f32::from(color.alpha) / 255.0;
-        let mix = |old: u8, new: u8| (f32::from(old) + share * (f32::from(new) - f32::from(old))).round() as u8;
-        let [r, g, b] = color.rgb;
-        let mixed = (mix(pixel.red(), r), mix(pixel.green(), g), mix(pixel.blue(), b));
-        *pixel = PremultipliedColorU8::from_rgba(mixed.0, mixed.1, mixed.2, 255).expect("opaque");
+        font::width(text, size)
     }
 
     /// The pixels as red, green and blue.
     pub fn rgb(&self) -> Vec<u8> {
-        self.pixels.pixels().iter().flat_map(|pixel| [pixel.red(), pixel.green(), pixel.blue()]).collect()
+        raster::rgb(self, self.scale)
     }
 
     /// The picture as a PNG file of at most 256 colors.
@@ -283,21 +243,18 @@ impl Canvas {
         indexed::png(self.size(), &self.rgb())
     }
 
-    fn pixel(&self, at: Position) -> (f32, f32) {
-        ((at.0 * self.scale) as f32, (at.1 * self.scale) as f32)
+    /// The picture as an SVG file.
+    ///
+    /// # Errors
+    /// Returns an error if the encoder of [`Canvas::cells`] fails.
+    pub fn svg(&self) -> Result<Vec<u8>, PlotError> {
+        svg::write(self).map(String::into_bytes)
     }
 
-    fn rect(&self, area: Area) -> Option<Rect> {
-        let (x, y) = self.pixel((area.left, area.top));
-        Rect::from_xywh(x, y, (area.width * self.scale) as f32, (area.height * self.scale) as f32)
+    /// The picture as a PDF file of one page.
+    pub fn pdf(&self) -> Vec<u8> {
+        pdf::write(self)
     }
-}
-
-fn paint(color: Color) -> Paint<'static> {
-    let [r, g, b] = color.rgb;
-    let mut paint = Paint { anti_alias: true, blend_mode: BlendMode::SourceOver, ..Paint::default() };
-    paint.set_color_rgba8(r, g, b, color.alpha);
-    paint
 }
 
 #[cfg(test)]

@@ -1,14 +1,9 @@
 //! Charts of points in the plane and of the columns of a table.
 
-use std::sync::Once;
-
-use plotters::{
-    coord::Shift,
-    prelude::*,
-    style::{FontStyle, register_font},
+use crate::{
+    Area, Axis, Canvas, Color, Mark, Panel, PlotError,
+    color::{BLUE, GRAY, GREEN, RED},
 };
-
-use crate::{PlotError, png};
 
 /// Rows that are drawn in one color.
 #[derive(Clone, Copy, Debug)]
@@ -19,11 +14,13 @@ pub struct Series<'a> {
     pub values: &'a [f32],
 }
 
-const COLORS: [RGBColor; 4] =
-    [RGBColor(150, 150, 150), RGBColor(200, 30, 60), RGBColor(30, 90, 180), RGBColor(20, 140, 80)];
-const FONT: &str = "sans-serif";
+const COLORS: [Color; 4] = [GRAY, RED, BLUE, GREEN];
+/// Pixels of a unit of length.
+const SCALE: f64 = 1.6;
 /// Share of the values that is cut off at each end of an axis, so that one outlier does not hide the others.
 const TAIL: f64 = 0.002;
+/// Width and height of a chart in the plane.
+const PLANE: f64 = 400.0;
 
 /// Draws points in the plane, with a color for each series.
 ///
@@ -31,39 +28,55 @@ const TAIL: f64 = 0.002;
 /// The values of each series: `[points, 2]`
 ///
 /// # Errors
-/// Returns an error if there is no point, or the drawing library fails.
-pub fn scatter(series: &[Series], axes: [&str; 2], title: &str) -> Result<Vec<u8>, PlotError> {
-    let column = |index: usize| series.iter().flat_map(move |s| s.values.iter().skip(index).step_by(2).copied());
-    let (x, y) = (span(column(0))?, span(column(1))?);
-    draw((640, 640), |area| {
-        let mut chart = ChartBuilder::on(area)
-            .caption(title, (FONT, 20))
-            .margin(12)
-            .x_label_area_size(40)
-            .y_label_area_size(55)
-            .build_cartesian_2d(x.0..x.1, y.0..y.1)?;
-        chart
-            .configure_mesh()
-            .light_line_style(WHITE)
-            .x_desc(axes[0])
-            .y_desc(axes[1])
-            .label_style((FONT, 14))
-            .draw()?;
-        for (index, series) in series.iter().enumerate() {
-            let color = COLORS[index % COLORS.len()];
-            let points = series.values.chunks_exact(2).map(|p| (f64::from(p[0]), f64::from(p[1])));
-            chart
-                .draw_series(points.map(|point| Circle::new(point, 2, color.mix(0.7).filled())))?
-                .label(series.name)
-                .legend(move |(x, y)| Circle::new((x + 8, y), 4, color.filled()));
-        }
-        chart.configure_series_labels().background_style(WHITE.mix(0.8)).label_font((FONT, 14)).draw()?;
-        Ok(())
-    })
+/// Returns an error if there is no point.
+pub fn scatter(series: &[Series], axes: [&str; 2], title: &str) -> Result<Canvas, PlotError> {
+    plane(series, (axes, title), Mark::Dot, |panel, points, color| panel.dots(points, 1.25, color.faded(0.7)))
+}
+
+/// Draws curves through points in the plane, with a color for each series.
+///
+/// # Shapes
+/// The values of each series: `[points, 2]`
+///
+/// # Errors
+/// Returns an error if there is no point.
+pub fn lines(series: &[Series], axes: [&str; 2], title: &str) -> Result<Canvas, PlotError> {
+    plane(series, (axes, title), Mark::Line, |panel, points, color| panel.curve(points, 1.4, color))
+}
+
+fn plane(
+    series: &[Series],
+    (axes, title): ([&str; 2], &str),
+    mark: Mark,
+    draw: impl Fn(&mut Panel, Vec<[f64; 2]>, Color),
+) -> Result<Canvas, PlotError> {
+    let axis = |index: usize| -> Result<Axis, PlotError> {
+        let column = series.iter().flat_map(|s| s.values.iter().skip(index).step_by(2).copied());
+        let (low, high) = span(column)?;
+        Ok(Axis::linear(axes[index], low, high))
+    };
+    let (x, y) = (axis(0)?, axis(1)?);
+    let mut canvas = Canvas::new(PLANE, PLANE, SCALE)?;
+    let cell = canvas.area();
+    let mut panel = Panel::new(&mut canvas, cell, title, x, y);
+    for (series, color) in series.iter().zip(COLORS.into_iter().cycle()) {
+        let points = series.values.chunks_exact(2).map(|p| [f64::from(p[0]), f64::from(p[1])]).collect();
+        draw(&mut panel, points, color);
+    }
+    panel.legend(&legend(series, mark));
+    Ok(canvas)
+}
+
+fn legend<'a>(series: &[Series<'a>], mark: Mark) -> Vec<(&'a str, Mark, Color)> {
+    series.iter().zip(COLORS.into_iter().cycle()).map(|(series, color)| (series.name, mark, color)).collect()
 }
 
 /// Columns that are drawn, at most.
 const MOST_COLUMNS: usize = 36;
+/// Parts of an axis in which values are counted.
+const BINS: usize = 40;
+/// Width and height of a histogram.
+const CELL: (f64, f64) = (200.0, 150.0);
 
 /// Draws the histogram of each of the first 36 columns, with an outline for each series.
 ///
@@ -71,62 +84,47 @@ const MOST_COLUMNS: usize = 36;
 /// The values of each series: `[rows, columns.len()]`
 ///
 /// # Errors
-/// Returns an error if there is no value, or the drawing library fails.
-pub fn histograms(series: &[Series], columns: &[String]) -> Result<Vec<u8>, PlotError> {
-    const BINS: usize = 40;
+/// Returns an error if a column has no finite value, or there is no column.
+pub fn histograms(series: &[Series], columns: &[String]) -> Result<Canvas, PlotError> {
     let drawn = columns.len().min(MOST_COLUMNS);
     let across = (drawn as f64).sqrt().ceil() as usize;
     let down = drawn.div_ceil(across.max(1));
-    let spans = (0..drawn)
-        .map(|c| span(series.iter().flat_map(|s| s.values.iter().skip(c).step_by(columns.len()).copied())))
-        .collect::<Result<Vec<_>, _>>()?;
-    draw((300 * across as u32, 220 * down as u32), |area| {
-        for (c, panel) in area.split_evenly((down, across)).iter().enumerate().take(drawn) {
-            let (low, high) = spans[c];
-            let densities: Vec<Vec<f64>> = series
-                .iter()
-                .map(|series| {
-                    let values: Vec<f32> = series.values.iter().skip(c).step_by(columns.len()).copied().collect();
-                    density(&values, (low, high), BINS)
-                })
-                .collect();
-            let top = densities.iter().flatten().copied().fold(1e-9, f64::max) * 1.1;
-            let mut chart = ChartBuilder::on(panel)
-                .caption(&columns[c], (FONT, 15))
-                .margin(8)
-                .x_label_area_size(22)
-                .build_cartesian_2d(low..high, 0.0..top)?;
-            chart.configure_mesh().disable_mesh().x_labels(4).label_style((FONT, 12)).draw()?;
-            for (index, (series, density)) in series.iter().zip(&densities).enumerate() {
-                let color = COLORS[index % COLORS.len()];
-                let width = (high - low) / BINS as f64;
-                let steps = density.iter().enumerate().flat_map(|(bin, &value)| {
-                    let left = low + bin as f64 * width;
-                    [(left, value), (left + width, value)]
-                });
-                chart
-                    .draw_series(LineSeries::new(steps, color.stroke_width(2)))?
-                    .label(series.name)
-                    .legend(move |(x, y)| PathElement::new([(x, y), (x + 14, y)], color.stroke_width(2)));
-            }
-            if c == 0 {
-                chart.configure_series_labels().background_style(WHITE.mix(0.8)).label_font((FONT, 12)).draw()?;
-            }
+    let mut canvas = Canvas::new(CELL.0 * across as f64, CELL.1 * down as f64, SCALE)?;
+    for (index, name) in columns.iter().enumerate().take(drawn) {
+        let column = |series: &Series| series.values.iter().skip(index).step_by(columns.len()).copied().collect();
+        let values: Vec<Vec<f32>> = series.iter().map(column).collect();
+        let (low, high) = span(values.iter().flatten().copied())?;
+        let shares: Vec<Vec<f64>> = values.iter().map(|values| shares(values, (low, high))).collect();
+        let top = shares.iter().flatten().copied().fold(1e-9, f64::max) * 1.1;
+        let (left, above) = (CELL.0 * (index % across) as f64, CELL.1 * (index / across) as f64);
+        let cell = Area { left, top: above - 14.0, width: CELL.0, height: CELL.1 + 14.0 };
+        let axes = (Axis::linear(name, low, high), Axis::linear("share", 0.0, top));
+        let mut panel = Panel::new(&mut canvas, cell, "", axes.0, axes.1);
+        let width = (high - low) / BINS as f64;
+        for (shares, color) in shares.iter().zip(COLORS.into_iter().cycle()) {
+            let step = |(bin, &share): (usize, &f64)| {
+                let left = low + bin as f64 * width;
+                [[left, share], [left + width, share]]
+            };
+            panel.curve(shares.iter().enumerate().flat_map(step), 1.25, color);
         }
-        Ok(())
-    })
-}
-
-/// The share of the values in each of `bins` equal parts of a span.
-fn density(values: &[f32], (low, high): (f64, f64), bins: usize) -> Vec<f64> {
-    let mut counts = vec![0.0; bins];
-    for &value in values {
-        let bin = (f64::from(value) - low) / (high - low) * bins as f64;
-        if (0.0..bins as f64).contains(&bin) {
-            counts[bin as usize] += 1.0 / values.len() as f64;
+        if index == 0 {
+            panel.legend(&legend(series, Mark::Line));
         }
     }
-    counts
+    Ok(canvas)
+}
+
+/// The share of the values in each of the equal parts of a span.
+fn shares(values: &[f32], (low, high): (f64, f64)) -> Vec<f64> {
+    let mut shares = vec![0.0; BINS];
+    for &value in values {
+        let bin = (f64::from(value) - low) / (high - low) * BINS as f64;
+        if (0.0..BINS as f64).contains(&bin) {
+            shares[bin as usize] += 1.0 / values.len() as f64;
+        }
+    }
+    shares
 }
 
 /// A little more than the range of all but the outermost values.
@@ -142,25 +140,52 @@ fn span(values: impl Iterator<Item = f32>) -> Result<(f64, f64), PlotError> {
     Ok((low - margin, high + margin))
 }
 
-type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::canvas::Shape;
 
-/// Draws on white and returns the PNG file.
-fn draw(
-    (width, height): (u32, u32),
-    content: impl FnOnce(&Area) -> Result<(), Box<dyn std::error::Error>>,
-) -> Result<Vec<u8>, PlotError> {
-    static REGISTER: Once = Once::new();
-    // The font is part of the program, so that pictures are the same on every machine.
-    REGISTER.call_once(|| {
-        let _ = register_font(FONT, FontStyle::Normal, dejavu::sans::regular());
-    });
-    let mut rgb = vec![255; 3 * width as usize * height as usize];
-    {
-        let area = BitMapBackend::with_buffer(&mut rgb, (width, height)).into_drawing_area();
-        let failed = |error: Box<dyn std::error::Error>| PlotError::Draw(error.to_string());
-        area.fill(&WHITE).map_err(|error| failed(error.into()))?;
-        content(&area).map_err(failed)?;
-        area.present().map_err(|error| failed(error.into()))?;
+    fn texts(canvas: &Canvas) -> Vec<&str> {
+        let shapes = canvas.elements().iter().map(|element| &element.shape);
+        shapes
+            .filter_map(|shape| if let Shape::Text { text, .. } = shape { Some(text.as_str()) } else { None })
+            .collect()
     }
-    png(width, height, &rgb)
+
+    #[test]
+    fn points_and_curves_have_labels_and_a_legend() {
+        let values: Vec<f32> = (0..200).flat_map(|row| [row as f32, -(row as f32)]).collect();
+        let series = [Series { name: "data", values: &values }, Series { name: "samples", values: &values[..20] }];
+        let dots = |canvas: &Canvas, color: Color| {
+            let is = |shape: &Shape| matches!(shape, Shape::Disc { color: found, .. } if found.rgb == color.rgb);
+            canvas.elements().iter().filter(|element| is(&element.shape)).count()
+        };
+        let drawn = scatter(&series, ["alpha", "beta"], "points").unwrap();
+        // One more in the legend.
+        assert_eq!((dots(&drawn, GRAY), dots(&drawn, RED)), (201, 11));
+        for text in ["alpha", "beta", "points", "data", "samples"] {
+            assert!(texts(&drawn).contains(&text), "{text}");
+        }
+        let drawn = lines(&series, ["alpha", "beta"], "points").unwrap();
+        assert_eq!(dots(&drawn, GRAY), 0);
+        assert!(scatter(&[Series { name: "none", values: &[] }], ["", ""], "").is_err());
+    }
+
+    #[test]
+    fn each_column_has_its_histogram() {
+        let columns: Vec<String> = ["one", "two", "three"].map(String::from).to_vec();
+        let values: Vec<f32> = (0..90).map(|index| (index % 7) as f32).collect();
+        let drawn = histograms(&[Series { name: "rows", values: &values }], &columns).unwrap();
+        assert_eq!(drawn.size(), (640, 480), "two by two cells");
+        for text in ["one", "two", "three", "rows"] {
+            assert_eq!(texts(&drawn).iter().filter(|found| **found == text).count(), 1, "{text}");
+        }
+        assert!(histograms(&[], &[]).is_err());
+    }
+
+    #[test]
+    fn shares_are_of_all_values() {
+        let shares = shares(&[0.0, 0.0, 39.5, 100.0], (0.0, 40.0));
+        assert_eq!((shares[0], shares[39], shares.iter().sum::<f64>()), (0.5, 0.25, 0.75));
+    }
 }

@@ -35,11 +35,11 @@ const LINE: f64 = 15.0;
 /// Ratio of the ends of an axis from which on it is logarithmic.
 const WIDE: f64 = 4.0;
 
-/// Draws curves with error bars and a legend, as a PNG file. Axes of positive values with a wide range are logarithmic.
+/// Draws curves with error bars and a legend. Axes of positive values with a wide range are logarithmic.
 ///
 /// # Errors
 /// Returns an error if there is no finite value, or the picture is too large.
-pub fn curves(curves: &[Curve], axes: [&str; 2], title: &str) -> Result<Vec<u8>, PlotError> {
+pub fn curves(curves: &[Curve], axes: [&str; 2], title: &str) -> Result<Canvas, PlotError> {
     let finite = |dot: &&Dot| dot.x.is_finite() && dot.y.is_finite();
     let dots = || curves.iter().flat_map(|curve| &curve.dots).filter(finite);
     let bars = dots().flat_map(|dot| {
@@ -74,7 +74,7 @@ pub fn curves(curves: &[Curve], axes: [&str; 2], title: &str) -> Result<Vec<u8>,
         mark(&mut |radius, color| canvas.disc(middle, radius, color), index, color);
         canvas.text(&curve.name, (left + 24.0, y + 3.2), TEXT, Anchor::Start, INK);
     }
-    canvas.png()
+    Ok(canvas)
 }
 
 /// Draws a dot; hollow if the colors are used a second time.
@@ -119,7 +119,7 @@ mod tests {
         let curve = |name: &str, dots: &[Dot]| Curve { name: name.into(), dots: dots.to_vec() };
         let one = curve("one", &[dot(5.0, 30.0, 1.0), dot(50.0, 2.0, 3.0), dot(10.0, f64::NAN, 0.0)]);
         let two = curve("two", &[dot(20.0, 4.0, f64::NAN)]);
-        let file = curves(&[one, two], ["NFE", "FD"], "a run").unwrap();
+        let file = curves(&[one, two], ["NFE", "FD"], "a run").unwrap().png().unwrap();
         let image = image::load_from_memory(&file).unwrap().into_rgb8();
         for color in &SERIES[..2] {
             let near = |pixel: &[u8; 3]| pixel.iter().zip(&color.rgb).all(|(a, b)| a.abs_diff(*b) <= 2);

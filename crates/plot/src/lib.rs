@@ -1,24 +1,29 @@
 //! Pictures of arrays.
 //!
-//! [`grid`] draws images, [`scatter`] and [`histograms`] draw points and columns, [`curves`] draws values with error bars. A [`Canvas`]
-//! with [`Panel`]s (axes in the plane) and [`Space`]s (views from the side) draws field lines. All return PNG files, which
-//! [`Format::convert`] turns into other formats; [`animate`] returns animations.
+//! [`grid`] draws images as a PNG file. [`scatter`], [`lines`] and [`histograms`] draw rows of numbers, [`curves`] draws values with error
+//! bars, and [`Panel`]s (axes in the plane) and [`Space`]s (views from the side) draw anything else: these charts are [`Canvas`]es.
+//! [`Figure::encode`] writes both in a [`Format`]; [`animate`] returns animations.
 
 mod canvas;
 mod chart;
 pub mod color;
 mod curves;
+mod font;
 mod format;
 mod grid;
 mod indexed;
 mod panel;
+mod pdf;
+mod pdf_font;
+mod raster;
 mod space;
+mod svg;
 
 pub use canvas::{Anchor, Area, Canvas, Position};
-pub use chart::{Series, histograms, scatter};
+pub use chart::{Series, histograms, lines, scatter};
 pub use color::Color;
 pub use curves::{Curve, Dot, curves};
-pub use format::Format;
+pub use format::{Figure, FigureKind, Format};
 pub use grid::{Picture, animated_grid, grid};
 pub use indexed::{Animation, animate};
 pub use panel::{Axis, Mark, Panel, heading};
@@ -30,12 +35,17 @@ pub enum PlotError {
     /// The values are not pictures of the given size.
     #[error("{0} values are not pictures of {1}x{2}x{3}")]
     Ragged(usize, usize, usize, usize),
-    /// The drawing library failed.
+    /// The picture cannot be drawn, for the reason in the text.
     #[error("the picture cannot be drawn: {0}")]
     Draw(String),
-    /// No picture can be written with this ending.
-    #[error("pictures cannot be written as .{0}; end the name in .png, .jpg, .webp or .tiff")]
-    Format(String),
+    /// No figure of this kind can be written with this ending.
+    #[error("{}", format::refusal(*kind, ending))]
+    Format {
+        /// What the figure is made of.
+        kind: FigureKind,
+        /// The ending, in lower case and without a dot.
+        ending: String,
+    },
     /// The encoder failed.
     #[error("the picture cannot be encoded: {0}")]
     Encode(#[from] image::ImageError),
