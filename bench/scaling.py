@@ -32,7 +32,7 @@ print(f"step = {per_gflop:.2f} ms/GFLOP + {per_weight:.2f} ms/M weights + {fixed
 (per_mb, latency), errors = fit(SUMS)
 print(f"sum  = {per_mb:.3f} ms/MB + {latency:.3f} ms   model/measured {errors.round(2)}")
 
-# The CIFAR-10 network of PFGM++; `pfgm bench cifar10-pfgmpp --shape 32x32x3 --batch 1 --task training` prints GFLOP.
+# EDM's DDPM++ for CIFAR-10: `pfgm bench cifar10-edm --shape 32x32x3 --batch 1 --task training` says GFLOP.
 WEIGHTS, GFLOP = 55.73e6, 127.1
 # Assumptions for each GPU and host: sustained FLOP/s, copies between GPU and host, sums in a host's memory, network of a host,
 # latency of a message, minimum time to launch the kernels of a step.

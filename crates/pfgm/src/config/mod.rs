@@ -25,9 +25,10 @@ pub struct Config {
     pub data: DataConfig,
     /// The flow: D, noise levels, preconditioning.
     pub flow: FlowConfig,
-    /// The training objective.
+    /// pfgm++: denoising score matching (EDM at D = inf); pfgm: matching of the field of a large batch, D = 1.
     pub objective: Objective,
-    /// The network.
+    /// mlp: residual perceptron for vectors; unet: DDPM++ of EDM; score-unet: DDPM++ and NCSN++ of score models and PFGM; adm-unet: ADM;
+    /// diffusers-unet: UNet2DModel of diffusers; ncsnv2: NCSNv2.
     pub network: NetworkConfig,
     /// Super-resolution, if the run upscales images.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -42,26 +43,26 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataConfig {
-    /// A built-in data set or a path.
+    /// The data set. A path is stored as an absolute path.
     pub source: String,
     /// Folder of an autoencoder (diffusers' `AutoencoderKL`) or `hf:NAME`; if it is given, the flow is trained on the latents of the images.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub autoencoder: Option<String>,
-    /// Columns of a table to train on; all if empty.
+    /// Columns of a table to learn; all if empty.
     pub columns: Vec<String>,
-    /// Column of a table with the classes.
+    /// The column of a table that holds the class.
     pub label: Option<String>,
     /// Whether the network is conditioned on the classes.
     pub conditional: bool,
-    /// Number of held-out rows, on which the loss is measured.
+    /// Rows that are not trained on; the loss is measured on them at each checkpoint.
     pub hold_out: usize,
-    /// Factor by which images are downsampled first (box filter).
+    /// Factor by which images are downscaled: each pixel is the mean of a square of so many pixels a side.
     #[serde(skip_serializing_if = "is_unit")]
     pub shrink: usize,
-    /// Side to which the central square of image files is resized; 0 does nothing.
+    /// Side of the square to which the middle of each image file is scaled.
     #[serde(skip_serializing_if = "is_none")]
     pub side: usize,
-    /// Whether rows are loaded, or read from their files on demand.
+    /// Whether all rows are loaded (whole), or read from their files when needed (stream); auto streams large data.
     #[serde(skip_serializing_if = "is_auto")]
     pub load: Load,
     /// Array of an archive that holds the data.
@@ -70,22 +71,22 @@ pub struct DataConfig {
     /// Array of an archive that holds the labels; an empty name ignores labels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub labels: Option<String>,
-    /// Nominal range of the values, for images the values of black and white; follows a rule if not given.
+    /// Nominal range of the values; for images the values of black and white.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub range: Option<(f32, f32)>,
-    /// Treatment of transparent pixels: auto, white, black, keep or refuse.
+    /// What is done with transparent pixels.
     #[serde(skip_serializing_if = "is_default")]
     pub alpha: Alpha,
-    /// Whether the first line of a table holds the names of its columns: auto, yes or no.
+    /// Whether the first line of a table holds the names of its columns.
     #[serde(skip_serializing_if = "is_default")]
     pub header: Header,
-    /// Whether commas in the numbers of a table are decimal points: auto, point or comma.
+    /// Whether commas in the numbers of a table are decimal points.
     #[serde(skip_serializing_if = "is_default")]
     pub decimal: Decimal,
-    /// Source of the classes of images: auto, folders, prefix, none, or the name of a file.
+    /// Where the classes of images come from.
     #[serde(skip_serializing_if = "is_default")]
     pub classes: Classes,
-    /// Whether each file of a folder of arrays is one row: auto, one or many.
+    /// Whether each file of a folder of arrays is one row.
     #[serde(skip_serializing_if = "is_default")]
     pub items: Items,
     /// Limits that are set in place of those that follow from the size of a file, such as `expanded=8GB`.
@@ -177,31 +178,29 @@ pub const RENAMED_KEYS: [(&str, &str); 3] =
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FlowConfig {
-    /// D: a number above 0, or "inf".
+    /// Number of extra dimensions: 1 is PFGM, inf a diffusion model, anything else PFGM++.
     #[serde(alias = "augmentation")]
     pub extra_dims: ExtraDims,
-    /// The lowest noise level, where sampling ends.
+    /// Lowest noise level: sampling ends there.
     pub sigma_min: f64,
-    /// The highest noise level, that of the prior; computed from the data if not given.
+    /// Highest noise level: sampling starts there, from the prior.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sigma_max: Option<f64>,
-    /// The standard deviation of the data in the model's space; measured if not given.
+    /// Standard deviation of the data, for the preconditioning.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sigma_data: Option<f64>,
-    /// Whether the preconditioning at finite D uses the noise estimated from a point, if it is much larger than sigma.
+    /// Whether points much noisier than their noise level are preconditioned by the noise that they show. Only for finite D.
     pub far_field: bool,
-    /// Largest root mean square of a row in the model's space; measured if not given.
+    /// Largest root mean square of a row of the data.
     #[serde(skip_serializing_if = "Option::is_none", alias = "reach")]
     pub max_row_rms: Option<f64>,
-    /// Largest root mean square of an image's finest details: each block of 2x2 pixels minus its mean. Measured if not given.
-    /// A point with larger details counts as noisy at every level.
+    /// Largest root mean square of an image's finest details: each block of 2x2 pixels minus its mean.
     #[serde(skip_serializing_if = "Option::is_none", alias = "details")]
     pub detail_rms: Option<f64>,
-    /// Quantity that the network predicts: EDM's denoiser, PFGM's field, a score, noise.
+    /// edm: preconditioned denoiser; field: PFGM's normalized field; ve, vp, sub-vp: score models; discrete: DDPM's networks.
     #[serde(skip_serializing_if = "is_edm")]
     pub output: Output,
-    /// Whether the network is conditioned on the logarithm of the noise level; by default, networks with a Fourier embedding are. With EDM's
-    /// preconditioning the input is always `ln(sigma) / 4`.
+    /// Whether the network takes the logarithm of the noise level. EDM's preconditioning always gives it ln(sigma) / 4.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_level: Option<bool>,
 }
@@ -248,47 +247,51 @@ impl Default for Objective {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainConfig {
-    /// Seed of every random stream of the training.
+    /// Seed of the initial weights and of every random choice of the training.
     pub seed: u64,
-    /// Number of optimizer steps.
+    /// Optimizer steps.
     pub steps: u64,
-    /// Batch size.
+    /// Batch size of a step, over all processes.
     pub batch: usize,
-    /// Number of parts in which a batch is computed (gradient accumulation), to save memory.
+    /// Parts that a batch is computed in, one after another, to save memory (gradient accumulation).
     pub accumulate: usize,
-    /// Activation checkpointing: whether cheap operations are recomputed in the backward pass, which saves memory and costs time.
+    /// Whether activations of cheap operations are recomputed in the backward pass: less memory, more time (gradient checkpointing).
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub recompute: bool,
-    /// Precision of the activations.
+    /// Precision of the network's activations in training.
     #[serde(skip_serializing_if = "is_f32")]
     pub precision: Precision,
     /// Adam's learning rate after warm-up.
     pub lr: f64,
     /// Adam's decay rates of the first and second moment.
     pub betas: [f64; 2],
-    /// Adam's epsilon.
+    /// Adam's constant in the denominator.
     pub epsilon: f64,
-    /// Steps over which the learning rate rises from zero.
+    /// Steps over which the learning rate rises linearly from 0.
     pub warmup: u64,
-    /// Steps at the end over which the learning rate falls to zero.
+    /// Steps at the end over which the learning rate falls linearly to 0.
     pub cooldown: u64,
-    /// Norm to which the gradient of all weights is clipped; 0 disables clipping.
+    /// Norm to which the gradient is clipped.
     pub clip: f64,
-    /// Decay of the moving average of the weights.
+    /// Decay of the exponential moving average of the weights, per step.
     pub ema: f64,
-    /// Whether images are mirrored with probability 1/2.
+    /// Longest half-life of the average as a share of the training so far (EDM: 0.05). With 0, the decay of step n is at most (1 + n) / (10
+    /// + n), as in score-SDE.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub ema_rampup: f64,
+    /// Whether half of the images are mirrored horizontally.
     pub flip: bool,
-    /// Side of the square patches for training, on whose position the network is conditioned; 0 trains on whole images.
+    /// Side of the square patches that the network is trained on, conditioned on their position (Patch Diffusion).
     #[serde(skip_serializing_if = "is_none")]
     pub patch: usize,
-    /// Probability of each kind of EDM's non-leaking augmentation, on which the network is conditioned; 0 disables it.
+    /// Probability of each kind of EDM's non-leaking augmentation, which the network is conditioned on.
     #[serde(skip_serializing_if = "is_zero")]
     pub augment: f64,
-    /// Probability of dropping the class label, for classifier-free guidance.
+    /// Probability that a class is dropped, for classifier-free guidance.
     pub label_dropout: f64,
     /// Steps between checkpoints; one is always written at the end.
     pub checkpoint_every: u64,
-    /// Number of checkpoints to keep.
+    /// Number of checkpoints kept.
     pub keep: usize,
     /// Steps between lines of the log.
     pub log_every: u64,
@@ -310,6 +313,7 @@ impl Default for TrainConfig {
             cooldown: 0,
             clip: 1.0,
             ema: 0.999,
+            ema_rampup: 0.0,
             flip: false,
             patch: 0,
             augment: 0.0,
@@ -327,16 +331,22 @@ impl Default for TrainConfig {
 pub struct SampleConfig {
     /// The solver.
     pub solver: Solver,
-    /// Classifier-free guidance scale; 1 disables it.
+    /// Classifier-free guidance scale.
     pub guidance: f64,
-    /// Precision of the activations when the trained network is evaluated.
+    /// Precision of the network's activations in sampling.
     #[serde(skip_serializing_if = "is_f32")]
     pub precision: Precision,
+    /// With the arithmetic of PFGM's authors: z from which on the network's own component along z is used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub z_exp: Option<f64>,
+    /// With the arithmetic of PFGM's authors: norm to which latents are clipped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upper_norm: Option<f64>,
 }
 
 impl Default for SampleConfig {
     fn default() -> Self {
-        Self { solver: Solver::default(), guidance: 1.0, precision: Precision::F32 }
+        Self { solver: Solver::default(), guidance: 1.0, precision: Precision::F32, z_exp: None, upper_norm: None }
     }
 }
 

@@ -266,6 +266,7 @@ impl TrainConfig {
         check_share("train.betas", self.betas[0])?;
         check_share("train.betas", self.betas[1])?;
         check_share("train.ema", self.ema)?;
+        check_not_negative("train.ema_rampup", self.ema_rampup)?;
         check_share("train.label_dropout", self.label_dropout)?;
         check_share("train.augment", self.augment)?;
         if self.augment > 0.0 && self.flip {
@@ -281,6 +282,10 @@ impl TrainConfig {
 impl SampleConfig {
     fn check(&self, config: &Config) -> Checked {
         check_guidance("sample.guidance", self.guidance, config)?;
+        self.z_exp.map_or(Ok(()), |z| check_not_negative("sample.z_exp", z))?;
+        if let Some(norm) = self.upper_norm.filter(|norm| !(*norm >= 1.0 && norm.is_finite())) {
+            return fail("sample.upper_norm", norm, "give a number of at least 1");
+        }
         let solver = self.solver.clone().for_process(config.flow.output.process());
         solver
             .check(config.flow.extra_dims)

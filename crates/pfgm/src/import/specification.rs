@@ -39,10 +39,11 @@ pub fn specification(
     let method = method(request, converted, notes)?;
     check_request(request, method)?;
     let mut space = Space::of(method, request, converted, notes);
-    let mut solver = solver(&space.output);
+    let mut sample = SampleConfig { solver: solver(&space.output), ..SampleConfig::default() };
     if let Some(like) = &request.like {
         space.take(like, method, notes)?;
-        solver = like.sample.solver.clone();
+        sample.solver = like.sample.solver.clone();
+        (sample.z_exp, sample.upper_norm) = (like.sample.z_exp, like.sample.upper_norm);
     }
     let has_augmentation = converted.weights.iter().any(|weight| weight.name.ends_with("deformation.weight"));
     let train =
@@ -53,7 +54,7 @@ pub fn specification(
         flow: space.flow(),
         network,
         train,
-        sample: SampleConfig { solver, ..SampleConfig::default() },
+        sample,
         ..Config::default()
     };
     let (transform, range) = units(converted, notes);

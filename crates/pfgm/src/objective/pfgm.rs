@@ -17,20 +17,19 @@ use crate::{extra_dims::ExtraDims, prediction::TrainingPoints, random::Stream};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FieldObjective {
-    /// s, scale of the noise at m = 0.
+    /// Scale of the noise nearest to the data.
     pub s: f64,
-    /// tau, growth of the noise with m.
+    /// Growth rate of the noise.
     pub tau: f64,
-    /// gamma, which keeps the target smooth near the data, for a network whose output is `yhat`; 5 if not given. A network whose
-    /// output is the field itself has its own, `flow.output.gamma`.
+    /// Constant that keeps the target smooth near the data. Networks with output field use flow.output.gamma.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gamma: Option<f64>,
-    /// M, largest exponent; computed from the norm of the data if not given.
+    /// Largest exponent of the noise's growth.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub m: Option<u32>,
-    /// Number of charges in the field of a step, including the loss batch.
+    /// Charges in the field of a step, the batch included.
     pub field_batch: usize,
-    /// Whether points with a small component along the extra dimensions stay nearer to the data: `m <= 0.7 M` if `|eps_sigma| < s/2`.
+    /// Whether points with a small component along z stay near the data: m at most 0.7 M.
     pub restrict: bool,
 }
 
@@ -95,7 +94,8 @@ impl FieldObjective {
                 ExtraDims::Infinite => 1.0,
             };
         let m = f64::from(self.m.expect("M is calibrated before training"));
-        let most = if self.restrict && level < self.s / 2.0 { 0.7 * m } else { m };
+        // Rounded down, as in the authors' code.
+        let most = if self.restrict && level < self.s / 2.0 { (0.7 * m).floor() } else { m };
         let growth = (1.0 + self.tau).powf(rng.random_range(0.0..=most));
         (radius * growth, level * growth)
     }

@@ -26,15 +26,14 @@ fn is_default(levels: &Levels) -> bool {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DenoisingObjective {
-    /// Distribution of the noise levels.
+    /// Distribution of ln sigma: normal (EDM, PFGM++), or uniform over the noise range (score models).
     #[serde(skip_serializing_if = "is_default")]
     pub levels: Levels,
     /// Mean of ln sigma.
     pub mean: f64,
     /// Standard deviation of ln sigma.
     pub std: f64,
-    /// Number of charges whose field-weighted mean, within the item's class, is the target (stable target field, arXiv 2302.00670). With
-    /// 0 the target is the charge that was perturbed.
+    /// Charges whose field-weighted mean is the target (stable target field); 0: the target is the perturbed charge.
     #[serde(skip_serializing_if = "is_zero")]
     pub reference: usize,
 }

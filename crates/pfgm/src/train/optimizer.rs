@@ -159,8 +159,18 @@ fn adam_step(norm: f64, step: u64, config: &TrainConfig) -> AdamStep {
         rate: learning_rate(step, config) / (1.0 - beta1.powf(steps)),
         correction: 1.0 - beta2.powf(steps),
         epsilon: config.epsilon,
-        decay: config.ema.min((1.0 + steps) / (10.0 + steps)),
+        decay: config.ema.min(most_decay(step, config.ema_rampup)),
     }
+}
+
+/// Largest decay of the average in step number `step` (from 1), so that the average forgets the first weights.
+fn most_decay(step: u64, rampup: f64) -> f64 {
+    let steps = step as f64;
+    if rampup == 0.0 {
+        return (1.0 + steps) / (10.0 + steps);
+    }
+    // Half-lives count the steps before this one, as EDM's training loop does.
+    0.5_f64.powf(1.0 / (rampup * (steps - 1.0)))
 }
 
 /// Learning rate of step number `step` (from 1): linear warm-up, constant, linear cool-down.
@@ -169,4 +179,25 @@ pub fn learning_rate(step: u64, config: &TrainConfig) -> f64 {
     let left = config.steps.saturating_sub(step) + 1;
     let fall = if config.cooldown > 0 { left as f64 / (config.cooldown + 1) as f64 } else { 1.0 };
     config.lr * rise.min(fall).min(1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_average_rises_to_its_decay_as_published() {
+        // EDM: 0.5^(batch / min(half-life, images so far * 0.05)), in images; batch 512, half-life 500 000.
+        let edm = TrainConfig { ema: 0.5_f64.powf(512.0 / 500_000.0), ema_rampup: 0.05, ..TrainConfig::default() };
+        for step in [1, 2, 100, 19_532, 390_625_u64] {
+            let images = 512.0 * (step - 1) as f64;
+            let expected = 0.5_f64.powf(512.0 / (images * 0.05).clamp(1e-8, 500_000.0));
+            let found = adam_step(0.0, step, &edm).decay;
+            assert!((found - expected).abs() < 1e-12, "step {step}: {found} and {expected}");
+        }
+        // score-SDE: min(decay, (1 + n) / (10 + n)).
+        let score = TrainConfig { ema: 0.9999, ..TrainConfig::default() };
+        assert_eq!(adam_step(0.0, 1, &score).decay, 2.0 / 11.0);
+        assert_eq!(adam_step(0.0, 1_000_000, &score).decay, 0.9999);
+    }
 }
