@@ -21,13 +21,13 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Ncsnv2Config {
-    /// Channels at full size.
+    /// Channels at full size, a multiple of 4.
     pub width: usize,
-    /// Channels of each level as a multiple of `width`, at least three levels. Levels after the first halve the image, except
+    /// Channels of each level as a multiple of width, at least three levels. Levels after the first halve the image, except
     /// for the last two, whose convolutions are dilated by 2 and 4 pixels. Published: 1, 2, 2, 2 for images below 96 pixels;
     /// 1, 2, 2, 4, 4 up to 128; 1, 2, 2, 2, 4, 4 up to 256.
     pub multipliers: Vec<usize>,
-    /// Whether the output has one more channel, whose mean is the field's component along r: PFGM.
+    /// Whether the network has an output for the field's component along z; for output field.
     pub radial: bool,
 }
 

@@ -24,7 +24,7 @@ pub fn config(name: Option<&str>) -> Result<()> {
         (keys, Some(_)) if keys.iter().all(|key| key.path == keys[0].path) => keys.iter().for_each(|key| explain(key)),
         (keys, _) => keys.iter().for_each(|key| {
             let kinds = if key.kinds.is_empty() { String::new() } else { format!(" ({})", key.kinds.join(", ")) };
-            line(format!("{:<32} {:<16} {}{kinds}", key.path, key.default, key.meaning));
+            line(format!("{:<32} {:<16} {}{kinds}", key.path, key.default, key.meaning()));
         }),
     }
     Ok(())
@@ -32,7 +32,7 @@ pub fn config(name: Option<&str>) -> Result<()> {
 
 fn explain(key: &Key) {
     line(key.path);
-    line(format!("  {}", key.meaning));
+    line(format!("  {}", key.meaning()));
     if !key.kinds.is_empty() {
         line(format!("  for      {}", key.kinds.join(", ")));
     }

@@ -26,64 +26,65 @@ use crate::process::Process;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SolverOverrides {
-    /// The method.
+    /// The solver: euler, improved-euler, heun, rk45, ipndm, deis, dpmpp-2m, dpmpp-3m, unipc-2, unipc-3, reverse-sde, reverse-diffusion,
+    /// ancestral.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<Method>,
-    /// The number of steps, 1 to 1000000.
+    /// Number of steps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps: Option<usize>,
-    /// ipndm, deis: the order, 1 to 4; 3 by default.
+    /// Order of ipndm and deis.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order: Option<usize>,
-    /// How the noise levels are spread; the method's own schedule by default.
+    /// Grid of noise levels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<ScheduleName>,
-    /// Schedule edm: large values crowd the levels towards zero; 7 by default.
+    /// Exponent of schedule edm: large values crowd the levels towards zero.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rho: Option<f64>,
     /// The noise levels themselves, from the highest to the lowest, instead of a schedule.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub levels: Option<Vec<f64>>,
-    /// Multistep methods: whether the last steps have lower orders; true by default for DPM-Solver++ and UniPC.
+    /// Whether the last steps of a multistep method have lower orders.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lower_order_final: Option<bool>,
-    /// rk45: the relative tolerance, 1e-4 by default.
+    /// Relative tolerance of rk45.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rtol: Option<f64>,
-    /// rk45: the absolute tolerance, 1e-4 by default.
+    /// Absolute tolerance of rk45.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub atol: Option<f64>,
-    /// Whether a last Euler step to sigma = 0 replaces the state by yhat; heun and the reverse SDE always end that way.
+    /// Whether a last step to sigma = 0 replaces the state by yhat; heun and reverse SDEs always end so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub denoise: Option<bool>,
-    /// Whether the far field replaces the first evaluation (analytical first step).
+    /// Analytical first step: the far field replaces the first evaluation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub afs: Option<bool>,
-    /// heun: `S_churn`, the noise that EDM's stochastic sampler adds; 0 for none.
+    /// Amount of noise that EDM's stochastic sampler adds to heun (S_churn). D must be infinite or 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub churn: Option<f64>,
-    /// `S_min`: the lowest noise level at which noise is added; 0 by default.
+    /// Lowest noise level with churn (S_min).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub churn_min: Option<f64>,
-    /// `S_max`: the highest noise level at which noise is added; infinite by default.
+    /// Highest noise level with churn (S_max).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub churn_max: Option<f64>,
-    /// `S_noise`: the size of that noise, 1 in theory and by default.
+    /// Standard deviation of churn's noise, 1 in theory (S_noise).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub churn_noise: Option<f64>,
-    /// euler, improved-euler, heun: the standard deviation of noise added before each step, as a share of sigma; 0 for none.
+    /// Standard deviation of noise that is added before each step of euler, improved-euler and heun, to measure robustness.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub noise: Option<f64>,
-    /// Reverse SDE: the process that is reversed; that of the model by default, VE without one.
+    /// Process that a reverse SDE reverses; vp and sub-vp can have beta_min and beta_max.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub process: Option<Process>,
-    /// Reverse SDE: what precedes each step.
+    /// Corrector of a reverse SDE.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub corrector: Option<Corrector>,
-    /// Steps of the corrector at each noise level, 1 by default.
+    /// Corrector steps at each noise level.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub corrector_steps: Option<usize>,
-    /// Signal-to-noise ratio of the corrector, 0.16 by default.
+    /// Signal-to-noise ratio of the corrector.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snr: Option<f64>,
 }

@@ -24,11 +24,11 @@ use crate::{
 pub struct UnetConfig {
     /// Channels at full size, a multiple of 4.
     pub width: usize,
-    /// Channels of each level as a multiple of `width`. Each level after the first halves the image.
+    /// Channels of each level as a multiple of width; each level after the first halves the image.
     pub multipliers: Vec<usize>,
     /// Residual blocks of a level.
     pub blocks: usize,
-    /// Heights of the image at which blocks attend.
+    /// Heights of the image at which blocks have self-attention.
     pub attention: Vec<usize>,
     /// Probability of dropout in the blocks.
     pub dropout: f64,

@@ -38,23 +38,23 @@ pub enum LevelEmbedding {
 pub struct ScoreUnetConfig {
     /// Channels at full size, a multiple of 4.
     pub width: usize,
-    /// Channels of each level as a multiple of `width`. Each level after the first halves the image.
+    /// Channels of each level as a multiple of width; each level after the first halves the image.
     pub multipliers: Vec<usize>,
     /// Residual blocks of a level.
     pub blocks: usize,
-    /// Heights of the image at which blocks attend.
+    /// Heights of the image at which blocks have self-attention.
     pub attention: Vec<usize>,
     /// Probability of dropout in the blocks.
     pub dropout: f64,
-    /// The embedding of the noise level.
+    /// Embedding of the noise level: sinusoids of the level, or of its logarithm with random frequencies.
     pub embedding: LevelEmbedding,
     /// Standard deviation of the random frequencies.
     pub fourier_scale: f64,
     /// Whether images are resampled with the weights 1, 3, 3, 1 instead of 2x2 boxes.
     pub fir: bool,
-    /// Whether downsampled versions of the input are added on the way down (NCSN++).
+    /// Whether downscaled versions of the input join the way down.
     pub pyramid: bool,
-    /// Whether the output has one more channel, whose mean is the field's component along r: PFGM.
+    /// Whether the network has an output for the field's component along z; for output field.
     pub radial: bool,
 }
 

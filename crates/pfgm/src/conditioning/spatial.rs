@@ -16,11 +16,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct UpscaleConfig {
-    /// Ratio of the sides of the images to those of the low-resolution images; at least 2.
+    /// Ratio of the sides of the images to those of the low-resolution images.
     pub factor: usize,
-    /// Largest standard deviation of the noise that training adds to them, in the model's space; levels are uniform from 0.
+    /// Largest standard deviation of the noise that training adds to the low-resolution images (conditioning augmentation).
     pub noise: f64,
-    /// Standard deviation of the noise that sampling adds to them.
+    /// Standard deviation of the noise that sampling adds to the low-resolution images.
     pub sample_noise: f64,
 }
 

@@ -28,7 +28,7 @@ pub struct Config {
     /// pfgm++: denoising score matching (EDM at D = inf); pfgm: matching of the field of a large batch, D = 1.
     pub objective: Objective,
     /// mlp: residual perceptron for vectors; unet: DDPM++ of EDM; score-unet: DDPM++ and NCSN++ of score models and PFGM; adm-unet: ADM;
-    /// diffusers-unet: UNet2DModel of diffusers; ncsnv2: NCSNv2.
+    /// diffusers-unet: UNet2DModel of diffusers; edm2-unet: the magnitude-preserving network of EDM2; ncsnv2: NCSNv2.
     pub network: NetworkConfig,
     /// Super-resolution, if the run upscales images.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,7 +45,7 @@ pub struct Config {
 pub struct DataConfig {
     /// The data set. A path is stored as an absolute path.
     pub source: String,
-    /// Folder of an autoencoder (diffusers' `AutoencoderKL`) or `hf:NAME`; if it is given, the flow is trained on the latents of the images.
+    /// An autoencoder (AutoencoderKL of diffusers): the flow is trained on the latents of the images, and samples are decoded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub autoencoder: Option<String>,
     /// Columns of a table to learn; all if empty.
@@ -89,7 +89,7 @@ pub struct DataConfig {
     /// Whether each file of a folder of arrays is one row.
     #[serde(skip_serializing_if = "is_default")]
     pub items: Items,
-    /// Limits that are set in place of those that follow from the size of a file, such as `expanded=8GB`.
+    /// Limits on what a file may ask for, in place of those that follow from its size.
     #[serde(skip_serializing_if = "is_default")]
     pub limits: LimitOverrides,
 }

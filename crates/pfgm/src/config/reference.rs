@@ -1,9 +1,11 @@
 //! The reference of every key of a configuration file: what it means, its default, its range, and its symbol in the papers.
 //!
-//! A test compares the keys with those that serde reads, and each default with the one that serde fills in. `pfgm config` prints the
-//! reference, and `docs/reference/configuration.md` has it as a page.
+//! Meanings are the doc comments of the types that serde reads (`meanings.rs`, written by `tests/reference.rs`). Tests compare the keys
+//! with those that serde reads, and each default with the one that serde fills in. `pfgm config` prints the reference, and
+//! `docs/reference/configuration.md` has it as a page.
 
 mod keys;
+mod meanings;
 
 use std::fmt::Write;
 
@@ -25,12 +27,10 @@ pub struct Key {
     pub range: &'static str,
     /// Its symbol in the papers, or nothing.
     pub symbol: &'static str,
-    /// What it means.
-    pub meaning: &'static str,
 }
 
-const fn key(path: &'static str, default: &'static str, range: &'static str, meaning: &'static str) -> Key {
-    Key { path, kinds: &[], default, range, symbol: "", meaning }
+const fn key(path: &'static str, default: &'static str, range: &'static str) -> Key {
+    Key { path, kinds: &[], default, range, symbol: "" }
 }
 
 impl Key {
@@ -40,6 +40,12 @@ impl Key {
 
     const fn of(self, kinds: &'static [&'static str]) -> Self {
         Self { kinds, ..self }
+    }
+
+    /// What it means: the doc comment of its field.
+    pub fn meaning(&self) -> &'static str {
+        let own = meanings::MEANINGS.iter().find(|(path, kinds, _)| *path == self.path && *kinds == self.kinds);
+        own.map_or("", |(.., meaning)| meaning)
     }
 
     /// The table that it is in.
@@ -104,7 +110,7 @@ pub fn markdown() -> String {
             };
             let symbol = if key.symbol.is_empty() { String::new() } else { format!("`{}`", key.symbol) };
             let kinds: Vec<String> = key.kinds.iter().map(|kind| format!("`{kind}`")).collect();
-            let (name, kinds, range, meaning) = (key.name(), kinds.join(", "), key.range, key.meaning);
+            let (name, kinds, range, meaning) = (key.name(), kinds.join(", "), key.range, key.meaning());
             let _ = writeln!(page, "| `{name}` | {kinds} | {default} | {range} | {symbol} | {meaning} |");
         }
     }

@@ -30,7 +30,7 @@ pub enum Output {
     Edm,
     /// PFGM's normalized field `v = -sqrt(N) E / (|E| + gamma)` with its component along z at the end; D = 1.
     Field {
-        /// Constant that keeps the field smooth near the data.
+        /// Constant that keeps the normalized field smooth near the data; 5 in PFGM.
         gamma: f64,
     },
     /// Score of data with Gaussian noise (VE), multiplied by sigma or not.
@@ -43,23 +43,23 @@ pub enum Output {
     },
     /// Standard normal noise of the variance-preserving process (VP).
     Vp {
-        /// Rate of the noise at t = 0.
+        /// Rate of the noise at t = 0; 0.1 in the papers.
         beta_min: f64,
-        /// Rate of the noise at t = 1.
+        /// Rate of the noise at t = 1; 20 in the papers.
         beta_max: f64,
     },
     /// Standard normal noise of the sub-VP process.
     SubVp {
-        /// Rate of the noise at t = 0.
+        /// Rate of the noise at t = 0; 0.1 in the papers.
         beta_min: f64,
-        /// Rate of the noise at t = 1.
+        /// Rate of the noise at t = 1; 20 in the papers.
         beta_max: f64,
     },
     /// Quantity that a DDPM network estimates at the steps of a discrete schedule. Between two steps, its input is a fractional step.
     Discrete {
-        /// The noise levels of the steps.
+        /// Noise levels of the steps of a discrete schedule (DDPM).
         schedule: DiscreteSchedule,
-        /// The quantity.
+        /// What the network estimates at the steps of a discrete schedule: the noise, v, or the data.
         #[serde(default)]
         quantity: Quantity,
     },

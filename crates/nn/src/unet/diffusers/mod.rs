@@ -65,42 +65,43 @@ pub enum DiffusersMiddle {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DiffusersUnetConfig {
-    /// Channels of each level. Each level after the first halves the image.
+    /// Channels of each level; each level after the first halves the image.
     pub channels: Vec<usize>,
     /// Residual blocks of a level.
     pub blocks: usize,
-    /// Levels of the way down, from full size to the smallest image.
+    /// Levels of the way down, from full size: whether their blocks attend, and whether a residual block halves the image instead of a
+    /// convolution.
     pub down: Vec<DiffusersLevel>,
-    /// Levels of the way up, from the smallest image to full size.
+    /// Levels of the way up, from the smallest image: whether their blocks attend, and whether a residual block doubles the image.
     pub up: Vec<DiffusersLevel>,
-    /// The bottom.
+    /// The bottom: two blocks with or without attention, or nothing.
     pub middle: DiffusersMiddle,
     /// Channels of an attention head; 0 for one head of all channels.
     pub head: usize,
     /// Groups of the normalizations.
     pub groups: usize,
-    /// Groups of the normalization before the attention at the bottom: 0 for no normalization, those of the others by default.
+    /// Groups of the normalization before the attention at the bottom; 0 is no normalization.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub middle_groups: Option<usize>,
     /// Divisor of the sums with shortcuts at the bottom.
     pub middle_scale: f64,
-    /// Epsilon of the normalizations.
+    /// Constant in the denominator of the normalizations.
     pub epsilon: f64,
-    /// The function between two layers. The embedding of the noise level and the output always have SiLU.
+    /// Function between two layers of a block.
     pub activation: Activation,
-    /// Values of the embedding of the noise level.
+    /// Size of the embedding of the noise level.
     pub embedding: usize,
-    /// Whether random frequencies of the logarithm of the noise level are embedded, and the output is divided by the level.
+    /// Whether random frequencies of the noise level's logarithm are embedded, and the output is divided by the level.
     pub fourier: bool,
-    /// Whether the cosines of the noise level stand before the sines.
+    /// Whether the cosines of the noise level come before the sines.
     pub cosine_first: bool,
     /// Frequencies fall from 1 to 1/10000 over half the first channels minus this number.
     pub frequency_shift: f64,
-    /// Whether the embedding scales and shifts inside the second normalization. Otherwise it is added before.
+    /// Whether the embedding scales and shifts the second normalization, instead of being added before it.
     pub scale_shift: bool,
-    /// Whether images are padded below and to the right alone before a convolution halves them.
+    /// Whether images are padded below and to the right only before they are halved.
     pub pad_after: bool,
-    /// Whether the network gets `2 x - 1` instead of `x`.
+    /// Whether the network gets 2 x - 1 instead of x.
     pub center: bool,
     /// Probability of dropout in the blocks.
     pub dropout: f64,

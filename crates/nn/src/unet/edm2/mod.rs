@@ -32,29 +32,29 @@ use crate::{
 pub struct Edm2UnetConfig {
     /// Channels at full size, a multiple of 4.
     pub width: usize,
-    /// Channels of each level as a multiple of `width`. Each level after the first halves the image.
+    /// Channels of each level as a multiple of width; each level after the first halves the image.
     pub multipliers: Vec<usize>,
     /// Residual blocks of a level.
     pub blocks: usize,
-    /// Heights of the image at which blocks attend.
+    /// Heights of the image at which blocks have self-attention.
     pub attention: Vec<usize>,
     /// Channels of an attention head.
     pub head: usize,
     /// Random frequencies of the noise level.
     pub frequencies: usize,
-    /// Values of the embedding.
+    /// Size of the embedding of the noise level.
     pub embedding: usize,
     /// Share of the class in the sum with the embedding of the noise level.
     pub label_balance: f64,
-    /// Share of the stored image in a concatenation.
+    /// Share of the image of the way down in a concatenation.
     pub concat_balance: f64,
     /// Share of a block in the sum with its shortcut.
     pub residual_balance: f64,
     /// Share of attention in the sum with its shortcut.
     pub attention_balance: f64,
-    /// The largest value of an image between the blocks.
+    /// Largest value of an image between the blocks.
     pub clip: f64,
-    /// Random frequencies of the estimate of the loss's variance; 0 if the network has none.
+    /// Random frequencies of the estimate of the loss's variance; 0 if there is none.
     pub variance: usize,
     /// Probability of dropout in the blocks.
     pub dropout: f64,
