@@ -5,7 +5,7 @@ use std::{cell::Cell, ops::ControlFlow, path::Path};
 use pfgm::{
     CancelToken, Error, ExactField, Model,
     flow::{Denoiser, Flow, Query},
-    likelihood::{Density, Prior, Trace as TraceOf},
+    likelihood::{Density, Prior, Probe, Trace as TraceOf},
     model::{Anomaly, Denoise, Fit, Inpaint, Likelihood, ScheduleSearch, Trace, WeightNames},
     random::{Purpose, stream},
     solver::{self, Heun, Solver},
@@ -51,6 +51,25 @@ fn samples_are_points_of_the_prior_moved_down_the_flow() {
 }
 
 #[test]
+fn a_sample_depends_on_its_seed_alone_to_the_bit() {
+    let model = Model::load("digits").unwrap();
+    for solver in [Solver::from(heun(2)), Solver::unipc(2, 3).into(), Solver::rk45(1e-1).into()] {
+        let draw = |seeds: &[u64], batch: usize| {
+            let classes = seeds.iter().map(|seed| Some((seed % 10) as u32));
+            model.sample(0).seeds(seeds.to_vec()).classes(classes).solver(solver.clone()).batch(batch).draw().unwrap()
+        };
+        let seeds: Vec<u64> = (0..70).collect();
+        let whole = draw(&seeds, 70);
+        for batch in [1, 3, 17, 64] {
+            assert!(draw(&seeds, batch).values() == whole.values(), "{solver:?}, batches of {batch}");
+        }
+        let backwards: Vec<u64> = seeds.iter().rev().copied().collect();
+        let drawn = draw(&backwards, 64);
+        assert!((0..70).all(|row| drawn.row(row) == whole.row(69 - row)), "{solver:?}, in another order");
+    }
+}
+
+#[test]
 fn likelihoods_are_those_of_the_density_in_the_data_units() {
     let model = Model::load("digits").unwrap();
     let rows = open("digits").select(&[5, 77]);
@@ -69,7 +88,29 @@ fn likelihoods_are_those_of_the_density_in_the_data_units() {
         assert!((found - expected).abs() < 1e-9, "{found} and {expected}");
     }
     assert_eq!(found.mean(), (found.values()[0] + found.values()[1]) / 2.0);
-    assert!((found.standard_error() - (found.values()[0] - found.values()[1]).abs() / 2.0).abs() < 1e-9);
+    let of_rows = found.summary().of_rows.unwrap();
+    assert!((of_rows - (found.values()[0] - found.values()[1]).abs() / 2.0).abs() < 1e-9);
+    assert_eq!(found.standard_error(), of_rows.hypot(found.summary().of_steps.unwrap()));
+}
+
+#[test]
+fn the_error_of_a_likelihood_contains_that_of_long_steps() {
+    let model = Model::load("digits").unwrap();
+    let rows = open("digits").select(&[5, 77, 300, 900]);
+    let with = |solver: Solver| {
+        let how = Likelihood::default().solver(solver).trace(Trace::Probes(Probe::Rademacher));
+        *model.log_likelihood(&rows, how).unwrap().summary()
+    };
+    let exact = with(Solver::rk45(1e-5).into());
+    assert!(exact.of_steps.unwrap() < 0.05, "{exact:?}");
+    for solver in [Solver::euler(8).into(), Solver::improved_euler(4).into(), Solver::rk45(1e-1).into()] {
+        let coarse = with(solver);
+        let apart = (coarse.mean - exact.mean).abs();
+        assert!(apart > 0.1 && apart < 1.5 * coarse.of_steps.unwrap(), "{apart} apart: {coarse:?}");
+        assert!(coarse.error.unwrap() > coarse.of_rows.unwrap(), "{coarse:?}");
+    }
+    let how = Likelihood::default().solver(Solver::euler(8)).discretization_error(false);
+    assert_eq!(model.log_likelihood(&rows, how).unwrap().summary().of_steps, None);
 }
 
 #[test]

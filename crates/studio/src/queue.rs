@@ -294,6 +294,7 @@ fn merge(batch: &mut [Job]) -> (IntegrationJob, Vec<BatchPart>) {
 fn log_likelihood(model: &LoadedModel, job: &LikelihoodJob, token: &CancelToken) -> Result<BatchOutput, Error> {
     let trace = job.probes.map_or(Trace::Auto, |_| Trace::Probes(Probe::Rademacher));
     let likelihood = Likelihood::default().solver(job.solver.clone()).trace(trace).probes(job.probes.unwrap_or(1));
+    let likelihood = likelihood.discretization_error(false);
     let logs = model.log_likelihood_of_rows(&job.rows, likelihood.cancel(token))?;
     let evaluations = (logs.nfe() * job.rows.len() as f64) as u64;
     Ok(BatchOutput { values: logs.values().to_vec(), nfe: logs.nfe(), evaluations })

@@ -19,6 +19,8 @@ use crate::{
     resolve::{self, solver::invertible},
 };
 
+/// A discretization error that exceeds the error from rows this many times is worth a warning.
+const COARSE: f64 = 1.0;
 /// Values of a row up to which the divergence is exact by default.
 const EXACT_UP_TO: usize = 128;
 
@@ -32,7 +34,7 @@ pub fn run(args: &LikelihoodArgs, ranks: &dyn Communicator) -> Result<()> {
             bail!("--prior authors-code: only for D = 1 (PFGM); the run has D = {}", spec.extra_dims())
         }
     };
-    let file = PictureFile::new(args.out.clone().unwrap_or_else(|| in_run(&args.run.run, "likelihood.png")))?;
+    let file = PictureFile::chart(args.out.clone().unwrap_or_else(|| in_run(&args.run.run, "likelihood.png")))?;
     render::check_all([args.csv.as_deref()])?;
     let rows = resolve::rows(&args.rows, spec)?;
     let bar = render::progress("likelihood", 0);
@@ -65,7 +67,14 @@ pub fn run(args: &LikelihoodArgs, ranks: &dyn Communicator) -> Result<()> {
     };
     let draws = if rows.is_integer { part(summary.of_draws, "--draws") } else { "none".into() };
     let probes = if found.is_estimate() { part(summary.of_probes, "--probes") } else { "none (exact)".into() };
-    line(format!("standard error from: rows {}, dequantization {draws}, probes {probes}", part(summary.of_rows, "-n")));
+    let steps = summary.of_steps.map_or_else(String::new, |error| format!(", steps {error:.3}"));
+    line(format!(
+        "standard error from: rows {}, dequantization {draws}, probes {probes}{steps}",
+        part(summary.of_rows, "-n")
+    ));
+    if summary.of_steps.is_some_and(|error| error > COARSE * summary.of_rows.unwrap_or(summary.mean.abs())) {
+        line("the steps are too long for these rows: give more --steps, or rk45 with a smaller --rtol");
+    }
     if let Some(path) = &args.csv {
         let bits = found.bits_per_dim();
         let names = ["row", "ln_p", "bits_per_dim"].map(Into::into);

@@ -111,7 +111,7 @@ impl Model {
     /// Typicality and likelihood.
     fn likelihood_scores(&self, usual: &Rows, rows: &Rows, how: Likelihood, unit: DensityUnit) -> Result<[Score; 2]> {
         // One computation, so that probes and progress belong to all rows.
-        let found = self.log_likelihood_of_rows(&usual.followed_by(rows), how)?;
+        let found = self.log_likelihood_of_rows(&usual.followed_by(rows), how.discretization_error(false))?;
         let unlikely = |&nats: &f64| match unit {
             DensityUnit::BitsPerDim => unit.of_log_density(nats, self.dim()),
             DensityUnit::Nats => -nats,

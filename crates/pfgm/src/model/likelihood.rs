@@ -1,7 +1,5 @@
 //! Log-likelihoods of data.
 
-use std::ops::Range;
-
 use pfgm_data::{Dataset, Shape};
 use rand::RngExt;
 
@@ -18,9 +16,13 @@ use crate::{
     likelihood::{Density, Prior, Probe, Trace as TraceOf},
     parallel::{Communicator, Solo, gather},
     random::{Purpose, stream},
-    solver::Solver,
+    solver::{Solver, Tolerance},
 };
 
+/// Points from which the discretization error is estimated, at most.
+const CHECKED: usize = 8;
+/// The tolerance of RK45 that solvers with given steps are compared with.
+const CHECK_TOLERANCE: f64 = 1e-5;
 /// N up to which the divergence is exact by default.
 const EXACT_UP_TO: usize = 128;
 
@@ -46,6 +48,7 @@ pub struct Likelihood<'a> {
     draws: usize,
     prior: Prior,
     seed: u64,
+    is_checked: bool,
     execution: Execution<'a>,
 }
 
@@ -58,6 +61,7 @@ impl Default for Likelihood<'_> {
             draws: 1,
             prior: Prior::default(),
             seed: 0,
+            is_checked: true,
             execution: Execution::default(),
         }
     }
@@ -97,6 +101,13 @@ impl<'a> Likelihood<'a> {
     /// Sets the seed of the probes and of the dequantization. Default: 0.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
+        self
+    }
+
+    /// Sets whether the discretization error is estimated, from a few rows that are computed again by RK45 with a tolerance of 1e-5, or a
+    /// tenth of the solver's own, and added to the standard error. Default: true.
+    pub fn discretization_error(mut self, is_estimated: bool) -> Self {
+        self.is_checked = is_estimated;
         self
     }
 
@@ -150,7 +161,7 @@ impl LogLikelihoods {
         self.summary.mean
     }
 
-    /// The standard error of the mean; NaN for a single row.
+    /// The standard error of the mean, with the discretization error; NaN for a single row.
     pub fn standard_error(&self) -> f64 {
         self.summary.error.unwrap_or(f64::NAN)
     }
@@ -189,6 +200,7 @@ struct Plan {
     draws: usize,
     prior: Prior,
     seed: u64,
+    is_checked: bool,
 }
 
 impl Model {
@@ -235,26 +247,27 @@ impl Model {
         self.check_samples_alone("log_likelihood")?;
         let (plan, execution) = self.plan(rows, how)?;
         let points = rows.len() * plan.draws * plan.probes;
-        let share = ranks.share(points);
-        let running = execution.begin("log-likelihood", share.len())?;
-        let (logs, evaluations) = log_densities(self, rows, &plan, share, &running)?;
+        let share: Vec<usize> = ranks.share(points).collect();
+        let checked = if plan.is_checked && ranks.rank() == 0 { points.min(CHECKED) } else { 0 };
+        let running = execution.begin("log-likelihood", share.len() + checked)?;
+        let (logs, evaluations) = log_densities(self, rows, &plan, &share, &running)?;
         let mut sum = [evaluations];
         ranks.sum(&mut sum);
-        Ok(gather(ranks, logs).map(|logs| {
-            let nested = Nested { logs, draws: plan.draws, probes: plan.probes };
-            LogLikelihoods {
-                per_row: nested.of_rows(),
-                summary: nested.summary(),
-                nfe: sum[0] / points.max(1) as f64,
-                dim: self.dim(),
-                unit: DensityUnit::of(self.spec.data.shape, rows.is_integer),
-                is_estimate: plan.probe.is_some(),
-            }
+        let Some(logs) = gather(ranks, logs) else { return Ok(None) };
+        let of_steps = plan.is_checked.then(|| discretization_error(self, rows, &plan, &logs, &running)).transpose()?;
+        let nested = Nested { logs, draws: plan.draws, probes: plan.probes, of_steps };
+        Ok(Some(LogLikelihoods {
+            per_row: nested.of_rows(),
+            summary: nested.summary(),
+            nfe: sum[0] / points.max(1) as f64,
+            dim: self.dim(),
+            unit: DensityUnit::of(self.spec.data.shape, rows.is_integer),
+            is_estimate: plan.probe.is_some(),
         }))
     }
 
     fn plan<'a>(&self, rows: &Rows, how: Likelihood<'a>) -> Result<(Plan, Execution<'a>)> {
-        let Likelihood { solver, trace, probes, draws, prior, seed, execution } = how;
+        let Likelihood { solver, trace, probes, draws, prior, seed, is_checked, execution } = how;
         let probe = match trace {
             Trace::Auto if self.dim() <= EXACT_UP_TO && probes == 1 => None,
             Trace::Exact => None,
@@ -279,7 +292,37 @@ impl Model {
             return Err(Error::argument("prior", problem));
         }
         let solver = self.spec.invertible_solver_or(solver)?;
-        Ok((Plan { solver, probe, probes, draws, prior, seed }, execution))
+        Ok((Plan { solver, probe, probes, draws, prior, seed, is_checked }, execution))
+    }
+}
+
+/// The discretization error of a mean of `ln p`, in nats: the mean difference of a few points, spread over all, from their `ln p` by a
+/// solver that is nearly exact. It is infinite if that solver fails.
+fn discretization_error(
+    estimator: &dyn Estimator,
+    rows: &Rows,
+    plan: &Plan,
+    logs: &[f64],
+    running: &Running,
+) -> Result<f64> {
+    let count = logs.len().min(CHECKED);
+    let points: Vec<usize> = (0..count).map(|index| index * logs.len() / count).collect();
+    let solver = nearly_exact(&plan.solver);
+    let exact = match log_densities(estimator, rows, &Plan { solver, ..*plan }, &points, running) {
+        Ok((exact, _)) => exact,
+        Err(Error::Solver(_)) => return Ok(f64::INFINITY),
+        Err(error) => return Err(error),
+    };
+    let difference = points.iter().zip(&exact).map(|(&point, exact)| (logs[point] - exact).abs());
+    Ok(difference.sum::<f64>() / count.max(1) as f64)
+}
+
+/// RK45 with a tenth of the tolerance, or with a small one. Half as long steps of a solver with given steps would not do: the results of
+/// two numbers of steps can agree and both be wrong.
+fn nearly_exact(solver: &Solver) -> Solver {
+    match solver.tolerance() {
+        Some(Tolerance { rtol, atol }) => Solver::rk45(rtol / 10.0).atol(atol / 10.0).into(),
+        None => Solver::rk45(CHECK_TOLERANCE).into(),
     }
 }
 
@@ -288,7 +331,7 @@ fn log_densities(
     estimator: &dyn Estimator,
     rows: &Rows,
     plan: &Plan,
-    points: Range<usize>,
+    points: &[usize],
     running: &Running,
 ) -> Result<(Vec<f64>, f64)> {
     let spec = estimator.spec();
@@ -297,8 +340,7 @@ fn log_densities(
     let scales = &spec.data.transform.scale;
     let log_volume: f64 = (0..dim).map(|at| f64::from(scales[at % scales.len()]).ln()).sum();
     let (mut logs, mut evaluations) = (Vec::with_capacity(points.len()), 0.0);
-    for first in points.clone().step_by(running.batch) {
-        let part: Vec<usize> = (first..(first + running.batch).min(points.end)).collect();
+    for part in points.chunks(running.batch) {
         let x: Vec<f64> = part.iter().flat_map(|&point| point_of(estimator, rows, plan, point)).collect();
         let labels = part.iter().map(|&point| rows.labels[point / each]).collect();
         let probe_of = |probe: Probe, point: usize| {
@@ -317,7 +359,7 @@ fn log_densities(
             prior: plan.prior,
         };
         let trace = probes.as_deref().map_or(TraceOf::Exact, TraceOf::Probes);
-        let found = density.log(&x, trace).map_err(|error| error.after(first))?;
+        let found = density.log(&x, trace).map_err(|error| error.after(part[0]))?;
         evaluations += found.nfe * part.len() as f64;
         logs.extend(found.values.iter().map(|log| log - log_volume));
         running.advance(part.len())?;

@@ -5,7 +5,7 @@
 pub struct Summary {
     /// The mean of `ln p` over rows.
     pub mean: f64,
-    /// Its standard error; `None` for a single row.
+    /// Its standard error, which the discretization error is added to in quadrature; `None` for a single row.
     pub error: Option<f64>,
     /// The part of the error that more rows would reduce.
     pub of_rows: Option<f64>,
@@ -13,6 +13,9 @@ pub struct Summary {
     pub of_draws: Option<f64>,
     /// The part that more probes would reduce; `None` if a draw has one.
     pub of_probes: Option<f64>,
+    /// The part that shorter steps, or a smaller tolerance, would reduce: the estimated discretization error. It is infinite if RK45 cannot
+    /// follow the flow, and `None` if it was not estimated.
+    pub of_steps: Option<f64>,
 }
 
 /// `ln p` of rows in the units of the data, `[rows, draws, probes]`.
@@ -21,6 +24,8 @@ pub(super) struct Nested {
     pub(super) logs: Vec<f64>,
     pub(super) draws: usize,
     pub(super) probes: usize,
+    /// The discretization error, if it was estimated.
+    pub(super) of_steps: Option<f64>,
 }
 
 impl Nested {
@@ -43,10 +48,11 @@ impl Nested {
         let others = probe_square.unwrap_or(0.0) + draw_square.unwrap_or(0.0);
         Summary {
             mean: by_row.iter().sum::<f64>() / rows,
-            error: square.map(f64::sqrt),
+            error: square.map(|square| square.sqrt().hypot(self.of_steps.unwrap_or(0.0))),
             of_rows: square.map(|square| (square - others).max(0.0).sqrt()),
             of_draws: draw_square.map(f64::sqrt),
             of_probes: probe_square.map(f64::sqrt),
+            of_steps: self.of_steps,
         }
     }
 }
@@ -88,14 +94,19 @@ mod tests {
                 logs.extend((0..probes).map(|_| draw + normal()));
             }
         }
-        let summary = Nested { logs, draws, probes }.summary();
+        let summary = Nested { logs: logs.clone(), draws, probes, of_steps: None }.summary();
         let n = f64::from(rows);
         let close = |found: f64, variance: f64| (found / (variance / n).sqrt() - 1.0).abs() < 0.06;
         assert!(close(summary.of_rows.unwrap(), 9.0), "{summary:?}");
         assert!(close(summary.of_draws.unwrap(), 4.0 / 3.0), "{summary:?}");
         assert!(close(summary.of_probes.unwrap(), 1.0 / 6.0), "{summary:?}");
         assert!(close(summary.error.unwrap(), 9.0 + 4.0 / 3.0 + 1.0 / 6.0), "{summary:?}");
-        let one = Nested { logs: vec![1.0; 6], draws, probes }.summary();
+        let coarse = Nested { logs, draws, probes, of_steps: Some(4.0) }.summary();
+        assert!(
+            (coarse.error.unwrap() - summary.error.unwrap().hypot(4.0)).abs() < 1e-12
+                && coarse.of_rows == summary.of_rows
+        );
+        let one = Nested { logs: vec![1.0; 6], draws, probes, of_steps: Some(4.0) }.summary();
         assert_eq!((one.error, one.of_rows), (None, None));
         assert!(summary.mean.abs() < 5.0 * summary.error.unwrap());
     }
