@@ -34,7 +34,7 @@ pub struct NormsArgs {
     /// The folder of a run, or a checkpoint file
     pub run: PathBuf,
 
-    /// The picture to write [default: norms.png in the run's folder]
+    /// The chart to write; it may end in .svg or .pdf, too [default: norms.png in the run's folder]
     #[arg(short, long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 

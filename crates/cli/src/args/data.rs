@@ -80,7 +80,7 @@ pub struct DataCommand {
     #[command(flatten)]
     pub table: DataArgs,
 
-    /// The picture to write [default: NAME-contact-sheet.png in the current folder]
+    /// The picture to write; the chart of a table may end in .svg or .pdf, too [default: NAME-contact-sheet.png in the current folder]
     #[arg(short = 'o', long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 

@@ -38,7 +38,7 @@ pub struct FieldArgs {
     #[command(flatten)]
     pub table: DataArgs,
 
-    /// The picture to write [default: NAME-field.png in the current folder]; with `--story all`, the folder [default: physics]
+    /// The figure to write, which may end in .svg or .pdf, too [default: NAME-field.png in the current folder]; with `--story all`, the folder [default: physics]
     #[arg(short = 'o', long, value_name = "FILE|DIR")]
     pub out: Option<PathBuf>,
 

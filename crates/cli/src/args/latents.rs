@@ -100,7 +100,7 @@ pub struct LikelihoodArgs {
     #[arg(long, value_name = "FILE.csv")]
     pub csv: Option<PathBuf>,
 
-    /// The picture to write: a histogram of the rows [default: likelihood.png in the run's folder]
+    /// The chart to write, a histogram of the rows; it may end in .svg or .pdf, too [default: likelihood.png in the run's folder]
     #[arg(short = 'o', long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 

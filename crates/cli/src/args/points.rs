@@ -11,11 +11,13 @@ pub struct PredictArgs {
     /// The folder of a run, or a checkpoint file
     pub run: PathBuf,
 
-    /// Arrays `x` [batch, channels, height, width], a noise level for each row as `z`, `sigma` or `t`, and optional `labels`
+    /// Arrays `x` [batch, channels, height, width], a noise level for each row as `z`, `sigma` or `t`, and optional `labels`; `x` of a VP
+    /// or sub-VP run is in the coordinates of its process, mean(t) (y + sigma noise)
     #[arg(long, value_name = "FILE.npz")]
     pub at: PathBuf,
 
-    /// The arrays to write: the network's raw outputs, `yhat`, and the score
+    /// The arrays to write: `yhat`, the network's own `output` (`field_x` and `field_z` of PFGM's field), and the `score` of score
+    /// models
     #[arg(short = 'o', long, value_name = "FILE.npz")]
     pub out: PathBuf,
 
@@ -53,7 +55,7 @@ pub struct DecodeArgs {
     #[arg(long, value_enum, default_value = "exact")]
     pub arithmetic: ArithmeticName,
 
-    /// With --arithmetic authors-code: z below which the network's z-component is replaced, at least 0 [default: 5]
+    /// With --arithmetic authors-code: z below which the network's z-component is replaced, at least 0 [default: the run's sample.z_exp, or 5]
     #[arg(long, value_name = "Z", allow_negative_numbers = true)]
     pub z_exp: Option<f64>,
 

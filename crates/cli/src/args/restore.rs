@@ -103,11 +103,11 @@ pub struct AnomalyArgs {
     #[arg(long, value_name = "FILE.csv")]
     pub csv: Option<PathBuf>,
 
-    /// The picture of the distributions of scores to write [default: anomaly.png in the run's folder]
+    /// The chart of the distributions of scores to write; it may end in .svg or .pdf, too [default: anomaly.png in the run's folder]
     #[arg(short = 'o', long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 
-    /// The picture of the ROC curves to write [default: roc.png in the run's folder]
+    /// The chart of the ROC curves to write; it may end in .svg or .pdf, too [default: roc.png in the run's folder]
     #[arg(long, value_name = "FILE")]
     pub roc: Option<PathBuf>,
 }

@@ -66,15 +66,15 @@ pub struct SampleArgs {
     #[arg(long, value_enum, default_value = "exact")]
     pub arithmetic: ArithmeticName,
 
-    /// With --arithmetic authors-code: z below which the network's z-component is replaced, at least 0 [default: 5]
+    /// With --arithmetic authors-code: z below which the network's z-component is replaced, at least 0 [default: the run's sample.z_exp, or 5]
     #[arg(long, value_name = "Z", allow_negative_numbers = true)]
     pub z_exp: Option<f64>,
 
-    /// With --arithmetic authors-code: norm to which latents are clipped, at least 1 [default: 3000]
+    /// With --arithmetic authors-code: norm to which latents are clipped, at least 1 [default: the run's sample.upper_norm, or 3000]
     #[arg(long, value_name = "NORM", allow_negative_numbers = true)]
     pub upper_norm: Option<f64>,
 
-    /// The picture to write [default: sampled.png in the run's folder; with --exact, NAME-exact.png in the current folder]
+    /// The picture to write; the chart of a table may end in .svg or .pdf, too [default: sampled.png in the run's folder; with --exact, NAME-exact.png in the current folder]
     #[arg(short = 'o', long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use pfgm::model::{Anomaly, Score, find_class};
 use pfgm_data::Dataset;
 use pfgm_eval::{area_under_roc, roc};
-use pfgm_plot::{Series, histograms, scatter};
+use pfgm_plot::{Canvas, Series, histograms, lines};
 
 use crate::{
     args::{AnomalyArgs, DataArgs},
@@ -20,8 +20,8 @@ pub fn run(args: &AnomalyArgs) -> Result<()> {
     let spec = model.spec();
     let (low, high) = spec.range();
     args.sigma.iter().try_for_each(|&sigma| resolve::within("--sigma", sigma, low..=high))?;
-    let file = PictureFile::new(args.out.clone().unwrap_or_else(|| in_run(&args.run.run, "anomaly.png")))?;
-    let roc = PictureFile::new(args.roc.clone().unwrap_or_else(|| in_run(&args.run.run, "roc.png")))?;
+    let file = PictureFile::chart(args.out.clone().unwrap_or_else(|| in_run(&args.run.run, "anomaly.png")))?;
+    let roc = PictureFile::chart(args.roc.clone().unwrap_or_else(|| in_run(&args.run.run, "roc.png")))?;
     render::check_all([args.csv.as_deref()])?;
     let (normal, scored) = groups(args)?;
     if normal.len() < 2 {
@@ -109,22 +109,12 @@ fn groups(args: &AnomalyArgs) -> Result<(Dataset, Dataset)> {
 }
 
 /// Draws the ROC curves of all scores.
-fn curves(scores: &[Score]) -> Result<Vec<u8>> {
-    let curves: Vec<Vec<f32>> = scores
-        .iter()
-        .map(|score| {
-            // Straight lines between the corners, drawn as dense points.
-            let corners = roc(&score.usual, &score.of_rows);
-            let line = |pair: &[[f64; 2]]| -> Vec<f32> {
-                let [[a, b], [c, d]] = [pair[0], pair[1]];
-                let steps = (200.0 * (c - a).hypot(d - b)).ceil().max(1.0) as usize;
-                let at = |step: usize, from: f64, to: f64| (from + (to - from) * step as f64 / steps as f64) as f32;
-                (0..=steps).flat_map(|step| [at(step, a, c), at(step, b, d)]).collect()
-            };
-            corners.windows(2).flat_map(line).collect()
-        })
-        .collect();
+fn curves(scores: &[Score]) -> Result<Canvas> {
+    let corners = |score: &Score| -> Vec<f32> {
+        roc(&score.usual, &score.of_rows).into_iter().flatten().map(|rate| rate as f32).collect()
+    };
+    let curves: Vec<Vec<f32>> = scores.iter().map(corners).collect();
     let series: Vec<Series> =
         scores.iter().zip(&curves).map(|(score, values)| Series { name: &score.name, values }).collect();
-    Ok(scatter(&series, ["false positive rate", "true positive rate"], "receiver operating characteristic")?)
+    Ok(lines(&series, ["false positive rate", "true positive rate"], "receiver operating characteristic")?)
 }

@@ -23,7 +23,7 @@ pub fn run(args: &DataCommand) -> Result<()> {
     let dataset = resolve::dataset(&args.path, &args.table)?;
     render::check_all([args.json.as_deref()])?;
     let path = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}-contact-sheet.png", dataset.name)));
-    let file = PictureFile::new(path)?;
+    let file = PictureFile::new(path, Rows::from(&dataset).kind())?;
     describe(&dataset)?;
     if let Some(path) = &args.json {
         let text = serde_json::to_string_pretty(&found(&dataset)?).context("what was found")?;

@@ -42,7 +42,7 @@ fn norms(args: &NormsArgs) -> Result<()> {
     resolve::within("--steps", args.steps, 2..=resolve::MAX_LEVELS)?;
     resolve::product("-n and --steps", args.count, args.steps)?;
     let model = resolve::model(&args.run, &args.compute)?;
-    let file = PictureFile::new(args.out.clone().unwrap_or_else(|| in_run(&args.run, "norms.png")))?;
+    let file = PictureFile::chart(args.out.clone().unwrap_or_else(|| in_run(&args.run, "norms.png")))?;
     let (low, high) = model.spec().range();
     let grid = Schedule::LogUniform.grid(high, low, args.steps);
     let training = training(&model, args, &grid)?;
@@ -149,7 +149,7 @@ fn distance(training: &[Level], on_the_way: &[Level]) -> (f64, f64) {
     far.max_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or((0.0, 0.0))
 }
 
-fn draw(model: &Model, training: &[Level], on_the_way: &[Level], count: usize) -> Result<Vec<u8>> {
+fn draw(model: &Model, training: &[Level], on_the_way: &[Level], count: usize) -> Result<Canvas> {
     let spec = model.spec();
     let norms = || training.iter().chain(on_the_way).flat_map(|level| &level.norms).copied().filter(|norm| *norm > 0.0);
     let (least, most) = norms().fold((f64::INFINITY, 0.0_f64), |(low, high), norm| (low.min(norm), high.max(norm)));
@@ -185,5 +185,5 @@ fn draw(model: &Model, training: &[Level], on_the_way: &[Level], count: usize) -
     let entries =
         [("trajectories", Mark::Line, BLUE), ("training points", Mark::Dot, GRAY), ("their mean", Mark::Line, RED)];
     panel.legend(&entries);
-    Ok(canvas.png()?)
+    Ok(canvas)
 }

@@ -14,18 +14,22 @@ use pfgm::{
     solver::{Schedule, Solver, Tolerance},
 };
 use pfgm_data::{Dataset, Shape};
-use pfgm_eval::{Shares, chi_square, shares};
+use pfgm_eval::{Shares, chi_square_of_two, shares};
 use pfgm_plot::{
-    Axis, Canvas, Mark, Panel,
+    Axis, Canvas, FigureKind, Mark, Panel,
     color::{BLUE, GRAY, RED},
 };
+use rand::RngExt;
 
 use crate::{
     args::{ArithmeticName, SampleArgs},
     command::drawn::{Drawn, check_files, seeds, write_arrays, write_picture},
-    render::{self, PictureFile, line},
+    render::{self, PictureFile, Rows, line},
     resolve::{self, solver::Solved},
 };
+
+/// Draws of the density at the last level that samples are compared with, for each sample.
+const DRAWS: usize = 4;
 
 /// The exact field of a data set in the space of a model, and its charges.
 struct Exact {
@@ -48,9 +52,11 @@ pub fn run(args: &SampleArgs, source: &str) -> Result<()> {
     let solved = Solved { extra_dims: spec.extra_dims(), output: &Output::Edm, run: None };
     let mut solver = resolve::solver::changed(&args.solving, &default, solved)?;
     solver.set_denoise(args.denoise);
-    let kind = if model.is_some() { "against-exact" } else { "exact" };
-    let picture = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}-{kind}.png", spec.data.name)));
-    let picture = PictureFile::new(picture)?;
+    let to_zero = ends_at_zero(&solver);
+    let name = if model.is_some() { "against-exact" } else { "exact" };
+    let picture = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}-{name}.png", spec.data.name)));
+    let kind = if model.is_some() { FigureKind::Chart } else { Rows::from(&dataset).kind() };
+    let picture = PictureFile::new(picture, kind)?;
     check_files(&args.files)?;
     let (bar, started) = (render::progress("sampling", 0), Instant::now());
     let sampling = exact.field.sample(0).seeds(seeds).solver(solver).batch(args.batch);
@@ -59,12 +65,22 @@ pub fn run(args: &SampleArgs, source: &str) -> Result<()> {
     let seconds = started.elapsed().as_secs_f64();
     line(format!("{} samples, {:.1} evaluations each, {seconds:.2} s", samples.rows(), samples.nfe()));
     let ends = spec.to_model_space(samples.values());
-    exact.report(&ends);
+    exact.report(&ends, to_zero)?;
     let drawn = Drawn::of(&samples, &spec.config);
     write_arrays(&args.files, &spec.data, &drawn)?;
     match model {
         None => write_picture(false, &spec.data, &drawn, &picture),
         Some(model) => picture.write_and_print(exact.compare(&model, &samples.seeds, &ends)?, ""),
+    }
+}
+
+/// Whether the last step of a solver goes to sigma = 0.
+fn ends_at_zero(solver: &Solver) -> bool {
+    match solver {
+        Solver::Euler(options) => options.denoise,
+        Solver::Rk45(options) => options.denoise,
+        Solver::Multistep(options) => options.denoise,
+        _ => true,
     }
 }
 
@@ -118,28 +134,49 @@ impl Exact {
     }
 
     /// Prints the distances of the samples to charges, and the test of the charges' shares.
-    fn report(&self, x: &[f64]) {
+    fn report(&self, x: &[f64], to_zero: bool) -> Result<()> {
         let samples = x.len() / self.dim();
-        let Shares { observed, expected, farthest } = shares(&self.charges, x, self.dim(), (samples / 10).clamp(1, 50));
+        let groups = (samples / 10).clamp(1, 50);
+        let Shares { observed, farthest, .. } = shares(&self.charges, x, self.dim(), groups);
         line(format!(
             "{} charges, D = {}; the farthest sample ends {farthest:.4} from a charge",
             self.field.spec().data.rows,
             self.field.spec().extra_dims()
         ));
         if observed.len() > 1 {
-            let test = chi_square(&observed, &expected);
+            let draws = DRAWS * samples;
+            let drawn = shares(&self.charges, &self.draws(draws, to_zero)?, self.dim(), groups).observed;
+            let test = chi_square_of_two(&observed, &drawn);
             line(format!(
-                "shares of {} groups of charges: chi-square {:.1} with {} degrees of freedom, p = {:.3}",
+                "shares of {} groups of charges, against {draws} draws of the density at the last level: chi-square {:.1} with {} \
+                 degrees of freedom, p = {:.3}",
                 observed.len(),
                 test.statistic,
                 test.degrees,
                 test.p_value
             ));
         }
+        Ok(())
+    }
+
+    /// Draws of the density where the flow ends: charges with the noise of the lowest level. With small D much of the density lies far
+    /// from all charges, and is not shared equally by those that are nearest.
+    fn draws(&self, count: usize, to_zero: bool) -> Result<Vec<f64>> {
+        let (spec, dim) = (self.field.spec(), self.dim());
+        let (low, _) = spec.range();
+        let draw = |item: usize| {
+            let mut rng = stream(0, Purpose::Perturbation, 0, item as u64);
+            let charge = rng.random_range(0..self.charges.len() / dim);
+            let mut point = self.charges[charge * dim..(charge + 1) * dim].to_vec();
+            prior::perturb(spec.extra_dims(), low, &mut rng, &mut point);
+            point
+        };
+        let x: Vec<f64> = (0..count).flat_map(draw).collect();
+        Ok(if to_zero { self.field.yhat(&x, &vec![low; count])? } else { x })
     }
 
     /// Compares the flow of a run with the exact one: trajectories, end points, and the error of the field at every r.
-    fn compare(&self, model: &Model, seeds: &[u64], ends: &[f64]) -> Result<Vec<u8>> {
+    fn compare(&self, model: &Model, seeds: &[u64], ends: &[f64]) -> Result<Canvas> {
         const PATHS: usize = 40;
         let (spec, extra_dims) = (self.field.spec(), self.field.spec().extra_dims());
         let learned = model.denoiser(vec![None; seeds.len()], 1.0);
@@ -190,7 +227,7 @@ impl Exact {
         for [r, error] in errors.iter().step_by(4) {
             line(format!("{name} = {r:<10.4} relative error of the field {error:.2e}"));
         }
-        Ok(canvas.png()?)
+        Ok(canvas)
     }
 
     /// Returns the two coordinates with the largest variance of the charges; the same twice if there is only one.

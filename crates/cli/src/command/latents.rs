@@ -9,7 +9,7 @@ use pfgm::{
     solver::Solver,
 };
 use pfgm_data::npz::{Column, Named};
-use pfgm_plot::{animated_grid, grid};
+use pfgm_plot::{Figure, animated_grid, grid};
 
 use crate::{
     args::{
@@ -86,17 +86,17 @@ fn class_of(model: &Model, name: Option<&str>) -> Result<Option<u32>> {
     Ok(name.map(|name| model.spec().trained_class(name)).transpose()?)
 }
 
-/// The picture to write: the one that `-o` names, or one in the run's folder.
+/// The picture of images to write: the one that `-o` names, or one in the run's folder.
 fn out(path: Option<&Path>, run: &RunArgs, name: &str) -> Result<PictureFile> {
-    PictureFile::new(path.map_or_else(|| in_run(&run.run, name), Path::to_owned))
+    PictureFile::images(path.map_or_else(|| in_run(&run.run, name), Path::to_owned))
 }
 
 /// Decodes latents, and draws the images in rows of `across`.
-fn draw(model: &Model, latents: &Latents, across: usize, solver: &Solver, batch: usize) -> Result<(Samples, Vec<u8>)> {
+fn draw(model: &Model, latents: &Latents, across: usize, solver: &Solver, batch: usize) -> Result<(Samples, Figure)> {
     let samples = model.decode(latents, integration(solver, batch, "decoding")?)?;
     line(format!("{} images, {:.1} evaluations each", samples.rows(), samples.nfe()));
     let samples = resolve::latents::decoded(&model.spec().config.data, samples)?;
-    let picture = grid(Rows::from(samples.data()).pixels(), samples.values(), across)?;
+    let picture = Figure::Images(grid(Rows::from(samples.data()).pixels(), samples.values(), across)?);
     Ok((samples, picture))
 }
 

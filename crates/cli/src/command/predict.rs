@@ -1,7 +1,11 @@
 //! `pfgm predict`
 
 use anyhow::{Context, Result, bail};
-use pfgm::prediction::{DiscreteSchedule, Output};
+use pfgm::{
+    model::Prediction,
+    prediction::{DiscreteSchedule, Output},
+    spec::ModelSpec,
+};
 use pfgm_data::npz::{Column, Named};
 
 use crate::{
@@ -19,7 +23,6 @@ pub fn run(args: &PredictArgs) -> Result<()> {
     let spec = model.spec();
     render::check_writable(&args.out)?;
     let arrays = read(&args.at)?;
-    let [channels, height, width] = layout(spec);
     let mut points = Points::find(&args.at, &arrays, spec)?;
     let Some((name, level)) = LEVELS.iter().find_map(|name| arrays.get_key_value(*name)) else {
         bail!("{}: no noise level; give `z`, `sigma`, `t` or `timestep`, one number for each row", args.at.display());
@@ -53,18 +56,36 @@ pub fn run(args: &PredictArgs) -> Result<()> {
         _ => level.values.iter().map(|&level| sigma_at(f64::from(level))).collect(),
     };
     let found = model.predict(&points.x, &sigma, &points.labels)?;
+    if let Output::Vp { .. } | Output::SubVp { .. } = output {
+        line(
+            "x, output and score are in the coordinates of the run's own process, x = mean(t) (y + sigma noise); yhat is in those of y",
+        );
+    }
+    let out = estimates(&found, spec, rows);
+    let named: Vec<_> =
+        out.iter().map(|(name, shape, values)| Named { name, shape, values: Column::Floats(values) }).collect();
+    let names: Vec<_> = out.iter().map(|(name, ..)| *name).collect();
+    line(format!("{} of {rows} points", names.join(", ")));
+    render::arrays("arrays", &args.out, &named)
+}
+
+/// The arrays of a prediction: name, shape and values.
+type Array = (&'static str, Vec<usize>, Vec<f32>);
+
+/// Returns `yhat`, the network's own output, and what else it estimates.
+fn estimates(found: &Prediction, spec: &ModelSpec, rows: usize) -> Vec<Array> {
+    let ([channels, height, width], dim, output) = (layout(spec), spec.dim(), &spec.config.flow.output);
     let (image, shape) = ([rows, channels, height, width], array_shape(spec, rows));
     let planes = |values: &mut dyn Iterator<Item = f64>| channels_first(values, image);
-    let mut out: Vec<(&str, Vec<usize>, Vec<f32>)> =
-        vec![("yhat", shape.clone(), planes(&mut found.yhat.iter().copied()))];
+    let mut out: Vec<Array> = vec![("yhat", shape.clone(), planes(&mut found.yhat.iter().copied()))];
     if let Output::Field { .. } = output {
         let raw = || found.raw.chunks_exact(found.width);
         let mut field = raw().flat_map(|row| &row[..dim]).map(|&value| f64::from(value));
         out.push(("field_x", shape.clone(), planes(&mut field)));
         out.push(("field_z", vec![rows], raw().map(|row| row[dim]).collect()));
-    }
-    if let Output::Discrete { .. } = output {
-        out.push(("output", shape.clone(), planes(&mut found.raw.iter().map(|&value| f64::from(value)))));
+    } else {
+        let mut raw = found.raw.iter().map(|&value| f64::from(value));
+        out.push(("output", shape.clone(), planes(&mut raw)));
     }
     if let Some(variance) = &found.log_variance {
         out.push(("logvar", vec![rows], variance.clone()));
@@ -72,11 +93,7 @@ pub fn run(args: &PredictArgs) -> Result<()> {
     if let Some(score) = &found.score {
         out.push(("score", shape.clone(), planes(&mut score.iter().copied())));
     }
-    let named: Vec<_> =
-        out.iter().map(|(name, shape, values)| Named { name, shape, values: Column::Floats(values) }).collect();
-    let names: Vec<_> = out.iter().map(|(name, ..)| *name).collect();
-    line(format!("{} of {rows} points", names.join(", ")));
-    render::arrays("arrays", &args.out, &named)
+    out
 }
 
 /// Returns the noise levels of the steps of a discrete schedule.

@@ -12,7 +12,7 @@ use pfgm_data::{
     Shape,
     npz::{Column, Named},
 };
-use pfgm_plot::grid;
+use pfgm_plot::{Figure, grid};
 
 use crate::{
     args::{DataArgs, DenoiseArgs, InpaintArgs},
@@ -39,7 +39,7 @@ pub fn denoise(args: &DenoiseArgs) -> Result<()> {
     let sigma = noise_level(&args.sigma, spec, size)?;
     let solver = solver(args, spec)?;
     resolve::within("--batch", args.run.batch, 1..=resolve::MAX_SAMPLES)?;
-    let file = PictureFile::new(out(args.out.as_deref(), &args.run.run, "denoised.png"))?;
+    let file = PictureFile::images(out(args.out.as_deref(), &args.run.run, "denoised.png"))?;
     render::check_all([args.npz.as_deref()])?;
     let rows = resolve::rows(&args.rows, spec)?;
     let bar = render::progress("denoising", 0);
@@ -99,7 +99,7 @@ pub fn inpaint(args: &InpaintArgs) -> Result<()> {
     ] {
         resolve::within(flag, value, 1..=max)?;
     }
-    let file = PictureFile::new(out(args.out.as_deref(), &args.run.run, "inpainted.png"))?;
+    let file = PictureFile::images(out(args.out.as_deref(), &args.run.run, "inpainted.png"))?;
     render::check_all([args.npz.as_deref()])?;
     let known = mask(&args.mask, size)?;
     let rows = resolve::rows(&args.rows, spec)?;
@@ -167,5 +167,5 @@ fn out(path: Option<&Path>, run: &Path, name: &str) -> PathBuf {
 }
 
 fn picture(file: &PictureFile, data: &DataInfo, values: &[f32], across: usize, what: &str) -> Result<()> {
-    file.write_and_print(grid(Rows::from(data).pixels(), values, across)?, what)
+    file.write_and_print(Figure::Images(grid(Rows::from(data).pixels(), values, across)?), what)
 }

@@ -19,13 +19,13 @@ use crate::{
         exact,
     },
     distributed,
-    render::{self, PictureFile, in_run, line},
+    render::{self, PictureFile, Rows, in_run, line},
     resolve,
 };
 
-/// The norm to which the authors' code clips latents.
+/// The norm to which the authors' code clips latents of CIFAR-10.
 const UPPER_NORM: f64 = 3000.0;
-/// The z from which on the authors' code uses the network's z-component.
+/// The z from which on the authors' code uses the network's z-component for CIFAR-10.
 const Z_EXP: f64 = 5.0;
 
 pub fn run(args: &SampleArgs, ranks: &dyn Communicator) -> Result<()> {
@@ -40,7 +40,8 @@ pub fn run(args: &SampleArgs, ranks: &dyn Communicator) -> Result<()> {
     }
     let sampling = sampling(args, &model, run)?;
     // `samples.png` is the picture that training writes.
-    let picture = PictureFile::new(args.out.clone().unwrap_or_else(|| in_run(run, "sampled.png")))?;
+    let path = args.out.clone().unwrap_or_else(|| in_run(run, "sampled.png"));
+    let picture = PictureFile::new(path, Rows::from(data).kind())?;
     check_files(&args.files)?;
     let bar = render::progress("sampling", 0);
     let started = Instant::now();
@@ -51,7 +52,7 @@ pub fn run(args: &SampleArgs, ranks: &dyn Communicator) -> Result<()> {
     let seconds = started.elapsed().as_secs_f64();
     line(format!("{} samples, {:.1} evaluations each, {seconds:.2} s", samples.rows(), samples.nfe()));
     if args.arithmetic == ArithmeticName::AuthorsCode {
-        let norm = args.upper_norm.unwrap_or(UPPER_NORM);
+        let norm = args.upper_norm.or(model.spec().config.sample.upper_norm).unwrap_or(UPPER_NORM);
         line(format!("{:.1} % of the latents were clipped to a norm of {norm}", 100.0 * samples.clipped));
     }
     // Runs of earlier versions do not have the shares.
@@ -125,7 +126,9 @@ pub fn authors_code(
     if !matches!(spec.config.flow.output, Output::Field { .. }) {
         bail!("--arithmetic authors-code: the run's network does not predict PFGM's field; omit it");
     }
-    let (z_exp, upper_norm) = (z_exp.unwrap_or(Z_EXP), upper_norm.unwrap_or(UPPER_NORM));
+    let own = &spec.config.sample;
+    let z_exp = z_exp.or(own.z_exp).unwrap_or(Z_EXP);
+    let upper_norm = upper_norm.or(own.upper_norm).unwrap_or(UPPER_NORM);
     resolve::within("--z-exp", z_exp, 0.0..=f64::MAX)?;
     resolve::within("--upper-norm", upper_norm, 1.0..=f64::MAX)?;
     Ok(Some(AuthorsCode { z_exp, upper_norm: Some(upper_norm) }))

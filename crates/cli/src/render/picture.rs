@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use pfgm::spec::DataInfo;
 use pfgm_data::{Dataset, Shape};
-use pfgm_plot::{Format, Picture, Series, grid, histograms, scatter};
+use pfgm_plot::{Figure, FigureKind, Format, Picture, Series, grid, histograms, scatter};
 
 use super::{check_writable, display, line, write};
 
@@ -19,11 +19,21 @@ pub struct PictureFile {
 }
 
 impl PictureFile {
-    /// Checks a path before the computation. Its extension selects the format.
-    pub fn new(path: PathBuf) -> Result<Self> {
-        let format = Format::of(&path).with_context(|| path.display().to_string())?;
+    /// Checks a path before the computation. Its extension selects a format that such a figure can have.
+    pub fn new(path: PathBuf, kind: FigureKind) -> Result<Self> {
+        let format = Format::of(&path, kind).with_context(|| path.display().to_string())?;
         check_writable(&path)?;
         Ok(Self { path, format })
+    }
+
+    /// Checks the path of a chart, as [`PictureFile::new`].
+    pub fn chart(path: PathBuf) -> Result<Self> {
+        Self::new(path, FigureKind::Chart)
+    }
+
+    /// Checks the path of a picture of images, as [`PictureFile::new`].
+    pub fn images(path: PathBuf) -> Result<Self> {
+        Self::new(path, FigureKind::Images)
     }
 
     /// The path.
@@ -31,15 +41,15 @@ impl PictureFile {
         &self.path
     }
 
-    /// Writes a picture, given as a PNG file.
-    pub fn write(&self, png: Vec<u8>) -> Result<()> {
-        let bytes = self.format.convert(png).with_context(|| self.path.display().to_string())?;
+    /// Writes a figure.
+    pub fn write(&self, figure: impl Into<Figure>) -> Result<()> {
+        let bytes = figure.into().encode(self.format).with_context(|| self.path.display().to_string())?;
         write(&self.path, &bytes)
     }
 
-    /// Writes a picture and prints its path, with a note if there is one.
-    pub fn write_and_print(&self, png: Vec<u8>, note: &str) -> Result<()> {
-        self.write(png)?;
+    /// Writes a figure and prints its path, with a note if there is one.
+    pub fn write_and_print(&self, figure: impl Into<Figure>, note: &str) -> Result<()> {
+        self.write(figure)?;
         let separator = if note.is_empty() { "" } else { ": " };
         line(format!("picture    {}{separator}{note}", display(&self.path)));
         Ok(())
@@ -69,9 +79,17 @@ impl<'a> From<&'a Dataset> for Rows<'a> {
 }
 
 impl Rows<'_> {
+    /// What their picture is made of.
+    pub fn kind(&self) -> FigureKind {
+        match self.shape {
+            Shape::Image { .. } => FigureKind::Images,
+            Shape::Vector { .. } => FigureKind::Chart,
+        }
+    }
+
     /// Draws a grid of images, points in the plane, or the distribution of each column. Vectors are drawn with each
     /// series in its own color; of images only the last series is drawn, in rows of `across`.
-    pub fn picture(&self, series: &[Series], across: usize, title: &str) -> Result<Vec<u8>> {
+    pub fn picture(&self, series: &[Series], across: usize, title: &str) -> Result<Figure> {
         let names = || -> Vec<String> {
             match self.shape {
                 Shape::Vector { len } if self.columns.is_empty() => (1..=len).map(|n| format!("column {n}")).collect(),
@@ -80,13 +98,18 @@ impl Rows<'_> {
         };
         let images = series.last().map_or(&[][..], |series| series.values);
         Ok(match self.shape {
-            Shape::Image { .. } => grid(self.pixels(), images, across)?,
+            Shape::Image { .. } => Figure::Images(grid(self.pixels(), images, across)?),
             Shape::Vector { len: 2 } => {
                 let names = names();
-                scatter(series, [&names[0], &names[1]], title)?
+                scatter(series, [&names[0], &names[1]], title)?.into()
             }
-            Shape::Vector { .. } => histograms(series, &names())?,
+            Shape::Vector { .. } => histograms(series, &names())?.into(),
         })
+    }
+
+    /// Draws the picture of [`Rows::picture`] as a PNG file.
+    pub fn png(&self, series: &[Series], across: usize, title: &str) -> Result<Vec<u8>> {
+        Ok(self.picture(series, across, title)?.encode(Format::Png)?)
     }
 
     /// How one image is drawn.

@@ -75,7 +75,14 @@ fn a_matrix_is_compared_and_goes_on() {
         "nothing from elsewhere"
     );
     // A figure of both runs, a figure of each run, and a picture of each cell.
-    assert_eq!(page.matches("src=\"data:image/png;base64,").count(), 5);
+    assert_eq!(page.matches("src=\"data:image/svg+xml;base64,").count(), 3);
+    assert_eq!(page.matches("src=\"data:image/png;base64,").count(), 2);
+    for (ending, begin) in [("svg", "<svg "), ("pdf", "%PDF-")] {
+        let figures = fs::read_dir(here.join("out/figures")).unwrap().map(|entry| entry.unwrap().path());
+        let figures: Vec<_> = figures.filter(|path| path.extension().is_some_and(|own| own == ending)).collect();
+        assert_eq!(figures.len(), 3, "{figures:?}");
+        assert!(figures.iter().all(|path| fs::read(path).unwrap().starts_with(begin.as_bytes())), "{figures:?}");
+    }
     assert_eq!(page.matches("<img").count(), 5);
     assert!(page.contains("no &lt;D&gt;") && !page.contains("<D>"));
 

@@ -143,6 +143,10 @@ fn the_exact_field_samples_and_judges_a_run() {
     let p: f64 = said.split("p = ").nth(1).unwrap().trim().lines().next().unwrap().parse().unwrap();
     assert!(p > 0.01, "{said}");
     assert_eq!(fs::read_to_string(here.join("x.csv")).unwrap().lines().count(), 301);
+    // With a small D a large part of the density lies far from all charges.
+    let said = succeeds(here, &["sample", "--exact", "two-moons", "-n", "600", "-D", "0.3", "-o", "small.png"]);
+    let p: f64 = said.split("p = ").nth(1).unwrap().trim().lines().next().unwrap().parse().unwrap();
+    assert!(p > 0.01, "{said}");
     assert_eq!(png_size(&here.join("two-moons-exact.png")), (640, 640));
     // Images: with a last step to zero, each sample equals one of the digits.
     let said = succeeds(here, &["sample", "--exact", "digits", "-n", "12", "-D", "128", "--denoise", "--npz", "d.npz"]);

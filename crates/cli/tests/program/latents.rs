@@ -45,6 +45,7 @@ fn likelihoods_are_told_with_their_uncertainty_and_can_be_wrong_in_one_line() {
     let run = |more: &[&str]| succeeds(folder, &with(more).iter().map(String::as_str).collect::<Vec<_>>());
     let said = run(&["--trace", "rademacher", "--probes", "2", "--csv", "logs.csv", "-o", "likelihood.png"]);
     assert!(said.contains("nats per row") && said.contains("bits/dim") && said.contains("probes 0."), "{said}");
+    assert!(said.contains(", steps "), "{said}");
     let table = fs::read_to_string(folder.join("logs.csv")).unwrap();
     assert_eq!(table.lines().count(), 7);
     picture(&folder.join("likelihood.png"));

@@ -5,6 +5,7 @@ mod cascade;
 mod compare;
 mod evaluate;
 mod field;
+mod import;
 mod latents;
 mod output;
 mod own_data;

@@ -101,6 +101,24 @@ fn the_ending_of_a_picture_decides_its_format() {
 }
 
 #[test]
+fn charts_are_written_as_shapes_and_texts() {
+    let dir = temporary();
+    let read = |name: &str| fs::read(dir.path().join(name)).unwrap();
+    let table = ["sample", "--exact", "heart", "-n", "50", "-o"];
+    succeeds(dir.path(), &[&table[..], &["a.svg"]].concat());
+    succeeds(dir.path(), &[&table[..], &["a.pdf"]].concat());
+    succeeds(dir.path(), &["field", "--charges", "40", "--lines", "6", "--particles", "20", "-o", "b.SVG"]);
+    let (points, field) = (String::from_utf8(read("a.svg")).unwrap(), String::from_utf8(read("b.SVG")).unwrap());
+    // A dot for each sample, and one in the legend.
+    assert_eq!(points.matches("<circle").count(), 51);
+    assert!(points.contains(">samples</text>") && points.trim_end().ends_with("</svg>"));
+    assert!(field.contains(">the far hemisphere, equal areas equal</text>"));
+    assert!(read("a.pdf").starts_with(b"%PDF-") && read("a.pdf").ends_with(b"%%EOF"));
+    let error = fails(dir.path(), &[&table[..], &["a.gif"]].concat());
+    assert!(error.contains("a.gif") && error.contains(".svg, .pdf"), "{error}");
+}
+
+#[test]
 fn drawn_images_have_the_channels_of_the_data() {
     let dir = temporary();
     succeeds(dir.path(), &["sample", "fashion-mnist", "-n", "1", "--steps", "2", "--images", "drawn", "-o", "x.png"]);

@@ -27,6 +27,24 @@ pub fn chi_square(observed: &[usize], expected: &[f64]) -> ChiSquare {
     ChiSquare { statistic, degrees, p_value: gamma_ur(degrees as f64 / 2.0, statistic / 2.0) }
 }
 
+/// Tests whether two sets of counts are draws of the same shares: the chi-square test of homogeneity. Groups without a count are left
+/// out.
+///
+/// # Panics
+/// Panics if there are not as many counts in both, or one set has none.
+pub fn chi_square_of_two(first: &[usize], second: &[usize]) -> ChiSquare {
+    assert_eq!(first.len(), second.len(), "chi_square_of_two: as many counts");
+    let total = |counts: &[usize]| counts.iter().sum::<usize>() as f64;
+    let ratio = (total(second) / total(first)).sqrt();
+    assert!(ratio > 0.0 && ratio.is_finite(), "chi_square_of_two: no counts");
+    let pairs = first.iter().zip(second).filter(|(a, b)| **a + **b > 0);
+    let degrees = pairs.clone().count().saturating_sub(1);
+    let of_pair = |(&a, &b): (&usize, &usize)| (ratio * a as f64 - b as f64 / ratio).powi(2) / (a + b) as f64;
+    let statistic = pairs.map(of_pair).sum();
+    let p_value = if degrees == 0 { 1.0 } else { gamma_ur(degrees as f64 / 2.0, statistic / 2.0) };
+    ChiSquare { statistic, degrees, p_value }
+}
+
 /// Samples by the point that each is nearest to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Shares {
@@ -91,6 +109,15 @@ mod tests {
         assert!((found.statistic - 3.5).abs() < 1e-12 && found.degrees == 5, "{found:?}");
         assert!((found.p_value - 0.623_387_627_749_58).abs() < 1e-9, "{found:?}");
         assert!(chi_square(&[100, 0], &[50.0, 50.0]).p_value < 1e-20);
+    }
+
+    #[test]
+    fn two_sets_of_counts_are_compared_as_a_table() {
+        // stats.chi2_contingency([[10, 20, 30], [24, 36, 60]], correction=False): 0.37815, 2 degrees; the empty group is left out.
+        let found = chi_square_of_two(&[10, 20, 0, 30], &[24, 36, 0, 60]);
+        assert!((found.statistic - 0.378_151_260_504_202).abs() < 1e-12 && found.degrees == 2, "{found:?}");
+        assert!((found.p_value - (-0.378_151_260_504_202_f64 / 2.0).exp()).abs() < 1e-9, "{found:?}");
+        assert!(chi_square_of_two(&[100, 0], &[150, 150]).p_value < 1e-10);
     }
 
     #[test]

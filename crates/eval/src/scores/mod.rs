@@ -15,7 +15,7 @@ mod roc;
 #[cfg(test)]
 mod testing;
 
-pub use chi_square::{ChiSquare, Shares, chi_square, shares};
+pub use chi_square::{ChiSquare, Shares, chi_square, chi_square_of_two, shares};
 pub use frechet::{Frechet, FrechetReference};
 pub use inception_score::{InceptionScore, inception_score};
 pub use kid::{Draw, Kid, kid};

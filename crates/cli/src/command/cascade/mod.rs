@@ -63,7 +63,7 @@ pub fn upscaled_picture(
     let values: Vec<f32> = triples.flat_map(|((low, made), truth)| [&low, made, truth].concat()).collect();
     let series = [Series { name: "samples", values: &values }];
     let path = folder.join("samples.png");
-    render::write(&path, &Rows::from(&spec.data).picture(&series, 3 * ACROSS, &spec.data.name)?)?;
+    render::write(&path, &Rows::from(&spec.data).png(&series, 3 * ACROSS, &spec.data.name)?)?;
     Ok(path)
 }
 

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use pfgm::{Model, cascade::Cascade, config::check_guidance, model::Samples, solver::Solver, spec::ModelSpec};
 use pfgm_data::Shape;
-use pfgm_plot::Series;
+use pfgm_plot::{Figure, Series};
 
 use super::{agreement, blocks, file::name_of};
 use crate::{
@@ -30,7 +30,7 @@ pub fn run(args: &CascadeSampleArgs) -> Result<()> {
     let (count, models) = (request.seeds.len(), specs.len());
     let picture = args.out.clone().unwrap_or_else(|| args.cascade.join("samples.png"));
     let all = stages_file(&picture);
-    let (picture, all) = (PictureFile::new(picture)?, PictureFile::new(all)?);
+    let (picture, all) = (PictureFile::images(picture)?, PictureFile::images(all)?);
     check_files(&args.files)?;
     let bar = render::progress("sampling", count * models);
     let started = Instant::now();
@@ -160,7 +160,7 @@ fn request(args: &CascadeSampleArgs, specs: &[&ModelSpec]) -> Result<Request> {
 }
 
 /// The images of all models, one row for each sample.
-fn stages_picture(specs: &[&ModelSpec], made: &[Samples]) -> Result<Vec<u8>> {
+fn stages_picture(specs: &[&ModelSpec], made: &[Samples]) -> Result<Figure> {
     let last = &specs[specs.len() - 1].data;
     let height = |shape: Shape| if let Shape::Image { height, .. } = shape { height } else { 1 };
     let count = (made[0].rows()).min(SHOWN);

@@ -99,7 +99,7 @@ impl<'a> Work<'a> {
         let report = evaluate(&drawn.features, plan.features.classes(), &self.reference, file.seed, &tell)?;
         let across = if (2..=16).contains(&data.classes.len()) { data.classes.len() } else { 10 };
         let series = Series { name: "samples", values: &drawn.first };
-        let picture = Rows::from(data).picture(&[series], across, &run.name)?;
+        let picture = Rows::from(data).png(&[series], across, &run.name)?;
         let origin = Origin {
             extractor: plan.features.extractor().name(),
             samples: format!("{} of {} by {}", file.samples, run.name, cell.title(&[])),

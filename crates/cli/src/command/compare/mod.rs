@@ -26,7 +26,8 @@ pub fn run(args: &CompareArgs) -> Result<()> {
         bail!("--out {}: is a file; name a folder", folder.display());
     }
     let (table, page, cells) = (folder.join("results.csv"), folder.join("report.html"), folder.join("cells"));
-    for path in [&table, &page, &cells.join("cell.json")] {
+    let figures = folder.join("figures");
+    for path in [&table, &page, &cells.join("cell.json"), &figures.join("figure.svg")] {
         render::check_writable(path)?;
     }
     let mut found: Vec<Result<Finished, String>> = Vec::new();
@@ -62,9 +63,11 @@ pub fn run(args: &CompareArgs) -> Result<()> {
         found.push(result.map_err(|error| format!("{error:#}")));
     }
     render::write(&table, &report::table(&plan, &found)?)?;
-    render::write(&page, report::page(&plan, &found, &cells)?.as_bytes())?;
+    let folders = report::Folders { cells, figures };
+    render::write(&page, report::page(&plan, &found, &folders)?.as_bytes())?;
     line(format!("table    {}", display(&table)));
     line(format!("report   {}", display(&page)));
+    line(format!("figures  {} (SVG and PDF)", display(&folders.figures)));
     let failed = found.iter().filter(|found| found.is_err()).count();
     if failed > 0 {
         bail!("{failed} of {} cells failed, {} says why; the others are kept", found.len(), display(&page));

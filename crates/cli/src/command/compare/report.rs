@@ -1,6 +1,11 @@
 //! A comparison as a table and as a self-contained page.
 
-use std::{collections::BTreeSet, fmt::Write, fs, path::Path};
+use std::{
+    collections::BTreeSet,
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
 use pfgm::extra_dims::ExtraDims;
@@ -12,6 +17,7 @@ use super::{
     file::ALL_BITS,
     plan::{Cell, Known, Plan},
 };
+use crate::render;
 
 /// Curves in a figure of all runs, at most.
 const MOST_CURVES: usize = 24;
@@ -103,8 +109,16 @@ th,td{padding:.25em .7em;border-bottom:1px solid #e2e4e8;text-align:right}th{pos
 .l{text-align:left}.best{font-weight:700;color:#005ea2}.e{color:#969aa2;font-size:11px}pre{background:#f5f6f8;padding:1em;overflow:auto}\
 .wide{overflow-x:auto}figure{margin:1em 0}figcaption{color:#6a6e76;font-size:13px}";
 
-/// The page: figures, pictures, the table, and the file. `cells` is the folder of the pictures.
-pub fn page(plan: &Plan, found: &[Result<Finished, String>], cells: &Path) -> Result<String> {
+/// Folders of a comparison.
+pub struct Folders {
+    /// The pictures of samples, which the page shows.
+    pub cells: PathBuf,
+    /// The figures, which are written as SVG and PDF.
+    pub figures: PathBuf,
+}
+
+/// The page: figures, pictures, the table, and the file. Writes the figures as files, too.
+pub fn page(plan: &Plan, found: &[Result<Finished, String>], folders: &Folders) -> Result<String> {
     let (rows, file) = (rows(plan, found), &plan.file);
     let mut page = format!(
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>pfgm compare</title><style>{STYLE}</style></head><body>\n\
@@ -119,7 +133,7 @@ pub fn page(plan: &Plan, found: &[Result<Finished, String>], cells: &Path) -> Re
     );
     let shared = overall(&rows, plan);
     for (title, axis, drawn) in &shared {
-        figure(&mut page, drawn, axis, title)?;
+        figure(&mut page, &folders.figures, drawn, (axis, title))?;
     }
     for (index, run) in plan.runs.iter().enumerate() {
         let own: Vec<&Row> = rows.iter().filter(|row| row.cell.run == index).collect();
@@ -133,13 +147,13 @@ pub fn page(plan: &Plan, found: &[Result<Finished, String>], cells: &Path) -> Re
         let drawn = grouped(own.iter().copied(), |row| row.cell.curve(), |row| row.nfe());
         // If all cells have the same number of evaluations, only figures of other axes are informative.
         if shared.is_empty() || drawn.iter().any(|curve| curve.dots.len() > 1) {
-            figure(&mut page, &drawn, "evaluations of each sample (NFE)", &run.name)?;
+            figure(&mut page, &folders.figures, &drawn, ("evaluations of each sample (NFE)", &run.name))?;
         }
         if let Some(best) = best(&own) {
-            let path = cells.join(format!("{}.png", best.cell.id()));
+            let path = folders.cells.join(format!("{}.png", best.cell.id()));
             let picture = fs::read(&path).with_context(|| format!("{}: cannot be read", path.display()))?;
             let caption = format!("its best cell: {}", best.cell.title(&[]));
-            image(&mut page, &picture, &caption)?;
+            image(&mut page, ("png", &picture), &caption)?;
         }
     }
     page.push_str("<h2>All cells</h2>\n");
@@ -216,20 +230,30 @@ fn best<'a>(rows: &[&'a Row<'a>]) -> Option<&'a Row<'a>> {
     finished.min_by(|a, b| distance(a).total_cmp(&distance(b)))
 }
 
-fn figure(page: &mut String, drawn: &[Curve], axis: &str, title: &str) -> Result<()> {
+fn figure(page: &mut String, folder: &Path, drawn: &[Curve], (axis, title): (&str, &str)) -> Result<()> {
     // If no cell has a distance, there is nothing to draw.
     if drawn.is_empty() {
         return Ok(());
     }
-    image(page, &curves(drawn, [axis, "Frechet distance"], title)?, &format!("{title}: FD against the {axis}"))
+    let chart = curves(drawn, [axis, "Frechet distance"], title)?;
+    let (svg, name) = (chart.svg()?, file_name(&format!("{title}-{axis}")));
+    render::write(&folder.join(format!("{name}.svg")), &svg)?;
+    render::write(&folder.join(format!("{name}.pdf")), &chart.pdf())?;
+    image(page, ("svg+xml", &svg), &format!("{title}: FD against the {axis}"))
 }
 
-fn image(page: &mut String, png: &[u8], caption: &str) -> Result<()> {
+/// A title as the name of a file: letters, digits and hyphens.
+fn file_name(title: &str) -> String {
+    let words = title.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join("-").to_lowercase()
+}
+
+fn image(page: &mut String, (format, bytes): (&str, &[u8]), caption: &str) -> Result<()> {
     let caption = escaped(caption);
-    let data = base64(png);
+    let data = base64(bytes);
     writeln!(
         page,
-        "<figure><img alt=\"{caption}\" src=\"data:image/png;base64,{data}\"><figcaption>{caption}</figcaption></figure>"
+        "<figure><img alt=\"{caption}\" src=\"data:image/{format};base64,{data}\"><figcaption>{caption}</figcaption></figure>"
     )?;
     Ok(())
 }
@@ -312,5 +336,6 @@ mod tests {
             assert_eq!(base64(bytes.as_bytes()), letters);
         }
         assert_eq!(escaped("a<b & \"c\">"), "a&lt;b &amp; &quot;c&quot;&gt;");
+        assert_eq!(file_name("no <D>-evaluations (NFE)"), "no-d-evaluations-nfe");
     }
 }

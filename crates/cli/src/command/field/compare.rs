@@ -28,7 +28,7 @@ const ENDS: usize = 600;
 const DRAWN: usize = 90;
 
 /// Draws particles without the extra dimension, which end at the center, and with it, which return to the data.
-pub fn extra_dimension(scene: &Scene) -> Result<Vec<u8>> {
+pub fn extra_dimension(scene: &Scene) -> Result<Canvas> {
     // Twice the distance between neighbors: the charges become a smooth distribution.
     let softening = 2.0 * scene.near * (PI / scene.count() as f64).sqrt();
     let (flat_ends, flat_lines) = without(scene, softening)?;
@@ -67,7 +67,7 @@ pub fn extra_dimension(scene: &Scene) -> Result<Vec<u8>> {
         "without it, charges not smeared {:.4}  (lines pass between isolated charges; a network does not learn this field)",
         relative(&point_ends)
     ));
-    Ok(canvas.png()?)
+    Ok(canvas)
 }
 
 /// Moves particles from a distant circle along the field in the plane, without an extra dimension.
@@ -123,7 +123,7 @@ const TARGET: f64 = 1e-2;
 type Cost = [f64; 2];
 
 /// Compares steps in z with steps in ln z.
-pub fn change_of_variable(scene: &Scene) -> Result<Vec<u8>> {
+pub fn change_of_variable(scene: &Scene) -> Result<Canvas> {
     let count = scene.count();
     let few: Vec<f64> = (0..count.min(FEW))
         .flat_map(|index| {
@@ -176,7 +176,7 @@ pub fn change_of_variable(scene: &Scene) -> Result<Vec<u8>> {
     ));
     costs_panel(&mut canvas, cells[0], ("RK45 (adaptive steps)", 1e-6), &adaptive);
     costs_panel(&mut canvas, cells[1], ("Euler (fixed steps)", 1e-3), &fixed);
-    Ok(canvas.png()?)
+    Ok(canvas)
 }
 
 fn costs_panel(canvas: &mut Canvas, cell: Area, (title, lowest): (&str, f64), [level, log]: &[Vec<Cost>; 2]) {

@@ -15,7 +15,7 @@ const CELLS: usize = 130;
 const PARTICLES: usize = 250;
 
 /// Draws the picture, and prints the error of the continuity equation.
-pub fn draw(scene: &Scene) -> Result<Vec<u8>> {
+pub fn draw(scene: &Scene) -> Result<Canvas> {
     let mut canvas = Canvas::new(1200.0, 350.0, scene.scale)?;
     let cells = canvas.area().columns(&[1.0; 4]);
     let mut level = scene.low();
@@ -45,5 +45,5 @@ pub fn draw(scene: &Scene) -> Result<Vec<u8>> {
             largest.exp()
         ));
     }
-    Ok(canvas.png()?)
+    Ok(canvas)
 }

@@ -55,7 +55,7 @@ pub fn run(args: &FieldArgs) -> Result<()> {
     }
     let kind = if args.density { "density" } else { "field" };
     let path = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}-{kind}.png", scene.name)));
-    let file = PictureFile::new(path)?;
+    let file = PictureFile::chart(path)?;
     let picture = if args.density {
         density::draw(&scene)?
     } else {
@@ -81,7 +81,7 @@ fn explain(args: &FieldArgs, story: Story, extra_dims: ExtraDims) -> Result<()> 
             (None, Some(out)) => out.clone(),
             (None, None) => PathBuf::from(name),
         };
-        let file = PictureFile::new(path)?;
+        let file = PictureFile::chart(path)?;
         line(name.trim_end_matches(".png"));
         file.write_and_print(figure.draw(&scene)?, "")?;
     }

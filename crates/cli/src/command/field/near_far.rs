@@ -19,7 +19,7 @@ const CELLS: usize = 120;
 const ORDERS: f64 = 2.5;
 
 /// Draws the field near the charges, and far away, where it is that of one point charge.
-pub fn near_far(scene: &Scene) -> Result<Vec<u8>> {
+pub fn near_far(scene: &Scene) -> Result<Canvas> {
     let mut canvas = Canvas::new(1200.0, 300.0, scene.scale)?;
     let cells = canvas.area().columns(&[1.15, 1.15, 0.8]);
     section(&mut canvas, cells[0], scene, ("near: the shape of the data", 1.6 * scene.near));
@@ -42,7 +42,7 @@ pub fn near_far(scene: &Scene) -> Result<Vec<u8>> {
         "the field's direction differs from a point charge's by {:.3e} at 10 standard deviations of the charges, {:.3e} at 1000: slope {slope:.3}",
         deviation[first], deviation[last]
     ));
-    Ok(canvas.png()?)
+    Ok(canvas)
 }
 
 /// The root mean square angle in radians, over a hemisphere, between the field and that of one charge in the center.
@@ -88,7 +88,7 @@ fn shares(logs: &[f64]) -> Vec<f64> {
 }
 
 /// Draws the field of one charge, of a few, and of all: it is the sum of the charges' fields.
-pub fn empirical_field(scene: &Scene) -> Result<Vec<u8>> {
+pub fn empirical_field(scene: &Scene) -> Result<Canvas> {
     let mut canvas = Canvas::new(1200.0, 420.0, scene.scale)?;
     let cells = canvas.area().columns(&[1.0; 3]);
     for (cell, count) in cells.into_iter().zip([1, 5, scene.count()]) {
@@ -108,7 +108,7 @@ pub fn empirical_field(scene: &Scene) -> Result<Vec<u8>> {
             line(format!("{name}: the field differs from the sum of theirs by {missed:.1e} of its strength"));
         }
     }
-    Ok(canvas.png()?)
+    Ok(canvas)
 }
 
 fn field_in_plane(canvas: &mut Canvas, cell: Area, scene: &Scene, (title, charges, height): (&str, &[f64], f64)) {

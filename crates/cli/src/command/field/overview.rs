@@ -24,7 +24,7 @@ pub struct Counts {
 }
 
 /// Draws the picture, and prints the tests.
-pub fn draw(scene: &Scene, counts: &Counts) -> Result<Vec<u8>> {
+pub fn draw(scene: &Scene, counts: &Counts) -> Result<Canvas> {
     let particles = counts.particles.max(counts.lines);
     let (ends, lines) = scene.rise(particles)?;
     let foot = scene.foot();
@@ -59,7 +59,7 @@ pub fn draw(scene: &Scene, counts: &Counts) -> Result<Vec<u8>> {
         None => format!("angle {}", statistic(&height)),
     };
     line(format!("{far}\nuniform on the hemisphere? Kolmogorov-Smirnov: {tests}"));
-    Ok(canvas.png()?)
+    Ok(canvas)
 }
 
 /// The result of a test.

@@ -27,7 +27,7 @@ const DIMENSIONS: [ExtraDims; 4] =
 const PATHS: usize = 120;
 
 /// Draws trajectories for several D, from heavy tails to a Gaussian.
-pub fn dimensions(scene: &Scene) -> Result<Vec<u8>> {
+pub fn dimensions(scene: &Scene) -> Result<Canvas> {
     let mut canvas = Canvas::new(1200.0, 400.0, scene.scale)?;
     let cells = canvas.area().columns(&[1.0; 4]);
     let (low, high) = (1e-2 * scene.spread, 40.0 * scene.spread);
@@ -64,7 +64,7 @@ pub fn dimensions(scene: &Scene) -> Result<Vec<u8>> {
             "D = {extra_dims:<4} {evaluations:.1} evaluations each (RK45, 1e-5), {far_out} of {PATHS} particles start farther out than 4 sigma"
         ));
     }
-    Ok(canvas.png()?)
+    Ok(canvas)
 }
 
 /// Particles that return to charges without compact support.
@@ -88,7 +88,7 @@ fn student_t_beyond(radius: f64) -> f64 {
 }
 
 /// Draws Gaussian and Student-t charges: the flow needs no compact support, only a prior at a sufficient distance.
-pub fn non_compact(scene: &Scene) -> Result<Vec<u8>> {
+pub fn non_compact(scene: &Scene) -> Result<Canvas> {
     let mut canvas = Canvas::new(1300.0, 360.0, scene.scale)?;
     let cells = canvas.area().columns(&[1.0; 4]);
     let laws = [
@@ -145,5 +145,5 @@ pub fn non_compact(scene: &Scene) -> Result<Vec<u8>> {
             sorted[sorted.len() - 1]
         ));
     }
-    Ok(canvas.png()?)
+    Ok(canvas)
 }

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use pfgm::extra_dims::ExtraDims;
+use pfgm_plot::Canvas;
 
 use super::{compare, near_far, scene::Scene, shapes, training};
 use crate::args::Story;
@@ -31,7 +32,7 @@ impl Story {
     }
 
     /// Draws the figure, and prints its measurements.
-    pub fn draw(self, scene: &Scene) -> Result<Vec<u8>> {
+    pub fn draw(self, scene: &Scene) -> Result<Canvas> {
         debug_assert_eq!(scene.extra_dims, ExtraDims::Finite(1.0));
         match self {
             Self::NearFar | Self::All => near_far::near_far(scene),

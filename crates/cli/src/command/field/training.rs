@@ -79,7 +79,7 @@ fn draw_points(scene: &Scene) -> TrainingPoints {
 }
 
 /// Draws PFGM's training points: about the same number at every scale up to that of the data, so they are dense near the data.
-pub fn training_points(scene: &Scene) -> Result<Vec<u8>> {
+pub fn training_points(scene: &Scene) -> Result<Canvas> {
     let TrainingPoints { calibration, unit, x, z, away } = draw_points(scene);
     let distance: Vec<f64> = away.iter().zip(&z).map(|(away, z)| away.hypot(*z)).collect();
     let mut canvas = Canvas::new(1200.0, 400.0, scene.scale)?;
@@ -109,7 +109,7 @@ pub fn training_points(scene: &Scene) -> Result<Vec<u8>> {
         100.0 * near(1.0),
         100.0 * (1.0 - near(10.0))
     ));
-    Ok(canvas.png()?)
+    Ok(canvas)
 }
 
 /// Draws the number of points at every scale of distance.
@@ -136,7 +136,7 @@ const RAYS: usize = 21;
 const PROJECTED: usize = 4000;
 
 /// Draws the uniform hemisphere, whose projection from its center onto z = z_max is the prior.
-pub fn projection(scene: &Scene) -> Result<Vec<u8>> {
+pub fn projection(scene: &Scene) -> Result<Canvas> {
     let z_max = scene.dome();
     let projected: Vec<f64> = (0..PROJECTED as u64)
         .flat_map(|item| on_hemisphere(&mut stream(scene.seed, Purpose::Latent, 1, item)))
@@ -179,7 +179,7 @@ pub fn projection(scene: &Scene) -> Result<Vec<u8>> {
             test(&angles.azimuth)
         ));
     }
-    Ok(canvas.png()?)
+    Ok(canvas)
 }
 
 /// A uniform direction of the upper half-space, as the point where it meets the plane z = 1.

@@ -50,7 +50,7 @@ pub fn draw(trainer: &Trainer, data: &Dataset, folder: &Path, device: &Device) -
         Shape::Vector { .. } => chart_rows(data)?,
     };
     let series = [Series { name: "data", values: &rows }, Series { name: "samples", values: samples.values() }];
-    let picture = Rows::from(samples.data()).picture(&series, across, &spec.data.name)?;
+    let picture = Rows::from(samples.data()).png(&series, across, &spec.data.name)?;
     let path = folder.join("samples.png");
     render::write(&path, &picture)?;
     Ok(path)
