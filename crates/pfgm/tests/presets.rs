@@ -94,7 +94,7 @@ fn as_score_sde(config: &Config, squares: f64, reduce_mean: bool) -> Table {
 
 /// PFGM, under the names of its code.
 fn as_poisson_flow(config: &Config, dim: f64, reduce_mean: bool) -> Table {
-    let (Objective::Field(objective), Output::Field { gamma }) = (&config.objective, config.flow.output) else {
+    let (Objective::Field(objective), Output::Field { gamma }) = (&config.objective, &config.flow.output) else {
         panic!("{:?}", config.flow)
     };
     assert_eq!(config.flow.extra_dims, ExtraDims::Finite(1.0));
@@ -102,7 +102,7 @@ fn as_poisson_flow(config: &Config, dim: f64, reduce_mean: bool) -> Table {
     let mut values = as_score_sde(config, dim + 1.0, reduce_mean);
     values.extend(table(vec![
         ("batch_size", whole(objective.field_batch)),
-        ("gamma", gamma.into()),
+        ("gamma", (*gamma).into()),
         ("tau", objective.tau.into()),
         ("restrict_M", objective.restrict.into()),
         ("M", Value::Integer(objective.m.unwrap().into())),
@@ -121,14 +121,14 @@ fn as_score_model(config: &Config, dim: f64, reduce_mean: bool) -> Table {
     let mut values = as_score_sde(config, dim, reduce_mean);
     let Objective::Denoising(objective) = &config.objective else { panic!("{:?}", config.objective) };
     assert_eq!((objective.levels, config.flow.extra_dims), (Levels::Uniform, ExtraDims::Infinite));
-    values.extend(table(match config.flow.output {
+    values.extend(table(match &config.flow.output {
         Output::Ve { scaled, unit } => vec![
-            ("scale_by_sigma", scaled.into()),
+            ("scale_by_sigma", (*scaled).into()),
             ("sigma_min", (config.flow.sigma_min / unit).into()),
             ("sigma_max", (config.flow.sigma_max.unwrap() / unit).into()),
         ],
         Output::Vp { beta_min, beta_max } | Output::SubVp { beta_min, beta_max } => {
-            vec![("beta_min", beta_min.into()), ("beta_max", beta_max.into())]
+            vec![("beta_min", (*beta_min).into()), ("beta_max", (*beta_max).into())]
         }
         other => panic!("{other:?}"),
     }));
@@ -191,7 +191,7 @@ fn presets_have_the_released_values() {
         let config: Config = toml::from_str(presets::find(name).unwrap().text).unwrap();
         let released = published(&all, name);
         let reduce_mean = released.get("reduce_mean").and_then(Value::as_bool).unwrap_or_default();
-        let own = match (&config.objective, config.flow.output) {
+        let own = match (&config.objective, &config.flow.output) {
             (_, Output::Edm) => as_edm(&config, dim(name)),
             (Objective::Field(_), _) => as_poisson_flow(&config, dim(name), reduce_mean),
             _ => as_score_model(&config, dim(name), reduce_mean),

@@ -36,7 +36,7 @@ pub fn scatter<'py>(
     title: &str,
 ) -> Result<Bound<'py, PyBytes>> {
     let series = named(&series)?;
-    Ok(PyBytes::new(py, &pfgm_plot::scatter(&series, [&axes[0], &axes[1]], title)?))
+    Ok(PyBytes::new(py, &pfgm_plot::scatter(&series, [&axes[0], &axes[1]], title)?.png()?))
 }
 
 /// Draws a histogram of each column.
@@ -46,7 +46,7 @@ pub fn histograms<'py>(
     series: Vec<(String, Singles<'py>)>,
     columns: Vec<String>,
 ) -> Result<Bound<'py, PyBytes>> {
-    Ok(PyBytes::new(py, &pfgm_plot::histograms(&named(&series)?, &columns)?))
+    Ok(PyBytes::new(py, &pfgm_plot::histograms(&named(&series)?, &columns)?.png()?))
 }
 
 fn named<'a>(series: &'a [(String, Singles<'_>)]) -> Result<Vec<Series<'a>>> {
@@ -69,5 +69,5 @@ pub fn curve<'py>(
     if curves.iter().all(|curve| curve.dots.is_empty()) {
         return Err(Failure::of("history", "there is nothing to draw"));
     }
-    Ok(PyBytes::new(py, &pfgm_plot::curves(&curves, [&axes[0], &axes[1]], title)?))
+    Ok(PyBytes::new(py, &pfgm_plot::curves(&curves, [&axes[0], &axes[1]], title)?.png()?))
 }
