@@ -21,7 +21,7 @@ use crate::{
 
 /// Points from which the discretization error is estimated, at most.
 const CHECKED: usize = 8;
-/// The tolerance of RK45 that solvers with given steps are compared with.
+/// The largest tolerance of RK45 that solvers are compared with.
 const CHECK_TOLERANCE: f64 = 1e-5;
 /// N up to which the divergence is exact by default.
 const EXACT_UP_TO: usize = 128;
@@ -317,13 +317,12 @@ fn discretization_error(
     Ok(difference.sum::<f64>() / count.max(1) as f64)
 }
 
-/// RK45 with a tenth of the tolerance, or with a small one. Half as long steps of a solver with given steps would not do: the results of
-/// two numbers of steps can agree and both be wrong.
+/// RK45 with a small tolerance, or a tenth of the solver's own. Steps of half the length, or a tenth of a large tolerance, would not do:
+/// two results can agree and both be wrong.
 fn nearly_exact(solver: &Solver) -> Solver {
-    match solver.tolerance() {
-        Some(Tolerance { rtol, atol }) => Solver::rk45(rtol / 10.0).atol(atol / 10.0).into(),
-        None => Solver::rk45(CHECK_TOLERANCE).into(),
-    }
+    let own = solver.tolerance().unwrap_or(Tolerance { rtol: 1.0, atol: 1.0 });
+    let smaller = |tolerance: f64| CHECK_TOLERANCE.min(tolerance / 10.0);
+    Solver::rk45(smaller(own.rtol)).atol(smaller(own.atol)).into()
 }
 
 /// Returns `ln p` of some points of rows × draws × probes, and their number of evaluations.
