@@ -1,15 +1,19 @@
 //! What the instructions of a pickle make: values in the arena, never anything that runs.
 
+mod numpy;
 mod tensors;
 
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{
-    DType, TorchError, limits, numpy, policy,
+    DType, TorchError,
+    file::{
+        tensor::Storage,
+        value::{Id, Node, Object},
+    },
+    limits, policy,
     source::Span,
-    tensor::Storage,
     text,
-    value::{Id, Node, Object},
 };
 
 /// The arena while it is filled, and what the file may still ask for.
@@ -29,6 +33,8 @@ pub struct Builder {
     expanded_left: u64,
     /// Storages that were referred to: what the same reference stands for again.
     referred: HashMap<(usize, DType, usize, usize), Id>,
+    /// Reads a checkpoint that is inside this one.
+    read: fn(&mut Self, Span) -> Result<Id, TorchError>,
     /// Checkpoints inside this one that have been read, by the bytes that hold them.
     loaded: HashMap<Id, Id>,
 }
@@ -41,8 +47,10 @@ pub const TRUE: Id = Id(2);
 pub const EMPTY: Id = Id(3);
 
 impl Builder {
-    pub fn new(span: Span) -> Self {
+    /// An arena for a file. `read` reads a checkpoint that is inside it.
+    pub fn new(span: Span, read: fn(&mut Self, Span) -> Result<Id, TorchError>) -> Self {
         Self {
+            read,
             expanded_left: limits::expanded(span.len()),
             referred: HashMap::new(),
             span,

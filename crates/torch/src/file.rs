@@ -1,29 +1,21 @@
 //! Open checkpoints.
 
+pub mod tensor;
+pub mod value;
+
 use std::{fmt, path::Path};
 
+use self::{
+    tensor::Storage,
+    value::{Id, Node},
+};
 use crate::{
-    TorchError, Value,
+    Format, TorchError, Value,
     build::Builder,
     layout,
     safetensors::{self, Metadata},
     source::Span,
-    tensor::Storage,
-    value::{Id, Node},
 };
-
-/// File format of a checkpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// Zip archive, as `torch.save` writes since PyTorch 1.6.
-    Zip,
-    /// Stream of pickles, as older versions wrote.
-    Legacy,
-    /// Plain pickle, not written by `torch.save`.
-    Pickle,
-    /// A safetensors file: a dictionary of tensors.
-    Safetensors,
-}
 
 /// An open checkpoint. Its values are in memory; the elements of its tensors are read from the file when needed.
 pub struct File {
@@ -58,7 +50,7 @@ impl File {
         if span.len() == 0 {
             return Err(span.malformed("is empty"));
         }
-        let mut build = Builder::new(span.clone());
+        let mut build = Builder::new(span.clone(), |build, span| layout::read(build, span).map(|(id, _)| id));
         let ((root, format), metadata) = if safetensors::starts_one(&span)? {
             let (root, metadata) = safetensors::read(&mut build, &span)?;
             ((root, Format::Safetensors), metadata)

@@ -14,19 +14,20 @@ mod error;
 mod file;
 mod layout;
 mod limits;
-mod numpy;
 mod pickle;
 mod policy;
 mod reader;
 mod safetensors;
 mod source;
-mod tensor;
+mod storages;
 mod text;
-mod value;
 mod walk;
 mod zipped;
 
 pub use error::TorchError;
-pub use file::{File, Format, from_bytes, open};
-pub use tensor::{DType, Tensor};
-pub use value::{Kind, Value};
+pub use file::{
+    File, from_bytes, open,
+    tensor::{DType, Tensor},
+    value::{Kind, Value},
+};
+pub use layout::Format;

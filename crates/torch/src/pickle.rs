@@ -7,12 +7,12 @@ use std::collections::HashMap;
 use crate::{
     TorchError,
     build::{Builder, EMPTY, FALSE, NONE, TRUE},
-    layout::Storages,
+    file::value::{Id, Node},
     limits,
     reader::Reader,
     source::Span,
+    storages::Storages,
     text::{self, Whole},
-    value::{Id, Node},
 };
 
 /// Interprets the pickle at `start` of `span`. Returns its value and the position of its end.

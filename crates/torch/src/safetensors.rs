@@ -7,9 +7,9 @@ use serde_json::{Map, Value as Json};
 use crate::{
     DType, TorchError,
     build::Builder,
+    file::value::{Id, Node},
     limits,
     source::Span,
-    value::{Id, Node},
 };
 
 /// Metadata of a file.

@@ -3,9 +3,10 @@
 use std::{borrow::Cow, collections::HashSet};
 
 use crate::{
-    Kind, Tensor, TorchError, Value, limits,
+    Kind, Tensor, TorchError, Value,
+    file::value::{Id, Node},
+    limits,
     source::Span,
-    value::{Id, Node},
 };
 
 impl<'a> Value<'a> {

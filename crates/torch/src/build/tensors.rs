@@ -2,10 +2,13 @@
 
 use super::Builder;
 use crate::{
-    DType, Tensor, TorchError, layout, limits,
+    DType, Tensor, TorchError,
+    file::{
+        tensor::Storage,
+        value::{Id, Node},
+    },
+    limits,
     source::Span,
-    tensor::Storage,
-    value::{Id, Node},
     zipped::Entry,
 };
 
@@ -22,7 +25,7 @@ impl Builder {
         if self.nested >= limits::NESTED_FILES {
             return Err(self.span.too_much("checkpoints inside checkpoints inside checkpoints"));
         }
-        let (value, _) = layout::read(self, span)?;
+        let value = (self.read)(self, span)?;
         self.loaded.insert(bytes, value);
         Ok(value)
     }

@@ -3,8 +3,8 @@
 use crate::{
     DType, TorchError,
     build::{Builder, FALSE, TRUE},
+    file::value::{Id, Node},
     source::Span,
-    value::{Id, Node},
 };
 
 /// Element type of a `numpy.dtype` object; `None` for types that are not plain numbers.
