@@ -2,7 +2,13 @@
 //!
 //! A canvas keeps what was drawn; `raster` makes pixels of it, `svg` and `pdf` write it as shapes and text.
 
-use crate::{PlotError, color::Color, font, indexed, pdf, raster, svg};
+mod font;
+pub mod indexed;
+mod pdf;
+mod raster;
+mod svg;
+
+use crate::{PlotError, color::Color};
 
 /// Pixels of a picture, at most.
 const MOST_PIXELS: u64 = 1 << 28;

@@ -1,9 +1,10 @@
 //! Grids of images.
 
 use crate::{
-    PlotError, encode_png,
+    PlotError,
+    canvas::indexed::{Animation, animate_pixels},
+    encode_png,
     format::over_white,
-    indexed::{Animation, animate_pixels},
     png,
 };
 

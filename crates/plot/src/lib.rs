@@ -8,24 +8,20 @@ mod canvas;
 mod chart;
 pub mod color;
 mod curves;
-mod font;
 mod format;
 mod grid;
-mod indexed;
 mod panel;
-mod pdf;
-mod pdf_font;
-mod raster;
 mod space;
-mod svg;
 
-pub use canvas::{Anchor, Area, Canvas, Position};
+pub use canvas::{
+    Anchor, Area, Canvas, Position,
+    indexed::{Animation, animate},
+};
 pub use chart::{Series, histograms, lines, scatter};
 pub use color::Color;
 pub use curves::{Curve, Dot, curves};
 pub use format::{Figure, FigureKind, Format};
 pub use grid::{Picture, animated_grid, grid};
-pub use indexed::{Animation, animate};
 pub use panel::{Axis, Mark, Panel, heading};
 pub use space::{Space, View};
 

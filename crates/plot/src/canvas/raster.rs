@@ -7,9 +7,11 @@ use tiny_skia::{
 };
 
 use crate::{
-    canvas::{Anchor, Area, Canvas, Position, Shape},
+    canvas::{
+        Anchor, Area, Canvas, Position, Shape,
+        font::{self, FONT},
+    },
     color::Color,
-    font::{self, FONT},
 };
 
 /// The pixels of a canvas as red, green and blue; `scale` of them are a unit of length.

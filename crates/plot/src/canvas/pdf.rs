@@ -1,5 +1,7 @@
 //! A canvas as a PDF file of one page: shapes stay shapes, and texts can be selected and searched.
 
+mod letters;
+
 use std::{collections::BTreeSet, io::Write};
 
 use flate2::{Compression, write::ZlibEncoder};
@@ -8,11 +10,10 @@ use pdf_writer::{
     types::{LineCapStyle, LineJoinStyle},
 };
 
+use self::letters::Letters;
 use crate::{
-    canvas::{Anchor, Area, Canvas, Position, Shape},
+    canvas::{Anchor, Area, Canvas, Position, Shape, font},
     color::Color,
-    font,
-    pdf_font::Letters,
 };
 
 /// Points of a unit of length: 1/96 inch in points of 1/72 inch.

@@ -6,7 +6,8 @@ use pdf_writer::{
     types::{SystemInfo, UnicodeCmap},
 };
 
-use crate::{font::FONT, pdf::deflated};
+use super::deflated;
+use crate::canvas::font::FONT;
 
 /// Code of the first letter of a font: codes below are control characters.
 const FIRST: u8 = 32;
