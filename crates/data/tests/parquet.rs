@@ -172,6 +172,9 @@ fn sizes_are_compared_with_limits_before_anything_expands() {
     let error = with("bomb.parquet", &options).unwrap_err();
     assert!(matches!(error, DataError::TooLarge { limit: Limit::Expanded, .. }), "{error}");
     assert!(error.to_string().contains("set limits to expanded="), "{error}");
+    // Twenty million rows in some kilobytes.
+    let zeros = with("zeros.parquet", &OpenOptions::default()).unwrap_err();
+    assert!(matches!(zeros, DataError::TooLarge { limit: Limit::Rows, .. }), "{zeros}");
     let few = LimitOverrides::default().with(Limit::Entries, 9);
     let options = OpenOptions { limits: few, ..OpenOptions::default() };
     assert!(matches!(with("hub", &options), Err(DataError::TooLarge { limit: Limit::Entries, need: 10, .. })));

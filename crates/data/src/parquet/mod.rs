@@ -29,6 +29,8 @@ use crate::{
     table,
 };
 
+/// Numbers that decoding holds for each value besides the value: its levels, and its entry of the dictionary.
+const DECODING: usize = 4;
 /// Images that any file may have.
 const LEAST_IMAGES: u64 = 1 << 20;
 
@@ -93,7 +95,7 @@ impl<'a> Set<'a> {
     /// Rows of the set, each with so many values that are held in memory.
     fn checked_rows(&self, values: usize) -> Result<usize, DataError> {
         let rows = self.rows().ok_or_else(|| DataError::malformed(self.path, "more rows than can be counted"))?;
-        self.limits.check_rows(self.path, rows, values, size_of::<f64>())?;
+        self.limits.check_rows(self.path, rows, values + DECODING, size_of::<f64>())?;
         Ok(rows)
     }
 
@@ -168,7 +170,7 @@ impl<'a> Set<'a> {
     fn numbers(&self, leaf: &Leaf) -> Result<(Vec<f64>, Vec<u32>), DataError> {
         let (mut numbers, mut repetition) = (Vec::new(), Vec::new());
         let count = self.pieces(leaf)?.iter().try_fold(0_usize, |sum, piece| sum.checked_add(piece.chunk.values));
-        self.limits.check_rows(self.path, count.unwrap_or(usize::MAX), 1, size_of::<f64>())?;
+        self.limits.check_rows(self.path, count.unwrap_or(usize::MAX), 1 + DECODING, size_of::<f64>())?;
         self.each_page(leaf, &mut |row, content| {
             if let Some(missing) = content.present.iter().position(|present| !present) {
                 return Err(self.missing(leaf, row + missing));

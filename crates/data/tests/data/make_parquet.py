@@ -109,5 +109,7 @@ write("ragged.parquet", {"x": pa.array([[1.0, 2.0], [3.0]])})
 write("array2d.parquet", {"image": pa.array([[[10 * i + 3 * y + x for x in range(3)] for y in range(2)] for i in range(5)],
                                             pa.list_(pa.list_(pa.uint8())))})
 write("lists-and-numbers.parquet", {"a": pa.array([1.0, 2.0]), "v": pa.array([[1.0], [2.0]])})
-# Megabytes that a few bytes stand for.
+# Rows and megabytes that a few bytes stand for.
+write("zeros.parquet", {"a": pa.array(np.zeros(20_000_000, np.float32))}, row_group_size=20_000_000,
+      data_page_size=1 << 28, write_statistics=False)
 write("bomb.parquet", {"image": pa.array([{"bytes": b"\0" * (1 << 20), "path": None}] * 64, IMAGE)}, compression="zstd")
