@@ -92,6 +92,7 @@ fn execute(cli: Cli, ranks: &Ranks) -> Result<()> {
         Command::Interpolate(args) => command::latents::interpolate(&args),
         Command::Temperature(args) => command::latents::temperature(&args),
         Command::Arithmetic(args) => command::latents::arithmetic(&args),
+        Command::Restore(args) => command::posterior::run(&args),
         Command::Denoise(args) => command::restore::denoise(&args),
         Command::Inpaint(args) => command::restore::inpaint(&args),
         Command::Anomaly(args) => command::anomaly::run(&args),

@@ -37,6 +37,11 @@ impl ExactField {
         Self { charges, dim, extra_dims, log_charges: None }
     }
 
+    /// The charges, `[charges, N]`.
+    pub fn charges(&self) -> &[f64] {
+        &self.charges
+    }
+
     /// The field with each charge multiplied by `exp(log_weights[i])`.
     ///
     /// If `log_weights[i] = log p(a | y_i)` of a measurement a, this is the exact field of the posterior distribution: `yhat` becomes

@@ -41,6 +41,10 @@ pub enum Purpose {
     Dequantisation = 31,
     /// Noise of inpainting.
     Filling = 32,
+    /// Resampling of particles.
+    Resampling = 33,
+    /// Noise of simulated measurements.
+    Measurement = 34,
     /// Noise level and noise of low-resolution images.
     Guide = 40,
     /// Positions of patches.

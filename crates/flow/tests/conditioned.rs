@@ -5,8 +5,9 @@ use pfgm_flow::{
     extra_dims::ExtraDims,
     field::ExactField,
     flow::{Denoiser, Differentiable, Flow, Query},
-    posterior::{Conditioned, Guidance, Matrix, Measurement, MeasurementError},
+    posterior::{Conditioned, Guidance, LinearOperator, Matrix, Measurement, MeasurementError},
     solver::{self, Solver},
+    testing::Mixture,
 };
 
 /// Gaussian data with mean (1, -0.5) and variances 2 and 0.5 along the diagonals, at D = infinity.
@@ -122,6 +123,98 @@ fn draws_have_the_mean_and_covariance_of_the_posterior() {
 }
 
 #[test]
+fn the_flow_of_gaussian_data_has_the_closed_form_to_three_digits() {
+    // The flow is an affine map, so that its images of three points have the mean and the covariance, without random numbers.
+    let matrix = Matrix::new(A.to_vec(), 2).unwrap();
+    let measurement = Measurement::new(&matrix, vec![MEASURED], NOISE).unwrap();
+    let conditioned = Conditioned::new(&Gaussian, ExtraDims::Infinite, &measurement, Guidance::Mmps { iterations: 1 });
+    let flow = Flow { denoiser: &conditioned, extra_dims: ExtraDims::Infinite };
+    let highest = 3000.0;
+    let mut x = vec![0.0, 0.0, highest, 0.0, 0.0, highest];
+    solver::sample(&flow, &Solver::rk45(1e-8).into(), (1e-4, highest), &mut x).unwrap();
+    let (mean, covariance) = posterior(MEAN, C);
+    let column = |k: usize| [x[2 * k] - x[0], x[2 * k + 1] - x[1]];
+    let (a, b) = (column(1), column(2));
+    for i in 0..2 {
+        assert!((x[i] - mean[i]).abs() < 1e-3, "{x:?} {mean:?}");
+        for (j, expected) in covariance[i].iter().enumerate() {
+            let found = a[i] * a[j] + b[i] * b[j];
+            assert!((found - expected).abs() < 1e-3, "{i} {j}: {found}, not {expected}");
+        }
+    }
+}
+
+/// MMPS of azula 0.11.1 on the mixture of `bench/posterior_azula.py`, at x = linspace(-3, 3, 8): iterations, noise level, conditional mean.
+#[rustfmt::skip]
+const AZULA: [(usize, f64, [f64; 8]); 4] = [
+    (1, 0.5011872336272721, [-0.5144423427419691, -1.4618882706624234, -1.8477176485914049, -1.3386230364367742, -0.3932734099766942, 0.38365983136018733, 0.6139386701587597, 0.9747423345113313]),
+    (1, 3.981071705534971, [0.5744770538878884, 0.34287806961175216, -1.9579413589778552, 0.2801349069745034, 0.5191386133672407, 0.32218689067577266, -0.23557328200133348, -0.14207079406752465]),
+    (3, 0.5011872336272721, [-0.6144185349891969, -1.278111305809181, -1.7657196636562256, -1.3469237215571561, -0.36830691740323696, 0.18913749495459525, 0.6131437482084451, 1.0577264578839165]),
+    (3, 3.981071705534971, [0.41847760024840075, 0.8520854468619049, -1.9334924488659002, 0.7598169506574135, 0.24486404929782934, -0.026689611404531688, -0.2145235752422771, 0.11006177175919951]),
+];
+
+#[test]
+fn mmps_agrees_with_azula() {
+    let mean = |at: usize| 2.0 * (1.0 + 3.0 * (at / 8) as f64 + 1.7 * ((at / 8 + 1) * (at % 8)) as f64).sin();
+    let mixture = Mixture { means: (0..40).map(mean).collect(), dim: 8, spread: 0.3 };
+    let entry = |at: usize| (0.5 + (at / 8 * (at % 8)) as f64 + 0.3 * (at % 8) as f64).cos() / 8.0_f64.sqrt();
+    let matrix = Matrix::new((0..24).map(entry).collect(), 8).unwrap();
+    let middle: Vec<f64> = (0..8).map(|at| 0.5 * (mixture.means[at] + mixture.means[8 + at])).collect();
+    let mut measured = vec![0.0; 3];
+    matrix.apply(&middle, &mut measured);
+    let measurement = Measurement::new(&matrix, measured, 0.2).unwrap();
+    let x: Vec<f64> = (0..8).map(|at| -3.0 + 6.0 * f64::from(at) / 7.0).collect();
+    for (iterations, sigma, expected) in AZULA {
+        let guidance = Guidance::Mmps { iterations };
+        let conditioned = Conditioned::new(&mixture, ExtraDims::Infinite, &measurement, guidance);
+        let mut found = [0.0; 8];
+        conditioned.denoise(&Query { x: &x, sigma: &[sigma], item: &[0] }, &mut found);
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-4, "{iterations} at {sigma}: {found}, not {expected}");
+        }
+    }
+}
+
+#[test]
+fn each_item_has_its_own_measurement() {
+    let matrix = Matrix::new(A.to_vec(), 2).unwrap();
+    let alone = |value: f64, noise: f64| {
+        let measurement = Measurement::new(&matrix, vec![value], noise).unwrap();
+        let conditioned = Conditioned::new(&Gaussian, ExtraDims::Infinite, &measurement, Guidance::default());
+        let mut yhat = [0.0; 2];
+        conditioned.denoise(&Query { x: &[0.4, -2.0], sigma: &[1.0], item: &[0] }, &mut yhat);
+        yhat
+    };
+    let both = Measurement::many(&matrix, vec![2.0, -9.0], &[0.3, 0.7]).unwrap();
+    for guidance in [Guidance::default(), Guidance::PiGdm { spread: 1.0 }, Guidance::Dps { zeta: 1.0 }] {
+        let conditioned = Conditioned::new(&Gaussian, ExtraDims::Infinite, &both, guidance).for_items(vec![1, 0, 1]);
+        let mut yhat = [0.0; 6];
+        let x = [0.4, -2.0].repeat(3);
+        conditioned.denoise(&Query { x: &x, sigma: &[1.0; 3], item: &[0, 1, 2] }, &mut yhat);
+        assert_eq!(yhat[..2], yhat[4..], "{guidance:?}");
+        assert!((yhat[0] - yhat[2]).abs() > 0.1, "{guidance:?}");
+        if guidance == Guidance::default() {
+            let expected = [alone(-9.0, 0.7), alone(2.0, 0.3)].concat();
+            assert!(yhat.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{yhat:?}");
+        }
+    }
+}
+
+#[test]
+fn dps_does_not_depend_on_the_units_of_the_measurement() {
+    let yhat = |factor: f64| {
+        let matrix = Matrix::new(A.map(|a| factor * a).to_vec(), 2).unwrap();
+        let measurement = Measurement::new(&matrix, vec![factor * MEASURED], 0.0).unwrap();
+        let conditioned = Conditioned::new(&Gaussian, ExtraDims::Infinite, &measurement, Guidance::Dps { zeta: 0.5 });
+        let mut yhat = [0.0; 2];
+        conditioned.denoise(&Query { x: &[0.4, -2.0], sigma: &[1.0], item: &[0] }, &mut yhat);
+        yhat
+    };
+    let (one, thousand) = (yhat(1.0), yhat(1000.0));
+    assert!(one.iter().zip(thousand).all(|(a, b)| (a - b).abs() < 1e-10), "{one:?} {thousand:?}");
+}
+
+#[test]
 fn charges_that_contradict_the_measurement_are_not_drawn() {
     // Six charges; the measurement leaves two of them. At small sigma each local approximation finds the nearest that agrees.
     let charges = vec![-2.0, 0.0, -1.0, 0.5, 0.0, 2.0, 0.1, -2.0, 1.0, 1.0, 2.0, -1.0];
@@ -129,7 +222,7 @@ fn charges_that_contradict_the_measurement_are_not_drawn() {
     let measurement = Measurement::new(&matrix, vec![0.05], 0.1).unwrap();
     for extra_dims in [ExtraDims::Finite(8.0), ExtraDims::Finite(128.0), ExtraDims::Infinite] {
         let field = ExactField::new(charges.clone(), 2, extra_dims);
-        for guidance in [Guidance::default(), Guidance::PiGdm { spread: 1.5 }] {
+        for guidance in [Guidance::default(), Guidance::PiGdm { spread: 1.5 }, Guidance::Dps { zeta: 1.0 }] {
             let conditioned = Conditioned::new(&field, extra_dims, &measurement, guidance);
             let flow = Flow { denoiser: &conditioned, extra_dims };
             let share = |x: &[f64]| x.chunks_exact(2).filter(|row| row[0].abs() < 0.3).count() as f64 / 400.0;

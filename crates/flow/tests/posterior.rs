@@ -1,6 +1,7 @@
 //! The field of reweighted charges: the posterior distribution of the data given a measurement.
 #![allow(missing_docs)]
 
+use pfgm_eval::chi_square;
 use pfgm_flow::{
     extra_dims::ExtraDims::{self, Finite, Infinite},
     field::ExactField,
@@ -106,12 +107,10 @@ fn the_flow_samples_the_posterior() {
         sample(&flow, &Solver::rk45(1e-4).into(), (0.01, 400.0), &mut x).unwrap();
         let near = |x: &[f64], y: &[f64]| (x[0] - y[0]).hypot(x[1] - y[1]);
         let nearest = |x: &[f64]| (0..4).min_by(|&a, &b| near(x, &POINTS[a]).total_cmp(&near(x, &POINTS[b]))).unwrap();
-        for (index, y) in POINTS.iter().enumerate() {
-            let expected = log_likelihood(y).exp() / total;
-            let found = x.chunks_exact(2).filter(|x| nearest(x) == index).count() as f64 / count as f64;
-            let error = (expected * (1.0 - expected) / count as f64).sqrt();
-            assert!((found - expected).abs() < 4.5 * error + 0.004, "D = {extra_dims}, {y:?}: {found}, not {expected}");
-        }
+        let observed = [0, 1, 2, 3].map(|index| x.chunks_exact(2).filter(|x| nearest(x) == index).count());
+        let expected = POINTS.map(|y| count as f64 * log_likelihood(&y).exp() / total);
+        let test = chi_square(&observed, &expected);
+        assert!(test.p_value > 1e-4, "D = {extra_dims}: {observed:?}, not {expected:?}: {test:?}");
     }
 }
 

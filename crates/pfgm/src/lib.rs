@@ -23,7 +23,7 @@
 //! | train | [`Model::builder`], [`Model::fit`], [`config`] (everything that can be set), [`presets`] |
 //! | sample | [`Model::sample`], [`solver`], [`cascade`] (upscaling) |
 //! | latents and likelihoods | [`Model::encode`], [`Model::decode`], [`Model::interpolate`], [`Model::log_likelihood`] |
-//! | restoration | [`Model::denoise`], [`Model::inpaint`] |
+//! | restoration | [`Model::posterior`] (any linear measurement), [`Model::denoise`], [`Model::inpaint`] |
 //! | anomaly detection | [`Model::anomaly_scores`] |
 //! | evaluation | [`Model::evaluate`], [`evaluate`] |
 //! | files | [`Model::save`], [`Model::load`], [`Model::import`] (published checkpoints), [`Model::export`], [`data`] |

@@ -175,6 +175,13 @@ impl ModelSpec {
         self.config.flow.extra_dims
     }
 
+    /// The standard deviation of the data in the model's space: `flow.sigma_data`; for exact fields, which have none, 0.5 for images and 1
+    /// for vectors.
+    pub fn spread(&self) -> f64 {
+        let usual = if matches!(self.data.shape, Shape::Image { .. }) { 0.5 } else { 1.0 };
+        self.config.flow.sigma_data.unwrap_or(usual)
+    }
+
     /// The preconditioning for rows of a shape: that of the data, or of a patch.
     fn precondition(&self, shape: Shape) -> Precondition {
         let FlowConfig { sigma_data, far_field, max_row_rms, detail_rms, extra_dims, .. } = self.config.flow;

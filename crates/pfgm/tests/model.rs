@@ -6,7 +6,8 @@ use pfgm::{
     CancelToken, Error, ExactField, Model,
     flow::{Denoiser, Flow, Query},
     likelihood::{Density, Prior, Probe, Trace as TraceOf},
-    model::{Anomaly, Denoise, Fit, Inpaint, Likelihood, ScheduleSearch, Trace, WeightNames},
+    model::{Anomaly, Denoise, Fit, Inpaint, Likelihood, Posterior, ScheduleSearch, Trace, WeightNames},
+    posterior::{Downsampling, LinearOperator, Matrix},
     random::{Purpose, stream},
     solver::{self, Heun, Solver},
 };
@@ -361,4 +362,61 @@ fn columns_far_from_zero_keep_their_digits() {
     // Eight equal steps of a column of unit variance.
     let steps: Vec<f64> = (0..7).map(|row| points[2 * (row + 1) + 1] - points[2 * row + 1]).collect();
     assert!(steps.iter().all(|step| (step - steps[0]).abs() < 1e-3 && *step > 0.1), "{steps:?}");
+}
+
+#[test]
+fn each_measurement_has_its_own_draws() {
+    let model = Model::load("digits").unwrap();
+    let rows = open("digits").select(&[3, 4]).values().unwrap();
+    let operator = Downsampling::new([8, 8, 1], 2).unwrap();
+    let measured = |row: &[f32]| {
+        let (row, mut out): (Vec<f64>, _) = (row.iter().map(|&v| f64::from(v)).collect(), vec![0.0; 16]);
+        operator.apply(&row, &mut out);
+        out
+    };
+    let both: Vec<f64> = rows.chunks_exact(64).flat_map(measured).collect();
+    let how = || Posterior::new(3, 0.5).solver(heun(8)).classes(vec![Some(3), Some(4)]);
+    let drawn = model.posterior(&both, &operator, how()).unwrap();
+    assert_eq!((drawn.rows(), drawn.seeds.clone()), (6, (0..6).collect()));
+    assert_eq!(drawn.classes, [[Some(3); 3], [Some(4); 3]].concat());
+    // In any batches, and alone.
+    assert_eq!(model.posterior(&both, &operator, how().batch(1)).unwrap(), drawn);
+    let alone = Posterior::new(3, 0.5).solver(heun(8)).class(4).seed(3);
+    let second = model.posterior(&both[16..], &operator, alone).unwrap();
+    assert_eq!(second.values(), &drawn.values()[3 * 64..]);
+    // Draws agree with their measurement better than with the other one.
+    let (mean, deviation) = drawn.mean_and_deviation(3);
+    let apart = |mean: &[f64], measurement: &[f64]| {
+        let mut out = vec![0.0; 16];
+        operator.apply(mean, &mut out);
+        out.iter().zip(measurement).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt()
+    };
+    let (own, other) = (apart(&mean[..64], &both[..16]), apart(&mean[..64], &both[16..]));
+    assert!(own < 0.6 * other, "{own} and {other}");
+    assert!(deviation.iter().any(|value| *value > 0.1));
+    let mut wrong = both.clone();
+    wrong.pop();
+    assert!(model.posterior(&wrong, &operator, how()).is_err());
+    assert!(model.posterior(&both, &operator, how().noises(vec![1.0; 3])).is_err());
+    assert!(model.posterior(&both, &operator, how().particles(2)).is_err());
+    let tds = model.posterior(&both, &operator, how().particles(6)).unwrap();
+    assert_eq!(tds.rows(), 6);
+}
+
+#[test]
+fn the_exact_posterior_is_drawn_from_weighted_rows() {
+    let points = Dataset::from_rows(vec![1.0, 0.0, 1.0, 2.0, -1.0, 5.0, -1.0, -4.0], [2]).unwrap();
+    let first = Matrix::new(vec![1.0, 0.0], 2).unwrap();
+    for d in [1.0, 8.0, 128.0, f64::INFINITY] {
+        let field = ExactField::new(&points, d).unwrap();
+        let drawn = field.posterior(&[0.9, -1.2], &first, Posterior::new(40, 0.3)).unwrap();
+        let agrees = |(at, row): &(usize, &[f32])| (row[0] - if *at < 40 { 1.0 } else { -1.0 }).abs() < 0.2;
+        let agree = drawn.values().chunks_exact(2).enumerate().filter(agrees).count();
+        // At D = 1 a particle may come in so low that it ends between points.
+        assert!(agree >= 76, "D = {d}: {agree} of 80");
+        let upper = drawn.values().chunks_exact(2).take(40).filter(|row| row[1] > 1.0).count();
+        assert!((8..=32).contains(&upper), "D = {d}: {upper} of 40");
+        assert!(field.posterior(&[0.9], &first, Posterior::new(1, 0.0)).is_err());
+        assert!(field.posterior(&[0.9], &first, Posterior::new(1, 0.1).class(0)).is_err());
+    }
 }

@@ -25,6 +25,8 @@ pub enum Story {
     Dimensions,
     /// Charges without compact support: Gaussian and Student-t
     NonCompact,
+    /// The flow given a measurement: prior, measurement, exact posterior, and its approximation by MMPS
+    Posterior,
     /// All of them, into the folder of -o
     All,
 }

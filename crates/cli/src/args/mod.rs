@@ -12,6 +12,7 @@ mod field;
 mod import;
 pub mod latents;
 mod points;
+mod posterior;
 mod restore;
 mod sample;
 mod schedule;
@@ -26,6 +27,7 @@ pub use data::{CalibrateArgs, DataArgs, DataCommand};
 pub use field::{FieldArgs, Story};
 pub use import::{ExportArgs, ExportFormat, ExportNames, ImportArgs};
 pub use points::{ArithmeticName, DecodeArgs, PredictArgs};
+pub use posterior::{RestoreArgs, RestoreMethod};
 pub use restore::{AnomalyArgs, DenoiseArgs, InpaintArgs};
 pub use sample::{FilesArgs, SampleArgs};
 pub use schedule::ScheduleArgs;
@@ -89,6 +91,8 @@ pub enum Command {
     Temperature(latents::TemperatureArgs),
     /// Draw rows moved in latent space by the difference of two classes' means
     Arithmetic(latents::ArithmeticArgs),
+    /// Restore rows from measurements: draws from the posterior distribution, their mean and standard deviation
+    Restore(Box<RestoreArgs>),
     /// Remove noise from images
     Denoise(DenoiseArgs),
     /// Fill masked parts of images

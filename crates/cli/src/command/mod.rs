@@ -18,6 +18,7 @@ pub mod latents;
 pub mod likelihood;
 pub mod measure;
 mod points;
+pub mod posterior;
 pub mod predict;
 pub mod presets;
 pub mod reference;

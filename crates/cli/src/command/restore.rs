@@ -2,20 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use pfgm::{
     model::{Denoise, Inpaint},
     solver::{ScheduleName, Solver},
     spec::{DataInfo, ModelSpec},
 };
-use pfgm_data::{
-    Shape,
-    npz::{Column, Named},
-};
+use pfgm_data::npz::{Column, Named};
 use pfgm_plot::{Figure, grid};
 
 use crate::{
-    args::{DataArgs, DenoiseArgs, InpaintArgs},
+    args::{DenoiseArgs, InpaintArgs},
     render::{self, PictureFile, Rows, in_run, line},
     resolve::{self, solver::Solved},
 };
@@ -24,7 +21,7 @@ use crate::{
 const SHOWN: usize = 16;
 
 /// Returns an error if the flow is one of latents: noise and masks of images are no noise and masks of latents.
-fn refuse_latents(spec: &ModelSpec) -> Result<()> {
+pub fn refuse_latents(spec: &ModelSpec) -> Result<()> {
     if spec.config.data.autoencoder.is_some() {
         bail!("the run's flow is one of latents (data.autoencoder); this command needs a flow of images");
     }
@@ -122,29 +119,10 @@ pub fn inpaint(args: &InpaintArgs) -> Result<()> {
     picture(&file, &spec.data, &drawn, completions + 2, "image, masked image, completions")
 }
 
-/// Returns which values of an image are kept: those where the mask is white.
-fn mask(path: &Path, [height, width, channels]: [usize; 3]) -> Result<Vec<bool>> {
+/// Which values of an image are kept: those where the mask is white.
+fn mask(path: &Path, size: [usize; 3]) -> Result<Vec<bool>> {
     let shown = path.display();
-    let source = path.to_str().with_context(|| format!("{shown}: the name is not UTF-8; rename the file"))?;
-    let mask = resolve::dataset(source, &DataArgs::default()).context("--mask")?;
-    let Shape::Image { height: h, width: w, channels: c } = mask.shape else {
-        bail!("--mask {shown}: {} is not an image", mask.shape)
-    };
-    if mask.len() != 1 {
-        bail!("--mask {shown}: has {} images; give one", mask.len());
-    }
-    if (h, w) != (height, width) {
-        bail!("--mask {shown}: is {h} high and {w} wide; the run's images are {height} and {width}");
-    }
-    let mut values = vec![0.0; h * w * c];
-    mask.read(0, &mut values)?;
-    let pixels: Vec<f32> = values.chunks_exact(c).map(|pixel| pixel[0]).collect();
-    let (low, high) = pixels.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), &v| (l.min(v), h.max(v)));
-    let (black, white) = mask.range;
-    // A mask with values 0 and 1 is equivalent to one in black and white.
-    let is_binary = low == 0.0 && high == 1.0 && pixels.iter().all(|value| [0.0, 1.0].contains(value));
-    let middle = if is_binary { 0.5 } else { (black + white) / 2.0 };
-    let known: Vec<bool> = pixels.iter().flat_map(|&pixel| vec![pixel > middle; channels]).collect();
+    let known = resolve::image_mask(path, size).map_err(|error| anyhow::anyhow!("--mask {error:#}"))?;
     if known.iter().all(|&known| known) {
         bail!("--mask {shown}: no pixel is black, so there is nothing to fill; paint what to fill black");
     }

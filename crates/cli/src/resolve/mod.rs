@@ -5,8 +5,10 @@ mod data;
 mod error;
 mod file;
 pub mod latents;
+mod measurement;
 mod model;
 mod number;
+mod operator;
 pub mod solver;
 mod training;
 
@@ -14,6 +16,8 @@ pub use config::{Changes, assignments, change, config_file, explain, flatten, ne
 pub use data::{data_error_in_flags, data_keys, dataset, with_flags};
 pub use error::{in_flags, with_flag};
 pub use file::{animation, run_folder};
+pub use measurement::{Measurements, measurements, noises};
 pub use model::{about, any_model, image_size, model, on_bar, rows, selected_rows, spread};
 pub use number::{MAX_LEVELS, MAX_SAMPLES, extra_dims, product, seeds, within};
+pub use operator::{Operator, array, image_mask, operator};
 pub use training::{Plan, fine_tuning, plan};

@@ -82,7 +82,7 @@ fn every_figure_of_the_story_is_drawn() {
     let here = dir.path();
     let said = succeeds(here, &["field", "--story", "all", "-o", "figures", "--charges", "120", "--scale", "0.5"]);
     let figures = ["near-far", "extra-dimension", "empirical-field", "training-points", "projection"];
-    for name in figures.iter().chain(&["change-of-variable", "dimensions", "non-compact"]) {
+    for name in figures.iter().chain(&["change-of-variable", "dimensions", "non-compact", "posterior"]) {
         let picture = pixels(&here.join(format!("figures/{name}.png")));
         assert!((500..=650).contains(&picture.width()), "{name}: {:?}", picture.dimensions());
         let drawn = colored(&picture, WHOLE, |pixel| pixel != [255; 3]) as f64;
@@ -99,6 +99,9 @@ fn every_figure_of_the_story_is_drawn() {
     assert!((number("with it") - 1.0).abs() < 0.1, "{said}");
     let slope: f64 = said.split("slope ").nth(1).unwrap().lines().next().unwrap().parse().unwrap();
     assert!((slope + 2.0).abs() < 0.05, "{slope}");
+    let exact = said.lines().find(|line| line.starts_with("exact flow")).unwrap();
+    let p: f64 = exact.split("p = ").nth(1).unwrap().trim_end_matches([')', '.']).parse().unwrap();
+    assert!(p > 0.001, "{exact}");
     let adaptive = said.lines().find(|line| line.starts_with("RK45")).unwrap();
     let times: f64 = adaptive.split(", ").last().unwrap().split(' ').next().unwrap().parse().unwrap();
     assert!(times > 1.3, "{adaptive}");

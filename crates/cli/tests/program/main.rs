@@ -9,6 +9,7 @@ mod import;
 mod latents;
 mod output;
 mod own_data;
+mod posterior;
 mod published;
 mod reference;
 mod solvers;

@@ -74,6 +74,16 @@ pub fn read_doubles<const N: usize>(
     Ok(arrays)
 }
 
+/// Reads the array of a `.npy` file in double precision.
+///
+/// # Errors
+/// Returns an error if the file is damaged, or holds no numbers.
+pub fn read_npy(path: &Path, bytes: &[u8]) -> Result<Doubles, DataError> {
+    let array = npy::open(path, "of the file", &Source::Bytes(bytes.into()), 0)?;
+    let values = array.values(path)?;
+    Ok((array.shape, values))
+}
+
 /// Reads every array of an archive, by name.
 ///
 /// # Errors

@@ -2,7 +2,8 @@
 //!
 //! The conditional flow is `dx / d ln sigma = x - yhat_a(x, sigma)` with `yhat_a = E[y | x, sigma, a]`
 //! (docs/equations.md, section 9). [`Conditioned`] estimates `yhat_a` from an unconditional denoiser and its vector-Jacobian
-//! product. It is a [`Denoiser`](crate::flow::Denoiser), so that every solver draws from the posterior.
+//! product. It is a [`Denoiser`](crate::flow::Denoiser), so that every solver draws from the posterior. [`TwistedSampler`] corrects its error with
+//! weighted particles.
 //!
 //! ```
 //! use pfgm_flow::{
@@ -22,11 +23,28 @@
 //! assert!(yhat[0] > 0.8);
 //! ```
 
+mod blur;
+mod conjugate_gradients;
+mod downsampling;
+mod fourier;
 mod guidance;
+mod mask;
+mod matrix;
+mod measurement;
 mod operator;
+mod radon;
+mod twisted;
 
-pub use guidance::{Conditioned, Guidance, Measurement};
-pub use operator::{LinearOperator, Mask, Matrix, Scaled};
+pub use blur::Blur;
+pub use downsampling::Downsampling;
+pub use fourier::Fourier;
+pub use guidance::{Conditioned, Guidance};
+pub use mask::Mask;
+pub use matrix::Matrix;
+pub use measurement::Measurement;
+pub use operator::{Composition, Identity, LinearOperator, Scaled};
+pub use radon::Radon;
+pub use twisted::{Twisted, TwistedSampler};
 
 /// Why a measurement cannot be used.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -53,6 +71,14 @@ pub enum MeasurementError {
         values: usize,
         /// Values that the operator returns.
         outputs: usize,
+    },
+    /// An operator cannot be made of this.
+    #[error("{what} {problem}")]
+    Operator {
+        /// What is wrong.
+        what: &'static str,
+        /// What is wrong with it.
+        problem: String,
     },
     /// A number is not finite, or the noise is negative.
     #[error("{what} = {value}: give a finite number{at_least}")]

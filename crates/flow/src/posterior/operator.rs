@@ -23,88 +23,80 @@ pub trait LinearOperator: Send + Sync {
     fn transpose(&self, v: &[f64], out: &mut [f64]);
 }
 
-/// A dense matrix, row by row.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Matrix {
-    values: Vec<f64>,
-    columns: usize,
+/// Every value of a row as it is: a measurement that differs from the row by its noise only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// N.
+    pub dim: usize,
 }
 
-impl Matrix {
-    /// A matrix of rows of `columns` values.
-    ///
-    /// # Errors
-    /// Returns an error if the values are no whole rows, or one of them is not finite.
-    pub fn new(values: Vec<f64>, columns: usize) -> Result<Self, MeasurementError> {
-        if columns == 0 || values.is_empty() || !values.len().is_multiple_of(columns) {
-            return Err(MeasurementError::Ragged { values: values.len(), columns });
-        }
-        match values.iter().find(|value| !value.is_finite()) {
-            Some(&value) => Err(MeasurementError::Number { what: "a value of the matrix", value, at_least: "" }),
-            None => Ok(Self { values, columns }),
-        }
-    }
-}
-
-impl LinearOperator for Matrix {
+impl LinearOperator for Identity {
     fn inputs(&self) -> usize {
-        self.columns
+        self.dim
     }
 
     fn outputs(&self) -> usize {
-        self.values.len() / self.columns
+        self.dim
     }
 
     fn apply(&self, y: &[f64], out: &mut [f64]) {
-        let product = |row: &[f64]| row.iter().zip(y).map(|(a, y)| a * y).sum();
-        self.values.chunks_exact(self.columns).zip(out).for_each(|(row, out)| *out = product(row));
+        out.copy_from_slice(y);
     }
 
     fn transpose(&self, v: &[f64], out: &mut [f64]) {
-        out.fill(0.0);
-        for (row, v) in self.values.chunks_exact(self.columns).zip(v) {
-            out.iter_mut().zip(row).for_each(|(out, a)| *out += a * v);
-        }
+        out.copy_from_slice(v);
     }
 }
 
-/// Some of the values of a row, in their order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mask {
-    kept: Vec<usize>,
-    inputs: usize,
+/// One operator after another: `second (first y)`.
+///
+/// ```
+/// use pfgm_flow::posterior::{Blur, Composition, Downsampling, LinearOperator};
+///
+/// // An image of 8x8 pixels, blurred and then measured by a coarser camera.
+/// let blur = Blur::gaussian([8, 8, 1], 1.0).unwrap();
+/// let camera = Downsampling::new([8, 8, 1], 4).unwrap();
+/// let both = Composition::new(Box::new(blur), Box::new(camera)).unwrap();
+/// assert_eq!((both.inputs(), both.outputs()), (64, 4));
+/// ```
+pub struct Composition {
+    first: Box<dyn LinearOperator>,
+    second: Box<dyn LinearOperator>,
 }
 
-impl Mask {
-    /// The values where `is_known` is true.
+impl Composition {
+    /// `second` after `first`.
     ///
     /// # Errors
-    /// Returns an error if none is.
-    pub fn new(is_known: &[bool]) -> Result<Self, MeasurementError> {
-        let kept: Vec<usize> = (0..is_known.len()).filter(|&at| is_known[at]).collect();
-        if kept.is_empty() {
-            return Err(MeasurementError::EmptyMask { inputs: is_known.len() });
+    /// Returns an error if `second` does not take as many values as `first` returns.
+    pub fn new(first: Box<dyn LinearOperator>, second: Box<dyn LinearOperator>) -> Result<Self, MeasurementError> {
+        if first.outputs() != second.inputs() {
+            let problem = format!("takes {} values, but the first returns {}", second.inputs(), first.outputs());
+            return Err(MeasurementError::Operator { what: "the second operator", problem });
         }
-        Ok(Self { kept, inputs: is_known.len() })
+        Ok(Self { first, second })
     }
 }
 
-impl LinearOperator for Mask {
+impl LinearOperator for Composition {
     fn inputs(&self) -> usize {
-        self.inputs
+        self.first.inputs()
     }
 
     fn outputs(&self) -> usize {
-        self.kept.len()
+        self.second.outputs()
     }
 
     fn apply(&self, y: &[f64], out: &mut [f64]) {
-        out.iter_mut().zip(&self.kept).for_each(|(out, &at)| *out = y[at]);
+        let mut between = vec![0.0; self.first.outputs()];
+        self.first.apply(y, &mut between);
+        self.second.apply(&between, out);
     }
 
     fn transpose(&self, v: &[f64], out: &mut [f64]) {
-        out.fill(0.0);
-        v.iter().zip(&self.kept).for_each(|(v, &at)| out[at] = *v);
+        let mut between = vec![0.0; self.first.outputs()];
+        self.second.transpose(v, &mut between);
+        self.first.transpose(&between, out);
     }
 }
 
@@ -136,38 +128,5 @@ impl LinearOperator for Scaled<'_> {
     fn transpose(&self, v: &[f64], out: &mut [f64]) {
         self.operator.transpose(v, out);
         out.iter_mut().zip(&self.factors).for_each(|(out, factor)| *out *= factor);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use rand::RngExt;
-
-    use super::*;
-    use crate::random::{Purpose, stream};
-
-    #[test]
-    fn transposes_are_transposes() {
-        let mut rng = stream(3, Purpose::Latent, 0, 0);
-        let mut draw = |count: usize| -> Vec<f64> { (0..count).map(|_| rng.random_range(-1.0..1.0)).collect() };
-        let matrix = Matrix::new(draw(12), 4).unwrap();
-        let mask = Mask::new(&[true, false, true, true]).unwrap();
-        let scaled = Scaled { operator: &matrix, factors: draw(4) };
-        let operators: [&dyn LinearOperator; 3] = [&matrix, &mask, &scaled];
-        for operator in operators {
-            let (y, v) = (draw(operator.inputs()), draw(operator.outputs()));
-            let (mut image, mut back) = (vec![0.0; v.len()], vec![0.0; y.len()]);
-            operator.apply(&y, &mut image);
-            operator.transpose(&v, &mut back);
-            let inner = |a: &[f64], b: &[f64]| -> f64 { a.iter().zip(b).map(|(a, b)| a * b).sum() };
-            assert!((inner(&image, &v) - inner(&y, &back)).abs() < 1e-12);
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_an_operator_is_refused() {
-        assert!(matches!(Matrix::new(vec![1.0; 5], 2), Err(MeasurementError::Ragged { .. })));
-        assert!(matches!(Matrix::new(vec![f64::NAN; 2], 2), Err(MeasurementError::Number { .. })));
-        assert!(matches!(Mask::new(&[false; 3]), Err(MeasurementError::EmptyMask { .. })));
     }
 }

@@ -138,6 +138,15 @@ impl ModelSpec {
             let problem = format!("{name}: rows are {}, but the model learned from {}", dataset.shape, learned.shape);
             return Err(Error::argument("data", problem));
         }
+        self.check_scale(dataset)
+    }
+
+    /// Checks that the values of images are on the scale of the model's data, whatever the size of the images.
+    ///
+    /// # Errors
+    /// Returns an error if they are not.
+    pub fn check_scale(&self, dataset: &Dataset) -> Result<()> {
+        let (name, learned) = (&dataset.name, &self.data);
         let is_image = matches!(learned.shape, Shape::Image { .. });
         if is_image && self.fewer_levels(dataset).is_none() && !is_same_scale(learned.range, dataset.range) {
             let ((low, high), (a, b)) = (nominal_range(learned.range), nominal_range(dataset.range));

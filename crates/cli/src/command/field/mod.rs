@@ -5,6 +5,7 @@ mod compare;
 mod density;
 mod near_far;
 mod overview;
+mod posterior;
 mod scene;
 mod shapes;
 mod story;

@@ -4,13 +4,13 @@ use anyhow::Result;
 use pfgm::extra_dims::ExtraDims;
 use pfgm_plot::Canvas;
 
-use super::{compare, near_far, scene::Scene, shapes, training};
+use super::{compare, near_far, posterior, scene::Scene, shapes, training};
 use crate::args::Story;
 
 impl Story {
     /// The figures, each with the name of its file.
     pub fn figures(self) -> Vec<(Self, &'static str)> {
-        const FIGURES: [(Story, &str); 8] = [
+        const FIGURES: [(Story, &str); 9] = [
             (Story::NearFar, "near-far.png"),
             (Story::ExtraDimension, "extra-dimension.png"),
             (Story::EmpiricalField, "empirical-field.png"),
@@ -19,6 +19,7 @@ impl Story {
             (Story::ChangeOfVariable, "change-of-variable.png"),
             (Story::Dimensions, "dimensions.png"),
             (Story::NonCompact, "non-compact.png"),
+            (Story::Posterior, "posterior.png"),
         ];
         FIGURES.into_iter().filter(|(story, _)| self == Self::All || *story == self).collect()
     }
@@ -43,6 +44,7 @@ impl Story {
             Self::ChangeOfVariable => compare::change_of_variable(scene),
             Self::Dimensions => shapes::dimensions(scene),
             Self::NonCompact => shapes::non_compact(scene),
+            Self::Posterior => posterior::posterior(scene),
         }
     }
 }
