@@ -57,7 +57,7 @@ impl Source {
         match (self, &args.run) {
             (Self::Model(model), Some(run)) => resolve::solver::solver(&args.solving, model.spec(), run),
             _ => {
-                let solved = Solved { extra_dims: self.spec().extra_dims(), output: Output::Edm, run: None };
+                let solved = Solved { extra_dims: self.spec().extra_dims(), output: &Output::Edm, run: None };
                 resolve::solver::changed(&args.solving, &Solver::rk45(1e-5).into(), solved)
             }
         }
