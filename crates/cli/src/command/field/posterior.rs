@@ -38,7 +38,7 @@ impl Known {
 }
 
 /// Draws the flow of the data, a measurement, and the flow of the data given the measurement: exact, and approximated by MMPS.
-pub fn posterior(scene: &Scene) -> Result<Vec<u8>> {
+pub fn posterior(scene: &Scene) -> Result<Canvas> {
     let coordinate = scene.spread / 2.0_f64.sqrt();
     let known = Known { value: scene.center[0] + 0.5 * coordinate, noise: 0.2 * coordinate };
     let log_weights: Vec<f64> = scene.charges.chunks_exact(2).map(|y| known.log_likelihood(y)).collect();
@@ -72,8 +72,13 @@ pub fn posterior(scene: &Scene) -> Result<Vec<u8>> {
 
     let spread = 1.4 * scene.near;
     let across = Axis::linear(labels[1], scene.center[1] - spread, scene.center[1] + spread);
-    let mut panel =
-        Panel::new(&mut canvas, cells[3], "what is left to chance", across, Axis::linear("share below", 0.0, 1.02));
+    let mut panel = Panel::new(
+        &mut canvas,
+        cells[3],
+        "distribution of the other coordinate",
+        across,
+        Axis::linear("share below", 0.0, 1.02),
+    );
     let weights = weighted(scene, &log_weights);
     panel.curve(weights.iter().copied(), 2.2, INK);
     panel.curve(shares_below(&from_exact), 1.4, BLUE);
@@ -86,7 +91,7 @@ pub fn posterior(scene: &Scene) -> Result<Vec<u8>> {
         let test = kolmogorov_smirnov(&second, below);
         line(format!("{name:<10} {DRAWS} draws against the weighted data, Kolmogorov-Smirnov {}", statistic(&test)));
     }
-    Ok(canvas.png()?)
+    Ok(canvas)
 }
 
 /// Trajectories in the plane.

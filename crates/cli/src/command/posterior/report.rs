@@ -11,7 +11,7 @@ use pfgm_data::{
     Shape,
     npz::{Column, Named},
 };
-use pfgm_plot::{Series, grid};
+use pfgm_plot::{Figure, Series, grid};
 use serde_json::json;
 
 use super::{Scores, Task, default_picture};
@@ -34,7 +34,7 @@ impl Files {
     /// Checks the paths that the command line names.
     pub fn new(args: &RestoreArgs, spec: &ModelSpec) -> Result<Self> {
         let name = default_picture(args);
-        let picture = PictureFile::new(args.out.clone().unwrap_or(name))?;
+        let picture = PictureFile::new(args.out.clone().unwrap_or(name), Rows::from(&spec.data).kind())?;
         render::check_all([&args.npz, &args.csv, &args.json].map(Option::as_deref))?;
         if args.csv.is_some() && matches!(spec.data.shape, Shape::Image { .. }) {
             anyhow::bail!("--csv: the rows are images; use --npz");
@@ -91,7 +91,7 @@ impl Files {
             (0..shown).flat_map(|number| images(number, draws, (task, data), samples, statistics)).collect();
         let truth = if task.truth.is_some() { "truth, " } else { "" };
         let note = format!("{truth}measurement, mean, standard deviation, draws");
-        self.picture.write_and_print(grid(Rows::from(data).pixels(), &images, across)?, &note)
+        self.picture.write_and_print(Figure::Images(grid(Rows::from(data).pixels(), &images, across)?), &note)
     }
 }
 
