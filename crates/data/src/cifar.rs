@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, path::Path};
 use crate::{
     DataError, Dataset, Labels, Notice, NumberType, Shape, Values,
     array::Flat,
-    on_disk::OnDisk,
+    dataset::on_disk::OnDisk,
     source::{Source, Span},
 };
 
@@ -98,7 +98,7 @@ fn coarse_labels_dropped() -> Notice {
 fn join(path: &Path, parts: Vec<(OnDisk, Vec<u32>)>, names: &[String]) -> Result<Dataset, DataError> {
     let classes: Vec<u32> = parts.iter().flat_map(|(_, classes)| classes).copied().collect();
     let sets = parts.into_iter().map(|(rows, _)| Dataset::new(path, SHAPE, Values::OnDisk(rows), None, None));
-    let mut set = crate::on_disk::shards::joined(path, sets.collect::<Result<_, _>>()?)?;
+    let mut set = crate::dataset::on_disk::shards::joined(path, sets.collect::<Result<_, _>>()?)?;
     let (labels, notice) = Labels::of_numbers(path, &classes, names)?;
     set.labels = Some(labels);
     set.notices.extend(notice);

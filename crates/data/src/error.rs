@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::limits::Limit;
+use crate::Limit;
 
 /// Error of reading a data set. Every message names the file, what is wrong and what to do.
 #[derive(Debug, thiserror::Error)]

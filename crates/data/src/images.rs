@@ -8,9 +8,9 @@ use rayon::prelude::*;
 use crate::{
     Alpha, Classes, DataError, Dataset, Labels, Limit, Limits, Notice, NumberType, OpenOptions, Shape, Values,
     classes::{self, Classified, Hints},
+    dataset::on_disk::{OnDisk, Rows},
     error::one_line,
     listing::{Listing, Place},
-    on_disk::{OnDisk, Rows},
     picture::{self, Depth, Ground, Header, Kind},
 };
 

@@ -17,17 +17,15 @@ mod dataset;
 mod dicom;
 mod digits;
 mod error;
-mod folder;
 pub mod generate;
 mod hint;
 mod idx;
 mod images;
-mod items;
+mod limit;
 mod limits;
 mod listing;
 mod notice;
 mod number;
-mod on_disk;
 mod open;
 mod options;
 mod parquet;
@@ -40,12 +38,15 @@ mod transform;
 mod zip;
 
 pub use array::npz;
-pub use dataset::{Dataset, Labels, Shape, Values};
+pub use dataset::{
+    Dataset, Labels, Shape, Values,
+    on_disk::{Load, OnDisk},
+};
 pub use error::DataError;
-pub use limits::{Limit, LimitOverrides, Limits};
+pub use limit::Limit;
+pub use limits::{LimitOverrides, Limits};
 pub use notice::Notice;
 pub use number::NumberType;
-pub use on_disk::{Load, OnDisk};
 pub use open::{BUILT_IN, open};
 pub use options::{Alpha, Classes, Decimal, Header, Items, OpenOptions};
 pub use transform::{Transform, flip_horizontally};

@@ -4,7 +4,7 @@ use std::{fmt, io::Read, path::Path, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::DataError;
+use crate::{DataError, Limit};
 
 /// Bytes that any input may expand to.
 const LEAST_EXPANDED: u64 = 256 << 20;
@@ -32,39 +32,6 @@ pub struct Limits {
     pub entries: usize,
     /// Levels of folders and of pages that name pages.
     pub depth: usize,
-}
-
-/// One of the [`Limits`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the fields of Limits say it")]
-pub enum Limit {
-    Expanded,
-    Image,
-    Rows,
-    Columns,
-    Entries,
-    Depth,
-}
-
-impl Limit {
-    const ALL: [Self; 6] = [Self::Expanded, Self::Image, Self::Rows, Self::Columns, Self::Entries, Self::Depth];
-
-    /// Returns the name of the limit.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Expanded => "expanded",
-            Self::Image => "image",
-            Self::Rows => "rows",
-            Self::Columns => "columns",
-            Self::Entries => "entries",
-            Self::Depth => "depth",
-        }
-    }
-
-    /// Returns whether it is a number of bytes.
-    pub(crate) fn is_of_bytes(self) -> bool {
-        matches!(self, Self::Expanded | Self::Image | Self::Rows)
-    }
 }
 
 /// Limits that a user sets, in place of those that follow from the size of an input. Written as `expanded=8GB` and so on.

@@ -1,5 +1,8 @@
 //! From a path to a data set: names and first bytes decide which reader is used.
 
+mod folder;
+mod items;
+
 use std::{
     fs::{self, File},
     io::{self, Read},
@@ -7,9 +10,10 @@ use std::{
 };
 
 use crate::{
-    DataError, Dataset, LimitOverrides, Load, OpenOptions, array, cifar, digits, folder, generate, hint, idx, images,
+    DataError, Dataset, LimitOverrides, Load, OpenOptions, array, cifar,
+    dataset::on_disk::{self, lmdb},
+    digits, generate, hint, idx, images,
     listing::Listing,
-    on_disk::{self, lmdb},
     parquet, picture,
     source::{Source, Span},
     table, tar,

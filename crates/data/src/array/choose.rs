@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use super::{Array, Flat, labels_of, row_shape};
-use crate::{DataError, Dataset, Items, Labels, Notice, NumberType, OpenOptions, Shape, Values, on_disk::OnDisk};
+use crate::{
+    DataError, Dataset, Items, Labels, Notice, NumberType, OpenOptions, Shape, Values, dataset::on_disk::OnDisk,
+};
 
 /// Names of data arrays, in order of preference.
 const DATA: [&str; 15] = [

@@ -20,8 +20,9 @@ pub(crate) use nifti::{open as open_nifti, recognizes as is_nifti};
 pub(crate) use npy::{open as open_npy, recognizes as is_npy};
 
 use crate::{
-    DataError, NumberType, Shape, limits,
-    on_disk::Rows,
+    DataError, NumberType, Shape,
+    dataset::on_disk::Rows,
+    limits,
     source::{Source, Span},
 };
 

@@ -2,6 +2,7 @@
 
 mod build;
 mod labels;
+pub mod on_disk;
 mod range;
 mod read;
 mod shape;

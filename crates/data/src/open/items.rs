@@ -6,7 +6,7 @@ use crate::{
     DataError, Dataset, Items, Labels, LimitOverrides, Notice, OpenOptions, Shape, Values,
     array::{self, Array},
     classes::{self, Classified},
-    on_disk::{OnDisk, Rows, shards},
+    dataset::on_disk::{OnDisk, Rows, shards},
     open::{self, source},
     source::Source,
 };
