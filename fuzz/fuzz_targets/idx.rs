@@ -1,11 +1,11 @@
-//! Any bytes as a file of this kind. `cargo +nightly fuzz run idx fuzz/corpus/idx fuzz/seeds/idx` begins with the files in `fuzz/seeds`.
+//! Any bytes as IDX or a batch of CIFAR. `cargo xtask fuzz --only idx` begins with the files in `fuzz/seeds/idx`.
 
 #![no_main]
+#![allow(dead_code)]
 
-mod read;
+#[path = "../readers/data.rs"]
+mod data;
 
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|bytes: &[u8]| read::read(NAMES, bytes));
-
-const NAMES: &[&str] = &["a-images-idx3-ubyte"];
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    data::read(data::IDX, bytes);
+});

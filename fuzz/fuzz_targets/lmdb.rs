@@ -1,11 +1,11 @@
-//! Any bytes as a file of this kind. `cargo +nightly fuzz run lmdb fuzz/corpus/lmdb fuzz/seeds/lmdb` begins with the files in `fuzz/seeds`.
+//! Any bytes as an LMDB file. `cargo xtask fuzz --only lmdb` begins with the files in `fuzz/seeds/lmdb`.
 
 #![no_main]
+#![allow(dead_code)]
 
-mod read;
+#[path = "../readers/data.rs"]
+mod data;
 
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|bytes: &[u8]| read::read(NAMES, bytes));
-
-const NAMES: &[&str] = &["a.mdb"];
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    data::read(data::LMDB, bytes);
+});

