@@ -4,12 +4,7 @@ use std::{cell::OnceCell, net::IpAddr, time::Duration};
 
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
-use pfgm_studio::{
-    Options,
-    guard::Guard,
-    limits::ConnectionLimits,
-    server::{Studio, router},
-};
+use pfgm_studio::{Options, guard::Guard, limits::ConnectionLimits, server::router, state::Studio};
 
 /// Paths with a JSON body.
 const POSTS: [&str; 7] = ["sample", "sample/events", "interpolate", "encode", "decode", "denoise", "likelihood"];

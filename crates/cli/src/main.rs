@@ -1,5 +1,8 @@
 //! The program `pfgm`.
 
+#[cfg(unix)]
+mod allocator;
+
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

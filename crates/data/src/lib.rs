@@ -24,6 +24,7 @@ mod images;
 mod limit;
 mod limits;
 mod listing;
+pub mod memory;
 mod notice;
 mod number;
 mod open;

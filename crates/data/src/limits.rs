@@ -1,21 +1,28 @@
 //! Limits on what a file may ask for, so that a small file cannot take all memory.
 
-use std::{fmt, io::Read, path::Path, str::FromStr};
+use std::{
+    fmt,
+    io::Read,
+    path::Path,
+    str::FromStr,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DataError, Limit};
+use crate::{DataError, Limit, memory};
 
 /// Bytes that any input may expand to.
 const LEAST_EXPANDED: u64 = 256 << 20;
 /// How many times larger than its file an input may become beyond that.
 const EXPANSION: u64 = 32;
+/// Bytes that one image of any input may take once it is decoded. Its row in single precision takes four times as much.
+const LEAST_IMAGE: u64 = 64 << 20;
 /// Bytes that the images of any input may take once they are decoded.
 const LEAST_DECODED: u64 = 512 << 20;
 /// How many times larger than the files decoded images may be beyond that: masks compress well.
 const DECODING: u64 = 300;
-/// Memory that is assumed where the system does not say how much it has.
-const ASSUMED_MEMORY: u64 = 8 << 30;
 
 /// How much an input may ask for. [`Limits::of`] derives it from the input's size and the memory that is available.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,10 +129,11 @@ impl fmt::Display for Limit {
 impl Limits {
     /// Limits of an input with so many bytes.
     pub fn of(bytes: u64) -> Self {
-        let half = memory_available() / 2;
-        let expanded = bytes.saturating_mul(EXPANSION).max(LEAST_EXPANDED).min(half);
-        let rows = bytes.saturating_mul(DECODING).max(LEAST_DECODED).min(half);
-        Self { expanded, image: expanded, rows, columns: 1 << 17, entries: 1 << 26, depth: 32 }
+        let most = available() / 2;
+        let expanded = bytes.saturating_mul(EXPANSION).max(LEAST_EXPANDED).min(most);
+        let image = bytes.saturating_mul(EXPANSION).max(LEAST_IMAGE).min(most);
+        let rows = bytes.saturating_mul(DECODING).max(LEAST_DECODED).min(most);
+        Self { expanded, image, rows, columns: 1 << 17, entries: 1 << 26, depth: 32 }
     }
 
     /// Returns an error if rows need more memory than they may take.
@@ -156,12 +164,18 @@ impl Limits {
     }
 }
 
-/// Bytes of memory that the system could give to this process.
-fn memory_available() -> u64 {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
-    let kilobytes = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
-    kilobytes.map_or(ASSUMED_MEMORY, |kilobytes| kilobytes << 10)
+/// Returns the available memory, which is asked for once a second: folders have many files.
+fn available() -> u64 {
+    static LATEST: Mutex<Option<(Instant, u64)>> = Mutex::new(None);
+    let mut latest = LATEST.lock().unwrap_or_else(PoisonError::into_inner);
+    match *latest {
+        Some((when, bytes)) if when.elapsed() < Duration::from_secs(1) => bytes,
+        _ => {
+            let bytes = memory::available();
+            *latest = Some((Instant::now(), bytes));
+            bytes
+        }
+    }
 }
 
 /// The product of sizes, if it can be counted.

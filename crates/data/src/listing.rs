@@ -169,11 +169,11 @@ impl Listing {
         }
     }
 
-    /// Bytes of all images together.
+    /// Bytes of all images together, as they are stored: what an archive says they expand to is only a claim.
     pub(crate) fn bytes(&self) -> u64 {
         let size = |place: &Place| match place {
             Place::File(file) => fs::metadata(file).map_or(0, |metadata| metadata.len()),
-            Place::Zip(entry) => entry.size,
+            Place::Zip(entry) => entry.packed,
             Place::Span(_, span) => span.size,
             Place::Row(_) => 0,
         };

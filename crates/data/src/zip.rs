@@ -24,7 +24,7 @@ const LOCAL_SIZE: u64 = 30;
 pub(crate) struct Entry {
     pub name: String,
     header: u64,
-    packed: u64,
+    pub packed: u64,
     pub size: u64,
     method: u16,
     encrypted: bool,

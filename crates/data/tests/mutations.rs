@@ -205,6 +205,25 @@ fn bombs_are_refused() {
     let mut png = image(image::ImageFormat::Png);
     png[16..24].copy_from_slice(&[0, 3, 0x0D, 0x40, 0, 3, 0x0D, 0x40]);
     assert!(refused("a.png", &png).contains("are allowed"));
+    // An entry whose size is announced truly: a thousand times that of the archive.
+    let entry = vec![0; 300 << 20];
+    let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    let packed = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
+    archive.start_file("a/1.png", packed).unwrap();
+    archive.write_all(&entry).unwrap();
+    assert!(refused("images.zip", &archive.finish().unwrap().into_inner()).contains("are allowed"));
+    // Labels without values.
+    let arrays = [
+        Named { name: "x", shape: &[2, 3], values: Column::Floats(&[0.5; 6]) },
+        Named { name: "labels", shape: &[2, 0], values: Column::Integers(&[]) },
+    ];
+    let mut bytes = Cursor::new(Vec::new());
+    write_npz(&mut bytes, &arrays).unwrap();
+    let path = dir.path().join("labels.npz");
+    fs::write(&path, bytes.into_inner()).unwrap();
+    if let Err(error) = open(path.to_str().unwrap(), &OpenOptions::default()) {
+        assert!(error.to_string().contains("labels"), "{error}");
+    }
     // One line of very many cells.
     let line = "1,".repeat(1 << 19);
     assert!(refused("a.csv", line.as_bytes()).contains("set limits to columns="));

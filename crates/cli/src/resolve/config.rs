@@ -1,6 +1,6 @@
 //! Configurations: a preset or a TOML file, and the keys that the command line sets.
 
-use std::{fs, path::Path};
+use std::{fs, io::Read, path::Path};
 
 use anyhow::{Context, Result, bail};
 use pfgm::{
@@ -119,7 +119,21 @@ pub fn config_file(what: &str) -> Result<String> {
         let names: Vec<_> = names.collect();
         bail!("{what}: no preset, file or folder of that name;{hint} the presets are {}", names.join(", "));
     }
-    fs::read_to_string(path).with_context(|| format!("{what}: cannot be read"))
+    read_text(path).with_context(|| what.to_owned())
+}
+
+/// Bytes of a configuration file, at most.
+const MAX_CONFIG: u64 = 1 << 20;
+
+/// Reads the text of a configuration file. Errors do not name it.
+pub fn read_text(path: &Path) -> Result<String> {
+    let mut text = String::new();
+    let file = fs::File::open(path).context("cannot be read")?;
+    file.take(MAX_CONFIG + 1).read_to_string(&mut text).context("cannot be read")?;
+    if text.len() as u64 > MAX_CONFIG {
+        bail!("is larger than 1 MB, which no configuration is; give another file");
+    }
+    Ok(text)
 }
 
 pub fn stem(path: &str) -> String {
@@ -198,8 +212,14 @@ pub fn explain(error: serde_path_to_error::Error<toml::de::Error>) -> anyhow::Er
     anyhow::anyhow!("{place}{message}{hint}")
 }
 
+/// An error of TOML in one line, with at most so many characters of each line that it quotes.
 pub fn one_line(file: &str, error: &toml::de::Error) -> anyhow::Error {
-    anyhow::anyhow!("{file}: {}", error.to_string().split('\n').map(str::trim).collect::<Vec<_>>().join(" "))
+    const QUOTED: usize = 120;
+    let shorten = |line: &str| match line.trim().char_indices().nth(QUOTED) {
+        Some((end, _)) => format!("{}...", &line.trim()[..end]),
+        None => line.trim().to_owned(),
+    };
+    anyhow::anyhow!("{file}: {}", error.to_string().split('\n').map(shorten).collect::<Vec<_>>().join(" "))
 }
 
 /// Returns the known name that is most similar to a wrong one, if any is similar.

@@ -12,7 +12,9 @@ mod operator;
 pub mod solver;
 mod training;
 
-pub use config::{Changes, assignments, change, config_file, explain, flatten, nearest, one_line, set_key, stem};
+pub use config::{
+    Changes, assignments, change, config_file, explain, flatten, nearest, one_line, read_text, set_key, stem,
+};
 pub use data::{data_error_in_flags, data_keys, dataset, with_flags};
 pub use error::{in_flags, with_flag};
 pub use file::{animation, run_folder};

@@ -128,7 +128,7 @@ impl FoundSchedule {
                 method
             );
         }
-        let text = std::fs::read_to_string(&path).with_context(|| format!("{shown}: cannot be read"))?;
+        let text = super::read_text(&path).with_context(|| shown.to_string())?;
         let found: Self = toml::from_str(&text).map_err(|error| {
             anyhow::anyhow!("{shown}: {}; write it again with `pfgm schedule`", error.message().trim())
         })?;

@@ -259,6 +259,12 @@ fn bad_input_is_one_clear_line() {
 
     fs::write(at("broken.toml"), "[train\nbatch = 3").unwrap();
     expect(&["train", "broken.toml"], &["broken.toml"]);
+    fs::write(at("deep.toml"), format!("a = {}", "[".repeat(1 << 19))).unwrap();
+    let error = fails(here, &["train", "deep.toml"]);
+    assert!(error.starts_with("error: deep.toml: ") && error.len() < 1000, "{} bytes", error.len());
+    fs::write(at("large.toml"), "#".repeat(2 << 20)).unwrap();
+    expect(&["train", "large.toml"], &["large.toml", "1 MB"]);
+    expect(&["compare", "large.toml"], &["large.toml", "1 MB"]);
     train(here, "digits", 2, "run", &[]);
     expect(&["train", "digits", "--out", "run"], &["run", "not empty", "--resume"]);
     expect(&["train", "run"], &["--resume"]);

@@ -23,6 +23,9 @@ pub(crate) fn labels_of(path: &Path, array: &Array, rows: usize) -> Result<Found
     if array.len() > 1 << 28 {
         return Ok(Err(format!("an array of the shape {:?} is too large for classes", array.shape)));
     }
+    if each == 0 {
+        return Ok(Err(format!("an array of the shape {:?} has no values", array.shape)));
+    }
     let values = array.values(path)?;
     let numbers = match each {
         1 => values,

@@ -89,7 +89,7 @@ fn kept(args: &CascadeTrainArgs) -> Result<(PathBuf, File)> {
     if !path.is_file() {
         bail!("{}: no cascade in it; give the folder that `pfgm cascade train` wrote", folder.display());
     }
-    let text = fs::read_to_string(&path).with_context(|| format!("{}: cannot be read", path.display()))?;
+    let text = resolve::read_text(&path).with_context(|| path.display().to_string())?;
     Ok((folder, File::parse(String::new(), &text, args)?))
 }
 

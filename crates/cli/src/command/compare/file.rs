@@ -1,6 +1,6 @@
 //! The file of a comparison.
 
-use std::{fs, path::PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
@@ -126,7 +126,7 @@ impl File {
     }
 
     pub fn read(path: &std::path::Path) -> Result<(Self, String)> {
-        let text = fs::read_to_string(path).context("cannot be read")?;
+        let text = resolve::read_text(path)?;
         Ok((Self::parse(&text)?, text))
     }
 
@@ -293,6 +293,8 @@ fn choice(entry: usize, table: Table) -> Result<Choice> {
 #[cfg(test)]
 mod tests {
     use pfgm::extra_dims::ExtraDims;
+
+    use std::fs;
 
     use super::*;
 

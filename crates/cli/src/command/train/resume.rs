@@ -106,7 +106,7 @@ fn read(folder: &Path) -> Result<(PathBuf, Checkpoint)> {
 /// A run whose folder has a configuration, but no checkpoint yet.
 fn begin_again(args: &TrainArgs, folder: PathBuf, device: &Device, ranks: &Ranks) -> Result<Training> {
     let path = folder.join(CONFIG);
-    let text = fs::read_to_string(&path).with_context(|| format!("{}: cannot be read", path.display()))?;
+    let text = resolve::read_text(&path).with_context(|| path.display().to_string())?;
     let table = text.parse().map_err(|error| resolve::one_line(&path.display().to_string(), &error))?;
     let config = resolve::change(table, &Changes::of(args)).with_context(|| path.display().to_string())?;
     let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
