@@ -2,7 +2,7 @@
 //! set of the processor. Between instruction sets, results differ by rounding only.
 #![allow(missing_docs)]
 
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use pfgm_cpu::simd;
@@ -176,15 +176,14 @@ fn bits_of(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
 }
 
-/// Checks all cases in batches of the given sizes and returns the outputs of a batch of seven.
-fn check_independence(vectors: &str, sizes: &[usize]) -> Vec<f32> {
+/// Checks all cases in batches of every size and returns the outputs of a batch of seven.
+fn check_independence(vectors: &str) -> Vec<f32> {
     let mut outputs = Vec::new();
     for case in cases() {
         let network = case.network();
-        let most = sizes.iter().copied().max().expect("some sizes");
-        let alone: Vec<[Vec<f32>; 2]> = (0..most).map(|row| case.run(&network, [row, 1], true)).collect();
-        for &rows in sizes {
-            let together = case.run(&network, [0, rows], SOME.contains(&rows));
+        let alone: Vec<[Vec<f32>; 2]> = (0..BATCH).map(|row| case.run(&network, [row, 1], true)).collect();
+        for rows in 1..=BATCH {
+            let together = case.run(&network, [0, rows], GRADIENTS.contains(&rows));
             for (kind, what) in ["output", "gradient"].into_iter().enumerate() {
                 let width = together[kind].len() / rows;
                 for (row, found) in together[kind].chunks_exact(width.max(1)).enumerate() {
@@ -198,23 +197,14 @@ fn check_independence(vectors: &str, sizes: &[usize]) -> Vec<f32> {
     outputs
 }
 
-/// Sizes around whole blocks and vectors.
-const SOME: [usize; 8] = [2, 3, 7, 16, 17, 33, 64, 65];
-
-/// Every size for the widest vectors, some for the others, which are slower.
-fn sizes_for(arch: simd::Arch) -> Vec<usize> {
-    if simd::available().last().is_some_and(|widest| simd::name(*widest) == simd::name(arch)) {
-        return (1..=BATCH).collect();
-    }
-    SOME.into()
-}
+/// Sizes, around whole blocks and vectors, at which gradients are compared, too.
+const GRADIENTS: [usize; 8] = [2, 3, 7, 16, 17, 33, 64, 65];
 
 /// The part of the test that runs in a separate process for each instruction set, which a process selects once.
 fn print_outputs(name: &str) {
     let arch = simd::available().into_iter().find(|arch| simd::name(*arch) == name).expect("the processor has them");
     assert!(simd::set_arch(arch), "nothing was computed before");
-    let bits: Vec<String> =
-        bits_of(&check_independence(name, &sizes_for(arch))).iter().map(|bits| format!("{bits:08x}")).collect();
+    let bits: Vec<String> = bits_of(&check_independence(name)).iter().map(|bits| format!("{bits:08x}")).collect();
     println!("\noutputs {}", bits.join(" "));
 }
 
@@ -223,20 +213,26 @@ fn rows_do_not_depend_on_the_batch() {
     if let Ok(name) = std::env::var(VECTORS) {
         return print_outputs(&name);
     }
-    let mut all: Vec<(String, Vec<f32>)> = Vec::new();
-    for arch in simd::available() {
-        let name = simd::name(arch);
-        let output = Command::new(std::env::current_exe().unwrap())
+    let start = |arch| {
+        let child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "rows_do_not_depend_on_the_batch", "--nocapture"])
-            .env(VECTORS, name)
-            .output()
+            .env(VECTORS, simd::name(arch))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
             .unwrap();
+        (simd::name(arch), child)
+    };
+    let children: Vec<_> = simd::available().into_iter().map(start).collect();
+    let outputs_of = |(name, child): (&str, Child)| -> (String, Vec<f32>) {
+        let output = child.wait_with_output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "{name}: {text}{}", String::from_utf8_lossy(&output.stderr));
         let line = text.lines().find_map(|line| line.strip_prefix("outputs ")).expect("the outputs");
         let value = |word: &str| f32::from_bits(u32::from_str_radix(word, 16).unwrap());
-        all.push((name.into(), line.split(' ').map(value).collect()));
-    }
+        (name.into(), line.split(' ').map(value).collect())
+    };
+    let all: Vec<(String, Vec<f32>)> = children.into_iter().map(outputs_of).collect();
     let (first, truth) = &all[0];
     let spread = (truth.iter().map(|value| value * value).sum::<f32>() / truth.len() as f32).sqrt();
     assert!(spread > 0.05, "the networks say something: {spread}");

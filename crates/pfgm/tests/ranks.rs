@@ -190,6 +190,23 @@ fn many_ranks_train_as_one_process_does() {
     }
 }
 
+/// The order of sums is all that tells ranks from one process: one that adds the gradients of the same parts in the same order gets the same
+/// weights, to the bit. One that takes the whole batch at once adds the items' gradients within each kernel, and rounds differently by about 1e-7
+/// of the largest addend. Adam divides by the gradient's own size, so where addends cancel, the step differs by much more than 1e-7 of it.
+#[test]
+fn ranks_add_what_a_process_with_parts_adds() {
+    for config in [config(), field_config()] {
+        for count in [2, 4] {
+            let mut parts = config.clone();
+            parts.train.accumulate = count;
+            let alone = train(trainer(parts));
+            let outcomes: Vec<Outcome> =
+                with_ranks(count, |rank| train(trainer(config.clone()).distributed(rank).unwrap()));
+            assert!(outcomes[0] == alone, "{count} ranks: another sum than that of {count} parts");
+        }
+    }
+}
+
 #[test]
 fn many_ranks_learn_from_files_what_they_learn_from_memory() {
     let folder = tempfile::tempdir().unwrap();

@@ -109,6 +109,9 @@ pub fn run(setting: &Setting) -> Result<String> {
     let bombs = STREAMS.iter().chain(&SIZES).chain(&TEXTS);
     let bombs = bombs.map(|bomb| (bomb.name, (bomb.make)(), bomb.command, bomb.is_honest));
     for (name, bytes, command, is_honest) in bombs.chain([shared]) {
+        if setting.is_over() {
+            break;
+        }
         ensure!(bytes.len() <= LARGEST, "{name} has {} bytes", bytes.len());
         let path = setting.folder.join(name);
         fs::write(&path, bytes)?;

@@ -29,7 +29,7 @@ const SECONDS: u64 = 240;
 /// An attack: it returns one line about what it did.
 type Attack = fn(&Setting) -> Result<String>;
 
-/// Attacks on the program, and the part of the time that each may take. Those with 0 take what they need.
+/// Attacks on the program, and the part of the time that each may take. Those with 0 have an end of their own, and all the time that is left.
 const ATTACKS: [(&str, f64, Attack); 5] = [
     ("bombs", 0.0, bombs::run),
     ("full-disk", 0.0, full_disk::run),
@@ -150,7 +150,8 @@ pub fn run(root: &Path, arguments: &[String]) -> Result<()> {
         let mut shares: f64 = chosen.iter().map(|(_, share, _)| share).sum();
         for (name, share, attack) in chosen {
             let left = end.saturating_duration_since(Instant::now()).as_secs_f64();
-            failures += report(name, &setting(name, left * share / shares.max(share + 1e-9))?, *attack)?;
+            let part = if *share > 0.0 { share / shares } else { 1.0 };
+            failures += report(name, &setting(name, left * part)?, *attack)?;
             shares -= share;
         }
         if let Some(mutated) = mutated {
