@@ -1,7 +1,5 @@
 //! Available memory, which is checked before large allocations.
 
-pub use pfgm_data::memory::available;
-
 /// More memory is needed than is available.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("needs {} of memory, {} available; lower {lower}, or set PFGM_MEMORY to the gigabytes to use", gigabytes(*needed), gigabytes(*available))]
@@ -26,6 +24,11 @@ fn gigabytes(bytes: u64) -> String {
 pub fn require(needed: u64, lower: &'static str) -> Result<(), MemoryError> {
     let available = available();
     if needed <= available { Ok(()) } else { Err(MemoryError { needed, available, lower }) }
+}
+
+/// Returns the bytes that this process can still allocate, as [`pfgm_data::memory::available`].
+pub fn available() -> u64 {
+    pfgm_data::memory::available()
 }
 
 /// Minimum number of copies of a row in double precision for sampling one item.
