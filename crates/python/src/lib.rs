@@ -13,7 +13,6 @@ mod operator;
 mod options;
 mod plot;
 mod solver;
-mod train;
 mod watch;
 
 use pyo3::prelude::*;

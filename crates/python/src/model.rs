@@ -1,5 +1,7 @@
 //! `Model`: a trained flow.
 
+mod train;
+
 use std::path::PathBuf;
 
 use numpy::{PyArray1, PyReadonlyArray1};
@@ -16,13 +18,13 @@ use pyo3::{
     types::{PyBytes, PyDict},
 };
 
+use self::train::Trained;
 use crate::{
     data::{Rows, list_of},
     failure::{Failure, Result},
     operator::{self, Operator},
     options::{How, Likelihood, Measured, Sampling, numbers},
     solver,
-    train::{self, Trained},
     watch::Watch,
 };
 

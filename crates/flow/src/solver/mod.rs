@@ -157,3 +157,17 @@ fn finite(flow: &Flow, sigma: f64, x: &[f64]) -> Result<(), SolverError> {
         None => Ok(()),
     }
 }
+
+impl Solver {
+    /// The same method with another number of steps; RK45 has none. Given levels are replaced by the method's own schedule.
+    #[must_use]
+    pub fn with_steps(self, steps: usize) -> Self {
+        let overrides = SolverOverrides { steps: Some(steps), ..SolverOverrides::default() };
+        overrides.apply_lenient(&self).unwrap_or(self)
+    }
+
+    /// The options as a flat table, as files and requests have them; [`SolverOverrides::apply`] is the inverse.
+    pub fn to_options(&self) -> SolverOverrides {
+        SolverOverrides::of(self)
+    }
+}

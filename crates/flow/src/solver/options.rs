@@ -13,12 +13,12 @@
 //! assert_eq!(multistep.method().as_str(), "unipc-2");
 //! ```
 
-use super::{Churn, Grid, LinearMultistep, Method, Predictor, ReverseSde, SolverOverrides, Tolerance};
+use super::{Churn, Grid, LinearMultistep, Method, Predictor, ReverseSde, Tolerance};
 use crate::process::Process;
 
 /// A solver of the flow with its options; the module's documentation has examples.
 ///
-/// In files and requests it is a table with the key `method` and the keys of that method ([`SolverOverrides`] lists them).
+/// In files and requests it is a table with the key `method` and the keys of that method ([`SolverOverrides`](super::SolverOverrides) lists them).
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Solver {
@@ -195,13 +195,6 @@ impl Solver {
         }
     }
 
-    /// The same method with another number of steps; RK45 has none. Given levels are replaced by the method's own schedule.
-    #[must_use]
-    pub fn with_steps(self, steps: usize) -> Self {
-        let overrides = SolverOverrides { steps: Some(steps), ..SolverOverrides::default() };
-        overrides.apply_lenient(&self).unwrap_or(self)
-    }
-
     /// Replaces a GITS schedule and given levels by the method's own schedule with as many steps.
     pub fn reset_schedule(&mut self) {
         let (method, steps) = (self.method(), self.steps().unwrap_or(0));
@@ -219,10 +212,5 @@ impl Solver {
             sde.process.get_or_insert(process);
         }
         self
-    }
-
-    /// The options as a flat table, as files and requests have them; [`SolverOverrides::apply`] is the inverse.
-    pub fn to_options(&self) -> SolverOverrides {
-        SolverOverrides::of(self)
     }
 }
