@@ -42,7 +42,8 @@ fn trains_resumes_and_samples_every_flow() {
     let at = |name: &str| dir.path().join(name);
     fs::write(at("tiny.toml"), TINY).unwrap();
     let said = succeeds(dir.path(), &["cascade", "train", "tiny.toml", "--out", "whole"]);
-    for part in ["rows of 2x2x1", "rows of 4x4x1", "rows of 8x8x1", "downscaled again", "cascade sample whole"] {
+    for part in ["rows of 2x2x1", "rows of 4x4x1", "rows of 8x8x1", "downscaled samples differ", "cascade sample whole"]
+    {
         assert!(said.contains(part), "{part}: {said}");
     }
     // Stopped after the base and half of the first upscaling, and resumed.

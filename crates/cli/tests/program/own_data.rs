@@ -155,7 +155,7 @@ fn a_run_is_fine_tuned_on_other_classes() {
         }
     }
     let said = succeeds(here, &["train", "pets", "--from", "run", "--out", "tuned", "--set", "train.steps=2"]);
-    assert!(said.contains("trained after 2 of 2 steps") && said.contains("fresh"), "{said}");
+    assert!(said.contains("trained after 2 of 2 steps") && said.contains("initialized again"), "{said}");
     let (before, after) = (config(&here.join("run")), config(&here.join("tuned")));
     assert_eq!(before["network"], after["network"]);
     let rate = |config: &toml::Table| config["train"]["lr"].as_float().unwrap();

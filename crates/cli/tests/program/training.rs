@@ -236,7 +236,7 @@ fn bad_input_is_one_clear_line() {
     expect(&["train", "digits", "--set", "train.batch"], &["KEY=VALUE"]);
     expect(&["train", "digits", "--set", "flow.extra_dims=-1"], &["extra_dims"]);
     expect(&["train", "digits", "--set", "flow.detail_rms=-1"], &["flow.detail_rms = -1", "not negative"]);
-    expect(&["train", "digits", "--set", "network.multipliers=[1,1,1,1,1]"], &["16x16", "8x8x1"]);
+    expect(&["train", "digits", "--set", "network.multipliers=[1,1,1,1,1]"], &["by 16", "8x8x1"]);
     expect(&["train", "digits", "--data", "nowhere"], &["nowhere", "no such file"]);
     expect(&["train", "digits", "--data", "heart"], &["data.conditional"]);
     expect(&["train", "heart", "--set", "objective.field_batch=5000"], &["objective.field_batch = 5000", "2000"]);

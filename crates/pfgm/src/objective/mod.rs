@@ -12,7 +12,7 @@ use pfgm_data::Shape;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-pub use self::pfgm::{Calibration, DEFAULT_GAMMA, FieldObjective};
+pub use self::pfgm::{Calibration, DEFAULT_GAMMA, FieldObjective, Restriction};
 pub use pfgmpp::{DenoisingObjective, Levels};
 
 use crate::{

@@ -29,8 +29,66 @@ pub struct FieldObjective {
     pub m: Option<u32>,
     /// Charges in the field of a step, the batch included.
     pub field_batch: usize,
-    /// Whether points with a small component along z stay near the data: m at most 0.7 M.
-    pub restrict: bool,
+    /// How far points with a small component along z may lie from the data.
+    pub restrict: Restriction,
+}
+
+/// Bound of the exponent m where the component along z, `|eps_z|`, is below `s / 2`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "RestrictionRecord", into = "RestrictionRecord")]
+pub enum Restriction {
+    /// M, as everywhere: `false`.
+    None,
+    /// 0.7 M: `true`, which configurations before November 2026 have.
+    Fraction,
+    /// 0.7 M, rounded down, as in the released code: `"whole"`.
+    #[default]
+    Whole,
+}
+
+impl Restriction {
+    /// The largest exponent.
+    fn bound(self, m: f64) -> f64 {
+        match self {
+            Self::None => m,
+            Self::Fraction => 0.7 * m,
+            Self::Whole => (0.7 * m).floor(),
+        }
+    }
+}
+
+/// A restriction as configurations have it.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected true, false or \"whole\"")]
+enum RestrictionRecord {
+    Flag(bool),
+    Name(RestrictionName),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum RestrictionName {
+    Whole,
+}
+
+impl From<RestrictionRecord> for Restriction {
+    fn from(record: RestrictionRecord) -> Self {
+        match record {
+            RestrictionRecord::Flag(false) => Self::None,
+            RestrictionRecord::Flag(true) => Self::Fraction,
+            RestrictionRecord::Name(RestrictionName::Whole) => Self::Whole,
+        }
+    }
+}
+
+impl From<Restriction> for RestrictionRecord {
+    fn from(restriction: Restriction) -> Self {
+        match restriction {
+            Restriction::None => Self::Flag(false),
+            Restriction::Fraction => Self::Flag(true),
+            Restriction::Whole => Self::Name(RestrictionName::Whole),
+        }
+    }
 }
 
 /// gamma of the authors' configurations.
@@ -38,7 +96,7 @@ pub const DEFAULT_GAMMA: f64 = 5.0;
 
 impl Default for FieldObjective {
     fn default() -> Self {
-        Self { s: 0.01, tau: 0.03, gamma: None, m: None, field_batch: 1024, restrict: true }
+        Self { s: 0.01, tau: 0.03, gamma: None, m: None, field_batch: 1024, restrict: Restriction::Whole }
     }
 }
 
@@ -94,8 +152,7 @@ impl FieldObjective {
                 ExtraDims::Infinite => 1.0,
             };
         let m = f64::from(self.m.expect("M is calibrated before training"));
-        // Rounded down, as in the authors' code.
-        let most = if self.restrict && level < self.s / 2.0 { (0.7 * m).floor() } else { m };
+        let most = if level < self.s / 2.0 { self.restrict.bound(m) } else { m };
         let growth = (1.0 + self.tau).powf(rng.random_range(0.0..=most));
         (radius * growth, level * growth)
     }

@@ -66,7 +66,12 @@ pub const KEYS: &[Key] = &[
     key("objective.m", "(computed from the norm of the data)", "at least 1").symbol("M").of(&["pfgm"]),
     key("objective.gamma", "(5)", "above 0").symbol("gamma").of(&["pfgm"]),
     key("objective.field_batch", "1024", "from train.batch to the rows").of(&["pfgm"]),
-    key("objective.restrict", "true", "true or false").of(&["pfgm"]),
+    key(
+        "objective.restrict",
+        "\"whole\"",
+        "false, true (m at most 0.7 M) or whole (m at most int(0.7 M), as released)",
+    )
+    .of(&["pfgm"]),
     key("network.kind", "\"unet\"", "mlp, unet, score-unet, adm-unet, diffusers-unet, edm2-unet or ncsnv2"),
     key("network.width", "256", "channels").of(&["mlp"]),
     key("network.width", "64", "channels, a multiple of 4").of(&["unet"]),
