@@ -160,7 +160,7 @@ mod tests {
             }
             let end = start + rest[start..].find('>').expect("the tag's end");
             let tag = &rest[start + 1..end];
-            assert!(!tag.contains('<') && tag.matches('"').count() % 2 == 0, "{tag}");
+            assert!(!tag.contains('<') && tag.matches('"').count().is_multiple_of(2), "{tag}");
             let name: String = tag.trim_start_matches('/').chars().take_while(|c| c.is_alphanumeric()).collect();
             if tag.starts_with('/') {
                 assert_eq!(open.pop(), Some(name));
