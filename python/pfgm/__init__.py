@@ -10,12 +10,20 @@
 from __future__ import annotations
 
 from . import datasets, metrics
+from ._compare import Cell, Comparison, compare
+from ._denoisers import Solution, log_likelihood, posterior, solve
+from ._densities import AnomalyScores
 from ._display import Picture, Samples, plot
-from ._estimator import History, NotFittedError, PoissonFlow, Step, import_checkpoint, load
-from ._exact import ExactField, Solution, log_likelihood, posterior, solve
+from ._estimator import PoissonFlow, import_checkpoint, load
+from ._exact import ExactField
+from ._fitted import NotFittedError
 from ._pfgm import __version__, solvers
+from ._training import History, Step
 
 __all__ = [
+    "AnomalyScores",
+    "Cell",
+    "Comparison",
     "ExactField",
     "History",
     "NotFittedError",
@@ -25,6 +33,7 @@ __all__ = [
     "Solution",
     "Step",
     "__version__",
+    "compare",
     "datasets",
     "import_checkpoint",
     "load",

@@ -14,6 +14,7 @@ import numpy as np
 
 from . import _pfgm
 from ._arrays import Array, as_array, is_frame
+from ._arrow import ArrowTable, is_arrow
 
 
 def _notebook() -> Any:
@@ -142,6 +143,10 @@ def plot(X: Any, *, columns: int | None = None, value_range: tuple[float, float]
     if is_frame(X):
         X = X.select_dtypes("number")
         names = [str(name) for name in X.columns]
+    elif is_arrow(X):
+        table = ArrowTable(X)
+        names = [name for name in table.columns if table[name].kind in ("number", "whole")]
+        X = np.stack([table[name].to_numpy(np.float64, np.nan) for name in names], axis=1)
     array = np.ascontiguousarray(as_array(X, "X"), dtype=np.float32)
     if array.ndim > 2:
         return _images(array, columns, value_range, ax)
@@ -193,22 +198,25 @@ class Samples(np.ndarray[Any, np.dtype[Any]]):
         Evaluations of yhat a sample, on average.
     value_range : (float, float), or None
         Values of black and white, for images.
+    sigma : ndarray of shape (n,), or None
+        Noise level that was removed from each row, of :meth:`PoissonFlow.denoise`.
     """
 
     y: Array | None
     nfe: float
     value_range: tuple[float, float] | None
+    sigma: Array | None
 
     def __new__(
         cls, array: Array, y: Array | None = None, nfe: float = float("nan"), value_range: tuple[float, float] | None = None
     ) -> Samples:
         samples = np.asarray(array).view(cls)
-        samples.y, samples.nfe, samples.value_range = y, nfe, value_range
+        samples.y, samples.nfe, samples.value_range, samples.sigma = y, nfe, value_range, None
         return samples
 
     def __array_finalize__(self, source: Any) -> None:
         # A slice has other rows, whose classes are not known here.
-        self.y = None
+        self.y = self.sigma = None
         self.nfe = getattr(source, "nfe", float("nan"))
         self.value_range = getattr(source, "value_range", None)
 

@@ -14,31 +14,45 @@ from ._arrays import as_array, doubles
 Native = npt.NDArray[np.bool_] | npt.NDArray[np.float64] | tuple[Callable[..., Any], Callable[..., Any], int]
 
 
-def operator_of(operator: Any, a: Any, row_shape: tuple[int, ...]) -> tuple[Native, npt.NDArray[np.float64]]:
-    """The operator as the native half takes it, and the measurement as a flat array."""
+def operator_of(
+    operator: Any, a: Any, row_shape: tuple[int, ...]
+) -> tuple[Native, npt.NDArray[np.float64], int]:
+    """The operator as the native half takes it, the measurements as a flat array, and their number."""
     dim = int(np.prod(row_shape))
-    values = doubles(a, "a")
-    if not np.isfinite(values).all():
-        raise ValueError("a: a value is not finite; mask what is unknown")
+    given = as_array(a, "a")
+    values = doubles(given, "a")
     if hasattr(operator, "matvec") and hasattr(operator, "rmatvec"):
-        return _functions(operator, values, dim)
+        native, outputs = _functions(operator, dim)
+        return native, _finite(values), _count(values, outputs)
     array = as_array(operator, "operator")
     if array.dtype == np.bool_ and array.size == dim:
         mask = np.ascontiguousarray(array).reshape(-1)
-        return mask, np.ascontiguousarray(values[mask]) if values.size == dim else values
+        if given.shape[-len(row_shape) :] == row_shape or given.shape[-1:] == (dim,):
+            # Whole rows: what is not known may be anything, NaN for instance.
+            values = np.ascontiguousarray(values.reshape(-1, dim)[:, mask]).reshape(-1)
+        return mask, _finite(values), _count(values, int(mask.sum()))
     if array.ndim != 2 or array.shape[1] != dim:
         raise ValueError(f"operator: shape {array.shape}; give (M, {dim}), or a mask of the row's shape {row_shape}")
-    if values.size != array.shape[0]:
-        raise ValueError(f"a: {values.size} values, but the operator returns {array.shape[0]}")
-    return doubles(array, "operator"), values
+    return doubles(array, "operator"), _finite(values), _count(values, array.shape[0])
 
 
-def _functions(operator: Any, values: npt.NDArray[np.float64], dim: int) -> tuple[Native, npt.NDArray[np.float64]]:
+def _finite(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    if not np.isfinite(values).all():
+        raise ValueError("a: a value is not finite; mask what is unknown")
+    return values
+
+
+def _count(values: npt.NDArray[np.float64], outputs: int) -> int:
+    """How many measurements there are."""
+    if outputs == 0 or values.size == 0 or values.size % outputs:
+        raise ValueError(f"a: {values.size} values, but the operator returns {outputs}")
+    return values.size // outputs
+
+
+def _functions(operator: Any, dim: int) -> tuple[Native, int]:
     shape = tuple(operator.shape)
     if len(shape) != 2 or shape[1] != dim:
         raise ValueError(f"operator: shape {shape}; give (M, {dim})")
-    if values.size != shape[0]:
-        raise ValueError(f"a: {values.size} values, but the operator returns {shape[0]}")
 
     def flat(function: Callable[..., Any], size: int) -> Callable[..., npt.NDArray[np.float64]]:
         def call(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -49,4 +63,4 @@ def _functions(operator: Any, values: npt.NDArray[np.float64], dim: int) -> tupl
 
         return call
 
-    return (flat(operator.matvec, shape[0]), flat(operator.rmatvec, dim), shape[0]), values
+    return (flat(operator.matvec, shape[0]), flat(operator.rmatvec, dim), shape[0]), shape[0]

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from . import _pfgm
-from ._arrays import RandomState, image_range, is_frame, rows_of, training_seed
+from ._arrays import Array, RandomState, image_range, rows_of, training_seed
 from ._display import Samples
+from ._tables import Columns, is_table, plain
 
 __all__ = ["Report", "Score", "evaluate"]
 
@@ -121,15 +122,41 @@ def evaluate(
     >>> report["frechet_distance"].value < 0.2, report["coverage"].interval[1] <= 1
     (True, True)
     """
-    arrays = {
-        name: rows_of(value.to_numpy() if is_frame(value) else np.asarray(value), name)
-        for name, value in (("samples", samples), ("reference", reference))
-    }
-    # Samples of a flow know the range of its images; the reference is of the same kind.
-    own = samples.value_range if isinstance(samples, Samples) and samples.ndim > 2 else None
-    value_range = image_range(arrays["reference"], own)
-    both = []
-    for name, array in arrays.items():
+    return _Reference(reference, extractor, weights, scale, random_state, samples).evaluate(samples)
+
+
+class _Reference:
+    """Rows that samples are compared with; their features are computed once."""
+
+    def __init__(
+        self,
+        reference: Any,
+        extractor: str,
+        weights: str | PathLike[str] | None,
+        scale: str,
+        random_state: RandomState,
+        samples: Any,
+    ) -> None:
+        # Categories of a table become numbers, as in a flow.
+        self.columns = Columns.of(reference) if is_table(reference) else None
+        array = self._array(reference, "reference")
+        # Samples of a flow know the range of its images; the reference is of the same kind.
+        own = samples.value_range if isinstance(samples, Samples) and samples.ndim > 2 else None
+        self.value_range = image_range(array, own)
+        how = {
+            "extractor": extractor,
+            "weights": None if weights is None else fspath(weights),
+            "scale": scale,
+            "seed": training_seed(random_state),
+        }
+        self.native = _pfgm.Reference(self._rows(array, "reference"), how)
+
+    def _array(self, value: Any, name: str) -> Array:
+        if self.columns is not None and is_table(value):
+            return rows_of(self.columns.encode(value), name)
+        return rows_of(np.asarray(plain(value)), name)
+
+    def _rows(self, array: Array, name: str) -> _pfgm.Rows:
         about = {
             "name": name,
             "shape": list(array.shape[1:]),
@@ -137,15 +164,12 @@ def evaluate(
             "classes": [],
             "columns": [],
             "whole": [],
-            "range": value_range,
+            "range": self.value_range,
         }
-        both.append(_pfgm.Rows(array.reshape(-1), about))
-    how = {
-        "extractor": extractor,
-        "weights": None if weights is None else fspath(weights),
-        "scale": scale,
-        "seed": training_seed(random_state),
-    }
-    scores, warnings = _pfgm.evaluate(both[0], both[1], how)
-    found = {name: Score(value, error, (low, high)) for name, value, error, (low, high) in scores}
-    return Report(found, warnings)
+        return _pfgm.Rows(array.reshape(-1), about)
+
+    def evaluate(self, samples: Any) -> Report:
+        """Scores of samples."""
+        array = self._array(samples, "samples")
+        scores, warnings = self.native.evaluate(self._rows(array, "samples"))
+        return Report({name: Score(value, error, (low, high)) for name, value, error, (low, high) in scores}, warnings)

@@ -112,7 +112,9 @@ def test_history_and_callbacks(points: Any) -> None:
     assert (np.diff(history.seconds) >= 0).all() and len(history.held_out_loss) > 0
     assert [step.loss for step in seen] == history.loss.tolist()
     assert history.plot()[:8] == b"\x89PNG\r\n\x1a\n"
-    assert "<img" in flow._repr_html_() and "mlp" in flow._repr_html_()
+    page = flow._repr_html_()
+    assert "<img" in page and "mlp" in page and "&quot;extra_dims&quot;: 1" in page
+    assert "<img" not in pfgm.PoissonFlow()._repr_html_()
 
 
 def test_a_callback_ends_the_training_and_what_was_learned_stays(points: Any) -> None:
@@ -143,10 +145,20 @@ def test_runs_are_those_of_the_program(flow: pfgm.PoissonFlow, tmp_path: Path) -
     again = pfgm.load(run)
     assert np.array_equal(again.sample(3, random_state=7), flow.sample(3, random_state=7))
     assert again.get_params()["D"] == 1 and (run / "config.toml").is_file()
+    assert np.array_equal(again.history.loss, flow.history.loss) and again.history.plot()[:4] == b"\x89PNG"
     out, picture = tmp_path / "samples.npz", tmp_path / "samples.png"
     arguments = ["--seeds", "7-9", "--npz", str(out), "-o", str(picture)]
     assert pfgm._pfgm.run(["pfgm", "sample", str(run), *arguments]) == 0
     assert np.array_equal(np.load(out)["x"], flow.sample(seeds=[7, 8, 9]))
+
+
+def test_losses_of_a_run_of_the_program_are_its_log(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    sets = ["--set", "train.steps=20", "--set", "train.log_every=5", "--set", "train.batch=16"]
+    assert pfgm._pfgm.run(["pfgm", "train", "heart", "--out", str(run), *sets]) == 0
+    history = pfgm.load(run).history
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert history.step.tolist() == [5, 10, 15, 20] and history.loss.tolist() == [line["loss"] for line in lines]
 
 
 def test_pickles_and_copies_are_whole(flow: pfgm.PoissonFlow, points: Any) -> None:

@@ -18,7 +18,7 @@ use crate::{
     exact::{self, ExactField},
     failure::{Failure, Result},
     model::{Doubles, slice},
-    operator::{self, Operator},
+    operator::{self, Approach, Operator},
     options::{Likelihood, Measured},
     solver::changed,
     watch::Watch,
@@ -261,7 +261,9 @@ pub fn posterior<'py>(
     let (space, measured): (Space, Measured) = (space.extract()?, measured.extract()?);
     let (range, extra_dims) = (space.range()?, space.extra_dims()?);
     let solver = space.solver(Solver::heun(18))?;
-    let guidance = operator::guidance(&measured, spread)?;
+    let Approach::Guidance(guidance) = operator::approach(&measured, spread)? else {
+        return Err(Failure::of("method", "tds: a trained flow has it; give mmps, pigdm or dps"));
+    };
     let operator = operator.linear(space.dim)?;
     if operator.inputs() != space.dim {
         let problem = format!("takes rows of {} values, but rows have {}", operator.inputs(), space.dim);

@@ -12,6 +12,7 @@ mod model;
 mod operator;
 mod options;
 mod plot;
+mod restore;
 mod solver;
 mod watch;
 
@@ -29,9 +30,10 @@ mod _pfgm {
         callable::{log_likelihood, posterior, solve},
         data::{Rows, open, sources},
         exact::ExactField,
-        metrics::evaluate,
+        metrics::Reference,
         model::Model,
         plot::{curve, grid, histograms, scatter},
+        restore::{anomaly_scores, denoise, inpaint},
         solver::solvers,
     };
 

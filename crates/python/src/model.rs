@@ -22,7 +22,7 @@ use self::train::Trained;
 use crate::{
     data::{Rows, list_of},
     failure::{Failure, Result},
-    operator::{self, Operator},
+    operator::{self, Approach, Operator},
     options::{How, Likelihood, Measured, Sampling, numbers},
     solver,
     watch::Watch,
@@ -31,7 +31,7 @@ use crate::{
 /// A flat array of double precision.
 pub type Doubles<'py> = PyReadonlyArray1<'py, f64>;
 /// Values, class numbers and evaluations a row.
-type Drawn<'py> = (Bound<'py, PyAny>, Vec<Option<u32>>, f64);
+pub type Drawn<'py> = (Bound<'py, PyAny>, Vec<Option<u32>>, f64);
 
 /// A trained flow.
 #[pyclass(frozen, module = "pfgm._pfgm")]
@@ -75,7 +75,7 @@ pub fn slice<'a>(array: &'a Doubles<'_>) -> Result<&'a [f64]> {
 }
 
 /// Samples as an array: in double precision if single precision would round them visibly.
-fn drawn<'py>(py: Python<'py>, samples: Samples) -> Drawn<'py> {
+pub fn drawn<'py>(py: Python<'py>, samples: Samples) -> Drawn<'py> {
     let (classes, nfe) = (samples.classes.clone(), samples.nfe());
     let values = match samples.wide_values() {
         Some(wide) => PyArray1::from_slice(py, wide).into_any(),
@@ -279,17 +279,21 @@ impl Model {
         how: &Bound<'py, PyAny>,
     ) -> Result<Drawn<'py>> {
         let (measured, how): (Measured, How) = (measured.extract()?, how.extract()?);
-        let class = measured.class.as_deref().map(|name| self.inner.class(name)).transpose()?;
+        let classes = numbers(&self.inner, &measured.classes)?;
         let solver = solver::changed(&how.solver, &self.inner.spec().config.sample.solver)?;
-        let guidance = operator::guidance(&measured, self.inner.spec().config.flow.sigma_data.unwrap_or(1.0))?;
+        let approach = operator::approach(&measured, self.inner.spec().config.flow.sigma_data.unwrap_or(1.0))?;
         let operator = operator.linear(self.inner.dim())?;
         let samples = py.detach(|| {
             let watch = Watch::new(how.progress.as_ref());
             let mut posterior = pfgm::model::Posterior::new(measured.n, measured.noise).seed(measured.seed);
-            posterior = posterior.guidance(guidance).batch(how.batch_size);
+            posterior = posterior.classes(classes).batch(how.batch_size);
             posterior = posterior.observer(|progress| watch.observe(progress));
-            if let Some(class) = class {
-                posterior = posterior.class(class);
+            posterior = match approach {
+                Approach::Guidance(guidance) => posterior.guidance(guidance),
+                Approach::Particles(count) => posterior.particles(count),
+            };
+            if let Some(guidance) = how.guidance {
+                posterior = posterior.guidance_scale(guidance);
             }
             if let Some(solver) = solver {
                 posterior = posterior.solver(solver);
@@ -342,7 +346,7 @@ impl Model {
     }
 
     /// The solver that leads up as well as down with the changes that are asked for.
-    fn invertible(&self, how: &How) -> Result<Option<Solver>> {
+    pub fn invertible(&self, how: &How) -> Result<Option<Solver>> {
         solver::changed(&how.solver, &self.inner.spec().invertible_solver())
     }
 }
@@ -363,7 +367,8 @@ fn integration<'a>(how: &How, solver: Option<Solver>, watch: &'a Watch<'a>) -> I
     integration
 }
 
-fn trace_of(name: &str) -> Result<Trace> {
+/// How the divergence is computed, by its name.
+pub fn trace_of(name: &str) -> Result<Trace> {
     match name {
         "auto" => Ok(Trace::Auto),
         "exact" => Ok(Trace::Exact),

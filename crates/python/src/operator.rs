@@ -110,12 +110,27 @@ impl Linear for Functions {
     }
 }
 
-/// How the covariance of the data given a point is approximated; `spread` is the standard deviation of the data.
-pub fn guidance(measured: &Measured, spread: f64) -> Result<Guidance> {
-    match measured.method.as_str() {
-        "mmps" if measured.iterations > 0 => Ok(Guidance::Mmps { iterations: measured.iterations }),
-        "mmps" => Err(Failure::of("iterations", "0: give at least 1")),
-        "pigdm" => Ok(Guidance::PiGdm { spread }),
-        name => Err(Failure::of("method", format!("unknown method `{name}`, expected mmps or pigdm"))),
-    }
+/// How a flow is conditioned on a measurement.
+#[derive(Clone, Copy, Debug)]
+pub enum Approach {
+    /// By an approximation of the conditional mean.
+    Guidance(Guidance),
+    /// By so many weighted particles.
+    Particles(usize),
+}
+
+/// The approach that is asked for; `spread` is the standard deviation of the data.
+pub fn approach(measured: &Measured, spread: f64) -> Result<Approach> {
+    let guidance = match measured.method.as_str() {
+        "mmps" if measured.iterations > 0 => Guidance::Mmps { iterations: measured.iterations },
+        "mmps" => return Err(Failure::of("iterations", "0: give at least 1")),
+        "pigdm" => Guidance::PiGdm { spread },
+        "dps" if measured.zeta > 0.0 && measured.zeta.is_finite() => Guidance::Dps { zeta: measured.zeta },
+        "dps" => return Err(Failure::of("zeta", format!("{}: give a number above 0", measured.zeta))),
+        "tds" => return Ok(Approach::Particles(measured.particles)),
+        name => {
+            return Err(Failure::of("method", format!("unknown method `{name}`, expected mmps, pigdm, dps or tds")));
+        }
+    };
+    Ok(Approach::Guidance(guidance))
 }

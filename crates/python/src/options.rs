@@ -44,11 +44,16 @@ pub struct Measured {
     pub noise: f64,
     pub n: usize,
     pub seed: u64,
-    pub class: Option<String>,
-    /// `mmps`, or `pigdm`.
+    /// The class of each measurement, or none at all.
+    pub classes: Vec<Option<String>>,
+    /// `mmps`, `pigdm`, `dps`, or `tds`.
     pub method: String,
     /// Iterations of MMPS.
     pub iterations: usize,
+    /// Size of DPS's steps.
+    pub zeta: f64,
+    /// Particles of TDS for each measurement.
+    pub particles: usize,
 }
 
 /// The numbers of classes that are named; none for a model without classes.
