@@ -82,7 +82,7 @@ fn inner(a: &[f64], b: &[f64]) -> f64 {
 }
 
 fn mask(height: usize, width: usize) -> Vec<bool> {
-    (0..height * width).map(|at| (at / width + 2 * (at % width)) % 4 == 0).collect()
+    (0..height * width).map(|at| (at / width + 2 * (at % width)).is_multiple_of(4)).collect()
 }
 
 /// Every kind of operator, on images that are not square where that is allowed, with two channels.
