@@ -24,6 +24,8 @@
 //! assert!(x.iter().any(|x| x.abs() > 5.0));
 //! ```
 
+pub mod coulomb;
+pub mod dynamics;
 pub mod extra_dims;
 pub mod field;
 pub mod field_lines;
@@ -36,6 +38,7 @@ pub mod posterior;
 pub mod prior;
 pub mod process;
 pub mod random;
+pub mod region;
 pub mod restoration;
 pub mod solver;
 pub mod testing;

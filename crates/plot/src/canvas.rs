@@ -8,7 +8,10 @@ mod pdf;
 mod raster;
 mod svg;
 
-use crate::{PlotError, color::Color};
+use crate::{
+    PlotError,
+    color::{Color, Theme, WHITE},
+};
 
 /// Pixels of a picture, at most.
 const MOST_PIXELS: u64 = 1 << 28;
@@ -40,6 +43,17 @@ impl Area {
             width: self.width - left - right,
             height: self.height - top - bottom,
         }
+    }
+
+    /// The corners, from the top left, in turn.
+    pub(crate) fn corners(self) -> [Position; 4] {
+        let (right, bottom) = (self.left + self.width, self.top + self.height);
+        [(self.left, self.top), (right, self.top), (right, bottom), (self.left, bottom)]
+    }
+
+    /// Whether a position lies inside.
+    pub fn contains(self, (x, y): Position) -> bool {
+        (self.left..=self.left + self.width).contains(&x) && (self.top..=self.top + self.height).contains(&y)
     }
 
     /// Columns of the area with these relative widths.
@@ -103,6 +117,7 @@ pub(crate) struct Element {
 pub struct Canvas {
     area: Area,
     scale: f64,
+    background: Color,
     clip: Option<Area>,
     elements: Vec<Element>,
 }
@@ -114,12 +129,66 @@ impl Canvas {
     /// Returns an error if the size is 0 or too large.
     pub fn new(width: f64, height: f64, scale: f64) -> Result<Self, PlotError> {
         let area = Area { left: 0.0, top: 0.0, width, height };
-        let canvas = Self { area, scale, clip: None, elements: Vec::new() };
-        let (across, down) = canvas.size();
+        let canvas = Self { area, scale, background: WHITE, clip: None, elements: Vec::new() };
+        canvas.checked()
+    }
+
+    /// Returns an error if the size is 0 or too large.
+    fn checked(self) -> Result<Self, PlotError> {
+        let (across, down) = self.size();
         if !(1..=MOST_PIXELS).contains(&(u64::from(across) * u64::from(down))) {
+            let Area { width, height, .. } = self.area;
             return Err(PlotError::Draw(format!("no picture is {width} wide and {height} high")));
         }
-        Ok(canvas)
+        Ok(self)
+    }
+
+    /// The same picture with this many pixels for each unit of length.
+    ///
+    /// # Errors
+    /// Returns an error if the size is 0 or too large.
+    pub fn scaled(self, scale: f64) -> Result<Self, PlotError> {
+        Self { scale, ..self }.checked()
+    }
+
+    /// The same picture in the colors of a theme.
+    #[must_use]
+    pub fn themed(mut self, theme: Theme) -> Self {
+        self.background = theme.color(self.background);
+        for Element { shape, .. } in &mut self.elements {
+            match shape {
+                Shape::Curve { color, .. }
+                | Shape::Polygon { color, .. }
+                | Shape::Disc { color, .. }
+                | Shape::Text { color, .. } => *color = theme.color(*color),
+                Shape::Cells { colors, .. } => colors.iter_mut().for_each(|color| *color = theme.color(*color)),
+            }
+        }
+        self
+    }
+
+    /// The same picture with each text replaced.
+    #[must_use]
+    pub fn translated(mut self, translate: impl Fn(&str) -> String) -> Self {
+        for Element { shape, .. } in &mut self.elements {
+            if let Shape::Text { text, .. } = shape {
+                *text = translate(text);
+            }
+        }
+        self
+    }
+
+    /// The texts, in the order in which they were drawn.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.elements.iter().filter_map(|element| match &element.shape {
+            Shape::Text { text, .. } => Some(text.as_str()),
+            _ => None,
+        })
+    }
+
+    /// The background.
+    pub(crate) fn background(&self) -> Color {
+        self.background
     }
 
     /// The whole canvas.
@@ -136,6 +205,49 @@ impl Canvas {
     /// What was drawn, in its order.
     pub(crate) fn elements(&self) -> &[Element] {
         &self.elements
+    }
+
+    /// Positions on the shapes and texts that were drawn within an area, a few units apart. Cells, which are a background, and faint lines are
+    /// not among them.
+    pub(crate) fn ink_within(&self, area: Area) -> Vec<Position> {
+        const APART: f64 = 4.0;
+        let mut found = Vec::new();
+        let mut segment = |a: Position, b: Position| {
+            let steps = ((b.0 - a.0).hypot(b.1 - a.1) / APART).clamp(1.0, 1000.0) as usize;
+            let at = |step: usize| {
+                let share = step as f64 / steps as f64;
+                (a.0 + share * (b.0 - a.0), a.1 + share * (b.1 - a.1))
+            };
+            found.extend((0..=steps).map(at).filter(|at| area.contains(*at)));
+        };
+        for Element { shape, clip } in &self.elements {
+            match shape {
+                // The grid of a panel is not clipped.
+                Shape::Curve { pieces, .. } if clip.is_some() => {
+                    pieces.iter().flat_map(|piece| piece.windows(2)).for_each(|pair| segment(pair[0], pair[1]));
+                }
+                Shape::Polygon { corners, .. } => {
+                    let ends = |axis: fn(&Position) -> f64| {
+                        let values = || corners.iter().map(axis);
+                        (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max))
+                    };
+                    let ((left, right), (top, bottom)) = (ends(|at| at.0), ends(|at| at.1));
+                    let rows = ((bottom - top) / APART).clamp(1.0, 1000.0) as usize;
+                    for row in 0..=rows {
+                        let y = top + (bottom - top) * row as f64 / rows as f64;
+                        segment((left, y), (right, y));
+                    }
+                }
+                Shape::Disc { center, .. } => segment(*center, *center),
+                Shape::Text { text, at, size, anchor, .. } => {
+                    let width = Self::text_width(text, *size);
+                    let left = at.0 - font::part_before(*anchor) * width;
+                    segment((left, at.1 - 0.4 * size), (left + width, at.1 - 0.4 * size));
+                }
+                Shape::Curve { .. } | Shape::Cells { .. } => {}
+            }
+        }
+        found
     }
 
     /// Clips all later drawing to an area; `None` ends clipping.
@@ -231,6 +343,11 @@ impl Canvas {
         }
     }
 
+    /// Whether the fonts have every letter of a text.
+    pub fn can_write(text: &str) -> bool {
+        text.chars().all(font::has)
+    }
+
     /// The width of a text.
     pub fn text_width(text: &str, size: f64) -> f64 {
         font::width(text, size)
@@ -241,12 +358,17 @@ impl Canvas {
         raster::rgb(self, self.scale)
     }
 
-    /// The picture as a PNG file of at most 256 colors.
+    /// The picture as a PNG file, of at most 256 colors if its background is white.
     ///
     /// # Errors
     /// Returns an error if the encoder fails.
     pub fn png(&self) -> Result<Vec<u8>, PlotError> {
-        indexed::png(self.size(), &self.rgb())
+        if self.background != WHITE {
+            // Dark shades need more colors than a palette has.
+            let (width, height) = self.size();
+            return crate::png(width, height, &self.rgb());
+        }
+        indexed::png(self.size(), &self.rgb(), Some(self.scale))
     }
 
     /// The picture as an SVG file.

@@ -75,10 +75,19 @@ fn legend<'a>(series: &[Series<'a>], mark: Mark) -> Vec<(&'a str, Mark, Color)> 
 const MOST_COLUMNS: usize = 36;
 /// Parts of an axis in which values are counted.
 const BINS: usize = 40;
-/// Width and height of a histogram.
-const CELL: (f64, f64) = (200.0, 150.0);
 
-/// Draws the histogram of each of the first 36 columns, with an outline for each series.
+/// Width and height of a histogram of one of so many: few are larger.
+fn cell_size(count: usize) -> (f64, f64) {
+    match count {
+        0 | 1 => (480.0, 340.0),
+        2 => (340.0, 260.0),
+        3..=6 => (260.0, 200.0),
+        _ => (200.0, 150.0),
+    }
+}
+
+/// Draws the histogram of each of the first 36 columns, with an outline for each series. An axis leaves out values that are far from all
+/// others, and its label says how many.
 ///
 /// # Shapes
 /// The values of each series: `[rows, columns.len()]`
@@ -89,30 +98,46 @@ pub fn histograms(series: &[Series], columns: &[String]) -> Result<Canvas, PlotE
     let drawn = columns.len().min(MOST_COLUMNS);
     let across = (drawn as f64).sqrt().ceil() as usize;
     let down = drawn.div_ceil(across.max(1));
-    let mut canvas = Canvas::new(CELL.0 * across as f64, CELL.1 * down as f64, SCALE)?;
+    let (width, height) = cell_size(drawn);
+    let mut canvas = Canvas::new(width * across as f64, height * down as f64, SCALE)?;
     for (index, name) in columns.iter().enumerate().take(drawn) {
+        let (left, above) = (width * (index % across) as f64, height * (index / across) as f64);
+        let cell = Area { left, top: above - 14.0, width, height: height + 14.0 };
         let column = |series: &Series| series.values.iter().skip(index).step_by(columns.len()).copied().collect();
         let values: Vec<Vec<f32>> = series.iter().map(column).collect();
-        let (low, high) = span(values.iter().flatten().copied())?;
-        let shares: Vec<Vec<f64>> = values.iter().map(|values| shares(values, (low, high))).collect();
-        let top = shares.iter().flatten().copied().fold(1e-9, f64::max) * 1.1;
-        let (left, above) = (CELL.0 * (index % across) as f64, CELL.1 * (index / across) as f64);
-        let cell = Area { left, top: above - 14.0, width: CELL.0, height: CELL.1 + 14.0 };
-        let axes = (Axis::linear(name, low, high), Axis::linear("share", 0.0, top));
-        let mut panel = Panel::new(&mut canvas, cell, "", axes.0, axes.1);
-        let width = (high - low) / BINS as f64;
-        for (shares, color) in shares.iter().zip(COLORS.into_iter().cycle()) {
-            let step = |(bin, &share): (usize, &f64)| {
-                let left = low + bin as f64 * width;
-                [[left, share], [left + width, share]]
-            };
-            panel.curve(shares.iter().enumerate().flat_map(step), 1.25, color);
-        }
-        if index == 0 {
-            panel.legend(&legend(series, Mark::Line));
-        }
+        let entries = if index == 0 { legend(series, Mark::Line) } else { Vec::new() };
+        histogram(&mut canvas, cell, name, &values, &entries)?;
     }
     Ok(canvas)
+}
+
+/// Draws the histogram of one column.
+fn histogram(
+    canvas: &mut Canvas,
+    cell: Area,
+    name: &str,
+    values: &[Vec<f32>],
+    entries: &[(&str, Mark, Color)],
+) -> Result<(), PlotError> {
+    let (low, high) = robust_span(values.iter().flatten().copied())?;
+    let outside = values.iter().flatten().filter(|value| !(low..=high).contains(&f64::from(**value))).count();
+    let label = if outside == 0 { name.to_owned() } else { format!("{name} ({outside} outside)") };
+    let shares: Vec<Vec<f64>> = values.iter().map(|values| shares(values, (low, high))).collect();
+    let top = shares.iter().flatten().copied().fold(1e-9, f64::max) * 1.1;
+    let axes = (Axis::linear(&label, low, high), Axis::linear("share", 0.0, top));
+    let mut panel = Panel::new(canvas, cell, "", axes.0, axes.1);
+    let width = (high - low) / BINS as f64;
+    for (shares, color) in shares.iter().zip(COLORS.into_iter().cycle()) {
+        let step = |(bin, &share): (usize, &f64)| {
+            let left = low + bin as f64 * width;
+            [[left, share], [left + width, share]]
+        };
+        panel.curve(shares.iter().enumerate().flat_map(step), 1.25, color);
+    }
+    if !entries.is_empty() {
+        panel.legend(entries);
+    }
+    Ok(())
 }
 
 /// The share of the values in each of the equal parts of a span.
@@ -127,14 +152,41 @@ fn shares(values: &[f32], (low, high): (f64, f64)) -> Vec<f64> {
     shares
 }
 
+/// A little more than the range of the values that are not far from all others: at most four times the distance of the quartiles beyond
+/// them. If more than 2 % of the values are farther, the distribution has heavy tails, and the range is that of all but the outermost.
+fn robust_span(values: impl Iterator<Item = f32>) -> Result<(f64, f64), PlotError> {
+    const FENCE: f64 = 4.0;
+    const MOST_OUTSIDE: f64 = 0.02;
+    let mut sorted: Vec<f64> = values.map(f64::from).filter(|value| value.is_finite()).collect();
+    sorted.sort_by(f64::total_cmp);
+    let at = |share: f64| sorted.get((share * sorted.len() as f64) as usize).copied().unwrap_or(0.0);
+    let (first, third) = (at(0.25), at(0.75));
+    let fence = FENCE * (third - first);
+    let inside: Vec<f32> = sorted
+        .iter()
+        .filter(|value| (first - fence..=third + fence).contains(*value))
+        .map(|&value| value as f32)
+        .collect();
+    let is_few = (sorted.len() - inside.len()) as f64 <= MOST_OUTSIDE * sorted.len() as f64;
+    if is_few && inside.len() > 1 && third > first {
+        return span_of(inside.into_iter(), 0.0);
+    }
+    span(sorted.into_iter().map(|value| value as f32))
+}
+
 /// A little more than the range of all but the outermost values.
 fn span(values: impl Iterator<Item = f32>) -> Result<(f64, f64), PlotError> {
+    span_of(values, TAIL)
+}
+
+/// A little more than the range of all but this share of the values at each end.
+fn span_of(values: impl Iterator<Item = f32>, tail: f64) -> Result<(f64, f64), PlotError> {
     let mut sorted: Vec<f64> = values.map(f64::from).filter(|value| value.is_finite()).collect();
     if sorted.is_empty() {
         return Err(PlotError::Draw("no values".into()));
     }
     sorted.sort_by(f64::total_cmp);
-    let cut = (TAIL * sorted.len() as f64) as usize;
+    let cut = (tail * sorted.len() as f64) as usize;
     let (low, high) = (sorted[cut], sorted[sorted.len() - 1 - cut]);
     let margin = if high > low { 0.06 * (high - low) } else { 0.5 };
     Ok((low - margin, high + margin))
@@ -176,11 +228,26 @@ mod tests {
         let columns: Vec<String> = ["one", "two", "three"].map(String::from).to_vec();
         let values: Vec<f32> = (0..90).map(|index| (index % 7) as f32).collect();
         let drawn = histograms(&[Series { name: "rows", values: &values }], &columns).unwrap();
-        assert_eq!(drawn.size(), (640, 480), "two by two cells");
+        assert_eq!(drawn.size(), (832, 640), "two by two cells");
         for text in ["one", "two", "three", "rows"] {
             assert_eq!(texts(&drawn).iter().filter(|found| **found == text).count(), 1, "{text}");
         }
         assert!(histograms(&[], &[]).is_err());
+    }
+
+    #[test]
+    fn outliers_do_not_squash_the_others_and_are_counted() {
+        let mut values: Vec<f32> = (0..200).map(|index| (index % 20) as f32).collect();
+        values.extend([1e6, -1e6]);
+        let drawn = histograms(&[Series { name: "rows", values: &values }], &["one".to_owned()]).unwrap();
+        assert!(texts(&drawn).contains(&"one (2 outside)"), "{:?}", texts(&drawn));
+        let (low, high) = robust_span(values.iter().copied()).unwrap();
+        assert!(low > -5.0 && low < 0.0 && high > 19.0 && high < 24.0, "{low} {high}");
+        // Nothing is left out of a column of two values, or of one with heavy tails.
+        let two: Vec<f32> = (0..100).map(|index| (index / 90) as f32).collect();
+        assert_eq!(robust_span(two.iter().copied()).unwrap(), span(two.iter().copied()).unwrap());
+        let heavy: Vec<f32> = (1..100).map(|index| 1e3 / index as f32).collect();
+        assert!(robust_span(heavy.iter().copied()).unwrap().1 > 900.0);
     }
 
     #[test]

@@ -2,7 +2,11 @@
 
 use crate::{
     PlotError,
-    canvas::indexed::{Animation, animate_pixels},
+    canvas::{
+        Anchor, Canvas,
+        indexed::{Animation, animate_pixels},
+    },
+    color::INK,
     encode_png,
     format::over_white,
     png,
@@ -22,7 +26,7 @@ pub struct Picture {
 }
 
 /// Pictures smaller than this are enlarged, with visible pixels.
-const SMALLEST: usize = 48;
+const SMALLEST: usize = 64;
 const GAP: usize = 2;
 const BACKGROUND: u8 = 40;
 
@@ -84,6 +88,56 @@ pub fn grid(picture: Picture, values: &[f32], columns: usize) -> Result<Vec<u8>,
     png(width, height, &rgb)
 }
 
+/// What the columns and the rows of a grid show; none or one text for each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Captions {
+    /// The texts above the columns.
+    pub columns: Vec<String>,
+    /// The texts to the left of the rows.
+    pub rows: Vec<String>,
+}
+
+/// Size of the letters of captions.
+const LETTERS: f64 = 12.0;
+
+/// Draws pictures in `columns` columns, as [`grid`], with captions on white above and to the left of it.
+///
+/// # Errors
+/// As [`grid`], and if the picture is too large.
+pub fn captioned_grid(
+    picture: Picture,
+    values: &[f32],
+    columns: usize,
+    captions: &Captions,
+) -> Result<Vec<u8>, PlotError> {
+    let ((width, height), rgb) = pixels(picture, values, columns)?;
+    let count = values.len() / (picture.height * picture.width * picture.channels);
+    let across = columns.clamp(1, count);
+    let widest = captions.rows.iter().map(|text| Canvas::text_width(text, LETTERS)).fold(0.0, f64::max);
+    let left = if captions.rows.is_empty() { 0 } else { widest.ceil() as u32 + 14 };
+    let top = if captions.columns.is_empty() { 0 } else { 22 };
+    let cell = (f64::from(width) / across as f64, f64::from(height) / count.div_ceil(across) as f64);
+    // A text that is wider than its column would run into the next.
+    let longest = captions.columns.iter().map(|text| Canvas::text_width(text, LETTERS)).fold(0.0, f64::max);
+    let size = LETTERS * (0.95 * cell.0 / longest.max(1.0)).clamp(0.5, 1.0);
+    let mut canvas = Canvas::new(f64::from(left + width), f64::from(top + height), 1.0)?;
+    for (column, text) in captions.columns.iter().enumerate() {
+        let at = (f64::from(left) + (column as f64 + 0.5) * cell.0, 15.0);
+        canvas.text(text, at, size, Anchor::Middle, INK);
+    }
+    for (row, text) in captions.rows.iter().enumerate() {
+        let at = (f64::from(left) - 7.0, f64::from(top) + (row as f64 + 0.5) * cell.1 + 4.0);
+        canvas.text(text, at, LETTERS, Anchor::End, INK);
+    }
+    let mut whole = canvas.rgb();
+    let (stride, line) = (3 * (left + width) as usize, 3 * width as usize);
+    for (row, line_of_grid) in rgb.chunks_exact(line).enumerate() {
+        let at = (top as usize + row) * stride + 3 * left as usize;
+        whole[at..at + line].copy_from_slice(line_of_grid);
+    }
+    png(left + width, top + height, &whole)
+}
+
 /// Draws grids one after another, as an animation that repeats.
 ///
 /// # Errors
@@ -132,7 +186,7 @@ mod tests {
         let picture = Picture { height: 1, width: 2, channels: 1, range: (0.0, 16.0) };
         let file = grid(picture, &[0.0, 16.0, 16.0, 0.0, 8.0, 8.0], 2).unwrap();
         let image = image::load_from_memory(&file).unwrap().into_rgb8();
-        let (zoom, gap) = (24, 2);
+        let (zoom, gap) = (32, 2);
         assert_eq!((image.width(), image.height()), (2 * (2 * zoom + gap) + gap, 2 * (zoom + gap) + gap));
         let at = |x, y| image.get_pixel(x, y).0[0];
         assert_eq!((at(gap, gap), at(gap + zoom, gap)), (0, 255));
@@ -140,6 +194,28 @@ mod tests {
         assert_eq!((at(right, gap), at(right + zoom, gap)), (255, 0));
         let below = gap + zoom + gap;
         assert_eq!((at(gap, below), at(right, below)), (128, BACKGROUND));
+    }
+
+    #[test]
+    fn captions_stand_beside_the_grid() {
+        let picture = Picture { height: 2, width: 2, channels: 1, range: (0.0, 1.0) };
+        let values = [1.0; 16];
+        let plain = image::load_from_memory(&grid(picture, &values, 2).unwrap()).unwrap().into_rgb8();
+        let captions = Captions { columns: vec!["a".into(), "b".into()], rows: vec!["first".into(), "second".into()] };
+        let file = captioned_grid(picture, &values, 2, &captions).unwrap();
+        let drawn = image::load_from_memory(&file).unwrap().into_rgb8();
+        let (left, top) = (drawn.width() - plain.width(), drawn.height() - plain.height());
+        assert!(left > 40 && top == 22, "{left} {top}");
+        let inside = image::imageops::crop_imm(&drawn, left, top, plain.width(), plain.height()).to_image();
+        assert_eq!(inside, plain);
+        let dark = |x: std::ops::Range<u32>, y: std::ops::Range<u32>| {
+            x.flat_map(|x| y.clone().map(move |y| (x, y))).filter(|&(x, y)| drawn.get_pixel(x, y).0[0] < 128).count()
+        };
+        let half = left + plain.width() / 2;
+        assert!(dark(left..half, 0..22) > 5 && dark(half..drawn.width(), 0..22) > 5, "a caption above each column");
+        assert!(dark(0..left, 22..drawn.height()) > 20 && dark(0..left, 0..22) == 0, "captions of the rows");
+        let none = captioned_grid(picture, &values, 2, &Captions::default()).unwrap();
+        assert_eq!(image::load_from_memory(&none).unwrap().into_rgb8(), plain);
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod color;
 mod curves;
 mod format;
 mod grid;
+mod language;
 mod panel;
 mod space;
 
@@ -18,10 +19,11 @@ pub use canvas::{
     indexed::{Animation, animate},
 };
 pub use chart::{Series, histograms, lines, scatter};
-pub use color::Color;
+pub use color::{Color, Theme};
 pub use curves::{Curve, Dot, curves};
 pub use format::{Figure, FigureKind, Format};
-pub use grid::{Picture, animated_grid, grid};
+pub use grid::{Captions, Picture, animated_grid, captioned_grid, grid};
+pub use language::Language;
 pub use panel::{Axis, Mark, Panel, heading};
 pub use space::{Space, View};
 

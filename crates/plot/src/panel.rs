@@ -1,5 +1,7 @@
 //! Charts in areas of a canvas, with axes and a title.
 
+mod contours;
+
 use crate::{
     canvas::{Anchor, Area, Canvas, Position},
     color::{Color, FAINT, GRAY, INK},
@@ -250,13 +252,42 @@ impl<'a> Panel<'a> {
             .collect()
     }
 
-    /// Draws a legend in the top right corner.
+    /// Draws a vector from one point to another.
+    pub fn vector(&mut self, from: [f64; 2], to: [f64; 2], width: f64, color: Color) {
+        let (from, to) = (self.place(from[0], from[1]), self.place(to[0], to[1]));
+        self.clipped(|panel| panel.canvas.arrow(from, to, width, color));
+    }
+
+    /// Draws a filled polygon.
+    pub fn fill(&mut self, corners: &[[f64; 2]], color: Color) {
+        let places: Vec<Position> = corners.iter().map(|[x, y]| self.place(*x, *y)).collect();
+        self.clipped(|panel| panel.canvas.fill(places, color));
+    }
+
+    /// Draws the lines along which the values of a grid over the whole panel, from the top left, have these levels.
+    pub fn contours(&mut self, across: usize, values: &[f64], levels: &[f64], (width, color): (f64, Color)) {
+        let middles = self.cell_middles(across, values.len() / across);
+        let grid = contours::Grid { across, middles: &middles, values };
+        let pieces: Vec<_> = levels.iter().flat_map(|level| grid.segments(*level)).collect();
+        self.curves(pieces.into_iter().map(|[a, b]| (vec![a, b], color)), width);
+    }
+
+    /// Draws a text beside a point.
+    pub fn label(&mut self, [x, y]: [f64; 2], text: &str, color: Color) {
+        let (left, base) = self.place(x, y);
+        let anchor = if left > self.frame.left + 0.75 * self.frame.width { Anchor::End } else { Anchor::Start };
+        let aside = if anchor == Anchor::End { -6.0 } else { 6.0 };
+        self.canvas.text(text, (left + aside, base - 5.0), TICK, anchor, color);
+    }
+
+    /// Draws a legend where it hides the least of what has been drawn; the corners come first.
     pub fn legend(&mut self, entries: &[(&str, Mark, Color)]) {
         let widest = entries.iter().map(|(name, ..)| Canvas::text_width(name, TICK)).fold(0.0, f64::max);
-        let (width, height) = (widest + 30.0, 14.0 * entries.len() as f64 + 8.0);
-        let (left, top) = (self.frame.left + self.frame.width - width - 6.0, self.frame.top + 6.0);
-        let back = Color { rgb: [255; 3], alpha: 225 };
-        self.canvas.fill_area(Area { left, top, width, height }, back);
+        let Area { left, top, width, height } = self.free_area(
+            (widest + 30.0, 14.0 * entries.len() as f64 + 8.0),
+            [(1.0, 0.0), (0.0, 0.0), (1.0, 1.0), (0.0, 1.0)],
+        );
+        self.canvas.fill_area(Area { left, top, width, height }, BACK);
         for (index, (name, mark, color)) in entries.iter().enumerate() {
             let y = top + 11.0 + 14.0 * index as f64;
             match mark {
@@ -267,18 +298,43 @@ impl<'a> Panel<'a> {
         }
     }
 
-    /// Draws a note in the lower left corner.
+    /// Draws a note where it hides the least, in the lower left corner if that is empty.
     pub fn note(&mut self, lines: &[&str]) {
         let widest = lines.iter().map(|line| Canvas::text_width(line, TICK)).fold(0.0, f64::max);
-        let height = 13.0 * lines.len() as f64 + 6.0;
-        let (left, top) = (self.frame.left + 6.0, self.frame.top + self.frame.height - height - 6.0);
-        let back = Color { rgb: [255; 3], alpha: 225 };
-        self.canvas.fill_area(Area { left, top, width: widest + 10.0, height }, back);
+        let size = (widest + 10.0, 13.0 * lines.len() as f64 + 6.0);
+        let area = self.free_area(size, [(0.0, 1.0), (1.0, 1.0), (0.0, 0.0), (1.0, 0.0)]);
+        self.canvas.fill_area(area, BACK);
         for (index, line) in lines.iter().enumerate() {
-            self.canvas.text(line, (left + 5.0, top + 12.0 + 13.0 * index as f64), TICK, Anchor::Start, INK);
+            let at = (area.left + 5.0, area.top + 12.0 + 13.0 * index as f64);
+            self.canvas.text(line, at, TICK, Anchor::Start, INK);
         }
     }
+
+    /// The area of this size within the frame on which the least has been drawn. Corners, as shares of the free width and height, come
+    /// first in their order.
+    fn free_area(&self, (width, height): (f64, f64), corners: [(f64, f64); 4]) -> Area {
+        const STEPS: i32 = 6;
+        const GAP: f64 = 6.0;
+        let frame = self.frame.inset([GAP; 4]);
+        let at = |(across, down): (f64, f64)| Area {
+            left: frame.left + across * (frame.width - width).max(0.0),
+            top: frame.top + down * (frame.height - height).max(0.0),
+            width,
+            height,
+        };
+        let inner = (0..=STEPS).flat_map(|down| (0..=STEPS).map(move |across| (across, down)));
+        let inner =
+            inner.map(|(across, down)| (f64::from(across) / f64::from(STEPS), f64::from(down) / f64::from(STEPS)));
+        let candidates = corners.into_iter().chain(inner).map(at);
+        // Of equally good areas, the first.
+        let drawn = self.canvas.ink_within(self.frame);
+        let hidden = |area: &Area| drawn.iter().filter(|at| area.contains(**at)).count();
+        candidates.min_by_key(hidden).expect("a corner")
+    }
 }
+
+/// The background of legends and notes.
+const BACK: Color = Color { rgb: [255; 3], alpha: 225 };
 
 /// Margins around the frame of a panel: left, top, right, bottom.
 const BORDER: [f64; 4] = [52.0, 30.0, 14.0, 38.0];
@@ -323,6 +379,31 @@ mod tests {
         assert_eq!(number(1e-7, true), "10⁻⁷");
         assert_eq!(number(1e5, true), "10⁵");
         assert_eq!(number(100.0, true), "100");
+    }
+
+    #[test]
+    fn a_legend_hides_nothing_if_there_is_room() {
+        let legend_of = |points: &[[f64; 2]]| {
+            let mut canvas = Canvas::new(400.0, 300.0, 1.0).unwrap();
+            let cell = canvas.area();
+            let axes = (Axis::linear("x", 0.0, 1.0), Axis::linear("y", 0.0, 1.0));
+            let mut panel = Panel::new(&mut canvas, cell, "", axes.0, axes.1);
+            panel.dots(points.iter().copied(), 2.0, BLUE);
+            let before = panel.canvas.elements().len();
+            panel.legend(&[("points", Mark::Dot, BLUE)]);
+            match &canvas.elements()[before].shape {
+                crate::canvas::Shape::Polygon { corners, .. } => corners[0],
+                other => panic!("{other:?}"),
+            }
+        };
+        let empty = legend_of(&[]);
+        assert!(empty.0 > 250.0 && empty.1 < 60.0, "the top right corner: {empty:?}");
+        assert!(legend_of(&[[0.95, 0.95]]).0 < 120.0, "then the top left one");
+        let (left, top) = legend_of(&[[0.95, 0.95], [0.05, 0.95]]);
+        assert!(left > 250.0 && top > 150.0, "then the lower right one: {left} {top}");
+        let corners = [[0.95, 0.95], [0.05, 0.95], [0.95, 0.05], [0.05, 0.05]];
+        let (left, top) = legend_of(&corners);
+        assert!((100.0..260.0).contains(&left) || (80.0..200.0).contains(&top), "then between: {left} {top}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::ComputeArgs;
+use super::{ComputeArgs, FigureArgs};
 
 #[derive(Debug, Args)]
 pub struct CompareArgs {
@@ -49,6 +49,9 @@ pub struct NormsArgs {
     /// Seed of the first trajectory
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     pub seed: u64,
+
+    #[command(flatten)]
+    pub figure: FigureArgs,
 
     #[command(flatten)]
     pub compute: ComputeArgs,

@@ -4,29 +4,47 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::DataArgs;
+use super::{DataArgs, FigureArgs};
 
 /// Figures that explain Poisson flows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Story {
-    /// The field near the charges, and far away, where it is that of one point charge
-    NearFar,
-    /// Without the extra dimension, particles end at the center; with it, they return to the data
-    ExtraDimension,
+    /// The potential of a density as a sum of Green's functions: of 4 charges, of 16, and in the limit
+    GreensFunction,
+    /// The field at one point as a sum of arrows, one for each charge
+    Superposition,
     /// The field of point charges is the sum of theirs
     EmpiricalField,
+    /// The field near the charges, and far away, where it is that of one point charge
+    NearFar,
+    /// Zooming out: any charges become one point charge; moves with --animate
+    ZoomOut,
+    /// Tubes of field lines: equal patches of the hemisphere carry equal charge
+    FluxTube,
+    /// Without the extra dimension, particles end at the center; with it, they return to the data
+    ExtraDimension,
+    /// The same start in vacuum, water and molasses: with drag a particle follows its field line
+    Inertia,
+    /// At one time particles are at different heights, at one height they are together
+    Anchoring,
     /// Where PFGM's training points lie
     TrainingPoints,
-    /// The hemisphere projected onto the plane z = z_max
+    /// The hemisphere projected onto the plane z = z_max; moves with --animate
     Projection,
     /// Steps in z and in ln z: evaluations to the same error
     ChangeOfVariable,
     /// Trajectories for several D
     Dimensions,
+    /// The same data as a gas that spreads by diffusion and by the noise of D = 1; moves with --animate
+    Diffusion,
+    /// Norms of samples of digits on their way, and of training points, against sigma and z
+    Norms,
     /// Charges without compact support: Gaussian and Student-t
     NonCompact,
     /// The flow given a measurement: prior, measurement, exact posterior, and its approximation by MMPS
     Posterior,
+    /// The flow carries a density, and the mass of a region stays the same; moves with --animate
+    Continuity,
     /// All of them, into the folder of -o
     All,
 }
@@ -45,15 +63,15 @@ pub struct FieldArgs {
     pub out: Option<PathBuf>,
 
     /// Draw a figure that explains Poisson flows
-    #[arg(long, value_enum, conflicts_with_all = ["density", "animate"])]
+    #[arg(long, value_enum, conflicts_with = "density")]
     pub story: Option<Story>,
 
     /// Draw the density at four values of z, and check that the flow transports it
     #[arg(long)]
     pub density: bool,
 
-    /// Write an animation: particles rise to the hemisphere, rotate with it, and fall back to the charges
-    #[arg(long, value_name = "FILE.gif|.png")]
+    /// Write an animation: particles rise to the hemisphere, rotate with it, and fall back to the charges; with --story, the figure in motion. A folder (an existing one, or a path that ends in /) gets numbered PNG files
+    #[arg(long, value_name = "FILE.gif|.png|DIR/")]
     pub animate: Option<PathBuf>,
 
     /// D, the number of extra dimensions, above 0 or inf
@@ -83,9 +101,12 @@ pub struct FieldArgs {
     #[arg(long, value_name = "N", default_value_t = 120)]
     pub frames: usize,
 
-    /// Resolution: pixels for each unit of a figure, which is about 1200 units wide; from 0.5 to 8
-    #[arg(long, value_name = "S", default_value_t = 2.0)]
-    pub scale: f64,
+    /// Resolution: pixels for each unit of a figure, which is about 1200 units wide, and of an animation; from 0.5 to 8 [default: 2; of animations 1]
+    #[arg(long, value_name = "S", conflicts_with = "dpi")]
+    pub scale: Option<f64>,
+
+    #[command(flatten)]
+    pub figure: FigureArgs,
 
     /// Seed of the particles
     #[arg(long, value_name = "SEED", default_value_t = 0)]

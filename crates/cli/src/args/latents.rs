@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{ComputeArgs, DataArgs, RanksArgs, SolverArgs};
+use super::{ComputeArgs, DataArgs, FigureArgs, RanksArgs, SolverArgs};
 
 /// A run, its batch size and its device.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// The folder of a run, a checkpoint file, or a bundled model: fashion-mnist
+    /// The folder of a run, a checkpoint file, or a bundled model: digits or fashion-mnist
     pub run: PathBuf,
 
     /// Batch size
@@ -91,6 +91,9 @@ pub struct LikelihoodArgs {
 
     #[command(flatten)]
     pub measure: MeasureArgs,
+
+    #[command(flatten)]
+    pub figure: FigureArgs,
 
     /// The normalization of the prior's density
     #[arg(long, value_enum, default_value = "exact")]

@@ -25,7 +25,7 @@ pub enum RestoreMethod {
 
 #[derive(Debug, Args)]
 pub struct RestoreArgs {
-    /// The folder of a run, a checkpoint file, or a bundled model: fashion-mnist
+    /// The folder of a run, a checkpoint file, or a bundled model: digits or fashion-mnist
     #[arg(required_unless_present = "exact", conflicts_with = "exact")]
     pub run: Option<PathBuf>,
 

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{ArithmeticName, ComputeArgs, DataArgs, RanksArgs, SolverArgs};
+use super::{ArithmeticName, ComputeArgs, DataArgs, FigureArgs, RanksArgs, SolverArgs};
 
 #[derive(Debug, Args)]
 pub struct SampleArgs {
-    /// The folder of a run, a checkpoint file, or a bundled model: fashion-mnist
+    /// The folder of a run, a checkpoint file, or a bundled model: digits or fashion-mnist
     #[arg(required_unless_present = "exact", conflicts_with = "exact")]
     pub run: Option<PathBuf>,
 
@@ -80,6 +80,17 @@ pub struct SampleArgs {
 
     #[command(flatten)]
     pub files: FilesArgs,
+
+    #[command(flatten)]
+    pub figure: FigureArgs,
+
+    /// Also write an animation of noise that becomes images, of at most 100 samples; a folder (an existing one, or a path that ends in /) gets numbered PNG files
+    #[arg(long, value_name = "FILE.gif|.png|DIR/", conflicts_with_all = ["exact", "distributed"])]
+    pub animate: Option<PathBuf>,
+
+    /// Frames of the animation, from 2 to 10000
+    #[arg(long, value_name = "N", default_value_t = 60, requires = "animate")]
+    pub frames: usize,
 
     /// Batch size
     #[arg(long, value_name = "N", default_value_t = 64)]

@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 
 use anyhow::{Result, bail};
-use pfgm::model::{Anomaly, Score, find_class};
+use pfgm::model::{Anomaly, DensityUnit, Score, find_class};
 use pfgm_data::Dataset;
 use pfgm_eval::{area_under_roc, roc};
 use pfgm_plot::{Canvas, Series, histograms, lines};
 
 use crate::{
     args::{AnomalyArgs, DataArgs},
-    command::likelihood::{likelihood, unit_name},
+    command::likelihood::likelihood,
     render::{self, PictureFile, display, in_run, line},
     resolve,
 };
@@ -35,7 +35,11 @@ pub fn run(args: &AnomalyArgs) -> Result<()> {
         .batch(args.run.batch);
     let found = model.anomaly_scores(&normal, &scored, how)?;
     bar.finish_and_clear();
-    let unit = unit_name(found.unit);
+    // Like the other scores, it is larger for unusual rows.
+    let unit = match found.unit {
+        DensityUnit::BitsPerDim => "bits per dimension",
+        DensityUnit::Nats => "-ln p, in nats",
+    };
     line(format!("{} normal rows, {} scored; likelihood in {unit}", normal.len(), scored.len()));
     for Score { name, usual, of_rows, .. } in &found.scores {
         let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;

@@ -42,7 +42,8 @@ fn norms(args: &NormsArgs) -> Result<()> {
     resolve::within("--steps", args.steps, 2..=resolve::MAX_LEVELS)?;
     resolve::product("-n and --steps", args.count, args.steps)?;
     let model = resolve::model(&args.run, &args.compute)?;
-    let file = PictureFile::chart(args.out.clone().unwrap_or_else(|| in_run(&args.run, "norms.png")))?;
+    let file =
+        PictureFile::chart(args.figure.path(args.out.as_deref(), in_run(&args.run, "norms.png"))?)?.styled(args.figure);
     let (low, high) = model.spec().range();
     let grid = Schedule::LogUniform.grid(high, low, args.steps);
     let training = training(&model, args, &grid)?;

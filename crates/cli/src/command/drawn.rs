@@ -12,7 +12,8 @@ use pfgm_plot::Series;
 
 use crate::{
     args::FilesArgs,
-    render::{self, PictureFile, Rows, display, line},
+    command::measure::open_reference,
+    render::{self, PictureFile, Rows, chart_rows, display, line},
     resolve,
 };
 
@@ -97,22 +98,46 @@ fn csv(path: &Path, data: &DataInfo, drawn: &Drawn) -> Result<()> {
     render::table(path, &names, drawn.classes.iter().enumerate().map(row))
 }
 
-/// Draws a picture of the samples; with a column for each class if all classes take turns.
-pub fn write_picture(in_turn: bool, data: &DataInfo, drawn: &Drawn, file: &PictureFile) -> Result<()> {
-    let count = drawn.seeds.len();
-    let across = match data.classes.len() {
+/// Images in a row of a picture: one for each class if all classes take turns.
+pub fn across(in_turn: bool, data: &DataInfo, drawn: &Drawn) -> usize {
+    match data.classes.len() {
         2..=16 if in_turn => data.classes.len(),
-        _ => (count.min(MAX_DRAWN) as f64).sqrt().ceil() as usize,
-    };
+        _ => (drawn.seeds.len().min(MAX_DRAWN) as f64).sqrt().ceil() as usize,
+    }
+}
+
+/// Draws a picture of the samples; with a column for each class if all classes take turns.
+///
+/// `reference` are rows of the data, which charts show beside the samples.
+pub fn write_picture(
+    in_turn: bool,
+    data: &DataInfo,
+    drawn: &Drawn,
+    reference: Option<&[f32]>,
+    file: &PictureFile,
+) -> Result<()> {
+    let (count, across) = (drawn.seeds.len(), across(in_turn, data, drawn));
     // A picture of all samples could be too large to make.
     let rows = match data.shape {
         Shape::Image { .. } => count.min(MAX_DRAWN.next_multiple_of(across)),
         Shape::Vector { .. } => count,
     };
-    let series = Series { name: "samples", values: &drawn.values[..rows * data.shape.dim()] };
-    let picture = Rows::from(data).picture(&[series], across, &data.name)?;
+    let samples = Series { name: "samples", values: &drawn.values[..rows * data.shape.dim()] };
+    let series: Vec<Series> =
+        reference.map(|values| Series { name: "data", values }).into_iter().chain([samples]).collect();
+    let picture = Rows::from(data).picture(&series, across, &data.name)?;
     let note = if rows < count { format!("the first {rows}") } else { String::new() };
     file.write_and_print(picture, &note)
+}
+
+/// Rows of the data of a run of points or of a table; `None` if its rows are images, or the data cannot be read any more.
+pub fn reference(config: &Config, data: &DataInfo) -> Option<Vec<f32>> {
+    if !matches!(data.shape, Shape::Vector { .. }) {
+        return None;
+    }
+    let source = &config.data.source;
+    let dataset = open_reference(source, &Default::default(), Some(&config.data)).ok()?;
+    (dataset.shape == data.shape).then(|| chart_rows(&dataset).ok()).flatten()
 }
 
 /// Writes `x` (bytes or 16 bits if the data were such images, else floats), `seeds`, and `labels` if there are classes.

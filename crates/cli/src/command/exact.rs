@@ -24,7 +24,7 @@ use rand::RngExt;
 use crate::{
     args::{ArithmeticName, SampleArgs},
     command::drawn::{Drawn, check_files, seeds, write_arrays, write_picture},
-    render::{self, PictureFile, Rows, line},
+    render::{self, PictureFile, Rows, chart_rows, line},
     resolve::{self, solver::Solved},
 };
 
@@ -54,9 +54,10 @@ pub fn run(args: &SampleArgs, source: &str) -> Result<()> {
     solver.set_denoise(args.denoise);
     let to_zero = ends_at_zero(&solver);
     let name = if model.is_some() { "against-exact" } else { "exact" };
-    let picture = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}-{name}.png", spec.data.name)));
+    let default = PathBuf::from(format!("{}-{name}.png", spec.data.name));
+    let picture = args.figure.path(args.out.as_deref(), default)?;
     let kind = if model.is_some() { FigureKind::Chart } else { Rows::from(&dataset).kind() };
-    let picture = PictureFile::new(picture, kind)?;
+    let picture = PictureFile::new(picture, kind)?.styled(args.figure);
     check_files(&args.files)?;
     let (bar, started) = (render::progress("sampling", 0), Instant::now());
     let sampling = exact.field.sample(0).seeds(seeds).solver(solver).batch(args.batch);
@@ -69,7 +70,10 @@ pub fn run(args: &SampleArgs, source: &str) -> Result<()> {
     let drawn = Drawn::of(&samples, &spec.config);
     write_arrays(&args.files, &spec.data, &drawn)?;
     match model {
-        None => write_picture(false, &spec.data, &drawn, &picture),
+        None => {
+            let rows = matches!(dataset.shape, Shape::Vector { .. }).then(|| chart_rows(&dataset)).transpose()?;
+            write_picture(false, &spec.data, &drawn, rows.as_deref(), &picture)
+        }
         Some(model) => picture.write_and_print(exact.compare(&model, &samples.seeds, &ends)?, ""),
     }
 }

@@ -9,7 +9,7 @@ use pfgm::{
     solver::Solver,
 };
 use pfgm_data::npz::{Column, Named};
-use pfgm_plot::{Figure, animated_grid, grid};
+use pfgm_plot::{Captions, Figure, captioned_grid};
 
 use crate::{
     args::{
@@ -17,7 +17,7 @@ use crate::{
         latents::{ArithmeticArgs, EncodeArgs, InterpolateArgs, RunArgs, TemperatureArgs},
     },
     command::points::{array_shape, channels_first, layout},
-    render::{self, PictureFile, Rows, display, in_run, line},
+    render::{self, AnimationFile, PictureFile, Rows, in_run, line},
     resolve::{self, solver::invertible},
 };
 
@@ -92,11 +92,18 @@ fn out(path: Option<&Path>, run: &RunArgs, name: &str) -> Result<PictureFile> {
 }
 
 /// Decodes latents, and draws the images in rows of `across`.
-fn draw(model: &Model, latents: &Latents, across: usize, solver: &Solver, batch: usize) -> Result<(Samples, Figure)> {
+fn draw(
+    model: &Model,
+    latents: &Latents,
+    (across, captions): (usize, &Captions),
+    solver: &Solver,
+    batch: usize,
+) -> Result<(Samples, Figure)> {
     let samples = model.decode(latents, integration(solver, batch, "decoding")?)?;
     line(format!("{} images, {:.1} evaluations each", samples.rows(), samples.nfe()));
     let samples = resolve::latents::decoded(&model.spec().config.data, samples)?;
-    let picture = Figure::Images(grid(Rows::from(samples.data()).pixels(), samples.values(), across)?);
+    let picture =
+        Figure::Images(captioned_grid(Rows::from(samples.data()).pixels(), samples.values(), across, captions)?);
     Ok((samples, picture))
 }
 
@@ -104,9 +111,8 @@ pub fn interpolate(args: &InterpolateArgs) -> Result<()> {
     let model = resolve::model(&args.run.run, &args.run.compute)?;
     resolve::image_size(&model.spec().data)?;
     resolve::within("--pictures", args.pictures, 2..=MAX_ACROSS)?;
-    let format = args.animate.as_deref().map(|path| resolve::animation("--animate", path)).transpose()?;
+    let animation = args.animate.clone().map(|path| AnimationFile::new("--animate", path)).transpose()?;
     let file = out(args.out.as_deref(), &args.run, "interpolation.png")?;
-    render::check_all([args.animate.as_deref()])?;
     let class = class_of(&model, args.class.as_deref())?;
     let solver = invertible(&args.solving, model.spec(), &args.run.run)?;
     let end = |what: &str| latents(&model, what, &solver, class, args.run.batch);
@@ -115,9 +121,9 @@ pub fn interpolate(args: &InterpolateArgs) -> Result<()> {
         bail!("{} and {}: {} and {} latents; give as many of both", args.from, args.to, from.rows(), to.rows());
     }
     let between = from.interpolate(&to, args.pictures);
-    let (samples, picture) = draw(&model, &between, args.pictures, &solver, args.run.batch)?;
+    let (samples, picture) = draw(&model, &between, (args.pictures, &Captions::default()), &solver, args.run.batch)?;
     file.write_and_print(picture, "")?;
-    if let (Some(path), Some(format)) = (&args.animate, format) {
+    if let Some(animation) = animation {
         // All rows side by side, forward and backward.
         let column = |index: usize| -> Vec<f32> {
             (0..from.rows()).flat_map(|row| samples.row(row * args.pictures + index)).copied().collect()
@@ -126,8 +132,7 @@ pub fn interpolate(args: &InterpolateArgs) -> Result<()> {
         let frames: Vec<Vec<f32>> = (0..args.pictures).chain(back).map(column).collect();
         let across = (from.rows() as f64).sqrt().ceil() as usize;
         let pixels = Rows::from(samples.data()).pixels();
-        render::write(path, &animated_grid(format, pixels, &frames, across)?)?;
-        line(format!("animation  {}", display(path)));
+        animation.write_grids(pixels, &frames, across)?;
     }
     Ok(())
 }
@@ -147,7 +152,9 @@ pub fn temperature(args: &TemperatureArgs) -> Result<()> {
     };
     let x = (0..latents.rows()).flat_map(scaled).collect();
     let classes = vec![class; latents.rows() * args.scale.len()];
-    let (_, picture) = draw(&model, &Latents::new(x, classes), args.scale.len(), &solver, args.run.batch)?;
+    let columns: Vec<String> = args.scale.iter().map(|scale| format!("norm × {scale}")).collect();
+    let layout = (args.scale.len(), &Captions { columns, rows: Vec::new() });
+    let (_, picture) = draw(&model, &Latents::new(x, classes), layout, &solver, args.run.batch)?;
     file.write_and_print(picture, "a column for each scale of the norm")
 }
 
@@ -188,6 +195,8 @@ pub fn arithmetic(args: &ArithmeticArgs) -> Result<()> {
     let x = (0..shown).flat_map(moved).collect();
     // The network is still conditioned on the class of the rows: only the latent changes.
     let classes = vec![from.classes[0]; shown * args.strength.len()];
-    let (_, picture) = draw(&model, &Latents::new(x, classes), args.strength.len(), &solver, args.run.batch)?;
+    let columns: Vec<String> = args.strength.iter().map(|strength| format!("strength {strength}")).collect();
+    let layout = (args.strength.len(), &Captions { columns, rows: Vec::new() });
+    let (_, picture) = draw(&model, &Latents::new(x, classes), layout, &solver, args.run.batch)?;
     file.write_and_print(picture, "a column for each strength")
 }

@@ -6,11 +6,11 @@ use anyhow::{Result, bail};
 use pfgm::{
     extra_dims::ExtraDims,
     likelihood::{Prior, Probe},
-    model::{DensityUnit, Likelihood, Rows, Trace},
+    model::{DensityUnit, Likelihood, LogLikelihoods, Rows, Trace},
     parallel::Communicator,
     spec::ModelSpec,
 };
-use pfgm_plot::{Series, histograms};
+use pfgm_plot::{Canvas, Series, histograms};
 
 use crate::{
     args::latents::{LikelihoodArgs, MeasureArgs, PriorName, RunArgs, TraceName},
@@ -34,7 +34,8 @@ pub fn run(args: &LikelihoodArgs, ranks: &dyn Communicator) -> Result<()> {
             bail!("--prior authors-code: only for D = 1 (PFGM); the run has D = {}", spec.extra_dims())
         }
     };
-    let file = PictureFile::chart(args.out.clone().unwrap_or_else(|| in_run(&args.run.run, "likelihood.png")))?;
+    let file = PictureFile::chart(args.figure.path(args.out.as_deref(), in_run(&args.run.run, "likelihood.png"))?)?
+        .styled(args.figure);
     render::check_all([args.csv.as_deref()])?;
     let rows = resolve::rows(&args.rows, spec)?;
     let bar = render::progress("likelihood", 0);
@@ -81,16 +82,24 @@ pub fn run(args: &LikelihoodArgs, ranks: &dyn Communicator) -> Result<()> {
         let row = |row: usize| vec![row.to_string(), found.values()[row].to_string(), bits[row].to_string()];
         render::table(path, &names, (0..rows.len()).map(row))?;
     }
-    let values: Vec<f32> = found.values().iter().map(|&nats| unit.of_log_density(nats, spec.dim()) as f32).collect();
-    let picture = histograms(&[Series { name: "rows", values: &values }], &[unit_name(unit).to_owned()])?;
-    file.write_and_print(picture, "")
+    file.write_and_print(picture(&found, unit, spec.dim())?, "")
+}
+
+/// Draws the distribution of the rows' values.
+fn picture(found: &LogLikelihoods, unit: DensityUnit, dim: usize) -> Result<Canvas> {
+    let values: Vec<f32> = found.values().iter().map(|&nats| unit.of_log_density(nats, dim) as f32).collect();
+    let summary = found.summary();
+    let mean = unit.of_log_density(summary.mean, dim);
+    let interval = summary.error.map(|error| unit.of_log_density(error, dim).abs());
+    let name = format!("rows, mean {mean:.3}{}", interval.map_or_else(String::new, |error| format!(" ± {error:.3}")));
+    Ok(histograms(&[Series { name: &name, values: &values }], &[unit_name(unit).to_owned()])?)
 }
 
 /// Name of a unit.
-pub fn unit_name(unit: DensityUnit) -> &'static str {
+fn unit_name(unit: DensityUnit) -> &'static str {
     match unit {
         DensityUnit::BitsPerDim => "bits per dimension",
-        DensityUnit::Nats => "ln p",
+        DensityUnit::Nats => "ln p of a row in nats",
     }
 }
 

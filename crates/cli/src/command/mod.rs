@@ -12,6 +12,7 @@ mod drawn;
 pub mod evaluate;
 pub mod exact;
 pub mod export;
+pub mod falling;
 pub mod field;
 pub mod import;
 pub mod latents;

@@ -9,7 +9,7 @@ use pfgm::{
     spec::{DataInfo, ModelSpec},
 };
 use pfgm_data::npz::{Column, Named};
-use pfgm_plot::{Figure, grid};
+use pfgm_plot::{Captions, Figure, captioned_grid};
 
 use crate::{
     args::{DenoiseArgs, InpaintArgs},
@@ -52,7 +52,8 @@ pub fn denoise(args: &DenoiseArgs) -> Result<()> {
     let drawn = rows.len().min(SHOWN);
     let values = drawn * spec.dim();
     let both = [&rows.values[..values], &found.samples.values()[..values]].concat();
-    picture(&file, &spec.data, &both, drawn, "noisy above denoised")
+    let captions = Captions { rows: ["noisy", "denoised"].map(String::from).to_vec(), ..Captions::default() };
+    picture(&file, &spec.data, &both, (drawn, &captions), "noisy above denoised")
 }
 
 /// Parses `--sigma`; `None` if the noise level is to be estimated.
@@ -116,7 +117,10 @@ pub fn inpaint(args: &InpaintArgs) -> Result<()> {
         image.iter().copied().chain(masked).chain(completed.copied()).collect()
     };
     let drawn: Vec<f32> = (0..rows.len().min(SHOWN)).flat_map(row).collect();
-    picture(&file, &spec.data, &drawn, completions + 2, "image, masked image, completions")
+    let completed = (1..=completions).map(|number| format!("draw {number}"));
+    let columns = ["image", "masked"].map(String::from).into_iter().chain(completed).collect();
+    let captions = Captions { columns, ..Captions::default() };
+    picture(&file, &spec.data, &drawn, (completions + 2, &captions), "image, masked image, completions")
 }
 
 /// Which values of an image are kept: those where the mask is white.
@@ -144,6 +148,12 @@ fn out(path: Option<&Path>, run: &Path, name: &str) -> PathBuf {
     path.map_or_else(|| in_run(run, name), Path::to_owned)
 }
 
-fn picture(file: &PictureFile, data: &DataInfo, values: &[f32], across: usize, what: &str) -> Result<()> {
-    file.write_and_print(Figure::Images(grid(Rows::from(data).pixels(), values, across)?), what)
+fn picture(
+    file: &PictureFile,
+    data: &DataInfo,
+    values: &[f32],
+    (across, captions): (usize, &Captions),
+    what: &str,
+) -> Result<()> {
+    file.write_and_print(Figure::Images(captioned_grid(Rows::from(data).pixels(), values, across, captions)?), what)
 }

@@ -8,6 +8,7 @@ use pfgm::{
     model::{AuthorsCode, Sampling},
     parallel::Communicator,
     prediction::Output,
+    solver::Solver,
     spec::ModelSpec,
 };
 use pfgm_data::Shape;
@@ -15,11 +16,12 @@ use pfgm_data::Shape;
 use crate::{
     args::{ArithmeticName, SampleArgs},
     command::{
-        drawn::{Drawn, check_files, seeds, write_arrays, write_picture},
+        drawn::{Drawn, across, check_files, reference, seeds, write_arrays, write_picture},
         exact,
+        falling::{self, Falling},
     },
     distributed,
-    render::{self, PictureFile, Rows, in_run, line},
+    render::{self, AnimationFile, PictureFile, Rows, in_run, line},
     resolve,
 };
 
@@ -40,9 +42,10 @@ pub fn run(args: &SampleArgs, ranks: &dyn Communicator) -> Result<()> {
     }
     let sampling = sampling(args, &model, run)?;
     // `samples.png` is the picture that training writes.
-    let path = args.out.clone().unwrap_or_else(|| in_run(run, "sampled.png"));
-    let picture = PictureFile::new(path, Rows::from(data).kind())?;
+    let path = args.figure.path(args.out.as_deref(), in_run(run, "sampled.png"))?;
+    let picture = PictureFile::new(path, Rows::from(data).kind())?.styled(args.figure);
     check_files(&args.files)?;
+    let animation = animation(args, &model)?;
     let bar = render::progress("sampling", 0);
     let started = Instant::now();
     let samples = sampling.observer(resolve::on_bar(&bar)).draw_distributed(ranks)?;
@@ -62,7 +65,34 @@ pub fn run(args: &SampleArgs, ranks: &dyn Communicator) -> Result<()> {
     }
     let drawn = Drawn::of(&samples, &model.spec().config);
     write_arrays(&args.files, samples.data(), &drawn)?;
-    write_picture(args.balanced || in_turn, samples.data(), &drawn, &picture)
+    let data = reference(&model.spec().config, samples.data());
+    write_picture(args.balanced || in_turn, samples.data(), &drawn, data.as_deref(), &picture)?;
+    let Some(animation) = animation else { return Ok(()) };
+    let across = across(args.balanced || in_turn, samples.data(), &drawn);
+    let solver = requested_solver(args, model.spec(), run)?;
+    let (seeds, classes) = (drawn.seeds, drawn.classes);
+    let falling = Falling { model: &model, solver: &solver, guidance: args.guidance, seeds, classes, across };
+    falling.write(&animation, args.frames)
+}
+
+/// The animation to write, checked before the computation.
+fn animation(args: &SampleArgs, model: &Model) -> Result<Option<AnimationFile>> {
+    let Some(path) = &args.animate else { return Ok(None) };
+    falling::check(model)?;
+    if args.arithmetic == ArithmeticName::AuthorsCode {
+        bail!("--animate: not with --arithmetic authors-code, whose samples depend on their batch; omit one");
+    }
+    resolve::within("--frames", args.frames, 2..=10_000)?;
+    Ok(Some(AnimationFile::new("--animate", path.clone())?))
+}
+
+/// The solver of the command line or of the run.
+fn requested_solver(args: &SampleArgs, spec: &ModelSpec, run: &Path) -> Result<Solver> {
+    let mut solver = resolve::solver::solver(&args.solving, spec, run)?;
+    if args.denoise {
+        solver.set_denoise(true);
+    }
+    Ok(solver)
 }
 
 /// Returns an error for flags that apply to `--exact` only.
@@ -90,10 +120,7 @@ fn sampling<'a>(args: &SampleArgs, model: &'a Model, run: &Path) -> Result<Sampl
              data.conditional=true"
         );
     }
-    let mut solver = resolve::solver::solver(&args.solving, spec, run)?;
-    if args.denoise {
-        solver.set_denoise(true);
-    }
+    let solver = requested_solver(args, spec, run)?;
     let mut sampling = model.sample(0).seeds(seeds).solver(solver).batch(args.batch);
     if let Some(class) = &args.class {
         sampling = sampling.class(class);

@@ -1,10 +1,12 @@
 //! Output: lines, progress bars, tables, pictures and other files.
 
+mod animation;
 mod file;
 mod picture;
 mod table;
 mod text;
 
+pub use animation::AnimationFile;
 pub use file::{check_all, check_writable, display, in_run, make_folder, write, write_by};
 pub use picture::{PictureFile, Rows, chart_rows};
 pub use table::{arrays, table};

@@ -8,6 +8,7 @@ use pfgm_data::{Dataset, Shape};
 use pfgm_plot::{Figure, FigureKind, Format, Picture, Series, grid, histograms, scatter};
 
 use super::{check_writable, display, line, write};
+use crate::args::FigureArgs;
 
 /// Maximum number of rows of a data set in a chart.
 const MAX_CHART_ROWS: usize = 5000;
@@ -16,6 +17,7 @@ const MAX_CHART_ROWS: usize = 5000;
 pub struct PictureFile {
     path: PathBuf,
     format: Format,
+    style: FigureArgs,
 }
 
 impl PictureFile {
@@ -23,7 +25,7 @@ impl PictureFile {
     pub fn new(path: PathBuf, kind: FigureKind) -> Result<Self> {
         let format = Format::of(&path, kind).with_context(|| path.display().to_string())?;
         check_writable(&path)?;
-        Ok(Self { path, format })
+        Ok(Self { path, format, style: FigureArgs::default() })
     }
 
     /// Checks the path of a chart, as [`PictureFile::new`].
@@ -36,6 +38,11 @@ impl PictureFile {
         Self::new(path, FigureKind::Images)
     }
 
+    /// Draws charts with this resolution, colors and language.
+    pub fn styled(self, style: FigureArgs) -> Self {
+        Self { style, ..self }
+    }
+
     /// The path.
     pub fn path(&self) -> &Path {
         &self.path
@@ -43,7 +50,12 @@ impl PictureFile {
 
     /// Writes a figure.
     pub fn write(&self, figure: impl Into<Figure>) -> Result<()> {
-        let bytes = figure.into().encode(self.format).with_context(|| self.path.display().to_string())?;
+        let about = || self.path.display().to_string();
+        let figure = match figure.into() {
+            Figure::Chart(canvas) => Figure::Chart(self.style.apply(canvas).with_context(about)?),
+            images => images,
+        };
+        let bytes = figure.encode(self.format).with_context(about)?;
         write(&self.path, &bytes)
     }
 

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use crate::support::{fails, png_size, succeeds, temporary, train};
+use crate::support::{fails, pfgm, png_size, refuses, succeeds, temporary, train};
 
 /// A picture's pixels.
 fn pixels(path: &Path) -> image::RgbImage {
@@ -82,7 +82,9 @@ fn every_figure_of_the_story_is_drawn() {
     let here = dir.path();
     let said = succeeds(here, &["field", "--story", "all", "-o", "figures", "--charges", "120", "--scale", "0.5"]);
     let figures = ["near-far", "extra-dimension", "empirical-field", "training-points", "projection"];
-    for name in figures.iter().chain(&["change-of-variable", "dimensions", "non-compact", "posterior"]) {
+    let others = ["change-of-variable", "dimensions", "non-compact", "posterior", "greens-function", "superposition"];
+    let more = ["zoom-out", "flux-tube", "inertia", "anchoring", "diffusion", "norms", "continuity"];
+    for name in figures.iter().chain(&others).chain(&more) {
         let picture = pixels(&here.join(format!("figures/{name}.png")));
         assert!((500..=650).contains(&picture.width()), "{name}: {:?}", picture.dimensions());
         let drawn = colored(&picture, WHOLE, |pixel| pixel != [255; 3]) as f64;
@@ -105,9 +107,70 @@ fn every_figure_of_the_story_is_drawn() {
     let adaptive = said.lines().find(|line| line.starts_with("RK45")).unwrap();
     let times: f64 = adaptive.split(", ").last().unwrap().split(' ').next().unwrap().parse().unwrap();
     assert!(times > 1.3, "{adaptive}");
+    let after = |start: &str| -> f64 {
+        let rest = said.split(start).nth(1).unwrap_or_else(|| panic!("{start}: {said}"));
+        rest.split(|c: char| c.is_whitespace() || ",;%".contains(c)).find_map(|word| word.parse().ok()).unwrap()
+    };
+    assert!(after("a region changes by at most") < 1e-3, "{said}");
+    assert!(after("the distance falls with the drag: slope") < -1.8, "{said}");
+    assert!(after("equal density: relative error") < 1e-2 && after("head to tail end within") < 1e-12, "{said}");
+    assert!(after("diffusion, D = ∞") < 1.0 && (after("Poisson, D = 1") - 24.25).abs() < 6.0, "{said}");
+    assert!(after("their charge differs from that share by") < 6.0, "{said}");
     // One figure alone, of other charges.
     succeeds(here, &["field", "two-moons", "--story", "projection", "--scale", "0.5", "-o", "p.png"]);
     assert_eq!(png_size(&here.join("p.png")), (600, 200));
+}
+
+#[test]
+fn a_figure_has_another_language_theme_format_and_resolution() {
+    let dir = temporary();
+    let here = dir.path();
+    let common = ["field", "--story", "all", "-o", "zh", "--charges", "60", "--format", "svg", "--lang", "zh"];
+    succeeds(here, &[&common[..], &["--theme", "dark"]].concat());
+    // Names of methods and of quantities stay; the rest is Chinese.
+    const KEPT: [&str; 11] =
+        ["RK45", "Euler", "MMPS", "Student", "PFGM", "z_max", "ln z", "spread", "log", "x", "second"];
+    let mut texts = 0;
+    for entry in fs::read_dir(here.join("zh")).unwrap() {
+        let path = entry.unwrap().path();
+        let svg = fs::read_to_string(&path).unwrap();
+        assert!(svg.contains("fill=\"#121212\""), "{}: a dark background", path.display());
+        for text in svg.split("<text ").skip(1) {
+            let text = text.split('>').nth(1).unwrap().split('<').next().unwrap();
+            texts += 1;
+            let words = text.split(|c: char| !c.is_ascii_alphabetic()).filter(|word| word.len() > 3);
+            let unknown: Vec<&str> = words.filter(|word| !KEPT.iter().any(|kept| kept.contains(*word))).collect();
+            assert!(unknown.is_empty(), "{}: {text}: add it to crates/plot/assets/chinese.tsv", path.display());
+        }
+    }
+    assert!(texts > 500, "{texts}");
+    succeeds(here, &["field", "disk", "--charges", "50", "--lines", "5", "--particles", "20", "--dpi", "48"]);
+    assert_eq!(png_size(&here.join("disk-field.png")), (600, 185));
+    for (flags, part) in [(&["--dpi", "7"][..], "48 to 768"), (&["--dpi", "96", "--scale", "2"], "--scale")] {
+        let output = pfgm(here, &[&["field", "disk"], flags].concat());
+        assert_eq!(output.status.code(), Some(2));
+        assert!(String::from_utf8_lossy(&output.stderr).contains(part), "{flags:?}");
+    }
+    refuses(here, &["field", "disk", "--format", "svg", "-o", "x.pdf"], &["--format svg", "x.pdf"]);
+}
+
+#[test]
+fn figures_that_move_are_animations_or_frames() {
+    use image::AnimationDecoder;
+    let dir = temporary();
+    let here = dir.path();
+    for (story, width) in [("zoom-out", 380), ("projection", 570), ("diffusion", 760), ("continuity", 380)] {
+        let common = ["field", "--story", story, "--charges", "60", "--frames", "4", "--animate"];
+        succeeds(here, &[&common[..], &["a.gif"]].concat());
+        let file = std::io::BufReader::new(fs::File::open(here.join("a.gif")).unwrap());
+        let frames = image::codecs::gif::GifDecoder::new(file).unwrap().into_frames().collect_frames().unwrap();
+        assert_eq!((frames.len(), frames[0].buffer().width()), (4, width), "{story}");
+        assert!(frames[0].buffer().as_raw() != frames[2].buffer().as_raw(), "{story} moves");
+        let said = succeeds(here, &[&common[..], &["frames/", "--scale", "0.5"]].concat());
+        assert!(said.contains("frame-0000.png"), "{said}");
+        assert_eq!(png_size(&here.join("frames/frame-0003.png")).0, width / 2);
+    }
+    refuses(here, &["field", "--story", "inertia", "--animate", "x.gif"], &["--animate", "zoom-out", "continuity"]);
 }
 
 #[test]
@@ -207,6 +270,7 @@ fn bad_charges_are_one_clear_line() {
     expect(&["field", "three.csv", "--density"], &["--density", "three", "--columns"]);
     expect(&["field", "three.csv", "--story", "near-far"], &["--story", "three"]);
     expect(&["field", "heart", "--story", "non-compact"], &["non-compact", "DATA"]);
+    expect(&["field", "heart", "--story", "inertia"], &["inertia", "DATA"]);
     expect(&["field", "--story", "near-far", "-D", "8"], &["-D 8", "dimensions"]);
     expect(&["sample", "--exact", "heart", "-D", "-1"], &["-D -1"]);
     expect(&["sample", "--exact", "heart", "--class", "1"], &["--class"]);

@@ -109,9 +109,11 @@ fn charts_are_written_as_shapes_and_texts() {
     succeeds(dir.path(), &[&table[..], &["a.pdf"]].concat());
     succeeds(dir.path(), &["field", "--charges", "40", "--lines", "6", "--particles", "20", "-o", "b.SVG"]);
     let (points, field) = (String::from_utf8(read("a.svg")).unwrap(), String::from_utf8(read("b.SVG")).unwrap());
-    // A dot for each sample, and one in the legend.
-    assert_eq!(points.matches("<circle").count(), 51);
-    assert!(points.contains(">samples</text>") && points.trim_end().ends_with("</svg>"));
+    // A dot for each sample and for each row of the data, and two in the legend.
+    assert_eq!(points.matches("<circle").count(), 50 + 2000 + 2);
+    assert!(
+        points.contains(">samples</text>") && points.contains(">data</text>") && points.trim_end().ends_with("</svg>")
+    );
     assert!(field.contains(">the far hemisphere, equal areas equal</text>"));
     assert!(read("a.pdf").starts_with(b"%PDF-") && read("a.pdf").ends_with(b"%%EOF"));
     let error = fails(dir.path(), &[&table[..], &["a.gif"]].concat());

@@ -80,12 +80,16 @@ fn failed(error: impl std::fmt::Display) -> PlotError {
     PlotError::Draw(error.to_string())
 }
 
-/// RGB pixels as a PNG file of at most 256 colors.
-pub(crate) fn png((width, height): (u32, u32), rgb: &[u8]) -> Result<Vec<u8>, PlotError> {
+/// RGB pixels as a PNG file of at most 256 colors; with pixels for each 1/96 inch, the file tells its resolution.
+pub(crate) fn png((width, height): (u32, u32), rgb: &[u8], scale: Option<f64>) -> Result<Vec<u8>, PlotError> {
     let palette = Palette::of(rgb, 256);
     let mut bytes = Vec::new();
     let mut encoder = encoder(&mut bytes, (width, height), &palette);
     encoder.set_compression(png::Compression::High);
+    encoder.set_pixel_dims(scale.map(|scale| {
+        let per_meter = (scale * 96.0 / 0.0254).round() as u32;
+        png::PixelDimensions { xppu: per_meter, yppu: per_meter, unit: png::Unit::Meter }
+    }));
     let mut writer = encoder.write_header().map_err(failed)?;
     writer.write_image_data(&palette.indices(rgb)).map_err(failed)?;
     writer.finish().map_err(failed)?;

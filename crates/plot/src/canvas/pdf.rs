@@ -29,6 +29,7 @@ pub fn write(canvas: &Canvas) -> Vec<u8> {
         Page { content: Content::new(), opacities: BTreeSet::new(), letters: Letters::default(), images: Vec::new() };
     // The y-axis of a page runs upwards.
     page.content.transform([POINTS, 0.0, 0.0, -POINTS, 0.0, height]);
+    page.draw(&Shape::Polygon { corners: canvas.area().corners().to_vec(), color: canvas.background() });
     page.content.set_line_cap(LineCapStyle::RoundCap).set_line_join(LineJoinStyle::RoundJoin);
     for group in canvas.elements().chunk_by(|a, b| a.clip == b.clip) {
         page.content.save_state();

@@ -7,10 +7,7 @@ use tiny_skia::{
 };
 
 use crate::{
-    canvas::{
-        Anchor, Area, Canvas, Position, Shape,
-        font::{self, FONT},
-    },
+    canvas::{Anchor, Area, Canvas, Position, Shape, font},
     color::Color,
 };
 
@@ -18,7 +15,8 @@ use crate::{
 pub fn rgb(canvas: &Canvas, scale: f64) -> Vec<u8> {
     let (width, height) = canvas.size();
     let mut pixels = Pixmap::new(width, height).expect("the size was checked when the canvas was created");
-    pixels.fill(tiny_skia::Color::WHITE);
+    let [r, g, b] = canvas.background().rgb;
+    pixels.fill(tiny_skia::Color::from_rgba8(r, g, b, 255));
     let mut raster = Raster { pixels, scale, clip: None, mask: None };
     for element in canvas.elements() {
         raster.clip(element.clip);
@@ -110,21 +108,21 @@ impl Raster {
     }
 
     fn text(&mut self, text: &str, (at, size, anchor): (Position, f64, Anchor), color: Color) {
-        let font = FONT.as_scaled((size * self.scale * font::HEIGHT) as f32);
+        let size = size * self.scale;
         let mut advance = 0.0;
-        let glyphs: Vec<Glyph> = text
+        let glyphs: Vec<(char, Glyph)> = text
             .chars()
             .map(|letter| {
-                let mut glyph = font.scaled_glyph(letter);
+                let mut glyph = font::of(letter).as_scaled(font::scale(letter, size)).scaled_glyph(letter);
                 glyph.position.x = advance;
-                advance += font.h_advance(glyph.id);
-                glyph
+                advance += font::advance(letter, size);
+                (letter, glyph)
             })
             .collect();
         let back = font::part_before(anchor) as f32 * advance;
         let (left, base) = self.pixel(at);
-        for glyph in glyphs {
-            let Some(outline) = font.outline_glyph(glyph) else { continue };
+        for (letter, glyph) in glyphs {
+            let Some(outline) = font::of(letter).outline_glyph(glyph) else { continue };
             let bounds = outline.px_bounds();
             outline.draw(|x, y, cover| {
                 let (along, up) = (bounds.min.x + x as f32 - back, bounds.min.y + y as f32);

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The font of the pixel formats, and fonts with letters of nearly the same widths.
-const FONTS: &str = "DejaVu Sans, Bitstream Vera Sans, Verdana, sans-serif";
+const FONTS: &str = "DejaVu Sans, Bitstream Vera Sans, Verdana, Noto Sans SC, Noto Sans CJK SC, PingFang SC, Microsoft YaHei, sans-serif";
 
 /// Writes a canvas as an SVG file.
 pub fn write(canvas: &Canvas) -> Result<String, PlotError> {
@@ -21,7 +21,8 @@ pub fn write(canvas: &Canvas) -> Result<String, PlotError> {
     let mut file = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" \
          font-family=\"{FONTS}\" stroke-linecap=\"round\" stroke-linejoin=\"round\">\n<rect width=\"100%\" height=\"100%\" \
-         fill=\"#fff\"/>\n"
+         fill=\"{}\"/>\n",
+        hexadecimal(canvas.background())
     );
     let mut areas: Vec<Area> = Vec::new();
     for group in canvas.elements().chunk_by(|a, b| a.clip == b.clip) {
@@ -111,9 +112,13 @@ fn path(points: &[Position]) -> String {
     path
 }
 
-fn paint(attribute: &str, color: Color) -> String {
+fn hexadecimal(color: Color) -> String {
     let [r, g, b] = color.rgb;
-    let paint = format!(" {attribute}=\"#{r:02x}{g:02x}{b:02x}\"");
+    format!("#{r:02x}{g:02x}{b:02x}")
+}
+
+fn paint(attribute: &str, color: Color) -> String {
+    let paint = format!(" {attribute}=\"{}\"", hexadecimal(color));
     match color.alpha {
         255 => paint,
         alpha => format!("{paint} {attribute}-opacity=\"{}\"", number(f64::from(alpha) / 255.0)),

@@ -66,7 +66,7 @@ pub fn run(args: &CascadeSampleArgs) -> Result<()> {
         label: "class",
     };
     write_arrays(&args.files, data, &drawn)?;
-    write_picture(args.class.is_none() && args.from.is_none(), data, &drawn, &picture)?;
+    write_picture(args.class.is_none() && args.from.is_none(), data, &drawn, None, &picture)?;
     all.write(stages_picture(&specs, &made)?)?;
     line(format!("{:<10} {}", "stages", display(all.path())));
     Ok(())

@@ -2,12 +2,13 @@
 
 use anyhow::Result;
 use pfgm::field_lines::{self, Line};
-use pfgm_plot::{Animation, Canvas, PlotError, Space, animate, color::RED};
+use pfgm_plot::{Canvas, PlotError, Space, color::RED};
 
 use super::{
     overview::{dot_size, shade, stage, view},
     scene::{Scene, TOLERANCE},
 };
+use crate::render::AnimationFile;
 
 /// Rotation of the hemisphere in radians. Uniform points stay uniform, but fall to other charges.
 const TURN: f64 = 2.4;
@@ -24,7 +25,7 @@ struct Particle {
 }
 
 /// Draws the animation.
-pub fn draw(scene: &Scene, format: Animation, (particles, frames): (usize, usize)) -> Result<Vec<u8>> {
+pub fn draw(scene: &Scene, file: &AnimationFile, (particles, frames): (usize, usize)) -> Result<()> {
     let (mut far, up) = scene.rise(particles)?;
     if scene.dim > 1 {
         for point in far.chunks_exact_mut(scene.dim) {
@@ -46,12 +47,12 @@ pub fn draw(scene: &Scene, format: Animation, (particles, frames): (usize, usize
         })
         .filter(|particle| particle.up.length() > 0.0 && particle.down.length() > 0.0)
         .collect();
-    Ok(animate(format, frames, |frame| picture(scene, &particles, frame as f64 / frames as f64))?)
+    file.write_charts(frames, |frame| picture(scene, &particles, frame as f64 / frames as f64))
 }
 
 /// Draws the frame at a share of the time.
 fn picture(scene: &Scene, particles: &[Particle], time: f64) -> Result<Canvas, PlotError> {
-    let mut canvas = Canvas::new(560.0, 400.0, 1.0)?;
+    let mut canvas = Canvas::new(560.0, 400.0, scene.scale)?;
     let space = Space::new(canvas.area().inset([14.0, 14.0, 14.0, 14.0]), view(scene, scene.dome()));
     stage(&mut canvas, &space, scene);
     space.dots(&mut canvas, scene.charges_in_space().map(|y| (y, RED.faded(0.35))), 0.5 * dot_size(scene.count()));

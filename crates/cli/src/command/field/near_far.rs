@@ -46,7 +46,7 @@ pub fn near_far(scene: &Scene) -> Result<Canvas> {
 }
 
 /// The root mean square angle in radians, over a hemisphere, between the field and that of one charge in the center.
-fn deviation(scene: &Scene, radius: f64) -> f64 {
+pub fn deviation(scene: &Scene, radius: f64) -> f64 {
     const DIRECTIONS: usize = 64;
     let squares = (0..DIRECTIONS).map(|index| {
         // Equal steps of height and the golden angle cover a hemisphere evenly.
@@ -80,7 +80,7 @@ fn section(canvas: &mut Canvas, cell: Area, scene: &Scene, (title, reach): (&str
 }
 
 /// Logarithms as shares of the color scale: the strongest is 1, except in the few cells at a charge.
-fn shares(logs: &[f64]) -> Vec<f64> {
+pub fn shares(logs: &[f64]) -> Vec<f64> {
     let mut sorted = logs.to_vec();
     sorted.sort_by(f64::total_cmp);
     let top = sorted[sorted.len() * 995 / 1000];

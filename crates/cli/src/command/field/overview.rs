@@ -52,7 +52,17 @@ pub fn draw(scene: &Scene, counts: &Counts) -> Result<Canvas> {
         in_space(&mut canvas, cells[1], scene, &drawn);
         histogram(&mut canvas, cells[2], ("angle", &angles.height), &height);
     }
-    line(format!("{} of {} field lines reach a hemisphere of radius {:.3}", drawn.len(), counts.lines, scene.dome()));
+    let others = match counts.lines - drawn.len() {
+        0 => String::new(),
+        1 => "; the other starts outside of it, at a charge farther from the center".to_owned(),
+        outside => format!("; the other {outside} start outside of it, at charges farther from the center"),
+    };
+    line(format!(
+        "{} of {} field lines reach a hemisphere of radius {:.3}{others}",
+        drawn.len(),
+        counts.lines,
+        scene.dome()
+    ));
     let far = format!("{particles} particles that rose from the charges to sigma = {:.4e}", scene.far());
     let tests = match azimuth {
         Some(azimuth) => format!("height {}, azimuth {}", statistic(&height), statistic(&azimuth)),

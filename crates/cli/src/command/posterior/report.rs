@@ -11,7 +11,7 @@ use pfgm_data::{
     Shape,
     npz::{Column, Named},
 };
-use pfgm_plot::{Figure, Series, grid};
+use pfgm_plot::{Captions, Figure, Series, captioned_grid};
 use serde_json::json;
 
 use super::{Scores, Task, default_picture};
@@ -91,7 +91,11 @@ impl Files {
             (0..shown).flat_map(|number| images(number, draws, (task, data), samples, statistics)).collect();
         let truth = if task.truth.is_some() { "truth, " } else { "" };
         let note = format!("{truth}measurement, mean, standard deviation, draws");
-        self.picture.write_and_print(Figure::Images(grid(Rows::from(data).pixels(), &images, across)?), &note)
+        let names = ["truth", "measurement", "mean", "std"].into_iter().skip(usize::from(task.truth.is_none()));
+        let draws = (1..=draws.min(SHOWN_DRAWS)).map(|draw| format!("draw {draw}"));
+        let captions = Captions { columns: names.map(String::from).chain(draws).collect(), rows: Vec::new() };
+        let picture = captioned_grid(Rows::from(data).pixels(), &images, across, &captions)?;
+        self.picture.write_and_print(Figure::Images(picture), &note)
     }
 }
 

@@ -15,7 +15,7 @@ use pfgm::{
     config::Config,
     train::{Events, Trainer},
 };
-use pfgm_data::Dataset;
+use pfgm_data::{Dataset, Shape};
 pub use resume::resume;
 use watch::Watcher;
 
@@ -75,7 +75,8 @@ pub fn finish(training: Training, tensorboard: bool, device: &Device, ranks: &Ra
         line(format!("{}: {first} of {steps} steps are taken; raise them with --set train.steps=N", display(&folder)));
         return Ok(Ended::Before);
     }
-    let mut watcher = Watcher::new(first, steps, ranks.size() > 1)?;
+    let unit = if matches!(trainer.spec().data.shape, Shape::Image { .. }) { "images" } else { "rows" };
+    let mut watcher = Watcher::new((first, steps), unit, ranks.size() > 1)?;
     if tensorboard && ranks.is_root() {
         watcher.events = Some(
             Events::create(&folder).with_context(|| format!("{}: no event file can be written", folder.display()))?,
@@ -85,10 +86,10 @@ pub fn finish(training: Training, tensorboard: bool, device: &Device, ranks: &Ra
     watcher.finish();
     let stopped = trainer.steps_taken() < steps;
     line(format!(
-        "{} after {} of {steps} steps, loss {:.4}: {}",
+        "{} after {} of {steps} steps, {}: {}",
         if stopped { "stopped" } else { "trained" },
         trainer.steps_taken(),
-        watcher.loss,
+        watcher.loss_of_training(),
         display(&checkpoint::path_of(&folder, trainer.steps_taken()))
     ));
     if stopped {

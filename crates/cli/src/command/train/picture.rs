@@ -43,7 +43,11 @@ pub fn draw(trainer: &Trainer, data: &Dataset, folder: &Path, device: &Device) -
         solver.reset_schedule();
     }
     let model = Model::load_on(checkpoint::path_of(folder, trainer.steps_taken()), device)?;
-    let samples = model.sample(count).balanced().solver(solver).draw()?;
+    // Samples of large images take as long as many steps.
+    render::line(format!("drawing      {count} samples for samples.png"));
+    let bar = render::progress("sampling", 0);
+    let samples = model.sample(count).balanced().solver(solver).observer(resolve::on_bar(&bar)).draw()?;
+    bar.finish_and_clear();
     let samples = resolve::latents::decoded(&spec.config.data, samples)?;
     let rows = match spec.data.shape {
         Shape::Image { .. } => Vec::new(),

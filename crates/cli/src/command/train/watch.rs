@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use indicatif::ProgressBar;
+use indicatif::{HumanDuration, ProgressBar};
 use pfgm::train::{Events, LogLine, StepReport};
 
 use crate::render::{self, line, warn};
@@ -53,6 +53,12 @@ pub struct Watcher {
     bar: ProgressBar,
     /// The loss, smoothed.
     pub loss: f64,
+    /// The loss of the first step of the training, unless it was resumed.
+    first_loss: Option<f64>,
+    /// What is trained on: images, or rows.
+    unit: &'static str,
+    /// The step and the time at which this process began.
+    begun: (u64, Instant),
     /// Time of the last printed line, if there is no terminal.
     printed: Instant,
     /// TensorBoard's event file, if there is one.
@@ -60,12 +66,13 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    pub fn new(first: u64, steps: u64, many: bool) -> Result<Self> {
+    pub fn new((first, steps): (u64, u64), unit: &'static str, many: bool) -> Result<Self> {
         let bar = render::bar(steps, "{wide_bar} {pos}/{len}  {msg}  {eta} left")?.with_position(first);
         bar.reset_eta();
         handle_signals(many)?;
         IS_TRAINING.store(true, Ordering::SeqCst);
-        Ok(Self { bar, loss: f64::NAN, printed: Instant::now(), events: None })
+        let now = Instant::now();
+        Ok(Self { bar, loss: f64::NAN, first_loss: None, unit, begun: (first, now), printed: now, events: None })
     }
 
     pub fn finish(&self) {
@@ -78,9 +85,12 @@ impl Watcher {
     /// Shows a step. Breaks after a signal.
     pub fn report(&mut self, report: &StepReport) -> ControlFlow<()> {
         self.loss = if self.loss.is_nan() { report.loss } else { 0.98 * self.loss + 0.02 * report.loss };
-        let message = format!("loss {:.4}  {:.0} images/s", self.loss, report.images_per_second);
+        if report.step == 1 {
+            self.first_loss = Some(report.loss);
+        }
+        let message = format!("loss {}  {:.0} {}/s", shown(self.loss), report.images_per_second, self.unit);
         if self.bar.is_hidden() && self.printed.elapsed() > Duration::from_secs(10) {
-            line(format!("step {}/{}  {message}", report.step, report.steps));
+            line(format!("step {}/{}  {message}  {} left", report.step, report.steps, self.left(report)));
             self.printed = Instant::now();
         }
         self.bar.set_position(report.step);
@@ -89,6 +99,20 @@ impl Watcher {
             self.add_event(line);
         }
         if STOP.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    /// The time that the remaining steps take at the speed so far.
+    fn left(&self, report: &StepReport) -> String {
+        let (first, started) = self.begun;
+        let taken = report.step.saturating_sub(first).max(1) as f64;
+        let seconds = started.elapsed().as_secs_f64() / taken * report.steps.saturating_sub(report.step) as f64;
+        HumanDuration(Duration::from_secs_f64(seconds)).to_string()
+    }
+
+    /// The loss, and that of the first step for comparison.
+    pub fn loss_of_training(&self) -> String {
+        let first = self.first_loss.map_or_else(String::new, |first| format!(" ({} at the first step)", shown(first)));
+        format!("loss {}{first}", shown(self.loss))
     }
 
     fn add_event(&mut self, line: &LogLine) {
@@ -100,4 +124,9 @@ impl Watcher {
             self.events = None;
         }
     }
+}
+
+/// A loss with four digits.
+fn shown(loss: f64) -> String {
+    if loss.abs() < 0.001 { format!("{loss:.3e}") } else { format!("{loss:.4}") }
 }

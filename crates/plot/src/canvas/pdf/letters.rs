@@ -1,13 +1,13 @@
 //! The letters of a PDF file: outlines of those that are in use, and the characters that they stand for.
 
-use ab_glyph::{Font, GlyphId, OutlineCurve, Point};
+use ab_glyph::{Font, OutlineCurve, Point};
 use pdf_writer::{
     Content, Filter, Finish, Name, Pdf, Rect, Ref, Str,
     types::{SystemInfo, UnicodeCmap},
 };
 
 use super::deflated;
-use crate::canvas::font::FONT;
+use crate::canvas::font::{self, FONT};
 
 /// Code of the first letter of a font: codes below are control characters.
 const FIRST: u8 = 32;
@@ -53,21 +53,20 @@ fn code(place: usize) -> u8 {
 
 fn write_font(letters: &[char], pdf: &mut Pdf, new: &mut impl FnMut() -> Ref) -> Ref {
     let (id, to_unicode) = (new(), new());
-    let glyphs: Vec<GlyphId> = letters.iter().map(|&letter| FONT.glyph_id(letter)).collect();
     let names: Vec<String> = (0..letters.len()).map(|index| format!("g{index}")).collect();
-    let outlines: Vec<Ref> = glyphs.iter().map(|_| new()).collect();
+    let outlines: Vec<Ref> = letters.iter().map(|_| new()).collect();
     let unit = 1.0 / FONT.units_per_em().unwrap_or(2048.0);
     let mut font = pdf.type3_font(id);
     // A box of zeros stands for that of all letters.
     font.bbox(Rect::new(0.0, 0.0, 0.0, 0.0)).matrix([unit, 0.0, 0.0, unit, 0.0, 0.0]);
     font.first_char(FIRST).last_char(code(letters.len() - 1)).to_unicode(to_unicode);
-    font.widths(glyphs.iter().map(|&glyph| FONT.h_advance_unscaled(glyph)));
+    font.widths(letters.iter().map(|&letter| width(letter)));
     font.encoding_custom().differences().consecutive(FIRST, names.iter().map(|name| Name(name.as_bytes())));
     font.char_procs().pairs(names.iter().zip(&outlines).map(|(name, outline)| (Name(name.as_bytes()), *outline)));
     font.resources();
     font.finish();
-    for (glyph, outline) in glyphs.into_iter().zip(outlines) {
-        pdf.stream(outline, &deflated(&outlined(glyph))).filter(Filter::FlateDecode);
+    for (letter, outline) in letters.iter().zip(outlines) {
+        pdf.stream(outline, &deflated(&outlined(*letter))).filter(Filter::FlateDecode);
     }
     let system = SystemInfo { registry: Str(b"Adobe"), ordering: Str(b"UCS"), supplement: 0 };
     let mut table = UnicodeCmap::<u8>::new(Name(b"Letters"), system);
@@ -78,21 +77,41 @@ fn write_font(letters: &[char], pdf: &mut Pdf, new: &mut impl FnMut() -> Ref) ->
     id
 }
 
+/// The factor from the units of a letter's font to those of [`FONT`].
+fn units(letter: char) -> f32 {
+    let em = |font: &ab_glyph::FontRef| font.units_per_em().unwrap_or(2048.0);
+    em(&FONT) / em(font::of(letter))
+}
+
+/// The width of a letter in units of [`FONT`].
+fn width(letter: char) -> f32 {
+    let font = font::of(letter);
+    units(letter) * font.h_advance_unscaled(font.glyph_id(letter))
+}
+
 /// The outline of a letter as the content of a stream. Quadratic curves become cubic ones.
-fn outlined(glyph: GlyphId) -> Vec<u8> {
+fn outlined(letter: char) -> Vec<u8> {
     let mut content = Content::new();
-    let width = FONT.h_advance_unscaled(glyph);
-    let Some(outline) = FONT.outline(glyph) else {
+    let (font, unit, width) = (font::of(letter), units(letter), width(letter));
+    let Some(outline) = font.outline(font.glyph_id(letter)) else {
         content.start_shape_glyph(width, 0.0, 0.0, 0.0, 0.0);
         return content.finish().into_vec();
     };
-    let (a, b) = (outline.bounds.min, outline.bounds.max);
+    let scaled = |point: Point| ab_glyph::point(unit * point.x, unit * point.y);
+    let (a, b) = (scaled(outline.bounds.min), scaled(outline.bounds.max));
     content.start_shape_glyph(width, a.x.min(b.x), a.y.min(b.y), a.x.max(b.x), a.y.max(b.y));
+    let curves = outline.curves.iter().map(|curve| match *curve {
+        OutlineCurve::Line(start, end) => OutlineCurve::Line(scaled(start), scaled(end)),
+        OutlineCurve::Quad(start, middle, end) => OutlineCurve::Quad(scaled(start), scaled(middle), scaled(end)),
+        OutlineCurve::Cubic(start, first, second, end) => {
+            OutlineCurve::Cubic(scaled(start), scaled(first), scaled(second), scaled(end))
+        }
+    });
     let mut at: Option<Point> = None;
-    for curve in &outline.curves {
+    for curve in curves {
         let (OutlineCurve::Line(start, end) | OutlineCurve::Quad(start, _, end) | OutlineCurve::Cubic(start, .., end)) =
             curve;
-        if at != Some(*start) {
+        if at != Some(start) {
             content.move_to(start.x, start.y);
         }
         match curve {
@@ -107,7 +126,7 @@ fn outlined(glyph: GlyphId) -> Vec<u8> {
                 content.cubic_to(first.x, first.y, second.x, second.y, end.x, end.y)
             }
         };
-        at = Some(*end);
+        at = Some(end);
     }
     content.fill_nonzero();
     content.finish().into_vec()
@@ -131,10 +150,10 @@ mod tests {
 
     #[test]
     fn outlines_close_and_quadratic_curves_keep_their_ends() {
-        let drawn = String::from_utf8(outlined(FONT.glyph_id('o'))).unwrap();
+        let drawn = String::from_utf8(outlined('o')).unwrap();
         // The letter has an outer and an inner contour.
         assert_eq!(drawn.matches(" m\n").count(), 2, "{drawn}");
         assert!(drawn.matches(" c\n").count() >= 16 && drawn.ends_with("f"), "{drawn}");
-        assert!(String::from_utf8(outlined(FONT.glyph_id(' '))).unwrap().ends_with("d1"));
+        assert!(String::from_utf8(outlined(' ')).unwrap().ends_with("d1"));
     }
 }
