@@ -24,6 +24,7 @@
 //! assert!(x.iter().any(|x| x.abs() > 5.0));
 //! ```
 
+pub mod consistency;
 pub mod extra_dims;
 pub mod field;
 pub mod field_lines;
