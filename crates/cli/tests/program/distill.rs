@@ -21,7 +21,7 @@ fn a_distilled_run_is_a_run() {
     }
     let said = succeeds(dir.path(), &["evaluate", "fast", "--data", "digits", "-n", "100", "--extractor", "pixels"]);
     assert!(said.contains("100 of fast"), "{said}");
-    succeeds(dir.path(), &["export", "fast", "-o", "fast.safetensors"]);
+    succeeds(dir.path(), &["export", "fast", "--names", "run", "-o", "fast.safetensors"]);
     let said = succeeds(dir.path(), &["sample", "fast.safetensors", "-n", "2", "--steps", "1", "-o", "exported.png"]);
     assert!(said.contains("1.0 evaluations"), "{said}");
     succeeds(dir.path(), &["bench", "fast", "--rounds", "1"]);
