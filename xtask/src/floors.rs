@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 const FLOORS: &[&[&str]] = &[
     // Re-exported from crates/flow.
     &[
+        "consistency",
         "extra_dims",
         "field",
         "field_lines",
@@ -23,7 +24,7 @@ const FLOORS: &[&[&str]] = &[
         "restoration",
         "solver",
     ],
-    &["device", "features", "memory", "parallel", "presets"],
+    &["device", "features", "memory", "parallel", "power_average", "presets"],
     &["augmentation", "network"],
     &["conditioning"],
     &["weights"],

@@ -74,6 +74,8 @@ fn execute(cli: Cli, ranks: &Ranks) -> Result<()> {
     }
     match cli.command {
         Command::Train(args) => command::train::run(&args, ranks),
+        Command::Distill(args) => command::distill::run(&args, ranks),
+        Command::Average(args) => command::average::run(&args),
         Command::Sample(args) => command::sample::run(&args, &**ranks),
         Command::Cascade(args) => command::cascade::run(&args),
         Command::Field(args) => command::field::run(&args),

@@ -24,6 +24,7 @@
 //! assert!(x.iter().any(|x| x.abs() > 5.0));
 //! ```
 
+pub mod consistency;
 pub mod coulomb;
 pub mod dynamics;
 pub mod extra_dims;

@@ -46,8 +46,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub use pfgm_flow::{
-    coulomb, dynamics, extra_dims, field, field_lines, flow, hemisphere, latent, likelihood, particles, posterior,
-    prior, process, random, region, restoration, solver,
+    consistency, coulomb, dynamics, extra_dims, field, field_lines, flow, hemisphere, latent, likelihood, particles,
+    posterior, prior, process, random, region, restoration, solver,
 };
 
 pub mod augmentation;
@@ -68,6 +68,7 @@ pub mod model;
 pub mod network;
 pub mod objective;
 pub mod parallel;
+pub mod power_average;
 pub mod precondition;
 pub mod prediction;
 pub mod prelude;

@@ -8,7 +8,7 @@ pub use crate::{
     error::Error,
     likelihood::Probe,
     model::{
-        Anomaly, Denoise, ExactField, Fit, FitProgress, FitReport, Inpaint, Integration, Latents, Likelihood,
+        Anomaly, Denoise, Distill, ExactField, Fit, FitProgress, FitReport, Inpaint, Integration, Latents, Likelihood,
         LogLikelihoods, Model, Posterior, Samples, Trace, WeightNames,
     },
     progress::{CancelToken, Progress},

@@ -194,6 +194,11 @@ impl ModelSpec {
         Precondition { sigma_data: sigma_data.expect("a resolved specification"), noise_estimate }
     }
 
+    /// Whether the network jumps to the end of a flow line, as after distillation. It has no `yhat` that a solver could integrate.
+    pub fn is_distilled(&self) -> bool {
+        !self.config.objective.has_yhat()
+    }
+
     /// Meaning of the network's raw output.
     pub fn prediction(&self) -> Prediction {
         self.prediction_of(self.data.shape)
@@ -348,7 +353,7 @@ fn complete(config: &mut Config, shape: Shape, spread: &Spread) -> Result<(), Mo
             }
             calibration.z_max
         }
-        Objective::Denoising(_) => SIGMA_MAX,
+        Objective::Denoising(_) | Objective::Consistency(_) => SIGMA_MAX,
     };
     let flow = &mut config.flow;
     let (sigma_min, sigma_max) = (flow.sigma_min, *flow.sigma_max.get_or_insert(sigma_max));

@@ -16,7 +16,7 @@ const TABLES: [(&str, &str, &str); 6] = [
 ];
 
 /// Tables with kinds: the section, the kind, the file, and the type or variant.
-const KINDS: [(&str, &str, &str, &str); 14] = [
+const KINDS: [(&str, &str, &str, &str); 15] = [
     ("flow.output", "field", "pfgm/src/prediction/mod.rs", "Field"),
     ("flow.output", "ve", "pfgm/src/prediction/mod.rs", "Ve"),
     ("flow.output", "vp", "pfgm/src/prediction/mod.rs", "Vp"),
@@ -24,6 +24,7 @@ const KINDS: [(&str, &str, &str, &str); 14] = [
     ("flow.output", "discrete", "pfgm/src/prediction/mod.rs", "Discrete"),
     ("objective", "pfgm++", "pfgm/src/objective/pfgmpp.rs", "DenoisingObjective"),
     ("objective", "pfgm", "pfgm/src/objective/pfgm.rs", "FieldObjective"),
+    ("objective", "consistency", "pfgm/src/objective/consistency.rs", "ConsistencyObjective"),
     ("network", "mlp", "nn/src/mlp.rs", "MlpConfig"),
     ("network", "unet", "nn/src/unet/ddpmpp.rs", "UnetConfig"),
     ("network", "score-unet", "nn/src/unet/score_sde.rs", "ScoreUnetConfig"),

@@ -1,10 +1,12 @@
 //! The command line: raw values before validation. One file for each group of commands.
 
+mod average;
 mod bench;
 pub mod cascade;
 pub mod compare;
 mod compute;
 mod data;
+mod distill;
 #[cfg(test)]
 mod documented;
 pub mod evaluate;
@@ -21,10 +23,12 @@ mod solver;
 pub mod studio;
 mod train;
 
+pub use average::AverageArgs;
 pub use bench::{BenchArgs, BenchNetwork, BenchTask};
 use clap::{Parser, Subcommand};
 pub use compute::{ComputeArgs, RanksArgs};
 pub use data::{CalibrateArgs, DataArgs, DataCommand};
+pub use distill::{DistillArgs, DistillMethod};
 pub use field::{FieldArgs, Story};
 pub use figure::FigureArgs;
 pub use import::{ExportArgs, ExportFormat, ExportNames, ImportArgs};
@@ -57,6 +61,10 @@ pub struct Cli {
 pub enum Command {
     /// Train a model: on a data set, from a preset or a configuration file, or resume a run
     Train(Box<TrainArgs>),
+    /// Distill a run into one that draws samples in one or two evaluations
+    Distill(Box<DistillArgs>),
+    /// Make another average of a run's weights from its snapshots
+    Average(AverageArgs),
     /// Draw samples from a trained model, or from the exact field of a data set
     Sample(Box<SampleArgs>),
     /// Train or sample a cascade: a model of small images, and models that upscale them

@@ -16,7 +16,7 @@ use crate::{
 };
 
 pub fn run(args: &AnomalyArgs) -> Result<()> {
-    let model = resolve::model(&args.run.run, &args.run.compute)?;
+    let model = resolve::flow_model(&args.run.run, &args.run.compute)?;
     let spec = model.spec();
     let (low, high) = spec.range();
     args.sigma.iter().try_for_each(|&sigma| resolve::within("--sigma", sigma, low..=high))?;

@@ -41,7 +41,7 @@ fn norms(args: &NormsArgs) -> Result<()> {
     resolve::within("-n", args.count, 2..=resolve::MAX_SAMPLES)?;
     resolve::within("--steps", args.steps, 2..=resolve::MAX_LEVELS)?;
     resolve::product("-n and --steps", args.count, args.steps)?;
-    let model = resolve::model(&args.run, &args.compute)?;
+    let model = resolve::flow_model(&args.run, &args.compute)?;
     let file =
         PictureFile::chart(args.figure.path(args.out.as_deref(), in_run(&args.run, "norms.png"))?)?.styled(args.figure);
     let (low, high) = model.spec().range();

@@ -45,7 +45,7 @@ pub fn run(args: &SampleArgs, source: &str) -> Result<()> {
     if args.files.images.is_some() && !matches!(dataset.shape, Shape::Image { .. }) {
         bail!("--images: the rows of {} are {}; write --csv or --npz", dataset.name, dataset.shape);
     }
-    let model = args.against.as_deref().map(|run| resolve::model(run, &args.compute)).transpose()?;
+    let model = args.against.as_deref().map(|run| resolve::flow_model(run, &args.compute)).transpose()?;
     let exact = Exact::new(args, &dataset, model.as_ref())?;
     let spec = exact.field.spec();
     let default = Solver::rk45(1e-5).into();

@@ -32,7 +32,7 @@ fn integration(solver: &Solver, batch: usize, what: &'static str) -> Result<Inte
 }
 
 pub fn encode(args: &EncodeArgs) -> Result<()> {
-    let model = resolve::model(&args.run.run, &args.run.compute)?;
+    let model = resolve::flow_model(&args.run.run, &args.run.compute)?;
     let spec = model.spec();
     render::check_writable(&args.out)?;
     let rows = resolve::rows(&args.rows, spec)?;
@@ -159,7 +159,7 @@ pub fn temperature(args: &TemperatureArgs) -> Result<()> {
 }
 
 pub fn arithmetic(args: &ArithmeticArgs) -> Result<()> {
-    let model = resolve::model(&args.run.run, &args.run.compute)?;
+    let model = resolve::flow_model(&args.run.run, &args.run.compute)?;
     resolve::image_size(&model.spec().data)?;
     args.strength.iter().try_for_each(|&strength| resolve::within("--strength", strength, -100.0..=100.0))?;
     resolve::within("--shown", args.shown, 1..=resolve::MAX_LEVELS)?;

@@ -25,7 +25,7 @@ const COARSE: f64 = 1.0;
 const EXACT_UP_TO: usize = 128;
 
 pub fn run(args: &LikelihoodArgs, ranks: &dyn Communicator) -> Result<()> {
-    let model = resolve::model(&args.run.run, &distributed::compute(&args.run.compute, ranks))?;
+    let model = resolve::flow_model(&args.run.run, &distributed::compute(&args.run.compute, ranks))?;
     let spec = model.spec();
     let prior = match args.prior {
         PriorName::Exact => Prior::Exact,

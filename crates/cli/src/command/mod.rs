@@ -1,6 +1,7 @@
 //! Commands, one file each.
 
 pub mod anomaly;
+pub mod average;
 pub mod bench;
 pub mod calibrate;
 pub mod cascade;
@@ -8,6 +9,7 @@ pub mod compare;
 pub mod data;
 pub mod decode;
 pub mod diagnose;
+pub mod distill;
 mod drawn;
 pub mod evaluate;
 pub mod exact;

@@ -19,7 +19,7 @@ use crate::{
 const LEVELS: [&str; 4] = ["z", "sigma", "t", "timestep"];
 
 pub fn run(args: &PredictArgs) -> Result<()> {
-    let model = resolve::model(&args.run, &args.compute)?;
+    let model = resolve::flow_model(&args.run, &args.compute)?;
     let spec = model.spec();
     render::check_writable(&args.out)?;
     let arrays = read(&args.at)?;

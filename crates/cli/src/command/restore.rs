@@ -29,7 +29,7 @@ pub fn refuse_latents(spec: &ModelSpec) -> Result<()> {
 }
 
 pub fn denoise(args: &DenoiseArgs) -> Result<()> {
-    let model = resolve::model(&args.run.run, &args.run.compute)?;
+    let model = resolve::flow_model(&args.run.run, &args.run.compute)?;
     let spec = model.spec();
     refuse_latents(spec)?;
     let size = resolve::image_size(&spec.data)?;
@@ -85,7 +85,7 @@ fn solver(args: &DenoiseArgs, spec: &ModelSpec) -> Result<Solver> {
 }
 
 pub fn inpaint(args: &InpaintArgs) -> Result<()> {
-    let model = resolve::model(&args.run.run, &args.run.compute)?;
+    let model = resolve::flow_model(&args.run.run, &args.run.compute)?;
     let spec = model.spec();
     refuse_latents(spec)?;
     let size = resolve::image_size(&spec.data)?;

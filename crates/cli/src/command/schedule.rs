@@ -17,7 +17,7 @@ use crate::{
 const DEFAULT: Method = Method::DpmPp2m;
 
 pub fn run(args: &ScheduleArgs) -> Result<()> {
-    let model = resolve::model(&args.run, &args.compute)?;
+    let model = resolve::flow_model(&args.run, &args.compute)?;
     let spec = model.spec();
     let own = spec.config.sample.solver.method();
     let method = args.solver.unwrap_or(if own.has_grid() { own } else { DEFAULT });

@@ -2,6 +2,7 @@
 
 mod config;
 mod data;
+mod distillation;
 mod error;
 mod file;
 pub mod latents;
@@ -16,10 +17,11 @@ pub use config::{
     Changes, assignments, change, config_file, explain, flatten, nearest, one_line, read_text, set_key, stem,
 };
 pub use data::{data_error_in_flags, data_keys, dataset, with_flags};
+pub use distillation::distillation;
 pub use error::{in_flags, with_flag};
 pub use file::{animation, run_folder};
 pub use measurement::{Measurements, measurements, noises};
-pub use model::{about, any_model, image_size, model, on_bar, rows, selected_rows, spread};
+pub use model::{about, any_model, flow_model, image_size, model, on_bar, rows, selected_rows, spread};
 pub use number::{MAX_LEVELS, MAX_SAMPLES, extra_dims, product, seeds, within};
 pub use operator::{Operator, array, image_mask, operator};
 pub use training::{Plan, fine_tuning, plan};

@@ -29,6 +29,18 @@ pub fn model(run: &Path, compute: &ComputeArgs) -> Result<Model> {
     Ok(model)
 }
 
+/// Loads a model as [`model`] does, whose flow can be integrated: not a distilled one.
+pub fn flow_model(run: &Path, compute: &ComputeArgs) -> Result<Model> {
+    let model = model(run, compute)?;
+    if model.spec().is_distilled() {
+        bail!(
+            "{}: this run is distilled: its network jumps to the data and has no yhat; name the run that it came from",
+            run.display()
+        );
+    }
+    Ok(model)
+}
+
 /// Loads a model as [`model`] does, of any kind.
 pub fn any_model(run: &Path, compute: &ComputeArgs) -> Result<Model> {
     if !bundled::exists(run) {

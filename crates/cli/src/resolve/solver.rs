@@ -88,10 +88,10 @@ fn process(name: ProcessArg, output: &Output) -> Process {
 }
 
 /// Returns the requested solver, which must be an ODE solver that can integrate in both directions. The default is RK45, with the tolerances
-/// of the run if its solver is RK45, else 1e-4.
+/// of the run if its solver is RK45, else 1e-4. The solver of a distilled run leads down only; the library refuses to encode with it.
 pub fn invertible(args: &SolverArgs, spec: &ModelSpec, run: &Path) -> Result<Solver> {
     let solver = changed(args, &spec.invertible_solver(), Solved::of(spec, run))?;
-    if !solver.is_reversible() {
+    if !solver.is_reversible() && !spec.is_distilled() {
         bail!("--solver {}: adds noise, and cannot be inverted; name an ODE solver, such as rk45", solver.method());
     }
     Ok(solver)

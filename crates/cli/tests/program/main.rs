@@ -1,8 +1,10 @@
 //! Tests of the program: its output, its files, and its errors.
 #![allow(missing_docs, clippy::too_many_lines)]
 
+mod average;
 mod cascade;
 mod compare;
+mod distill;
 mod evaluate;
 mod field;
 mod import;

@@ -1,8 +1,8 @@
 //! Constructors of solvers, and setters of their options.
 
 use super::{
-    Churn, Euler, Formula, Grid, Heun, Langevin, LinearMultistep, Method, Multistep, Predictor, ReverseSde, Rk45,
-    Schedule, Solver, StochasticHeun, Tolerance,
+    Churn, Consistency, Euler, Formula, Grid, Heun, Langevin, LinearMultistep, Method, Multistep, Predictor,
+    ReverseSde, Rk45, Schedule, Solver, StochasticHeun, Tolerance,
 };
 use crate::process::Process;
 
@@ -72,6 +72,11 @@ impl Solver {
         ReverseSde { process: None, predictor, corrector: None, steps }
     }
 
+    /// Sampling with a consistency function in `steps` evaluations, for distilled models.
+    pub fn consistency(steps: usize) -> Consistency {
+        Consistency { grid: Grid::of_method(Method::Consistency, steps) }
+    }
+
     /// The method with its default options.
     pub fn of_method(method: Method) -> Self {
         let steps = method.default_steps();
@@ -89,6 +94,7 @@ impl Solver {
             Method::ReverseSde => Self::reverse_sde(steps).into(),
             Method::ReverseDiffusion => Self::reverse_diffusion(steps).into(),
             Method::Ancestral => Self::ancestral(steps).into(),
+            Method::Consistency => Self::consistency(steps).into(),
         }
     }
 }
@@ -160,6 +166,7 @@ setters!(StochasticHeun, Method::Heun; schedule, levels);
 setters!(Rk45, Method::Rk45; denoise);
 setters!(Multistep, Method::Ipndm; schedule, levels, afs, denoise);
 setters!(ReverseSde, Method::ReverseSde;);
+setters!(Consistency, Method::Consistency; schedule, levels);
 
 impl Heun {
     /// EDM's stochastic sampler with this `S_churn` (arXiv 2206.00364, algorithm 2).

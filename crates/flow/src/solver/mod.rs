@@ -18,6 +18,7 @@
 mod authors_code;
 mod builder;
 mod churn;
+mod consistency;
 mod error;
 mod euler;
 mod gits;
@@ -35,13 +36,14 @@ mod validation;
 
 pub use authors_code::authors_code;
 pub use churn::{Churn, heun_with_churn};
+pub use consistency::consistency;
 pub use error::{GridError, InvalidOption, SolverError};
 pub use euler::euler;
 pub use gits::{Search, cheapest, gits};
 pub use heun::heun;
 pub use multistep::{Formula, History, LinearMultistep, Step, deis, dpmpp, ipndm, multistep, unipc};
 pub use names::{Corrector, Method, ScheduleName, UnknownName};
-pub use options::{Euler, Heun, Multistep, Rk45, Solver, StochasticHeun};
+pub use options::{Consistency, Euler, Heun, Multistep, Rk45, Solver, StochasticHeun};
 pub use overrides::SolverOverrides;
 pub use path::Path;
 pub use perturbation::{FixedStep, Perturbed};
@@ -117,6 +119,7 @@ pub fn sample_seeded(
             denoise = options.denoise.then_some(flow);
         }
         Solver::ReverseSde(options) => reverse_sde(flow.denoiser, options, range, seeds, x),
+        Solver::Consistency(_) => consistency(flow, &levels, seeds, x),
     }
     if let Some(flow) = denoise {
         euler(&flow, &[low, 0.0], x);
@@ -146,7 +149,9 @@ pub fn encode(flow: &Flow, solver: &Solver, range: (f64, f64), x: &mut [f64]) ->
         Solver::Euler(_) | Solver::Heun(_) => heun(flow, &levels, x),
         Solver::Rk45(options) => rk45(flow, low, high, options.tolerance, x)?,
         Solver::Multistep(options) => multistep(flow, options.method, &levels, History::default(), x),
-        Solver::StochasticHeun(_) | Solver::ReverseSde(_) => return Err(SolverError::NotReversible(solver.method())),
+        Solver::StochasticHeun(_) | Solver::ReverseSde(_) | Solver::Consistency(_) => {
+            return Err(SolverError::NotReversible(solver.method()));
+        }
     }
     finite(flow, high, x)
 }

@@ -94,6 +94,7 @@ named! {
         ReverseSde, "reverse-sde", "Reverse SDE by Euler-Maruyama (infinite D)";
         ReverseDiffusion, "reverse-diffusion", "Reverse-diffusion predictor (infinite D)";
         Ancestral, "ancestral", "Ancestral sampling (infinite D)";
+        Consistency, "consistency", "Jumps to the data, one evaluation a step (distilled runs)";
     }
 }
 
@@ -131,7 +132,11 @@ impl Method {
 
     /// The number of steps where none is given.
     pub fn default_steps(self) -> usize {
-        if self.is_sde() { 1000 } else { 18 }
+        match self {
+            Self::Consistency => 2,
+            _ if self.is_sde() => 1000,
+            _ => 18,
+        }
     }
 
     /// The grid that it was published with or, for multistep methods, the best one measured (docs/results.md).

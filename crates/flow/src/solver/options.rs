@@ -34,6 +34,8 @@ pub enum Solver {
     Multistep(Multistep),
     /// A sampler of the reverse SDE.
     ReverseSde(ReverseSde),
+    /// Jumps with a consistency function, for distilled models.
+    Consistency(Consistency),
 }
 
 /// Options of Euler's method, and of improved Euler's (Heun's method without a step to zero).
@@ -93,6 +95,13 @@ pub struct Multistep {
     pub denoise: bool,
 }
 
+/// Options of sampling with a consistency function: one evaluation a step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Consistency {
+    /// The noise levels from which it jumps to the data, and the lowest level at the end; log-uniform by default.
+    pub grid: Grid,
+}
+
 impl Solver {
     /// The name of the method.
     pub fn method(&self) -> Method {
@@ -107,6 +116,7 @@ impl Solver {
                 Predictor::ReverseDiffusion => Method::ReverseDiffusion,
                 Predictor::Ancestral => Method::Ancestral,
             },
+            Self::Consistency(_) => Method::Consistency,
         }
     }
 
@@ -116,7 +126,8 @@ impl Solver {
             Self::Euler(Euler { grid, .. })
             | Self::Heun(Heun { grid, .. })
             | Self::StochasticHeun(StochasticHeun { grid, .. })
-            | Self::Multistep(Multistep { grid, .. }) => Some(grid),
+            | Self::Multistep(Multistep { grid, .. })
+            | Self::Consistency(Consistency { grid }) => Some(grid),
             Self::Rk45(_) | Self::ReverseSde(_) => None,
         }
     }
@@ -127,7 +138,8 @@ impl Solver {
             Self::Euler(Euler { grid, .. })
             | Self::Heun(Heun { grid, .. })
             | Self::StochasticHeun(StochasticHeun { grid, .. })
-            | Self::Multistep(Multistep { grid, .. }) => Some(grid),
+            | Self::Multistep(Multistep { grid, .. })
+            | Self::Consistency(Consistency { grid }) => Some(grid),
             Self::Rk45(_) | Self::ReverseSde(_) => None,
         }
     }
@@ -159,7 +171,8 @@ impl Solver {
 
     /// Whether it can run from data to noise: whether it adds no noise of its own.
     pub fn is_reversible(&self) -> bool {
-        !matches!(self, Self::ReverseSde(_) | Self::StochasticHeun(_)) && self.perturbation() == 0.0
+        !matches!(self, Self::ReverseSde(_) | Self::StochasticHeun(_) | Self::Consistency(_))
+            && self.perturbation() == 0.0
     }
 
     /// The number of evaluations for each sample; None for RK45, which depends on the flow.
@@ -177,13 +190,13 @@ impl Solver {
             // The step to zero needs one evaluation, not two.
             Self::Heun(Heun { afs, .. }) => return Some(2 * steps - 1 - usize::from(*afs)),
             Self::StochasticHeun(_) => return Some(2 * steps - 1),
-            Self::Rk45(_) | Self::ReverseSde(_) => (false, false),
+            Self::Rk45(_) | Self::ReverseSde(_) | Self::Consistency(_) => (false, false),
         };
         Some(steps * per_step + usize::from(denoise) - usize::from(afs))
     }
 
-    /// Sets whether a last Euler step to sigma = 0 replaces the state by yhat. Heun's method and the samplers of the reverse SDE always
-    /// end that way.
+    /// Sets whether a last Euler step to sigma = 0 replaces the state by yhat. Heun's method, the samplers of the reverse SDE and
+    /// consistency functions always end at sigma = 0.
     pub fn set_denoise(&mut self, to: bool) {
         match self {
             Self::Euler(Euler { denoise, .. })
@@ -191,7 +204,7 @@ impl Solver {
             | Self::Multistep(Multistep { denoise, .. }) => {
                 *denoise = to;
             }
-            Self::Heun(_) | Self::StochasticHeun(_) | Self::ReverseSde(_) => {}
+            Self::Heun(_) | Self::StochasticHeun(_) | Self::ReverseSde(_) | Self::Consistency(_) => {}
         }
     }
 

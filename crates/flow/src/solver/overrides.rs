@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Churn, Corrector, Euler, Grid, Heun, InvalidOption, Langevin, Method, Multistep, ReverseSde, Rk45, Schedule,
-    ScheduleName, Solver, StochasticHeun,
+    Churn, Consistency, Corrector, Euler, Grid, Heun, InvalidOption, Langevin, Method, Multistep, ReverseSde, Rk45,
+    Schedule, ScheduleName, Solver, StochasticHeun,
 };
 use crate::process::Process;
 
@@ -27,7 +27,7 @@ use crate::process::Process;
 #[serde(deny_unknown_fields, default)]
 pub struct SolverOverrides {
     /// The solver: euler, improved-euler, heun, rk45, ipndm, deis, dpmpp-2m, dpmpp-3m, unipc-2, unipc-3, reverse-sde, reverse-diffusion,
-    /// ancestral.
+    /// ancestral; consistency for distilled runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<Method>,
     /// Number of steps.
@@ -132,6 +132,10 @@ impl SolverOverrides {
             Solver::Rk45(rk45) => rest.rk45(rk45).into(),
             Solver::Multistep(multistep) => rest.multistep(multistep, method)?.into(),
             Solver::ReverseSde(sde) => rest.reverse_sde(sde).into(),
+            Solver::Consistency(Consistency { mut grid }) => {
+                rest.grid(&mut grid, method)?;
+                Consistency { grid }.into()
+            }
         };
         rest.finish(&solver, unused)?;
         Ok(solver)
@@ -264,6 +268,9 @@ impl SolverOverrides {
             Self { afs: Some(true), .. } if method == Method::Rk45 => {
                 wrong("afs", &true, "rk45 takes the length of its first step from that evaluation; omit it")
             }
+            Self { afs: Some(true), .. } if method == Method::Consistency => {
+                wrong("afs", &true, "a consistency function jumps from the first level; omit it")
+            }
             Self { afs: Some(true), .. } => {
                 wrong("afs", &true, "a stochastic sampler does not start on the far field; omit it")
             }
@@ -350,6 +357,7 @@ impl SolverOverrides {
                 options.corrector_steps = corrector.map(|langevin| langevin.steps);
                 options.snr = corrector.map(|langevin| langevin.snr);
             }
+            Solver::Consistency(_) => {}
         }
         options
     }

@@ -37,6 +37,7 @@ impl Solver {
             }
             Self::Multistep(multistep) => check_order(multistep),
             Self::ReverseSde(sde) => check_sde(sde, method, extra_dims),
+            Self::Consistency(_) => Ok(()),
         }
     }
 }

@@ -28,7 +28,7 @@ use crate::{
 const FORMAT: u32 = 1;
 const ENDING: &str = "safetensors";
 
-/// One of the four sets of values that a checkpoint has for each weight.
+/// One of the sets of values that a checkpoint has for each weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Group {
     /// Weights that the optimizer updates.
@@ -39,11 +39,18 @@ pub enum Group {
     First,
     /// Second moments of Adam.
     Second,
+    /// Fixed weights of the network whose guidance is distilled, if any.
+    Teacher,
+    /// The narrower of two power-function averages, if the training keeps them.
+    PowerNarrow,
+    /// The wider of two power-function averages.
+    PowerWide,
 }
 
 impl Group {
     /// All groups, in the order of a checkpoint.
-    pub const ALL: [Self; 4] = [Self::Network, Self::Average, Self::First, Self::Second];
+    pub const ALL: [Self; 7] =
+        [Self::Network, Self::Average, Self::First, Self::Second, Self::Teacher, Self::PowerNarrow, Self::PowerWide];
 
     fn prefix(self) -> &'static str {
         match self {
@@ -51,6 +58,9 @@ impl Group {
             Self::Average => "ema.",
             Self::First => "adam.first.",
             Self::Second => "adam.second.",
+            Self::Teacher => "teacher.",
+            Self::PowerNarrow => "power.narrow.",
+            Self::PowerWide => "power.wide.",
         }
     }
 }
@@ -247,9 +257,23 @@ pub fn path_of(run: &Path, step: u64) -> PathBuf {
     run.join("checkpoints").join(format!("step-{step:08}.{ENDING}"))
 }
 
+/// Path of the snapshot of averages after `step` steps in the folder of a run.
+pub fn snapshot_path(run: &Path, step: u64) -> PathBuf {
+    run.join("snapshots").join(format!("step-{step:08}.{ENDING}"))
+}
+
+/// Snapshots of averages in the folder of a run, oldest first.
+pub fn snapshots(run: &Path) -> Vec<PathBuf> {
+    list_in(&run.join("snapshots"))
+}
+
 /// Checkpoints in the folder of a run, oldest first.
 pub fn list(run: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(run.join("checkpoints")) else { return Vec::new() };
+    list_in(&run.join("checkpoints"))
+}
+
+fn list_in(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let mut paths: Vec<PathBuf> = entries
         .flatten()
         .map(|entry| entry.path())

@@ -15,6 +15,7 @@ use crate::{
     solver::Solver,
 };
 
+pub(crate) use validation::solver_problem;
 pub use validation::{ConfigError, check_guidance};
 
 /// Configuration of a run.
@@ -25,7 +26,8 @@ pub struct Config {
     pub data: DataConfig,
     /// The flow: D, noise levels, preconditioning.
     pub flow: FlowConfig,
-    /// pfgm++: denoising score matching (EDM at D = inf); pfgm: matching of the field of a large batch, D = 1.
+    /// pfgm++: denoising score matching (EDM at D = inf); pfgm: matching of the field of a large batch, D = 1; consistency: jumps to the
+    /// data in one evaluation (`pfgm distill`).
     pub objective: Objective,
     /// mlp: residual perceptron for vectors; unet: DDPM++ of EDM; score-unet: DDPM++ and NCSN++ of score models and PFGM; adm-unet: ADM;
     /// diffusers-unet: UNet2DModel of diffusers; edm2-unet: the magnitude-preserving network of EDM2; ncsnv2: NCSNv2.
@@ -213,6 +215,17 @@ fn is_none(count: &usize) -> bool {
     *count == 0
 }
 
+/// Relative widths of EDM2.
+const SIGMA_REL: [f64; 2] = [0.05, 0.10];
+
+fn is_never(steps: &u64) -> bool {
+    *steps == 0
+}
+
+fn is_usual(sigma_rel: &[f64; 2]) -> bool {
+    *sigma_rel == SIGMA_REL
+}
+
 fn is_f32(precision: &Precision) -> bool {
     *precision == Precision::F32
 }
@@ -243,6 +256,26 @@ impl Default for Objective {
     }
 }
 
+/// Course of the learning rate between warm-up and cool-down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RateSchedule {
+    /// The same rate.
+    #[default]
+    Constant,
+    /// `(1 + cos(pi step / steps)) / 2`.
+    Cosine,
+    /// `1 / sqrt(max(1, step / decay_after))`, as EDM2 does.
+    InverseSqrt,
+}
+
+/// Default of `train.decay_after`.
+const DECAY_AFTER: u64 = 1000;
+
+fn is_default_decay(steps: &u64) -> bool {
+    *steps == DECAY_AFTER
+}
+
 /// Configuration of training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -267,6 +300,16 @@ pub struct TrainConfig {
     pub betas: [f64; 2],
     /// Adam's constant in the denominator.
     pub epsilon: f64,
+    /// Rate at which weights shrink, times the learning rate (AdamW); 0 is Adam.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub weight_decay: f64,
+    /// Learning rate between warm-up and cool-down: constant; cosine: half a cosine down to 0 at the last step; inverse-sqrt:
+    /// 1 / sqrt(step / decay_after) after that many steps.
+    #[serde(skip_serializing_if = "is_default")]
+    pub schedule: RateSchedule,
+    /// Steps after which schedule inverse-sqrt falls.
+    #[serde(skip_serializing_if = "is_default_decay")]
+    pub decay_after: u64,
     /// Steps over which the learning rate rises linearly from 0.
     pub warmup: u64,
     /// Steps at the end over which the learning rate falls linearly to 0.
@@ -279,6 +322,12 @@ pub struct TrainConfig {
     /// + n), as in score-SDE.
     #[serde(skip_serializing_if = "is_zero")]
     pub ema_rampup: f64,
+    /// Steps between snapshots of two power-function averages, from which `pfgm average` makes any other; 0 keeps none.
+    #[serde(skip_serializing_if = "is_never")]
+    pub snapshot_every: u64,
+    /// Relative widths of the two power-function averages, the narrow one first (EDM2).
+    #[serde(skip_serializing_if = "is_usual")]
+    pub sigma_rel: [f64; 2],
     /// Whether half of the images are mirrored horizontally.
     pub flip: bool,
     /// Side of the square patches that the network is trained on, conditioned on their position (Patch Diffusion).
@@ -309,11 +358,16 @@ impl Default for TrainConfig {
             lr: 1e-3,
             betas: [0.9, 0.999],
             epsilon: 1e-8,
+            weight_decay: 0.0,
+            schedule: RateSchedule::Constant,
+            decay_after: DECAY_AFTER,
             warmup: 100,
             cooldown: 0,
             clip: 1.0,
             ema: 0.999,
             ema_rampup: 0.0,
+            snapshot_every: 0,
+            sigma_rel: SIGMA_REL,
             flip: false,
             patch: 0,
             augment: 0.0,

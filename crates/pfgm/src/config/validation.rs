@@ -6,8 +6,10 @@ use super::{Config, DataConfig, FlowConfig, SampleConfig, TrainConfig};
 use crate::{
     conditioning::UpscaleConfig,
     network::NetworkConfig,
-    objective::{DenoisingObjective, FieldObjective, Objective},
+    objective::{ConsistencyObjective, DenoisingObjective, FieldObjective, Objective},
+    power_average,
     prediction::Output,
+    solver::Method,
 };
 
 /// An invalid value.
@@ -90,6 +92,7 @@ impl Config {
         self.check_precision()?;
         self.check_upscale()?;
         self.check_patch()?;
+        self.check_distilled()?;
         self.sample.check(self)
     }
 
@@ -133,6 +136,32 @@ impl Config {
             return fail("network.radial", true, "patches have a radial component of their own: use another network");
         }
         self.check_no_field_batch("train.patch")
+    }
+
+    /// Rejects what does not go with a network that jumps to the data.
+    fn check_distilled(&self) -> Checked {
+        if self.objective.has_yhat() {
+            return Ok(());
+        }
+        const KIND: &str = "objective.kind";
+        const VALUE: &str = "\"consistency\"";
+        if self.flow.output != Output::Edm {
+            let problem = "the jump needs c_skip(0) = 1 and c_out(0) = 0, which flow.output.kind = \"edm\" has; use a run with that output";
+            return fail(KIND, VALUE, problem);
+        }
+        let others = [("upscale", self.upscale.is_some()), ("train.patch", self.train.patch > 0)];
+        if let Some((key, _)) = others.into_iter().find(|&(_, is_set)| is_set) {
+            return fail(KIND, VALUE, &format!("it is not built for {key}; use a run without it"));
+        }
+        if let Objective::Consistency(ConsistencyObjective { guidance, .. }) = self.objective
+            && guidance != 1.0
+            && !(self.data.conditional && self.train.label_dropout > 0.0)
+        {
+            let problem =
+                "guidance needs a run that is conditioned on classes and was trained with label dropout; use 1";
+            return fail("objective.guidance", guidance, problem);
+        }
+        Ok(())
     }
 
     /// Rejects objectives with a field batch: images with the same low-resolution image, or patches at the same position, have a different field
@@ -196,6 +225,7 @@ impl Objective {
         match self {
             Self::Field(field) => field.check(batch),
             Self::Denoising(denoising) => denoising.check(batch),
+            Self::Consistency(consistency) => consistency.check(),
         }
     }
 }
@@ -232,6 +262,28 @@ impl DenoisingObjective {
     }
 }
 
+impl ConsistencyObjective {
+    fn check(&self) -> Checked {
+        check_positive("objective.std", self.std)?;
+        if !self.mean.is_finite() {
+            return fail("objective.mean", self.mean, "give a number");
+        }
+        if !(self.q > 1.0 && self.q.is_finite()) {
+            return fail("objective.q", self.q, "give a number above 1");
+        }
+        check_count("objective.stages", self.stages.into())?;
+        check_count("objective.stage_steps", self.stage_steps)?;
+        check_not_negative("objective.n_scale", self.n_scale)?;
+        check_not_negative("objective.n_rate", self.n_rate)?;
+        check_positive("objective.huber", self.huber)?;
+        if self.guidance.is_finite() {
+            Ok(())
+        } else {
+            fail("objective.guidance", self.guidance, "give a number; 1 is no guidance")
+        }
+    }
+}
+
 /// Checks what does not depend on the shape of the data. Sizes are checked when the network is built.
 fn check_network(network: &NetworkConfig) -> Checked {
     let dropout = match network {
@@ -263,10 +315,22 @@ impl TrainConfig {
         }
         check_positive("train.lr", self.lr)?;
         check_positive("train.epsilon", self.epsilon)?;
+        check_not_negative("train.weight_decay", self.weight_decay)?;
+        if self.weight_decay * self.lr >= 1.0 {
+            let problem =
+                "times train.lr it must be below 1, or a step would reverse the weights; give a smaller number";
+            return fail("train.weight_decay", self.weight_decay, problem);
+        }
+        check_count("train.decay_after", self.decay_after)?;
         check_share("train.betas", self.betas[0])?;
         check_share("train.betas", self.betas[1])?;
         check_share("train.ema", self.ema)?;
         check_not_negative("train.ema_rampup", self.ema_rampup)?;
+        let [narrow, wide] = self.sigma_rel;
+        if [narrow, wide].into_iter().any(|width| power_average::gamma(width).is_none()) || narrow >= wide {
+            let problem = format!("give two widths from 0.001 to {}, the narrow one first", power_average::MAX_WIDTH);
+            return fail("train.sigma_rel", format!("{:?}", self.sigma_rel), &problem);
+        }
         check_share("train.label_dropout", self.label_dropout)?;
         check_share("train.augment", self.augment)?;
         if self.augment > 0.0 && self.flip {
@@ -282,6 +346,10 @@ impl TrainConfig {
 impl SampleConfig {
     fn check(&self, config: &Config) -> Checked {
         check_guidance("sample.guidance", self.guidance, config)?;
+        let method = self.solver.method();
+        if (method == Method::Consistency) == config.objective.has_yhat() {
+            return fail("sample.solver.method", method, solver_problem(config));
+        }
         self.z_exp.map_or(Ok(()), |z| check_not_negative("sample.z_exp", z))?;
         if let Some(norm) = self.upper_norm.filter(|norm| !(*norm >= 1.0 && norm.is_finite())) {
             return fail("sample.upper_norm", norm, "give a number of at least 1");
@@ -293,6 +361,15 @@ impl SampleConfig {
     }
 }
 
+/// Why a solver does not go with a configuration: `consistency` goes with objective consistency, and only with that.
+pub(crate) fn solver_problem(config: &Config) -> &'static str {
+    if config.objective.has_yhat() {
+        "consistency is for distilled runs, whose network jumps to the data (`pfgm distill`); use another solver"
+    } else {
+        "this run is distilled: its network jumps to the data and has no yhat to integrate; use consistency"
+    }
+}
+
 /// Checks a classifier-free guidance scale against a configuration; `key` names it in the error.
 ///
 /// # Errors
@@ -300,6 +377,11 @@ impl SampleConfig {
 pub fn check_guidance(key: &str, guidance: f64, config: &Config) -> Result<(), ConfigError> {
     if !guidance.is_finite() {
         return fail(key, guidance, "give a number; 1 is no guidance");
+    }
+    if guidance != 1.0 && !config.objective.has_yhat() {
+        let problem =
+            "the run is distilled, and guidance applies to yhat, not to jumps; use 1, or distill with guidance";
+        return fail(key, guidance, problem);
     }
     if guidance != 1.0 && config.train.label_dropout == 0.0 {
         let problem = "the run was trained with train.label_dropout = 0 and knows no estimate without a class; use 1";

@@ -83,7 +83,7 @@ impl Model {
         let (usual, mut rows) = (self.spec.unlabeled_rows(usual)?, self.spec.unlabeled_rows(rows)?);
         // Both likelihoods must be computed in the same way.
         rows.is_integer = usual.is_integer;
-        self.check_samples_alone("anomaly_scores")?;
+        self.check_has_yhat("anomaly_scores")?;
         if usual.len() < 2 || rows.is_empty() {
             return Err(Error::argument(
                 "usual",

@@ -226,18 +226,20 @@ impl Model {
         }
     }
 
-    /// Returns a checkpoint with the averaged weights, without moments and steps, to start a training.
+    /// Returns a checkpoint with the averaged weights, without moments and steps, to start a training. If its objective needs a teacher, it is
+    /// this model.
     fn fresh_training(&self) -> Checkpoint {
         let average = weights::collect(&self.network);
         let zeros: Vec<Weight> =
             average.iter().map(|weight| Weight { values: vec![0.0; weight.values.len()], ..weight.clone() }).collect();
+        let teacher = self.spec.config.objective.needs_teacher().then(|| (Group::Teacher, average.clone()));
         let groups = [
             (Group::Network, average.clone()),
             (Group::Average, average),
             (Group::First, zeros.clone()),
             (Group::Second, zeros),
         ];
-        Checkpoint::new(0, self.spec.clone(), groups)
+        Checkpoint::new(0, self.spec.clone(), groups.into_iter().chain(teacher))
     }
 
     fn rows_fit(&self, rows: &Dataset) -> Result<()> {

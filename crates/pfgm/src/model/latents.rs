@@ -126,7 +126,7 @@ macro_rules! from_solver {
     };
 }
 
-from_solver!(Solver, Euler, Heun, StochasticHeun, Rk45, Multistep, ReverseSde);
+from_solver!(Solver, Consistency, Euler, Heun, StochasticHeun, Rk45, Multistep, ReverseSde);
 
 impl Model {
     /// Returns points of the prior, one for each seed: the latents of [`Model::sample`].
@@ -227,7 +227,10 @@ impl Model {
     fn transport(&self, direction: Direction, points: Latents, how: Integration) -> Result<Latents> {
         let (stage, (_, sigma)) =
             (if direction == Direction::Encode { "encoding" } else { "decoding" }, self.spec.range());
-        self.check_samples_alone(stage)?;
+        match direction {
+            Direction::Encode => self.check_has_yhat(stage)?,
+            _ => self.check_samples_alone(stage)?,
+        }
         let (rows, dim) = (points.rows(), self.dim());
         if points.x.len() != rows * dim {
             let problem = format!("{} values for {rows} rows of {dim}; give whole rows", points.x.len());

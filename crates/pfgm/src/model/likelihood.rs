@@ -244,7 +244,7 @@ impl Model {
         how: Likelihood,
         ranks: &dyn Communicator,
     ) -> Result<Option<LogLikelihoods>> {
-        self.check_samples_alone("log_likelihood")?;
+        self.check_has_yhat("log_likelihood")?;
         let (plan, execution) = self.plan(rows, how)?;
         let points = rows.len() * plan.draws * plan.probes;
         let share: Vec<usize> = ranks.share(points).collect();

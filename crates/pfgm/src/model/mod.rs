@@ -5,8 +5,10 @@
 mod anomaly;
 #[cfg(feature = "ndarray")]
 mod arrays;
+mod average;
 mod builder;
 mod classes;
+mod distill;
 mod evaluate;
 mod exact;
 mod execution;
@@ -36,6 +38,7 @@ use self::integrate::{Conditions, Estimator};
 pub use self::{
     anomaly::{Anomaly, AnomalyScores, Score},
     builder::ModelBuilder,
+    distill::Distill,
     evaluate::{Evaluation, SampledFeatures},
     exact::ExactField,
     files::WeightNames,
@@ -243,6 +246,17 @@ impl Model {
             follows_data: false,
             assumptions: Vec::new(),
         }
+    }
+
+    /// Returns an error if the model upscales, or is distilled and has no `yhat`.
+    fn check_has_yhat(&self, name: &'static str) -> Result<()> {
+        if self.spec.is_distilled() {
+            return Err(Error::argument(
+                name,
+                "this model is distilled: its network jumps to the data and has no yhat; use the model that it was distilled from",
+            ));
+        }
+        self.check_samples_alone(name)
     }
 
     /// Returns an error if the model upscales and cannot be sampled by itself.

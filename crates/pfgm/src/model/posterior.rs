@@ -137,7 +137,7 @@ impl Model {
     /// # Errors
     /// Returns an error if the measurement does not fit the operator or the model, the solver fails, or the computation is canceled.
     pub fn posterior(&self, measurement: &[f64], operator: &dyn LinearOperator, how: Posterior) -> Result<Samples> {
-        self.check_samples_alone("posterior")?;
+        self.check_has_yhat("posterior")?;
         for class in how.classes.iter().flatten() {
             self.spec.check_class(*class)?;
         }

@@ -131,7 +131,7 @@ impl Model {
 
     fn check_points(&self, x: &[f64], sigma: &[f64], classes: &[Option<u32>]) -> Result<()> {
         let (rows, dim) = (sigma.len(), self.dim());
-        self.check_samples_alone("x")?;
+        self.check_has_yhat("x")?;
         if x.len() != rows * dim {
             return Err(Error::argument("x", format!("{} values for {rows} levels; give {dim} for each", x.len())));
         }

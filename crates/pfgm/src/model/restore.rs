@@ -138,7 +138,7 @@ impl Model {
     /// # Errors
     /// Returns an error if the level is outside of the model's range, the solver fails, or the computation is canceled.
     pub fn denoise_rows(&self, rows: &Rows, how: Denoise) -> Result<Denoised> {
-        self.check_samples_alone("denoise")?;
+        self.check_has_yhat("denoise")?;
         let x = self.spec.points(rows);
         let sigma = self.noise_levels(&x, how.sigma)?;
         let guidance = how.guidance.unwrap_or(1.0);
@@ -224,7 +224,7 @@ impl Model {
     /// # Errors
     /// Returns an error if the mask does not fit the model, or the computation is canceled.
     pub fn inpaint_rows(&self, rows: &Rows, known: &[bool], how: Inpaint) -> Result<Samples> {
-        self.check_samples_alone("inpaint")?;
+        self.check_has_yhat("inpaint")?;
         let Inpaint { steps, rounds, fillings, seed, execution } = how;
         let dim = self.dim();
         for (name, value) in [("steps", steps), ("rounds", rounds), ("fillings", fillings)] {

@@ -57,7 +57,7 @@ impl Model {
     /// # Errors
     /// Returns an error if the solver has no grid of noise levels, or the computation is canceled.
     pub fn search_schedule(&self, how: ScheduleSearch) -> Result<Vec<f64>> {
-        self.check_samples_alone("search_schedule")?;
+        self.check_has_yhat("search_schedule")?;
         let ScheduleSearch { solver, trajectories, grid, execution } = how;
         let solver = self.spec.solver_or(Some(solver))?;
         let method = solver.method();

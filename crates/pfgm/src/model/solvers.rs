@@ -1,8 +1,9 @@
 //! Solvers of a model's operations.
 
 use crate::{
+    config::solver_problem,
     error::{Error, Result},
-    solver::Solver,
+    solver::{Method, Solver},
     spec::ModelSpec,
 };
 
@@ -14,6 +15,10 @@ impl ModelSpec {
     pub fn solver_or(&self, solver: Option<Solver>) -> Result<Solver> {
         let solver =
             solver.unwrap_or_else(|| self.config.sample.solver.clone()).for_process(self.config.flow.output.process());
+        if (solver.method() == Method::Consistency) != self.is_distilled() {
+            let problem = format!("{}: {}", solver.method(), solver_problem(&self.config));
+            return Err(Error::argument("solver", problem));
+        }
         solver.check(self.extra_dims()).map_err(|wrong| Error::argument("solver", wrong.to_string()))?;
         Ok(solver)
     }
@@ -30,10 +35,11 @@ impl ModelSpec {
     }
 
     /// Returns the default solver for encoding and likelihoods: RK45, with the tolerances of the model's solver if that is
-    /// RK45, otherwise 1e-4.
+    /// RK45, otherwise 1e-4. A distilled model has its own solver only.
     pub fn invertible_solver(&self) -> Solver {
         match self.config.sample.solver {
             Solver::Rk45(rk45) => rk45.denoise(false).into(),
+            ref own @ Solver::Consistency(_) => own.clone(),
             _ => Solver::rk45(1e-4).into(),
         }
     }

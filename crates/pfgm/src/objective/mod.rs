@@ -3,6 +3,7 @@
 //! An objective draws noise levels, perturbs the batch, computes `yhat` there, and determines the loss of an output that is `yhat`.
 //! The loss itself is in [`prediction`](crate::prediction).
 
+mod consistency;
 mod pfgm;
 mod pfgmpp;
 
@@ -12,8 +13,12 @@ use pfgm_data::Shape;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-pub use self::pfgm::{Calibration, DEFAULT_GAMMA, FieldObjective, Restriction};
-pub use pfgmpp::{DenoisingObjective, Levels};
+pub use self::{
+    consistency::ConsistencyObjective,
+    pfgm::{Calibration, DEFAULT_GAMMA, FieldObjective, Restriction},
+    pfgmpp::{DenoisingObjective, Levels},
+};
+pub use crate::prediction::PairWeight;
 
 use crate::{
     augmentation::{self, Augmentation},
@@ -34,6 +39,9 @@ pub enum Objective {
     /// Denoising (PFGM++, arXiv 2302.04265; EDM where D is infinite).
     #[serde(rename = "pfgm++")]
     Denoising(DenoisingObjective),
+    /// Consistency tuning (arXiv 2303.01469, 2406.14548): the network jumps to the end of a flow line.
+    #[serde(rename = "consistency")]
+    Consistency(ConsistencyObjective),
 }
 
 /// Noise of training points.
@@ -121,6 +129,7 @@ impl Objective {
         match self {
             Self::Field(objective) => Some(objective.field_batch),
             Self::Denoising(objective) => (objective.reference > 0).then_some(objective.reference),
+            Self::Consistency(_) => None,
         }
     }
 
@@ -129,6 +138,7 @@ impl Objective {
         match self {
             Self::Field(objective) => objective.draw(noise.extra_dims, charges, streams),
             Self::Denoising(objective) => objective.draw(noise, charges, streams),
+            Self::Consistency(objective) => objective.draw(noise, charges, streams),
         }
     }
 
@@ -137,6 +147,17 @@ impl Objective {
         match self {
             Self::Field(objective) => Loss::Field { gamma: objective.gamma.unwrap_or(DEFAULT_GAMMA) },
             Self::Denoising(_) => Loss::Denoising,
+            Self::Consistency(objective) => Loss::Consistency { huber: objective.huber, weight: objective.weight },
         }
+    }
+
+    /// Whether training needs the fixed weights of a trained run beside those that it changes.
+    pub fn needs_teacher(&self) -> bool {
+        matches!(self, Self::Consistency(objective) if objective.guidance != 1.0)
+    }
+
+    /// Whether the network learns `yhat`, so that solvers can integrate its flow. After consistency tuning it jumps to the data instead.
+    pub fn has_yhat(&self) -> bool {
+        !matches!(self, Self::Consistency(_))
     }
 }

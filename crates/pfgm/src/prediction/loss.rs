@@ -1,9 +1,23 @@
 //! The loss of training.
 
 use burn::tensor::{Device, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
 
 use super::{Output, Prediction, combine, field::normalized_fields};
 use crate::precondition::{PreconditionCoefficients, column};
+
+/// Weight w(t) of a pair in the loss.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PairWeight {
+    /// `1 / c_out(t)`: errors of the network's raw output count alike at all levels.
+    #[default]
+    Output,
+    /// `1 / t`, as ECT does.
+    Level,
+    /// 1.
+    One,
+}
 
 /// Loss of a network with [`Output::Edm`]. Other outputs are compared with their own target ([`Prediction::target`]).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -15,6 +29,13 @@ pub enum Loss {
     Field {
         /// Constant that keeps the field smooth near the data.
         gamma: f64,
+    },
+    /// Weighted pseudo-Huber distance of a consistency function from its target.
+    Consistency {
+        /// c in `sqrt(m + c^2) - c`, where m is the mean square of the difference over coordinates.
+        huber: f64,
+        /// Weight of a pair.
+        weight: PairWeight,
     },
 }
 
@@ -29,6 +50,17 @@ pub struct TrainingPoints {
     pub sigma: Vec<f64>,
     /// `yhat` at each point, `[batch, N]`: the field-weighted mean of charges, or the charge that was perturbed.
     pub yhat: Vec<f32>,
+}
+
+impl PairWeight {
+    /// Weight of a pair by the coefficients of its upper point.
+    fn of(self, upper: &PreconditionCoefficients) -> f64 {
+        match self {
+            Self::Output => 1.0 / upper.out,
+            Self::Level => 1.0 / upper.sigma,
+            Self::One => 1.0,
+        }
+    }
 }
 
 impl TrainingPoints {
@@ -93,6 +125,11 @@ impl Prediction {
                 let (v, v_z) = normalized_fields(x.clone() - estimate, z.clone(), gamma);
                 let (w, w_z) = normalized_fields(x - y, z, gamma);
                 ((v - w).square().sum() + (v_z - w_z).square().sum()).div_scalar((points.dim + 1) as f64)
+            }
+            Loss::Consistency { huber, weight } => {
+                let weight = column(coefficients, |row| weight.of(row), &device);
+                let mean_square = (estimate - y).square().mean_dim(1);
+                ((mean_square.add_scalar(huber * huber).sqrt().sub_scalar(huber)) * weight).sum()
             }
         }
     }

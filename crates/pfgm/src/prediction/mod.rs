@@ -13,7 +13,7 @@ use self::field::RadialComponent;
 pub use self::{
     discrete::{DiscreteSchedule, Quantity},
     field::Arithmetic,
-    loss::{Loss, TrainingPoints},
+    loss::{Loss, PairWeight, TrainingPoints},
     vjp::{InputCotangents, OutputCotangents},
 };
 use crate::{

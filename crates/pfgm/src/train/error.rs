@@ -45,6 +45,9 @@ pub enum TrainError {
         /// Its loss.
         loss: f64,
     },
+    /// The objective needs the weights of a trained run.
+    #[error("objective.guidance: guidance is learned from a trained run; distill one, or use 1")]
+    NoTeacher,
     /// The ranks of a training are not in the same state.
     #[error("rank {rank} has {what} than rank 0; start every rank with the same program, arguments, data and run")]
     Apart {

@@ -8,7 +8,7 @@ use std::{
     thread,
 };
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 use pfgm_burn_ops::gradient_hooks;
 use pfgm_data::DataError;
 
@@ -20,8 +20,10 @@ use super::{
     training_set::EpochPermutation,
 };
 use crate::{
-    network::{Dropout, Network, NetworkInput},
+    network::{ConditioningTensors, Dropout, Network, NetworkInput},
+    objective::Objective,
     precondition::{PreconditionCoefficients, column},
+    prediction::TrainingPoints,
 };
 
 impl Trainer {
@@ -38,8 +40,7 @@ impl Trainer {
         let count = batch.items.len();
         for first in (0..count).step_by(part) {
             let items = first..(first + part).min(count);
-            let masks = Dropout::new(train.seed, batch.step, batch.items.start + items.start, items.len());
-            let part_loss = self.loss(&self.network, batch, items, Some(masks)).div_scalar(train.batch as f64);
+            let part_loss = self.loss(&self.network, batch, items, true).div_scalar(train.batch as f64);
             let mut graph = match buckets.filter(|_| first + part >= count) {
                 Some(buckets) => {
                     buckets.borrow_mut().expect_last_part(gradients.as_ref());
@@ -90,24 +91,58 @@ impl Trainer {
         BatchSampler { spec: &self.spec, data: &self.data, share: self.ranks.share(self.spec.config.train.batch) }
     }
 
-    /// Loss of some items of a batch, summed.
-    fn loss(&self, network: &Network, batch: &Batch, items: Range<usize>, mut masks: Option<Dropout>) -> Tensor<1> {
-        let device = if masks.is_some() { self.device.clone() } else { self.device.clone().inner() };
-        let points = batch.points.slice(items.clone());
+    /// Loss of some items of a batch, summed; in training with gradients and dropout.
+    fn loss(&self, network: &Network, batch: &Batch, items: Range<usize>, is_training: bool) -> Tensor<1> {
+        let mut points = batch.points.slice(items.clone());
+        if let Objective::Consistency(objective) = &self.spec.config.objective {
+            let masks = is_training.then(|| self.masks(batch, &items));
+            points.yhat = self.consistency_targets(network, (objective, batch), items.clone(), &points, masks);
+        }
+        self.loss_at(network, batch, items, points, is_training)
+    }
+
+    /// Dropout masks of some items of a batch.
+    pub(super) fn masks(&self, batch: &Batch, items: &Range<usize>) -> Dropout {
+        Dropout::new(self.spec.config.train.seed, batch.step, batch.items.start + items.start, items.len())
+    }
+
+    /// Loss at points with known targets, summed.
+    pub(super) fn loss_at(
+        &self,
+        network: &Network,
+        batch: &Batch,
+        items: Range<usize>,
+        points: TrainingPoints,
+        is_training: bool,
+    ) -> Tensor<1> {
+        let device = if is_training { self.device.clone() } else { self.device.clone().inner() };
+        let masks = is_training.then(|| self.masks(batch, &items));
         let prediction = self.spec.prediction_of(batch.shape);
         let coefficients = prediction.coefficients(&points.x, &points.sigma);
-        let of_rows = |of: fn(&PreconditionCoefficients) -> f64| column(&coefficients, of, &device);
         let rows: Vec<usize> = items.collect();
         let conditioning = batch.conditioning.tensors(&rows, self.spec.data.classes.len(), &device);
-        let raw = network.forward(NetworkInput {
-            x: points.tensor(&points.x, &device) * of_rows(|row| row.input),
+        let raw = self.raw(network, conditioning, (&points, &coefficients), masks, &device);
+        prediction.loss(&points, raw, &coefficients)
+    }
+
+    /// Raw output of a network.
+    pub(super) fn raw(
+        &self,
+        network: &Network,
+        conditioning: ConditioningTensors,
+        (points, coefficients): (&TrainingPoints, &[PreconditionCoefficients]),
+        mut masks: Option<Dropout>,
+        device: &Device,
+    ) -> Tensor<2> {
+        let of_rows = |of: fn(&PreconditionCoefficients) -> f64| column(coefficients, of, device);
+        network.forward(NetworkInput {
+            x: points.tensor(&points.x, device) * of_rows(|row| row.input),
             noise: of_rows(|row| row.noise),
             log_sigma_ratio: of_rows(|row| row.log_sigma_ratio),
             conditioning,
             dropout: masks.as_mut(),
             precision: self.spec.config.train.precision,
-        });
-        prediction.loss(&points, raw, &coefficients)
+        })
     }
 
     /// Loss per item of the averaged weights on held-out rows, with the same noise at each step; `None` without held-out rows.
@@ -120,7 +155,7 @@ impl Trainer {
         let mut total = [0.0];
         for batch in self.sampler().held_out(data, (self.ranks.rank(), self.ranks.size()))? {
             let batch = batch?;
-            let loss = self.loss(&network, &batch, 0..batch.items.len(), None);
+            let loss = self.loss(&network, &batch, 0..batch.items.len(), false);
             total[0] += f64::from(loss.into_scalar::<f32>());
         }
         self.ranks.sum(&mut total);

@@ -11,7 +11,7 @@ use crate::{
 /// Memory of a training by purpose, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Memory {
-    /// Weights, two moments and the average, and their copies while a checkpoint is written.
+    /// Weights, two moments, the average and the teacher if there is one, and their copies while a checkpoint is written.
     pub weights: f64,
     /// Activations that the forward pass keeps for the backward pass.
     pub activations: f64,
@@ -58,8 +58,12 @@ pub fn memory_estimate(spec: &ModelSpec, weights: usize, data: &Dataset) -> Memo
     let kept = if train.recompute { 0.6 } else { 1.0 };
     // Half, plus what a layer widens while it computes; measured.
     let narrow = if train.precision == Precision::Bf16 { 0.65 } else { 1.0 };
+    // Fixed weights of a teacher, and their copy in a checkpoint.
+    let teacher = if spec.config.objective.needs_teacher() { 2 } else { 0 };
+    let averages = if train.snapshot_every > 0 { 6 } else { 0 };
+    let copies = 8 + teacher + averages;
     Memory {
-        weights: (8 * FLOAT) as f64 * weights as f64,
+        weights: (copies * FLOAT) as f64 * weights as f64,
         // The pool of buffers keeps a little more than is in use.
         activations: kept
             * narrow

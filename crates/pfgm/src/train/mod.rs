@@ -1,6 +1,7 @@
 //! Training: steps, checkpoints, the log.
 
 mod batches;
+mod consistency;
 mod error;
 mod events;
 mod gradients;
@@ -8,6 +9,7 @@ mod log;
 mod memory;
 mod optimizer;
 mod patches;
+mod power;
 mod ranks;
 mod run_folder;
 mod run_lock;

@@ -4,13 +4,15 @@
 //! all weights of a network are one vector in the order of its definition. A step is one pass over memory, a checkpoint has names, and a
 //! resumed training continues to the bit.
 
+use std::f64::consts::PI;
+
 use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param},
     tensor::{Gradients, Tensor},
 };
 use pfgm_burn_ops::{AdamState, AdamStep, adam};
 
-use crate::config::TrainConfig;
+use crate::config::{RateSchedule, TrainConfig};
 
 /// Gradients of all weights, concatenated.
 pub struct FlatGradients(Tensor<1>);
@@ -124,6 +126,11 @@ impl Optimizer {
         [&self.0.first, &self.0.second, &self.0.average]
     }
 
+    /// All weights, concatenated.
+    pub(super) fn weights(&self) -> &Tensor<1> {
+        &self.0.weights
+    }
+
     /// Takes step number `step` (from 1) and returns the network with its new weights.
     pub fn step<M: Module>(
         &mut self,
@@ -137,7 +144,7 @@ impl Optimizer {
         // The old state is released before the step, so that the step can change it in place.
         let empty = Tensor::empty([0], &state.weights.device());
         self.0 = AdamState { weights: empty.clone(), first: empty.clone(), second: empty.clone(), average: empty };
-        self.0 = adam(state, gradients.0, adam_step(norm, step, config));
+        self.0 = decayed_step(state, gradients.0, (norm, step), config);
         network.map(&mut Unflatten { flat: &self.0.weights, start: 0, gradients: true })
     }
 
@@ -147,6 +154,19 @@ impl Optimizer {
         let average = self.0.average.clone().add_scalar(0.0);
         network.valid().map(&mut Unflatten { flat: &average, start: 0, gradients: false })
     }
+}
+
+/// Takes step number `step` (from 1) of Adam or, with weight decay, AdamW (arXiv 1711.05101), whose decay does not pass through the moments.
+fn decayed_step(
+    mut state: AdamState,
+    gradients: Tensor<1>,
+    (norm, step): (f64, u64),
+    config: &TrainConfig,
+) -> AdamState {
+    if config.weight_decay > 0.0 {
+        state.weights = state.weights.mul_scalar(1.0 - learning_rate(step, config) * config.weight_decay);
+    }
+    adam(state, gradients, adam_step(norm, step, config))
 }
 
 /// Constants of step number `step` (from 1) for a gradient of norm `norm`.
@@ -173,17 +193,67 @@ fn most_decay(step: u64, rampup: f64) -> f64 {
     0.5_f64.powf(1.0 / (rampup * (steps - 1.0)))
 }
 
-/// Learning rate of step number `step` (from 1): linear warm-up, constant, linear cool-down.
+/// Learning rate of step number `step` (from 1): linear warm-up, the schedule, linear cool-down.
 pub fn learning_rate(step: u64, config: &TrainConfig) -> f64 {
     let rise = if config.warmup > 0 { step as f64 / config.warmup as f64 } else { 1.0 };
     let left = config.steps.saturating_sub(step) + 1;
     let fall = if config.cooldown > 0 { left as f64 / (config.cooldown + 1) as f64 } else { 1.0 };
-    config.lr * rise.min(fall).min(1.0)
+    config.lr * rise.min(fall).min(1.0) * scheduled(step, config)
+}
+
+/// Factor of the learning rate by `train.schedule`.
+fn scheduled(step: u64, config: &TrainConfig) -> f64 {
+    match config.schedule {
+        RateSchedule::Constant => 1.0,
+        RateSchedule::Cosine => {
+            let share = (step.saturating_sub(1) as f64 / config.steps.max(1) as f64).min(1.0);
+            0.5 * (1.0 + (PI * share).cos())
+        }
+        RateSchedule::InverseSqrt => (step as f64 / config.decay_after as f64).max(1.0).sqrt().recip(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_rate_follows_its_schedule() {
+        let rates = |schedule: RateSchedule, at: [u64; 4]| {
+            let config =
+                TrainConfig { schedule, steps: 100, warmup: 0, lr: 2.0, decay_after: 25, ..TrainConfig::default() };
+            at.map(|step| learning_rate(step, &config))
+        };
+        assert_eq!(rates(RateSchedule::Constant, [1, 25, 51, 100]), [2.0; 4]);
+        let cosine = rates(RateSchedule::Cosine, [1, 26, 51, 101]);
+        let expected = [2.0, 1.0 + 0.5_f64.sqrt(), 1.0, 0.0];
+        assert!(cosine.iter().zip(expected).all(|(rate, expected)| (rate - expected).abs() < 1e-12), "{cosine:?}");
+        assert_eq!(rates(RateSchedule::InverseSqrt, [1, 25, 100, 225]), [2.0, 2.0, 1.0, 2.0 / 3.0]);
+    }
+
+    #[test]
+    fn weights_decay_apart_from_the_moments() {
+        use burn::tensor::{Device, TensorData};
+        let tensor = |values: [f32; 2]| Tensor::<1>::from_data(TensorData::new(values.to_vec(), [2]), &Device::flex());
+        let values = |tensor: &Tensor<1>| tensor.to_data().try_to_vec::<f32>().unwrap();
+        let after = |weight_decay: f64| {
+            let zeros = || tensor([0.0; 2]);
+            let weights = tensor([1.0, -2.0]);
+            let mut state = AdamState { first: zeros(), second: zeros(), average: weights.clone(), weights };
+            let config = TrainConfig { lr: 0.1, warmup: 0, weight_decay, ..TrainConfig::default() };
+            for step in 1..=3 {
+                state = decayed_step(state, tensor([0.5, 0.25]), (0.5, step), &config);
+            }
+            (values(&state.weights), values(&state.first), values(&state.second))
+        };
+        let ((plain, first, second), (decayed, first_decayed, second_decayed)) = (after(0.0), after(0.5));
+        assert_eq!((first, second), (first_decayed, second_decayed));
+        // With equal gradients, each step of Adam is the rate: w' = w (1 - 0.05) - 0.1.
+        for (start, (plain, decayed)) in [1.0_f32, -2.0].iter().zip(plain.iter().zip(&decayed)) {
+            let expected = (0..3).fold(*start, |weight, _| weight * 0.95 - 0.1);
+            assert!((plain - (start - 0.3)).abs() < 1e-5 && (decayed - expected).abs() < 1e-5, "{decayed}, {expected}");
+        }
+    }
 
     #[test]
     fn the_average_rises_to_its_decay_as_published() {

@@ -9,7 +9,10 @@ use std::{
     },
 };
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor, TensorData},
+};
 use pfgm_data::Dataset;
 
 use super::{
@@ -17,6 +20,7 @@ use super::{
     error::TrainError,
     memory::memory_estimate,
     optimizer::Optimizer,
+    power::PowerAverages,
     ranks::{Fingerprints, add_values, fingerprint},
     run_lock::RunLock,
     training_set::{EpochPermutation, TrainingSet},
@@ -39,7 +43,11 @@ pub struct Trainer {
     pub(super) data: TrainingSet,
     pub(super) held_out: Option<TrainingSet>,
     pub(super) network: Network,
+    /// Network whose guidance is distilled, if any.
+    pub(super) teacher: Option<Network>,
     optimizer: Optimizer,
+    /// Averages of `train.snapshot_every`, if the training keeps them.
+    power: Option<PowerAverages>,
     pub(super) step: u64,
     pub(super) device: Device,
     /// Order of the epoch that the last batch came from.
@@ -58,8 +66,20 @@ impl Trainer {
     /// Creates a training that begins with fresh weights. Rows of `held_out` are not trained on; the loss is measured on them.
     ///
     /// # Errors
-    /// Returns an error if the network does not fit the data, the device or the memory.
+    /// Returns an error if the network does not fit the data, the device or the memory, or the objective needs the weights of a trained run.
     pub fn new(spec: ModelSpec, data: Dataset, held_out: Option<Dataset>, device: &Device) -> Result<Self, TrainError> {
+        if spec.config.objective.needs_teacher() {
+            return Err(TrainError::NoTeacher);
+        }
+        Self::with_fresh_weights(spec, data, held_out, device)
+    }
+
+    fn with_fresh_weights(
+        spec: ModelSpec,
+        data: Dataset,
+        held_out: Option<Dataset>,
+        device: &Device,
+    ) -> Result<Self, TrainError> {
         let mut device = device.clone().autodiff();
         let Config { network, train, sample, .. } = &spec.config;
         for (key, precision) in [("train.precision", train.precision), ("sample.precision", sample.precision)] {
@@ -70,12 +90,16 @@ impl Trainer {
         }
         memory_estimate(&spec, spec.weight_count()?, &data).check()?;
         let network = spec.network(&device).map_err(ModelError::from)?;
+        let optimizer = Optimizer::new(&network);
+        let TrainConfig { snapshot_every, sigma_rel, .. } = spec.config.train;
         Ok(Self {
-            optimizer: Optimizer::new(&network),
+            power: (snapshot_every > 0).then(|| PowerAverages::new(sigma_rel, optimizer.weights())),
+            optimizer,
             data: TrainingSet::new(data, &spec),
             held_out: held_out.map(|rows| TrainingSet::new(rows, &spec)),
             spec,
             network,
+            teacher: None,
             step: 0,
             device,
             order: EpochPermutation::default(),
@@ -149,21 +173,39 @@ impl Trainer {
         held_out: Option<Dataset>,
         device: &Device,
     ) -> Result<Self, TrainError> {
-        let mut trainer = Self::new(checkpoint.spec.clone(), data, held_out, device)?;
+        let mut trainer = Self::with_fresh_weights(checkpoint.spec.clone(), data, held_out, device)?;
         let wrong = |source| CheckpointError::Weights { path: path.to_owned(), source };
         trainer.network = weights::assign(trainer.network, checkpoint.group(Group::Network)).map_err(wrong)?;
+        if trainer.spec.config.objective.needs_teacher() {
+            if checkpoint.group(Group::Teacher).is_empty() {
+                return Err(TrainError::NoTeacher);
+            }
+            let teacher = weights::assign(trainer.network.clone(), checkpoint.group(Group::Teacher)).map_err(wrong)?;
+            trainer.teacher = Some(teacher.valid());
+        }
         let inner = trainer.device.clone().inner();
         let names = weights::names_and_shapes(&trainer.network);
-        let flat = |group: Group| -> Result<Tensor<1>, CheckpointError> {
+        let values = |group: Group| -> Result<Vec<f32>, CheckpointError> {
             weights::check(&trainer.network, checkpoint.group(group)).map_err(wrong)?;
             let weights = names.iter().map(|(name, _)| &checkpoint.group(group)[name]);
-            let values: Vec<f32> = weights.flat_map(|weight| &weight.values).copied().collect();
+            Ok(weights.flat_map(|weight| &weight.values).copied().collect())
+        };
+        let flat = |group: Group| -> Result<Tensor<1>, CheckpointError> {
+            let values = values(group)?;
             let count = values.len();
             Ok(Tensor::from_data(TensorData::new(values, [count]), &inner))
+        };
+        let power = match checkpoint.group(Group::PowerNarrow).is_empty() || trainer.power.is_none() {
+            true => None,
+            false => Some([values(Group::PowerNarrow)?, values(Group::PowerWide)?]),
         };
         let (first, second, average) = (flat(Group::First)?, flat(Group::Second)?, flat(Group::Average)?);
         trainer.optimizer = Optimizer::restore(&trainer.network, first, second, average);
         trainer.step = checkpoint.step;
+        if let Some(averages) = power {
+            let sigma_rel = trainer.spec.config.train.sigma_rel;
+            trainer.power = Some(PowerAverages::restore(sigma_rel, averages, &inner));
+        }
         Ok(trainer)
     }
 
@@ -204,20 +246,24 @@ impl Trainer {
     /// Copies the state of the training into a checkpoint.
     pub fn checkpoint(&self) -> Checkpoint {
         let network = weights::collect(&self.network);
-        let like = |flat: &Tensor<1>| -> Vec<Weight> {
-            let values: Vec<f32> = flat.to_data().try_to_vec().expect("single precision");
-            let mut rest = values.as_slice();
-            let part = |weight: &Weight| {
-                let (values, others) = rest.split_at(weight.values.len());
-                rest = others;
-                Weight { values: values.to_vec(), ..weight.clone() }
-            };
-            network.iter().map(part).collect()
-        };
-        let [first, second, average] = self.optimizer.state().map(like);
+        let [first, second, average] = self.optimizer.state().map(|flat| weights_like(&network, flat));
+        let power = self.power_groups(&network);
         let groups =
             [(Group::Average, average), (Group::First, first), (Group::Second, second), (Group::Network, network)];
-        Checkpoint::new(self.step, self.spec.clone(), groups)
+        let teacher = self.teacher.iter().map(|teacher| (Group::Teacher, weights::collect(teacher)));
+        Checkpoint::new(self.step, self.spec.clone(), groups.into_iter().chain(teacher).chain(power))
+    }
+
+    /// Copies the power-function averages into a checkpoint of their own; `None` if the training keeps none.
+    pub(super) fn snapshot(&self) -> Option<Checkpoint> {
+        let groups = self.power_groups(&weights::collect(&self.network));
+        (!groups.is_empty()).then(|| Checkpoint::new(self.step, self.spec.clone(), groups))
+    }
+
+    fn power_groups(&self, like: &[Weight]) -> Vec<(Group, Vec<Weight>)> {
+        let Some(power) = &self.power else { return Vec::new() };
+        let groups = [Group::PowerNarrow, Group::PowerWide].into_iter().zip(power.values());
+        groups.map(|(group, flat)| (group, weights_like(like, flat))).collect()
     }
 
     /// Takes one step of the optimizer, without log or checkpoint. Returns the loss and the norm of the gradient.
@@ -247,6 +293,21 @@ impl Trainer {
             return Err(TrainError::Diverged { step: self.step, loss });
         }
         self.network = self.optimizer.step(self.network.clone(), gradients, norm, self.step, &train);
+        if let Some(power) = &mut self.power {
+            power.add(self.optimizer.weights(), self.step);
+        }
         Ok((loss, norm))
     }
+}
+
+/// Values of all weights, concatenated, with the names and shapes of `like`.
+fn weights_like(like: &[Weight], flat: &Tensor<1>) -> Vec<Weight> {
+    let values: Vec<f32> = flat.to_data().try_to_vec().expect("single precision");
+    let mut rest = values.as_slice();
+    let part = |weight: &Weight| {
+        let (values, others) = rest.split_at(weight.values.len());
+        rest = others;
+        Weight { values: values.to_vec(), ..weight.clone() }
+    };
+    like.iter().map(part).collect()
 }

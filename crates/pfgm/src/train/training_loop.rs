@@ -1,6 +1,7 @@
 //! The loop of a training: steps, the log, checkpoints.
 
 use std::{
+    fs,
     ops::ControlFlow,
     path::{Path, PathBuf},
     time::Instant,
@@ -102,6 +103,9 @@ impl Trainer {
             if let (Some(files), Some(line)) = (&mut files, &log) {
                 files.add(line)?;
             }
+            if let Some(files) = &files {
+                self.save_snapshot(files.folder)?;
+            }
             if saves && folder.is_some() {
                 self.save(files.as_ref())?;
                 saved = Some(step);
@@ -143,6 +147,21 @@ impl Trainer {
         let mut stops = [f64::from(u8::from(own.is_break()))];
         self.ranks.sum(&mut stops);
         stops[0] > 0.0
+    }
+
+    /// Writes a snapshot of the power-function averages if one is due.
+    fn save_snapshot(&self, folder: &Path) -> Result<(), TrainError> {
+        let (every, steps) = (self.spec.config.train.snapshot_every, self.spec.config.train.steps);
+        if every == 0 || !(self.step == steps || self.step.is_multiple_of(every)) {
+            return Ok(());
+        }
+        let path = checkpoint::snapshot_path(folder, self.step);
+        let parent = path.parent().unwrap_or(folder);
+        fs::create_dir_all(parent).map_err(|source| TrainError::Log { path: parent.to_owned(), source })?;
+        if let Some(snapshot) = self.snapshot() {
+            snapshot.write(&path)?;
+        }
+        Ok(())
     }
 
     /// Writes a checkpoint on the rank that has files.

@@ -36,7 +36,7 @@ impl Source {
     fn open(args: &RestoreArgs) -> Result<Self> {
         let Some(data) = &args.exact else {
             let run = args.run.as_deref().context("name a run, or give --exact DATA")?;
-            return Ok(Self::Model(Box::new(resolve::model(run, &args.compute)?)));
+            return Ok(Self::Model(Box::new(resolve::flow_model(run, &args.compute)?)));
         };
         let d = match resolve::extra_dims("-D", &args.extra_dims)? {
             ExtraDims::Finite(d) => d,

@@ -6,6 +6,8 @@ use super::{Key, key};
 
 const FIXED: &[&str] =
     &["euler", "improved-euler", "heun", "ipndm", "dpmpp-2m", "dpmpp-3m", "unipc-2", "unipc-3", "deis"];
+const GRID: &[&str] =
+    &["euler", "improved-euler", "heun", "ipndm", "dpmpp-2m", "dpmpp-3m", "unipc-2", "unipc-3", "deis", "consistency"];
 const SDE: &[&str] = &["reverse-sde", "reverse-diffusion", "ancestral"];
 const MULTISTEP: &[&str] = &["ipndm", "dpmpp-2m", "dpmpp-3m", "unipc-2", "unipc-3", "deis"];
 
@@ -56,7 +58,7 @@ pub const KEYS: &[Key] = &[
     )
     .of(&["discrete"]),
     key("flow.output.quantity", "\"epsilon\"", "epsilon, v or sample").of(&["discrete"]),
-    key("objective.kind", "\"pfgm++\"", "pfgm++ or pfgm"),
+    key("objective.kind", "\"pfgm++\"", "pfgm++, pfgm or consistency"),
     key("objective.levels", "\"normal\"", "normal or uniform").of(&["pfgm++"]),
     key("objective.mean", "-1.2", "a number").symbol("P_mean").of(&["pfgm++"]),
     key("objective.std", "1.2", "above 0").symbol("P_std").of(&["pfgm++"]),
@@ -72,6 +74,16 @@ pub const KEYS: &[Key] = &[
         "false, true (m at most 0.7 M) or whole (m at most int(0.7 M), as released)",
     )
     .of(&["pfgm"]),
+    key("objective.mean", "-1.1", "a number").symbol("P_mean").of(&["consistency"]),
+    key("objective.std", "2.0", "above 0").symbol("P_std").of(&["consistency"]),
+    key("objective.q", "2.0", "above 1").symbol("q").of(&["consistency"]),
+    key("objective.stages", "8", "at least 1").of(&["consistency"]),
+    key("objective.stage_steps", "1000", "at least 1").symbol("d").of(&["consistency"]),
+    key("objective.n_scale", "8.0", "at least 0").symbol("k").of(&["consistency"]),
+    key("objective.n_rate", "1.0", "at least 0").symbol("b").of(&["consistency"]),
+    key("objective.huber", "0.001", "above 0, in units of the model").symbol("c").of(&["consistency"]),
+    key("objective.weight", "\"output\"", "output, level or one").symbol("w").of(&["consistency"]),
+    key("objective.guidance", "1.0", "a number").of(&["consistency"]),
     key("network.kind", "\"unet\"", "mlp, unet, score-unet, adm-unet, diffusers-unet, edm2-unet or ncsnv2"),
     key("network.width", "256", "channels").of(&["mlp"]),
     key("network.width", "64", "channels, a multiple of 4").of(&["unet"]),
@@ -143,11 +155,16 @@ pub const KEYS: &[Key] = &[
     key("train.lr", "0.001", "above 0").symbol("alpha"),
     key("train.betas", "[0.9, 0.999]", "each in [0, 1)").symbol("beta_1, beta_2"),
     key("train.epsilon", "1e-8", "above 0").symbol("epsilon"),
+    key("train.weight_decay", "0.0", "at least 0").symbol("lambda"),
+    key("train.schedule", "\"constant\"", "constant, cosine or inverse-sqrt"),
+    key("train.decay_after", "1000", "steps").symbol("t_ref"),
     key("train.warmup", "100", "steps"),
     key("train.cooldown", "0", "steps"),
     key("train.clip", "1.0", "at least 0; 0 disables it"),
     key("train.ema", "0.999", "in [0, 1)"),
     key("train.ema_rampup", "0.0", "share, at least 0; 0 disables it"),
+    key("train.snapshot_every", "0", "steps; 0 keeps none"),
+    key("train.sigma_rel", "[0.05, 0.1]", "two numbers from 0.001 to 0.288").symbol("sigma_rel"),
     key("train.flip", "false", "true or false"),
     key("train.patch", "0", "pixels; 0 disables it"),
     key("train.augment", "0.0", "in [0, 1); 0 disables it"),
@@ -161,11 +178,12 @@ pub const KEYS: &[Key] = &[
     key("sample.upper_norm", "(that of the checkpoint's kind)", "at least 1").symbol("upper_norm"),
     key("sample.solver.method", "\"heun\"", "see `pfgm sample --help`"),
     key("sample.solver.steps", "18", "from 1 to 1000000").of(FIXED),
+    key("sample.solver.steps", "2", "from 1 to 1000000").of(&["consistency"]),
     key("sample.solver.steps", "1000", "from 1 to 1000000").of(SDE),
     key("sample.solver.order", "3", "1 to 4").of(&["ipndm", "deis"]),
-    key("sample.solver.schedule", "(the method's own)", "log-uniform, edm or gits").of(FIXED),
-    key("sample.solver.rho", "(7)", "above 0").symbol("rho").of(FIXED),
-    key("sample.solver.levels", "(none)", "decreasing noise levels").of(FIXED),
+    key("sample.solver.schedule", "(the method's own)", "log-uniform, edm or gits").of(GRID),
+    key("sample.solver.rho", "(7)", "above 0").symbol("rho").of(GRID),
+    key("sample.solver.levels", "(none)", "decreasing noise levels").of(GRID),
     key("sample.solver.lower_order_final", "(true for dpmpp and unipc)", "true or false").of(MULTISTEP),
     key("sample.solver.rtol", "1e-4", "above 0").of(&["rk45"]),
     key("sample.solver.atol", "1e-4", "above 0, in units of the model").of(&["rk45"]),

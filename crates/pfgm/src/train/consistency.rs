@@ -1,0 +1,160 @@
+//! Targets of consistency tuning.
+
+use std::ops::Range;
+
+use burn::module::Module;
+
+use super::{batches::Batch, trainer::Trainer};
+use crate::{
+    network::{ConditioningTensors, Dropout, Network},
+    objective::ConsistencyObjective,
+    prediction::TrainingPoints,
+};
+
+impl Trainer {
+    /// Targets of some items of a batch: `f(x_s, s)` without gradient, with the dropout masks of `f(x_t, t)`. Where s = 0, the target is
+    /// `x_0` by the boundary condition `f(x, 0) = x`. `points` are the upper points of the pairs.
+    pub(super) fn consistency_targets(
+        &self,
+        network: &Network,
+        (objective, batch): (&ConsistencyObjective, &Batch),
+        items: Range<usize>,
+        points: &TrainingPoints,
+        masks: Option<Dropout>,
+    ) -> Vec<f32> {
+        let low = self.spec.range().0;
+        let mut lower = objective.lower_points(points, objective.stage(batch.step), low);
+        let rows: Vec<usize> = items.collect();
+        let device = self.device.clone().inner();
+        let conditioning = batch.conditioning.tensors(&rows, self.spec.data.classes.len(), &device);
+        if let Some(teacher) = &self.teacher {
+            self.guide(teacher, objective.guidance, (points, &conditioning), &mut lower);
+        }
+        let is_data: Vec<bool> = lower.sigma.iter().map(|&sigma| sigma == 0.0).collect();
+        // The network knows levels of the flow only; what it returns for the others is not used.
+        lower.sigma.iter_mut().for_each(|sigma| *sigma = sigma.max(low));
+        // A network without gradients: the target is a constant.
+        let ends = self.estimates(&network.valid(), &lower, conditioning, masks);
+        let rows = lower.x.chunks_exact_mut(points.dim).zip(ends.chunks_exact(points.dim)).zip(is_data);
+        for ((x, end), is_data) in rows {
+            if !is_data {
+                x.copy_from_slice(end);
+            }
+        }
+        lower.x
+    }
+
+    /// Moves lower points to where the guided flow leads: with `yhat_w = y + (w - 1) (yhat_c - yhat_u)` in place of y, where c is the
+    /// teacher's estimate with and u that without the class.
+    fn guide(
+        &self,
+        teacher: &Network,
+        guidance: f64,
+        (points, conditioning): (&TrainingPoints, &ConditioningTensors),
+        lower: &mut TrainingPoints,
+    ) {
+        let with = self.estimates(teacher, points, conditioning.clone(), None);
+        let without = self.estimates(teacher, points, conditioning.clone().without_classes(), None);
+        for (at, x) in lower.x.iter_mut().enumerate() {
+            let row = at / points.dim;
+            let share = 1.0 - lower.sigma[row] / points.sigma[row];
+            *x += (share * (guidance - 1.0)) as f32 * (with[at] - without[at]);
+        }
+    }
+
+    /// Output of a network without gradients, in the units of the model.
+    ///
+    /// # Shapes
+    /// The result: `[batch, N]`
+    fn estimates(
+        &self,
+        network: &Network,
+        points: &TrainingPoints,
+        conditioning: ConditioningTensors,
+        masks: Option<Dropout>,
+    ) -> Vec<f32> {
+        let prediction = self.spec.prediction();
+        let coefficients = prediction.coefficients(&points.x, &points.sigma);
+        let device = self.device.clone().inner();
+        let raw = self.raw(network, conditioning, (points, &coefficients), masks, &device);
+        let raw: Vec<f32> = raw.into_data().try_into_vec().expect("networks return single precision");
+        let mut estimates = Vec::with_capacity(points.x.len());
+        let mut estimate = vec![0.0; points.dim];
+        let rows = points.x.chunks_exact(points.dim).zip(raw.chunks_exact(points.dim)).zip(&coefficients);
+        for ((x, raw), coefficients) in rows {
+            let x: Vec<f64> = x.iter().map(|&value| f64::from(value)).collect();
+            prediction.to_yhat(coefficients, &x, raw, &mut estimate);
+            estimates.extend(estimate.iter().map(|&value| value as f32));
+        }
+        estimates
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use burn::tensor::Device;
+    use pfgm_data::Dataset;
+
+    use super::*;
+    use crate::{
+        config::Config,
+        network::{MlpConfig, NetworkConfig},
+        objective::Objective,
+        spec::ModelSpec,
+        train::training_set::EpochPermutation,
+        weights::{self, Weight},
+    };
+
+    fn trainer() -> Trainer {
+        let data = Dataset::open("two-moons").unwrap();
+        let objective = ConsistencyObjective { huber: 0.1, ..ConsistencyObjective::default() };
+        let mut config = Config { objective: Objective::Consistency(objective), ..Config::default() };
+        config.sample.solver = crate::solver::Solver::consistency(1).into();
+        config.network = NetworkConfig::Mlp(MlpConfig { width: 16, blocks: 1, dropout: 0.2 });
+        config.train.batch = 64;
+        Trainer::new(ModelSpec::resolve(config, &data).unwrap(), data, None, &Device::flex()).unwrap()
+    }
+
+    fn moved(network: &Network, direction: &[f32], by: f32) -> Network {
+        let mut rest = direction;
+        let mut changed = HashMap::new();
+        for mut weight in weights::collect(network) {
+            let (own, others) = rest.split_at(weight.values.len());
+            rest = others;
+            weight.values.iter_mut().zip(own).for_each(|(value, change)| *value += by * change);
+            changed.insert(weight.name.clone(), Weight { ..weight });
+        }
+        weights::assign(network.clone(), &changed).unwrap()
+    }
+
+    #[test]
+    fn the_gradient_does_not_go_through_the_target() {
+        let trainer = trainer();
+        let batch = trainer.sampler().batch(3000, &mut EpochPermutation::default()).unwrap();
+        let (_, gradients) = trainer.gradients(&batch, None);
+        let gradient: Vec<f32> = gradients.narrow(0, gradients.len()).into_data().try_into_vec().unwrap();
+        let norm = gradients.norm();
+        let direction: Vec<f32> = gradient.iter().map(|value| value / norm as f32).collect();
+        let Objective::Consistency(objective) = &trainer.spec.config.objective else { unreachable!() };
+        let items = 0..batch.items.len();
+        let targets = |network: &Network| {
+            let (points, masks) = (batch.points.slice(items.clone()), trainer.masks(&batch, &items));
+            trainer.consistency_targets(network, (objective, &batch), items.clone(), &points, Some(masks))
+        };
+        let slope = |targets_of: &dyn Fn(&Network) -> Vec<f32>| {
+            let loss = |by: f32| {
+                let network = moved(&trainer.network, &direction, by);
+                let points = TrainingPoints { yhat: targets_of(&network), ..batch.points.clone() };
+                f64::from(trainer.loss_at(&network, &batch, items.clone(), points, true).into_scalar::<f32>())
+            };
+            (loss(1e-3) - loss(-1e-3)) / 2e-3 / 64.0
+        };
+        let fixed = targets(&trainer.network);
+        let stopped = slope(&|_| fixed.clone());
+        assert!((stopped / norm - 1.0).abs() < 0.02, "{stopped} along the gradient of norm {norm}");
+        let through = slope(&|network| targets(network));
+        assert!((through / norm - 1.0).abs() > 0.1, "without stop-gradient it would be {through}");
+    }
+}
