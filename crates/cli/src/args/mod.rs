@@ -11,6 +11,7 @@ pub mod evaluate;
 mod field;
 mod figure;
 mod import;
+mod impute;
 pub mod latents;
 mod points;
 mod posterior;
@@ -28,9 +29,10 @@ pub use data::{CalibrateArgs, DataArgs, DataCommand};
 pub use field::{FieldArgs, Story};
 pub use figure::FigureArgs;
 pub use import::{ExportArgs, ExportFormat, ExportNames, ImportArgs};
+pub use impute::ImputeArgs;
 pub use points::{ArithmeticName, DecodeArgs, PredictArgs};
 pub use posterior::{RestoreArgs, RestoreMethod};
-pub use restore::{AnomalyArgs, DenoiseArgs, InpaintArgs};
+pub use restore::{AnomalyArgs, DenoiseArgs, InpaintArgs, WhenLikelihood};
 pub use sample::{FilesArgs, SampleArgs};
 pub use schedule::ScheduleArgs;
 pub use solver::{ProcessArg, SolverArgs};
@@ -99,6 +101,8 @@ pub enum Command {
     Denoise(DenoiseArgs),
     /// Fill masked parts of images
     Inpaint(InpaintArgs),
+    /// Fill missing cells of a table: draws given the cells that are there
+    Impute(ImputeArgs),
     /// Score rows by how anomalous they are to a run
     Anomaly(AnomalyArgs),
     /// Open the studio: fields, samples and trainings in the browser, and an HTTP API
