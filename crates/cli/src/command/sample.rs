@@ -125,7 +125,7 @@ fn conditional(args: &SampleArgs, of: (&Model, &Path), conditions: &Conditions, 
             );
         }
         let part = (args.count - have).max(PART).min(most - drawn);
-        let seeds = (drawn..drawn + part).map(|seed| seed as u64).collect();
+        let seeds: Vec<u64> = (drawn..drawn + part).map(|seed| seed as u64).collect();
         let samples = sampling(args, of, seeds, Some(conditions))?.draw()?;
         drawn += part;
         let values = samples.values_f64();

@@ -104,7 +104,7 @@ fn table_scores(args: &EvaluateArgs, measured: &Measured, reference: Option<&Dat
             let solver = resolve::solver::solver(&args.solving, model.spec(), Path::new(path))?;
             let count = args.count.unwrap_or(reference.len()).min(table::MOST_DRAWN);
             let first = args.seed;
-            let seeds = (0..count as u64).map(|seed| first.wrapping_add(seed)).collect();
+            let seeds: Vec<u64> = (0..count as u64).map(|seed| first.wrapping_add(seed)).collect();
             let samples = model.sample(0).seeds(seeds).solver(solver).batch(args.batch.max(count.min(1024))).draw()?;
             table::columns_of_samples(schema, &samples)
         }
