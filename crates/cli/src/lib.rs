@@ -97,6 +97,7 @@ fn execute(cli: Cli, ranks: &Ranks) -> Result<()> {
         Command::Restore(args) => command::posterior::run(&args),
         Command::Denoise(args) => command::restore::denoise(&args),
         Command::Inpaint(args) => command::restore::inpaint(&args),
+        Command::Impute(args) => command::impute::run(&args),
         Command::Anomaly(args) => command::anomaly::run(&args),
         Command::Studio(args) => command::studio::run(&args),
         Command::Bench(args) => command::bench::run(&args),

@@ -48,6 +48,9 @@ pub use limit::Limit;
 pub use limits::{LimitOverrides, Limits};
 pub use notice::Notice;
 pub use number::NumberType;
-pub use open::{BUILT_IN, open};
+pub use open::{BUILT_IN, is_text_table, open, open_table};
 pub use options::{Alpha, Classes, Decimal, Header, Items, OpenOptions};
+pub use table::{
+    ColumnKind, KindChoice, Kinds, Missing, NumberFormat, TableColumn, TableFormat, TableRows, TableSchema,
+};
 pub use transform::{Transform, flip_horizontally};

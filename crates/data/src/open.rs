@@ -16,7 +16,8 @@ use crate::{
     listing::Listing,
     parquet, picture,
     source::{Source, Span},
-    table, tar,
+    table::{self, TableRows},
+    tar,
 };
 
 /// The data sets that need no file.
@@ -49,6 +50,29 @@ pub fn open(source: &str, options: &OpenOptions) -> Result<Dataset, DataError> {
         return Err(DataError::malformed(path, problem));
     }
     on_disk::load(set.shrunk(options.shrink.max(1))?, options.load)?.finish(options)
+}
+
+/// Returns whether a path is that of a text table, by its name.
+pub fn is_text_table(source: &str) -> bool {
+    table::is_table(&plain_name(Path::new(source)))
+}
+
+/// Opens a text table with the cells of its rows and what is missing in them, encoded by `options.schema` or `options.kinds`.
+///
+/// Values may be missing in every column; [`TableRows::known`](crate::TableRows::known) says which.
+///
+/// # Errors
+/// Returns an error if the file is no text table, or a cell does not fit its column.
+pub fn open_table(source: &str, options: &OpenOptions) -> Result<TableRows, DataError> {
+    let path = Path::new(source);
+    let name = plain_name(path);
+    if !is_text_table(source) {
+        let hint = format!("; this needs a text table ({name} is none by its name)");
+        return Err(DataError::UnknownFormat { path: source.to_owned(), hint });
+    }
+    let source = self::source(path, &options.limits)?;
+    let bytes = source.span(Span { at: 0, size: source.len() }).map_err(|error| DataError::read(path, error))?;
+    table::rows(path, &bytes, options)
 }
 
 fn name_of(path: &Path) -> String {

@@ -1,10 +1,13 @@
 //! Options of [`open`](crate::open), which resolve ambiguities of the data.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{LimitOverrides, Load};
+use crate::{
+    LimitOverrides, Load,
+    table::{Kinds, TableSchema},
+};
 
 /// Options of [`open`](crate::open). The defaults follow rules; ambiguities are errors.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -13,6 +16,10 @@ pub struct OpenOptions {
     pub columns: Vec<String>,
     /// Column of a table that holds the class.
     pub label: Option<String>,
+    /// Kinds of columns of a text table, by name; the others follow the rule. `None` reads every column as plain numbers.
+    pub kinds: Option<Kinds>,
+    /// The columns of a text table as a run knows them, instead of `kinds`, `columns` and `label`.
+    pub schema: Option<Arc<TableSchema>>,
     /// Factor by which images are downsampled (box filter); 0 and 1 do nothing.
     pub shrink: usize,
     /// Side to which the central square of image files is resized; 0 does nothing.

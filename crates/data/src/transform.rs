@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{DataError, Dataset, Shape};
 
+/// Scale of values that are 0 or 1: they have variance 1 if both are equally frequent.
+const INDICATOR_SCALE: f32 = 0.5;
+
 /// The map `model = (value - offset) / scale`, with one pair for all values (images) or one per column (tables).
 ///
 /// It is stored in a run, so that samples are returned in the units of the data.
@@ -55,6 +58,11 @@ impl Transform {
             square.iter().zip(&range).map(scale).map(|scale| if scale > 0.0 { scale } else { 1.0 }).collect();
         let constant = |(mean, range): (f64, &(f64, f64))| if range.0 < range.1 { mean } else { range.0 };
         let offset = mean.into_iter().zip(&range).map(constant);
+        // Values that are 0 or 1 keep their distance: a rare category must not be far from all others.
+        let indicators = dataset.table.as_ref().map_or_else(Vec::new, |table| table.are_indicators());
+        let indicated =
+            |(at, scale)| if indicators.get(at).copied().unwrap_or(false) { INDICATOR_SCALE } else { scale };
+        let scale: Vec<f32> = scale.into_iter().enumerate().map(indicated).collect();
         // Single precision is sufficient for columns near zero, and compatible with older runs.
         let offset = if dataset.origin.is_empty() {
             offset.map(|mean| f64::from(mean as f32)).collect()

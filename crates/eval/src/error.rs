@@ -14,6 +14,17 @@ pub enum MetricError {
     /// A matrix has the wrong size, or directions of negative variance.
     #[error("the matrix is not a covariance of these features")]
     NotACovariance,
+    /// Two tables have other columns, or another order of them.
+    #[error("the tables have other columns, or in another order")]
+    Columns,
+    /// A table has too few rows.
+    #[error("{rows} rows; give at least {least}")]
+    FewRows {
+        /// How many there are.
+        rows: usize,
+        /// How many there must be.
+        least: usize,
+    },
     /// The numbers of features differ.
     #[error("{found} features, but the reference has {reference}; use the same extractor for both")]
     Dimensions {

@@ -4,7 +4,7 @@ mod spread;
 mod validation;
 
 use burn::{module::Module, tensor::Device};
-use pfgm_data::{DataError, Dataset, Shape, Transform, resize::shrunk};
+use pfgm_data::{DataError, Dataset, Shape, TableSchema, Transform, resize::shrunk};
 use serde::{Deserialize, Serialize};
 
 pub use self::spread::Spread;
@@ -42,6 +42,9 @@ pub struct DataInfo {
     /// Which columns of a table hold integers only, to which samples are rounded when they are written; empty if none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub whole_columns: Vec<bool>,
+    /// The columns of a table whose cells are encoded; `None` for other data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<TableSchema>,
     /// Names of the classes; empty if the model is not conditioned on classes.
     pub classes: Vec<String>,
     /// Number of training rows of each class; empty if it is not known.
@@ -311,6 +314,7 @@ impl DataInfo {
             } else {
                 Vec::new()
             },
+            table: dataset.table.as_deref().cloned(),
             classes: labels.map_or_else(Vec::new, |labels| labels.names.clone()),
             class_counts,
             rows: dataset.len(),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use pfgm_data::{Alpha, Classes, Decimal, Header, Items, LimitOverrides};
+use pfgm_data::{Alpha, Classes, Decimal, Header, Items, KindChoice, LimitOverrides};
 
 #[derive(Clone, Debug, Default, Args)]
 pub struct DataArgs {
@@ -14,6 +14,10 @@ pub struct DataArgs {
     /// The column of a table that holds the class
     #[arg(long, value_name = "COLUMN", help_heading = "Data")]
     pub label: Option<String>,
+
+    /// The kind of a column of a text table: real, positive, integer, count, bounded:LOW,HIGH, category, ordinal, date, or drop; may be repeated [default: by rule, as `pfgm data` prints it]
+    #[arg(long = "kind", value_name = "NAME=KIND", value_parser = kind, help_heading = "Data")]
+    pub kinds: Vec<(String, KindChoice)>,
 
     /// The array of an archive that holds the data [default: by its name]
     #[arg(long, value_name = "NAME", help_heading = "Data")]
@@ -62,6 +66,11 @@ impl DataArgs {
 /// Parses a word as in a configuration file.
 fn word<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
     serde_json::from_value(serde_json::Value::String(text.to_owned())).map_err(|error| error.to_string())
+}
+
+fn kind(text: &str) -> Result<(String, KindChoice), String> {
+    let (name, kind) = text.rsplit_once('=').ok_or("write NAME=KIND, as in age=count")?;
+    Ok((name.to_owned(), kind.parse()?))
 }
 
 fn range(text: &str) -> Result<(f32, f32), String> {

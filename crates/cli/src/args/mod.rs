@@ -13,6 +13,7 @@ pub mod evaluate;
 mod field;
 mod figure;
 mod import;
+mod impute;
 pub mod latents;
 mod points;
 mod posterior;
@@ -32,9 +33,10 @@ pub use distill::{DistillArgs, DistillMethod};
 pub use field::{FieldArgs, Story};
 pub use figure::FigureArgs;
 pub use import::{ExportArgs, ExportFormat, ExportNames, ImportArgs};
+pub use impute::ImputeArgs;
 pub use points::{ArithmeticName, DecodeArgs, PredictArgs};
 pub use posterior::{RestoreArgs, RestoreMethod};
-pub use restore::{AnomalyArgs, DenoiseArgs, InpaintArgs};
+pub use restore::{AnomalyArgs, DenoiseArgs, InpaintArgs, WhenLikelihood};
 pub use sample::{FilesArgs, SampleArgs};
 pub use schedule::ScheduleArgs;
 pub use solver::{ProcessArg, SolverArgs};
@@ -107,6 +109,8 @@ pub enum Command {
     Denoise(DenoiseArgs),
     /// Fill masked parts of images
     Inpaint(InpaintArgs),
+    /// Fill missing cells of a table: draws given the cells that are there
+    Impute(ImputeArgs),
     /// Score rows by how anomalous they are to a run
     Anomaly(AnomalyArgs),
     /// Open the studio: fields, samples and trainings in the browser, and an HTTP API

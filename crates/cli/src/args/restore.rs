@@ -70,6 +70,17 @@ pub struct InpaintArgs {
     pub out: Option<PathBuf>,
 }
 
+/// Whether `pfgm anomaly` computes the likelihood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum WhenLikelihood {
+    /// For images, and if a flag of the likelihood is given
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
 #[derive(Debug, Args)]
 pub struct AnomalyArgs {
     #[command(flatten)]
@@ -95,11 +106,15 @@ pub struct AnomalyArgs {
     #[command(flatten)]
     pub measure: MeasureArgs,
 
+    /// Whether the likelihood is computed, the slowest score; auto does for images, and if a flag of the likelihood is given
+    #[arg(long, value_enum, value_name = "WHEN", default_value = "auto")]
+    pub likelihood: WhenLikelihood,
+
     /// Noise levels of the reconstruction score, in units of the model, whose images span [-1, 1]
     #[arg(long, value_name = "A,B,...", value_delimiter = ',', default_values_t = [0.2, 0.5])]
     pub sigma: Vec<f64>,
 
-    /// Write the scores of each row as a table
+    /// Write the scores of each row as a table, and p-values: the share of normal rows that are at least as anomalous
     #[arg(long, value_name = "FILE.csv")]
     pub csv: Option<PathBuf>,
 

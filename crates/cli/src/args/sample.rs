@@ -55,6 +55,18 @@ pub struct SampleArgs {
     #[arg(long, value_name = "W", allow_negative_numbers = true)]
     pub guidance: Option<f64>,
 
+    /// Of a table: draw rows until enough of them fulfill conditions, NAME=VALUE or NAME=LOW..HIGH, as in "age=40..60,sex=F". What is kept has exactly the model's conditional distribution (rejection)
+    #[arg(long = "where", value_name = "CONDITIONS", conflicts_with_all = ["exact", "seeds", "distributed", "balanced"])]
+    pub conditions: Option<String>,
+
+    /// With --where: rows drawn for each row that is wanted, at most
+    #[arg(long, value_name = "N", default_value_t = 100, requires = "conditions")]
+    pub tries: usize,
+
+    /// Of a table: give every cell a value, although values are missing in the training data
+    #[arg(long, conflicts_with = "exact")]
+    pub no_missing: bool,
+
     #[command(flatten)]
     pub solving: SolverArgs,
 

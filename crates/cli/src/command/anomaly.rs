@@ -1,15 +1,18 @@
 //! `pfgm anomaly`
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Instant};
 
 use anyhow::{Result, bail};
-use pfgm::model::{Anomaly, DensityUnit, Score, find_class};
-use pfgm_data::Dataset;
-use pfgm_eval::{area_under_roc, roc};
+use pfgm::{
+    model::{Anomaly, DensityUnit, Score, find_class},
+    spec::ModelSpec,
+};
+use pfgm_data::{Dataset, Shape};
+use pfgm_eval::{area_standard_error, area_under_roc, roc};
 use pfgm_plot::{Canvas, Series, histograms, lines};
 
 use crate::{
-    args::{AnomalyArgs, DataArgs},
+    args::{AnomalyArgs, DataArgs, WhenLikelihood, latents::TraceName},
     command::likelihood::likelihood,
     render::{self, PictureFile, display, in_run, line},
     resolve,
@@ -23,34 +26,39 @@ pub fn run(args: &AnomalyArgs) -> Result<()> {
     let file = PictureFile::chart(args.out.clone().unwrap_or_else(|| in_run(&args.run.run, "anomaly.png")))?;
     let roc = PictureFile::chart(args.roc.clone().unwrap_or_else(|| in_run(&args.run.run, "roc.png")))?;
     render::check_all([args.csv.as_deref()])?;
-    let (normal, scored) = groups(args)?;
+    let (normal, scored) = groups(args, spec)?;
     if normal.len() < 2 {
         bail!("{} normal rows and {} to score; give at least 2 and 1", normal.len(), scored.len());
     }
-    let how = likelihood(&args.measure, spec, &spec.unlabeled_rows(&normal)?, &args.run)?;
-    let bar = render::progress("likelihood", 0);
-    let how = Anomaly::default()
-        .likelihood(how.observer(resolve::on_bar(&bar)))
-        .reconstruction(args.sigma.iter().copied())
-        .batch(args.run.batch);
+    let bar = render::progress("scores", 0);
+    let mut how = Anomaly::default().denoising().reconstruction(args.sigma.iter().copied()).batch(args.run.batch);
+    let with_likelihood = wants_likelihood(args, spec);
+    if with_likelihood {
+        let likelihood = likelihood(&args.measure, spec, &spec.unlabeled_rows(&normal)?, &args.run)?;
+        how = how.likelihood(likelihood.observer(resolve::on_bar(&bar)));
+    }
+    let started = Instant::now();
     let found = model.anomaly_scores(&normal, &scored, how)?;
     bar.finish_and_clear();
     // Like the other scores, it is larger for unusual rows.
     let unit = match found.unit {
-        DensityUnit::BitsPerDim => "bits per dimension",
-        DensityUnit::Nats => "-ln p, in nats",
+        _ if !with_likelihood => "",
+        DensityUnit::BitsPerDim => "; likelihood in bits per dimension",
+        DensityUnit::Nats => "; likelihood in -ln p, in nats",
     };
-    line(format!("{} normal rows, {} scored; likelihood in {unit}", normal.len(), scored.len()));
-    for Score { name, usual, of_rows, .. } in &found.scores {
+    let seconds = started.elapsed().as_secs_f64();
+    line(format!("{} normal rows, {} scored, {seconds:.2} s{unit}", normal.len(), scored.len()));
+    for score in &found.scores {
         let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+        let (area, [low, high]) = area(score);
         line(format!(
-            "{name:<22} normal {:>10.4}   scored {:>10.4}   area under ROC {:.4}",
-            mean(usual),
-            mean(of_rows),
-            area_under_roc(usual, of_rows)
+            "{:<22} normal {:>10.4}   scored {:>10.4}   area under ROC {area:.4} ({low:.4} .. {high:.4})",
+            score.name,
+            mean(&score.usual),
+            mean(&score.of_rows),
         ));
     }
-    line("an area of 0.5 is chance level, 1 is perfect separation");
+    line("higher is more anomalous; an area of 0.5 is chance level, 1 is perfect separation; 95 % intervals");
     if let Some(path) = &args.csv {
         table(path, &found.scores, [normal.len(), scored.len()])?;
     }
@@ -66,12 +74,38 @@ pub fn run(args: &AnomalyArgs) -> Result<()> {
     Ok(())
 }
 
+/// Whether the likelihood is to be computed.
+fn wants_likelihood(args: &AnomalyArgs, spec: &ModelSpec) -> bool {
+    let measure = &args.measure;
+    let is_given = measure.solving.is_given()
+        || measure.trace != TraceName::Auto
+        || (measure.probes, measure.draws, measure.seed) != (1, 1, 0);
+    match args.likelihood {
+        WhenLikelihood::Auto => is_given || matches!(spec.data.shape, Shape::Image { .. }),
+        WhenLikelihood::Always => true,
+        WhenLikelihood::Never => false,
+    }
+}
+
+/// The area under the ROC curve of a score, with its 95 % interval.
+fn area(score: &Score) -> (f64, [f64; 2]) {
+    let area = area_under_roc(&score.usual, &score.of_rows);
+    let error = 1.96 * area_standard_error(area, [score.usual.len(), score.of_rows.len()]);
+    (area, [(area - error).max(0.0), (area + error).min(1.0)])
+}
+
 /// Writes the scores of each row.
 fn table(path: &std::path::Path, scores: &[Score], [normal, scored]: [usize; 2]) -> Result<()> {
-    let names = ["row", "normal"].map(Cow::from).into_iter().chain(scores.iter().map(|score| Cow::from(&score.name)));
+    let own = scores.iter().map(|score| Cow::from(&score.name));
+    let p_names = scores.iter().map(|score| Cow::from(format!("p-value of {}", score.name)));
+    let names = ["row", "normal"].map(Cow::from).into_iter().chain(own).chain(p_names);
+    let p_values: Vec<Vec<f64>> = scores.iter().map(Score::p_values).collect();
     let of_row = |(is_normal, row): (bool, usize)| {
         let of = |score: &Score| if is_normal { score.usual[row] } else { score.of_rows[row] }.to_string();
-        [row.to_string(), is_normal.to_string()].into_iter().chain(scores.iter().map(of)).collect()
+        // Normal rows are what p-values are relative to.
+        let p_value = |values: &Vec<f64>| if is_normal { String::new() } else { values[row].to_string() };
+        let first = [row.to_string(), is_normal.to_string()].into_iter();
+        first.chain(scores.iter().map(of)).chain(p_values.iter().map(p_value)).collect()
     };
     let of_group = |(is_normal, count): (bool, usize)| (0..count).map(move |row| (is_normal, row));
     let rows = [(true, normal), (false, scored)].into_iter().flat_map(of_group);
@@ -79,7 +113,7 @@ fn table(path: &std::path::Path, scores: &[Score], [normal, scored]: [usize; 2])
 }
 
 /// The normal rows, and those to score.
-fn groups(args: &AnomalyArgs) -> Result<(Dataset, Dataset)> {
+fn groups(args: &AnomalyArgs, spec: &ModelSpec) -> Result<(Dataset, Dataset)> {
     let few = |data: Dataset| match args.rows.count {
         Some(count) => resolve::spread(&data, count),
         None => data,
@@ -87,9 +121,9 @@ fn groups(args: &AnomalyArgs) -> Result<(Dataset, Dataset)> {
     if args.rows.count == Some(0) {
         bail!("-n 0: give at least 1");
     }
-    let data = resolve::dataset(&args.rows.data, &args.rows.table)?;
+    let data = resolve::dataset_of(spec, &args.rows.data, &args.rows.table)?;
     if let Some(source) = &args.normal_data {
-        return Ok((few(resolve::dataset(source, &DataArgs::default())?), few(data)));
+        return Ok((few(resolve::dataset_of(spec, source, &DataArgs::default())?), few(data)));
     }
     let names = args.normal_classes.as_deref().unwrap_or_default();
     let shown = names.join(",");
@@ -118,7 +152,11 @@ fn curves(scores: &[Score]) -> Result<Canvas> {
         roc(&score.usual, &score.of_rows).into_iter().flatten().map(|rate| rate as f32).collect()
     };
     let curves: Vec<Vec<f32>> = scores.iter().map(corners).collect();
-    let series: Vec<Series> =
-        scores.iter().zip(&curves).map(|(score, values)| Series { name: &score.name, values }).collect();
+    let named = |score: &Score| {
+        let (area, [low, high]) = area(score);
+        format!("{}, area {area:.3} ({low:.3} to {high:.3})", score.name)
+    };
+    let names: Vec<String> = scores.iter().map(named).collect();
+    let series: Vec<Series> = names.iter().zip(&curves).map(|(name, values)| Series { name, values }).collect();
     Ok(lines(&series, ["false positive rate", "true positive rate"], "receiver operating characteristic")?)
 }

@@ -76,7 +76,7 @@ fn level(sigma: f64, x: &[f64], dim: usize) -> Level {
 fn training(model: &Model, args: &NormsArgs, grid: &[f64]) -> Result<Vec<Level>> {
     let (spec, dim) = (model.spec(), model.dim());
     let trained_on = &spec.config.data;
-    let dataset = measure::open_reference(&trained_on.source, &Default::default(), Some(trained_on))?;
+    let dataset = measure::open_reference(&trained_on.source, &Default::default(), Some(spec))?;
     if dataset.shape != spec.data.shape {
         bail!(
             "{}: rows of {}, but the run's are {}; its data have changed",

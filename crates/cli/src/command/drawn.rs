@@ -3,7 +3,11 @@
 use std::{borrow::Cow, path::Path};
 
 use anyhow::Result;
-use pfgm::{config::Config, model::Samples, spec::DataInfo};
+use pfgm::{
+    config::Config,
+    model::Samples,
+    spec::{DataInfo, ModelSpec},
+};
 use pfgm_data::{
     Shape,
     npz::{Column, Named},
@@ -29,13 +33,16 @@ pub struct Drawn<'a> {
     pub precise: Option<&'a [f64]>,
     /// The name of the column of classes.
     pub label: &'a str,
+    /// Cells of a table with kinds of columns.
+    pub cells: Option<Vec<Vec<String>>>,
 }
 
 impl<'a> Drawn<'a> {
     pub fn of(samples: &'a Samples, config: &'a Config) -> Self {
         let label = config.data.label.as_deref().unwrap_or("class");
         let (values, precise) = (samples.values(), samples.wide_values());
-        Self { seeds: &samples.seeds, classes: &samples.classes, values, precise, label }
+        let cells = samples.cells(true);
+        Self { seeds: &samples.seeds, classes: &samples.classes, values, precise, label, cells }
     }
 }
 
@@ -77,6 +84,12 @@ pub fn write_arrays(files: &FilesArgs, data: &DataInfo, drawn: &Drawn) -> Result
 /// Writes the samples as a table with the columns of the data, and a column of classes if there are any.
 fn csv(path: &Path, data: &DataInfo, drawn: &Drawn) -> Result<()> {
     let has_classes = !data.classes.is_empty() && drawn.classes.iter().any(Option::is_some);
+    if let (Some(table), Some(cells)) = (&data.table, &drawn.cells) {
+        // Without classes there is no column of classes.
+        render::write(path, table.write(has_classes, cells.iter().cloned()).as_bytes())?;
+        line(format!("{:<10} {}", "table", display(path)));
+        return Ok(());
+    }
     let mut names: Vec<Cow<str>> = data.columns.iter().map(Cow::from).collect();
     if has_classes && !names.is_empty() {
         names.push(Cow::from(drawn.label));
@@ -131,12 +144,12 @@ pub fn write_picture(
 }
 
 /// Rows of the data of a run of points or of a table; `None` if its rows are images, or the data cannot be read any more.
-pub fn reference(config: &Config, data: &DataInfo) -> Option<Vec<f32>> {
+pub fn reference(spec: &ModelSpec, data: &DataInfo) -> Option<Vec<f32>> {
     if !matches!(data.shape, Shape::Vector { .. }) {
         return None;
     }
-    let source = &config.data.source;
-    let dataset = open_reference(source, &Default::default(), Some(&config.data)).ok()?;
+    let source = &spec.config.data.source;
+    let dataset = open_reference(source, &Default::default(), Some(spec)).ok()?;
     (dataset.shape == data.shape).then(|| chart_rows(&dataset).ok()).flatten()
 }
 

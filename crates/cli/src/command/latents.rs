@@ -68,7 +68,7 @@ fn latents(model: &Model, what: &str, solver: &Solver, class: Option<u32>, batch
         let seeds = resolve::seeds("no such file, and as seeds", what)?;
         return Ok(model.latents(seeds).with_class(class));
     }
-    let data = resolve::dataset(what, &DataArgs::default())?;
+    let data = resolve::dataset_of(model.spec(), what, &DataArgs::default())?;
     if data.len() != 1 {
         bail!("{what}: has {} images; give a file of one, or seeds", data.len());
     }
@@ -164,7 +164,7 @@ pub fn arithmetic(args: &ArithmeticArgs) -> Result<()> {
     args.strength.iter().try_for_each(|&strength| resolve::within("--strength", strength, -100.0..=100.0))?;
     resolve::within("--shown", args.shown, 1..=resolve::MAX_LEVELS)?;
     let file = out(args.out.as_deref(), &args.run, "arithmetic.png")?;
-    let data = resolve::latents::of(&model.spec().config.data, resolve::selected_rows(&args.rows)?)?;
+    let data = resolve::latents::of(&model.spec().config.data, resolve::selected_rows(&args.rows, model.spec())?)?;
     let Some(labels) = &data.labels else {
         bail!("{}: these rows have no labels; give --label, or data with labels", args.rows.data);
     };

@@ -5,10 +5,10 @@ use std::sync::Mutex;
 use anyhow::{Result, bail};
 use indicatif::ProgressBar;
 use pfgm::{
-    config::DataConfig,
     evaluate::{Reference, Report, Scaling, extract_distributed},
     features::Features,
     parallel::Communicator,
+    spec::ModelSpec,
 };
 use pfgm_data::{Dataset, Shape};
 use pfgm_eval::{Share, interval, share_interval};
@@ -44,20 +44,23 @@ pub fn reference(
     Ok(Some(Reference::of(found.features, features.dim(dataset.shape)?)?))
 }
 
-/// Opens a reference, by default with the columns that a run was trained on.
-pub fn open_reference(source: &str, table: &DataArgs, trained_on: Option<&DataConfig>) -> Result<Dataset> {
+/// Opens a reference, by default with the columns that a run was trained on, and with its encodings.
+pub fn open_reference(source: &str, table: &DataArgs, run: Option<&ModelSpec>) -> Result<Dataset> {
+    let trained_on = run.map(|spec| &spec.config.data);
     let columns = trained_on.map(|data| data.columns.clone()).filter(|columns| !columns.is_empty());
     let table = DataArgs {
         columns: table.columns.clone().or(columns),
         label: table.label.clone().or_else(|| trained_on?.label.clone()),
         ..table.clone()
     };
-    match trained_on {
+    match run {
         // The run's own data, scaled and cropped as for its training.
-        Some(data) if data.source == source => {
-            Ok(pfgm_data::open(source, &resolve::with_flags(data.options(), &table))?)
+        Some(spec) if spec.config.data.source == source => {
+            let options = resolve::known(spec.config.data.options(), spec);
+            Ok(pfgm_data::open(source, &resolve::with_flags(options, &table))?)
         }
-        _ => resolve::dataset(source, &table),
+        Some(spec) => resolve::dataset_of(spec, source, &table),
+        None => resolve::dataset(source, &table),
     }
 }
 

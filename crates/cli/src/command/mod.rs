@@ -17,6 +17,7 @@ pub mod export;
 pub mod falling;
 pub mod field;
 pub mod import;
+pub mod impute;
 pub mod latents;
 pub mod likelihood;
 pub mod measure;

@@ -3,9 +3,10 @@
 use std::{path::Path, time::Instant};
 
 use anyhow::{Context, Result, bail};
+use indicatif::ProgressBar;
 use pfgm::{
     Model,
-    model::{AuthorsCode, Sampling},
+    model::{AuthorsCode, Samples, Sampling},
     parallel::Communicator,
     prediction::Output,
     solver::Solver,
@@ -22,7 +23,7 @@ use crate::{
     },
     distributed,
     render::{self, AnimationFile, PictureFile, Rows, in_run, line},
-    resolve,
+    resolve::{self, Conditions},
 };
 
 /// The norm to which the authors' code clips latents of CIFAR-10.
@@ -40,7 +41,9 @@ pub fn run(args: &SampleArgs, ranks: &dyn Communicator) -> Result<()> {
     if args.files.images.is_some() && !matches!(data.shape, Shape::Image { .. }) {
         bail!("--images: the run's rows are {}; write --csv or --npz", data.shape);
     }
-    let sampling = sampling(args, &model, run)?;
+    let conditions = args.conditions.as_deref().map(|text| Conditions::parse(text, model.spec())).transpose()?;
+    let seeds = seeds(args.count, args.seeds.as_deref())?;
+    let sampling = sampling(args, (&model, run), seeds, conditions.as_ref())?;
     // `samples.png` is the picture that training writes.
     let path = args.figure.path(args.out.as_deref(), in_run(run, "sampled.png"))?;
     let picture = PictureFile::new(path, Rows::from(data).kind())?.styled(args.figure);
@@ -48,7 +51,10 @@ pub fn run(args: &SampleArgs, ranks: &dyn Communicator) -> Result<()> {
     let animation = animation(args, &model)?;
     let bar = render::progress("sampling", 0);
     let started = Instant::now();
-    let samples = sampling.observer(resolve::on_bar(&bar)).draw_distributed(ranks)?;
+    let samples = match &conditions {
+        Some(conditions) => Some(conditional(args, (&model, run), conditions, &bar)?),
+        None => sampling.observer(resolve::on_bar(&bar)).draw_distributed(ranks)?,
+    };
     bar.finish_and_clear();
     let Some(samples) = samples else { return Ok(()) };
     let samples = resolve::latents::decoded(&model.spec().config.data, samples)?;
@@ -63,9 +69,9 @@ pub fn run(args: &SampleArgs, ranks: &dyn Communicator) -> Result<()> {
     if in_turn && !args.balanced {
         line("classes    in turn, because the run does not have the shares of its training data");
     }
-    let drawn = Drawn::of(&samples, &model.spec().config);
+    let drawn = Drawn { cells: samples.cells(!args.no_missing), ..Drawn::of(&samples, &model.spec().config) };
     write_arrays(&args.files, samples.data(), &drawn)?;
-    let data = reference(&model.spec().config, samples.data());
+    let data = reference(model.spec(), samples.data());
     write_picture(args.balanced || in_turn, samples.data(), &drawn, data.as_deref(), &picture)?;
     let Some(animation) = animation else { return Ok(()) };
     let across = across(args.balanced || in_turn, samples.data(), &drawn);
@@ -95,6 +101,46 @@ fn requested_solver(args: &SampleArgs, spec: &ModelSpec, run: &Path) -> Result<S
     Ok(solver)
 }
 
+/// Draws rows until enough of them fulfill the conditions.
+fn conditional(args: &SampleArgs, of: (&Model, &Path), conditions: &Conditions, bar: &ProgressBar) -> Result<Samples> {
+    /// Rows that are drawn together, at least.
+    const PART: usize = 256;
+    resolve::within("--tries", args.tries, 1..=resolve::MAX_SAMPLES)?;
+    resolve::product("-n and --tries", args.count, args.tries)?;
+    let most = args.count * args.tries;
+    let (mut kept, mut drawn): (Option<Samples>, usize) = (None, 0);
+    bar.set_length(args.count as u64);
+    loop {
+        let have = kept.as_ref().map_or(0, Samples::rows);
+        bar.set_position(have as u64);
+        if have >= args.count {
+            break;
+        }
+        if drawn >= most {
+            bail!(
+                "--where: {have} of {drawn} drawn rows fulfill the conditions, {} are wanted; widen them, or give more \
+                 --tries (now {})",
+                args.count,
+                args.tries
+            );
+        }
+        let part = (args.count - have).max(PART).min(most - drawn);
+        let seeds: Vec<u64> = (drawn..drawn + part).map(|seed| seed as u64).collect();
+        let samples = sampling(args, of, seeds, Some(conditions))?.draw()?;
+        drawn += part;
+        let values = samples.values_f64();
+        let rows = values.chunks_exact(of.0.dim()).enumerate().filter(|(_, row)| conditions.hold(row));
+        let rows: Vec<usize> = rows.map(|(row, _)| row).take(args.count - have).collect();
+        let found = samples.select(&rows);
+        match &mut kept {
+            Some(kept) => kept.append(found),
+            None => kept = Some(found),
+        }
+    }
+    line(format!("{drawn} rows drawn for {} that fulfill --where", args.count));
+    kept.context("-n: give at least 1")
+}
+
 /// Returns an error for flags that apply to `--exact` only.
 fn refuse_flags_of_exact(args: &SampleArgs) -> Result<()> {
     if args.table.columns.is_some() || args.table.label.is_some() {
@@ -110,9 +156,13 @@ fn refuse_flags_of_exact(args: &SampleArgs) -> Result<()> {
 }
 
 /// Returns the requested sampling, checked against the run.
-fn sampling<'a>(args: &SampleArgs, model: &'a Model, run: &Path) -> Result<Sampling<'a>> {
+fn sampling<'a>(
+    args: &SampleArgs,
+    (model, run): (&'a Model, &Path),
+    seeds: Vec<u64>,
+    conditions: Option<&Conditions>,
+) -> Result<Sampling<'a>> {
     let spec = model.spec();
-    let seeds = seeds(args.count, args.seeds.as_deref())?;
     resolve::within("--batch", args.batch, 1..=resolve::MAX_SAMPLES)?;
     if spec.data.classes.is_empty() && (args.class.is_some() || args.guidance.is_some() || args.balanced) {
         bail!(
@@ -122,7 +172,8 @@ fn sampling<'a>(args: &SampleArgs, model: &'a Model, run: &Path) -> Result<Sampl
     }
     let solver = requested_solver(args, spec, run)?;
     let mut sampling = model.sample(0).seeds(seeds).solver(solver).batch(args.batch);
-    if let Some(class) = &args.class {
+    let class = args.class.as_ref().or_else(|| conditions?.class.as_ref());
+    if let Some(class) = class {
         sampling = sampling.class(class);
     } else if args.balanced {
         sampling = sampling.balanced();

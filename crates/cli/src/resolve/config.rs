@@ -63,11 +63,15 @@ pub fn assignments(set: &[String]) -> Result<Vec<(String, Value)>> {
 
 /// A configuration with changes, checked.
 pub fn change(mut table: Table, changes: &Changes) -> Result<Config> {
+    let has_kinds = table.get("data").and_then(|data| data.get("kinds")).is_some();
     let mut set = |path: &str, value: Value| set_key(&mut table, path, value);
     if let Some(data) = &changes.data {
         set("data.source", Value::String(data.clone()))?;
         // Another data set has other columns.
         set("data.columns", Value::Array(Vec::new()))?;
+        if has_kinds {
+            set("data.kinds", Value::Table(Table::new()))?;
+        }
     }
     for (key, value) in data_keys(&changes.table)? {
         set(key, value)?;
@@ -75,6 +79,7 @@ pub fn change(mut table: Table, changes: &Changes) -> Result<Config> {
     for (path, value) in assignments(&changes.set)? {
         set(&path, value)?;
     }
+    set_kinds(&mut table, &changes.table)?;
     let mut config: Config = serde_path_to_error::deserialize(Value::Table(table)).map_err(explain)?;
     let source = &mut config.data.source;
     if !BUILT_IN.contains(&source.as_str())
@@ -92,6 +97,17 @@ pub fn change(mut table: Table, changes: &Changes) -> Result<Config> {
     config.data.label.take_if(|label| label.is_empty());
     config.check()?;
     Ok(config)
+}
+
+/// Sets the kinds of columns, whose names may have points.
+fn set_kinds(table: &mut Table, args: &DataArgs) -> Result<()> {
+    if args.kinds.is_empty() {
+        return Ok(());
+    }
+    let given = table.get("data").and_then(|data| data.get("kinds")).and_then(Value::as_table);
+    let mut kinds = given.cloned().unwrap_or_default();
+    kinds.extend(args.kinds.iter().map(|(name, kind)| (name.clone(), Value::String(kind.to_string()))));
+    set_key(table, "data.kinds", Value::Table(kinds))
 }
 
 /// The leaves of a JSON value, each with its path: `train.lr` and `0.001`.

@@ -1,7 +1,10 @@
 //! Data sets.
 
+use std::sync::Arc;
+
 use anyhow::Result;
-use pfgm_data::{DataError, Dataset, OpenOptions};
+use pfgm::spec::ModelSpec;
+use pfgm_data::{DataError, Dataset, Kinds, OpenOptions};
 use toml::Value;
 
 use crate::args::DataArgs;
@@ -11,13 +14,34 @@ pub fn dataset(source: &str, args: &DataArgs) -> Result<Dataset> {
     Ok(pfgm_data::open(source, &with_flags(OpenOptions::default(), args))?)
 }
 
+/// Opens a data set as a run knows it: the cells of a table by the encodings that the run stores.
+pub fn dataset_of(spec: &ModelSpec, source: &str, args: &DataArgs) -> Result<Dataset> {
+    Ok(pfgm_data::open(source, &with_flags(known(OpenOptions::default(), spec), args))?)
+}
+
+/// Returns the options with the encodings that a run stores.
+pub fn known(options: OpenOptions, spec: &ModelSpec) -> OpenOptions {
+    OpenOptions { schema: spec.data.table.clone().map(Arc::new), ..options }
+}
+
+/// Opens a text table with kinds of columns, by rule if no flag names them; other data as they are.
+pub fn kinded_dataset(source: &str, args: &DataArgs) -> Result<Dataset> {
+    let options = OpenOptions { kinds: Some(Kinds::new()), ..OpenOptions::default() };
+    Ok(pfgm_data::open(source, &with_flags(options, args))?)
+}
+
 /// Returns the options with the changes of the flags.
 pub fn with_flags(options: OpenOptions, args: &DataArgs) -> OpenOptions {
     let limits = args.limits().or(options.limits);
-    let DataArgs { columns, label, array, labels, range, alpha, header, decimal, classes, items, limits: _ } =
+    let DataArgs { columns, label, kinds, array, labels, range, alpha, header, decimal, classes, items, limits: _ } =
         args.clone();
+    let kinds = match kinds.is_empty() {
+        true => options.kinds,
+        false => Some(options.kinds.unwrap_or_default().into_iter().chain(kinds).collect()),
+    };
     OpenOptions {
         limits,
+        kinds,
         columns: columns.unwrap_or(options.columns),
         label: label.or(options.label),
         array: array.or(options.array),
@@ -34,7 +58,8 @@ pub fn with_flags(options: OpenOptions, args: &DataArgs) -> OpenOptions {
 
 /// The keys of a configuration that flags set, with their values.
 pub fn data_keys(args: &DataArgs) -> Result<Vec<(&'static str, Value)>> {
-    let DataArgs { columns, label, array, labels, range, alpha, header, decimal, classes, items, limits } = args;
+    let DataArgs { columns, label, kinds: _, array, labels, range, alpha, header, decimal, classes, items, limits } =
+        args;
     let mut keys = Vec::new();
     let mut set = |key: &'static str, value: Option<Value>| keys.extend(value.map(|value| (key, value)));
     set("data.label", label.as_deref().map(Value::from));

@@ -56,7 +56,7 @@ fn of_array(args: &RowsArgs, spec: &ModelSpec, operator: &Operator) -> Result<(V
 
 /// Rows of a data set, and their length.
 fn of_dataset(args: &RowsArgs, spec: &ModelSpec, operator: &Operator) -> Result<(Vec<f64>, usize)> {
-    let data = selected_rows(args)?;
+    let data = selected_rows(args, spec)?;
     let wanted = operator.layout.shape();
     let is_of_model = operator.has_range && wanted.iter().product::<usize>() == spec.dim();
     if is_of_model {

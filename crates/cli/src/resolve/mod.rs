@@ -1,5 +1,6 @@
 //! Validation of the command line: from raw arguments to checked values.
 
+mod conditions;
 mod config;
 mod data;
 mod distillation;
@@ -13,10 +14,11 @@ mod operator;
 pub mod solver;
 mod training;
 
+pub use conditions::Conditions;
 pub use config::{
     Changes, assignments, change, config_file, explain, flatten, nearest, one_line, read_text, set_key, stem,
 };
-pub use data::{data_error_in_flags, data_keys, dataset, with_flags};
+pub use data::{data_error_in_flags, data_keys, dataset, dataset_of, kinded_dataset, known, with_flags};
 pub use distillation::distillation;
 pub use error::{in_flags, with_flag};
 pub use file::{animation, run_folder};

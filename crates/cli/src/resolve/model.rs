@@ -11,7 +11,7 @@ use pfgm::{
 };
 use pfgm_data::{BUILT_IN, Dataset, Shape};
 
-use super::{dataset, latents};
+use super::{dataset_of, latents};
 use crate::{
     args::{ComputeArgs, latents::RowsArgs},
     render::line,
@@ -68,9 +68,9 @@ pub fn on_bar(bar: &ProgressBar) -> impl FnMut(&Progress) -> ControlFlow<()> + u
     }
 }
 
-/// Returns the rows of `--data`, at most `-n`, evenly selected.
-pub fn selected_rows(args: &RowsArgs) -> Result<Dataset> {
-    let data = dataset(&args.data, &args.table)?;
+/// Returns the rows of `--data` as a run knows them, at most `-n`, evenly selected.
+pub fn selected_rows(args: &RowsArgs, spec: &ModelSpec) -> Result<Dataset> {
+    let data = dataset_of(spec, &args.data, &args.table)?;
     if BUILT_IN.contains(&args.data.as_str()) && (args.table.columns.is_some() || args.table.label.is_some()) {
         bail!("--columns and --label: `{}` is not a table; omit them", args.data);
     }
@@ -92,7 +92,7 @@ pub fn spread(data: &Dataset, count: usize) -> Dataset {
 
 /// Returns the rows of `--data` in the form that a model uses.
 pub fn rows(args: &RowsArgs, spec: &ModelSpec) -> Result<Rows> {
-    let data = selected_rows(args)?;
+    let data = selected_rows(args, spec)?;
     let data = if data.shape == spec.data.shape { data } else { latents::of(&spec.config.data, data)? };
     let rows = spec.rows(&data).map_err(|error| about(error, &data, &args.data))?;
     if !spec.data.classes.is_empty() && rows.labels.iter().all(Option::is_none) {

@@ -7,11 +7,12 @@ use pfgm::{
     Model,
     config::{Config, DataConfig},
     defaults, presets,
+    spec::ModelSpec,
 };
 use pfgm_data::{BUILT_IN, DataError, Dataset, Shape};
 use toml::Table;
 
-use super::{Changes, change, config_file, flatten, latents, nearest, one_line, stem};
+use super::{Changes, change, config_file, flatten, known, latents, nearest, one_line, stem};
 use crate::args::TrainArgs;
 
 /// Side to which images of different or large sizes are resized.
@@ -109,25 +110,38 @@ fn data_of(args: &TrainArgs) -> Result<Option<String>> {
 /// Returns a training whose configuration follows from the data.
 fn from_data(source: &str, changes: &Changes) -> Result<Plan> {
     let changes = Changes { data: Some(source.to_owned()), ..changes.clone() };
-    let (data, options, mut notes) = open(&changes)?;
+    let (data, options, mut notes) = open(&changes, None)?;
     let config = chosen(&data, options, &changes)?;
     notes.extend(describe(&data, &config)?);
     Ok(Plan { notes, data: Some(data), ..Plan::new(stem(source), config) })
 }
 
-/// Opens the given data; images of different or large sizes are resized. Returns the data, their options, and notes.
-fn open(changes: &Changes) -> Result<(Dataset, DataConfig, Vec<String>)> {
+/// Opens the given data; images of different or large sizes are resized, and columns of text tables have kinds, those of a run if there
+/// is one. Returns the data, their options, and notes.
+fn open(changes: &Changes, run: Option<&ModelSpec>) -> Result<(Dataset, DataConfig, Vec<String>)> {
     let mut data = change(Table::new(), &changes.of_data()?)?.data;
+    let are_given = data.kinds.is_some();
+    data.kinds = match run {
+        Some(spec) => spec.config.data.kinds.clone(),
+        None => Some(data.kinds.unwrap_or_default()),
+    };
+    let options = |data: &DataConfig| run.map_or_else(|| data.options(), |spec| known(data.options(), spec));
     let mut notes = Vec::new();
-    let mut dataset = pfgm_data::open(&data.source, &data.options());
+    let mut dataset = pfgm_data::open(&data.source, &options(&data));
     if matches!(dataset, Err(DataError::MixedSizes { .. })) && data.side == 0 {
         data.side = SIDE;
         notes.push(format!(
             "chosen       data.side = {SIDE}: images of different sizes; the central square of each is resized to {SIDE}x{SIDE}"
         ));
-        dataset = pfgm_data::open(&data.source, &data.options());
+        dataset = pfgm_data::open(&data.source, &options(&data));
     }
     let mut dataset = dataset?;
+    if dataset.table.is_none() {
+        if are_given {
+            bail!("--kind: {} is not a text table; omit it", data.source);
+        }
+        data.kinds = None;
+    }
     let factor = defaults::downscaling(dataset.shape);
     if data.autoencoder.is_none() && factor > 1 && data.shrink <= 1 && data.side == 0 {
         data.shrink = factor;
@@ -135,7 +149,7 @@ fn open(changes: &Changes) -> Result<(Dataset, DataConfig, Vec<String>)> {
             "chosen       data.shrink = {factor}: images of {} are large; each pixel is the mean of {factor}x{factor}",
             dataset.shape
         ));
-        dataset = pfgm_data::open(&data.source, &data.options())?;
+        dataset = pfgm_data::open(&data.source, &options(&data))?;
     }
     let dataset = latents::of(&data, dataset)?;
     Ok((dataset, data, notes))
@@ -198,14 +212,15 @@ pub fn fine_tuning(args: &TrainArgs, model: Model) -> Result<Plan> {
     let changes = Changes { data: data_of(args)?, ..Changes::of(args) };
     let own = &spec.config;
     let (data, options, mut notes) = match &changes.data {
-        Some(_) => open(&changes)?,
+        Some(_) => open(&changes, Some(spec))?,
         None => {
             let source = Changes { data: Some(own.data.source.clone()), ..changes.clone() };
             let same = DataConfig { ..own.data.clone() };
             let table = Table::from_iter([("data".to_owned(), toml::Value::try_from(&same).context("the data")?)]);
             let data = change(table, &Changes { data: None, ..source.of_data()? })?.data;
             let missing = || format!("--from: the run's data are not at {}; give data with --data PATH", data.source);
-            (latents::open(&data).with_context(missing)?, data, Vec::new())
+            let opened = pfgm_data::open(&data.source, &known(data.options(), spec)).map_err(anyhow::Error::from);
+            (opened.and_then(|set| latents::of(&data, set)).with_context(missing)?, data, Vec::new())
         }
     };
     if data.shape != spec.data.shape {

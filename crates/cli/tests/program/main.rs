@@ -17,4 +17,5 @@ mod reference;
 mod solvers;
 mod studio;
 mod support;
+mod tables;
 mod training;

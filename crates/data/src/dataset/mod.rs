@@ -7,7 +7,7 @@ mod range;
 mod read;
 mod shape;
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
@@ -15,7 +15,7 @@ use rand_chacha::ChaCha8Rng;
 pub use labels::Labels;
 pub use shape::Shape;
 
-use crate::{DataError, Notice, NumberType, OnDisk, resize};
+use crate::{DataError, Notice, NumberType, OnDisk, resize, table::TableSchema};
 
 /// The values of all rows, one after another.
 #[derive(Clone, Debug, PartialEq)]
@@ -92,6 +92,8 @@ pub struct Dataset {
     pub whole_columns: Vec<bool>,
     /// Name of the column that the classes of a table come from.
     pub label_column: Option<String>,
+    /// The columns of a table whose cells are encoded, by which rows become cells again.
+    pub table: Option<Arc<TableSchema>>,
     /// What is added to the values of each column; empty for zero. Coordinates far from zero keep their digits in this way.
     pub origin: Vec<f64>,
     /// What the reader left out or decided.
@@ -145,6 +147,7 @@ impl Dataset {
             columns: Vec::new(),
             whole_columns: Vec::new(),
             label_column: None,
+            table: None,
             origin: Vec::new(),
             notices: Vec::new(),
             range_is_nominal: range.or(found).is_some(),
@@ -273,6 +276,7 @@ impl Dataset {
             columns: self.columns.clone(),
             whole_columns: self.whole_columns.clone(),
             label_column: self.label_column.clone(),
+            table: self.table.clone(),
             origin: self.origin.clone(),
             notices: self.notices.clone(),
             ..*self

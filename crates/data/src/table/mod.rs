@@ -1,10 +1,24 @@
 //! Text tables with one row per line.
 
+mod date;
+mod encode;
+mod fill;
+mod infer;
+mod kind;
+mod number;
+mod schema;
 mod text;
 
 use std::path::Path;
 
+use number::{Point, are_thousands, number};
 use text::Record;
+
+pub use encode::TableRows;
+pub(crate) use encode::rows;
+pub use kind::{ColumnKind, KindChoice, Kinds};
+pub use number::NumberFormat;
+pub use schema::{Missing, TableColumn, TableFormat, TableSchema};
 
 use crate::{DataError, Dataset, Decimal, Header, Labels, Limits, Notice, OpenOptions, error::one_line};
 
@@ -23,40 +37,6 @@ pub(crate) fn is_text(bytes: &[u8]) -> bool {
     let start = &bytes[..bytes.len().min(1024)];
     let has_zero = |from: usize| start.iter().skip(from).step_by(2).any(|&byte| byte == 0);
     !(has_zero(0) && has_zero(1))
-}
-
-/// Decimal sign of numbers.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Point {
-    /// Decimal point.
-    Dot,
-    /// The same, with commas between thousands.
-    Thousands,
-    /// Commas are decimal points.
-    Comma,
-}
-
-fn number(cell: &str, point: Point) -> Option<f64> {
-    match cell.parse::<f64>() {
-        Ok(value) => Some(value),
-        Err(_) if point == Point::Comma && cell.matches(',').count() == 1 && !cell.contains('.') => {
-            cell.replace(',', ".").parse().ok()
-        }
-        Err(_) if point == Point::Thousands && are_thousands(cell) => cell.replace(',', "").parse().ok(),
-        Err(_) => None,
-    }
-}
-
-/// Whether a cell may be a number with commas between its thousands: `-1,234,567.5`.
-fn are_thousands(cell: &str) -> bool {
-    let whole = cell.trim_start_matches(['-', '+']).split('.').next().unwrap_or_default();
-    let is_group = |group: &str| group.len() == 3 && group.bytes().all(|byte| byte.is_ascii_digit());
-    whole.split_once(',').is_some_and(|(first, rest)| {
-        matches!(first.len(), 1..=3)
-            && first.bytes().all(|byte| byte.is_ascii_digit())
-            && !first.starts_with('0')
-            && rest.split(',').all(is_group)
-    })
 }
 
 /// Makes a data set of the values of columns with these names, row after row.
@@ -82,22 +62,36 @@ struct Table<'a> {
     names: Vec<String>,
     records: Vec<Record<'a>>,
     point: Point,
+    separator: char,
+    has_header: bool,
     notices: Vec<Notice>,
 }
 
 /// Reads a table. `options.columns` selects columns by name or by number from 1; `options.label` names the column of classes, which is
-/// not part of the data.
+/// not part of the data. Kinds or a schema encode the rows; otherwise all columns are numbers.
 ///
 /// # Errors
-/// Returns an error if a cell is not a finite number, a line has another number of cells, or a column does not exist.
+/// Returns an error if a cell does not fit its column, a line has another number of cells, or a column does not exist.
 pub(crate) fn read(path: &Path, bytes: &[u8], options: &OpenOptions) -> Result<Dataset, DataError> {
+    parsed(path, bytes, options, |table, limits| match options.kinds.is_some() || options.schema.is_some() {
+        true => Ok(table.encoded(options, limits, false)?.dataset),
+        false => table.dataset(options, limits),
+    })
+}
+
+/// Parses the text of a table, and uses it.
+fn parsed<T>(
+    path: &Path,
+    bytes: &[u8],
+    options: &OpenOptions,
+    then: impl FnOnce(Table, &Limits) -> Result<T, DataError>,
+) -> Result<T, DataError> {
     let limits = options.limits.of(bytes.len() as u64);
     let mut notices = Vec::new();
     let text = text::decode(bytes, &mut notices);
     let separator = text::separator(&text);
     let records = text::records(path, &text, separator, &limits, &mut notices)?;
-    let table = split(path, records, separator, notices, options)?;
-    table.dataset(options, &limits)
+    then(split(path, records, separator, notices, options)?, &limits)
 }
 
 fn split<'a>(
@@ -135,7 +129,7 @@ fn split<'a>(
     if records.is_empty() {
         return Err(DataError::empty(path, "a header, but no line below it"));
     }
-    let mut table = Table { path, names, records, point, notices };
+    let mut table = Table { path, names, records, point, separator, has_header, notices };
     table.drop_unnamed(has_header);
     Ok(table)
 }
@@ -267,8 +261,8 @@ impl Table<'_> {
         })
     }
 
-    fn dataset(self, options: &OpenOptions, limits: &Limits) -> Result<Dataset, DataError> {
-        let label = options.label.as_deref().map(|name| self.column(name)).transpose()?;
+    /// The columns to read.
+    fn chosen(&self, options: &OpenOptions, label: Option<usize>) -> Result<Vec<usize>, DataError> {
         let chosen: Vec<usize> = if options.columns.is_empty() {
             (0..self.names.len()).filter(|&index| Some(index) != label).collect()
         } else {
@@ -277,6 +271,12 @@ impl Table<'_> {
         if chosen.is_empty() {
             return Err(DataError::empty(self.path, "no column besides the label's"));
         }
+        Ok(chosen)
+    }
+
+    fn dataset(self, options: &OpenOptions, limits: &Limits) -> Result<Dataset, DataError> {
+        let label = options.label.as_deref().map(|name| self.column(name)).transpose()?;
+        let chosen = self.chosen(options, label)?;
         limits.check_rows(self.path, self.records.len(), chosen.len(), size_of::<f64>())?;
         let mut values = Vec::with_capacity(self.records.len() * chosen.len());
         for record in &self.records {

@@ -3,7 +3,7 @@
 pub mod reference;
 mod validation;
 
-use pfgm_data::{Alpha, Classes, Decimal, Header, Items, LimitOverrides, Load, OpenOptions};
+use pfgm_data::{Alpha, Classes, Decimal, Header, Items, Kinds, LimitOverrides, Load, OpenOptions};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -54,6 +54,10 @@ pub struct DataConfig {
     pub columns: Vec<String>,
     /// The column of a table that holds the class.
     pub label: Option<String>,
+    /// Kinds of the columns of a text table, by name: `{ age = "count" }`. Columns that are not named follow the rule; without this key
+    /// every column is read as plain numbers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kinds: Option<Kinds>,
     /// Whether the network is conditioned on the classes.
     pub conditional: bool,
     /// Rows that are not trained on; the loss is measured on them at each checkpoint.
@@ -101,6 +105,8 @@ impl Default for DataConfig {
         let OpenOptions {
             columns,
             label,
+            kinds,
+            schema: _,
             shrink: _,
             side,
             load,
@@ -119,6 +125,7 @@ impl Default for DataConfig {
             autoencoder: None,
             columns,
             label,
+            kinds,
             conditional: false,
             hold_out: 0,
             shrink: 1,
@@ -144,6 +151,8 @@ impl DataConfig {
         OpenOptions {
             columns: self.columns.clone(),
             label: self.label.clone(),
+            kinds: self.kinds.clone(),
+            schema: None,
             shrink,
             side,
             load,

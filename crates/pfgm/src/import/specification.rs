@@ -65,6 +65,7 @@ pub fn specification(
         range,
         columns: Vec::new(),
         whole_columns: Vec::new(),
+        table: None,
         classes: (0..classes).map(|class| class.to_string()).collect(),
         class_counts: Vec::new(),
         rows: 0,

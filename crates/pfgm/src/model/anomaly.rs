@@ -16,11 +16,20 @@ use crate::{
     random::{Purpose, stream},
 };
 
+/// Noise levels of the denoising score.
+const LEVELS: usize = 8;
+/// Pairs of opposite noises at each level.
+const PAIRS: usize = 2;
+/// The lowest and the highest level, in units of the standard deviation of the data.
+const LOWEST: f64 = 0.1;
+const HIGHEST: f64 = 5.0;
+
 /// Settings of anomaly scores: [`Model::anomaly_scores`].
 #[must_use = "nothing is computed before `Model::anomaly_scores`"]
 #[derive(Default)]
 pub struct Anomaly<'a> {
     likelihood: Option<Likelihood<'a>>,
+    denoising: bool,
     sigmas: Vec<f64>,
     execution: Execution<'a>,
 }
@@ -29,6 +38,13 @@ impl<'a> Anomaly<'a> {
     /// Adds scores by likelihood and by typicality, with these settings of the likelihood.
     pub fn likelihood(mut self, how: Likelihood<'a>) -> Self {
         self.likelihood = Some(how);
+        self
+    }
+
+    /// Adds the denoising score, with 32 evaluations of each row: the sum of `|y - yhat(y + n)|^2 / sigma^2` over noise levels, which is
+    /// the negative log-density up to a constant for D = infinity (docs/equations.md, section 15).
+    pub fn denoising(mut self) -> Self {
+        self.denoising = true;
         self
     }
 
@@ -45,12 +61,24 @@ impl<'a> Anomaly<'a> {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Score {
-    /// Its name: `likelihood`, `typicality`, `reconstruction at SIGMA`.
+    /// Its name: `denoising`, `likelihood`, `typicality`, `reconstruction at SIGMA`, `combined`.
     pub name: String,
     /// Score of each normal row.
     pub usual: Vec<f64>,
     /// Score of each row in question.
     pub of_rows: Vec<f64>,
+}
+
+impl Score {
+    /// The p-value of each row in question: the share of normal rows, and of the row itself, that are at least as anomalous. It is valid for
+    /// rows of the kind of the normal rows if the model was not trained on these (conformal p-values).
+    pub fn p_values(&self) -> Vec<f64> {
+        let p_value = |score: &f64| {
+            let above = self.usual.iter().filter(|usual| *usual >= score).count();
+            (above + 1) as f64 / (self.usual.len() + 1) as f64
+        };
+        self.of_rows.iter().map(p_value).collect()
+    }
 }
 
 /// Scores of rows and of normal rows.
@@ -99,13 +127,60 @@ impl Model {
         if let Some(likelihood) = how.likelihood {
             scores.extend(self.likelihood_scores(&usual, &rows, likelihood, unit)?);
         }
-        let running = how.execution.begin("reconstruction", (usual.len() + rows.len()) * how.sigmas.len())?;
+        let passes = how.sigmas.len() + if how.denoising { 2 * LEVELS * PAIRS } else { 0 };
+        let running = how.execution.begin("reconstruction", (usual.len() + rows.len()) * passes)?;
+        if how.denoising {
+            let (usual, of_rows) = (self.denoising_scores(&usual, &running)?, self.denoising_scores(&rows, &running)?);
+            scores.insert(0, Score { name: "denoising".into(), usual, of_rows });
+        }
         for sigma in how.sigmas {
             let name = format!("reconstruction at {sigma}");
             let (usual, of_rows) = (self.errors(&usual, sigma, &running)?, self.errors(&rows, sigma, &running)?);
             scores.push(Score { name, usual, of_rows });
         }
+        if scores.len() > 1 {
+            scores.push(combined(&scores));
+        }
         Ok(AnomalyScores { scores, unit })
+    }
+
+    /// The denoising score of each row. All rows have the same noise, so that a score depends on its row alone.
+    fn denoising_scores(&self, rows: &Rows, running: &Running) -> Result<Vec<f64>> {
+        let (dim, points) = (self.dim(), self.spec.points(rows));
+        let (low, high) = self.spec.range();
+        let spread = self.spec.spread();
+        let (low, high) = ((LOWEST * spread).clamp(low, high), (HIGHEST * spread).clamp(low, high));
+        let ratio = (high / low).ln();
+        let mut scores = vec![0.0; rows.len()];
+        for pass in 0..LEVELS * PAIRS {
+            let sigma = low * (ratio * ((pass % LEVELS) as f64 + 0.5) / LEVELS as f64).exp();
+            let mut noise = vec![0.0; dim];
+            prior::perturb(
+                self.spec.extra_dims(),
+                sigma,
+                &mut stream(1, Purpose::Perturbation, 0, pass as u64),
+                &mut noise,
+            );
+            for sign in [1.0, -1.0] {
+                for (scores, points) in scores.chunks_mut(running.batch).zip(points.chunks(running.batch * dim)) {
+                    let noisy: Vec<f64> = points.iter().enumerate().map(|(at, y)| y + sign * noise[at % dim]).collect();
+                    let count = scores.len();
+                    let denoiser = self.conditioned(Conditions::of(vec![None; count]));
+                    let item: Vec<usize> = (0..count).collect();
+                    let mut yhat = vec![0.0; noisy.len()];
+                    let query = Query { x: &noisy, sigma: &vec![sigma; count], item: &item };
+                    Monitored::new(&*denoiser, running).denoise(&query, &mut yhat);
+                    for ((score, yhat), y) in
+                        scores.iter_mut().zip(yhat.chunks_exact(dim)).zip(points.chunks_exact(dim))
+                    {
+                        let square: f64 = yhat.iter().zip(y).map(|(a, b)| (a - b).powi(2)).sum();
+                        *score += square / (sigma * sigma) * ratio / (2 * LEVELS * PAIRS) as f64;
+                    }
+                    running.advance(count)?;
+                }
+            }
+        }
+        Ok(scores)
     }
 
     /// Typicality and likelihood.
@@ -147,6 +222,24 @@ impl Model {
         }
         Ok(errors)
     }
+}
+
+/// The mean of all scores in units of their standard deviation over normal rows, without typicality, which is likelihood again.
+fn combined(scores: &[Score]) -> Score {
+    let used: Vec<&Score> = scores.iter().filter(|score| score.name != "typicality").collect();
+    let standardized = |of: fn(&Score) -> &Vec<f64>| -> Vec<f64> {
+        let mut sums = vec![0.0; of(used[0]).len()];
+        for score in &used {
+            let count = score.usual.len() as f64;
+            let mean = score.usual.iter().sum::<f64>() / count;
+            let variance = score.usual.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count;
+            let scale = if variance > 0.0 { variance.sqrt() } else { 1.0 };
+            sums.iter_mut().zip(of(score)).for_each(|(sum, value)| *sum += (value - mean) / scale / used.len() as f64);
+        }
+        sums
+    };
+    let (usual, of_rows) = (standardized(|score| &score.usual), standardized(|score| &score.of_rows));
+    Score { name: "combined".into(), usual, of_rows }
 }
 
 /// Returns the distance of a likelihood from the mean likelihood of normal rows, in either direction, because simple images may have a higher

@@ -85,6 +85,7 @@ impl ExactField {
             range: data.range,
             columns: data.columns.clone(),
             whole_columns: Vec::new(),
+            table: data.table.as_deref().cloned(),
             classes: Vec::new(),
             class_counts: Vec::new(),
             rows,

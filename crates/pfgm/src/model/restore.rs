@@ -200,7 +200,7 @@ impl Model {
         }
     }
 
-    /// Fills the unknown values of each row. `known` marks the known values; it is the same for all rows.
+    /// Fills the unknown values of each row. `known` marks the known values: of one row for all rows, or of every row.
     ///
     /// ```
     /// use pfgm::prelude::*;
@@ -221,6 +221,9 @@ impl Model {
 
     /// Fills the unknown values of rows like [`Model::inpaint`]. The completions of a row are consecutive.
     ///
+    /// # Shapes
+    /// `known`: `[N]`, or `[rows, N]`
+    ///
     /// # Errors
     /// Returns an error if the mask does not fit the model, or the computation is canceled.
     pub fn inpaint_rows(&self, rows: &Rows, known: &[bool], how: Inpaint) -> Result<Samples> {
@@ -232,17 +235,18 @@ impl Model {
                 return Err(Error::argument(name, "give at least 1"));
             }
         }
+        let of_rows = known.len() == dim * rows.len();
         match known.iter().filter(|known| **known).count() {
-            _ if known.len() != dim => {
+            _ if known.len() != dim && !of_rows => {
                 return Err(Error::argument(
                     "known",
-                    format!("{} values; give {dim}, one for each of a row", known.len()),
+                    format!("{} values; give {dim}, one for each of a row, or as many for every row", known.len()),
                 ));
             }
             0 => {
                 return Err(Error::argument("known", "no value is known; use `sample`"));
             }
-            count if count == dim => {
+            count if count == known.len() => {
                 return Err(Error::argument("known", "all values are known; mark the values to fill as unknown"));
             }
             _ => {}
@@ -250,6 +254,7 @@ impl Model {
         let points = self.spec.points(rows);
         let all: Vec<usize> = (0..rows.len() * fillings).collect();
         let mut x: Vec<f64> = all.iter().flat_map(|&at| &points[at / fillings * dim..][..dim]).copied().collect();
+        let mask = |at: usize| if of_rows { &known[at / fillings * dim..][..dim] } else { known };
         let labels: Vec<Option<u32>> = all.iter().map(|&at| rows.labels[at / fillings]).collect();
         let running = execution.begin("inpainting", all.len())?;
         let mut evaluations = 0;
@@ -259,7 +264,8 @@ impl Model {
             let flow = Flow { denoiser: &monitored, extra_dims: self.spec.extra_dims() };
             let seeds: Vec<u64> = part.iter().map(|&at| seed.wrapping_add(at as u64)).collect();
             let how = Inpainting { steps, rounds, range: self.spec.range() };
-            restoration::inpaint(&flow, how, &known.repeat(part.len()), &seeds, x);
+            let known: Vec<bool> = part.iter().flat_map(|&at| mask(at)).copied().collect();
+            restoration::inpaint(&flow, how, &known, &seeds, x);
             evaluations += monitored.evaluations();
             running.advance(part.len())?;
         }

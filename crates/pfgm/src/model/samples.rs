@@ -76,6 +76,37 @@ impl Samples {
         Self { seeds, ..self }
     }
 
+    /// Returns the rows with these indices.
+    ///
+    /// # Panics
+    /// Panics if there is no such row.
+    pub fn select(&self, rows: &[usize]) -> Self {
+        fn of<T: Copy>(all: &[T], rows: &[usize], dim: usize) -> Vec<T> {
+            rows.iter().flat_map(|&row| &all[row * dim..(row + 1) * dim]).copied().collect()
+        }
+        let dim = self.data.shape.dim();
+        let seeds = if self.seeds.is_empty() { Vec::new() } else { of(&self.seeds, rows, 1) };
+        Self {
+            values: of(&self.values, rows, dim),
+            wide: self.wide.as_ref().map(|wide| of(wide, rows, dim)),
+            row_shape: self.row_shape.clone(),
+            classes: of(&self.classes, rows, 1),
+            seeds,
+            data: self.data.clone(),
+            ..*self
+        }
+    }
+
+    /// Appends the rows of other samples of the same model.
+    pub fn append(&mut self, other: Self) {
+        let (own, others) = (self.rows() as f64, other.rows() as f64);
+        self.nfe = (own * self.nfe + others * other.nfe) / (own + others).max(1.0);
+        self.values.extend(other.values);
+        self.wide = self.wide.take().zip(other.wide).map(|(own, other)| [own, other].concat());
+        self.classes.extend(other.classes);
+        self.seeds.extend(other.seeds);
+    }
+
     /// Number of rows.
     pub fn rows(&self) -> usize {
         self.values.len() / self.data.shape.dim()
@@ -99,6 +130,16 @@ impl Samples {
     /// The values in double precision, if single precision would round them visibly.
     pub fn wide_values(&self) -> Option<&[f64]> {
         self.wide.as_deref()
+    }
+
+    /// The rows as cells of the table that the model learned from, in the order of its columns; `None` if the data were no table with
+    /// kinds of columns. If `with_missing` is false, every cell has a value.
+    pub fn cells(&self, with_missing: bool) -> Option<Vec<Vec<String>>> {
+        let table = self.data.table.as_ref()?;
+        let (values, classes) = (self.values_f64(), &self.data.classes);
+        let rows = values.chunks_exact(table.dim()).zip(&self.classes);
+        let class = |class: &Option<u32>| class.and_then(|class| classes.get(class as usize)).map(String::as_str);
+        Some(rows.map(|(row, number)| table.decode(row, class(number), with_missing)).collect())
     }
 
     /// One row.
@@ -138,6 +179,7 @@ impl Samples {
         let name = std::path::Path::new(&self.data.name);
         let mut set = Dataset::new(name, self.data.shape, values, range, labels)?;
         set.columns.clone_from(&self.data.columns);
+        set.table = self.data.table.clone().map(std::sync::Arc::new);
         Ok(set)
     }
 }

@@ -61,6 +61,14 @@ impl DataInfo {
         if !(counts.is_empty() || counts.len() == self.classes.len()) || total.is_none() {
             return fail("data.class_counts", format!("{} numbers", counts.len()), "give one for each class");
         }
+        if let Some(table) = &self.table {
+            if let Some(problem) = table.problem() {
+                return fail("data.table", problem, "give the table of a trained run");
+            }
+            if table.dim() != dim {
+                return fail("data.table", format!("{} values", table.dim()), "give one for each value of a row");
+            }
+        }
         if !(self.columns.is_empty() || self.columns.len() == dim) {
             return fail("data.columns", format!("{} names", self.columns.len()), "give one for each value of a row");
         }

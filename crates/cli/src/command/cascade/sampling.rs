@@ -64,6 +64,7 @@ pub fn run(args: &CascadeSampleArgs) -> Result<()> {
         values: last.values(),
         precise: None,
         label: "class",
+        cells: None,
     };
     write_arrays(&args.files, data, &drawn)?;
     write_picture(args.class.is_none() && args.from.is_none(), data, &drawn, None, &picture)?;

@@ -247,7 +247,7 @@ fn source(file: &File, first: &ModelSpec) -> Result<(Source, String)> {
     }
     let trained_on = &first.config.data;
     let source = file.reference.as_deref().unwrap_or(&trained_on.source);
-    let dataset = measure::open_reference(source, &DataArgs::default(), Some(trained_on)).context("reference")?;
+    let dataset = measure::open_reference(source, &DataArgs::default(), Some(first)).context("reference")?;
     let found = fingerprint::of_dataset(&dataset)?;
     Ok((Source::Rows(Box::new(dataset)), found))
 }

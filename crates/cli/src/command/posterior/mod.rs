@@ -169,7 +169,7 @@ fn task(args: &RestoreArgs, spec: &ModelSpec, operator: Operator, method: Restor
     if noise == "auto" {
         bail!("--noise auto: give the noise that --simulate adds");
     }
-    let data = resolve::selected_rows(&args.rows)?;
+    let data = resolve::selected_rows(&args.rows, spec)?;
     let rows = spec.unlabeled_rows(&data).map_err(|error| resolve::about(error, &data, &args.rows.data))?;
     let mut measurements = Measurements { count: rows.len(), values: Vec::new() };
     for row in rows.values.chunks_exact(spec.dim()) {

@@ -17,11 +17,14 @@ use pfgm_data::{DataError, Dataset, Notice};
 use super::Training;
 use crate::{
     args::TrainArgs,
+    command::data::table,
     distributed::Ranks,
     render::{self, display, line},
     resolve::{self, Changes, Plan},
 };
 
+/// Columns of a table that are printed, at most.
+const SHOWN_COLUMNS: usize = 40;
 /// Minimum number of steps that `--minutes` measures, after one warm-up step.
 const MEASURED_STEPS: u32 = 3;
 /// Minimum time that `--minutes` measures, in seconds.
@@ -54,6 +57,12 @@ pub fn begin(
     let notices = data.notices.iter().filter(|notice| !matches!(notice, Notice::ConstantColumns { .. }));
     plan.notes.extend(notices.map(|notice| format!("note: {notice}")));
     plan.notes.extend(defaults::check(&data)?);
+    if let Some(table) = &data.table {
+        let lines = table::lines(&data, table)?;
+        let rest = lines.len().saturating_sub(SHOWN_COLUMNS);
+        plan.notes.extend(lines.into_iter().take(SHOWN_COLUMNS));
+        plan.notes.extend((rest > 0).then(|| format!("column     ... and {rest} more; `pfgm data` prints all")));
+    }
     plan.notes.extend(plan.config.unused_keys().into_iter().map(|(_, notice)| format!("note: {notice}")));
     plan.notes.extend(plan.config.network.unused_attention(data.shape).map(|notice| format!("note: {notice}")));
     if plan.minutes.is_some() && !dry_run {

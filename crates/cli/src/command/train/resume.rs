@@ -63,7 +63,10 @@ pub fn resume(args: &TrainArgs, device: &Device, ranks: &Ranks) -> Result<Traini
     } else {
         resolve::plan(args)?.config
     };
-    let (data, held_out) = load(&config, None)?;
+    // The cells of a table are encoded as before, even if other rows would give other encodings.
+    let options = resolve::known(config.data.options(), &checkpoint.spec);
+    let table = checkpoint.spec.data.table.as_ref().map(|_| pfgm_data::open(&config.data.source, &options));
+    let (data, held_out) = load(&config, table.transpose()?)?;
     let data = with_kept_range(data, &checkpoint.spec);
     let held_out = held_out.map(|rows| with_kept_range(rows, &checkpoint.spec));
     let wanted = config.train.clone();

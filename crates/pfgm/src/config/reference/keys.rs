@@ -17,6 +17,11 @@ pub const KEYS: &[Key] = &[
     key("data.autoencoder", "(none)", "a folder, or hf:OWNER/NAME"),
     key("data.columns", "[]", "names, or numbers from 1 as strings"),
     key("data.label", "(none)", "a column"),
+    key(
+        "data.kinds",
+        "(plain numbers)",
+        "{ NAME = KIND }, KIND of real, positive, integer, count, bounded:LOW,HIGH, category, ordinal, date, drop",
+    ),
     key("data.conditional", "false", "true or false"),
     key("data.hold_out", "0", "rows"),
     key("data.shrink", "1", "at least 1"),

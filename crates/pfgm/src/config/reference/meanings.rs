@@ -8,6 +8,7 @@ pub const MEANINGS: &[(&str, &[&str], &str)] = &[
     ("data.autoencoder", &[], "An autoencoder (AutoencoderKL of diffusers): the flow is trained on the latents of the images, and samples are decoded."),
     ("data.columns", &[], "Columns of a table to learn; all if empty."),
     ("data.label", &[], "The column of a table that holds the class."),
+    ("data.kinds", &[], "Kinds of the columns of a text table, by name: `{ age = \"count\" }`. Columns that are not named follow the rule; without this key every column is read as plain numbers."),
     ("data.conditional", &[], "Whether the network is conditioned on the classes."),
     ("data.hold_out", &[], "Rows that are not trained on; the loss is measured on them at each checkpoint."),
     ("data.shrink", &[], "Factor by which images are downscaled: each pixel is the mean of a square of so many pixels a side."),

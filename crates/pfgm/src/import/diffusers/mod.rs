@@ -142,6 +142,7 @@ fn specification(
         classes: (0..classes.min(1 << 20)).map(|class| class.to_string()).collect(),
         class_counts: Vec::new(),
         whole_columns: Vec::new(),
+        table: None,
         rows: 0,
     };
     ModelSpec { config, data }

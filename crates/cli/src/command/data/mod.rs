@@ -1,5 +1,7 @@
 //! `pfgm data`
 
+pub mod table;
+
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -20,7 +22,7 @@ const SHEET_VALUES: usize = 1 << 26;
 const ACROSS: usize = 10;
 
 pub fn run(args: &DataCommand) -> Result<()> {
-    let dataset = resolve::dataset(&args.path, &args.table)?;
+    let dataset = resolve::kinded_dataset(&args.path, &args.table)?;
     render::check_all([args.json.as_deref()])?;
     let path = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}-contact-sheet.png", dataset.name)));
     let file = PictureFile::new(path, Rows::from(&dataset).kind())?;
@@ -57,7 +59,9 @@ fn describe(dataset: &Dataset) -> Result<()> {
     line(format!("shape      {shape}"));
     let own = if dataset.range_is_nominal { "nominal range" } else { "own range" };
     line(format!("values     {kind}, {own} {} to {}", dataset.range.0, dataset.range.1));
-    if let Shape::Vector { len } = dataset.shape {
+    if let Some(table) = &dataset.table {
+        table::lines(dataset, table)?.into_iter().for_each(line);
+    } else if let Shape::Vector { len } = dataset.shape {
         let transform = Transform::fit(dataset)?;
         for column in 0..len {
             let name = dataset.columns.get(column).cloned().unwrap_or_else(|| (column + 1).to_string());
@@ -96,9 +100,10 @@ fn number_type(dataset: &Dataset) -> &'static str {
 
 /// Properties of the data for `--json`.
 fn found(dataset: &Dataset) -> Result<serde_json::Value> {
-    let columns = match dataset.shape {
-        Shape::Image { .. } => serde_json::Value::Null,
-        Shape::Vector { .. } => {
+    let columns = match (&dataset.table, dataset.shape) {
+        (Some(table), _) => table::found(dataset, table)?,
+        (None, Shape::Image { .. }) => serde_json::Value::Null,
+        (None, Shape::Vector { .. }) => {
             let transform = Transform::fit(dataset)?;
             let names = &dataset.columns;
             let column = |(at, (mean, std)): (usize, (&f64, &f32))| {

@@ -1,5 +1,7 @@
 //! `pfgm evaluate`
 
+mod table;
+
 use std::{ops::ControlFlow, path::Path};
 
 use anyhow::{Context, Result, bail};
@@ -11,10 +13,10 @@ use pfgm::{
     parallel::Communicator,
 };
 use pfgm_data::{
-    BUILT_IN, Dataset, Shape,
+    BUILT_IN, Dataset, OpenOptions, Shape, is_text_table,
     npz::{Column, Named},
 };
-use pfgm_eval::{interval, share_interval};
+use pfgm_eval::{ScoredColumn, TableScores, compare_tables, interval, share_interval};
 
 use crate::{
     args::evaluate::{EvaluateArgs, ExtractorName},
@@ -78,11 +80,42 @@ pub fn run(args: &EvaluateArgs, ranks: &dyn Communicator) -> Result<()> {
         rows: reference.rows(),
     };
     print(&origin, &report);
+    let table = table_scores(args, measured, dataset.as_ref())?;
+    if let Some(scores) = &table {
+        table::print(scores);
+    }
     if let Some(path) = &args.json {
-        render::write(path, format!("{:#}\n", as_json(&origin, &report)).as_bytes())?;
+        let mut report = as_json(&origin, &report);
+        report["table"] = table.as_ref().map_or(serde_json::Value::Null, table::as_json);
+        render::write(path, format!("{report:#}\n").as_bytes())?;
         line(format!("json        {}", display(path)));
     }
     Ok(())
+}
+
+/// Scores of tables with kinds of columns; `None` for other data.
+fn table_scores(args: &EvaluateArgs, measured: &Measured, reference: Option<&Dataset>) -> Result<Option<TableScores>> {
+    let Some((reference, schema)) = reference.and_then(|set| set.table.as_ref().map(|table| (set, table))) else {
+        return Ok(None);
+    };
+    let rows = match measured {
+        Measured::Images(dataset) => table::columns(schema, dataset)?,
+        Measured::Run(model, path) => {
+            let solver = resolve::solver::solver(&args.solving, model.spec(), Path::new(path))?;
+            let count = args.count.unwrap_or(reference.len()).min(table::MOST_DRAWN);
+            let first = args.seed;
+            let seeds: Vec<u64> = (0..count as u64).map(|seed| first.wrapping_add(seed)).collect();
+            let samples = model.sample(0).seeds(seeds).solver(solver).batch(args.batch.max(count.min(1024))).draw()?;
+            table::columns_of_samples(schema, &samples)
+        }
+    };
+    let reference = table::columns(schema, reference)?;
+    // Classes are compared where both tables have them.
+    let common = |all: &[ScoredColumn], others: &[ScoredColumn]| -> Vec<ScoredColumn> {
+        let is_common = |column: &&ScoredColumn| others.iter().any(|other| other.name == column.name);
+        all.iter().filter(is_common).cloned().collect()
+    };
+    Ok(Some(compare_tables(&common(&rows, &reference), &common(&reference, &rows), args.seed)?))
 }
 
 /// Converts an error of an extractor to one that names the flag.
@@ -154,6 +187,14 @@ impl Measured {
             bail!(
                 "{what}: is not a run; --solver, --steps, --rtol, --atol, --denoise, --guidance and --precision are for runs"
             );
+        }
+        if let Some(reference) = args.data.as_ref().filter(|data| is_text_table(data) && is_text_table(what)) {
+            // The kinds of the columns are those of the reference.
+            let reference = resolve::kinded_dataset(reference, &args.table)?;
+            if let Some(schema) = reference.table {
+                let options = OpenOptions { schema: Some(schema), ..OpenOptions::default() };
+                return Ok(Self::Images(Box::new(pfgm_data::open(what, &resolve::with_flags(options, &args.table))?)));
+            }
         }
         Ok(Self::Images(Box::new(resolve::dataset(what, &args.table)?)))
     }
@@ -257,10 +298,15 @@ fn reference_data(args: &EvaluateArgs, measured: Option<&Measured>) -> Result<Op
         return Ok(None);
     }
     let trained_on = match measured {
-        Some(Measured::Run(model, _)) => Some(&model.spec().config.data),
+        Some(Measured::Run(model, _)) => Some(model.spec()),
         _ => None,
     };
-    let Some(source) = args.data.as_deref().or(trained_on.map(|data| data.source.as_str())) else {
+    if let (Some(Measured::Images(dataset)), Some(source)) = (measured, &args.data)
+        && dataset.table.is_some()
+    {
+        return resolve::kinded_dataset(source, &args.table).map(Some);
+    }
+    let Some(source) = args.data.as_deref().or(trained_on.map(|spec| spec.config.data.source.as_str())) else {
         bail!("no reference; give --data or --reference-statistics");
     };
     measure::open_reference(source, &args.table, trained_on).map(Some)
