@@ -42,7 +42,7 @@ impl<'a> Anomaly<'a> {
     }
 
     /// Adds the denoising score, with 32 evaluations of each row: the sum of `|y - yhat(y + n)|^2 / sigma^2` over noise levels, which is
-    /// the negative log-density up to a constant for D = infinity (docs/equations.md, section 15).
+    /// the negative log-density up to a constant for D = infinity (docs/equations.md, section 17).
     pub fn denoising(mut self) -> Self {
         self.denoising = true;
         self
