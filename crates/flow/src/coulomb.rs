@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn many_charges_converge_to_the_integral() {
         // In space, a uniform density on [a, b] seen at height z: asinh((x-a)/z) - asinh((x-b)/z), divided by 4 pi.
-        let (low, high, x, z) = (-1.0, 1.0, 0.35, 0.4);
+        let (low, high, x, z) = (-1.0_f64, 1.0_f64, 0.35_f64, 0.4_f64);
         let integral = (((x - low) / z).asinh() - ((x - high) / z).asinh()) / (4.0 * PI);
         let error = |count| {
             let charges = PointCharges::of_density(3, |_| 1.0, (low, high), count);
