@@ -143,9 +143,9 @@ mod tests {
             };
             let (field, h) = (charges.field(&at), 1e-4);
             let mut divergence = 0.0;
-            for axis in 0..n {
+            for (axis, value) in field.iter().enumerate() {
                 let slope = (charges.potential(&moved(axis, h)) - charges.potential(&moved(axis, -h))) / (2.0 * h);
-                assert!((field[axis] + slope).abs() < 1e-8, "n = {n}: {} and {slope}", field[axis]);
+                assert!((value + slope).abs() < 1e-8, "n = {n}: {value} and {slope}");
                 divergence +=
                     (charges.field(&moved(axis, h))[axis] - charges.field(&moved(axis, -h))[axis]) / (2.0 * h);
             }

@@ -32,11 +32,11 @@ fn both_points_of_a_pair_share_one_draw_of_noise() {
         let upper = Objective::Consistency(objective.clone()).draw(noise, charges, &mut streams);
         for stage in 1..=8 {
             let lower = objective.lower_points(&upper, stage, 2e-3);
-            for at in 0..y.len() {
+            for (at, y) in y.iter().enumerate() {
                 let row = at / 4;
                 let (t, s) = (upper.sigma[row], lower.sigma[row]);
                 assert!((2e-3..=80.0).contains(&t) && (0.0..t).contains(&s));
-                let [of_t, of_s] = [&upper, &lower].map(|points| f64::from(points.x[at] - y[at]));
+                let [of_t, of_s] = [&upper, &lower].map(|points| f64::from(points.x[at] - y));
                 let rounding = 1e-6 * (f64::from(upper.x[at]).abs() + 1.0);
                 assert!((of_t * s - of_s * t).abs() < rounding * t, "D = {extra_dims}: {of_t} at {t}, {of_s} at {s}");
             }

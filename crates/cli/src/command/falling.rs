@@ -31,9 +31,11 @@ pub struct Falling<'a> {
 /// The states of rows at the noise levels of their evaluations.
 struct Recorder {
     dim: usize,
-    /// The noise levels and the points of each row, from the highest level down.
-    rows: RefCell<Vec<Vec<(f64, Vec<f64>)>>>,
+    rows: RefCell<Vec<Trajectory>>,
 }
+
+/// Noise levels and points, from the highest level down.
+type Trajectory = Vec<(f64, Vec<f64>)>;
 
 impl Monitor for Recorder {
     fn evaluated(&self, query: &Query, _yhat: &[f64]) {

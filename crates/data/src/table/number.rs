@@ -111,7 +111,7 @@ mod tests {
         let format = |cells: &[&str]| NumberFormat::of(cells.iter().copied(), Point::Dot);
         let money = format(&["1.50", "20.00"]);
         assert_eq!(money, NumberFormat { decimals: Some(2), is_fixed: true });
-        assert_eq!([money.write(3.14159, false), money.write(-0.001, true)], ["3.14", "0,00"]);
+        assert_eq!([money.write(3.1421, false), money.write(-0.001, true)], ["3.14", "0,00"]);
         let loose = format(&["1.5", "20", "0.125"]);
         assert_eq!(
             [loose.write(2.0, false), loose.write(100.0, false), loose.write(-0.12345, false)],
