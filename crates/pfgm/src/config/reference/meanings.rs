@@ -141,7 +141,6 @@ pub const MEANINGS: &[(&str, &[&str], &str)] = &[
     ("sample.precision", &[], "Precision of the network's activations in sampling."),
     ("sample.z_exp", &[], "With the arithmetic of PFGM's authors: z from which on the network's own component along z is used."),
     ("sample.upper_norm", &[], "With the arithmetic of PFGM's authors: norm to which latents are clipped."),
-    ("sample.solver.method", &[], "The solver: euler, improved-euler, heun, rk45, ipndm, deis, dpmpp-2m, dpmpp-3m, unipc-2, unipc-3, reverse-sde, reverse-diffusion, ancestral."),
     ("sample.solver.method", &[], "The solver: euler, improved-euler, heun, rk45, ipndm, deis, dpmpp-2m, dpmpp-3m, unipc-2, unipc-3, reverse-sde, reverse-diffusion, ancestral; consistency for distilled runs."),
     ("sample.solver.steps", &["euler", "improved-euler", "heun", "ipndm", "dpmpp-2m", "dpmpp-3m", "unipc-2", "unipc-3", "deis"], "Number of steps."),
     ("sample.solver.steps", &["consistency"], "Number of steps."),
