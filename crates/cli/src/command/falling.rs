@@ -105,7 +105,7 @@ fn shown(row: &[(f64, Vec<f64>)], level: f64) -> Vec<f64> {
     let ((from, a), (to, b)) = (&row[next - 1], &row[next]);
     let share = ((level / from).ln() / (to / from).ln()).clamp(0.0, 1.0);
     let norm = |x: &[f64]| x.iter().map(|value| value * value).sum::<f64>().sqrt();
-    let x: Vec<f64> = a.iter().zip(b).map(|(a, b)| a + share * (b - a)).collect();
+    let x: Vec<f64> = a.iter().zip(b).map(|(a, b)| (1.0 - share) * a + share * b).collect();
     let factor = row.last().map_or(1.0, |(_, end)| norm(end) / norm(&x)).min(1.0);
     x.into_iter().map(|value| factor * value).collect()
 }
