@@ -41,7 +41,7 @@ pub enum Restriction {
     None,
     /// 0.7 M: `true`, which configurations before November 2026 have.
     Fraction,
-    /// 0.7 M, rounded down, as in the released code: `"whole"`.
+    /// 0.7 M, rounded down, as in the authors' code: `"whole"`.
     #[default]
     Whole,
 }

@@ -61,7 +61,7 @@ fn scored(schema: &TableSchema, values: &[f64], mut classes: Option<(Vec<f64>, u
 
 /// Prints the scores.
 pub fn print(scores: &TableScores) {
-    line(format!("table       {} columns, {} rows of each are told apart", scores.marginals.len(), scores.rows));
+    line(format!("table       {} columns, {} rows of each set are compared", scores.marginals.len(), scores.rows));
     let mut order: Vec<usize> = (0..scores.marginals.len()).collect();
     order.sort_by(|&a, &b| scores.marginals[b].distance.total_cmp(&scores.marginals[a].distance));
     line(format!(
