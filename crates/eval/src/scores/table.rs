@@ -352,22 +352,29 @@ mod tests {
 
     #[test]
     fn the_interval_of_an_area_is_that_of_its_paper() {
-        // Hanley and McNeil 1982: area 0.893 of 58 and 51 cases, standard error 0.032.
-        assert!((area_standard_error(0.893, [58, 51]) - 0.032).abs() < 5e-4);
+        // Hanley and McNeil 1982 print 0.032 for the area 0.893 of 58 and 51 cases; their formula gives 0.03252.
+        assert!((area_standard_error(0.893, [58, 51]) - 0.032_52).abs() < 1e-5);
     }
 
     #[test]
     fn equal_tables_cannot_be_told_apart_and_others_can() {
-        let wave =
-            |from: u32, step: f64| -> Vec<f64> { (from..from + 300).map(|at| (f64::from(at) * step).sin()).collect() };
-        let level = |from: u32| -> Vec<f64> { (from..from + 300).map(|at| f64::from(at * at % 3 % 2)).collect() };
+        // Independent numbers: a regular sequence lies between the other one's points, which a forest sees.
+        let noise = |from: u32, salt: u64| -> Vec<f64> {
+            let mixed = |at: u32| {
+                let bits = (u64::from(at) ^ salt).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                let bits = (bits ^ (bits >> 31)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+                ((bits ^ (bits >> 29)) >> 11) as f64 / (1_u64 << 53) as f64
+            };
+            (from..from + 300).map(mixed).collect()
+        };
+        let level = |from: u32| -> Vec<f64> { noise(from, 77).iter().map(|value| value.round()).collect() };
         let table = |from: u32| {
-            let mut age = wave(from, 1.7);
+            let mut age = noise(from, 5);
             age[5] = f64::NAN;
             vec![column("age", &age, None), column("sex", &level(from), Some(2))]
         };
         let same = compare_tables(&table(1000), &table(0), 0).unwrap();
-        assert!(same.mean_distance() < 0.03 && same.association.unwrap() < 0.05, "{same:?}");
+        assert!(same.mean_distance() < 0.1 && same.association.unwrap() < 0.15, "{same:?}");
         assert!((same.classifier_area - 0.5).abs() < 0.1, "{same:?}");
         assert!(same.classifier_interval[0] < same.classifier_area && same.marginals[0].missing == [1.0 / 300.0; 2]);
         let copied = compare_tables(&table(0), &table(0), 0).unwrap();
@@ -375,7 +382,7 @@ mod tests {
         let mut other = table(1000);
         other[0].values.iter_mut().for_each(|value| *value += 5.0);
         let told = compare_tables(&other, &table(0), 0).unwrap();
-        assert!(told.classifier_area > 0.99 && told.marginals[0].distance > 0.99 && told.closest[0] > 1.0, "{told:?}");
+        assert!(told.classifier_area > 0.99 && told.marginals[0].distance > 0.99 && told.closest[0] > 0.9, "{told:?}");
         assert!(compare_tables(&other[..1], &table(0), 0).is_err());
     }
 }

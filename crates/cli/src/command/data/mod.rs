@@ -58,7 +58,10 @@ fn describe(dataset: &Dataset) -> Result<()> {
     line(format!("rows       {}", dataset.len()));
     line(format!("shape      {shape}"));
     let own = if dataset.range_is_nominal { "nominal range" } else { "own range" };
-    line(format!("values     {kind}, {own} {} to {}", dataset.range.0, dataset.range.1));
+    // The values of a table are encoded; the lines of its columns have their ranges.
+    if dataset.table.is_none() {
+        line(format!("values     {kind}, {own} {} to {}", dataset.range.0, dataset.range.1));
+    }
     if let Some(table) = &dataset.table {
         table::lines(dataset, table)?.into_iter().for_each(line);
     } else if let Shape::Vector { len } = dataset.shape {
