@@ -28,7 +28,7 @@ def test_denoising_is_the_flow_from_the_noise_level_down(flow: pfgm.PoissonFlow,
 def test_the_noise_of_images_is_estimated(digits: Any) -> None:
     X, _ = digits
     rng = np.random.default_rng(0)
-    noisy = X[:8] + rng.normal(0, 4, (8, 8, 8))
+    noisy = np.clip(X[:8] + rng.normal(0, 4, (8, 8, 8)), -7, 23)
     clean = pfgm.load("digits").denoise(noisy, mean=True)
     # Half of the range of 16 is 1 in the model's space. Digits of 8x8 pixels have fine details, which count as noise.
     assert 0.4 < clean.sigma.mean() < 1 and len(set(clean.sigma.tolist())) == 8
@@ -58,7 +58,9 @@ def test_several_measurements_have_their_own_draws(flow: pfgm.PoissonFlow) -> No
 def test_every_method_agrees_with_the_measurement(flow: pfgm.PoissonFlow, method: str) -> None:
     A = np.array([[1.0, 0.0]])
     draws = flow.posterior(np.array([2.0]), operator=A, noise=0.3, n=32, random_state=0, method=method, solver_steps=20)
-    assert abs(float(draws[:, 0].mean()) - 2) < 0.5 and (draws[:, 1] > 0).mean() > 0.6
+    # DPS is biased, and its draws spread (docs/posterior.md); the prior's mean is 0.
+    near = 1.2 if method == "dps" else 0.5
+    assert abs(float(draws[:, 0].mean()) - 2) < near and (draws[:, 1] > 0).mean() > 0.6
     default = flow.posterior(np.array([2.0]), operator=A, noise=0.3, n=32, random_state=0, solver_steps=20)
     assert np.array_equal(draws, default) == (method == "mmps")
 
@@ -66,7 +68,7 @@ def test_every_method_agrees_with_the_measurement(flow: pfgm.PoissonFlow, method
 def test_anomalies_have_high_scores(flow: pfgm.PoissonFlow, points: Any) -> None:
     far = np.array([[8.0, -8.0], [-7.0, 7.0]])
     found = flow.anomaly_scores(far, points[:20], sigmas=[0.5], rtol=1e-3, atol=1e-3)
-    assert list(found) == ["typicality", "likelihood", "reconstruction at 0.5"]
+    assert list(found) == ["typicality", "likelihood", "reconstruction at 0.5", "combined"]
     assert found["likelihood"].shape == (2,) and found.normal["likelihood"].shape == (20,)
     assert found.area_under_roc["likelihood"] == found.area_under_roc["reconstruction at 0.5"] == 1
     assert np.allclose(found["likelihood"], -flow.score_samples(far, rtol=1e-3, atol=1e-3), atol=1e-3)
