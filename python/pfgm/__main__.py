@@ -11,8 +11,11 @@ from . import _pfgm
 def main() -> int:
     """Runs the program with the arguments of this process; returns its exit code."""
     # The program has its own handling of Ctrl-C, which saves what was learned.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    return _pfgm.run(["pfgm", *sys.argv[1:]])
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        return _pfgm.run(["pfgm", *sys.argv[1:]])
+    finally:
+        signal.signal(signal.SIGINT, before or signal.SIG_DFL)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,12 @@ import pytest
 import pfgm
 
 
+@pytest.fixture(autouse=True)
+def python_handles_ctrl_c() -> None:
+    """Other tests, or a shell in the background, may have left another handler."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def test_ctrl_c_ends_a_training_and_keeps_what_was_learned(points: Any) -> None:
     def interrupt(step: pfgm.Step) -> None:
         if step.step == 5:
