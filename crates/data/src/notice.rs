@@ -265,7 +265,7 @@ impl Notice {
             Self::PartTaken { used, skipped } => {
                 write!(f, "{used} is read; {} left out; give the path of a part to read it", some(skipped))
             }
-            Self::TopFolderPassed { name } => write!(f, "the folder {name} is around everything and is no class"),
+            Self::TopFolderPassed { name } => write!(f, "the folder {name} contains everything and is not a class"),
             Self::FilesAsRows { count } => write!(f, "each of the {count} files is one row"),
             Self::FilesJoined { count } => write!(f, "the rows of {count} files are joined"),
             _ => Ok(()),

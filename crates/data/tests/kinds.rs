@@ -2,7 +2,10 @@
 
 use std::{fmt::Write as _, fs, sync::Arc};
 
-use pfgm_data::{ColumnKind, DataError, Dataset, Kinds, OpenOptions, TableSchema, Transform, open, open_table};
+use pfgm_data::{
+    ColumnKind, DataError, Dataset, Kinds, NumberFormat, OpenOptions, TableColumn, TableSchema, Transform, open,
+    open_table,
+};
 use proptest::prelude::*;
 
 /// Writes a table and opens it with kinds.
@@ -246,4 +249,15 @@ proptest! {
         let options = OpenOptions { schema: Some(Arc::clone(&schema)), ..OpenOptions::default() };
         prop_assert!(open(path.to_str().unwrap(), &options).is_ok(), "{text}");
     }
+}
+
+#[test]
+fn means_are_of_numbers_and_not_of_places() {
+    let column = |kind| TableColumn { name: "a".into(), kind, number: NumberFormat::default(), missing: None };
+    let levels = |texts: [&str; 2]| texts.map(String::from).to_vec();
+    let grade = column(ColumnKind::Ordinal { levels: levels(["100", "103"]) });
+    assert_eq!(grade.number_of(grade.decode_value(&[0.9])), Some(103.0));
+    assert_eq!(column(ColumnKind::Ordinal { levels: levels(["low", "high"]) }).number_of(1.0), None);
+    assert_eq!(column(ColumnKind::Category { levels: levels(["0", "1"]) }).number_of(1.0), None);
+    assert_eq!(column(ColumnKind::Integer).number_of(7.0), Some(7.0));
 }

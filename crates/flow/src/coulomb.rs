@@ -5,6 +5,8 @@ use std::f64::consts::PI;
 
 use statrs::function::gamma::gamma;
 
+use crate::latent::norm;
+
 /// The area of the unit sphere in `n` dimensions, `2 pi^(n/2) / Gamma(n/2)`: the flux of the field `r / |r|^n`.
 pub fn sphere_area(n: usize) -> f64 {
     let half = 0.5 * n as f64;
@@ -112,10 +114,6 @@ impl PointCharges {
         let charges = self.places.chunks_exact(self.n).zip(&self.amounts);
         charges.map(move |(place, amount)| (at.iter().zip(place).map(|(x, y)| x - y).collect(), *amount))
     }
-}
-
-fn norm(vector: &[f64]) -> f64 {
-    vector.iter().map(|value| value * value).sum::<f64>().sqrt()
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ const TABLES: [(&str, &str, &str); 6] = [
     ("data", "pfgm/src/config/mod.rs", "DataConfig"),
     ("flow", "pfgm/src/config/mod.rs", "FlowConfig"),
     ("upscale", "pfgm/src/conditioning/spatial.rs", "UpscaleConfig"),
-    ("train", "pfgm/src/config/mod.rs", "TrainConfig"),
+    ("train", "pfgm/src/config/train.rs", "TrainConfig"),
     ("sample", "pfgm/src/config/mod.rs", "SampleConfig"),
     ("sample.solver", "flow/src/solver/overrides.rs", "SolverOverrides"),
 ];

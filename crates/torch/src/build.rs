@@ -141,7 +141,7 @@ impl Builder {
                 return Err(TorchError::Refused { path: self.span.path().to_owned(), name: name.to_string() });
             }
             let Node::Tuple(items) = self.node(arguments) else {
-                return Err(self.span.malformed(format!("calls {name} with what is no tuple of arguments")));
+                return Err(self.span.malformed(format!("calls {name} with arguments that are not a tuple")));
             };
             if let ("torch._tensor._rebuild_from_type_v2", &[inner, _, inner_arguments, _]) = (&*name, &items[..]) {
                 // A tensor of a class of its own: what is called in its stead. A tuple cannot contain itself.

@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use pfgm::{
     Model,
     flow::Query,
+    latent::norm,
     model::{Direction, IntegrationJob, Monitor},
     solver::Solver,
 };
@@ -104,7 +105,6 @@ fn shown(row: &[(f64, Vec<f64>)], level: f64) -> Vec<f64> {
     let next = row.partition_point(|(other, _)| *other > level).clamp(1, row.len() - 1);
     let ((from, a), (to, b)) = (&row[next - 1], &row[next]);
     let share = ((level / from).ln() / (to / from).ln()).clamp(0.0, 1.0);
-    let norm = |x: &[f64]| x.iter().map(|value| value * value).sum::<f64>().sqrt();
     let x: Vec<f64> = a.iter().zip(b).map(|(a, b)| (1.0 - share) * a + share * b).collect();
     let factor = row.last().map_or(1.0, |(_, end)| norm(end) / norm(&x)).min(1.0);
     x.into_iter().map(|value| factor * value).collect()

@@ -1,16 +1,15 @@
 //! Conditions on the rows of a table: `--where`.
 
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
 use anyhow::{Result, bail};
 use pfgm::spec::ModelSpec;
-use pfgm_data::{ColumnKind, TableSchema};
+use pfgm_data::{ColumnKind, TableColumn, TableSchema};
 
 /// Conditions that a row fulfills.
 pub struct Conditions {
-    schema: TableSchema,
-    /// The column and what its value has to be.
-    tests: Vec<(usize, RangeInclusive<f64>)>,
+    /// Each column, where its values are in a row, and what its value has to be.
+    tests: Vec<(TableColumn, Range<usize>, RangeInclusive<f64>)>,
     /// The class, if one is asked for.
     pub class: Option<String>,
 }
@@ -23,7 +22,8 @@ impl Conditions {
                 "--where: the run was not trained on a table with kinds of columns; train one with `pfgm train FILE.csv`"
             );
         };
-        let mut conditions = Self { schema: schema.clone(), tests: Vec::new(), class: None };
+        let mut conditions = Self { tests: Vec::new(), class: None };
+        let places = schema.places();
         for condition in text.split(',') {
             let Some((name, wanted)) = condition.split_once('=') else {
                 bail!("--where {condition}: write NAME=VALUE or NAME=LOW..HIGH, as in age=40..60");
@@ -38,7 +38,7 @@ impl Conditions {
             } else {
                 let range = range(schema, number, wanted.trim())
                     .map_err(|what| anyhow::anyhow!("--where {condition}: {what}"))?;
-                conditions.tests.push((number, range));
+                conditions.tests.push((schema.columns[number].clone(), places[number].clone(), range));
             }
         }
         Ok(conditions)
@@ -46,9 +46,8 @@ impl Conditions {
 
     /// Whether an encoded row fulfills all conditions. A missing value fulfills none.
     pub fn hold(&self, row: &[f64]) -> bool {
-        let places = self.schema.places();
-        self.tests.iter().all(|(number, range)| {
-            let (column, cell) = (&self.schema.columns[*number], &row[places[*number].clone()]);
+        self.tests.iter().all(|(column, place, range)| {
+            let cell = &row[place.clone()];
             !column.is_missing(cell) && range.contains(&column.decode_value(cell))
         })
     }
@@ -60,7 +59,7 @@ fn range(schema: &TableSchema, number: usize, wanted: &str) -> Result<RangeInclu
     let value = |text: &str| {
         column
             .value_of(text)
-            .ok_or_else(|| format!("`{text}` is no value of the column, whose kind is {}", column.kind.as_str()))
+            .ok_or_else(|| format!("`{text}` is not a value of this column of kind {}", column.kind.as_str()))
     };
     match wanted.split_once("..") {
         Some(_) if matches!(column.kind, ColumnKind::Category { .. }) => {

@@ -196,7 +196,7 @@ fn conditions_are_met_or_refused() {
     for (conditions, parts) in [
         ("price", &["--where price", "NAME=VALUE"][..]),
         ("cost=1", &["no column `cost`", "price, visits"]),
-        ("city=Paris", &["`Paris` is no value of the column, whose kind is category"]),
+        ("city=Paris", &["`Paris` is not a value of this column of kind category"]),
         ("city=Bern..Oslo", &["no order"]),
         ("price=9..2", &["lower value first"]),
         ("price=1000000..", &["0 of", "--tries"]),

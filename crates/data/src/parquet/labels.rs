@@ -79,7 +79,7 @@ fn texts(set: &Set, leaf: &Leaf) -> Result<Found, DataError> {
         }
         for (at, place) in places.into_iter().enumerate() {
             if place.len() > LONGEST || std::str::from_utf8(&bytes[place.clone()]).is_err() {
-                problem.get_or_insert_with(|| format!("row {} is no name of a class", row + at));
+                problem.get_or_insert_with(|| format!("row {} is not the name of a class", row + at));
                 break;
             }
             rows.push((bytes.clone(), place));

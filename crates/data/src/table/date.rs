@@ -31,7 +31,7 @@ impl Format {
         if is_complete && has('H', &[0, 1, 2]) && has('M', &[0, 2]) && has('S', &[0, 2]) {
             return Ok(Self(text.to_owned()));
         }
-        Err(format!("`{text}` is no format of dates; write one as dd/mm/yyyy, or yyyy-mm-dd HH:MM:SS"))
+        Err(format!("`{text}` is not a date format; write one as dd/mm/yyyy, or yyyy-mm-dd HH:MM:SS"))
     }
 
     /// All formats that every text has, in the order of preference.

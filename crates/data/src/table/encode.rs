@@ -10,7 +10,7 @@ use super::{
     fill::Holes,
     infer::{self, Found},
     kind::{ColumnKind, Kinds},
-    number::NumberFormat,
+    number::{NumberFormat, Point},
     schema::{TableColumn, TableFormat, TableSchema},
 };
 use crate::{DataError, Dataset, Labels, Limits, Notice, OpenOptions, error::one_line};
@@ -70,7 +70,7 @@ impl Table<'_> {
         self.notices.extend(dropped);
         let format = TableFormat {
             separator: self.separator,
-            decimal_comma: infer::has_decimal_comma(self.point),
+            decimal_comma: self.point == Point::Comma,
             header: self.has_header,
         };
         Ok(TableSchema { format, columns })
@@ -158,15 +158,8 @@ impl Table<'_> {
                 let cell = &*record.cells[index];
                 let uniform = rng.random::<f64>() - 0.5;
                 let range = row * dim + ranges[number].start..row * dim + ranges[number].end;
-                let is_text = matches!(
-                    column.kind,
-                    ColumnKind::Category { .. }
-                        | ColumnKind::Ordinal { .. }
-                        | ColumnKind::Date { .. }
-                        | ColumnKind::Constant { .. }
-                );
                 let is_hole = column.kind != ColumnKind::Label
-                    && (infer::is_missing(cell, is_text) && column.value(cell, self.point).is_err()
+                    && (infer::is_missing(cell, column.kind.is_text()) && column.value(cell, self.point).is_err()
                         || column.missing.as_ref().is_some_and(|missing| missing.word == cell));
                 let fail = |what: String| {
                     let cell: String = cell.chars().take(60).collect();

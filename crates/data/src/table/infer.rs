@@ -6,7 +6,7 @@ use super::{
     Table,
     date::Format,
     kind::{ColumnKind, KindChoice},
-    number::{NumberFormat, Point, number},
+    number::{NumberFormat, number},
     schema::{Missing, TableColumn},
 };
 use crate::DataError;
@@ -97,16 +97,9 @@ impl<'a> Cells<'a> {
     }
 
     fn used(self, kind: ColumnKind) -> Found {
-        let is_number = !matches!(
-            kind,
-            ColumnKind::Category { .. }
-                | ColumnKind::Ordinal { .. }
-                | ColumnKind::Date { .. }
-                | ColumnKind::Constant { .. }
-        );
-        let number = match is_number {
-            true => NumberFormat::of(self.present.iter().copied(), self.table.point),
-            false => NumberFormat::default(),
+        let number = match kind.is_text() {
+            true => NumberFormat::default(),
+            false => NumberFormat::of(self.present.iter().copied(), self.table.point),
         };
         Found::Used(TableColumn { name: self.table.names[self.column].clone(), kind, number, missing: self.missing })
     }
@@ -148,8 +141,8 @@ impl<'a> Cells<'a> {
         }
         let levels = || self.levels(&[]);
         match () {
-            () if are_whole && self.distinct_numbers(values) <= 2 => ColumnKind::Category { levels: levels() },
-            () if are_whole && self.distinct_numbers(values) <= ORDINAL => ColumnKind::Ordinal { levels: levels() },
+            () if are_whole && distinct_numbers(values) <= 2 => ColumnKind::Category { levels: levels() },
+            () if are_whole && distinct_numbers(values) <= ORDINAL => ColumnKind::Ordinal { levels: levels() },
             () if are_whole && low >= 0.0 => ColumnKind::Count { log: skewness(values) > SKEWED },
             () if are_whole => ColumnKind::Integer,
             () if low < 0.0 => ColumnKind::Real,
@@ -174,10 +167,6 @@ impl<'a> Cells<'a> {
             0.0
         };
         ColumnKind::Positive { least, shift: Some(shift) }
-    }
-
-    fn distinct_numbers(&self, values: &[f64]) -> usize {
-        values.iter().map(|value| (value + 0.0).to_bits()).collect::<BTreeSet<_>>().len()
     }
 
     /// The different cells: in the given order, else that of their numbers or of the alphabet. Numbers that are written in two ways
@@ -283,6 +272,10 @@ impl<'a> Cells<'a> {
     }
 }
 
+fn distinct_numbers(values: &[f64]) -> usize {
+    values.iter().map(|value| (value + 0.0).to_bits()).collect::<BTreeSet<_>>().len()
+}
+
 /// The third standardized moment.
 fn skewness(values: &[f64]) -> f64 {
     let mean = |of: &dyn Fn(f64) -> f64| values.iter().map(|value| of(*value)).sum::<f64>() / values.len() as f64;
@@ -306,9 +299,4 @@ pub(super) fn check_names(table: &Table, chosen: &[usize]) -> Result<(), DataErr
         }
     }
     Ok(())
-}
-
-/// Whether commas are decimal points.
-pub(super) fn has_decimal_comma(point: Point) -> bool {
-    point == Point::Comma
 }

@@ -56,7 +56,7 @@ impl FromStr for KindChoice {
             }
             _ => {
                 return Err(format!(
-                    "`{text}` is no kind of column; write real, positive, integer, count, bounded:LOW,HIGH, category, \
+                    "`{text}` is not a kind of column; write real, positive, integer, count, bounded:LOW,HIGH, category, \
                      ordinal, date or drop"
                 ));
             }
@@ -165,6 +165,11 @@ impl ColumnKind {
             Self::Constant { .. } => "constant",
             Self::Label => "label",
         }
+    }
+
+    /// Whether cells are texts, for which words such as `none` are values.
+    pub(super) fn is_text(&self) -> bool {
+        matches!(self, Self::Category { .. } | Self::Ordinal { .. } | Self::Date { .. } | Self::Constant { .. })
     }
 
     /// Returns how many values encode a cell that is not missing.

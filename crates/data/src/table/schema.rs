@@ -281,6 +281,17 @@ impl TableColumn {
         }
     }
 
+    /// Returns a value of [`TableColumn::decode_value`] as the number that stands in the table; `None` if it is a text, a date or a class.
+    pub fn number_of(&self, value: f64) -> Option<f64> {
+        match &self.kind {
+            ColumnKind::Ordinal { levels } => number(&levels[value as usize], Point::Dot),
+            ColumnKind::Category { .. } | ColumnKind::Date { .. } | ColumnKind::Constant { .. } | ColumnKind::Label => {
+                None
+            }
+            _ => Some(value),
+        }
+    }
+
     /// Whether an encoded cell has no value.
     pub fn is_missing(&self, encoded: &[f64]) -> bool {
         self.missing.is_some() && encoded.last().is_some_and(|mask| *mask > 0.5)

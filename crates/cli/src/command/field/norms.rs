@@ -5,6 +5,7 @@ use pfgm::{
     extra_dims::ExtraDims,
     field::ExactField,
     flow::Flow,
+    latent::norm,
     prior,
     random::{Purpose, stream},
     solver::{Schedule, heun},
@@ -42,10 +43,6 @@ pub fn norms(scale: f64, seed: u64) -> Result<Canvas> {
         panel(&mut canvas, cell, (&charges, dim, seed), kind)?;
     }
     Ok(canvas)
-}
-
-fn norm(row: &[f64]) -> f64 {
-    row.iter().map(|value| value * value).sum::<f64>().sqrt()
 }
 
 fn panel(

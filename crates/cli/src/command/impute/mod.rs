@@ -2,7 +2,7 @@
 
 mod pooled;
 
-use std::time::Instant;
+use std::{ops::Range, time::Instant};
 
 use anyhow::{Context, Result, bail};
 use pfgm::{
@@ -52,8 +52,15 @@ pub fn run(args: &ImputeArgs) -> Result<()> {
         samples.nfe(),
         started.elapsed().as_secs_f64()
     ));
-    let filled = Filled { schema, table: &table, rows: &rows, draws: args.draws, values: samples.values_f64() };
-    let pooled = filled.pooled();
+    let filled = Filled {
+        schema,
+        places: schema.places(),
+        table: &table,
+        rows: &rows,
+        draws: args.draws,
+        values: samples.values_f64(),
+    };
+    let pooled = filled.pooled()?;
     pooled.iter().for_each(Pooled::print);
     render::write(&out, filled.single().as_bytes())?;
     line(format!("{:<10} {}", "table", display(&out)));
@@ -90,6 +97,8 @@ fn draw(args: &ImputeArgs, model: &Model, table: &TableRows, rows: &[usize]) -> 
 /// A table with its missing cells drawn.
 struct Filled<'a> {
     schema: &'a TableSchema,
+    /// Where the values of each column are in a row.
+    places: Vec<Range<usize>>,
     table: &'a TableRows,
     /// Rows with missing cells.
     rows: &'a [usize],
@@ -101,7 +110,7 @@ struct Filled<'a> {
 impl Filled<'_> {
     /// The draws of a cell: values as [`TableColumn::decode_value`] returns them.
     fn cell(&self, at: usize, number: usize) -> Vec<f64> {
-        let (place, dim) = (self.schema.places()[number].clone(), self.schema.dim());
+        let (place, dim) = (&self.places[number], self.schema.dim());
         let column = &self.schema.columns[number];
         let rows = self.values[at * self.draws * dim..(at + 1) * self.draws * dim].chunks_exact(dim);
         rows.map(|row| column.decode_value(&row[place.clone()])).collect()
@@ -139,30 +148,25 @@ impl Filled<'_> {
     }
 
     /// Pooled means of the columns of numbers with missing cells.
-    fn pooled(&self) -> Vec<Pooled> {
-        let (places, dim) = (self.schema.places(), self.schema.dim());
-        let mut row_values = vec![0.0; dim];
+    fn pooled(&self) -> Result<Vec<Pooled>> {
+        let mut row_values = vec![0.0; self.schema.dim()];
         let mut all = Vec::new();
         for (number, column) in self.schema.columns.iter().enumerate() {
-            let is_number = !matches!(
-                column.kind,
-                ColumnKind::Category { .. } | ColumnKind::Date { .. } | ColumnKind::Constant { .. } | ColumnKind::Label
-            );
             let holes: Vec<usize> =
                 (0..self.rows.len()).filter(|&at| self.table.holes[self.rows[at]][number]).collect();
-            if !is_number || holes.is_empty() {
-                continue;
-            }
+            let drawn: Option<Vec<Vec<f64>>> = holes
+                .iter()
+                .map(|&at| self.cell(at, number).into_iter().map(|value| column.number_of(value)).collect())
+                .collect();
+            let Some(drawn) = drawn.filter(|drawn| !drawn.is_empty()) else { continue };
             let mut observed = Vec::new();
             for row in (0..self.table.holes.len()).filter(|&row| !self.table.holes[row][number]) {
-                if self.table.dataset.read_wide(row, &mut row_values).is_ok() {
-                    observed.push(column.decode_value(&row_values[places[number].clone()]));
-                }
+                self.table.dataset.read_wide(row, &mut row_values)?;
+                observed.extend(column.number_of(column.decode_value(&row_values[self.places[number].clone()])));
             }
-            let drawn: Vec<Vec<f64>> = holes.iter().map(|&at| self.cell(at, number)).collect();
             all.push(Pooled::of(&column.name, &observed, &drawn, self.draws));
         }
-        all
+        Ok(all)
     }
 }
 
