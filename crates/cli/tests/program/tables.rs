@@ -98,7 +98,7 @@ fn kinds_are_set_by_flag_and_file_and_last() {
     let said = succeeds(here, &["train", "run", "--resume", "--set", "train.steps=61"]);
     assert!(said.contains("trained after 61 of 61 steps"), "{said}");
     let refused = pfgm(here, &["train", "shop.csv", "--kind", "visits=word"]);
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("`word` is no kind of column"));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("`word` is not a kind of column"));
     refuses(
         here,
         &["train", "shop.csv", "--kind", "city=real"],
