@@ -94,7 +94,9 @@ class Comparison(Sequence[Cell]):
         return Picture(_pfgm.curve([(name, x, y) for name, (x, y) in curves.items()], ["evaluations a sample", score], ""))
 
     def __str__(self) -> str:
-        return "\n".join("  ".join(text.ljust(width) for text, width in zip(line, self._widths())).rstrip() for line in self._text())
+        lines = self._text()
+        widths = [max(map(len, column)) for column in zip(*lines)]
+        return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
 
     __repr__ = __str__
 
@@ -108,9 +110,6 @@ class Comparison(Sequence[Cell]):
             distances = [f"{distance.value:.4g}", f"{low:.4g} to {high:.4g}"]
             lines.append([cell.flow, cell.solver, steps, f"{cell.nfe:.1f}", f"{cell.seconds:.1f}", *distances, *shares])
         return lines
-
-    def _widths(self) -> list[int]:
-        return [max(map(len, column)) for column in zip(*self._text())]
 
     def _repr_html_(self) -> str:
         head, *lines = self._text()
@@ -196,7 +195,7 @@ def _named(flows: Any) -> dict[str, PoissonFlow]:
     named = dict(flows) if isinstance(flows, Mapping) else {_name(flow, at): flow for at, flow in enumerate(flows)}
     wrong = [flow for flow in named.values() if not isinstance(flow, PoissonFlow)]
     if wrong or not named:
-        raise ValueError(f"flows: {wrong[0]!r} is no PoissonFlow" if wrong else "flows: empty; give at least one flow")
+        raise ValueError(f"flows: {wrong[0]!r} is not a PoissonFlow" if wrong else "flows: empty; give at least one flow")
     return named
 
 
