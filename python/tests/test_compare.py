@@ -27,7 +27,7 @@ def test_a_single_flow_and_its_own_solver(flow: pfgm.PoissonFlow, points: Any) -
     assert (cell.flow, cell.solver, cell.solver_steps) == ("0: D=1", "own", None) and cell.seconds > 0
     with pytest.raises(ValueError, match="^flows: empty"):
         pfgm.compare([], points)
-    with pytest.raises(ValueError, match="^flows: 'digits' is no PoissonFlow"):
+    with pytest.raises(ValueError, match="^flows: 'digits' is not a PoissonFlow"):
         pfgm.compare({"x": "digits"}, points)  # type: ignore[dict-item]
 
 
