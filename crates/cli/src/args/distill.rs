@@ -13,7 +13,7 @@ pub enum DistillMethod {
 
 #[derive(Debug, Args)]
 pub struct DistillArgs {
-    /// The folder of a run, a checkpoint file, or a bundled model: fashion-mnist
+    /// The folder of a run, a checkpoint file, or a bundled model: digits, fashion-mnist
     pub run: PathBuf,
 
     /// Method of distillation
