@@ -100,7 +100,7 @@ impl ConsistencyObjective {
         let sigma: Vec<f64> = points.sigma.iter().map(|&t| self.lower_level(t, stage, low)).collect();
         let rows = points.x.chunks_exact(points.dim).zip(points.yhat.chunks_exact(points.dim));
         let lower = rows.zip(points.sigma.iter().zip(&sigma)).flat_map(|((x, y), (&t, &s))| {
-            let share = -s / t;
+            let share = s / t;
             x.iter().zip(y).map(move |(&x, &y)| (f64::from(y) + share * (f64::from(x) - f64::from(y))) as f32)
         });
         TrainingPoints { dim: points.dim, x: lower.collect(), sigma, yhat: points.yhat.clone() }
