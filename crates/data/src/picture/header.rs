@@ -46,7 +46,7 @@ pub(crate) fn read(name: &str, bytes: &[u8]) -> Result<Header, String> {
         [] => return Err("is empty".into()),
         [0x89, b'P', b'N', b'G', ..] => png(bytes),
         [0xFF, 0xD8, ..] => return jpeg(bytes),
-        [b'G', b'I', b'F', b'8', ..] => gif(bytes),
+        [b'G', b'I', b'F', b'8', ..] => return gif(bytes).unwrap_or_else(|| Err("is cut short".into())),
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => webp(bytes),
         [b'B', b'M', ..] => bmp(bytes),
         [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => return tiff::header(bytes, 0),
@@ -151,7 +151,8 @@ fn after_scan(bytes: &[u8]) -> Option<usize> {
     bytes.windows(2).position(is_end)
 }
 
-fn gif(bytes: &[u8]) -> Option<Header> {
+/// Frames lie within the picture by the format. Decoders reserve memory for whole frames, so a frame of 11308x11308 in a picture of 9x7 is refused.
+fn gif(bytes: &[u8]) -> Option<Result<Header, String>> {
     let mut header = Header::new((little(bytes, 6, 2)?, little(bytes, 8, 2)?));
     let table = |flags: u8| if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) };
     let mut at = 13 + table(*bytes.get(10)?);
@@ -167,8 +168,18 @@ fn gif(bytes: &[u8]) -> Option<Header> {
             }
             0x2C => {
                 frames += 1;
+                let (left, top) = (little(bytes, at + 1, 2)?, little(bytes, at + 3, 2)?);
+                let (width, height) = (little(bytes, at + 5, 2)?, little(bytes, at + 7, 2)?);
+                let size = header.size;
+                // The first frame is the one that is decoded.
+                if frames == 1 && (left + width > size.0 || top + height > size.1) {
+                    return Some(Err(format!(
+                        "has a frame of {width}x{height} at {left}, {top}, outside of the picture of {}x{}",
+                        size.0, size.1
+                    )));
+                }
                 // Pixels outside of the frame are transparent.
-                header.alpha |= (little(bytes, at + 5, 2)?, little(bytes, at + 7, 2)?) != header.size;
+                header.alpha |= (width, height) != header.size;
                 (*bytes.get(at + 9)?, at + 10)
             }
             _ => break,
@@ -182,7 +193,7 @@ fn gif(bytes: &[u8]) -> Option<Header> {
         }
     }
     header.frames = frames.max(1);
-    Some(header)
+    Some(Ok(header))
 }
 
 fn webp(bytes: &[u8]) -> Option<Header> {
@@ -305,6 +316,20 @@ mod tests {
             assert_eq!(header.alpha, decoded.color().has_alpha(), "{name} {:?}", decoded.color());
             let deep = decoded.color().bytes_per_pixel() / decoded.color().channel_count() > 1;
             assert_eq!(header.depth, if deep { Depth::Word } else { Depth::Byte }, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_first_frame_of_a_gif_lies_within_the_picture() {
+        let image = image::RgbaImage::from_pixel(9, 7, image::Rgba([1, 2, 3, 255]));
+        let bytes = encoded(image.into(), image::ImageFormat::Gif);
+        assert_eq!(read("a.gif", &bytes).unwrap().size, (9, 7));
+        let frame = bytes.windows(10).position(|from| from == [0x2C, 0, 0, 0, 0, 9, 0, 7, 0, from[9]]).unwrap();
+        for (at, value) in [(frame + 1, 1), (frame + 3, 1), (frame + 6, 0x2C), (frame + 8, 0x2C)] {
+            let mut bytes = bytes.clone();
+            bytes[at] = value;
+            let problem = read("a.gif", &bytes).unwrap_err();
+            assert!(problem.contains("outside of the picture of 9x7"), "{at}: {problem}");
         }
     }
 

@@ -1,6 +1,10 @@
 //! Tables with kinds of columns as data sets of encoded rows.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+    sync::Arc,
+};
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -51,6 +55,7 @@ impl Table<'_> {
             });
         }
         let (mut columns, mut dropped) = (Vec::new(), Vec::new());
+        let chosen: HashSet<usize> = chosen.iter().copied().collect();
         for index in 0..self.names.len() {
             let name = self.names[index].clone();
             if Some(index) == label {
@@ -124,7 +129,13 @@ impl Table<'_> {
 
     /// Where the columns of a schema are; classes may be missing.
     fn places(&self, schema: &TableSchema) -> Result<Vec<Option<usize>>, DataError> {
-        let place = |column: &TableColumn| match (self.column(&column.name), &column.kind) {
+        // A file may have a hundred thousand columns, so each name is looked up once in a map; what is not unique goes through `column`.
+        let mut known: HashMap<&str, Option<usize>> = HashMap::new();
+        for (index, name) in self.names.iter().enumerate() {
+            known.entry(name).and_modify(|unique| *unique = None).or_insert(Some(index));
+        }
+        let find = |name: &str| known.get(name).copied().flatten().map_or_else(|| self.column(name), Ok);
+        let place = |column: &TableColumn| match (find(&column.name), &column.kind) {
             (Err(_), ColumnKind::Label | ColumnKind::Constant { .. }) => Ok(None),
             (found, _) => found.map(Some),
         };
