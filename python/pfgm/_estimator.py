@@ -25,6 +25,8 @@ from ._training import History, Step, Training
 
 #: The file of a run's folder with what only Python knows about it.
 _SIDECAR = "python.json"
+#: Formats of :meth:`PoissonFlow.export`.
+_FORMATS = ("safetensors", "onnx", "diffusers")
 
 
 class PoissonFlow(Training, Sampling, Densities, Restoration, Layer):
@@ -187,6 +189,27 @@ class PoissonFlow(Training, Sampling, Densities, Restoration, Layer):
             "history": self.history_.to_json() if hasattr(self, "history_") else None,
         }
         (Path(path) / _SIDECAR).write_text(json.dumps(about, default=str), encoding="utf-8")
+        return self
+
+    def export(self, path: str | PathLike[str], *, format: str = "safetensors") -> PoissonFlow:
+        """Write the network for other programs.
+
+        Parameters
+        ----------
+        path : path
+            The file to write, or the folder for ``"diffusers"``.
+        format : {"safetensors", "onnx", "diffusers"}, default "safetensors"
+            ``"safetensors"`` is a checkpoint, which :func:`pfgm.load` reads. ``"onnx"`` is a graph of ``yhat(x, sigma, labels)`` (opset 18)
+            in the model's space: images are channels-first, labels one-hot. ``"diffusers"`` is a pipeline's folder, for networks that the
+            library has.
+
+        Returns
+        -------
+        self
+        """
+        if format not in _FORMATS:
+            raise ValueError(f"format: {format!r}; give one of {', '.join(_FORMATS)}")
+        self._fitted().export(fspath(path), format)
         return self
 
     @classmethod

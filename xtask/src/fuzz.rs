@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 const PLATFORM: &str = "x86_64-unknown-linux-gnu";
 /// Targets, the feature that each needs, and its seeds.
-const TARGETS: [(&str, &str, &str); 11] = [
+const TARGETS: [(&str, &str, &str); 13] = [
     ("checkpoint", "", "crates/torch/tests/data"),
     ("array", "data", "fuzz/seeds/array"),
     ("image", "data", "fuzz/seeds/image"),
@@ -23,6 +23,8 @@ const TARGETS: [(&str, &str, &str); 11] = [
     ("zip", "data", "fuzz/seeds/zip"),
     ("run_checkpoint", "model", "fuzz/seeds/run_checkpoint"),
     ("configuration", "model", "crates/pfgm/presets"),
+    ("import", "model", "fuzz/seeds/import"),
+    ("diffusers", "model", "fuzz/seeds/diffusers"),
     ("http", "http", "fuzz/seeds/http"),
 ];
 

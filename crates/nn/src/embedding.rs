@@ -1,5 +1,7 @@
 //! Embeddings of the noise level, the class and the augmentation labels.
 
+pub mod onnx;
+
 use burn::{
     module::Module,
     tensor::{Tensor, TensorData},

@@ -1,5 +1,7 @@
 //! The layers of the networks: weights, and one call of `pfgm-burn-ops` each.
 
+mod onnx;
+
 use burn::{
     module::{Module, Param},
     tensor::{
@@ -34,6 +36,11 @@ impl Linear {
     /// Creates a layer without bias for `values` conditioning values; `None` if `values` is 0.
     pub fn of_values(values: usize, outputs: usize, init: &mut Initializer) -> Option<Self> {
         (values > 0).then(|| Self::without_bias(values, outputs, init))
+    }
+
+    /// The number of values that it gets.
+    pub fn inputs(&self) -> usize {
+        self.weight.dims()[0]
     }
 
     /// # Shapes

@@ -48,6 +48,7 @@ mod layers;
 pub mod mlp;
 pub mod ncsnv2;
 mod network;
+pub mod onnx;
 mod precision;
 pub mod resunet;
 pub mod unet;

@@ -1,5 +1,7 @@
 //! A residual multilayer perceptron for vectors: points in the plane, rows of a table.
 
+mod onnx;
+
 use burn::{
     module::Module,
     tensor::{Tensor, activation::silu},

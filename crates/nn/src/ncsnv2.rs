@@ -1,6 +1,8 @@
 //! NCSNv2 (arXiv 2006.09011): a RefineNet (arXiv 1611.06612) with instance normalization that keeps the channels' means.
 //! It has no embedding: it estimates the noise level from the image.
 
+mod onnx;
+
 use burn::{
     backend::ops::MaxPoolOptions,
     module::{Module, Param},

@@ -1,5 +1,7 @@
 //! The choice of a network.
 
+mod onnx;
+
 use burn::{
     module::Module,
     tensor::{DType, Device, Tensor},

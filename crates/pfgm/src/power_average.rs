@@ -88,6 +88,14 @@ pub fn combination(kept: &[Profile], wanted: Profile) -> Vec<f64> {
     shares.iter().map(|share| share / total).collect()
 }
 
+/// Relative distance of a combination's profile from the wanted one: 0 is the same profile, 1 as far as no profile at all.
+pub fn mismatch(kept: &[Profile], shares: &[f64], wanted: Profile) -> f64 {
+    let pairs = kept.iter().zip(shares);
+    let with = |other: Profile| -> f64 { pairs.clone().map(|(profile, share)| share * profile.dot(other)).sum() };
+    let own: f64 = pairs.clone().map(|(profile, share)| share * with(*profile)).sum();
+    ((own - 2.0 * with(wanted)) / wanted.dot(wanted) + 1.0).max(0.0).sqrt()
+}
+
 /// Solves a linear system, whose last column is the right-hand side, by elimination with row pivoting. Equations without a usable pivot get
 /// the value 0: their profile is a combination of the others.
 fn solve(system: &mut [Vec<f64>]) -> Vec<f64> {
@@ -151,6 +159,34 @@ mod tests {
         };
         let sum: f64 = (0..300_000).map(|i| (i as f64 + 0.5) * 1e-3).map(|t| p(a, t) * p(b, t) * 1e-3).sum();
         assert!((a.dot(b) / sum - 1.0).abs() < 1e-6 && a.dot(b) == b.dot(a));
+    }
+
+    #[test]
+    fn two_averages_are_combined_as_the_normal_equations_say() {
+        // Least squares of two profiles: (a.a  a.b; a.b  b.b) s = (a.w, b.w), scaled to a sum of 1. The integrals are sums over a grid here.
+        let (a, b) = (Profile::with_width(0.05, 100.0).unwrap(), Profile::with_width(0.10, 100.0).unwrap());
+        let wanted = Profile::with_width(0.07, 100.0).unwrap();
+        let share = |profile: Profile, t: f64| {
+            (profile.gamma + 1.0) * t.powf(profile.gamma) / profile.steps.powf(profile.gamma + 1.0)
+        };
+        let dot = |p: Profile, q: Profile| -> f64 {
+            (0..200_000).map(|i| (f64::from(i) + 0.5) * 5e-4).map(|t| share(p, t) * share(q, t) * 5e-4).sum()
+        };
+        let determinant = dot(a, a) * dot(b, b) - dot(a, b).powi(2);
+        let exact = [
+            (dot(b, b) * dot(a, wanted) - dot(a, b) * dot(b, wanted)) / determinant,
+            (dot(a, a) * dot(b, wanted) - dot(a, b) * dot(a, wanted)) / determinant,
+        ];
+        let found = combination(&[a, b], wanted);
+        for (found, exact_share) in found.iter().zip(exact) {
+            assert!((found - exact_share / (exact[0] + exact[1])).abs() < 1e-5, "{found} {exact_share}");
+        }
+        // The distance, again by sums.
+        let difference = |t: f64| found[0] * share(a, t) + found[1] * share(b, t) - share(wanted, t);
+        let squares: f64 = (0..200_000).map(|i| difference((f64::from(i) + 0.5) * 5e-4).powi(2) * 5e-4).sum();
+        let distance = (squares / dot(wanted, wanted)).sqrt();
+        assert!((mismatch(&[a, b], &found, wanted) - distance).abs() < 1e-4, "{distance}");
+        assert!(mismatch(&[a], &[1.0], a) < 1e-6 && distance > 0.01 && distance < 0.5);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The specification of a model: everything except its weights.
 
+mod onnx;
 mod spread;
 mod validation;
 

@@ -8,7 +8,7 @@ use numpy::{PyArray1, PyReadonlyArray1};
 use pfgm::{
     device,
     import::{Method, Request},
-    model::{Integration, Latents, Samples, Trace},
+    model::{Integration, Latents, Samples, Trace, WeightNames},
     prelude::{Likelihood as HowLikely, Probe},
     solver::Solver,
 };
@@ -134,6 +134,16 @@ impl Model {
     /// Saves the model as a run.
     fn save(&self, py: Python<'_>, folder: PathBuf) -> Result<()> {
         Ok(py.detach(|| self.inner.save(folder))?)
+    }
+
+    /// Writes the averaged weights for other programs.
+    fn export(&self, py: Python<'_>, path: PathBuf, format: &str) -> Result<()> {
+        let write = || match format {
+            "onnx" => self.inner.export_onnx(path).map(drop),
+            "diffusers" => self.inner.export_diffusers(path),
+            _ => self.inner.export(path, WeightNames::Checkpoint),
+        };
+        Ok(py.detach(write)?)
     }
 
     /// What is known about the model.

@@ -47,5 +47,7 @@ pub const READERS: &[Reader] = &[
     Reader { name: "checkpoint", seeds: &["crates/torch/tests/data"], read: bytes!(torch::read) },
     Reader { name: "run_checkpoint", seeds: &["fuzz/seeds/run_checkpoint"], read: bytes!(model::run_checkpoint) },
     Reader { name: "configuration", seeds: &["crates/pfgm/presets"], read: bytes!(model::configuration) },
+    Reader { name: "import", seeds: &["fuzz/seeds/import"], read: bytes!(model::import_file) },
+    Reader { name: "diffusers", seeds: &["fuzz/seeds/diffusers"], read: bytes!(model::import_folder) },
     Reader { name: "http", seeds: &["fuzz/seeds/http"], read: bytes!(http::read) },
 ];

@@ -6,8 +6,10 @@ use clap::Args;
 
 #[derive(Debug, Args)]
 pub struct AverageArgs {
-    /// The folder of a run that was trained with train.snapshot_every above 0
-    pub run: PathBuf,
+    /// The folder of a run that was trained with train.snapshot_every above 0, or EDM2's snapshots of one training (.pkl), whose names end
+    /// with training time and width, as in edm2-img512-xs-2147483-0.135.pkl
+    #[arg(required = true, value_name = "RUN|FILE.pkl")]
+    pub runs: Vec<PathBuf>,
 
     /// Relative width of the average, from 0.001 to 0.288: the standard deviation of its profile divided by the length of the training
     #[arg(long, value_name = "S", required_unless_present = "search", conflicts_with = "search")]

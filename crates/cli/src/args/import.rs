@@ -77,6 +77,8 @@ pub enum ExportFormat {
     Safetensors,
     /// A folder of diffusers: UNet2DModel with a DDPMScheduler; for networks of kind diffusers-unet with a discrete schedule
     Diffusers,
+    /// A graph of ONNX, opset 18: yhat(x, sigma, labels) in the model's space, for any batch size and, for images, any height and width
+    Onnx,
 }
 
 /// Names of exported weights.
@@ -96,7 +98,7 @@ pub struct ExportArgs {
     pub run: PathBuf,
 
     /// The file to write, or the folder for diffusers
-    #[arg(short = 'o', long, value_name = "FILE.safetensors|DIR")]
+    #[arg(short = 'o', long, value_name = "FILE.safetensors|FILE.onnx|DIR")]
     pub out: PathBuf,
 
     /// What is written

@@ -85,7 +85,7 @@ pub enum Command {
     Calibrate(CalibrateArgs),
     /// Convert a published checkpoint (PFGM, score models, EDM, PFGM++) into a run
     Import(ImportArgs),
-    /// Write a run's averaged weights as safetensors
+    /// Write a run's network for other programs: safetensors, a folder of diffusers, or ONNX
     Export(ExportArgs),
     /// Evaluate a run's network at given points
     Predict(PredictArgs),

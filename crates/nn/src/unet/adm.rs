@@ -1,6 +1,8 @@
 //! The ADM U-Net (arXiv 2105.05233) as EDM (arXiv 2206.00364) trains it: the embedding scales and shifts inside the norms,
 //! attention has heads of 64 channels, and on the way up all blocks of a level attend.
 
+mod onnx;
+
 use burn::{
     module::Module,
     tensor::{Tensor, activation::silu},

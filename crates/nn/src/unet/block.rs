@@ -1,5 +1,7 @@
 //! The residual block of DDPM++ and NCSN++ (arXiv 2011.13456, appendix H) and of ADM (arXiv 2105.05233), and its attention.
 
+pub mod onnx;
+
 use std::f64::consts::FRAC_1_SQRT_2;
 
 use burn::{module::Module, tensor::Tensor};

@@ -1,5 +1,7 @@
 //! The DDPM++ U-Net as EDM (arXiv 2206.00364) configures it, with which PFGM++ (arXiv 2302.04265) is trained.
 
+mod onnx;
+
 use burn::{module::Module, tensor::Tensor};
 use pfgm_burn_ops::Filter;
 use pfgm_data::Shape;

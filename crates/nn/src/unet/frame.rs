@@ -1,5 +1,7 @@
 //! Images of any size for U-Nets: zero padding to a size that all levels can halve.
 
+mod onnx;
+
 use burn::tensor::Tensor;
 use pfgm_data::Shape;
 

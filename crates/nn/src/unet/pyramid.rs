@@ -1,5 +1,7 @@
 //! The input pyramid of NCSN++: downsampled versions of the input image are added on the way down.
 
+pub mod onnx;
+
 use burn::tensor::{Tensor, TensorData};
 use pfgm_burn_ops::{Conv2dOptions, Filter, conv2d};
 

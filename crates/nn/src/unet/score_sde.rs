@@ -1,6 +1,8 @@
 //! The U-Nets of score-based models (arXiv 2011.13456), DDPM++ and NCSN++, as published for PFGM (arXiv 2209.11178), and
 //! NCSN++ with class conditioning as in EDM (arXiv 2206.00364).
 
+mod onnx;
+
 use burn::{
     module::{Module, Param},
     tensor::{Tensor, activation::silu},

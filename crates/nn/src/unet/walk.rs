@@ -1,5 +1,7 @@
 //! The forward pass of a U-Net along the stages of its plan.
 
+mod onnx;
+
 use burn::tensor::Tensor;
 
 use super::{

@@ -1,5 +1,7 @@
 //! EDM2's U-Net (arXiv 2312.02696): modules named by their resolution, as in EDM, and weights that are normalized at use.
 
+use std::path::Path;
+
 use pfgm_torch::Value;
 
 use super::{
@@ -67,6 +69,29 @@ impl Magnitudes {
         let Self { label_balance, concat_balance, residual_balance, attention_balance, clip, head } = self;
         Edm2UnetConfig { label_balance, concat_balance, residual_balance, attention_balance, clip, head, ..config }
     }
+}
+
+/// Training time in thousands of images and relative width of the average of a snapshot, from its name:
+/// `edm2-img512-xs-2147483-0.135.pkl`. `None` if the name does not end with them.
+///
+/// ```
+/// use pfgm::import::snapshot_name;
+///
+/// assert_eq!(snapshot_name("edm2-img512-xs-2147483-0.135.pkl"), Some((2147483.0, 0.135)));
+/// assert_eq!(snapshot_name("network-snapshot-0016777-0.050.pkl"), Some((16777.0, 0.05)));
+/// assert_eq!(snapshot_name("network-snapshot-0016777.pkl"), None);
+/// ```
+pub fn snapshot_name(path: impl AsRef<Path>) -> Option<(f64, f64)> {
+    let stem = path.as_ref().file_stem()?.to_str()?;
+    let (rest, width) = stem.rsplit_once('-')?;
+    let (_, time) = rest.rsplit_once('-')?;
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (whole, part) = width.split_once('.')?;
+    if !(is_number(time) && is_number(whole) && is_number(part)) {
+        return None;
+    }
+    let time: f64 = time.parse().ok()?;
+    (time > 0.0).then_some((time, width.parse().ok()?))
 }
 
 /// The names of the two sides.

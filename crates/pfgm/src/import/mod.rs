@@ -41,6 +41,7 @@ use crate::{
 
 pub(crate) use autoencoder::{ReadAutoencoder, read_autoencoder};
 pub use diffusers::{DiffusersFolder, diffusers_folder};
+pub use edm2::snapshot_name;
 pub use export::released_names;
 pub use list::{READABLE, Readable};
 

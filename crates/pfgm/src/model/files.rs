@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    io::{BufWriter, Write},
     path::{Path, PathBuf},
 };
 
@@ -18,6 +19,9 @@ use crate::{
     train::{RunLock, TrainError},
     weights::{self, Weight},
 };
+
+/// Most bytes of weights in one file of ONNX, whose format allows 2^31 in all.
+const MOST_BYTES: usize = 2_000_000_000;
 
 /// Names of the weights in an exported file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -240,6 +244,51 @@ impl Model {
             write(name, text.as_bytes())?;
         }
         write("unet/diffusion_pytorch_model.safetensors", &safetensors(&written.weights, HashMap::new()))
+    }
+
+    /// Writes the model as a graph of ONNX (opset 18), with the averaged weights: `yhat(x, sigma, labels)` in the model's space, in single
+    /// precision, for any batch size and, for images, any height and width. Weights of more than 2 GB are written to a second file,
+    /// `NAME.data` beside `NAME`. Returns the paths of the files.
+    ///
+    /// ```
+    /// use pfgm::prelude::*;
+    ///
+    /// let folder = tempfile::tempdir().unwrap();
+    /// let file = folder.path().join("digits.onnx");
+    /// assert_eq!(Model::load("digits")?.export_onnx(&file)?, [file]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Returns an error if the model has no `yhat`, because it is distilled or upscales, or the file cannot be written.
+    pub fn export_onnx(&self, path: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
+        self.export_onnx_with(path.as_ref(), MOST_BYTES)
+    }
+
+    /// As [`Model::export_onnx`], with another limit of the first file's weights.
+    fn export_onnx_with(&self, path: &Path, most_bytes: usize) -> Result<Vec<PathBuf>> {
+        self.check_has_yhat("format")?;
+        let (graph, metadata) = (self.spec.graph(&self.network), self.spec.graph_metadata());
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |error| Error::io(&path, error)
+        };
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let weights = (graph.weight_bytes() > most_bytes).then(|| format!("{name}.data"));
+        let mut written = vec![path.to_owned()];
+        if let Some(weights) = &weights {
+            let file = path.with_file_name(weights);
+            let write = |file: &mut std::fs::File| graph.write_weights(file);
+            pfgm_data::atomic::write_with(&file, write).map_err(failed(&file))?;
+            written.push(file);
+        }
+        pfgm_data::atomic::write_with(path, |file| {
+            let mut out = BufWriter::new(file);
+            graph.write(&self.spec.data.name, &metadata, weights.as_deref(), &mut out)?;
+            out.flush()
+        })
+        .map_err(failed(path))?;
+        Ok(written)
     }
 
     fn safetensors(&self, weights: &[Weight]) -> Vec<u8> {

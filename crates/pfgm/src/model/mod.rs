@@ -26,6 +26,7 @@ mod rows;
 mod sample;
 mod samples;
 mod schedule;
+mod snapshots;
 mod solvers;
 mod uncertainty;
 
@@ -54,6 +55,7 @@ pub use self::{
     sample::Sampling,
     samples::Samples,
     schedule::ScheduleSearch,
+    snapshots::SnapshotAverage,
     uncertainty::Summary,
 };
 use crate::{

@@ -22,7 +22,7 @@ pub struct Precondition {
 }
 
 /// Ratio of estimated variance to `sigma^2` above which the estimate replaces sigma.
-const VARIANCE_RATIO: f64 = 4.0;
+pub(crate) const VARIANCE_RATIO: f64 = 4.0;
 
 /// Coefficients of one row: how the network's input is made, and how its output becomes `yhat`.
 #[derive(Clone, Copy, Debug, PartialEq)]

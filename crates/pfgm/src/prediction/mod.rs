@@ -3,6 +3,7 @@
 mod discrete;
 mod field;
 mod loss;
+mod onnx;
 mod vjp;
 
 use std::ops::{Add, Mul};
@@ -10,6 +11,7 @@ use std::ops::{Add, Mul};
 use serde::{Deserialize, Serialize};
 
 use self::field::RadialComponent;
+pub(crate) use self::onnx::NetworkValues;
 pub use self::{
     discrete::{DiscreteSchedule, Quantity},
     field::Arithmetic,

@@ -1,5 +1,7 @@
 //! The residual block of DDPM as diffusers has it, and the two ways in which it resamples images.
 
+mod onnx;
+
 use burn::{module::Module, tensor::Tensor};
 use pfgm_burn_ops::Filter;
 

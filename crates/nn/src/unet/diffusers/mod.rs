@@ -1,6 +1,7 @@
 //! The U-Net of DDPM (arXiv 2006.11239) as the library diffusers configures it (`UNet2DModel`).
 
 mod block;
+mod onnx;
 
 use std::f64::consts::TAU;
 

@@ -1,5 +1,7 @@
 //! EDM2's residual block.
 
+mod onnx;
+
 use burn::{
     module::{Module, Param},
     tensor::Tensor,

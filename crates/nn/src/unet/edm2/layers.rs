@@ -1,5 +1,7 @@
 //! Layers that preserve magnitudes.
 
+pub mod onnx;
+
 use std::f64::consts::SQRT_2;
 
 use burn::{
@@ -77,6 +79,11 @@ impl Fourier {
 impl MpLinear {
     pub fn new(inputs: usize, outputs: usize, init: &mut Initializer) -> Self {
         Self { weight: init.uniform([inputs, outputs], (inputs, inputs), 1.0), ready: false }
+    }
+
+    /// The number of values that it gets.
+    pub fn inputs(&self) -> usize {
+        self.weight.dims()[0]
     }
 
     fn weight(&self) -> Tensor<2> {

@@ -5,6 +5,7 @@
 
 mod block;
 mod layers;
+mod onnx;
 
 use burn::{
     module::{Module, Param},
