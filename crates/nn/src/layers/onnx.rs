@@ -1,5 +1,7 @@
 //! The layers as operators of ONNX.
 
+use burn::{module::Param, tensor::Tensor};
+
 use super::{Activation, Conv, EmbeddingMlp, GroupNorm, Linear};
 use crate::onnx::{Convolution, Graph, Value};
 
@@ -28,7 +30,7 @@ impl Conv {
 
     /// As [`Conv::graph`], with other options.
     pub fn graph_with(&self, graph: &mut Graph, x: Value, call: Convolution) -> Value {
-        graph.conv(x, self.weight.val(), self.bias.as_ref().map(|bias| bias.val()), call)
+        graph.conv(x, self.weight.val(), self.bias.as_ref().map(Param::val), call)
     }
 }
 
@@ -51,7 +53,7 @@ impl GroupNorm {
     }
 
     fn graph_of(&self, graph: &mut Graph, x: Value, sides: &[usize], activate: bool) -> Value {
-        let values = |values: burn::tensor::Tensor<1>| values.into_data().convert::<f32>().try_into_vec().expect("f32");
+        let values = |values: Tensor<1>| values.into_data().convert::<f32>().try_into_vec().expect("f32");
         let (gamma, beta) = (values(self.gamma.val()), values(self.beta.val()));
         let (gamma, beta) = (graph.floats(gamma, sides), graph.floats(beta, sides));
         self.affine(graph, x, [gamma, beta], activate)

@@ -84,7 +84,7 @@ impl Graph {
             }
             graph.message(1, message);
         }
-        graph.bytes(2, name.as_bytes());
+        graph.bytes(2, if name.is_empty() { b"model" } else { name.as_bytes() });
         let mut offset = 0;
         for constant in &self.constants {
             graph.message(5, self.constant_tensor(constant, weights, &mut offset));

@@ -349,3 +349,26 @@ fn safetensors(weights: &[Weight], metadata: HashMap<String, String>) -> Vec<u8>
     });
     safetensors::serialize(views, Some(metadata)).expect("names are unique")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_weights_go_to_a_file_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = Model::load("digits").unwrap();
+        let size = |path: &Path| std::fs::metadata(path).unwrap().len() as usize;
+        let whole = folder.path().join("whole.onnx");
+        assert_eq!(model.export_onnx_with(&whole, MOST_BYTES).unwrap(), [whole.clone()]);
+        let (graph, weights) = (folder.path().join("parts.onnx"), folder.path().join("parts.onnx.data"));
+        assert_eq!(model.export_onnx_with(&graph, 1000).unwrap(), [graph.clone(), weights.clone()]);
+        assert!(size(&whole) > 4 * model.weights() && size(&whole) < 5 * model.weights());
+        // Small constants stay with the graph.
+        assert!(size(&weights) < 4 * model.weights() && size(&weights) > 9 * 4 * model.weights() / 10);
+        assert!(size(&graph) + size(&weights) > size(&whole));
+        let text = std::fs::read(&graph).unwrap();
+        let has = |name: &[u8]| text.windows(name.len()).any(|window| window == name);
+        assert!(has(b"parts.onnx.data") && has(b"sigma") && has(b"labels") && has(b"yhat"));
+    }
+}
