@@ -59,7 +59,9 @@ pub fn import_file(bytes: &[u8]) {
 pub fn import_folder(bytes: &[u8]) {
     let (unet, scheduler) = bytes.split_at(bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len()));
     let folder = temporary("pipeline");
-    for (name, text) in [("unet/config.json", unet), ("scheduler/scheduler_config.json", scheduler.get(1..).unwrap_or(b"{}"))] {
+    for (name, text) in
+        [("unet/config.json", unet), ("scheduler/scheduler_config.json", scheduler.get(1..).unwrap_or(b"{}"))]
+    {
         let path = folder.join(name);
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("a temporary folder");
         std::fs::write(&path, text).expect("a temporary file");

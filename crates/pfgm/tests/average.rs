@@ -138,5 +138,8 @@ fn snapshots_that_do_not_belong_together_are_named() {
     let other = folder.path().join("other-0000200-0.050.pkl");
     fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/parity/edm2_cond.pkl"), &other).unwrap();
     let said = problem(&[files[0].clone(), other], 0.07);
-    assert!(said.contains("other-0000200-0.050.pkl: it has another network than") && said.contains("toy-0000100"), "{said}");
+    assert!(
+        said.contains("other-0000200-0.050.pkl: it has another network than") && said.contains("toy-0000100"),
+        "{said}"
+    );
 }

@@ -24,7 +24,10 @@ fn averages_are_made_of_edm2_s_files() {
     let files = ["toy-0000100-0.050.pkl", "toy-0000100-0.100.pkl"];
     files.iter().for_each(|file| std::fs::copy(seed, dir.path().join(file)).map(drop).unwrap());
     let said = succeeds(dir.path(), &["average", files[0], files[1], "--sigma-rel", "0.07", "-o", "wide"]);
-    assert!(said.contains("of toy-0000100-0.050.pkl") && said.contains("mismatch") && said.contains("0.07: wide"), "{said}");
+    assert!(
+        said.contains("of toy-0000100-0.050.pkl") && said.contains("mismatch") && said.contains("0.07: wide"),
+        "{said}"
+    );
     succeeds(dir.path(), &["sample", "wide", "-n", "1", "--steps", "2"]);
     refuses(dir.path(), &["average", files[0], "--search", "-o", "x"], &["--search", "--sigma-rel"]);
     refuses(dir.path(), &["average", "wide", "other", "--sigma-rel", "0.1", "-o", "x"], &["other", "one run"]);

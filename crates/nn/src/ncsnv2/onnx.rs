@@ -106,8 +106,7 @@ impl Refine {
         let mut sum = graph.unary("Elu", fused.expect("a refinement has at least one image"));
         let mut path = sum;
         for conv in &self.pool {
-            let attributes =
-                [("kernel_shape", Attribute::Ints(vec![5; 2])), ("pads", Attribute::Ints(vec![2; 4]))];
+            let attributes = [("kernel_shape", Attribute::Ints(vec![5; 2])), ("pads", Attribute::Ints(vec![2; 4]))];
             path = graph.apply("MaxPool", &[path], &attributes);
             path = conv.graph(graph, path);
             sum = graph.add(sum, path);
@@ -121,9 +120,7 @@ fn resized(graph: &mut Graph, x: Value, place: Value) -> Value {
     let front = graph.sides(x, 0, 2);
     let sides = graph.concat(&[front, place], 0);
     let none = [graph.floats(Vec::new(), &[0]), graph.floats(Vec::new(), &[0])];
-    let attributes = [
-        ("mode", Attribute::Text("linear")),
-        ("coordinate_transformation_mode", Attribute::Text("align_corners")),
-    ];
+    let attributes =
+        [("mode", Attribute::Text("linear")), ("coordinate_transformation_mode", Attribute::Text("align_corners"))];
     graph.apply("Resize", &[x, none[0], none[1], sides], &attributes)
 }

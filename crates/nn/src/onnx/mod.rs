@@ -26,9 +26,9 @@ mod model;
 mod operators;
 mod wire;
 
+pub(crate) use self::operators::Convolution;
 pub use self::{
     graph::{Attribute, Dim, Graph, Value},
     model::{IR_VERSION, OPSET},
     operators::GraphInput,
 };
-pub(crate) use self::operators::Convolution;
