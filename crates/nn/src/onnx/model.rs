@@ -1,6 +1,9 @@
 //! Files of ONNX (onnx.ai/onnx/repo-docs/IR.html), with the field numbers of `onnx.proto`.
 
-use std::io::{self, Write};
+use std::{
+    collections::HashSet,
+    io::{self, Write},
+};
 
 use super::{
     graph::{Attribute, Constant, Data, Dim, Graph, Port},
@@ -86,7 +89,10 @@ impl Graph {
         }
         graph.bytes(2, if name.is_empty() { b"model" } else { name.as_bytes() });
         let mut offset = 0;
-        for constant in &self.constants {
+        // A network may not use all that it gets. Large constants are weights, which it does use.
+        let used: HashSet<usize> = self.nodes.iter().flat_map(|node| &node.inputs).map(|input| input.0).collect();
+        let is_written = |constant: &&Constant| used.contains(&constant.value.0) || large(constant).is_some();
+        for constant in self.constants.iter().filter(is_written) {
             graph.message(5, self.constant_tensor(constant, weights, &mut offset));
         }
         for port in &self.inputs {
