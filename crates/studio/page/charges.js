@@ -1,18 +1,20 @@
 // The charges and the settings of their field, shared by the plane, the space and the controls.
 
-export const TOP = 3; // The height of the hemisphere.
-export const SOFTENING = 0.3; // Softening length of charges without the extra dimension.
-export const CIRCLE = 2.4; // Radius of the circle on which particles start then.
+const TOP = 3; // The height of the hemisphere, if the view is not zoomed out.
+export const CIRCLE = 1.5; // Radius of the circle on which particles start without the extra dimension.
 export const MOST = 500;
 
 export const state = {
   charges: [], // [x, y] each
   d: 1,
   sigma: 0.1,
-  flat: false,
+  flat: false, // Without the extra dimension.
+  smoothing: 0.5, // Softening length of the charges then.
+  zoom: 1, // Both pictures show this times as much.
   tool: "place",
   chosen: -1,
-  show: { lines: true, map: true, particles: true },
+  pointSize: 1,
+  show: { lines: true, map: true, contours: false, particles: true },
   version: 0,
 };
 
@@ -67,4 +69,15 @@ export function nearest(x, y, within) {
 }
 
 export const flatCharges = () => Float64Array.from(state.charges.flat());
-export const softening = () => (state.flat ? SOFTENING : 0);
+export const softening = () => (state.flat ? state.smoothing : 0);
+
+// The height of the hemisphere. Zooming out moves it away, so that its picture stays.
+export const top = () => TOP * state.zoom;
+
+// Standard deviation: the root mean square distance from the mean.
+export function spread(list) {
+  const middle = [0, 1].map((axis) => list.reduce((sum, p) => sum + p[axis], 0) / list.length);
+  return Math.sqrt(list.reduce((sum, p) => sum + (p[0] - middle[0]) ** 2 + (p[1] - middle[1]) ** 2, 0) / list.length);
+}
+
+export const pairs = (flat) => Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i], flat[2 * i + 1]]);

@@ -1,15 +1,10 @@
 // Curves on a canvas, with labeled axes.
 
-import { isLight } from "./theme.js";
-
-const DARK = ["#7cc4ff", "#ffb454", "#7fe0b0", "#ff7a9c", "#c7a6ff", "#f2e36b", "#6fd6e8", "#ff9e7a"];
-const LIGHT = ["#0b66b3", "#b35c00", "#11794b", "#c01f4e", "#6d3fc0", "#7a6a00", "#0f7585", "#b0431a"];
+import { t } from "./language.js";
+import { palette } from "./theme.js";
 
 // Color of the curve at an index, in the present theme.
-export const color = (at) => (isLight() ? LIGHT : DARK)[at % DARK.length];
-
-const LEFT = 52;
-const BELOW = 20;
+export const color = (at) => palette().curves[at % palette().curves.length];
 
 // curves: [{ x: [], y: [], color }]; logX, logY: whether an axis is logarithmic.
 export function chart(canvas, curves, { logX = false, logY = false, thin = false } = {}) {
@@ -20,29 +15,30 @@ export function chart(canvas, curves, { logX = false, logY = false, thin = false
   const pen = canvas.getContext("2d");
   pen.scale(ratio, ratio);
   pen.clearRect(0, 0, width, height);
-  const x = axis(curves.flatMap((curve) => curve.x), logX, LEFT, width - 8);
-  const y = axis(curves.flatMap((curve) => curve.y), logY, height - BELOW, 8);
-  pen.font = "11px system-ui, 'DejaVu Sans', sans-serif";
-  pen.fillStyle = isLight() ? "#4a5573" : "#aab4d0";
-  pen.strokeStyle = isLight() ? "#d5dbe8" : "#28314d";
+  const { axis: ink, grid, size } = palette();
+  const [left, below, letters] = size > 1 ? [64, 26, 15] : [52, 20, 12];
+  const x = axis(curves.flatMap((curve) => curve.x), logX, left, width - 8);
+  const y = axis(curves.flatMap((curve) => curve.y), logY, height - below, 8);
+  pen.font = `${letters}px system-ui, 'DejaVu Sans', sans-serif`;
+  [pen.fillStyle, pen.strokeStyle] = [ink, grid];
   pen.lineWidth = 1;
   if (!x || !y) {
-    pen.fillText("no data yet", LEFT, height / 2);
+    pen.fillText(t("no-data"), left, height / 2);
     return;
   }
   pen.textAlign = "right";
   for (const tick of y.ticks) {
-    line(pen, LEFT, y.at(tick), width - 8, y.at(tick));
-    pen.fillText(short(tick), LEFT - 6, y.at(tick) + 4);
+    line(pen, left, y.at(tick), width - 8, y.at(tick));
+    pen.fillText(short(tick), left - 6, y.at(tick) + 4);
   }
   pen.textAlign = "center";
   for (const tick of x.ticks) {
-    line(pen, x.at(tick), height - BELOW, x.at(tick), height - BELOW + 4);
-    pen.fillText(short(tick), Math.min(Math.max(x.at(tick), LEFT + 6), width - 18), height - 4);
+    line(pen, x.at(tick), height - below, x.at(tick), height - below + 4);
+    pen.fillText(short(tick), Math.min(Math.max(x.at(tick), left + 6), width - 18), height - 4);
   }
   for (const curve of curves) {
     pen.strokeStyle = curve.color;
-    pen.lineWidth = thin ? 1 : 1.8;
+    pen.lineWidth = (thin ? 1 : 1.8) * size;
     pen.globalAlpha = curve.alpha ?? 1;
     pen.beginPath();
     let pending = false;

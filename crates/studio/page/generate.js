@@ -2,6 +2,7 @@
 
 import { events, get, post } from "./api.js";
 import { chart, color, short } from "./charts.js";
+import { t } from "./language.js";
 import { classNames } from "./names.js";
 import { copy, cut, save, withTexts } from "./png.js";
 import * as upload from "./upload.js";
@@ -9,6 +10,7 @@ import * as upload from "./upload.js";
 const $ = (id) => document.getElementById(id);
 const PICTURES = 9;
 
+let runs = [];
 let card = null; // Properties of the run.
 let names = new Map(); // Maps classes to display names.
 let shown = []; // { canvas, button, seed, label }
@@ -17,16 +19,17 @@ let drawn = null; // The server's latest answer.
 let running = null;
 let trace = [];
 let strip = [];
+let said = () => ""; // The status line, in the present language.
 
 export async function begin() {
   try {
-    const runs = (await get("/api/v1/runs")).filter((run) => run.trained && !run.upscales);
-    $("run").replaceChildren(...runs.map((run) => new Option(run.bundled ? `${run.name} (bundled)` : run.name, run.name)));
+    runs = (await get("/api/v1/runs")).filter((run) => run.trained && !run.upscales);
+    listRuns();
     await pick();
   } catch (problem) {
-    return say(problem.message, true);
+    return fail(problem);
   }
-  $("run").addEventListener("change", () => pick().catch((problem) => say(problem.message, true)));
+  $("run").addEventListener("change", () => pick().catch(fail));
   $("ask").addEventListener("submit", (event) => {
     event.preventDefault();
     draw();
@@ -48,7 +51,7 @@ export async function begin() {
   });
   $("copy").addEventListener("click", async () => {
     await navigator.clipboard.writeText($("command").textContent);
-    say("Copied the command line.");
+    say(() => t("copied"));
   });
   $("share").addEventListener("input", morph);
   addEventListener("resize", () => {
@@ -56,13 +59,40 @@ export async function begin() {
     plot();
   });
   document.addEventListener("theme", () => plot());
-  upload.begin({ run: () => card, asked, say });
+  document.addEventListener("language", () => {
+    listRuns();
+    listChoices();
+    label();
+    plot();
+    $("generate-status").textContent = said();
+  });
+  upload.begin({ run: () => card, asked, say, fail, reveal });
   draw();
 }
 
-export function say(text, wrong = false) {
-  $("generate-status").textContent = text;
+// Says what the function returns, now and in another language later.
+function say(words, wrong = false) {
+  said = words;
+  $("generate-status").textContent = words();
   $("generate-status").classList.toggle("wrong", wrong);
+}
+
+const fail = (problem) => say(() => problem.message, true);
+
+// Options of a list, with the same choice as before.
+function options(id, list) {
+  const before = $(id).value;
+  $(id).replaceChildren(...list);
+  if (list.some((option) => option.value === before)) $(id).value = before;
+}
+
+const listRuns = () => options("run", runs.map((run) => new Option(run.bundled ? t("bundled", run.name) : run.name, run.name)));
+
+function listChoices() {
+  names = new Map(classNames(card).map((name, at) => [card.classes[at], name]));
+  const all = new Option(t(card.classes.length ? "all-classes" : "unconditional"), "");
+  options("class", [all, ...card.classes.map((label) => new Option(names.get(label), label))]);
+  options("solver", card.solvers.map((name) => new Option(name === card.solver ? t("default", name) : name, name)));
 }
 
 const scale = () => Number($("scale").value) / 100;
@@ -76,16 +106,14 @@ function later() {
 
 async function pick() {
   card = await get(`/api/v1/run?run=${encodeURIComponent($("run").value)}`);
-  const all = new Option(card.classes.length ? "all classes in turn" : "unconditional", "");
-  names = new Map(classNames(card).map((name, at) => [card.classes[at], name]));
-  $("class").replaceChildren(all, ...card.classes.map((label) => new Option(names.get(label), label)));
+  listChoices();
+  $("class").value = "";
   $("class").disabled = !card.classes.length;
-  $("solver").replaceChildren(...card.solvers.map((name) => new Option(name === card.solver ? `${name} (default)` : name, name)));
   $("solver").value = card.solver;
   $("steps").value = card.steps;
   $("steps-value").textContent = $("steps").value;
   const d = card.extra_dims === null ? "∞" : card.extra_dims;
-  say(`${card.name}: ${card.shape.join("×")}, D = ${d}.`);
+  say(() => t("run-card", card.name, card.shape.join("×"), d));
   if (drawn) draw();
 }
 
@@ -107,8 +135,8 @@ async function draw() {
   $("stop").disabled = false;
   $("between").hidden = true;
   trace = seeds.map(() => ({ x: [], y: [] }));
-  say("Waiting for the server…");
-  bringIntoView();
+  say(() => t("waiting"));
+  reveal($("samples"));
   try {
     for await (const { name, data } of events("/api/v1/sample/events", request, own.signal)) {
       if (name === "refused") throw new Error(data.reason);
@@ -117,8 +145,8 @@ async function draw() {
     }
   } catch (problem) {
     if (problem.name === "AbortError") {
-      if (own === running) say("Stopped.");
-    } else say(problem.message, true);
+      if (own === running) say(() => t("stopped"));
+    } else fail(problem);
   } finally {
     if (own === running) {
       running = null;
@@ -138,7 +166,7 @@ async function take(name, data, seeds) {
     });
     plot();
     await show(data, seeds, card.shape);
-    say("Integrating the flow…");
+    say(() => t("integrating"));
     return;
   }
   drawn = data;
@@ -146,7 +174,7 @@ async function take(name, data, seeds) {
   await show(data, seeds, data.shape);
   $("command").textContent = data.command ?? data.commands[0];
   $("chosen-row").hidden = false;
-  say(`${data.count} ${data.count === 1 ? "sample" : "samples"}, ${Math.round(data.nfe)} evaluations each, ${data.seconds.toFixed(2)} s.`);
+  say(() => t("drawn", data.count, Math.round(data.nfe), data.seconds.toFixed(2)));
   document.body.dataset.drawn = String(Number(document.body.dataset.drawn ?? 0) + 1);
 }
 
@@ -167,9 +195,18 @@ async function show(data, seeds, shape) {
   }
   for (const [i, one] of shown.entries()) {
     copy(pictures[i], one.canvas);
-    const label = names.get(data.classes?.[i]);
-    if (data.classes) one.label.textContent = label ?? "";
-    if (label) one.button.setAttribute("aria-label", `Sample of seed ${one.seed}, class ${label}`);
+    if (data.classes) one.class = data.classes[i];
+  }
+  label();
+}
+
+// Names of the samples and their classes.
+function label() {
+  for (const one of shown) {
+    const name = names.get(one.class);
+    one.label.textContent = name ?? "";
+    one.button.title = t("tile-title");
+    one.button.setAttribute("aria-label", name ? t("tile-class", one.seed, name) : t("tile", one.seed));
   }
 }
 
@@ -177,28 +214,33 @@ async function show(data, seeds, shape) {
 function layout() {
   const grid = $("samples");
   if (!shown.length || !grid.clientWidth) return;
-  const [gap, caption, smallest, largest] = [8, 28, 84, 320];
+  const [gap, border, caption, smallest] = [8, 10, 18 + 10, 84];
   const ratio = card.shape[0] / card.shape[1];
   const width = grid.clientWidth;
-  const top = grid.getBoundingClientRect().top + scrollY;
-  const height = Math.max(innerHeight - Math.min(top, innerHeight / 2) - 90, 240);
+  const top = Math.max(grid.getBoundingClientRect().top + scrollY, 0);
+  // On a phone the collapsed controls cover the lower edge.
+  const below = isPhone() ? 120 : 64;
+  const height = Math.max(innerHeight - Math.min(top, innerHeight / 2) - below, 240);
   let best = smallest;
   for (let columns = 1; columns <= shown.length; columns += 1) {
-    const size = Math.min((width - gap * (columns - 1)) / columns, largest);
     const rows = Math.ceil(shown.length / columns);
-    if (rows * (size * ratio + caption + gap) <= height) {
-      best = Math.max(best, size);
-      break;
-    }
+    const fits = (height - gap * (rows - 1)) / rows - caption;
+    const size = Math.min((width - gap * (columns - 1)) / columns, fits / ratio + border);
+    best = Math.max(best, size);
   }
   grid.style.setProperty("--tile", `${Math.floor(best)}px`);
 }
 
-// On a phone the samples may be outside of the window.
-function bringIntoView() {
-  const { top, bottom } = $("results").getBoundingClientRect();
-  if (bottom < 120 || top > innerHeight - 120) $("results").scrollIntoView({ block: "start" });
+// Scrolls to a result that is outside of the window, or behind the controls of a phone.
+function reveal(element) {
+  const { top, bottom } = element.getBoundingClientRect();
+  const first = document.querySelector(".top").getBoundingClientRect().bottom;
+  const last = isPhone() ? $("ask").getBoundingClientRect().top : innerHeight;
+  const room = Math.min(bottom - top, 160);
+  if (top < Math.max(first, 0) - 4 || top + room > last) element.scrollIntoView({ block: "start" });
 }
+
+const isPhone = () => getComputedStyle($("ask")).position === "fixed";
 
 function tile(seed, at) {
   const button = document.createElement("button");
@@ -207,13 +249,12 @@ function tile(seed, at) {
   canvas.className = "pixel";
   number.textContent = seed;
   line.append(number, label);
-  Object.assign(button, { type: "button", className: "sample", title: "Click: choose for interpolation. Double click: save" });
+  Object.assign(button, { type: "button", className: "sample" });
   button.setAttribute("aria-pressed", "false");
-  button.setAttribute("aria-label", `Sample of seed ${seed}`);
   button.append(canvas, line);
   button.addEventListener("click", () => toggle(at));
   button.addEventListener("dblclick", () => keep(canvas, seed));
-  return { canvas, button, seed, label };
+  return { canvas, button, seed, label, class: undefined };
 }
 
 function toggle(at) {
@@ -244,12 +285,12 @@ async function keep(canvas, seed) {
   const command = drawn.commands[drawn.seeds.indexOf(seed)];
   const texts = { Software: "pfgm studio", Seed: String(seed), Comment: command };
   save(await withTexts(canvas, texts), `${card.name.replace(/\W+/g, "-")}-seed-${seed}.png`);
-  say(`Saved. The file contains \`${command}\`.`);
+  say(() => t("saved", command));
 }
 
 async function between() {
   const [from, to] = chosen.map((at) => shown[at].seed);
-  say(`Interpolating between seeds ${from} and ${to}…`);
+  say(() => t("interpolating", from, to));
   try {
     const request = { ...asked(), from, to, pictures: PICTURES };
     const answer = await post("/api/v1/interpolate", request);
@@ -258,10 +299,11 @@ async function between() {
     $("between").hidden = false;
     morph();
     $("command").textContent = answer.command;
-    say(`Interpolated between seeds ${from} and ${to}: ${answer.count} images, ${Math.round(answer.nfe)} evaluations each, ${answer.seconds.toFixed(2)} s.`);
+    reveal($("between"));
+    say(() => t("interpolated", from, to, answer.count, Math.round(answer.nfe), answer.seconds.toFixed(2)));
     document.body.dataset.between = `${from}-${to}`;
   } catch (problem) {
-    say(problem.message, true);
+    fail(problem);
   }
 }
 

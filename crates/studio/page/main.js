@@ -1,5 +1,6 @@
 // Tabs, and the parts behind them. Each part is loaded when it is first shown.
 
+import * as language from "./language.js";
 import * as theme from "./theme.js";
 
 const parts = {
@@ -33,5 +34,17 @@ for (const [at, tab] of tabs.entries()) {
     if (step) show(tabs[(at + step + tabs.length) % tabs.length], true);
   });
 }
+// On a phone the controls are a sheet at the bottom, which this button opens and closes.
+for (const button of document.querySelectorAll(".sheet")) {
+  button.addEventListener("click", () => {
+    const open = button.closest(".controls").classList.toggle("open");
+    button.setAttribute("aria-expanded", String(open));
+  });
+}
+
+language.begin();
 theme.begin();
-show(tabs.find((tab) => `#${tab.getAttribute("aria-controls")}` === location.hash) ?? tabs[0], false);
+// After # there may be more than the name of a part.
+const tabOfAddress = () => tabs.find((tab) => tab.getAttribute("aria-controls") === location.hash.slice(1).split("/")[0]) ?? tabs[0];
+addEventListener("hashchange", () => show(tabOfAddress(), false));
+show(tabOfAddress(), false);

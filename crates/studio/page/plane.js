@@ -1,11 +1,12 @@
 // The plane from above: potential, field lines, charges, particles.
 
 import { CIRCLE, add, changed, nearest, remember, remove, state } from "./charges.js";
+import { t } from "./language.js";
+import { palette } from "./theme.js";
 
 const EXTENT = 1.65; // Half of the shorter side, in units of the data.
 const REACH = 14; // Pixels around a charge that count as the charge.
-// From dark to bright in equal steps of lightness.
-const COLORS = [[8, 9, 22], [26, 24, 66], [61, 31, 108], [112, 38, 120], [166, 50, 110], [214, 79, 84], [242, 130, 60], [251, 189, 92], [252, 241, 178]];
+const CONTOURS = 14; // Number of equipotential lines.
 
 export class Plane {
   constructor(canvas, say) {
@@ -17,6 +18,7 @@ export class Plane {
     this.ground = document.createElement("canvas");
     this.lines = null;
     this.particles = null;
+    this.story = null; // Picture of a story.
     this.cursor = [0, 0];
     this.keys = false;
     this.held = null;
@@ -24,6 +26,10 @@ export class Plane {
     this.dirty = true;
     this.moved = false;
     new ResizeObserver(() => this.resize()).observe(canvas);
+    document.addEventListener("theme", () => {
+      this.dots();
+      if (this.values) this.paint(this.values);
+    });
     this.listen();
     this.resize();
   }
@@ -35,12 +41,26 @@ export class Plane {
     this.canvas.height = Math.max(1, Math.round(clientHeight * ratio));
     this.ratio = ratio;
     [this.ground.width, this.ground.height] = [this.canvas.width, this.canvas.height];
-    const small = clientWidth < 480 ? 0.72 : 1;
-    this.charge = this.dot(3.4 * small * ratio, "#fff4d6", "#3b1c00");
-    this.particle = this.dot(2.6 * small * ratio, "#8ff0ff", "#00323a");
-    this.scale = Math.min(this.canvas.width, this.canvas.height) / (2 * EXTENT);
-    this.dirty = true;
+    this.dots();
+    this.rescale();
     changed("view");
+  }
+
+  // After a change of the zoom.
+  rescale() {
+    this.scale = Math.min(this.canvas.width, this.canvas.height) / (2 * EXTENT * state.zoom);
+    this.dirty = true;
+  }
+
+  // Pictures of the points, in the present theme and size.
+  dots() {
+    const colors = palette();
+    const size = (this.canvas.clientWidth < 480 ? 0.72 : 1) * this.ratio * state.pointSize * colors.size;
+    this.charge = this.dot(3.4 * size, ...colors.charge);
+    this.particle = this.dot(2.6 * size, ...colors.particle);
+    this.marks = colors.series.map((color) => this.dot(3 * size, color, colors.particle[1]));
+    this.thick = this.ratio * (0.5 + 0.5 * state.pointSize) * colors.size;
+    this.dirty = true;
   }
 
   // The visible part, in units of the data.
@@ -79,7 +99,7 @@ export class Plane {
       } else {
         this.held = { at: at >= 0 ? at : add(x, y) ? state.charges.length - 1 : -1 };
         state.chosen = this.held.at;
-        if (this.held.at < 0) this.say("There can be at most 500 charges; remove some first.");
+        if (this.held.at < 0) this.say(t("too-many"));
         changed();
       }
     });
@@ -109,6 +129,10 @@ export class Plane {
       remember();
       remove(at);
     });
+    canvas.addEventListener("wheel", (event) => {
+      event.preventDefault();
+      this.zoom?.(state.zoom * Math.exp(event.deltaY * 0.001));
+    }, { passive: false });
     canvas.addEventListener("keydown", (event) => this.key(event));
     canvas.addEventListener("blur", () => {
       this.keys = false;
@@ -129,16 +153,16 @@ export class Plane {
     } else if (event.key === "Enter" || event.key === " ") {
       remember();
       add(...this.cursor);
-      this.say(`Placed a charge at ${this.cursor.map((value) => value.toFixed(2)).join(", ")}.`);
+      this.say(t("placed", this.cursor.map((value) => value.toFixed(2)).join(", ")));
     } else if ((event.key === "]" || event.key === "[") && count) {
       state.chosen = (Math.max(state.chosen, event.key === "]" ? -1 : 0) + (event.key === "]" ? 1 : count - 1)) % count;
       this.cursor = [...state.charges[state.chosen]];
-      this.say(`Charge ${state.chosen + 1} of ${count} is selected.`);
+      this.say(t("selected", state.chosen + 1, count));
       changed("view");
     } else if ((event.key === "Delete" || event.key === "Backspace") && state.chosen >= 0) {
       remember();
       remove(state.chosen);
-      this.say("Removed the charge.");
+      this.say(t("removed"));
     } else if (event.key === "Escape") {
       state.chosen = -1;
       changed("view");
@@ -156,22 +180,28 @@ export class Plane {
     this.dirty = true;
   }
 
-  paint({ columns, rows, values }) {
-    const sorted = Float32Array.from(values).sort();
+  paint(values) {
+    this.values = values;
+    const { columns, rows, view } = values;
+    const sorted = Float32Array.from(values.values).sort();
     const low = sorted[Math.floor(sorted.length * 0.02)];
     const high = sorted[Math.floor(sorted.length * 0.995)];
     [this.map.width, this.map.height] = [columns, rows];
     const pen = this.map.getContext("2d");
     const image = pen.createImageData(columns, rows);
+    const { map } = palette();
     for (let row = 0; row < rows; row += 1) {
       for (let column = 0; column < columns; column += 1) {
-        const share = Math.min(Math.max((values[row * columns + column] - low) / (high - low || 1), 0), 1);
-        const [red, green, blue] = color(share);
+        const share = Math.min(Math.max((values.values[row * columns + column] - low) / (high - low || 1), 0), 1);
+        const [red, green, blue] = color(map, share);
         // Rows of the map go up, those of a picture down.
         image.data.set([red, green, blue, 255], 4 * ((rows - 1 - row) * columns + column));
       }
     }
     pen.putImageData(image, 0, 0);
+    const levels = Array.from({ length: CONTOURS }, (_, at) => low + ((at + 0.5) / CONTOURS) * (high - low));
+    this.contours = state.show.contours ? contours(values, view, levels) : [];
+    this.dirty = true;
   }
 
   // Only the particles move in every frame; all else is drawn again when it has changed.
@@ -183,6 +213,7 @@ export class Plane {
     const chosen = state.charges[state.chosen];
     if (chosen) this.stamp(pen, this.charge, [chosen]);
     if (state.show.particles && this.particles) this.stamp(pen, this.particle, this.particles);
+    if (this.story) this.drawStory(pen, this.story);
     if (chosen) this.mark(pen, chosen);
     if (this.keys && document.activeElement === canvas) this.cross(pen);
   }
@@ -204,28 +235,34 @@ export class Plane {
 
   drawGround() {
     this.grounds += 1;
-    const { canvas, ratio } = this;
+    const { canvas } = this;
+    const colors = palette();
     const pen = this.ground.getContext("2d", { alpha: false });
-    pen.fillStyle = "#070912";
+    pen.fillStyle = colors.ground;
     pen.fillRect(0, 0, canvas.width, canvas.height);
     if (state.show.map && this.hasMap) {
       pen.imageSmoothingEnabled = true;
       pen.imageSmoothingQuality = this.fine ? "high" : "low";
-      pen.globalAlpha = 0.78;
-      pen.drawImage(this.map, 0, 0, canvas.width, canvas.height);
+      pen.globalAlpha = colors.mapAlpha;
+      // While the view zooms, the map is still that of another view.
+      const { left, top, width, height } = this.values.view;
+      pen.drawImage(this.map, ...this.toPixels(left, top + height), width * this.scale, height * this.scale);
       pen.globalAlpha = 1;
     }
-    if (state.show.lines && this.lines?.paths) this.drawLines(pen);
+    if (state.show.contours && this.hasMap) this.drawContours(pen, colors);
+    if (state.show.lines && this.lines?.paths) this.drawLines(pen, colors);
     this.stamp(pen, this.charge, state.charges.filter((_, at) => at !== state.chosen));
-    if (state.flat) this.ring(pen);
+    if (state.flat) this.ring(pen, colors);
   }
 
-  drawLines(pen) {
-    const { ratio } = this;
-    const { paths, count, steps } = this.lines;
-    pen.lineWidth = 1.1 * ratio;
-    pen.strokeStyle = "rgba(224,236,255,.62)";
+  begin(pen, [color, alpha], width) {
+    [pen.strokeStyle, pen.globalAlpha, pen.lineWidth] = [color, alpha, width * this.thick];
     pen.beginPath();
+  }
+
+  drawLines(pen, colors) {
+    const { paths, count, steps } = this.lines;
+    this.begin(pen, colors.line, 1.1);
     for (let line = 0; line < count; line += 1) {
       for (let step = 0; step <= steps; step += 1) {
         const at = 2 * (step * count + line);
@@ -233,6 +270,44 @@ export class Plane {
         if (step) pen.lineTo(x, y);
         else pen.moveTo(x, y);
       }
+    }
+    pen.stroke();
+    pen.globalAlpha = 1;
+  }
+
+  drawContours(pen, colors) {
+    this.begin(pen, colors.contour, 1);
+    for (let at = 0; at < this.contours.length; at += 4) {
+      pen.moveTo(...this.toPixels(this.contours[at], this.contours[at + 1]));
+      pen.lineTo(...this.toPixels(this.contours[at + 2], this.contours[at + 3]));
+    }
+    pen.stroke();
+    pen.globalAlpha = 1;
+  }
+
+  drawStory(pen, { lines, planeLines, dots, arrows }) {
+    const { series } = palette();
+    for (const [at, own] of (planeLines ?? lines ?? []).entries()) {
+      this.begin(pen, [series[at], 1], 1.8);
+      for (const line of own) line.forEach(([x, y], i) => (i ? pen.lineTo(...this.toPixels(x, y)) : pen.moveTo(...this.toPixels(x, y))));
+      pen.stroke();
+    }
+    for (const arrow of arrows ?? []) this.arrow(pen, series, arrow);
+    for (const [at, own] of (dots ?? []).entries()) this.stamp(pen, this.marks[at], own);
+  }
+
+  arrow(pen, series, [from, to, at, width]) {
+    const [[a, b], [c, d]] = [this.toPixels(...from), this.toPixels(...to)];
+    const size = Math.hypot(c - a, d - b);
+    if (size < 0.3) return;
+    this.begin(pen, [series[at], 1], width);
+    pen.moveTo(a, b);
+    pen.lineTo(c, d);
+    const head = Math.min(0.3 * size, (4 + 2 * width) * this.thick);
+    for (const turn of [2.65, -2.65]) {
+      const angle = Math.atan2(d - b, c - a) + turn;
+      pen.moveTo(c, d);
+      pen.lineTo(c + head * Math.cos(angle), d + head * Math.sin(angle));
     }
     pen.stroke();
   }
@@ -250,19 +325,17 @@ export class Plane {
     return picture;
   }
 
-  ring(pen) {
-    pen.strokeStyle = "rgba(143,240,255,.5)";
+  ring(pen, colors) {
+    this.begin(pen, [colors.particle[0], 0.6], 1.2);
     pen.setLineDash([6, 6]);
-    pen.beginPath();
     pen.arc(...this.toPixels(0, 0), CIRCLE * this.scale, 0, 2 * Math.PI);
     pen.stroke();
     pen.setLineDash([]);
+    pen.globalAlpha = 1;
   }
 
   mark(pen, [a, b]) {
-    pen.strokeStyle = "#ffb454";
-    pen.lineWidth = 2 * this.ratio;
-    pen.beginPath();
+    this.begin(pen, [palette().chosen, 1], 2);
     pen.arc(...this.toPixels(a, b), 9 * this.ratio, 0, 2 * Math.PI);
     pen.stroke();
   }
@@ -270,9 +343,7 @@ export class Plane {
   cross(pen) {
     const { ratio } = this;
     const [x, y] = this.toPixels(...this.cursor);
-    pen.strokeStyle = "#ffffff";
-    pen.lineWidth = 2 * ratio;
-    pen.beginPath();
+    this.begin(pen, [palette().cross, 1], 2);
     pen.moveTo(x - 12 * ratio, y);
     pen.lineTo(x + 12 * ratio, y);
     pen.moveTo(x, y - 12 * ratio);
@@ -281,9 +352,32 @@ export class Plane {
   }
 }
 
-function color(share) {
-  const at = share * (COLORS.length - 1);
-  const below = Math.min(Math.floor(at), COLORS.length - 2);
+function color(map, share) {
+  const at = share * (map.length - 1);
+  const below = Math.min(Math.floor(at), map.length - 2);
   const part = at - below;
-  return COLORS[below].map((value, i) => value + part * (COLORS[below + 1][i] - value));
+  return map[below].map((value, i) => value + part * (map[below + 1][i] - value));
+}
+
+// Segments x, y, x, y of the lines of equal values, from the middles of the cells.
+function contours({ columns, rows, values }, view, levels) {
+  const [stepX, stepY] = [view.width / columns, view.height / rows];
+  const segments = [];
+  for (const level of levels) {
+    for (let row = 0; row + 1 < rows; row += 1) {
+      for (let column = 0; column + 1 < columns; column += 1) {
+        const first = row * columns + column;
+        const [a, b, c, d] = [values[first], values[first + 1], values[first + columns + 1], values[first + columns]];
+        const crossing = [];
+        if (a < level !== b < level) crossing.push(column + (level - a) / (b - a), row);
+        if (b < level !== c < level) crossing.push(column + 1, row + (level - b) / (c - b));
+        if (d < level !== c < level) crossing.push(column + (level - d) / (c - d), row + 1);
+        if (a < level !== d < level) crossing.push(column, row + (level - a) / (d - a));
+        for (let at = 0; at + 3 < crossing.length; at += 4) {
+          for (const i of [0, 2]) segments.push(view.left + (crossing[at + i] + 0.5) * stepX, view.top + (crossing[at + i + 1] + 0.5) * stepY);
+        }
+      }
+    }
+  }
+  return segments;
 }

@@ -3,14 +3,28 @@
 
 import { Camera, Geometry, Mesh, Program, Renderer, Transform } from "./vendor/ogl.js";
 import { Layer } from "./layer.js";
-import { MOST, TOP, state } from "./charges.js";
+import { MOST, state, top } from "./charges.js";
+import { palette } from "./theme.js";
 
-const EDGE = 3.2; // How far from the middle the dome is drawn.
+const EDGE = 3.2; // How far from the middle the dome is drawn, for a height of 3.
 const UP = [0, 0, 1];
-const VERTEX = `
+const POINTS = `
   attribute vec3 position; attribute float shade;
   uniform mat4 modelViewMatrix, projectionMatrix; uniform float size; varying float vShade;
   void main() { vShade = shade; gl_Position = projectionMatrix * modelViewMatrix * vec4(position, 1.0); gl_PointSize = size; }`;
+// A line is a ribbon of two triangles, because WebGL draws thin lines only.
+const RIBBONS = `
+  attribute vec3 position, other; attribute float side, shade;
+  uniform mat4 modelViewMatrix, projectionMatrix; uniform float size; uniform vec2 screen; varying float vShade;
+  void main() {
+    vShade = shade;
+    mat4 all = projectionMatrix * modelViewMatrix;
+    vec4 here = all * vec4(position, 1.0), there = all * vec4(other, 1.0);
+    vec2 along = (there.xy / there.w - here.xy / here.w) * screen;
+    vec2 across = dot(along, along) > 0. ? normalize(vec2(-along.y, along.x)) : vec2(0.);
+    here.xy += across * side * size / screen * here.w;
+    gl_Position = here;
+  }`;
 const FRAGMENT = `
   precision highp float; uniform vec4 color; uniform float size, round; varying float vShade;
   void main() {
@@ -37,53 +51,101 @@ export class Space {
     const { gl } = this.renderer;
     // The style sheet determines the size of the canvas, not the renderer.
     canvas.removeAttribute("style");
-    gl.clearColor(0.027, 0.035, 0.07, 1);
     this.camera = new Camera(gl, { fov: 36, near: 0.1, far: 60 });
     this.layer = new Layer(this.renderer);
     const [still, moving] = [new Transform(), new Transform()];
     this.scenes = { still, moving };
+    const lines = (scene, most, color, width = 1) => this.part(scene, { ribbons: true, most, color, size: width });
+    const points = (scene, most, color, size) => this.part(scene, { ribbons: false, most, color, size });
     this.parts = {
-      floor: this.part(still, gl.LINES, 64, [0.42, 0.5, 0.72, 0.32]),
-      dome: this.part(still, gl.LINES, 4096, [0.49, 0.77, 1, 0.3]),
-      level: this.part(still, gl.LINES, 8, [1, 0.71, 0.33, 0.75]),
-      lines: this.part(still, gl.LINES, 16384, [0.8, 0.88, 1, 0.5]),
-      charges: this.part(still, gl.POINTS, MOST, [1, 0.86, 0.6, 1], 5.5),
-      chosen: this.part(moving, gl.POINTS, 1, [1, 0.71, 0.33, 1], 9),
-      particles: this.part(moving, gl.POINTS, MOST, [0.5, 0.94, 1, 1], 5.5),
+      floor: lines(still, 64, (c) => c.floor),
+      dome: lines(still, 4096, (c) => c.dome),
+      level: lines(still, 8, (c) => c.level, 1.4),
+      lines: lines(still, 16384, (c) => c.spaceLine),
+      charges: points(still, MOST, (c) => [c.spaceCharge, 1], 5.5),
+      chosen: points(moving, 1, (c) => [c.chosen, 1], 9),
+      particles: points(moving, MOST, (c) => [c.spaceParticle, 1], 5.5),
     };
+    for (let at = 0; at < 4; at += 1) {
+      this.parts[`lines${at}`] = lines(moving, 8192, (c) => [c.series[at], 0.85], 1.3);
+      this.parts[`dots${at}`] = points(moving, MOST, (c) => [c.series[at], 1], 6.5);
+    }
     this.set("floor", grid());
+    document.addEventListener("theme", () => this.recolor());
+    this.recolor();
     this.listen();
     new ResizeObserver(() => this.resize()).observe(canvas);
     this.resize();
   }
 
-  // Maximum number of points, or ends of lines.
-  part(scene, mode, most, color, size = 1) {
+  // Maximum number of points, or ends of lines. A line is six corners.
+  part(scene, { ribbons, most, color, size }) {
     const { gl } = this.renderer;
-    const uniforms = { color: { value: color }, size: { value: size * this.renderer.dpr * (this.canvas.clientWidth < 480 ? 0.7 : 1) }, round: { value: mode === gl.POINTS ? 1 : 0 } };
-    const program = new Program(gl, { vertex: VERTEX, fragment: FRAGMENT, uniforms, transparent: true, depthTest: false, depthWrite: false });
+    const uniforms = { color: { value: [1, 1, 1, 1] }, size: { value: 1 }, round: { value: ribbons ? 0 : 1 }, screen: { value: [1, 1] } };
+    const program = new Program(gl, { vertex: ribbons ? RIBBONS : POINTS, fragment: FRAGMENT, uniforms, transparent: true, depthTest: false, depthWrite: false, cullFace: null });
+    const corners = ribbons ? 3 * most : most;
+    const attribute = (width, value = 0) => ({ size: width, data: new Float32Array(width * corners).fill(value), usage: gl.DYNAMIC_DRAW });
     const geometry = new Geometry(gl, {
-      position: { size: 3, data: new Float32Array(3 * most), usage: gl.DYNAMIC_DRAW },
-      shade: { size: 1, data: new Float32Array(most).fill(1), usage: gl.DYNAMIC_DRAW },
+      position: attribute(3), shade: attribute(1, 1), ...(ribbons ? { other: attribute(3), side: attribute(1) } : {}),
     });
     geometry.setDrawRange(0, 0);
-    const mesh = new Mesh(gl, { mode, geometry, program, frustumCulled: false });
+    const mesh = new Mesh(gl, { mode: ribbons ? gl.TRIANGLES : gl.POINTS, geometry, program, frustumCulled: false });
     mesh.setParent(scene);
-    return mesh;
+    return Object.assign(mesh, { ribbons, most, paint: color, base: size });
+  }
+
+  // Colors and sizes of the theme and of the chosen size of points.
+  recolor() {
+    if (!this.renderer) return;
+    const { gl, dpr } = this.renderer;
+    const colors = palette();
+    gl.clearColor(...rgb(colors.ground), 1);
+    const small = this.canvas.clientWidth < 480 ? 0.7 : 1;
+    for (const part of Object.values(this.parts)) {
+      const [color, alpha] = part.paint(colors);
+      part.program.uniforms.color.value = [...rgb(color), alpha];
+      const size = part.ribbons ? 0.5 + 0.5 * state.pointSize : small * state.pointSize;
+      part.program.uniforms.size.value = part.base * size * colors.size * dpr;
+      part.program.uniforms.screen.value = [this.canvas.width, this.canvas.height];
+    }
+    this.dirty = this.layerDirty = true;
   }
 
   set(name, positions, shades) {
     if (!this.renderer) return;
-    const { geometry } = this.parts[name];
-    const { position, shade } = geometry.attributes;
-    const count = Math.min(positions.length, position.data.length);
-    for (let i = 0; i < count; i += 1) position.data[i] = positions[i];
-    if (shades) for (let i = 0; i < count / 3; i += 1) shade.data[i] = shades[i];
-    position.needsUpdate = true;
+    const part = this.parts[name];
+    const { position, shade, other, side } = part.geometry.attributes;
+    const count = Math.min(Math.floor(positions.length / 3), part.most);
+    const ends = part.ribbons ? [[0, 1, 1], [0, 1, -1], [1, 0, -1], [1, 0, -1], [0, 1, -1], [1, 0, 1]] : [[0, 0, 0]];
+    const step = part.ribbons ? 2 : 1;
+    let corner = 0;
+    for (let first = 0; first + step <= count; first += step) {
+      for (const [here, there, across] of ends) {
+        for (let axis = 0; axis < 3; axis += 1) {
+          position.data[3 * corner + axis] = positions[3 * (first + here) + axis];
+          if (other) other.data[3 * corner + axis] = positions[3 * (first + there) + axis];
+        }
+        if (side) side.data[corner] = across;
+        if (shades) shade.data[corner] = shades[first + here];
+        corner += 1;
+      }
+    }
+    for (const attribute of [position, other, side]) if (attribute) attribute.needsUpdate = true;
     shade.needsUpdate = Boolean(shades);
-    geometry.setDrawRange(0, count / 3);
+    part.geometry.setDrawRange(0, corner);
     this.dirty = true;
-    if (this.parts[name].parent === this.scenes.still) this.layerDirty = true;
+    if (part.parent === this.scenes.still) this.layerDirty = true;
+  }
+
+  // Takes the picture of a story, or null.
+  takeStory(picture) {
+    if (!this.renderer || (!picture && !this.hasStory)) return;
+    this.hasStory = Boolean(picture);
+    for (let at = 0; at < 4; at += 1) {
+      const pieces = picture?.lines?.[at] ?? [];
+      this.set(`lines${at}`, pieces.flatMap((line) => line.slice(1).flatMap((end, i) => [...line[i], ...end])));
+      this.set(`dots${at}`, (picture?.dots?.[at] ?? []).flat());
+    }
   }
 
   resize() {
@@ -98,7 +160,7 @@ export class Space {
     // In a narrow window the camera is farther away.
     this.wide = Math.max(1, (1.25 * height) / width);
     this.layer.resize(this.canvas.width, this.canvas.height);
-    this.dirty = this.layerDirty = true;
+    this.recolor();
   }
 
   listen() {
@@ -133,7 +195,7 @@ export class Space {
     if (what === "chosen") return;
     this.set("charges", at(state.charges.filter((_, index) => index !== state.chosen)));
     this.set("dome", state.flat ? [] : dome(state.d));
-    this.set("level", state.flat ? [] : square(Math.min(state.sigma, TOP)));
+    this.set("level", state.flat || !state.show.map ? [] : square(Math.min(state.sigma, top())));
   }
 
   // Lines up to where they cross the dome.
@@ -158,8 +220,9 @@ export class Space {
   draw() {
     if (!this.renderer) return;
     const { turn, lift } = this.angles;
-    const far = this.angles.far * this.wide;
-    const middle = state.flat ? 0.2 : 1.15;
+    const far = this.angles.far * this.wide * state.zoom;
+    const middle = (state.flat ? 0.2 : 1.15) * state.zoom;
+    this.camera.perspective({ near: 0.05 * far, far: 8 * far });
     // z is up.
     this.camera.up.set(...UP);
     this.camera.position.set(far * Math.cos(lift) * Math.sin(turn), -far * Math.cos(lift) * Math.cos(turn), middle + far * Math.sin(lift));
@@ -179,13 +242,13 @@ export class Space {
 
 // Returns the distance of a point from the center; 1 on the dome.
 export function share([x, y, z]) {
-  const wide = Number.isFinite(state.d) ? (x * x + y * y) / (state.d * TOP * TOP) : 0;
-  return Math.sqrt(wide + (z * z) / (TOP * TOP));
+  const wide = Number.isFinite(state.d) ? (x * x + y * y) / (state.d * top() ** 2) : 0;
+  return Math.sqrt(wide + (z * z) / top() ** 2);
 }
 
 const beyond = (point) => share(point) >= 1;
 
-function toDome(a, b) {
+export function toDome(a, b) {
   if (!beyond(b)) return b;
   let [low, high] = [0, 1];
   const at = (part) => a.map((value, i) => value + part * (b[i] - value));
@@ -211,10 +274,15 @@ function square(z) {
   return [-e, -e, z, e, -e, z, e, -e, z, e, e, z, e, e, z, -e, e, z, -e, e, z, -e, -e, z];
 }
 
+function rgb(color) {
+  return [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16) / 255);
+}
+
 // Returns the lines of the surface |(x, r)| = z_max sqrt(D) near the axis.
 function dome(d) {
-  const edge = Number.isFinite(d) ? Math.min(TOP * Math.sqrt(d), EDGE) : EDGE;
-  const height = (radius) => (Number.isFinite(d) ? TOP * Math.sqrt(Math.max(0, 1 - (radius * radius) / (d * TOP * TOP))) : TOP);
+  const far = EDGE * state.zoom;
+  const edge = Number.isFinite(d) ? Math.min(top() * Math.sqrt(d), far) : far;
+  const height = (radius) => (Number.isFinite(d) ? top() * Math.sqrt(Math.max(0, 1 - (radius * radius) / (d * top() ** 2))) : top());
   const at = (radius, angle) => [radius * Math.cos(angle), radius * Math.sin(angle), height(radius)];
   const lines = [];
   const [rings, spokes] = [7, 24];

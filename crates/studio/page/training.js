@@ -3,21 +3,29 @@
 import { get, post } from "./api.js";
 import { chart, color, short } from "./charts.js";
 import { cut } from "./png.js";
+import { t } from "./language.js";
 
 const $ = (id) => document.getElementById(id);
 const runs = new Map(); // name: { lines, at, steps, upscales, checkpoint, card }
 let source = null;
+let said = () => ""; // The status line, in the present language.
 
 export async function begin() {
   $("log-x").addEventListener("change", plot);
   addEventListener("resize", plot);
   document.addEventListener("theme", recolor);
+  document.addEventListener("language", () => {
+    $("training-status").textContent = said();
+    for (const one of runs.values()) describe(one);
+    plot();
+  });
   document.addEventListener("part", ({ detail }) => detail === "training" && list());
   await list();
 }
 
-function say(text, wrong = false) {
-  $("training-status").textContent = text;
+function say(words, wrong = false) {
+  said = words;
+  $("training-status").textContent = words();
   $("training-status").classList.toggle("wrong", wrong);
 }
 
@@ -26,7 +34,7 @@ async function list() {
   const before = new Set([...document.querySelectorAll("#run-list input:checked")].map((box) => box.value));
   $("run-list").replaceChildren(...logged.map((run, at) => box(run, at, before.size ? before.has(run.name) : at >= logged.length - 4)));
   if (!logged.length) {
-    say("There is no training log yet. Start a training with `pfgm train digits`; it appears here.");
+    say(() => t("no-log"));
     plot();
     return;
   }
@@ -56,11 +64,11 @@ function watch() {
     runs.set(value, { lines: [], at, steps, upscales, checkpoint: null, card: tile(value, color(at)) });
   }
   plot();
-  if (!boxes.length) return say("Choose a run.");
+  if (!boxes.length) return say(() => t("choose-run"));
   source = new EventSource(`/api/v1/training/events?runs=${encodeURIComponent(boxes.map((box) => box.value).join(","))}`);
   source.addEventListener("log", ({ data }) => take(JSON.parse(data)));
-  source.onopen = () => say(`${boxes.length} ${boxes.length === 1 ? "run is" : "runs are"} followed.`);
-  source.onerror = () => say("The server does not respond; trying again.", true);
+  source.onopen = () => say(() => t("followed", boxes.length));
+  source.onerror = () => say(() => t("no-answer"), true);
 }
 
 function tile(name, edge) {
@@ -79,18 +87,7 @@ function take({ run, anew, lines, checkpoint }) {
   if (!one) return;
   if (anew) one.lines = [];
   one.lines.push(...lines);
-  const last = one.lines.at(-1);
-  if (last) {
-    const held = one.lines.findLast((line) => line.held_out_loss !== undefined);
-    one.card.text.textContent = [
-      one.steps ? `step ${last.step} of ${one.steps}` : `step ${last.step}`,
-      `loss ${short(last.loss)}`,
-      held && `held-out loss ${short(held.held_out_loss)}`,
-      `${short(last.images_per_second)} rows/s`,
-      `${duration(last.seconds)} so far`,
-      timeLeft(one),
-    ].filter(Boolean).join(", ");
-  }
+  describe(one);
   document.body.dataset.logged = String([...runs.values()].reduce((sum, { lines: own }) => sum + own.length, 0));
   plot();
   if (checkpoint !== null && checkpoint !== one.checkpoint) {
@@ -99,20 +96,36 @@ function take({ run, anew, lines, checkpoint }) {
   }
 }
 
+// Writes what the latest line of a run says.
+function describe(one) {
+  const last = one.lines.at(-1);
+  if (!last) return;
+  const held = one.lines.findLast((line) => line.held_out_loss !== undefined);
+  one.card.text.textContent = [
+    one.steps ? t("step-of", last.step, one.steps) : t("step-alone", last.step),
+    t("loss", short(last.loss)),
+    held && t("held-out", short(held.held_out_loss)),
+    t("rows-per-second", short(last.images_per_second)),
+    one.upscales && t("upscaler"),
+    t("so-far", duration(last.seconds)),
+    timeLeft(one),
+  ].filter(Boolean).join(t("list"));
+}
+
 // Time until the last step, by the speed of the latest lines; none for a finished training or one without a known end.
 function timeLeft({ lines, steps }) {
   const recent = lines.slice(-20);
   const [first, last] = [recent[0], recent.at(-1)];
-  if (!steps || last.step >= steps) return last.step >= steps && steps ? "finished" : "";
+  if (!steps || last.step >= steps) return last.step >= steps && steps ? t("finished") : "";
   // The clock restarts when a training is resumed.
   if (last.step <= first.step || last.seconds <= first.seconds) return "";
-  return `${duration(((steps - last.step) * (last.seconds - first.seconds)) / (last.step - first.step))} left`;
+  return t("left", duration(((steps - last.step) * (last.seconds - first.seconds)) / (last.step - first.step)));
 }
 
 function duration(seconds) {
-  if (seconds < 90) return `${Math.round(seconds)} s`;
-  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
-  return `${short(seconds / 3600)} h`;
+  if (seconds < 90) return t("time-s", Math.round(seconds));
+  if (seconds < 5400) return t("time-min", Math.round(seconds / 60));
+  return t("time-h", short(seconds / 3600));
 }
 
 function recolor() {
@@ -133,13 +146,13 @@ async function sample(name, one) {
     canvas.className = "pixel";
     [canvas.width, canvas.height] = [8 * (width + 1), 2 * (height + 1)];
     canvas.setAttribute("role", "img");
-    canvas.setAttribute("aria-label", `Samples of ${name} at step ${one.checkpoint}`);
+    canvas.setAttribute("aria-label", t("samples-of", name, one.checkpoint));
     const pen = canvas.getContext("2d");
     pictures.forEach((picture, at) => pen.drawImage(picture, (at % 8) * (width + 1), Math.floor(at / 8) * (height + 1)));
     one.card.card.append(canvas);
   } catch (problem) {
     // A checkpoint can be removed, or be unreadable, while its training goes on.
-    say(`${name}: no samples: ${problem.message}`);
+    say(() => t("no-samples", name, problem.message));
   }
 }
 

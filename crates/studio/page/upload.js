@@ -2,6 +2,7 @@
 
 import { post } from "./api.js";
 import { cut } from "./png.js";
+import { t } from "./language.js";
 
 const $ = (id) => document.getElementById(id);
 const LARGEST = 3_000_000;
@@ -31,7 +32,7 @@ const buttons = () => [...document.querySelectorAll("[data-do]")];
 
 async function take(file) {
   if (!file) return;
-  if (file.size > LARGEST) return host.say(`${file.name}: is larger than 3 MB; reduce it first.`, true);
+  if (file.size > LARGEST) return host.say(() => t("too-large", file.name), true);
   const bytes = new Uint8Array(await file.arrayBuffer());
   let text = "";
   for (let at = 0; at < bytes.length; at += 32768) text += String.fromCharCode(...bytes.subarray(at, at + 32768));
@@ -40,7 +41,7 @@ async function take(file) {
   const bitmap = await createImageBitmap(file).catch(() => null);
   if (bitmap) preview(bitmap);
   for (const button of buttons()) button.disabled = button.dataset.do === "decode";
-  host.say(`${file.name} is loaded.`);
+  host.say(() => t("loaded", file.name));
 }
 
 // Shows the image as the server will see it: resized to cover the run's size, cropped in the middle.
@@ -62,21 +63,21 @@ const requests = {
     latents = answer.latents;
     document.querySelector('[data-do="decode"]').disabled = false;
     const [norm, usual] = [answer.norms[0], answer.usual_norm].map((value) => Number(value.toPrecision(4)));
-    return { text: `The latent has norm ${norm}; the median of the prior is ${usual}. ${cost(answer)}` };
+    return { title: "encoded", text: () => `${t("latent", norm, usual)} ${cost(answer)}` };
   },
   decode: async () => {
     const { input, ...rest } = reversible();
     const answer = await post("/api/v1/decode", { ...rest, latents });
-    return { title: "Decoded", picture: await one(answer), text: cost(answer) };
+    return { title: "decoded", picture: await one(answer), text: () => cost(answer) };
   },
   denoise: async () => {
     const answer = await post("/api/v1/denoise", { ...host.asked(), input: { images: [image] } });
-    return { title: "Denoised", picture: await one(answer), text: `estimated noise level ${answer.sigma.toFixed(3)}. ${cost(answer)}` };
+    return { title: "denoised", picture: await one(answer), text: () => `${t("noise-estimate", answer.sigma.toFixed(3))} ${cost(answer)}` };
   },
   score: async () => {
     const answer = await post("/api/v1/likelihood", reversible());
-    const bits = answer.bits_per_dim ? `, ${answer.bits_per_dim[0].toFixed(3)} bits per dimension` : "";
-    return { text: `ln p = ${answer.log_densities[0].toFixed(1)} nats${bits}. ${cost(answer)}` };
+    const bits = answer.bits_per_dim?.[0].toFixed(3);
+    return { title: "scored", text: () => `${t("log-p", answer.log_densities[0].toFixed(1), bits)} ${cost(answer)}` };
   },
 };
 
@@ -87,10 +88,10 @@ function reversible() {
 }
 
 const one = async (answer) => (await cut(answer.png, answer.shape, answer.count))[0];
-const cost = ({ nfe, seconds }) => `${Math.round(nfe)} evaluations, ${seconds.toFixed(2)} s.`;
+const cost = ({ nfe, seconds }) => t("cost", Math.round(nfe), seconds.toFixed(2));
 
 async function act(what) {
-  host.say("Waiting for the server…");
+  host.say(() => t("waiting"));
   try {
     const { title, picture, text } = await requests[what]();
     host.say(text);
@@ -99,15 +100,20 @@ async function act(what) {
     const caption = document.createElement("figcaption");
     if (picture) {
       picture.setAttribute("role", "img");
-      picture.setAttribute("aria-label", title);
       figure.append(picture);
     }
-    caption.textContent = `${title ?? { encode: "Encoded", score: "Log-likelihood" }[what]}: ${text}`;
+    const write = () => {
+      caption.textContent = t("restored", t(title), text());
+      picture?.setAttribute("aria-label", t(title));
+    };
+    write();
+    document.addEventListener("language", write);
     figure.append(caption);
     $("restored-list").prepend(figure);
+    host.reveal($("restored"));
     document.body.dataset.restored = what;
   } catch (problem) {
-    host.say(problem.message, true);
+    host.fail(problem);
   }
 }
 

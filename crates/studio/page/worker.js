@@ -44,7 +44,7 @@ function map(playground, { view, sigma, charges }, fine) {
   const rows = Math.round((columns * view.height) / view.width);
   const [stepX, stepY] = [view.width / columns, view.height / rows];
   const grid = { x: view.left + stepX / 2, y: view.top + stepY / 2, stepX, stepY, columns, rows };
-  return { columns, rows, values: playground.potential(grid, sigma) };
+  return { columns, rows, view, values: playground.potential(grid, sigma) };
 }
 
 function lines(playground, { charges, softening, top, circle }, fine) {
@@ -60,7 +60,7 @@ function lines(playground, { charges, softening, top, circle }, fine) {
         return circle * (i & 1 ? Math.sin(angle) : Math.cos(angle));
       }),
     );
-    levels = [1e6, 1];
+    levels = [1e6, 1e6 * Math.exp(-16)];
   } else {
     playground.onCharges(wanted, LOWEST, 1);
     levels = [LOWEST, top * 1.5];

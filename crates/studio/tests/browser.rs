@@ -49,6 +49,7 @@ fn charges_are_placed_dragged_and_removed_and_lines_follow() {
         assert_eq!(charges(browser), count + 1.0);
         assert!(moved(&placed, &lines(browser)) > 1e-4, "a dragged charge bends no line");
         keyboard(browser);
+        browser.open_controls();
         drawing(browser, pointer);
         choices(browser);
         is_accessible(browser);
@@ -92,11 +93,37 @@ fn choices(browser: &Browser) {
     assert!(moved(&at_one, &lines(browser)) > 1e-2);
     browser.shot("diffusion");
     browser.keys("#d", "\u{e011}");
-    browser.click("#flat");
-    browser.wait("document.getElementById('plane-caption').textContent.includes('collapses')");
-    lines(browser);
-    thread::sleep(Duration::from_secs(3));
+    collapse(browser);
+}
+
+/// Without the extra dimension, particles collapse if the charges are smoothed, and do not if they are not. There is no D then.
+fn collapse(browser: &Browser) {
+    let ended = "window.begun = performance.now(); window.ended = null; const timer = setInterval(() => {
+        if (document.getElementById('field-status').textContent.includes('%')) { window.ended = performance.now(); clearInterval(timer); }
+    }, 10); document.getElementById('flat').click()";
+    browser.run(ended);
+    browser.wait("window.ended");
+    let taken = number(&browser.run("return window.ended - window.begun"));
+    println!("{}: the collapse took {taken:.0} ms", browser.name);
+    let share = || {
+        let text = browser.run("return document.getElementById('result').textContent");
+        let share = text.as_str().unwrap().split(' ').find_map(|word| word.parse::<f64>().ok());
+        share.unwrap_or_else(|| panic!("{text}"))
+    };
+    assert!(share() < 2.0, "{} %: no collapse", share());
+    assert_eq!(
+        browser.run("return document.getElementById('d').offsetParent"),
+        Value::Null,
+        "D without extra dimension"
+    );
+    let status = browser.run("return document.getElementById('field-status').textContent");
+    assert!(!status.as_str().unwrap().contains("D ="), "{status}");
     browser.shot("flat");
+    // The Home key takes the smoothing to its lowest value.
+    browser.keys("#smoothing", "\u{e011}");
+    browser.wait("window.studioField().over && document.getElementById('smoothing-value').textContent === '0.001'");
+    browser.wait(FIELD);
+    assert!(share() > 80.0, "{} %: single charges collapse", share());
     browser.click("#flat");
 }
 
@@ -115,7 +142,9 @@ fn particles_move_over_a_static_picture() {
     let studio = Studio::plain();
     at_desk_and_phone(&format!("http://{}/", studio.address), FIELD, |browser| {
         let name = &browser.name;
+        theme(browser, "dark");
         browser.wait("window.studioField().drawn[1] > 0 && window.studioField().particles === 200");
+        browser.open_controls();
         browser.click("#rise");
         thread::sleep(Duration::from_secs(1));
         let before = (drawn(browser), browser.part("#plane"), browser.part("#space"));
@@ -137,6 +166,13 @@ fn particles_move_over_a_static_picture() {
         browser.keys("#space", "\u{e014}");
         browser.wait(&format!("window.studioField().drawn[1] > {}", after.0[1]));
         assert_eq!(drawn(browser)[0], after.0[0], "{name}: the plane was drawn for a turn of the space");
+        // Points and lines can be larger.
+        let size =
+            "const s = document.getElementById('point-size'); s.value = 300; s.dispatchEvent(new Event('input'))";
+        browser.run(size);
+        browser.wait(FIELD);
+        let large = near(&browser.part("#plane"), [143, 240, 255]);
+        assert!(large > 3 * near(&after.1, [143, 240, 255]), "{name}: {large} pixels of large particles");
         // Particles can be hidden.
         browser.click("#show-particles");
         browser.wait(FIELD);
@@ -163,10 +199,8 @@ fn samples_are_drawn_and_interpolated_and_images_uploaded() {
         assert_eq!((&found[0], &found[2]), (&json!(8), &json!(20)));
         assert!(number(&found[1]) > 100.0, "the first digit is blank: {found}");
         assert!(number(&browser.run("return Number(document.getElementById('nfe').textContent)")) >= 30.0);
-        // Samples are in view without scrolling, all of them on a desktop.
-        let inside = "return [...document.querySelectorAll('.sample')].filter((s) => s.getBoundingClientRect().bottom <= innerHeight).length";
-        let (inside, wanted) = (number(&browser.run(inside)), if browser.phone { 8.0 } else { 20.0 });
-        assert!(inside >= wanted, "{inside} samples are in view");
+        // All samples are in view without scrolling, together with the button that makes them.
+        assert_eq!(browser.run(IN_VIEW), json!([20, true]), "samples and button in view");
         browser.shot("generate");
         browser.click(".sample:nth-child(2)");
         browser.click(".sample:nth-child(6)");
@@ -175,20 +209,49 @@ fn samples_are_drawn_and_interpolated_and_images_uploaded() {
         let command = browser.run("return document.getElementById('command').textContent");
         assert!(command.as_str().unwrap().starts_with("pfgm interpolate digits 1 5 --pictures 9"), "{command}");
         browser.keys("#share", "\u{e014}");
-        browser.run("document.getElementById('between').scrollIntoView({ block: 'center' })");
+        assert!(is_in_view(browser, "#morph"), "the interpolation is out of view");
         browser.shot("between");
+        browser.open_controls();
         browser.keys("#file", file.to_str().unwrap());
         browser.wait("!document.querySelector('[data-do=encode]').disabled");
         for what in ["encode", "decode", "denoise", "score"] {
             browser.click(&format!("[data-do={what}]"));
             browser.wait(&format!("document.body.dataset.restored === '{what}'"));
+            assert!(is_in_view(browser, "#restored figure"), "the result of {what} is out of view");
         }
-        browser.run("document.getElementById('restored').scrollIntoView({ block: 'center' })");
         browser.shot("uploaded");
+        let tile = "return document.querySelector('.sample').getAttribute('aria-label')";
+        browser.run(
+            "const run = document.getElementById('run'); run.value = 'fashion-mnist'; document.body.dataset.drawn = 0;
+            run.dispatchEvent(new Event('change'))",
+        );
+        browser.wait("document.body.dataset.drawn > 0");
+        assert_eq!(browser.run(tile), json!("Sample of seed 0, class T-shirt"));
+        browser.shot("fashion");
+        browser.click("#language");
+        assert_eq!(browser.run(tile), json!("种子 0 的样本，类别 T 恤"));
+        browser.click("#language");
         is_accessible(browser);
         assert_eq!(browser.log(), "");
     });
 }
+
+/// Whether a part of an element can be seen, next to the controls.
+fn is_in_view(browser: &Browser, selector: &str) -> bool {
+    let script = format!(
+        "const b = document.querySelector('{selector}').getBoundingClientRect(), c = document.querySelector('.panel:not([hidden]) .controls');
+        const last = getComputedStyle(c).position === 'fixed' ? c.getBoundingClientRect().top : innerHeight;
+        return b.top >= -1 && b.top + Math.min(b.height, 60) <= last"
+    );
+    browser.run(&script) == json!(true)
+}
+
+/// Number of samples that are seen as a whole, and whether the button is.
+const IN_VIEW: &str = "
+    const c = document.getElementById('ask'), phone = getComputedStyle(c).position === 'fixed';
+    const last = phone ? c.getBoundingClientRect().top : innerHeight, go = document.getElementById('go').getBoundingClientRect();
+    const seen = [...document.querySelectorAll('.sample')].filter((s) => s.getBoundingClientRect().top >= 0 && s.getBoundingClientRect().bottom <= last);
+    return [seen.length, go.top >= 0 && go.bottom <= innerHeight]";
 
 #[test]
 fn trainings_are_followed_with_the_time_left() {
@@ -208,10 +271,15 @@ fn trainings_are_followed_with_the_time_left() {
         fs::write(folder.path().join(name).join("log.jsonl"), log).unwrap();
     }
     fs::write(folder.path().join("first/config.toml"), "[train]\nsteps = 5000\n").unwrap();
+    // Of a flow that upscales no samples are asked for, so that its checkpoint is not even read.
+    fs::create_dir_all(folder.path().join("upscaler/checkpoints")).unwrap();
+    fs::write(folder.path().join("upscaler/checkpoints/step-0000025.safetensors"), "").unwrap();
+    fs::write(folder.path().join("upscaler/config.toml"), "[train]\nsteps = 50\n[upscale]\nfactor = 2\n").unwrap();
+    fs::write(folder.path().join("upscaler/log.jsonl"), line(25, 1.0)).unwrap();
     let studio = Studio::start(None, vec![folder.path().into()]);
     at_desk_and_phone(
         &format!("http://{}/#training", studio.address),
-        "document.body.dataset.logged >= 78",
+        "document.body.dataset.logged >= 79",
         |browser| {
             let before = browser.run("return document.body.dataset.logged");
             let path = folder.path().join("second/log.jsonl");
@@ -224,21 +292,42 @@ fn trainings_are_followed_with_the_time_left() {
             // One step a second in this log: 4025 s for the steps 975 to 5000.
             assert!(card(0).contains("step 975 of 5000") && card(0).ends_with("67 min left"), "{cards}");
             assert!(!card(1).contains("left"), "the end of a run without a configuration is unknown: {cards}");
+            assert!(card(2).contains("upscales images"), "{cards}");
+            let status = browser
+                .run("const s = document.getElementById('training-status'); return [s.textContent, s.className]");
+            assert_eq!(status, json!(["3 runs are followed.", "status"]));
             browser.shot("training");
+            browser.click("#language");
+            let cards = browser.run("return [...document.querySelectorAll('.card p')].map((p) => p.textContent)");
+            assert!(cards[0].as_str().unwrap().ends_with("剩余 67 分钟"), "{cards}");
+            browser.click("#language");
             is_accessible(browser);
             assert_eq!(browser.log(), "");
         },
     );
 }
 
-/// Checks, in both themes, what a program can of WCAG 2.2 AA: names, contrast, sizes of targets, no overflow.
+/// Chooses a theme.
+fn theme(browser: &Browser, name: &str) {
+    browser.run(&format!("document.getElementById('theme-{name}').click()"));
+    browser.wait(&format!("document.documentElement.dataset.theme === '{name}'"));
+}
+
+/// Checks, in all themes and languages, what a program can of WCAG 2.2 AA: names, contrast, sizes of targets, no overflow.
 fn is_accessible(browser: &Browser) {
-    for _ in 0..2 {
-        browser.click("#theme");
-        browser
-            .shot(&format!("theme-{}", browser.run("return document.documentElement.dataset.theme").as_str().unwrap()));
+    for name in ["dark", "light", "projector"] {
+        theme(browser, name);
         is_accessible_in_this_theme(browser);
+        browser.shot(&format!("theme-{name}"));
+        browser.click("#language");
+        is_accessible_in_this_theme(browser);
+        browser.shot(&format!("theme-{name}-zh"));
+        browser.click("#language");
     }
+    browser.run("document.getElementById('view-menu').showPopover()");
+    is_accessible_in_this_theme(browser);
+    browser.shot("menu");
+    browser.run("document.getElementById('view-menu').hidePopover()");
 }
 
 fn is_accessible_in_this_theme(browser: &Browser) {
@@ -284,4 +373,146 @@ fn reduced_motion_stops_the_particles() {
     browser.go(&format!("http://{}/", studio.address));
     browser.wait(FIELD);
     assert_eq!(browser.run("return document.getElementById('play').textContent"), json!("Play"));
+}
+
+/// Texts of the page that one language lacks, and tours without the texts of a step.
+const MISSING: &str = "
+    return Promise.all([import('/words/en.js'), import('/words/zh.js')]).then(([{ default: en }, { default: zh }]) => {
+        const missing = [];
+        const compare = (a, b, where) => Object.keys(a).forEach((key) => {
+            if (typeof a[key] !== typeof b[key]) missing.push(`${where}${key}`);
+        });
+        compare(en, zh, 'zh ');
+        compare(zh, en, 'en ');
+        for (const e of document.querySelectorAll('[data-t], [data-t-name]')) {
+            for (const key of [e.dataset.t, e.dataset.tName]) if (key && typeof en[key] !== 'string') missing.push(`page ${key}`);
+        }
+        for (const [name, steps] of window.studioTours()) {
+            for (const words of [en, zh]) {
+                const own = words.tours[name];
+                if (!own?.name || own.steps.length !== steps || own.steps.flat().some((text) => !text)) missing.push(`tour ${name}`);
+            }
+        }
+        return missing;
+    })";
+
+#[test]
+fn the_interface_is_in_the_language_of_the_browser_until_another_is_chosen() {
+    let studio = Studio::plain();
+    at_desk_and_phone(&format!("http://{}/", studio.address), FIELD, |browser| {
+        let language = "return [document.documentElement.lang, document.getElementById('tab-field').textContent]";
+        assert_eq!(browser.run(language), json!(["en", "Field"]));
+        assert_eq!(browser.run(MISSING), json!([]));
+        browser.ask_for_language("zh-CN,en");
+        browser.go(&format!("http://{}/?again", studio.address));
+        browser.wait(FIELD);
+        assert_eq!(browser.run(language), json!(["zh-CN", "电场"]));
+        browser.shot("zh");
+        browser.click("#language");
+        browser.go(&format!("http://{}/?and-again", studio.address));
+        browser.wait(FIELD);
+        assert_eq!(browser.run(language), json!(["en", "Field"]), "the choice is forgotten");
+        browser.click("#full");
+        browser.wait("document.fullscreenElement");
+        assert_eq!(
+            browser.run("return document.getElementById('full').getAttribute('aria-label')"),
+            json!("Exit full screen")
+        );
+        browser.click("#full");
+        assert_eq!(browser.log(), "");
+    });
+}
+
+/// Numbers of the line in the pictures.
+fn result(browser: &Browser) -> Vec<f64> {
+    let text = browser.run("return document.getElementById('result').textContent");
+    let number = |word: &str| word.trim_matches(|c: char| !c.is_ascii_digit()).parse().ok();
+    text.as_str().unwrap().split(' ').filter_map(number).collect()
+}
+
+/// Goes to a step of a tour by its address.
+fn step(browser: &Browser, place: &str) {
+    browser.run(&format!("location.hash = '#field/{place}'"));
+    let name = place.split('/').next().unwrap();
+    browser.wait(&format!("document.getElementById('tour-choice').value === '{name}' && {FIELD}"));
+}
+
+#[test]
+fn tours_set_the_playground_and_move() {
+    let studio = Studio::plain();
+    at_desk_and_phone(&format!("http://{}/", studio.address), FIELD, |browser| {
+        browser.open_controls();
+        browser.click("#tour-start");
+        let steps = browser.run("return window.studioTours().reduce((sum, tour) => sum + tour[1], 0)");
+        let title = "return document.getElementById('tour-title').textContent";
+        let mut titles = Vec::new();
+        // Through all tours with the key of a presenter's remote control, and around to the first.
+        for _ in 0..steps.as_u64().unwrap() {
+            titles.push(browser.run(title).to_string());
+            browser.wait(FIELD);
+            browser.keys("#tour-next", "\u{e00f}");
+        }
+        assert_eq!(browser.run(title).to_string(), titles[0], "the last tour leads to the first");
+        titles.sort();
+        titles.dedup();
+        assert_eq!(titles.len() as u64, steps.as_u64().unwrap());
+        browser.keys("#tour-next", "\u{e00f}");
+        browser.keys("#tour-next", "\u{e00e}");
+        assert_eq!(browser.run("return location.hash"), json!("#field/hemisphere/1"));
+        assert_eq!(browser.run("return document.getElementById('tour-back').disabled"), json!(true));
+
+        step(browser, "dimensions/4");
+        browser.wait("window.studioField().d === Infinity");
+        step(browser, "zoom-out/3");
+        browser.wait("window.studioField().zoom === 16 && !window.studioField().zooming");
+        browser.shot("tour-zoom");
+        moving_stories(browser);
+        is_accessible(browser);
+        browser.run("location.hash = '#field/extra-dimension/1'");
+        browser.wait("window.studioField().flat && window.studioField().over");
+        assert!(result(browser)[0] < 2.0, "{:?}", result(browser));
+        browser.shot("tour-collapse");
+        browser.click("#tour-end");
+        browser.wait("!window.studioField().flat && document.getElementById('tour').hidden");
+        assert_eq!(browser.log(), "");
+    });
+}
+
+/// The numbers that the moving stories show are those of the physics.
+fn moving_stories(browser: &Browser) {
+    let is_told =
+        |name: &str| format!("window.studioField().story === '{name}' && !document.getElementById('result').hidden");
+    step(browser, "flux-tube/2");
+    browser.wait(&is_told("flux-tube"));
+    // The share of a patch, then the charge in each tube.
+    let found = result(browser);
+    assert!(found.len() == 5 && found.iter().all(|share| (share - 4.0).abs() < 1.5), "{found:?}");
+    browser.shot("tour-flux-tube");
+    step(browser, "inertia/1");
+    browser.wait(&is_told("inertia"));
+    let away = result(browser);
+    assert!(away[0] > 1.5 * away[1] && away[1] > 10.0 * away[2], "{away:?}");
+    browser.shot("tour-inertia");
+    step(browser, "anchoring/1");
+    browser.wait(&is_told("anchoring"));
+    browser.wait("document.getElementById('result').textContent.match(/, ([1-9]\\d*) of/)");
+    // At a time at which some have arrived, others are far up.
+    let heights = result(browser);
+    assert!(heights[1] < 0.03 && heights[2] > 0.5, "{heights:?}");
+    step(browser, "continuity/2");
+    browser.wait(&is_told("continuity"));
+    let before = result(browser);
+    browser.wait(
+        "Number(document.getElementById('result').textContent.match(/z = ([\\d.]+)/)[1].replace(/\\.$/, '')) > 1",
+    );
+    let after = result(browser);
+    assert!(before[1] > 3.0 && before[1..] == after[1..], "{before:?} {after:?}");
+    browser.shot("tour-continuity");
+    step(browser, "diffusion/1");
+    browser.wait(&is_told("diffusion"));
+    browser.wait("Number(document.getElementById('result').textContent.match(/[\\d.]+/)[0].replace(/\\.$/, '')) >= 1");
+    let found = result(browser);
+    // Level, share of diffusion and its expectation, D, share of D = 1 and its expectation.
+    assert!(found[1] < 1.5 && (found[4] - found[5]).abs() < 8.0, "{found:?}");
+    browser.shot("tour-diffusion");
 }

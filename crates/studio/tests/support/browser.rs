@@ -133,6 +133,18 @@ impl Browser {
         }
     }
 
+    /// Opens the controls, which on a phone are a closed sheet at the lower edge.
+    pub fn open_controls(&self) {
+        self.run("document.querySelector('.panel:not([hidden]) .controls:not(.open) .sheet')?.click()");
+    }
+
+    /// Sets the languages that the browser asks for, for the pages that are opened from now on.
+    pub fn ask_for_language(&self, languages: &str) {
+        let agent = self.run("return navigator.userAgent");
+        let command = json!({ "cmd": "Emulation.setUserAgentOverride", "params": { "userAgent": agent, "acceptLanguage": languages } });
+        self.call("POST", "{session}/goog/cdp/execute", &command);
+    }
+
     fn find(&self, selector: &str) -> String {
         let found = self.call("POST", "{session}/element", &json!({ "using": "css selector", "value": selector }));
         found[ELEMENT].as_str().expect("an element").to_owned()

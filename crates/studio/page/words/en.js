@@ -1,0 +1,156 @@
+// The words of the page in English.
+
+const plural = (count, one, many) => `${count} ${count === 1 ? one : many}`;
+
+export default {
+  "other-language": "中文", "skip": "Skip to the content", "parts": "Parts of the studio",
+  "field": "Field", "generate": "Generate", "training": "Training",
+  "view": "View", "full": "Full screen", "leave-full": "Exit full screen", "theme": "Theme", "theme-light": "Light", "theme-dark": "Dark", "theme-projector": "Projector",
+  "point-size": "Size of points and lines", "api": "API (OpenAPI)",
+
+  "playground": "Field playground", "plane": "The plane.", "space": "The augmented space.",
+  "plane-name": "The plane of charges",
+  "plane-help": "Arrow keys move the cross, or the selected charge. Enter places a charge under the cross. Left and right brackets select the charge before and after, Delete removes it, Escape deselects it. Hold Shift for small steps.",
+  "space-name": "The augmented space: charges at the bottom, the hemisphere above, particles on field lines between. Arrow keys turn it.",
+  "field-controls": "Field controls", "controls": "Controls", "charges": "Charges", "data-set": "Data set",
+  "heart": "heart", "spiral": "spiral", "two-moons": "two moons", "checkerboard": "checkerboard", "swiss-roll": "Swiss roll", "disk": "disk",
+  "gaussian": "Gaussian", "student-t": "Student's t", "pair": "two charges", "ring": "ring", "bar": "line", "own": "your own",
+  "count": "Number of charges", "pointer": "What the pointer does", "place": "Place", "draw": "Draw", "erase": "Erase", "undo": "Undo", "clear": "Clear",
+  "d": "Extra dimensions D", "d-infinite": "∞ diffusion", "z": "Height z = r/√D", "flat": "Without the extra dimension", "smoothing": "Smoothing of the charges",
+  "zoom": "Zoom out", "show": "Show", "pictures": "Pictures", "shown-plane": "Plane", "shown-both": "Both", "shown-space": "Space",
+  "lines": "Field lines", "potential": "Potential", "contours": "Equipotential lines", "particles": "Particles",
+  "play": "Play", "pause": "Pause", "rise": "Rise", "fall": "Fall",
+
+  "no-webgl": "This browser has no WebGL. The plane shows the same field.",
+  "space-flat": "Without the extra dimension there is no height.",
+  "space-1": "The dome is the hemisphere. Particles that leave the charges reach it with a uniform density.",
+  "space-infinite": "At D = ∞ the dome is a plane, and the density on it is Gaussian: diffusion.",
+  "space-d": "The hemisphere in N + D dimensions, drawn over r/√D. It is flatter for larger D.",
+  "plane-flat": "The field within the plane. Particles start on the circle and follow it backwards to where it is zero.",
+  "caption-map": (z) => `Colors: logarithm of the potential at height ${z}.`, "caption-contours": (z) => `Equipotential lines at height ${z}.`, "caption-lines": "Lines: field lines, seen from above.", "between": " ", "caption-none": "Charges and particles, seen from above.",
+  "count-d": (count, d) => `${plural(count, "charge", "charges")}, D = ${d}.`,
+  "count-flat": (count) => `${plural(count, "charge", "charges")} in the plane.`,
+  "no-charge": "There is no charge. Click into the plane to place one.",
+  "nothing-to-undo": "Nothing to undo.", "too-many": "There can be at most 500 charges; remove some first.",
+  "placed": (where) => `Placed a charge at ${where}.`, "selected": (at, count) => `Charge ${at} of ${count} is selected.`, "removed": "Removed the charge.",
+  "collapsing": (share) => `Standard deviation of the particles: ${share} of that of the charges`,
+  "collapsed": (share, isSmall) => `Standard deviation of the particles: ${share} of that of the charges${isSmall ? ". All are in one place: mode collapse" : ""}.`,
+  "at-height": (z) => `z = ${z}`,
+
+  "guided-tours": "Guided tours", "tour": "Guided tour", "start": "Start", "back": "Back", "next": "Next", "next-tour": "Next tour", "end-tour": "End",
+  "step": (at, count) => `${at} of ${count}`,
+  "story-superposition": (count) => `${plural(count, "arrow", "arrows")}, head to tail; the thick one is the sum`,
+  "story-flux-tube": (part, charge) => `Each patch is ${part} of the hemisphere. Charge in its tube: ${charge.join(", ")}`,
+  "story-continuity": (z, shares) => `z = ${z}. Particles in the regions: ${shares.join(" and ")}`,
+  "story-diffusion": (sigma, diffusion, poisson) => `Noise level ${sigma}. Moved by more than four noise levels: diffusion (green) ${diffusion}, expected 0.03 %; D = 1 (red) ${poisson}, expected 24 %`,
+  "story-projection": (share, expected) => `Farther from the axis than z_max: ${share} of the points, expected ${expected}`,
+  "story-inertia": (away) => `Largest distance from the field line (violet): vacuum (red) ${away[0]}, water (yellow) ${away[1]}, molasses (green) ${away[2]}. Each in its own time`,
+  "story-anchoring": (time, low, high, fallen, count) => `t = ${time}: heights from ${low} to ${high}, ${fallen} of ${count} have arrived`,
+  "story-training-points": (tenth, one, ten) => `Distance from the charge in standard deviations of the data: below 0.1 ${tenth}, below 1 ${one}, above 10 ${ten}`,
+  "story-posterior": (x, error) => `Measured: x = ${x} ± ${error}`,
+
+  "sampling-options": "Sampling options", "options": "Options", "sample": "Sample", "run": "Run", "class": "Class", "seed": "First seed", "many": "Samples", "solver": "Solver", "steps": "Steps",
+  "temperature": "Temperature (scale of latents)", "more": "Next seeds", "stop": "Stop", "your-image": "Your image", "drop": "Drop an image here, or choose one",
+  "given": "Your image at the size of the run", "encode": "Encode", "decode": "Decode", "denoise": "Denoise", "likelihood": "Likelihood",
+  "samples-name": "Samples. Choose two to interpolate between them.", "download": "Download the selected image", "copy": "Copy the command line",
+  "interpolation": "Interpolation", "position": "Position", "morph": "Sample at the chosen position", "evaluations": "evaluations", "seconds": "seconds", "noise-level": "noise level r/√D",
+  "trace-name": "Norm of each sample against its noise level", "trace": "Norm of each sample against its noise level r/√D, log scales",
+  "bundled": (name) => `${name} (bundled)`, "default": (name) => `${name} (default)`, "all-classes": "all classes in turn", "unconditional": "unconditional",
+  "run-card": (name, shape, d) => `${name}: ${shape}, D = ${d}.`, "waiting": "Waiting for the server…", "stopped": "Stopped.", "integrating": "Integrating the flow…",
+  "drawn": (count, nfe, seconds) => `${plural(count, "sample", "samples")}, ${nfe} evaluations each, ${seconds} s.`,
+  "copied": "Copied the command line.", "tile": (seed) => `Sample of seed ${seed}`, "tile-class": (seed, label) => `Sample of seed ${seed}, class ${label}`,
+  "tile-title": "Click: choose for interpolation. Double click: save", "saved": (command) => `Saved. The file contains \`${command}\`.`,
+  "interpolating": (from, to) => `Interpolating between seeds ${from} and ${to}…`,
+  "interpolated": (from, to, count, nfe, seconds) => `Interpolated between seeds ${from} and ${to}: ${count} images, ${nfe} evaluations each, ${seconds} s.`,
+  "too-large": (name) => `${name}: is larger than 3 MB; reduce it first.`, "loaded": (name) => `${name} is loaded.`,
+  "encoded": "Encoded", "decoded": "Decoded", "denoised": "Denoised", "scored": "Log-likelihood",
+  "latent": (norm, usual) => `The latent has norm ${norm}; the median of the prior is ${usual}.`, "noise-estimate": (sigma) => `Estimated noise level ${sigma}.`,
+  "log-p": (value, bits) => `ln p = ${value} nats${bits ? `, ${bits} bits per dimension` : ""}.`, "cost": (nfe, seconds) => `${nfe} evaluations, ${seconds} s.`,
+  "restored": (title, text) => `${title}: ${text}`,
+
+  "fashion-classes": ["T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"],
+  "cifar10-classes": ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"],
+
+  "runs": "Runs", "runs-to-follow": "Runs to follow", "log-steps": "Log scale of steps",
+  "chart-loss": "Training loss, mean since the line before", "chart-held": "Held-out loss of the averaged weights", "chart-speed": "Rows per second", "chart-norm": "Gradient norm",
+  "no-log": "There is no training log yet. Start a training with `pfgm train digits`; it appears here.", "choose-run": "Choose a run.",
+  "followed": (count) => `${plural(count, "run is", "runs are")} followed.`, "no-answer": "The server does not respond; trying again.",
+  "step-of": (step, steps) => `step ${step} of ${steps}`, "step-alone": (step) => `step ${step}`, "loss": (value) => `loss ${value}`, "held-out": (value) => `held-out loss ${value}`,
+  "rows-per-second": (value) => `${value} rows/s`, "so-far": (time) => `${time} so far`, "left": (time) => `${time} left`, "finished": "finished", "upscaler": "upscales images, has no samples of its own",
+  "time-s": (value) => `${value} s`, "time-min": (value) => `${value} min`, "time-h": (value) => `${value} h`, "list": ", ",
+  "samples-of": (name, step) => `Samples of ${name} at step ${step}`, "no-samples": (name, reason) => `${name}: no samples: ${reason}`, "no-data": "no data yet",
+
+  tours: {
+    hemisphere: { name: "Charges, field lines, hemisphere", steps: [
+      ["Data points are charges", "Each data point is a charge in the plane z = 0 of a space with one dimension more. The colors are their potential."],
+      ["Field lines leave the charges", "The lines repel each other. Far away they are straight, because any charges look like one point charge from there."],
+      ["Up: the hemisphere is uniform", "Particles follow the lines from the charges up to a large hemisphere. For any data they are uniformly distributed on it."],
+      ["Down: new samples", "A uniform point of the hemisphere is easy to draw. It follows its line down and ends on the data. This is the generative model."],
+    ] },
+    "zoom-out": { name: "Near field, far field", steps: [
+      ["Near the charges", "The equipotential lines follow the shape of the data."],
+      ["Zooming out", "Farther away the lines of equal potential become circles, and the field lines become straight rays. The difference from a point charge falls with the square of the distance."],
+      ["Any charges become one point charge", "The hemisphere moves away with the view. From there the heart is a point, whose field lines are uniform in all directions."],
+    ] },
+    "flux-tube": { name: "Flux tubes", steps: [
+      ["Why the far flux is uniform", "No field line begins or ends between the charges and the hemisphere, so the flux through a tube is the same at both ends. Far away, equal patches have equal flux."],
+      ["Equal flux, equal charge", "By Gauss's law the flux of a tube is the charge at its foot. Four equal patches of the hemisphere stand on patches of equal charge: large where the data are thin. Drag charges to try other data."],
+    ] },
+    "extra-dimension": { name: "Why the extra dimension", steps: [
+      ["Without it: collapse", "Particles in the plane follow the field of a disk backwards. Inside the disk the smooth field is zero at the center only, so all of them end there."],
+      ["The field of single points", "If the charges are not smoothed, each attracts its share of the lines, and nothing collapses. But this field has as many jumps as there are points; a network learns a smooth field."],
+      ["With it: the data", "With the height z a path ends when it reaches the plane. Those that would have run to the center meet the disk on their way."],
+    ] },
+    "greens-function": { name: "A density as charges", steps: [
+      ["One charge", "The potential of one charge is Green's function: here at a small height above the charge."],
+      ["Four charges", "Cut a uniform density on a line into four charges. Their potentials add up."],
+      ["Sixteen charges", "The sum is closer to the potential of the line."],
+      ["The limit", "With many charges the sum is the integral of the density times Green's function."],
+    ] },
+    superposition: { name: "Superposition", steps: [
+      ["Five arrows", "Each charge pushes away from itself, more strongly from nearby. Head to tail, the arrows end at the net field (thick)."],
+      ["A chain of sixty", "With many charges the chain is a curve. The point moves around the data; drag charges and see the arrows follow."],
+      ["The direction of the line", "Seen from above, the net arrow points along the field line through its point."],
+    ] },
+    inertia: { name: "Dynamics without inertia", steps: [
+      ["Vacuum, water, molasses", "A particle with inertia obeys m x'' = qE - c x'. In vacuum it leaves its field line in every bend, in water less. In molasses, c = 8, its velocity is qE/c: it follows the line. On the right are three charges in one place."],
+      ["Down to the heart", "Only with drag does the particle arrive where its field line ends. The flow is the limit without inertia."],
+    ] },
+    anchoring: { name: "Why the height is the clock", steps: [
+      ["At one time, different heights", "The particles fall along their lines at the speed |E| from the same height. They arrive at different times, so a sampler in t would not know when to stop."],
+      ["At one height, all together", "PFGM anchors the equation at z: dx/dz = Ex/Ez. At every z all particles are together, and all arrive."],
+    ] },
+    "training-points": { name: "Where PFGM trains", steps: [
+      ["Noise at every scale", "Training points are data points with noise, whose scale grows geometrically. A network sees the field near the data, where it varies quickly, and far away. A new batch is drawn every few seconds."],
+    ] },
+    projection: { name: "From the hemisphere to a plane", steps: [
+      ["Along the radii", "Far away the field lines are rays. Along them the uniform hemisphere is projected onto the plane z = z_max. Points near the horizon go far out: the prior has a heavy tail."],
+      ["From the plane down", "Now all particles start at one height, as a solver needs it, and fall together."],
+    ] },
+    "change-of-variable": { name: "The variable t' = ln z", steps: [
+      ["Equal steps of z", "For most of the way nothing happens; then everything happens at once, in the last hundredth. A solver in z needs tiny steps there."],
+      ["Equal steps of ln z", "In t' = ln z each factor of e costs the same: dx/dt' = x - ŷ."],
+    ] },
+    dimensions: { name: "What D does", steps: [
+      ["D = 1: PFGM", "Some particles start far out, near the horizon, and come in low over the plane."],
+      ["D = 8", "The hemisphere in N + 8 dimensions is drawn over r/√D. It is flatter, and few particles start far out."],
+      ["D = 64", "The nearest charges dominate more. The tail of the prior has almost gone."],
+      ["D = ∞: diffusion", "The dome is a plane. The prior on it is Gaussian, and the flow is the probability flow of a diffusion model."],
+    ] },
+    diffusion: { name: "Diffusion and Poisson", steps: [
+      ["Two gases", "Diffusion (green) spreads the data by small independent Gaussian steps. PFGM's noise at D = 1 (red) takes steps of a Cauchy distribution, with rare long jumps."],
+    ] },
+    "non-compact": { name: "Unbounded data", steps: [
+      ["Gaussian charges", "The data need not be bounded, if sampling starts far enough away."],
+      ["A heavy tail", "Student's t distribution has far outliers. Particles end on them as well, in their proportion."],
+    ] },
+    posterior: { name: "Given a measurement", steps: [
+      ["The prior", "Particles fall to all charges alike."],
+      ["The posterior", "The coordinate x is measured. Each charge is now repeated in proportion to its probability, and the same flow draws from the posterior distribution."],
+    ] },
+    continuity: { name: "Flux and probability", steps: [
+      ["Two regions", "The flow carries two regions up and back. Their shape changes; the share of the particles in them does not: probability is conserved."],
+      ["In the space", "The outlines rise with their particles. Up to a factor, the density at a height is the vertical component of the field: flux is probability."],
+    ] },
+  },
+};
