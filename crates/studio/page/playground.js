@@ -221,6 +221,7 @@ function again(up) {
 // Begins a story, or ends it.
 function tell(name) {
   told = name ? { name, story: story(name, field), stale: false } : null;
+  if (told) told.since = performance.now();
   plane.story = null;
   space?.takeStory(null);
   if (!told) restart(field, motion.up);
@@ -310,7 +311,8 @@ function advance(seconds, passed) {
     }
     return;
   }
-  if (told?.stale) tell(told.name);
+  // While a charge is dragged, most of the time remains for drawing.
+  if (told?.stale && performance.now() - told.since > 200) tell(told.name);
   if (told?.story && !usesParticles()) told.story.move(seconds);
   else move(field, seconds);
 }

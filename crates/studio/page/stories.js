@@ -98,7 +98,7 @@ function onCap([height, turn], cosine, angle) {
 
 // Tubes of field lines from equal patches of the hemisphere to patches of the data.
 function fluxTubes(field) {
-  const [part, around, inside, steps] = [0.04, 36, 22, 130];
+  const [part, around, inside, steps] = [0.04, 28, 16, 100];
   const caps = [[0.92, 2.4], [0.72, -0.6], [0.62, 1], [0.5, 3.9]];
   // Half the distance between neighbors: lower down, a line turns to one charge.
   const low = 0.5 * Math.sqrt(Math.PI / state.charges.length);
