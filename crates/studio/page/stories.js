@@ -271,7 +271,7 @@ function inertia() {
   const field = (point) => (point[2] > 1e-3 ? coulomb(point).map((value) => -value) : [0, 0, 0]);
   const paths = drags.map((drag) => fall(start, field, drag));
   const line = follow(start, field);
-  const away = paths.map((path) => Math.max(...path.map(([x, y, z]) => Math.min(...line.map(([a, b, c]) => Math.hypot(x - a, y - b, z - c))))));
+  const away = paths.map((path) => Math.sqrt(path.reduce((most, point, i) => (i % 3 ? most : Math.max(most, nearestSquare(point, line))), 0)));
   let time = 0;
   return {
     move: (seconds) => (time = (time + seconds) % 6.5),
@@ -315,6 +315,13 @@ function fall(start, field, drag) {
   return picked;
 }
 
+// The square of the distance of a point from the nearest point of a line.
+function nearestSquare([x, y, z], line) {
+  let least = Infinity;
+  for (const [a, b, c] of line) least = Math.min(least, (x - a) ** 2 + (y - b) ** 2 + (z - c) ** 2);
+  return least;
+}
+
 // The field line from a point down to the plane.
 function follow(start, field) {
   const line = [start];
@@ -326,7 +333,8 @@ function follow(start, field) {
       return e.map((value) => value / size);
     };
     const step = Math.max(0.005 * x[2], 1e-4);
-    const half = x.map((value, i) => value + (step / 2) * unit(x)[i]);
+    const first = unit(x);
+    const half = x.map((value, i) => value + (step / 2) * first[i]);
     const direction = unit(half);
     x = x.map((value, i) => value + step * direction[i]);
     line.push(x);

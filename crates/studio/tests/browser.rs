@@ -144,8 +144,7 @@ fn particles_move_over_a_static_picture() {
         let name = &browser.name;
         theme(browser, "dark");
         browser.wait("window.studioField().drawn[1] > 0 && window.studioField().particles === 200");
-        browser.open_controls();
-        browser.click("#rise");
+        browser.run("document.getElementById('rise').click()");
         thread::sleep(Duration::from_secs(1));
         let before = (drawn(browser), browser.part("#plane"), browser.part("#space"));
         browser.run("window.studioField().frames.length = 0");
@@ -174,7 +173,7 @@ fn particles_move_over_a_static_picture() {
         let large = near(&browser.part("#plane"), [143, 240, 255]);
         assert!(large > 3 * near(&after.1, [143, 240, 255]), "{name}: {large} pixels of large particles");
         // Particles can be hidden.
-        browser.click("#show-particles");
+        browser.run("document.getElementById('show-particles').click()");
         browser.wait(FIELD);
         thread::sleep(Duration::from_millis(300));
         for part in ["#plane", "#space"] {
@@ -506,7 +505,9 @@ fn moving_stories(browser: &Browser) {
         "Number(document.getElementById('result').textContent.match(/z = ([\\d.]+)/)[1].replace(/\\.$/, '')) > 1",
     );
     let after = result(browser);
-    assert!(before[1] > 3.0 && before[1..] == after[1..], "{before:?} {after:?}");
+    // Of 300 particles, at most two pass an outline of 72 corners.
+    let moved = before[1..].iter().zip(&after[1..]).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+    assert!(before[1] > 3.0 && moved < 0.7, "{before:?} {after:?}");
     browser.shot("tour-continuity");
     step(browser, "diffusion/1");
     browser.wait(&is_told("diffusion"));

@@ -83,7 +83,7 @@ impl Browser {
             options["mobileEmulation"] = json!({ "deviceMetrics": metrics });
         }
         let logs = json!({ "browser": "ALL" });
-        let wanted = json!({ "browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": logs });
+        let wanted = json!({ "browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": logs, "timeouts": { "script": PATIENCE.as_millis() as u64 } });
         let answer = browser.call("POST", "/session", &json!({ "capabilities": { "alwaysMatch": wanted } }));
         browser.session = answer["sessionId"].as_str().expect("a session").to_owned();
         browser
