@@ -4,6 +4,7 @@
 
 mod font;
 pub mod indexed;
+mod ink;
 mod pdf;
 mod raster;
 mod svg;
@@ -101,6 +102,8 @@ pub(crate) enum Shape {
     Disc { center: Position, radius: f64, color: Color },
     /// Colored cells over an area, `across` in a row.
     Cells { area: Area, across: usize, colors: Vec<Color> },
+    /// Opaque pixels with sharp edges over an area, `across` in a row: red, green and blue of each.
+    Pixels { area: Area, across: usize, rgb: Vec<u8> },
     /// A line of text whose position is on the baseline.
     Text { text: String, at: Position, size: f64, anchor: Anchor, color: Color },
 }
@@ -151,6 +154,16 @@ impl Canvas {
         Self { scale, ..self }.checked()
     }
 
+    /// The same picture with an even number of pixels in both directions, as encoders of films need them: odd ones get one more, of the
+    /// background.
+    #[must_use]
+    pub fn even(mut self) -> Self {
+        let (width, height) = self.size();
+        self.area.width = f64::from(width.next_multiple_of(2)) / self.scale;
+        self.area.height = f64::from(height.next_multiple_of(2)) / self.scale;
+        self
+    }
+
     /// The same picture in the colors of a theme.
     #[must_use]
     pub fn themed(mut self, theme: Theme) -> Self {
@@ -162,6 +175,8 @@ impl Canvas {
                 | Shape::Disc { color, .. }
                 | Shape::Text { color, .. } => *color = theme.color(*color),
                 Shape::Cells { colors, .. } => colors.iter_mut().for_each(|color| *color = theme.color(*color)),
+                // Images are data.
+                Shape::Pixels { .. } => {}
             }
         }
         self
@@ -205,49 +220,6 @@ impl Canvas {
     /// What was drawn, in its order.
     pub(crate) fn elements(&self) -> &[Element] {
         &self.elements
-    }
-
-    /// Positions on the shapes and texts that were drawn within an area, a few units apart. Cells, which are a background, and faint lines are
-    /// not among them.
-    pub(crate) fn ink_within(&self, area: Area) -> Vec<Position> {
-        const APART: f64 = 4.0;
-        let mut found = Vec::new();
-        let mut segment = |a: Position, b: Position| {
-            let steps = ((b.0 - a.0).hypot(b.1 - a.1) / APART).clamp(1.0, 1000.0) as usize;
-            let at = |step: usize| {
-                let share = step as f64 / steps as f64;
-                (a.0 + share * (b.0 - a.0), a.1 + share * (b.1 - a.1))
-            };
-            found.extend((0..=steps).map(at).filter(|at| area.contains(*at)));
-        };
-        for Element { shape, clip } in &self.elements {
-            match shape {
-                // The grid of a panel is not clipped.
-                Shape::Curve { pieces, .. } if clip.is_some() => {
-                    pieces.iter().flat_map(|piece| piece.windows(2)).for_each(|pair| segment(pair[0], pair[1]));
-                }
-                Shape::Polygon { corners, .. } => {
-                    let ends = |axis: fn(&Position) -> f64| {
-                        let values = || corners.iter().map(axis);
-                        (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max))
-                    };
-                    let ((left, right), (top, bottom)) = (ends(|at| at.0), ends(|at| at.1));
-                    let rows = ((bottom - top) / APART).clamp(1.0, 1000.0) as usize;
-                    for row in 0..=rows {
-                        let y = top + (bottom - top) * row as f64 / rows as f64;
-                        segment((left, y), (right, y));
-                    }
-                }
-                Shape::Disc { center, .. } => segment(*center, *center),
-                Shape::Text { text, at, size, anchor, .. } => {
-                    let width = Self::text_width(text, *size);
-                    let left = at.0 - font::part_before(*anchor) * width;
-                    segment((left, at.1 - 0.4 * size), (left + width, at.1 - 0.4 * size));
-                }
-                Shape::Curve { .. } | Shape::Cells { .. } => {}
-            }
-        }
-        found
     }
 
     /// Clips all later drawing to an area; `None` ends clipping.
@@ -336,6 +308,14 @@ impl Canvas {
         }
     }
 
+    /// Draws an image of opaque pixels with sharp edges over an area, `across` in a row: red, green and blue of each pixel. Themes leave it
+    /// as it is.
+    pub fn image(&mut self, area: Area, across: usize, rgb: Vec<u8>) {
+        if across > 0 && !rgb.is_empty() && rgb.len().is_multiple_of(3 * across) {
+            self.draw(Shape::Pixels { area, across, rgb });
+        }
+    }
+
     /// Draws a line of text; its position is on the baseline.
     pub fn text(&mut self, text: &str, at: Position, size: f64, anchor: Anchor, color: Color) {
         if !text.is_empty() {
@@ -358,13 +338,14 @@ impl Canvas {
         raster::rgb(self, self.scale)
     }
 
-    /// The picture as a PNG file, of at most 256 colors if its background is white.
+    /// The picture as a PNG file, of at most 256 colors if its background is white and it shows no image.
     ///
     /// # Errors
     /// Returns an error if the encoder fails.
     pub fn png(&self) -> Result<Vec<u8>, PlotError> {
-        if self.background != WHITE {
-            // Dark shades need more colors than a palette has.
+        let shows_image = self.elements.iter().any(|element| matches!(element.shape, Shape::Pixels { .. }));
+        if self.background != WHITE || shows_image {
+            // Dark shades and images need more colors than a palette has.
             let (width, height) = self.size();
             return crate::png(width, height, &self.rgb());
         }
@@ -416,6 +397,15 @@ mod tests {
         canvas.clip(None);
         canvas.curve([(40.0, 0.0), (40.0, f64::NAN), (40.0, 30.0), (40.0, 40.0)], 3.0, INK);
         assert!((dark(&canvas, whole) as i64 - count as i64 - 6 * 20).abs() < 30, "only the last part is drawn");
+    }
+
+    #[test]
+    fn an_even_canvas_has_at_most_one_more_pixel() {
+        for (width, scale) in [(31.0, 1.0), (30.0, 1.0), (30.4, 1.3), (333.3, 2.0833)] {
+            let canvas = Canvas::new(width, 20.0, scale).unwrap();
+            let (before, (after, height)) = (canvas.size().0, canvas.even().size());
+            assert!(after % 2 == 0 && height % 2 == 0 && after - before <= 1, "{width} {scale}: {before} {after}");
+        }
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Charts of points in the plane and of the columns of a table.
 
 use crate::{
-    Area, Axis, Canvas, Color, Mark, Panel, PlotError,
-    color::{BLUE, GRAY, GREEN, RED},
+    Area, Axis, Canvas, Color, Entry, Mark, Panel, PlotError,
+    color::{BLUE, GRAY, GREEN, RED, SERIES},
+    header, legend_height,
 };
 
 /// Rows that are drawn in one color.
@@ -22,7 +23,7 @@ const TAIL: f64 = 0.002;
 /// Width and height of a chart in the plane.
 const PLANE: f64 = 400.0;
 
-/// Draws points in the plane, with a color for each series.
+/// Draws points in the plane, with a color for each series. Axes leave out points that are far from all others, and a label says how many.
 ///
 /// # Shapes
 /// The values of each series: `[points, 2]`
@@ -30,51 +31,69 @@ const PLANE: f64 = 400.0;
 /// # Errors
 /// Returns an error if there is no point.
 pub fn scatter(series: &[Series], axes: [&str; 2], title: &str) -> Result<Canvas, PlotError> {
-    plane(series, (axes, title), Mark::Dot, |panel, points, color| panel.dots(points, 1.25, color.faded(0.7)))
-}
-
-/// Draws curves through points in the plane, with a color for each series.
-///
-/// # Shapes
-/// The values of each series: `[points, 2]`
-///
-/// # Errors
-/// Returns an error if there is no point.
-pub fn lines(series: &[Series], axes: [&str; 2], title: &str) -> Result<Canvas, PlotError> {
-    plane(series, (axes, title), Mark::Line, |panel, points, color| panel.curve(points, 1.4, color))
-}
-
-fn plane(
-    series: &[Series],
-    (axes, title): ([&str; 2], &str),
-    mark: Mark,
-    draw: impl Fn(&mut Panel, Vec<[f64; 2]>, Color),
-) -> Result<Canvas, PlotError> {
-    let axis = |index: usize| -> Result<Axis, PlotError> {
-        let column = series.iter().flat_map(|s| s.values.iter().skip(index).step_by(2).copied());
-        let (low, high) = span(column)?;
-        Ok(Axis::linear(axes[index], low, high))
-    };
-    let (x, y) = (axis(0)?, axis(1)?);
-    let mut canvas = Canvas::new(PLANE, PLANE, SCALE)?;
+    let column = |index: usize| series.iter().flat_map(move |s| s.values.iter().skip(index).step_by(2).copied());
+    let spans = [span(column(0))?, span(column(1))?];
+    let points = || series.iter().flat_map(|series| series.values.chunks_exact(2));
+    let shown = |point: &&[f32]| point.iter().zip(spans).all(|(&v, (low, high))| (low..=high).contains(&f64::from(v)));
+    let outside = points().count() - points().filter(shown).count();
+    let entries = legend(series, Mark::Dot);
+    let axis = |index: usize, label: &str| Axis::linear(label, spans[index].0, spans[index].1);
+    let mut canvas = Canvas::new(PLANE, PLANE + legend_height(&entries, PLANE), SCALE)?;
     let cell = canvas.area();
-    let mut panel = Panel::new(&mut canvas, cell, title, x, y);
+    let cell = header(&mut canvas, cell, title, &entries);
+    let (x, y) = (axis(0, &with_outside(axes[0], outside, "point")), axis(1, axes[1]));
+    let mut panel = Panel::new(&mut canvas, cell, "", x, y);
     for (series, color) in series.iter().zip(COLORS.into_iter().cycle()) {
-        let points = series.values.chunks_exact(2).map(|p| [f64::from(p[0]), f64::from(p[1])]).collect();
-        draw(&mut panel, points, color);
+        let count = series.values.len() / 2;
+        let radius = (26.0 / (count.max(1) as f64).sqrt()).clamp(1.0, 2.4);
+        let points = series.values.chunks_exact(2).map(|p| [f64::from(p[0]), f64::from(p[1])]);
+        panel.dots(points, radius, color.faded(0.7));
     }
-    panel.legend(&legend(series, mark));
     Ok(canvas)
 }
 
-fn legend<'a>(series: &[Series<'a>], mark: Mark) -> Vec<(&'a str, Mark, Color)> {
+/// A label that says how many values an axis leaves out.
+fn with_outside(label: &str, outside: usize, what: &str) -> String {
+    match outside {
+        0 => label.to_owned(),
+        1 => format!("{label} (1 {what} not shown)"),
+        _ => format!("{label} ({outside} {what}s not shown)"),
+    }
+}
+
+/// Draws ROC curves on axes from 0 to 1, and the diagonal of chance.
+///
+/// # Shapes
+/// The values of each series: `[corners, 2]`, pairs of the false and the true positive rate
+///
+/// # Errors
+/// Returns an error if the picture is too large.
+pub fn roc_curves(series: &[Series], title: &str) -> Result<Canvas, PlotError> {
+    let colored = || series.iter().zip(SERIES.into_iter().cycle());
+    let chance = [("chance, area 0.5", Mark::Line, GRAY)];
+    let entries: Vec<Entry> = colored().map(|(series, color)| (series.name, Mark::Line, color)).chain(chance).collect();
+    let mut canvas = Canvas::new(PLANE, PLANE + legend_height(&entries, PLANE), SCALE)?;
+    let cell = canvas.area();
+    let cell = header(&mut canvas, cell, title, &entries);
+    let axis = |label: &str| Axis::linear(label, -0.02, 1.02);
+    let mut panel = Panel::new(&mut canvas, cell, "", axis("false positive rate"), axis("true positive rate"));
+    panel.curve([[0.0, 0.0], [1.0, 1.0]], 1.0, GRAY);
+    for (series, color) in colored() {
+        let points = series.values.chunks_exact(2).map(|p| [f64::from(p[0]), f64::from(p[1])]);
+        panel.curve(points, 1.4, color);
+    }
+    Ok(canvas)
+}
+
+fn legend<'a>(series: &[Series<'a>], mark: Mark) -> Vec<Entry<'a>> {
     series.iter().zip(COLORS.into_iter().cycle()).map(|(series, color)| (series.name, mark, color)).collect()
 }
 
 /// Columns that are drawn, at most.
 const MOST_COLUMNS: usize = 36;
-/// Parts of an axis in which values are counted.
-const BINS: usize = 40;
+/// Parts of an axis in which values are counted: as many as the square root of their number, within limits.
+const FEWEST_BINS: usize = 8;
+const MOST_BINS: usize = 40;
 
 /// Width and height of a histogram of one of so many: few are larger.
 fn cell_size(count: usize) -> (f64, f64) {
@@ -99,53 +118,89 @@ pub fn histograms(series: &[Series], columns: &[String]) -> Result<Canvas, PlotE
     let across = (drawn as f64).sqrt().ceil() as usize;
     let down = drawn.div_ceil(across.max(1));
     let (width, height) = cell_size(drawn);
-    let mut canvas = Canvas::new(width * across as f64, height * down as f64, SCALE)?;
+    let entries = legend(series, Mark::Line);
+    let top = legend_height(&entries, width * across as f64);
+    let mut canvas = Canvas::new(width * across as f64, top + height * down as f64, SCALE)?;
+    let whole = canvas.area();
+    header(&mut canvas, whole, "", &entries);
     for (index, name) in columns.iter().enumerate().take(drawn) {
-        let (left, above) = (width * (index % across) as f64, height * (index / across) as f64);
-        let cell = Area { left, top: above - 14.0, width, height: height + 14.0 };
+        let (left, above) = (width * (index % across) as f64, top + height * (index / across) as f64);
+        let cell = Area { left, top: above - UNTITLED, width, height: height + UNTITLED };
         let column = |series: &Series| series.values.iter().skip(index).step_by(columns.len()).copied().collect();
         let values: Vec<Vec<f32>> = series.iter().map(column).collect();
-        let entries = if index == 0 { legend(series, Mark::Line) } else { Vec::new() };
-        histogram(&mut canvas, cell, name, &values, &entries)?;
+        histogram(&mut canvas, cell, name, &values)?;
     }
     Ok(canvas)
 }
 
+/// The part of a cell that a title would need.
+const UNTITLED: f64 = 14.0;
+
+/// A mean, and half the width of its interval.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Mean<'a> {
+    /// The mean.
+    pub value: f64,
+    /// Half the width of its interval, if it is known.
+    pub half: Option<f64>,
+    /// The text in the legend.
+    pub name: &'a str,
+}
+
+/// Draws the histogram of a series with its mean.
+///
+/// # Errors
+/// Returns an error if there is no finite value.
+pub fn distribution(series: Series, label: &str, mean: Mean) -> Result<Canvas, PlotError> {
+    let (width, height) = cell_size(1);
+    let entries = [(series.name, Mark::Line, COLORS[0]), (mean.name, Mark::Line, RED)];
+    let top = legend_height(&entries, width);
+    let mut canvas = Canvas::new(width, top + height, SCALE)?;
+    let whole = canvas.area();
+    header(&mut canvas, whole, "", &entries);
+    let cell = Area { left: 0.0, top: top - UNTITLED, width, height: height + UNTITLED };
+    let mut panel = histogram(&mut canvas, cell, label, &[series.values.to_vec()])?;
+    let (low, high) = panel.spans()[1];
+    if let Some(half) = mean.half.filter(|half| half.is_finite()) {
+        let (left, right) = (mean.value - half, mean.value + half);
+        let [(first, last), _] = panel.spans();
+        let [left, right] = [left, right].map(|end| end.clamp(first, last));
+        panel.fill(&[[left, low], [right, low], [right, high], [left, high]], RED.faded(0.12));
+    }
+    panel.curve([[mean.value, low], [mean.value, high]], 1.4, RED);
+    Ok(canvas)
+}
+
 /// Draws the histogram of one column.
-fn histogram(
-    canvas: &mut Canvas,
-    cell: Area,
-    name: &str,
-    values: &[Vec<f32>],
-    entries: &[(&str, Mark, Color)],
-) -> Result<(), PlotError> {
+fn histogram<'a>(canvas: &'a mut Canvas, cell: Area, name: &str, values: &[Vec<f32>]) -> Result<Panel<'a>, PlotError> {
     let (low, high) = robust_span(values.iter().flatten().copied())?;
     let outside = values.iter().flatten().filter(|value| !(low..=high).contains(&f64::from(**value))).count();
-    let label = if outside == 0 { name.to_owned() } else { format!("{name} ({outside} outside)") };
-    let shares: Vec<Vec<f64>> = values.iter().map(|values| shares(values, (low, high))).collect();
+    let label = with_outside(name, outside, "value");
+    let most = values.iter().map(Vec::len).max().unwrap_or(0);
+    let bins = ((most as f64).sqrt() as usize).clamp(FEWEST_BINS, MOST_BINS);
+    let shares: Vec<Vec<f64>> = values.iter().map(|values| shares(values, (low, high), bins)).collect();
     let top = shares.iter().flatten().copied().fold(1e-9, f64::max) * 1.1;
-    let axes = (Axis::linear(&label, low, high), Axis::linear("share", 0.0, top));
+    let axes = (Axis::linear(&label, low, high), Axis::linear("share of the rows", 0.0, top));
     let mut panel = Panel::new(canvas, cell, "", axes.0, axes.1);
-    let width = (high - low) / BINS as f64;
+    let width = (high - low) / bins as f64;
     for (shares, color) in shares.iter().zip(COLORS.into_iter().cycle()) {
         let step = |(bin, &share): (usize, &f64)| {
             let left = low + bin as f64 * width;
             [[left, share], [left + width, share]]
         };
-        panel.curve(shares.iter().enumerate().flat_map(step), 1.25, color);
+        let outline: Vec<[f64; 2]> = shares.iter().enumerate().flat_map(step).collect();
+        panel.fill(&[&[[low, 0.0]], &outline[..], &[[high, 0.0]]].concat(), color.faded(0.15));
+        panel.curve(outline, 1.25, color);
     }
-    if !entries.is_empty() {
-        panel.legend(entries);
-    }
-    Ok(())
+    Ok(panel)
 }
 
 /// The share of the values in each of the equal parts of a span.
-fn shares(values: &[f32], (low, high): (f64, f64)) -> Vec<f64> {
-    let mut shares = vec![0.0; BINS];
+fn shares(values: &[f32], (low, high): (f64, f64), bins: usize) -> Vec<f64> {
+    let mut shares = vec![0.0; bins];
     for &value in values {
-        let bin = (f64::from(value) - low) / (high - low) * BINS as f64;
-        if (0.0..BINS as f64).contains(&bin) {
+        let bin = (f64::from(value) - low) / (high - low) * bins as f64;
+        if (0.0..bins as f64).contains(&bin) {
             shares[bin as usize] += 1.0 / values.len() as f64;
         }
     }
@@ -218,8 +273,15 @@ mod tests {
         for text in ["alpha", "beta", "points", "data", "samples"] {
             assert!(texts(&drawn).contains(&text), "{text}");
         }
-        let drawn = lines(&series, ["alpha", "beta"], "points").unwrap();
-        assert_eq!(dots(&drawn, GRAY), 0);
+        let drawn = roc_curves(&series, "two detectors").unwrap();
+        for text in ["false positive rate", "two detectors", "data", "samples", "chance, area 0.5"] {
+            assert!(texts(&drawn).contains(&text), "{text}");
+        }
+        // A point far from 999 others is left out, and the axis says so.
+        let mut values: Vec<f32> = (0..1998).map(|index| (index % 37) as f32).collect();
+        values.extend([1e6, 0.0]);
+        let drawn = scatter(&[Series { name: "data", values: &values }], ["alpha", "beta"], "").unwrap();
+        assert!(texts(&drawn).contains(&"alpha (1 point not shown)"), "{:?}", texts(&drawn));
         assert!(scatter(&[Series { name: "none", values: &[] }], ["", ""], "").is_err());
     }
 
@@ -228,7 +290,7 @@ mod tests {
         let columns: Vec<String> = ["one", "two", "three"].map(String::from).to_vec();
         let values: Vec<f32> = (0..90).map(|index| (index % 7) as f32).collect();
         let drawn = histograms(&[Series { name: "rows", values: &values }], &columns).unwrap();
-        assert_eq!(drawn.size(), (832, 640), "two by two cells");
+        assert_eq!(drawn.size(), (832, 662), "two by two cells and a line of the legend");
         for text in ["one", "two", "three", "rows"] {
             assert_eq!(texts(&drawn).iter().filter(|found| **found == text).count(), 1, "{text}");
         }
@@ -240,7 +302,7 @@ mod tests {
         let mut values: Vec<f32> = (0..200).map(|index| (index % 20) as f32).collect();
         values.extend([1e6, -1e6]);
         let drawn = histograms(&[Series { name: "rows", values: &values }], &["one".to_owned()]).unwrap();
-        assert!(texts(&drawn).contains(&"one (2 outside)"), "{:?}", texts(&drawn));
+        assert!(texts(&drawn).contains(&"one (2 values not shown)"), "{:?}", texts(&drawn));
         let (low, high) = robust_span(values.iter().copied()).unwrap();
         assert!(low > -5.0 && low < 0.0 && high > 19.0 && high < 24.0, "{low} {high}");
         // Nothing is left out of a column of two values, or of one with heavy tails.
@@ -251,8 +313,23 @@ mod tests {
     }
 
     #[test]
+    fn a_distribution_has_its_mean_and_interval() {
+        let values: Vec<f32> = (0..100).map(|index| index as f32).collect();
+        let mean = |half| Mean { value: 49.5, half, name: "mean 49.5" };
+        let draw = |half| distribution(Series { name: "rows", values: &values }, "nats", mean(half)).unwrap();
+        let filled = |canvas: &Canvas| {
+            let is = |shape: &Shape| matches!(shape, Shape::Polygon { color, .. } if color.rgb == RED.rgb);
+            canvas.elements().iter().filter(|element| is(&element.shape)).count()
+        };
+        assert_eq!([filled(&draw(Some(3.0))), filled(&draw(None))], [1, 0]);
+        assert!(
+            ["rows", "mean 49.5", "nats", "share of the rows"].iter().all(|text| texts(&draw(None)).contains(text))
+        );
+    }
+
+    #[test]
     fn shares_are_of_all_values() {
-        let shares = shares(&[0.0, 0.0, 39.5, 100.0], (0.0, 40.0));
+        let shares = shares(&[0.0, 0.0, 39.5, 100.0], (0.0, 40.0), 40);
         assert_eq!((shares[0], shares[39], shares.iter().sum::<f64>()), (0.5, 0.25, 0.75));
     }
 }

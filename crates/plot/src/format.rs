@@ -9,54 +9,6 @@ use crate::{Canvas, PlotError};
 /// Quality of JPEG files, from 1 to 100.
 const JPEG_QUALITY: u8 = 95;
 
-/// What a figure is made of, which decides the formats that it can be written in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FigureKind {
-    /// Images: pixels.
-    Images,
-    /// A chart: shapes and texts.
-    Chart,
-}
-
-/// A figure to be written.
-#[derive(Clone, Debug)]
-pub enum Figure {
-    /// Images, as a PNG file.
-    Images(Vec<u8>),
-    /// A chart.
-    Chart(Canvas),
-}
-
-impl From<Canvas> for Figure {
-    fn from(canvas: Canvas) -> Self {
-        Self::Chart(canvas)
-    }
-}
-
-impl Figure {
-    /// What the figure is made of.
-    pub fn kind(&self) -> FigureKind {
-        match self {
-            Self::Images(_) => FigureKind::Images,
-            Self::Chart(_) => FigureKind::Chart,
-        }
-    }
-
-    /// Encodes the figure.
-    ///
-    /// # Errors
-    /// Returns [`PlotError::Format`] if the figure is of images and the format is SVG or PDF, and [`PlotError::Encode`] if the encoder
-    /// fails.
-    pub fn encode(self, format: Format) -> Result<Vec<u8>, PlotError> {
-        match (self, format) {
-            (Self::Chart(canvas), Format::Svg) => canvas.svg(),
-            (Self::Chart(canvas), Format::Pdf) => Ok(canvas.pdf()),
-            (Self::Chart(canvas), format) => format.convert(canvas.png()?),
-            (Self::Images(png), format) => format.convert(png),
-        }
-    }
-}
-
 /// A file format of a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -78,32 +30,40 @@ impl Format {
     /// The format that a file's ending names. A name without an ending stands for PNG.
     ///
     /// # Errors
-    /// Returns [`PlotError::Format`] if no figure of this kind can be written with this ending.
-    pub fn of(path: &Path, kind: FigureKind) -> Result<Self, PlotError> {
+    /// Returns [`PlotError::Format`] if no picture can be written with this ending.
+    pub fn of(path: &Path) -> Result<Self, PlotError> {
         let Some(ending) = path.extension() else { return Ok(Self::Png) };
         let ending = ending.to_string_lossy().to_lowercase();
-        match (ending.as_str(), kind) {
-            ("png", _) => Ok(Self::Png),
-            ("jpg" | "jpeg" | "jpe" | "jfif", _) => Ok(Self::Jpeg),
-            ("webp", _) => Ok(Self::WebP),
-            ("tif" | "tiff", _) => Ok(Self::Tiff),
-            ("svg", FigureKind::Chart) => Ok(Self::Svg),
-            ("pdf", FigureKind::Chart) => Ok(Self::Pdf),
-            _ => Err(PlotError::Format { kind, ending }),
+        match ending.as_str() {
+            "png" => Ok(Self::Png),
+            "jpg" | "jpeg" | "jpe" | "jfif" => Ok(Self::Jpeg),
+            "webp" => Ok(Self::WebP),
+            "tif" | "tiff" => Ok(Self::Tiff),
+            "svg" => Ok(Self::Svg),
+            "pdf" => Ok(Self::Pdf),
+            _ => Err(PlotError::Format { ending }),
         }
     }
 
-    /// Converts a PNG file into this format. JPEG and WebP have 8 bits; JPEG shows transparent pixels over white.
+    /// Encodes a picture. In SVG and PDF, shapes and texts stay what they are, and images are embedded.
     ///
     /// # Errors
-    /// Returns [`PlotError::Encode`] if the bytes are not a PNG file, or the format cannot hold the picture, and [`PlotError::Format`] if
-    /// the format has no pixels.
-    fn convert(self, png: Vec<u8>) -> Result<Vec<u8>, PlotError> {
+    /// Returns an error if the encoder fails.
+    pub fn encode(self, canvas: &Canvas) -> Result<Vec<u8>, PlotError> {
         match self {
-            Self::Png => return Ok(png),
-            Self::Svg => return Err(PlotError::Format { kind: FigureKind::Images, ending: "svg".into() }),
-            Self::Pdf => return Err(PlotError::Format { kind: FigureKind::Images, ending: "pdf".into() }),
-            Self::Jpeg | Self::WebP | Self::Tiff => {}
+            Self::Svg => canvas.svg(),
+            Self::Pdf => Ok(canvas.pdf()),
+            format => format.convert(canvas.png()?),
+        }
+    }
+
+    /// Converts a PNG file into this format of pixels. JPEG and WebP have 8 bits; JPEG shows transparent pixels over white.
+    ///
+    /// # Errors
+    /// Returns [`PlotError::Encode`] if the bytes are not a PNG file, or the format cannot hold the picture.
+    fn convert(self, png: Vec<u8>) -> Result<Vec<u8>, PlotError> {
+        if !matches!(self, Self::Jpeg | Self::WebP | Self::Tiff) {
+            return Ok(png);
         }
         let mut reader = ImageReader::with_format(Cursor::new(&png), ImageFormat::Png);
         // The picture was drawn by this program.
@@ -120,21 +80,6 @@ impl Format {
             Self::Tiff => without_gray_alpha(image).write_to(&mut bytes, ImageFormat::Tiff)?,
         }
         Ok(bytes.into_inner())
-    }
-}
-
-/// Says that an ending cannot be written, and which can.
-pub(crate) fn refusal(kind: FigureKind, ending: &str) -> String {
-    match (kind, ending) {
-        (FigureKind::Images, "svg" | "pdf") => format!(
-            "images are made of pixels and are not written as .{ending}, which is for charts; end the name in .png, .jpg, .webp or .tiff"
-        ),
-        (FigureKind::Images, _) => {
-            format!("images cannot be written as .{ending}; end the name in .png, .jpg, .webp or .tiff")
-        }
-        (FigureKind::Chart, _) => {
-            format!("charts cannot be written as .{ending}; end the name in .svg, .pdf, .png, .jpg, .webp or .tiff")
-        }
     }
 }
 
@@ -182,8 +127,7 @@ mod tests {
     use crate::Picture;
 
     fn decoded(path: &str, picture: Picture, values: &[f32]) -> DynamicImage {
-        let format = Format::of(Path::new(path), FigureKind::Images).unwrap();
-        let bytes = Figure::Images(picture.png(values).unwrap()).encode(format).unwrap();
+        let bytes = Format::of(Path::new(path)).unwrap().convert(picture.png(values).unwrap()).unwrap();
         let expected = ImageFormat::from_path(path).unwrap();
         assert_eq!(image::guess_format(&bytes).unwrap(), expected, "{path}");
         image::load_from_memory(&bytes).unwrap()
@@ -191,34 +135,35 @@ mod tests {
 
     #[test]
     fn the_ending_decides() {
-        let of = |name: &str, kind| Format::of(Path::new(name), kind);
-        for (name, format) in
-            [("a.PNG", Format::Png), ("a.jpeg", Format::Jpeg), ("a.webp", Format::WebP), ("a.tif", Format::Tiff)]
-        {
-            assert_eq!(of(name, FigureKind::Images).unwrap(), format);
-            assert_eq!(of(name, FigureKind::Chart).unwrap(), format);
+        let of = |name: &str| Format::of(Path::new(name));
+        for (name, format) in [
+            ("a.PNG", Format::Png),
+            ("a.jpeg", Format::Jpeg),
+            ("a.webp", Format::WebP),
+            ("a.tif", Format::Tiff),
+            ("a.SVG", Format::Svg),
+            ("a.pdf", Format::Pdf),
+            ("folder.d/picture", Format::Png),
+        ] {
+            assert_eq!(of(name).unwrap(), format, "{name}");
         }
-        assert_eq!(of("folder.d/picture", FigureKind::Images).unwrap(), Format::Png);
-        assert_eq!(of("a.SVG", FigureKind::Chart).unwrap(), Format::Svg);
-        assert_eq!(of("a.pdf", FigureKind::Chart).unwrap(), Format::Pdf);
-        for name in ["a.svg", "a.pdf", "a.txt", "a.gif", "a.npz"] {
-            let found = of(name, FigureKind::Images);
-            assert!(matches!(found, Err(PlotError::Format { kind: FigureKind::Images, .. })), "{name}");
+        for name in ["a.txt", "a.gif", "a.npz"] {
+            let error = of(name).unwrap_err();
+            assert!(matches!(error, PlotError::Format { .. }) && error.to_string().contains(".svg, .pdf"), "{error}");
         }
-        let error = of("a.gif", FigureKind::Chart).unwrap_err().to_string();
-        assert!(error.contains(".gif") && error.contains(".svg, .pdf"), "{error}");
     }
 
     #[test]
-    fn charts_have_all_formats_and_images_those_of_pixels() {
-        let chart = || Figure::from(Canvas::new(20.0, 10.0, 1.0).unwrap());
-        assert!(chart().encode(Format::Svg).unwrap().starts_with(b"<svg "));
-        assert!(chart().encode(Format::Pdf).unwrap().starts_with(b"%PDF-"));
-        let image = image::load_from_memory(&chart().encode(Format::WebP).unwrap()).unwrap();
-        assert_eq!((image.width(), image.height()), (20, 10));
-        for format in [Format::Svg, Format::Pdf] {
-            let error = Figure::Images(Vec::new()).encode(format).unwrap_err();
-            assert!(matches!(error, PlotError::Format { kind: FigureKind::Images, .. }), "{error}");
+    fn pictures_have_all_formats() {
+        let mut canvas = Canvas::new(20.0, 10.0, 1.0).unwrap();
+        canvas.image(canvas.area(), 2, vec![200; 12]);
+        let svg = String::from_utf8(Format::Svg.encode(&canvas).unwrap()).unwrap();
+        assert!(svg.starts_with("<svg ") && svg.contains("pixelated"), "{svg}");
+        assert!(Format::Pdf.encode(&canvas).unwrap().starts_with(b"%PDF-"));
+        for format in [Format::Png, Format::WebP, Format::Tiff, Format::Jpeg] {
+            let image = image::load_from_memory(&format.encode(&canvas).unwrap()).unwrap().into_rgb8();
+            assert_eq!((image.width(), image.height()), (20, 10));
+            assert!(image.pixels().all(|pixel| pixel.0.iter().all(|value| value.abs_diff(200) < 3)), "{format:?}");
         }
     }
 

@@ -2,10 +2,7 @@
 
 use crate::{
     PlotError,
-    canvas::{
-        Anchor, Canvas,
-        indexed::{Animation, animate_pixels},
-    },
+    canvas::{Anchor, Area, Canvas},
     color::INK,
     encode_png,
     format::over_white,
@@ -84,7 +81,7 @@ impl Picture {
 /// # Errors
 /// Returns an error if the values are not whole pictures, or there is none.
 pub fn grid(picture: Picture, values: &[f32], columns: usize) -> Result<Vec<u8>, PlotError> {
-    let ((width, height), rgb) = pixels(picture, values, columns)?;
+    let ((width, height), rgb) = pixels(picture, values, (columns, zoom_of(picture)))?;
     png(width, height, &rgb)
 }
 
@@ -99,60 +96,54 @@ pub struct Captions {
 
 /// Size of the letters of captions.
 const LETTERS: f64 = 12.0;
+/// Width that a sheet of few small pictures is enlarged to, and the largest side of such a picture.
+const WIDE: usize = 640;
+const LARGEST: usize = 160;
 
-/// Draws pictures in `columns` columns, as [`grid`], with captions on white above and to the left of it.
+/// Draws pictures in `columns` columns, with captions above and to the left. Small pictures are enlarged with visible pixels, and more if
+/// there are few columns.
+///
+/// # Shapes
+/// `values`: `[pictures, height, width, channels]`
 ///
 /// # Errors
-/// As [`grid`], and if the picture is too large.
-pub fn captioned_grid(
-    picture: Picture,
-    values: &[f32],
-    columns: usize,
-    captions: &Captions,
-) -> Result<Vec<u8>, PlotError> {
-    let ((width, height), rgb) = pixels(picture, values, columns)?;
+/// Returns an error if the values are not whole pictures, there is none, or the sheet is too large.
+pub fn sheet(picture: Picture, values: &[f32], columns: usize, captions: &Captions) -> Result<Canvas, PlotError> {
+    let side = picture.height.max(picture.width).max(1);
+    let wide = (WIDE / (columns.max(1) * picture.width.max(1))).min(LARGEST / side);
+    let ((width, height), rgb) = pixels(picture, values, (columns, zoom_of(picture).max(wide)))?;
     let count = values.len() / (picture.height * picture.width * picture.channels);
     let across = columns.clamp(1, count);
+    let (width, height) = (f64::from(width), f64::from(height));
     let widest = captions.rows.iter().map(|text| Canvas::text_width(text, LETTERS)).fold(0.0, f64::max);
-    let left = if captions.rows.is_empty() { 0 } else { widest.ceil() as u32 + 14 };
-    let top = if captions.columns.is_empty() { 0 } else { 22 };
-    let cell = (f64::from(width) / across as f64, f64::from(height) / count.div_ceil(across) as f64);
+    let left = if captions.rows.is_empty() { 0.0 } else { widest.ceil() + 14.0 };
+    let top = if captions.columns.is_empty() { 0.0 } else { 22.0 };
+    let cell = (width / across as f64, height / count.div_ceil(across) as f64);
     // A text that is wider than its column would run into the next.
     let longest = captions.columns.iter().map(|text| Canvas::text_width(text, LETTERS)).fold(0.0, f64::max);
     let size = LETTERS * (0.95 * cell.0 / longest.max(1.0)).clamp(0.5, 1.0);
-    let mut canvas = Canvas::new(f64::from(left + width), f64::from(top + height), 1.0)?;
+    let mut canvas = Canvas::new(left + width, top + height, 1.0)?;
     for (column, text) in captions.columns.iter().enumerate() {
-        let at = (f64::from(left) + (column as f64 + 0.5) * cell.0, 15.0);
-        canvas.text(text, at, size, Anchor::Middle, INK);
+        canvas.text(text, (left + (column as f64 + 0.5) * cell.0, 15.0), size, Anchor::Middle, INK);
     }
     for (row, text) in captions.rows.iter().enumerate() {
-        let at = (f64::from(left) - 7.0, f64::from(top) + (row as f64 + 0.5) * cell.1 + 4.0);
-        canvas.text(text, at, LETTERS, Anchor::End, INK);
+        canvas.text(text, (left - 7.0, top + (row as f64 + 0.5) * cell.1 + 4.0), LETTERS, Anchor::End, INK);
     }
-    let mut whole = canvas.rgb();
-    let (stride, line) = (3 * (left + width) as usize, 3 * width as usize);
-    for (row, line_of_grid) in rgb.chunks_exact(line).enumerate() {
-        let at = (top as usize + row) * stride + 3 * left as usize;
-        whole[at..at + line].copy_from_slice(line_of_grid);
-    }
-    png(left + width, top + height, &whole)
+    canvas.image(Area { left, top, width, height }, width as usize, rgb);
+    Ok(canvas)
 }
 
-/// Draws grids one after another, as an animation that repeats.
-///
-/// # Errors
-/// As [`grid`], and if frames differ in size.
-pub fn animated_grid(
-    format: Animation,
+/// The factor by which a picture of a grid is enlarged.
+fn zoom_of(picture: Picture) -> usize {
+    SMALLEST.div_ceil(picture.height.max(picture.width).max(1)).max(1)
+}
+
+/// The size and the RGB pixels of a grid with this many columns of pictures that are enlarged by a factor.
+fn pixels(
     picture: Picture,
-    frames: &[Vec<f32>],
-    columns: usize,
-) -> Result<Vec<u8>, PlotError> {
-    animate_pixels(format, frames.len(), |frame| pixels(picture, &frames[frame], columns))
-}
-
-/// The size and the RGB pixels of a grid.
-fn pixels(picture: Picture, values: &[f32], columns: usize) -> Result<((u32, u32), Vec<u8>), PlotError> {
+    values: &[f32],
+    (columns, zoom): (usize, usize),
+) -> Result<((u32, u32), Vec<u8>), PlotError> {
     let Picture { height, width, channels, .. } = picture;
     let size = height * width * channels;
     if size == 0 || values.is_empty() || !values.len().is_multiple_of(size) {
@@ -160,7 +151,6 @@ fn pixels(picture: Picture, values: &[f32], columns: usize) -> Result<((u32, u32
     }
     let count = values.len() / size;
     let columns = columns.clamp(1, count);
-    let zoom = SMALLEST.div_ceil(height.max(width)).max(1);
     let (cell_h, cell_w) = (zoom * height + GAP, zoom * width + GAP);
     let (full_h, full_w) = (count.div_ceil(columns) * cell_h + GAP, columns * cell_w + GAP);
     let mut rgb = vec![BACKGROUND; 3 * full_h * full_w];
@@ -197,13 +187,14 @@ mod tests {
     }
 
     #[test]
-    fn captions_stand_beside_the_grid() {
+    fn captions_stand_beside_the_pictures() {
         let picture = Picture { height: 2, width: 2, channels: 1, range: (0.0, 1.0) };
         let values = [1.0; 16];
-        let plain = image::load_from_memory(&grid(picture, &values, 2).unwrap()).unwrap().into_rgb8();
+        let plain = sheet(picture, &values, 2, &Captions::default()).unwrap();
         let captions = Captions { columns: vec!["a".into(), "b".into()], rows: vec!["first".into(), "second".into()] };
-        let file = captioned_grid(picture, &values, 2, &captions).unwrap();
-        let drawn = image::load_from_memory(&file).unwrap().into_rgb8();
+        let canvas = sheet(picture, &values, 2, &captions).unwrap();
+        let decoded = |canvas: &Canvas| image::load_from_memory(&canvas.png().unwrap()).unwrap().into_rgb8();
+        let (plain, drawn) = (decoded(&plain), decoded(&canvas));
         let (left, top) = (drawn.width() - plain.width(), drawn.height() - plain.height());
         assert!(left > 40 && top == 22, "{left} {top}");
         let inside = image::imageops::crop_imm(&drawn, left, top, plain.width(), plain.height()).to_image();
@@ -214,8 +205,28 @@ mod tests {
         let half = left + plain.width() / 2;
         assert!(dark(left..half, 0..22) > 5 && dark(half..drawn.width(), 0..22) > 5, "a caption above each column");
         assert!(dark(0..left, 22..drawn.height()) > 20 && dark(0..left, 0..22) == 0, "captions of the rows");
-        let none = captioned_grid(picture, &values, 2, &Captions::default()).unwrap();
-        assert_eq!(image::load_from_memory(&none).unwrap().into_rgb8(), plain);
+        assert_eq!(canvas.texts().collect::<Vec<_>>(), ["a", "b", "first", "second"]);
+    }
+
+    #[test]
+    fn few_pictures_are_larger_and_themes_leave_them() {
+        let picture = Picture { height: 8, width: 8, channels: 1, range: (0.0, 1.0) };
+        let width =
+            |columns: usize| sheet(picture, &vec![0.5; 64 * columns], columns, &Captions::default()).unwrap().size().0;
+        assert_eq!((width(2), width(4), width(10), width(20)), (2 * 162 + 2, 4 * 162 + 2, 10 * 66 + 2, 20 * 66 + 2));
+        // Every value of a channel is there, although a palette has only 256 colors.
+        let picture = Picture { height: 16, width: 32, channels: 3, range: (0.0, 255.0) };
+        let values: Vec<f32> = (0..512).flat_map(|at| [(at % 256) as f32, (at / 2) as f32, 7.0]).collect();
+        let canvas = sheet(picture, &values, 1, &Captions::default()).unwrap();
+        let dark = canvas.clone().themed(crate::Theme::Dark);
+        for (canvas, scale) in [(canvas.clone(), 1.0), (dark, 1.0), (canvas.scaled(2.5).unwrap(), 2.5)] {
+            let drawn = image::load_from_memory(&canvas.png().unwrap()).unwrap().into_rgb8();
+            for (at, color) in values.chunks_exact(3).enumerate() {
+                let middle = |index: usize| ((2.0 + 5.0 * (index as f64 + 0.5)) * scale) as u32;
+                let found = drawn.get_pixel(middle(at % 32), middle(at / 32)).0.map(f32::from);
+                assert_eq!(found.as_slice(), color, "pixel {at} at scale {scale}");
+            }
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Pictures of arrays.
 //!
-//! [`grid`] draws images as a PNG file. [`scatter`], [`lines`] and [`histograms`] draw rows of numbers, [`curves`] draws values with error
-//! bars, and [`Panel`]s (axes in the plane) and [`Space`]s (views from the side) draw anything else: these charts are [`Canvas`]es.
-//! [`Figure::encode`] writes both in a [`Format`]; [`animate`] returns animations.
+//! [`sheet`] draws images with captions, and [`grid`] images alone as a PNG file. [`scatter`], [`distribution`] and [`histograms`] draw
+//! rows of numbers, [`roc_curves`] the curves of detectors, [`curves`] values with error bars. [`Panel`]s (axes in the plane) and [`Space`]s
+//! (views from the side) draw anything else. All of these are [`Canvas`]es: [`Format::encode`] writes them as files, [`animate`] as animations.
 
 mod canvas;
 mod chart;
@@ -18,13 +18,13 @@ pub use canvas::{
     Anchor, Area, Canvas, Position,
     indexed::{Animation, animate},
 };
-pub use chart::{Series, histograms, lines, scatter};
+pub use chart::{Mean, Series, distribution, histograms, roc_curves, scatter};
 pub use color::{Color, Theme};
 pub use curves::{Curve, Dot, curves};
-pub use format::{Figure, FigureKind, Format};
-pub use grid::{Captions, Picture, animated_grid, captioned_grid, grid};
+pub use format::Format;
+pub use grid::{Captions, Picture, grid, sheet};
 pub use language::Language;
-pub use panel::{Axis, Mark, Panel, heading};
+pub use panel::{Axis, Entry, Mark, Panel, header, heading, legend_height};
 pub use space::{Space, View};
 
 /// Why a picture could not be made.
@@ -36,11 +36,9 @@ pub enum PlotError {
     /// The picture cannot be drawn, for the reason in the text.
     #[error("the picture cannot be drawn: {0}")]
     Draw(String),
-    /// No figure of this kind can be written with this ending.
-    #[error("{}", format::refusal(*kind, ending))]
+    /// No picture can be written with this ending.
+    #[error("pictures cannot be written as .{ending}; end the name in .svg, .pdf, .png, .jpg, .webp or .tiff")]
     Format {
-        /// What the figure is made of.
-        kind: FigureKind,
         /// The ending, in lower case and without a dot.
         ending: String,
     },

@@ -1,6 +1,10 @@
 //! Charts in areas of a canvas, with axes and a title.
 
 mod contours;
+mod legend;
+
+use legend::{ENTRY, draw_entry};
+pub use legend::{Entry, header, legend_height};
 
 use crate::{
     canvas::{Anchor, Area, Canvas, Position},
@@ -166,8 +170,11 @@ impl<'a> Panel<'a> {
             self.canvas.text(&number(value, self.y.logarithmic), (left - 5.0, y + 3.2), TICK, Anchor::End, INK);
         }
         let (x, y) = (self.x.label.clone(), self.y.label.clone());
-        self.canvas.text(&x, (left + 0.5 * width, bottom + 28.0), LABEL, Anchor::Middle, INK);
-        self.canvas.text(&y, (left - 38.0, top + 0.5 * height), LABEL, Anchor::Upwards, INK);
+        // A long label gets smaller letters, so that it stays within its cell.
+        let fitted = |text: &str, room: f64| LABEL * (room / Canvas::text_width(text, LABEL).max(1.0)).clamp(0.6, 1.0);
+        let sizes = [fitted(&x, width + 2.0 * BORDER[2]), fitted(&y, height + BORDER[1] + BORDER[3])];
+        self.canvas.text(&x, (left + 0.5 * width, bottom + 28.0), sizes[0], Anchor::Middle, INK);
+        self.canvas.text(&y, (left - 38.0, top + 0.5 * height), sizes[1], Anchor::Upwards, INK);
     }
 
     fn clipped(&mut self, draw: impl FnOnce(&mut Self)) {
@@ -281,20 +288,15 @@ impl<'a> Panel<'a> {
     }
 
     /// Draws a legend where it hides the least of what has been drawn; the corners come first.
-    pub fn legend(&mut self, entries: &[(&str, Mark, Color)]) {
+    pub fn legend(&mut self, entries: &[Entry]) {
         let widest = entries.iter().map(|(name, ..)| Canvas::text_width(name, TICK)).fold(0.0, f64::max);
         let Area { left, top, width, height } = self.free_area(
-            (widest + 30.0, 14.0 * entries.len() as f64 + 8.0),
+            (widest + 30.0, ENTRY * entries.len() as f64 + 8.0),
             [(1.0, 0.0), (0.0, 0.0), (1.0, 1.0), (0.0, 1.0)],
         );
         self.canvas.fill_area(Area { left, top, width, height }, BACK);
-        for (index, (name, mark, color)) in entries.iter().enumerate() {
-            let y = top + 11.0 + 14.0 * index as f64;
-            match mark {
-                Mark::Dot => self.canvas.disc((left + 13.0, y), 3.0, *color),
-                Mark::Line => self.canvas.curve([(left + 5.0, y), (left + 20.0, y)], 1.8, *color),
-            }
-            self.canvas.text(name, (left + 25.0, y + 3.2), TICK, Anchor::Start, INK);
+        for (index, found) in entries.iter().enumerate() {
+            draw_entry(self.canvas, (left, top + 11.0 + ENTRY * index as f64), *found);
         }
     }
 
@@ -404,6 +406,27 @@ mod tests {
         let corners = [[0.95, 0.95], [0.05, 0.95], [0.95, 0.05], [0.05, 0.05]];
         let (left, top) = legend_of(&corners);
         assert!((100.0..260.0).contains(&left) || (80.0..200.0).contains(&top), "then between: {left} {top}");
+    }
+
+    #[test]
+    fn a_legend_above_the_frame_hides_nothing() {
+        let entries =
+            [("first", Mark::Dot, BLUE), ("second", Mark::Line, BLUE), ("a rather long third name", Mark::Line, BLUE)];
+        let mut canvas = Canvas::new(260.0, 300.0, 1.0).unwrap();
+        let cell = canvas.area();
+        let left = header(&mut canvas, cell, "title", &entries);
+        assert_eq!(left.top, legend_height(&entries, cell.width));
+        assert_eq!(left.top, 28.0, "two of them fit into a line");
+        let before = canvas.elements().len();
+        let axes = (Axis::linear("x", 0.0, 1.0), Axis::linear("y", 0.0, 1.0));
+        let frame = Panel::new(&mut canvas, left, "", axes.0, axes.1).frame();
+        let drawn = canvas.elements()[..before].to_vec();
+        for element in drawn {
+            if let crate::canvas::Shape::Text { text, at, size, .. } = element.shape {
+                assert!(at.1 < frame.top && at.1 - size > 0.0, "{text} at {at:?}, the frame begins at {}", frame.top);
+                assert!(text == "title" || at.0 + Canvas::text_width(&text, size) < cell.width, "{text}");
+            }
+        }
     }
 
     #[test]

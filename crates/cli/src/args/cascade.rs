@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{ComputeArgs, FilesArgs, SolverArgs};
+use super::{ComputeArgs, FigureArgs, FilesArgs, SolverArgs};
 
 #[derive(Debug, Args)]
 pub struct CascadeCommand {
@@ -90,6 +90,9 @@ pub struct CascadeSampleArgs {
     /// The picture to write [default: samples.png in the cascade's folder]
     #[arg(short = 'o', long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub figure: FigureArgs,
 
     #[command(flatten)]
     pub files: FilesArgs,

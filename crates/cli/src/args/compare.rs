@@ -15,6 +15,9 @@ pub struct CompareArgs {
     /// The folder of the results; finished results in it are kept [default: runs/compare-FILE]
     #[arg(short, long, value_name = "FOLDER")]
     pub out: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub figure: FigureArgs,
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use pfgm_data::{Alpha, Classes, Decimal, Header, Items, KindChoice, LimitOverrides};
 
+use super::FigureArgs;
+
 #[derive(Clone, Debug, Default, Args)]
 pub struct DataArgs {
     /// Columns of a table to use, by name or by number from 1 [default: all]
@@ -89,9 +91,12 @@ pub struct DataCommand {
     #[command(flatten)]
     pub table: DataArgs,
 
-    /// The picture to write; the chart of a table may end in .svg or .pdf, too [default: NAME-contact-sheet.png in the current folder]
+    /// The picture to write, which may end in .svg or .pdf, too [default: NAME-contact-sheet.png in the current folder]
     #[arg(short = 'o', long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub figure: FigureArgs,
 
     /// Also write the properties of the data and all notices to a JSON file
     #[arg(long, value_name = "FILE.json")]

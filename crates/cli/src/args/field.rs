@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{DataArgs, FigureArgs};
+use super::{DataArgs, FigureArgs, Frames};
 
 /// Figures that explain Poisson flows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -29,6 +29,8 @@ pub enum Story {
     Anchoring,
     /// Where PFGM's training points lie
     TrainingPoints,
+    /// Training points of images: an image, perturbed at several sigma for several D, and the target of each
+    TrainingImages,
     /// The hemisphere projected onto the plane z = z_max; moves with --animate
     Projection,
     /// Steps in z and in ln z: evaluations to the same error
@@ -97,9 +99,9 @@ pub struct FieldArgs {
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub particles: usize,
 
-    /// Frames of the animation
-    #[arg(long, value_name = "N", default_value_t = 120)]
-    pub frames: usize,
+    /// Frames of the animation: how many, from 2 [default: 120], or a folder for them as numbered PNG files, ready for an encoder of films; may be given twice
+    #[arg(long, value_name = "N|DIR", value_parser = Frames::parse)]
+    pub frames: Vec<Frames>,
 
     /// Resolution: pixels for each unit of a figure, which is about 1200 units wide, and of an animation; from 0.5 to 8 [default: 2; of animations 1]
     #[arg(long, value_name = "S", conflicts_with = "dpi")]

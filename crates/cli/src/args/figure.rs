@@ -1,4 +1,4 @@
-//! Arguments of commands that draw charts.
+//! Arguments of commands that draw pictures.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use pfgm_plot::{Canvas, Language, PlotError, Theme};
 
-/// A file format of charts.
+/// A file format of pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ChartFormat {
     /// Pixels
@@ -17,7 +17,18 @@ pub enum ChartFormat {
     Pdf,
 }
 
-/// The colors of charts.
+impl ChartFormat {
+    /// The ending of files.
+    pub fn ending(self) -> &'static str {
+        match self {
+            Self::Png => "png",
+            Self::Svg => "svg",
+            Self::Pdf => "pdf",
+        }
+    }
+}
+
+/// The colors of pictures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ThemeName {
     /// On white
@@ -27,7 +38,7 @@ pub enum ThemeName {
     Dark,
 }
 
-/// The language of the texts in charts.
+/// The language of the texts in pictures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum LanguageName {
     /// English
@@ -37,27 +48,60 @@ pub enum LanguageName {
     Zh,
 }
 
-/// Format, resolution, colors and language of charts.
+/// Format, resolution, colors and language of pictures.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub struct FigureArgs {
-    /// Format of charts without -o; with -o, the file's ending decides [default: png]
+    /// Format of the picture without -o; with -o, the file's ending decides [default: png; of figures of `compare` svg and pdf]
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub format: Option<ChartFormat>,
 
-    /// Resolution of charts in pixels per inch, from 48 to 768
+    /// Resolution of the picture in pixels per inch, from 48 to 768; images and animations have 96, charts about 150 [default: that of the picture]
     #[arg(long, value_name = "DPI", value_parser = resolution)]
     pub dpi: Option<f64>,
 
-    /// Colors of charts
+    /// Colors of the picture
     #[arg(long, value_enum, value_name = "THEME", default_value = "light")]
     pub theme: ThemeName,
 
-    /// Language of the texts in charts: English or Chinese
+    /// Language of the texts in the picture: English or Chinese
     #[arg(long, value_enum, value_name = "LANGUAGE", default_value = "en")]
     pub lang: LanguageName,
 }
 
-/// Units of length of a chart in an inch.
+/// A value of `--frames`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Frames {
+    /// How many frames there are.
+    Count(usize),
+    /// The folder that they are written to.
+    Folder(PathBuf),
+}
+
+impl Frames {
+    /// Parses a value: a number, or else a folder.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            Ok(count) => Ok(Self::Count(count)),
+            Err(_) if text.is_empty() => Err("give a number, or a folder".to_owned()),
+            Err(_) => Ok(Self::Folder(PathBuf::from(text))),
+        }
+    }
+
+    /// The last number that was given.
+    pub fn count(given: &[Self]) -> Option<usize> {
+        given.iter().rev().find_map(|value| if let Self::Count(count) = value { Some(*count) } else { None })
+    }
+
+    /// The last folder that was given.
+    pub fn folder(given: &[Self]) -> Option<&Path> {
+        given
+            .iter()
+            .rev()
+            .find_map(|value| if let Self::Folder(folder) = value { Some(folder.as_path()) } else { None })
+    }
+}
+
+/// Units of length of a picture in an inch.
 const UNITS: f64 = 96.0;
 
 fn resolution(text: &str) -> Result<f64, String> {
@@ -71,11 +115,7 @@ impl FigureArgs {
     /// The path that `-o` names, or the default with the ending of `--format`.
     pub fn path(&self, out: Option<&Path>, default: PathBuf) -> Result<PathBuf> {
         let Some(format) = self.format else { return Ok(out.map_or(default, Path::to_owned)) };
-        let ending = match format {
-            ChartFormat::Png => "png",
-            ChartFormat::Svg => "svg",
-            ChartFormat::Pdf => "pdf",
-        };
+        let ending = format.ending();
         match out {
             Some(out) if out.extension().is_some_and(|own| !own.eq_ignore_ascii_case(ending)) => {
                 bail!("--format {ending}: {} has another ending; omit --format", out.display())
@@ -90,7 +130,7 @@ impl FigureArgs {
         self.dpi.map(|dpi| dpi / UNITS)
     }
 
-    /// A chart with this resolution, in these colors and this language.
+    /// A picture with this resolution, in these colors and this language.
     pub fn apply(&self, canvas: Canvas) -> Result<Canvas, PlotError> {
         let canvas = match self.scale() {
             Some(scale) => canvas.scaled(scale)?,

@@ -155,9 +155,16 @@ pub struct InterpolateArgs {
     #[arg(short = 'o', long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub figure: FigureArgs,
+
     /// Write an animation from the first end points to the second and back
     #[arg(long, value_name = "FILE.gif|.png")]
     pub animate: Option<PathBuf>,
+
+    /// Write the frames of the animation into a folder, as numbered PNG files, ready for an encoder of films
+    #[arg(long, value_name = "DIR")]
+    pub frames: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -189,6 +196,9 @@ pub struct TemperatureArgs {
     /// The picture to write [default: temperature.png in the run's folder]
     #[arg(short = 'o', long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub figure: FigureArgs,
 }
 
 #[derive(Debug, Args)]
@@ -227,4 +237,7 @@ pub struct ArithmeticArgs {
     /// The picture to write [default: arithmetic.png in the run's folder]
     #[arg(short = 'o', long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub figure: FigureArgs,
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{ComputeArgs, SolverArgs, latents::RowsArgs};
+use super::{ComputeArgs, FigureArgs, SolverArgs, latents::RowsArgs};
 
 /// How the flow is conditioned on a measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -115,6 +115,9 @@ pub struct RestoreArgs {
     /// The picture to write: measurement, mean, standard deviation, draws [default: restored.png in the run's folder]
     #[arg(short = 'o', long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub figure: FigureArgs,
 
     /// Batch size
     #[arg(long, value_name = "N", default_value_t = 64)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{
-    SolverArgs,
+    FigureArgs, SolverArgs,
     latents::{MeasureArgs, RowsArgs, RunArgs},
 };
 
@@ -35,6 +35,9 @@ pub struct DenoiseArgs {
     /// The picture to write: noisy images above denoised ones [default: denoised.png in the run's folder]
     #[arg(short = 'o', long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub figure: FigureArgs,
 }
 
 #[derive(Debug, Args)]
@@ -68,6 +71,9 @@ pub struct InpaintArgs {
     /// The picture to write: each image, its mask, its completions [default: inpainted.png in the run's folder]
     #[arg(short = 'o', long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub figure: FigureArgs,
 }
 
 /// Whether `pfgm anomaly` computes the likelihood.
@@ -125,4 +131,7 @@ pub struct AnomalyArgs {
     /// The chart of the ROC curves to write; it may end in .svg or .pdf, too [default: roc.png in the run's folder]
     #[arg(long, value_name = "FILE")]
     pub roc: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub figure: FigureArgs,
 }

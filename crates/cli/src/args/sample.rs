@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{ArithmeticName, ComputeArgs, DataArgs, FigureArgs, RanksArgs, SolverArgs};
+use super::{ArithmeticName, ComputeArgs, DataArgs, FigureArgs, Frames, RanksArgs, SolverArgs};
 
 #[derive(Debug, Args)]
 pub struct SampleArgs {
@@ -86,7 +86,7 @@ pub struct SampleArgs {
     #[arg(long, value_name = "NORM", allow_negative_numbers = true)]
     pub upper_norm: Option<f64>,
 
-    /// The picture to write; the chart of a table may end in .svg or .pdf, too [default: sampled.png in the run's folder; with --exact, NAME-exact.png in the current folder]
+    /// The picture to write, which may end in .svg or .pdf, too [default: sampled.png in the run's folder; with --exact, NAME-exact.png in the current folder]
     #[arg(short = 'o', long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 
@@ -100,9 +100,9 @@ pub struct SampleArgs {
     #[arg(long, value_name = "FILE.gif|.png|DIR/", conflicts_with_all = ["exact", "distributed"])]
     pub animate: Option<PathBuf>,
 
-    /// Frames of the animation, from 2 to 10000
-    #[arg(long, value_name = "N", default_value_t = 60, requires = "animate")]
-    pub frames: usize,
+    /// Frames of the animation: how many, from 2 to 10000 [default: 60], or a folder for them as numbered PNG files, ready for an encoder of films; may be given twice
+    #[arg(long, value_name = "N|DIR", value_parser = Frames::parse, conflicts_with_all = ["exact", "distributed"])]
+    pub frames: Vec<Frames>,
 
     /// Batch size
     #[arg(long, value_name = "N", default_value_t = 64)]

@@ -9,7 +9,7 @@ use pfgm::{
 };
 use pfgm_data::{Dataset, Shape};
 use pfgm_eval::{area_standard_error, area_under_roc, roc};
-use pfgm_plot::{Canvas, Series, histograms, lines};
+use pfgm_plot::{Canvas, Series, histograms, roc_curves};
 
 use crate::{
     args::{AnomalyArgs, DataArgs, WhenLikelihood, latents::TraceName},
@@ -23,8 +23,8 @@ pub fn run(args: &AnomalyArgs) -> Result<()> {
     let spec = model.spec();
     let (low, high) = spec.range();
     args.sigma.iter().try_for_each(|&sigma| resolve::within("--sigma", sigma, low..=high))?;
-    let file = PictureFile::chart(args.out.clone().unwrap_or_else(|| in_run(&args.run.run, "anomaly.png")))?;
-    let roc = PictureFile::chart(args.roc.clone().unwrap_or_else(|| in_run(&args.run.run, "roc.png")))?;
+    let file = PictureFile::new(args.figure, args.out.as_deref(), in_run(&args.run.run, "anomaly.png"))?;
+    let roc = PictureFile::new(args.figure, args.roc.as_deref(), in_run(&args.run.run, "roc.png"))?;
     render::check_all([args.csv.as_deref()])?;
     let (normal, scored) = groups(args, spec)?;
     if normal.len() < 2 {
@@ -62,12 +62,13 @@ pub fn run(args: &AnomalyArgs) -> Result<()> {
     if let Some(path) = &args.csv {
         table(path, &found.scores, [normal.len(), scored.len()])?;
     }
-    let names: Vec<String> = found.scores.iter().map(|score| score.name.clone()).collect();
+    let names: Vec<String> = found.scores.iter().map(named).collect();
     let values = |of: fn(&Score) -> &Vec<f64>, count: usize| -> Vec<f32> {
         (0..count).flat_map(|row| found.scores.iter().map(move |score| of(score)[row] as f32)).collect()
     };
     let (first, second) = (values(|score| &score.usual, normal.len()), values(|score| &score.of_rows, scored.len()));
-    let series = [Series { name: "normal", values: &first }, Series { name: "scored", values: &second }];
+    let counts = [format!("{} normal rows", normal.len()), format!("{} scored rows", scored.len())];
+    let series = [Series { name: &counts[0], values: &first }, Series { name: &counts[1], values: &second }];
     file.write(histograms(&series, &names)?)?;
     roc.write(curves(&found.scores)?)?;
     line(format!("pictures   {}, {}", display(file.path()), display(roc.path())));
@@ -152,11 +153,13 @@ fn curves(scores: &[Score]) -> Result<Canvas> {
         roc(&score.usual, &score.of_rows).into_iter().flatten().map(|rate| rate as f32).collect()
     };
     let curves: Vec<Vec<f32>> = scores.iter().map(corners).collect();
-    let named = |score: &Score| {
-        let (area, [low, high]) = area(score);
-        format!("{}, area {area:.3} ({low:.3} to {high:.3})", score.name)
-    };
     let names: Vec<String> = scores.iter().map(named).collect();
     let series: Vec<Series> = names.iter().zip(&curves).map(|(name, values)| Series { name, values }).collect();
-    Ok(lines(&series, ["false positive rate", "true positive rate"], "receiver operating characteristic")?)
+    Ok(roc_curves(&series, "ROC curves; area with its 95 % interval")?)
+}
+
+/// The name of a score with its area under the ROC curve and the interval of that.
+fn named(score: &Score) -> String {
+    let (area, [low, high]) = area(score);
+    format!("{}: area {area:.3} ({low:.3} to {high:.3})", score.name)
 }

@@ -12,6 +12,7 @@ use pfgm::{
 use pfgm_plot::{
     Axis, Canvas, Mark, Panel,
     color::{BLUE, GRAY, RED},
+    header,
 };
 
 use crate::{
@@ -42,8 +43,7 @@ fn norms(args: &NormsArgs) -> Result<()> {
     resolve::within("--steps", args.steps, 2..=resolve::MAX_LEVELS)?;
     resolve::product("-n and --steps", args.count, args.steps)?;
     let model = resolve::flow_model(&args.run, &args.compute)?;
-    let file =
-        PictureFile::chart(args.figure.path(args.out.as_deref(), in_run(&args.run, "norms.png"))?)?.styled(args.figure);
+    let file = PictureFile::new(args.figure, args.out.as_deref(), in_run(&args.run, "norms.png"))?;
     let (low, high) = model.spec().range();
     let grid = Schedule::LogUniform.grid(high, low, args.steps);
     let training = training(&model, args, &grid)?;
@@ -157,15 +157,19 @@ fn draw(model: &Model, training: &[Level], on_the_way: &[Level], count: usize) -
     let (low, high) = spec.range();
     // r of the augmented space, where there is one; its extra dimensions only scale sigma.
     let (axis, factor) = match spec.extra_dims() {
-        ExtraDims::Finite(d) => ("r", d.sqrt()),
-        ExtraDims::Infinite => ("sigma", 1.0),
+        ExtraDims::Finite(1.0) => ("z (model's units)", 1.0),
+        ExtraDims::Finite(d) => ("r = σ√D (model's units)", d.sqrt()),
+        ExtraDims::Infinite => ("σ (model's units)", 1.0),
     };
     let mut canvas = Canvas::new(WIDTH, HEIGHT, SCALE)?;
     let cell = canvas.area();
     let x = Axis::logarithmic(axis, factor * low / 1.2, factor * high * 1.2);
-    let y = Axis::logarithmic("|x|", least / 1.2, most * 1.2);
+    let y = Axis::logarithmic("norm |x| of a row (model's units)", least / 1.2, most * 1.2);
     let title = format!("{}, D = {}: norms on the way", spec.data.name, spec.extra_dims());
-    let mut panel = Panel::new(&mut canvas, cell, &title, x, y);
+    let entries =
+        [("trajectories", Mark::Line, BLUE), ("training points", Mark::Dot, GRAY), ("their mean", Mark::Line, RED)];
+    let cell = header(&mut canvas, cell, &title, &entries);
+    let mut panel = Panel::new(&mut canvas, cell, "", x, y);
     let dots = |levels: &[Level]| -> Vec<[f64; 2]> {
         let of = |level: &Level| level.norms.iter().map(|&norm| [factor * level.sigma, norm]).collect::<Vec<_>>();
         levels.iter().flat_map(of).filter(|[_, norm]| *norm > 0.0).collect()
@@ -183,8 +187,5 @@ fn draw(model: &Model, training: &[Level], on_the_way: &[Level], count: usize) -
         [factor * level.sigma, (sum / level.norms.len() as f64).exp()]
     };
     panel.curve(training.iter().map(mean), 1.6, RED);
-    let entries =
-        [("trajectories", Mark::Line, BLUE), ("training points", Mark::Dot, GRAY), ("their mean", Mark::Line, RED)];
-    panel.legend(&entries);
     Ok(canvas)
 }

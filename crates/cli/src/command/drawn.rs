@@ -17,7 +17,7 @@ use pfgm_plot::Series;
 use crate::{
     args::FilesArgs,
     command::measure::open_reference,
-    render::{self, PictureFile, Rows, chart_rows, display, line},
+    render::{self, PictureFile, Rows, chart_rows, class_captions, display, line},
     resolve,
 };
 
@@ -138,7 +138,8 @@ pub fn write_picture(
     let samples = Series { name: "samples", values: &drawn.values[..rows * data.shape.dim()] };
     let series: Vec<Series> =
         reference.map(|values| Series { name: "data", values }).into_iter().chain([samples]).collect();
-    let picture = Rows::from(data).picture(&series, across, &data.name)?;
+    let captions = class_captions(if in_turn { &data.classes } else { &[] }, across);
+    let picture = Rows::from(data).picture(&series, (across, &captions), &data.name)?;
     let note = if rows < count { format!("the first {rows}") } else { String::new() };
     file.write_and_print(picture, &note)
 }

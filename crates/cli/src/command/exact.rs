@@ -1,6 +1,6 @@
 //! `pfgm sample --exact`: sampling by the exact field, and comparison of a network with it.
 
-use std::{path::PathBuf, time::Instant};
+use std::time::Instant;
 
 use anyhow::{Result, bail};
 use pfgm::{
@@ -16,15 +16,16 @@ use pfgm::{
 use pfgm_data::{Dataset, Shape};
 use pfgm_eval::{Shares, chi_square_of_two, shares};
 use pfgm_plot::{
-    Axis, Canvas, FigureKind, Mark, Panel,
+    Area, Axis, Canvas, Entry, Mark, Panel,
     color::{BLUE, GRAY, RED},
+    header,
 };
 use rand::RngExt;
 
 use crate::{
     args::{ArithmeticName, SampleArgs},
     command::drawn::{Drawn, check_files, seeds, write_arrays, write_picture},
-    render::{self, PictureFile, Rows, chart_rows, line},
+    render::{self, PictureFile, chart_rows, line},
     resolve::{self, solver::Solved},
 };
 
@@ -54,10 +55,8 @@ pub fn run(args: &SampleArgs, source: &str) -> Result<()> {
     solver.set_denoise(args.denoise);
     let to_zero = ends_at_zero(&solver);
     let name = if model.is_some() { "against-exact" } else { "exact" };
-    let default = PathBuf::from(format!("{}-{name}.png", spec.data.name));
-    let picture = args.figure.path(args.out.as_deref(), default)?;
-    let kind = if model.is_some() { FigureKind::Chart } else { Rows::from(&dataset).kind() };
-    let picture = PictureFile::new(picture, kind)?.styled(args.figure);
+    let default = format!("{}-{name}.png", spec.data.name);
+    let picture = PictureFile::new(args.figure, args.out.as_deref(), default)?;
     check_files(&args.files)?;
     let (bar, started) = (render::progress("sampling", 0), Instant::now());
     let sampling = exact.field.sample(0).seeds(seeds).solver(solver).batch(args.batch);
@@ -206,19 +205,22 @@ impl Exact {
         let pairs = |values: &[f64]| -> Vec<[f64; 2]> {
             values.chunks_exact(self.dim()).map(|row| axes.map(|axis| row[axis])).collect()
         };
-        let mut panel =
-            Panel::square(&mut canvas, cells[0], "trajectories of the same latents", labels, ([0.0; 2], 1.2 * reach));
+        let mut panel = with_legend(
+            &mut canvas,
+            (cells[0], "trajectories of the same latents"),
+            &[("exact", Mark::Line, RED), ("learned", Mark::Line, BLUE)],
+            (labels, 1.2 * reach),
+        );
         panel.dots(pairs(&self.charges), 1.0, GRAY.faded(0.5));
         for (lines, color) in [(&exact_lines, RED), (&learned_lines, BLUE)] {
             let curve = |line: &Line| line.points().map(|point| axes.map(|axis| point[axis])).collect();
             panel.curves(lines.iter().take(PATHS).map(|line| (curve(line), color.faded(0.8))), 1.0);
         }
-        panel.legend(&[("exact", Mark::Line, RED), ("learned", Mark::Line, BLUE)]);
-        let mut panel = Panel::square(&mut canvas, cells[1], "where they end", labels, ([0.0; 2], reach));
+        let entries = [("charges", Mark::Dot, GRAY), ("exact", Mark::Dot, RED), ("learned", Mark::Dot, BLUE)];
+        let mut panel = with_legend(&mut canvas, (cells[1], "where they end"), &entries, (labels, reach));
         panel.dots(pairs(&self.charges), 1.0, GRAY.faded(0.5));
         panel.dots(pairs(ends), 1.8, RED.faded(0.7));
         panel.dots(pairs(&learned_ends), 1.8, BLUE.faded(0.7));
-        panel.legend(&[("charges", Mark::Dot, GRAY), ("exact", Mark::Dot, RED), ("learned", Mark::Dot, BLUE)]);
         let errors = self.errors(model);
         let most = errors.iter().map(|point| point[1]).fold(1e-6, f64::max);
         let least = errors.iter().map(|point| point[1]).fold(most, f64::min);
@@ -287,6 +289,17 @@ impl Exact {
             })
             .collect()
     }
+}
+
+/// A square panel around zero, with a legend above it.
+fn with_legend<'a>(
+    canvas: &'a mut Canvas,
+    (cell, title): (Area, &str),
+    entries: &[Entry],
+    (labels, reach): ([&str; 2], f64),
+) -> Panel<'a> {
+    let cell = header(canvas, cell, title, entries);
+    Panel::square(canvas, cell, "", labels, ([0.0; 2], reach))
 }
 
 /// D as a number, infinity included.

@@ -12,7 +12,7 @@ use pfgm::{
 };
 use pfgm_data::Shape;
 
-use crate::render::{AnimationFile, Rows, line};
+use crate::render::{AnimationFile, Rows, class_captions, line};
 
 /// Images in a frame, at most.
 const MOST: usize = 100;
@@ -27,6 +27,8 @@ pub struct Falling<'a> {
     pub seeds: &'a [u64],
     pub classes: &'a [Option<u32>],
     pub across: usize,
+    /// Whether all classes take turns, so that a column shows one class.
+    pub in_turn: bool,
 }
 
 /// The states of rows at the noise levels of their evaluations.
@@ -56,7 +58,7 @@ impl Monitor for Recorder {
 pub fn check(model: &Model) -> Result<()> {
     let data = &model.spec().data;
     if !matches!(data.shape, Shape::Image { .. }) || model.spec().config.data.autoencoder.is_some() {
-        bail!("--animate: shows images, and the rows of {} are {}; omit it", data.name, data.shape);
+        bail!("--animate and --frames: show images, and the rows of {} are {}; omit them", data.name, data.shape);
     }
     Ok(())
 }
@@ -96,7 +98,8 @@ impl Falling<'_> {
         line(format!(
             "frames     {frames}, from sigma = {high} to {low} at equal steps of ln sigma; larger noise is scaled to the range of the data"
         ));
-        file.write_grids(Rows::from(&spec.data).pixels(), &pictures, self.across)
+        let captions = class_captions(if self.in_turn { &spec.data.classes } else { &[] }, self.across);
+        file.write_sheets(Rows::from(&spec.data).pixels(), &pictures, (self.across, &captions))
     }
 }
 

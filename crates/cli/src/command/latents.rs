@@ -9,15 +9,15 @@ use pfgm::{
     solver::Solver,
 };
 use pfgm_data::npz::{Column, Named};
-use pfgm_plot::{Captions, Figure, captioned_grid};
+use pfgm_plot::{Canvas, Captions, sheet};
 
 use crate::{
     args::{
         DataArgs,
-        latents::{ArithmeticArgs, EncodeArgs, InterpolateArgs, RunArgs, TemperatureArgs},
+        latents::{ArithmeticArgs, EncodeArgs, InterpolateArgs, TemperatureArgs},
     },
     command::points::{array_shape, channels_first, layout},
-    render::{self, AnimationFile, PictureFile, Rows, in_run, line},
+    render::{self, AnimationFile, PictureFile, Rows, in_run, line, numbered},
     resolve::{self, solver::invertible},
 };
 
@@ -86,11 +86,6 @@ fn class_of(model: &Model, name: Option<&str>) -> Result<Option<u32>> {
     Ok(name.map(|name| model.spec().trained_class(name)).transpose()?)
 }
 
-/// The picture of images to write: the one that `-o` names, or one in the run's folder.
-fn out(path: Option<&Path>, run: &RunArgs, name: &str) -> Result<PictureFile> {
-    PictureFile::images(path.map_or_else(|| in_run(&run.run, name), Path::to_owned))
-}
-
 /// Decodes latents, and draws the images in rows of `across`.
 fn draw(
     model: &Model,
@@ -98,12 +93,11 @@ fn draw(
     (across, captions): (usize, &Captions),
     solver: &Solver,
     batch: usize,
-) -> Result<(Samples, Figure)> {
+) -> Result<(Samples, Canvas)> {
     let samples = model.decode(latents, integration(solver, batch, "decoding")?)?;
     line(format!("{} images, {:.1} evaluations each", samples.rows(), samples.nfe()));
     let samples = resolve::latents::decoded(&model.spec().config.data, samples)?;
-    let picture =
-        Figure::Images(captioned_grid(Rows::from(samples.data()).pixels(), samples.values(), across, captions)?);
+    let picture = sheet(Rows::from(samples.data()).pixels(), samples.values(), across, captions)?;
     Ok((samples, picture))
 }
 
@@ -111,8 +105,8 @@ pub fn interpolate(args: &InterpolateArgs) -> Result<()> {
     let model = resolve::model(&args.run.run, &args.run.compute)?;
     resolve::image_size(&model.spec().data)?;
     resolve::within("--pictures", args.pictures, 2..=MAX_ACROSS)?;
-    let animation = args.animate.clone().map(|path| AnimationFile::new("--animate", path)).transpose()?;
-    let file = out(args.out.as_deref(), &args.run, "interpolation.png")?;
+    let animation = AnimationFile::new(args.animate.as_deref(), args.frames.as_deref(), args.figure)?;
+    let file = PictureFile::new(args.figure, args.out.as_deref(), in_run(&args.run.run, "interpolation.png"))?;
     let class = class_of(&model, args.class.as_deref())?;
     let solver = invertible(&args.solving, model.spec(), &args.run.run)?;
     let end = |what: &str| latents(&model, what, &solver, class, args.run.batch);
@@ -121,7 +115,10 @@ pub fn interpolate(args: &InterpolateArgs) -> Result<()> {
         bail!("{} and {}: {} and {} latents; give as many of both", args.from, args.to, from.rows(), to.rows());
     }
     let between = from.interpolate(&to, args.pictures);
-    let (samples, picture) = draw(&model, &between, (args.pictures, &Captions::default()), &solver, args.run.batch)?;
+    let share = |number: usize| format!("{:.0} %", 100.0 * number as f64 / (args.pictures - 1) as f64);
+    let columns = (0..args.pictures).map(share).collect();
+    let captions = Captions { columns, rows: numbered("pair", from.rows()) };
+    let (samples, picture) = draw(&model, &between, (args.pictures, &captions), &solver, args.run.batch)?;
     file.write_and_print(picture, "")?;
     if let Some(animation) = animation {
         // All rows side by side, forward and backward.
@@ -132,7 +129,7 @@ pub fn interpolate(args: &InterpolateArgs) -> Result<()> {
         let frames: Vec<Vec<f32>> = (0..args.pictures).chain(back).map(column).collect();
         let across = (from.rows() as f64).sqrt().ceil() as usize;
         let pixels = Rows::from(samples.data()).pixels();
-        animation.write_grids(pixels, &frames, across)?;
+        animation.write_sheets(pixels, &frames, (across, &Captions::default()))?;
     }
     Ok(())
 }
@@ -142,7 +139,7 @@ pub fn temperature(args: &TemperatureArgs) -> Result<()> {
     resolve::image_size(&model.spec().data)?;
     // A latent with a hundred times its norm is far outside the training data of the network.
     args.scale.iter().try_for_each(|&scale| resolve::within("--scale", scale, 0.01..=100.0))?;
-    let file = out(args.out.as_deref(), &args.run, "temperature.png")?;
+    let file = PictureFile::new(args.figure, args.out.as_deref(), in_run(&args.run.run, "temperature.png"))?;
     let class = class_of(&model, args.class.as_deref())?;
     let solver = invertible(&args.solving, model.spec(), &args.run.run)?;
     let latents = latents(&model, &args.seeds, &solver, class, args.run.batch)?;
@@ -153,7 +150,9 @@ pub fn temperature(args: &TemperatureArgs) -> Result<()> {
     let x = (0..latents.rows()).flat_map(scaled).collect();
     let classes = vec![class; latents.rows() * args.scale.len()];
     let columns: Vec<String> = args.scale.iter().map(|scale| format!("norm × {scale}")).collect();
-    let layout = (args.scale.len(), &Captions { columns, rows: Vec::new() });
+    let rows = resolve::seeds("--seeds", &args.seeds)
+        .map_or_else(|_| vec![args.seeds.clone()], |seeds| seeds.iter().map(|seed| format!("seed {seed}")).collect());
+    let layout = (args.scale.len(), &Captions { columns, rows });
     let (_, picture) = draw(&model, &Latents::new(x, classes), layout, &solver, args.run.batch)?;
     file.write_and_print(picture, "a column for each scale of the norm")
 }
@@ -163,7 +162,7 @@ pub fn arithmetic(args: &ArithmeticArgs) -> Result<()> {
     resolve::image_size(&model.spec().data)?;
     args.strength.iter().try_for_each(|&strength| resolve::within("--strength", strength, -100.0..=100.0))?;
     resolve::within("--shown", args.shown, 1..=resolve::MAX_LEVELS)?;
-    let file = out(args.out.as_deref(), &args.run, "arithmetic.png")?;
+    let file = PictureFile::new(args.figure, args.out.as_deref(), in_run(&args.run.run, "arithmetic.png"))?;
     let data = resolve::latents::of(&model.spec().config.data, resolve::selected_rows(&args.rows, model.spec())?)?;
     let Some(labels) = &data.labels else {
         bail!("{}: these rows have no labels; give --label, or data with labels", args.rows.data);
@@ -196,7 +195,7 @@ pub fn arithmetic(args: &ArithmeticArgs) -> Result<()> {
     // The network is still conditioned on the class of the rows: only the latent changes.
     let classes = vec![from.classes[0]; shown * args.strength.len()];
     let columns: Vec<String> = args.strength.iter().map(|strength| format!("strength {strength}")).collect();
-    let layout = (args.strength.len(), &Captions { columns, rows: Vec::new() });
+    let layout = (args.strength.len(), &Captions { columns, rows: numbered("image", shown) });
     let (_, picture) = draw(&model, &Latents::new(x, classes), layout, &solver, args.run.batch)?;
     file.write_and_print(picture, "a column for each strength")
 }

@@ -10,7 +10,7 @@ use pfgm::{
     parallel::Communicator,
     spec::ModelSpec,
 };
-use pfgm_plot::{Canvas, Series, histograms};
+use pfgm_plot::{Canvas, Mean, Series, distribution};
 
 use crate::{
     args::latents::{LikelihoodArgs, MeasureArgs, PriorName, RunArgs, TraceName},
@@ -34,8 +34,7 @@ pub fn run(args: &LikelihoodArgs, ranks: &dyn Communicator) -> Result<()> {
             bail!("--prior authors-code: only for D = 1 (PFGM); the run has D = {}", spec.extra_dims())
         }
     };
-    let file = PictureFile::chart(args.figure.path(args.out.as_deref(), in_run(&args.run.run, "likelihood.png"))?)?
-        .styled(args.figure);
+    let file = PictureFile::new(args.figure, args.out.as_deref(), in_run(&args.run.run, "likelihood.png"))?;
     render::check_all([args.csv.as_deref()])?;
     let rows = resolve::rows(&args.rows, spec)?;
     let bar = render::progress("likelihood", 0);
@@ -85,20 +84,25 @@ pub fn run(args: &LikelihoodArgs, ranks: &dyn Communicator) -> Result<()> {
     file.write_and_print(picture(&found, unit, spec.dim())?, "")
 }
 
-/// Draws the distribution of the rows' values.
+/// Draws the distribution of the rows' values, and their mean with its 95 % interval.
 fn picture(found: &LogLikelihoods, unit: DensityUnit, dim: usize) -> Result<Canvas> {
     let values: Vec<f32> = found.values().iter().map(|&nats| unit.of_log_density(nats, dim) as f32).collect();
     let summary = found.summary();
     let mean = unit.of_log_density(summary.mean, dim);
-    let interval = summary.error.map(|error| unit.of_log_density(error, dim).abs());
-    let name = format!("rows, mean {mean:.3}{}", interval.map_or_else(String::new, |error| format!(" ± {error:.3}")));
-    Ok(histograms(&[Series { name: &name, values: &values }], &[unit_name(unit).to_owned()])?)
+    let half = summary.error.map(|error| 1.96 * unit.of_log_density(error, dim).abs());
+    let name = match half {
+        Some(half) => format!("mean {mean:.3}, 95 % interval {:.3} to {:.3}", mean - half, mean + half),
+        None => format!("mean {mean:.3}"),
+    };
+    let rows = format!("{} rows", values.len());
+    let series = Series { name: &rows, values: &values };
+    Ok(distribution(series, unit_name(unit), Mean { value: mean, half, name: &name })?)
 }
 
 /// Name of a unit.
 fn unit_name(unit: DensityUnit) -> &'static str {
     match unit {
-        DensityUnit::BitsPerDim => "bits per dimension",
+        DensityUnit::BitsPerDim => "−log₂ p of a row in bits per dimension",
         DensityUnit::Nats => "ln p of a row in nats",
     }
 }

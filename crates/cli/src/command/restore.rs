@@ -1,6 +1,6 @@
 //! `pfgm denoise` and `pfgm inpaint`
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Result, bail};
 use pfgm::{
@@ -9,11 +9,11 @@ use pfgm::{
     spec::{DataInfo, ModelSpec},
 };
 use pfgm_data::npz::{Column, Named};
-use pfgm_plot::{Captions, Figure, captioned_grid};
+use pfgm_plot::{Captions, sheet};
 
 use crate::{
     args::{DenoiseArgs, InpaintArgs},
-    render::{self, PictureFile, Rows, in_run, line},
+    render::{self, PictureFile, Rows, in_run, line, numbered},
     resolve::{self, solver::Solved},
 };
 
@@ -36,7 +36,7 @@ pub fn denoise(args: &DenoiseArgs) -> Result<()> {
     let sigma = noise_level(&args.sigma, spec, size)?;
     let solver = solver(args, spec)?;
     resolve::within("--batch", args.run.batch, 1..=resolve::MAX_SAMPLES)?;
-    let file = PictureFile::images(out(args.out.as_deref(), &args.run.run, "denoised.png"))?;
+    let file = PictureFile::new(args.figure, args.out.as_deref(), in_run(&args.run.run, "denoised.png"))?;
     render::check_all([args.npz.as_deref()])?;
     let rows = resolve::rows(&args.rows, spec)?;
     let bar = render::progress("denoising", 0);
@@ -97,7 +97,7 @@ pub fn inpaint(args: &InpaintArgs) -> Result<()> {
     ] {
         resolve::within(flag, value, 1..=max)?;
     }
-    let file = PictureFile::images(out(args.out.as_deref(), &args.run.run, "inpainted.png"))?;
+    let file = PictureFile::new(args.figure, args.out.as_deref(), in_run(&args.run.run, "inpainted.png"))?;
     render::check_all([args.npz.as_deref()])?;
     let known = mask(&args.mask, size)?;
     let rows = resolve::rows(&args.rows, spec)?;
@@ -116,10 +116,11 @@ pub fn inpaint(args: &InpaintArgs) -> Result<()> {
         let completed = (0..completions).flat_map(|number| found.row(at * completions + number));
         image.iter().copied().chain(masked).chain(completed.copied()).collect()
     };
-    let drawn: Vec<f32> = (0..rows.len().min(SHOWN)).flat_map(row).collect();
+    let shown = rows.len().min(SHOWN);
+    let drawn: Vec<f32> = (0..shown).flat_map(row).collect();
     let completed = (1..=completions).map(|number| format!("draw {number}"));
     let columns = ["image", "masked"].map(String::from).into_iter().chain(completed).collect();
-    let captions = Captions { columns, ..Captions::default() };
+    let captions = Captions { columns, rows: numbered("image", shown) };
     picture(&file, &spec.data, &drawn, (completions + 2, &captions), "image, masked image, completions")
 }
 
@@ -143,11 +144,6 @@ fn write(path: Option<&Path>, data: &DataInfo, values: &[f32]) -> Result<()> {
     render::arrays("arrays", path, &[Named { name: "x", shape: &shape, values: Column::Floats(values) }])
 }
 
-/// The picture to write: the one that `-o` names, or one in the run's folder.
-fn out(path: Option<&Path>, run: &Path, name: &str) -> PathBuf {
-    path.map_or_else(|| in_run(run, name), Path::to_owned)
-}
-
 fn picture(
     file: &PictureFile,
     data: &DataInfo,
@@ -155,5 +151,5 @@ fn picture(
     (across, captions): (usize, &Captions),
     what: &str,
 ) -> Result<()> {
-    file.write_and_print(Figure::Images(captioned_grid(Rows::from(data).pixels(), values, across, captions)?), what)
+    file.write_and_print(sheet(Rows::from(data).pixels(), values, across, captions)?, what)
 }

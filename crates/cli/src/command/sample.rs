@@ -15,17 +15,19 @@ use pfgm::{
 use pfgm_data::Shape;
 
 use crate::{
-    args::{ArithmeticName, SampleArgs},
+    args::{ArithmeticName, Frames, SampleArgs},
     command::{
         drawn::{Drawn, across, check_files, reference, seeds, write_arrays, write_picture},
         exact,
         falling::{self, Falling},
     },
     distributed,
-    render::{self, AnimationFile, PictureFile, Rows, in_run, line},
+    render::{self, AnimationFile, PictureFile, in_run, line},
     resolve::{self, Conditions},
 };
 
+/// Frames of an animation by default.
+const FRAMES: usize = 60;
 /// The norm to which the authors' code clips latents of CIFAR-10.
 const UPPER_NORM: f64 = 3000.0;
 /// The z from which on the authors' code uses the network's z-component for CIFAR-10.
@@ -45,8 +47,7 @@ pub fn run(args: &SampleArgs, ranks: &dyn Communicator) -> Result<()> {
     let seeds = seeds(args.count, args.seeds.as_deref())?;
     let sampling = sampling(args, (&model, run), seeds, conditions.as_ref())?;
     // `samples.png` is the picture that training writes.
-    let path = args.figure.path(args.out.as_deref(), in_run(run, "sampled.png"))?;
-    let picture = PictureFile::new(path, Rows::from(data).kind())?.styled(args.figure);
+    let picture = PictureFile::new(args.figure, args.out.as_deref(), in_run(run, "sampled.png"))?;
     check_files(&args.files)?;
     let animation = animation(args, &model)?;
     let bar = render::progress("sampling", 0);
@@ -74,22 +75,29 @@ pub fn run(args: &SampleArgs, ranks: &dyn Communicator) -> Result<()> {
     let data = reference(model.spec(), samples.data());
     write_picture(args.balanced || in_turn, samples.data(), &drawn, data.as_deref(), &picture)?;
     let Some(animation) = animation else { return Ok(()) };
-    let across = across(args.balanced || in_turn, samples.data(), &drawn);
+    let in_turn = args.balanced || in_turn;
+    let across = across(in_turn, samples.data(), &drawn);
     let solver = requested_solver(args, model.spec(), run)?;
     let (seeds, classes) = (drawn.seeds, drawn.classes);
-    let falling = Falling { model: &model, solver: &solver, guidance: args.guidance, seeds, classes, across };
-    falling.write(&animation, args.frames)
+    let falling = Falling { model: &model, solver: &solver, guidance: args.guidance, seeds, classes, across, in_turn };
+    falling.write(&animation, Frames::count(&args.frames).unwrap_or(FRAMES))
 }
 
 /// The animation to write, checked before the computation.
 fn animation(args: &SampleArgs, model: &Model) -> Result<Option<AnimationFile>> {
-    let Some(path) = &args.animate else { return Ok(None) };
+    let (folder, count) = (Frames::folder(&args.frames), Frames::count(&args.frames));
+    if args.animate.is_none() && folder.is_none() {
+        return match count {
+            Some(count) => bail!("--frames {count}: goes with --animate FILE, or with --frames DIR"),
+            None => Ok(None),
+        };
+    }
     falling::check(model)?;
     if args.arithmetic == ArithmeticName::AuthorsCode {
         bail!("--animate: not with --arithmetic authors-code, whose samples depend on their batch; omit one");
     }
-    resolve::within("--frames", args.frames, 2..=10_000)?;
-    Ok(Some(AnimationFile::new("--animate", path.clone())?))
+    resolve::within("--frames", count.unwrap_or(FRAMES), 2..=10_000)?;
+    AnimationFile::new(args.animate.as_deref(), folder, args.figure)
 }
 
 /// The solver of the command line or of the run.

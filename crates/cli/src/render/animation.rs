@@ -1,69 +1,72 @@
 //! Animations: one file, or a folder of numbered pictures.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use pfgm_plot::{Animation, Canvas, Picture, PlotError, animate, animated_grid, grid};
+use pfgm_plot::{Animation, Canvas, Captions, Picture, PlotError, animate, sheet};
 use rayon::prelude::*;
 
 use super::{check_writable, display, line, make_folder, write};
 use crate::{args::FigureArgs, resolve};
 
-/// An animation to be written.
+/// An animation to be written: one file, a folder of numbered frames, or both.
 pub struct AnimationFile {
-    path: PathBuf,
-    /// The format of a file; `None` if the path is a folder.
-    format: Option<Animation>,
+    file: Option<(PathBuf, Animation)>,
+    folder: Option<PathBuf>,
     style: FigureArgs,
 }
 
 impl AnimationFile {
-    /// Checks a path before the computation: a file that ends in .gif, .png or .apng, or a folder, which exists or ends in `/`.
-    pub fn new(flag: &str, path: PathBuf) -> Result<Self> {
-        if path.is_dir() || path.to_string_lossy().ends_with('/') {
-            make_folder(&path)?;
-            return Ok(Self { path, format: None, style: FigureArgs::default() });
-        }
-        let format = Some(resolve::animation(flag, &path)?);
-        check_writable(&path)?;
-        Ok(Self { path, format, style: FigureArgs::default() })
-    }
-
-    /// Draws charts with this resolution, colors and language.
-    pub fn styled(self, style: FigureArgs) -> Self {
-        Self { style, ..self }
+    /// Checks, before the computation, the path of `--animate` and the folder of `--frames`; `None` if there is neither. The path is a
+    /// file that ends in .gif, .png or .apng, or a folder, which exists or ends in `/`.
+    pub fn new(path: Option<&Path>, frames: Option<&Path>, style: FigureArgs) -> Result<Option<Self>> {
+        let is_folder = |path: &Path| path.is_dir() || path.to_string_lossy().ends_with('/');
+        let file = match path.filter(|path| !is_folder(path)) {
+            Some(path) => {
+                let format = resolve::animation("--animate", path)?;
+                check_writable(path)?;
+                Some((path.to_owned(), format))
+            }
+            None => None,
+        };
+        let folder = frames.or(path.filter(|path| is_folder(path))).map(Path::to_owned);
+        folder.as_deref().map(make_folder).transpose()?;
+        Ok((file.is_some() || folder.is_some()).then_some(Self { file, folder, style }))
     }
 
     /// Draws and writes charts, and prints the path.
     pub fn write_charts(&self, count: usize, draw: impl Fn(usize) -> Result<Canvas, PlotError> + Sync) -> Result<()> {
         let draw = |frame: usize| self.style.apply(draw(frame)?);
-        match self.format {
-            Some(format) => self.write_file(&animate(format, count, draw)?),
-            None => self.write_frames(count, |frame| draw(frame)?.png()),
+        if let Some((path, format)) = &self.file {
+            write(path, &animate(*format, count, draw)?)?;
+            line(format!("animation  {}", display(path)));
+        }
+        match &self.folder {
+            Some(folder) => write_frames(folder, count, draw),
+            None => Ok(()),
         }
     }
 
-    /// Draws and writes grids of images, and prints the path.
-    pub fn write_grids(&self, picture: Picture, frames: &[Vec<f32>], columns: usize) -> Result<()> {
-        match self.format {
-            Some(format) => self.write_file(&animated_grid(format, picture, frames, columns)?),
-            None => self.write_frames(frames.len(), |frame| grid(picture, &frames[frame], columns)),
-        }
+    /// Draws and writes sheets of images, and prints the path.
+    pub fn write_sheets(
+        &self,
+        picture: Picture,
+        frames: &[Vec<f32>],
+        (columns, captions): (usize, &Captions),
+    ) -> Result<()> {
+        self.write_charts(frames.len(), |frame| sheet(picture, &frames[frame], columns, captions))
     }
+}
 
-    fn write_file(&self, bytes: &[u8]) -> Result<()> {
-        write(&self.path, bytes)?;
-        line(format!("animation  {}", display(&self.path)));
-        Ok(())
-    }
-
-    fn write_frames(&self, count: usize, png: impl Fn(usize) -> Result<Vec<u8>, PlotError> + Sync) -> Result<()> {
-        let path = |frame: usize| self.path.join(format!("frame-{frame:04}.png"));
-        (0..count).into_par_iter().try_for_each(|frame| {
-            let png = png(frame).with_context(|| format!("frame {frame}"))?;
-            write(&path(frame), &png)
-        })?;
-        line(format!("frames     {} ..., {count} of them", display(&path(0))));
-        Ok(())
-    }
+/// Writes frames of even width and height, which encoders of films need, and prints how to make a film.
+fn write_frames(folder: &Path, count: usize, draw: impl Fn(usize) -> Result<Canvas, PlotError> + Sync) -> Result<()> {
+    let path = |frame: usize| folder.join(format!("frame-{frame:04}.png"));
+    (0..count).into_par_iter().try_for_each(|frame| {
+        let png = draw(frame).and_then(|canvas| canvas.even().png()).with_context(|| format!("frame {frame}"))?;
+        write(&path(frame), &png)
+    })?;
+    let pattern = display(&folder.join("frame-%04d.png"));
+    line(format!("frames     {} ..., {count} of them", display(&path(0))));
+    line(format!("film       ffmpeg -framerate 25 -i {pattern} -pix_fmt yuv420p film.mp4 (or film.webm)"));
+    Ok(())
 }

@@ -8,7 +8,7 @@ mod text;
 
 pub use animation::AnimationFile;
 pub use file::{check_all, check_writable, display, in_run, make_folder, write, write_by};
-pub use picture::{PictureFile, Rows, chart_rows};
+pub use picture::{PictureFile, Rows, chart_rows, class_captions, numbered};
 pub use table::{arrays, table};
 #[cfg(feature = "mpi")]
 pub use text::silence;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use pfgm::spec::DataInfo;
 use pfgm_data::{Dataset, Shape};
-use pfgm_plot::{Figure, FigureKind, Format, Picture, Series, grid, histograms, scatter};
+use pfgm_plot::{Canvas, Captions, Format, Picture, Series, histograms, scatter, sheet};
 
 use super::{check_writable, display, line, write};
 use crate::args::FigureArgs;
@@ -21,26 +21,12 @@ pub struct PictureFile {
 }
 
 impl PictureFile {
-    /// Checks a path before the computation. Its extension selects a format that such a figure can have.
-    pub fn new(path: PathBuf, kind: FigureKind) -> Result<Self> {
-        let format = Format::of(&path, kind).with_context(|| path.display().to_string())?;
+    /// Checks, before the computation, the path of `-o` or the default, whose extension `--format` changes.
+    pub fn new(style: FigureArgs, out: Option<&Path>, default: impl Into<PathBuf>) -> Result<Self> {
+        let path = style.path(out, default.into())?;
+        let format = Format::of(&path).with_context(|| path.display().to_string())?;
         check_writable(&path)?;
-        Ok(Self { path, format, style: FigureArgs::default() })
-    }
-
-    /// Checks the path of a chart, as [`PictureFile::new`].
-    pub fn chart(path: PathBuf) -> Result<Self> {
-        Self::new(path, FigureKind::Chart)
-    }
-
-    /// Checks the path of a picture of images, as [`PictureFile::new`].
-    pub fn images(path: PathBuf) -> Result<Self> {
-        Self::new(path, FigureKind::Images)
-    }
-
-    /// Draws charts with this resolution, colors and language.
-    pub fn styled(self, style: FigureArgs) -> Self {
-        Self { style, ..self }
+        Ok(Self { path, format, style })
     }
 
     /// The path.
@@ -48,20 +34,16 @@ impl PictureFile {
         &self.path
     }
 
-    /// Writes a figure.
-    pub fn write(&self, figure: impl Into<Figure>) -> Result<()> {
+    /// Writes a picture in the format, resolution, colors and language of the command line.
+    pub fn write(&self, canvas: Canvas) -> Result<()> {
         let about = || self.path.display().to_string();
-        let figure = match figure.into() {
-            Figure::Chart(canvas) => Figure::Chart(self.style.apply(canvas).with_context(about)?),
-            images => images,
-        };
-        let bytes = figure.encode(self.format).with_context(about)?;
+        let bytes = self.style.apply(canvas).and_then(|canvas| self.format.encode(&canvas)).with_context(about)?;
         write(&self.path, &bytes)
     }
 
-    /// Writes a figure and prints its path, with a note if there is one.
-    pub fn write_and_print(&self, figure: impl Into<Figure>, note: &str) -> Result<()> {
-        self.write(figure)?;
+    /// Writes a picture and prints its path, with a note if there is one.
+    pub fn write_and_print(&self, canvas: Canvas, note: &str) -> Result<()> {
+        self.write(canvas)?;
         let separator = if note.is_empty() { "" } else { ": " };
         line(format!("picture    {}{separator}{note}", display(&self.path)));
         Ok(())
@@ -91,17 +73,9 @@ impl<'a> From<&'a Dataset> for Rows<'a> {
 }
 
 impl Rows<'_> {
-    /// What their picture is made of.
-    pub fn kind(&self) -> FigureKind {
-        match self.shape {
-            Shape::Image { .. } => FigureKind::Images,
-            Shape::Vector { .. } => FigureKind::Chart,
-        }
-    }
-
-    /// Draws a grid of images, points in the plane, or the distribution of each column. Vectors are drawn with each
-    /// series in its own color; of images only the last series is drawn, in rows of `across`.
-    pub fn picture(&self, series: &[Series], across: usize, title: &str) -> Result<Figure> {
+    /// Draws a sheet of images, points in the plane, or the distribution of each column. Vectors are drawn with each
+    /// series in its own color; of images only the last series is drawn, in rows of `across`, with captions.
+    pub fn picture(&self, series: &[Series], (across, captions): (usize, &Captions), title: &str) -> Result<Canvas> {
         let names = || -> Vec<String> {
             match self.shape {
                 Shape::Vector { len } if self.columns.is_empty() => (1..=len).map(|n| format!("column {n}")).collect(),
@@ -110,18 +84,18 @@ impl Rows<'_> {
         };
         let images = series.last().map_or(&[][..], |series| series.values);
         Ok(match self.shape {
-            Shape::Image { .. } => Figure::Images(grid(self.pixels(), images, across)?),
+            Shape::Image { .. } => sheet(self.pixels(), images, across, captions)?,
             Shape::Vector { len: 2 } => {
                 let names = names();
-                scatter(series, [&names[0], &names[1]], title)?.into()
+                scatter(series, [&names[0], &names[1]], title)?
             }
-            Shape::Vector { .. } => histograms(series, &names())?.into(),
+            Shape::Vector { .. } => histograms(series, &names())?,
         })
     }
 
     /// Draws the picture of [`Rows::picture`] as a PNG file.
-    pub fn png(&self, series: &[Series], across: usize, title: &str) -> Result<Vec<u8>> {
-        Ok(self.picture(series, across, title)?.encode(Format::Png)?)
+    pub fn png(&self, series: &[Series], layout: (usize, &Captions), title: &str) -> Result<Vec<u8>> {
+        Ok(self.picture(series, layout, title)?.png()?)
     }
 
     /// How one image is drawn.
@@ -131,6 +105,17 @@ impl Rows<'_> {
             Shape::Vector { len } => Picture { height: 1, width: len, channels: 1, range: self.range },
         }
     }
+}
+
+/// Captions of columns that each show a class, if there are as many columns as classes.
+pub fn class_captions(classes: &[String], across: usize) -> Captions {
+    let columns = if classes.len() == across { classes.to_vec() } else { Vec::new() };
+    Captions { columns, rows: Vec::new() }
+}
+
+/// Captions of numbered rows, such as "image 1".
+pub fn numbered(what: &str, count: usize) -> Vec<String> {
+    (1..=count).map(|number| format!("{what} {number}")).collect()
 }
 
 /// Returns at most `MAX_CHART_ROWS` rows, evenly selected from the data set.

@@ -106,6 +106,16 @@ fn a_matrix_is_compared_and_goes_on() {
     assert!(succeeds(here, &["compare", "two.toml", "-o", "out"]).contains("4, 2 of them finished before"));
     fs::write(here.join("two.toml"), format!("seed = 1\n{file}")).unwrap();
     assert!(succeeds(here, &["compare", "two.toml", "-o", "out"]).contains("4, 0 of them finished before"));
+    // Of two repetitions, the first has the seeds of a single one; in figures they are points of one curve.
+    fs::write(here.join("two.toml"), format!("seeds = 2\n{file}")).unwrap();
+    let said = succeeds(here, &["compare", "two.toml", "-o", "out", "--format", "svg", "--lang", "zh"]);
+    assert!(said.contains("8, 4 of them finished before") && said.contains("(SVG)"), "{said}");
+    let repeated = rows(&here.join("out/results.csv"));
+    let of = |name: &str, row: usize| repeated[row][name].clone();
+    assert_eq!((of("settings", 0), of("settings", 1)), ("repetition 1".into(), "repetition 2".into()));
+    assert!(of("fd", 0) == found[0]["fd"] && of("fd", 1) != of("fd", 0), "{repeated:?}");
+    let all = fs::read_to_string(here.join("out/figures/all-runs-evaluations-of-each-sample-nfe.svg")).unwrap();
+    assert!(all.contains("a: unipc-2</text>") && !all.contains("repetition") && all.contains("求值次数"), "{all}");
     // After another training, the run has different results.
     fs::write(here.join("one.toml"), file.replace("[[run]]\npath = \"a\"\n", "")).unwrap();
     assert!(succeeds(here, &["compare", "one.toml", "-o", "out"]).contains("2, 2 of them finished before"));

@@ -168,9 +168,14 @@ fn figures_that_move_are_animations_or_frames() {
         assert!(frames[0].buffer().as_raw() != frames[2].buffer().as_raw(), "{story} moves");
         let said = succeeds(here, &[&common[..], &["frames/", "--scale", "0.5"]].concat());
         assert!(said.contains("frame-0000.png"), "{said}");
-        assert_eq!(png_size(&here.join("frames/frame-0003.png")).0, width / 2);
+        let (across, down) = png_size(&here.join("frames/frame-0003.png"));
+        assert_eq!((across, down % 2), ((width / 2).next_multiple_of(2), 0), "encoders of films need even sizes");
     }
+    let common = ["field", "--story", "continuity", "--charges", "60", "--frames", "3", "--frames"];
+    let said = succeeds(here, &[&common[..], &["film"]].concat());
+    assert!(said.contains("ffmpeg") && fs::read_dir(here.join("film")).unwrap().count() == 3, "{said}");
     refuses(here, &["field", "--story", "inertia", "--animate", "x.gif"], &["--animate", "zoom-out", "continuity"]);
+    refuses(here, &["field", "--story", "inertia", "--frames", "film"], &["--frames DIR", "zoom-out"]);
 }
 
 #[test]

@@ -93,11 +93,22 @@ fn the_ending_of_a_picture_decides_its_format() {
         assert_eq!(image::guess_format(&bytes).unwrap(), format);
         assert!(image::load_from_memory(&bytes).unwrap().width() > 100, "{name}");
     }
-    for name in ["a.svg", "a.pdf", "a.npz", "a.jepg"] {
+    for name in ["a.npz", "a.jepg"] {
         let error = fails(dir.path(), &["data", "digits", "-o", name]);
         assert!(error.contains(name) && error.contains(".webp"), "{error}");
         assert!(!dir.path().join(name).exists());
     }
+    // In files of shapes and texts, images are embedded, and their captions are text.
+    let sample =
+        ["sample", "digits", "--seeds", "0-9", "--balanced", "--steps", "2", "--solver", "euler", "--lang", "zh"];
+    succeeds(dir.path(), &[&sample[..], &["--theme", "dark", "-o", "b.svg"]].concat());
+    let svg = fs::read_to_string(dir.path().join("b.svg")).unwrap();
+    assert!(
+        svg.contains("fill=\"#121212\"") && svg.contains("<image ") && svg.matches("<text ").count() == 10,
+        "{svg}"
+    );
+    succeeds(dir.path(), &[&sample[..], &["--format", "pdf", "-o", "b"]].concat());
+    assert!(fs::read(dir.path().join("b.pdf")).unwrap().starts_with(b"%PDF-"));
 }
 
 #[test]

@@ -118,15 +118,7 @@ pub fn animate(
     frames: usize,
     draw: impl Fn(usize) -> Result<Canvas, PlotError> + Sync,
 ) -> Result<Vec<u8>, PlotError> {
-    animate_pixels(format, frames, |frame| draw(frame).map(|canvas| (canvas.size(), canvas.rgb())))
-}
-
-/// Encodes frames, given as sizes and RGB pixels, as [`animate`] does.
-pub(crate) fn animate_pixels(
-    format: Animation,
-    frames: usize,
-    draw: impl Fn(usize) -> Result<((u32, u32), Vec<u8>), PlotError> + Sync,
-) -> Result<Vec<u8>, PlotError> {
+    let draw = |frame| draw(frame).map(|canvas| (canvas.size(), canvas.rgb()));
     if frames == 0 {
         return Err(PlotError::Draw("an animation without a frame".into()));
     }

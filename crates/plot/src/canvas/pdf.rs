@@ -54,6 +54,8 @@ struct Image {
     width: usize,
     height: usize,
     rgb: Vec<u8>,
+    /// Whether colors are interpolated between the pixels.
+    is_smooth: bool,
 }
 
 struct Page {
@@ -82,7 +84,14 @@ impl Page {
                 self.fill_with(*color);
                 self.circle(*center, *radius);
             }
-            Shape::Cells { area, across, colors } => self.cells(*area, *across, colors),
+            Shape::Cells { area, across, colors } => {
+                let rgb = colors.iter().flat_map(|color| color.rgb).collect();
+                self.image(*area, Image { width: *across, height: colors.len() / across, rgb, is_smooth: true });
+            }
+            Shape::Pixels { area, across, rgb } => {
+                let height = rgb.len() / 3 / across;
+                self.image(*area, Image { width: *across, height, rgb: rgb.clone(), is_smooth: false });
+            }
             Shape::Text { text, at, size, anchor, color } => {
                 self.fill_with(*color);
                 self.text(text, *at, *size, *anchor);
@@ -126,10 +135,9 @@ impl Page {
         self.content.close_path().fill_nonzero();
     }
 
-    fn cells(&mut self, area: Area, across: usize, colors: &[Color]) {
+    fn image(&mut self, area: Area, image: Image) {
         let name = image_name(self.images.len());
-        let rgb = colors.iter().flat_map(|color| color.rgb).collect();
-        self.images.push(Image { width: across, height: colors.len() / across, rgb });
+        self.images.push(image);
         let [x, bottom, width, height] = [area.left, area.top + area.height, area.width, area.height].map(length);
         self.paint(Color { rgb: [0; 3], alpha: 255 });
         self.content.save_state().transform([width, 0.0, 0.0, -height, x, bottom]);
@@ -199,7 +207,7 @@ fn write_image(pdf: &mut Pdf, id: Ref, image: &Image) {
     let samples = deflated(&image.rgb);
     let mut written = pdf.image_xobject(id, &samples);
     written.filter(Filter::FlateDecode);
-    written.width(image.width as i32).height(image.height as i32).bits_per_component(8).interpolate(true);
+    written.width(image.width as i32).height(image.height as i32).bits_per_component(8).interpolate(image.is_smooth);
     written.color_space().device_rgb();
 }
 

@@ -61,6 +61,7 @@ impl Raster {
                 self.fill(PathBuilder::from_circle(x, y, (radius * self.scale) as f32), *color);
             }
             Shape::Cells { area, across, colors } => self.cells(*area, *across, colors),
+            Shape::Pixels { area, across, rgb } => self.image(*area, *across, rgb),
             Shape::Text { text, at, size, anchor, color } => self.text(text, (*at, *size, *anchor), *color),
         }
     }
@@ -105,6 +106,29 @@ impl Raster {
         let transform = Transform::from_row(stretch(area.width, across), 0.0, 0.0, stretch(area.height, down), x, y);
         let paint = PixmapPaint { quality: tiny_skia::FilterQuality::Bilinear, ..PixmapPaint::default() };
         self.pixels.draw_pixmap(0, 0, cells.as_ref(), &paint, transform, self.mask.as_ref());
+    }
+
+    /// Copies the nearest pixel of an image to each pixel of its area.
+    fn image(&mut self, area: Area, across: usize, rgb: &[u8]) {
+        let down = rgb.len() / 3 / across;
+        // The pixels whose centers lie within a length of the canvas, and the index of the image's pixel there.
+        let covered = |from: f64, length: f64, count: usize, most: u32| -> Vec<(usize, usize)> {
+            let (from, length) = (from * self.scale, length * self.scale);
+            let first = (from - 0.5).ceil().clamp(0.0, f64::from(most)) as usize;
+            let end = (from + length - 0.5).ceil().clamp(0.0, f64::from(most)) as usize;
+            let source = |at: usize| (((at as f64 + 0.5 - from) / length * count as f64) as usize).min(count - 1);
+            (first..end).map(|at| (at, source(at))).collect()
+        };
+        let columns = covered(area.left, area.width, across, self.pixels.width());
+        let rows = covered(area.top, area.height, down, self.pixels.height());
+        let stride = self.pixels.width() as usize;
+        let pixels = self.pixels.pixels_mut();
+        for (y, row) in rows {
+            for (x, column) in &columns {
+                let [r, g, b] = [0, 1, 2].map(|channel| rgb[3 * (row * across + column) + channel]);
+                pixels[y * stride + x] = PremultipliedColorU8::from_rgba(r, g, b, 255).expect("opaque");
+            }
+        }
     }
 
     fn text(&mut self, text: &str, (at, size, anchor): (Position, f64, Anchor), color: Color) {

@@ -78,15 +78,10 @@ fn shape(file: &mut String, shape: &Shape) -> Result<(), PlotError> {
         }
         Shape::Cells { area, across, colors } => {
             let rgb: Vec<u8> = colors.iter().flat_map(|color| color.rgb).collect();
-            let data = BASE64_STANDARD.encode(png(*across as u32, (colors.len() / across) as u32, &rgb)?);
-            let [x, y, width, height] = [area.left, area.top, area.width, area.height].map(number);
-            push(
-                file,
-                format_args!(
-                    "<image x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" preserveAspectRatio=\"none\" \
-                     href=\"data:image/png;base64,{data}\"/>\n"
-                ),
-            );
+            image(file, *area, (*across, &rgb), "")?;
+        }
+        Shape::Pixels { area, across, rgb } => {
+            image(file, *area, (*across, rgb), " style=\"image-rendering:pixelated\"")?
         }
         Shape::Text { text, at, size, anchor, color } => {
             let [x, y, size] = [at.0, at.1, *size].map(number);
@@ -100,6 +95,20 @@ fn shape(file: &mut String, shape: &Shape) -> Result<(), PlotError> {
             push(file, format_args!("<text x=\"{x}\" y=\"{y}\" font-size=\"{size}\"{place}{paint}>{text}</text>\n"));
         }
     }
+    Ok(())
+}
+
+/// Writes an image over an area, with further attributes.
+fn image(file: &mut String, area: Area, (across, rgb): (usize, &[u8]), more: &str) -> Result<(), PlotError> {
+    let data = BASE64_STANDARD.encode(png(across as u32, (rgb.len() / 3 / across) as u32, rgb)?);
+    let [x, y, width, height] = [area.left, area.top, area.width, area.height].map(number);
+    push(
+        file,
+        format_args!(
+            "<image x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" preserveAspectRatio=\"none\"{more} \
+             href=\"data:image/png;base64,{data}\"/>\n"
+        ),
+    );
     Ok(())
 }
 

@@ -13,7 +13,7 @@ use pfgm_data::{
     Dataset, Shape,
     resize::{enlarge, shrink},
 };
-use pfgm_plot::Series;
+use pfgm_plot::{Captions, Series};
 
 use crate::{
     args::cascade::{Cascade, CascadeCommand},
@@ -62,8 +62,10 @@ pub fn upscaled_picture(
     let triples = low.zip(made.chunks_exact(dim)).zip(truth.chunks_exact(dim));
     let values: Vec<f32> = triples.flat_map(|((low, made), truth)| [&low, made, truth].concat()).collect();
     let series = [Series { name: "samples", values: &values }];
+    let columns = ["low", "sample", "original"].iter().cycle().take(3 * ACROSS).map(ToString::to_string).collect();
+    let captions = Captions { columns, rows: Vec::new() };
     let path = folder.join("samples.png");
-    render::write(&path, &Rows::from(&spec.data).png(&series, 3 * ACROSS, &spec.data.name)?)?;
+    render::write(&path, &Rows::from(&spec.data).png(&series, (3 * ACROSS, &captions), &spec.data.name)?)?;
     Ok(path)
 }
 

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use pfgm::{Model, cascade::Cascade, config::check_guidance, model::Samples, solver::Solver, spec::ModelSpec};
 use pfgm_data::Shape;
-use pfgm_plot::{Figure, Series};
+use pfgm_plot::{Canvas, Captions, sheet};
 
 use super::{agreement, blocks, file::name_of};
 use crate::{
@@ -28,9 +28,8 @@ pub fn run(args: &CascadeSampleArgs) -> Result<()> {
     let solvers = solvers(args, &specs)?;
     let request = request(args, &specs)?;
     let (count, models) = (request.seeds.len(), specs.len());
-    let picture = args.out.clone().unwrap_or_else(|| args.cascade.join("samples.png"));
-    let all = stages_file(&picture);
-    let (picture, all) = (PictureFile::images(picture)?, PictureFile::images(all)?);
+    let picture = PictureFile::new(args.figure, args.out.as_deref(), args.cascade.join("samples.png"))?;
+    let all = PictureFile::new(args.figure, Some(&stages_file(picture.path())), "")?;
     check_files(&args.files)?;
     let bar = render::progress("sampling", count * models);
     let started = Instant::now();
@@ -161,7 +160,7 @@ fn request(args: &CascadeSampleArgs, specs: &[&ModelSpec]) -> Result<Request> {
 }
 
 /// The images of all models, one row for each sample.
-fn stages_picture(specs: &[&ModelSpec], made: &[Samples]) -> Result<Figure> {
+fn stages_picture(specs: &[&ModelSpec], made: &[Samples]) -> Result<Canvas> {
     let last = &specs[specs.len() - 1].data;
     let height = |shape: Shape| if let Shape::Image { height, .. } = shape { height } else { 1 };
     let count = (made[0].rows()).min(SHOWN);
@@ -171,5 +170,6 @@ fn stages_picture(specs: &[&ModelSpec], made: &[Samples]) -> Result<Figure> {
             values.extend(blocks(spec.data.shape, samples.row(sample), height(last.shape) / height(spec.data.shape)));
         }
     }
-    Rows::from(last).picture(&[Series { name: "samples", values: &values }], specs.len(), &last.name)
+    let captions = Captions { columns: (0..specs.len()).map(name_of).collect(), rows: Vec::new() };
+    Ok(sheet(Rows::from(last).pixels(), &values, specs.len(), &captions)?)
 }

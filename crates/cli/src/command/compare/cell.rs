@@ -9,7 +9,7 @@ use pfgm::{
     model::Evaluation,
 };
 use pfgm_data::Shape;
-use pfgm_plot::Series;
+use pfgm_plot::{Captions, Series};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -88,7 +88,7 @@ impl<'a> Work<'a> {
             progress.tell("samples and their features", state.done, state.total);
             ControlFlow::Continue(())
         };
-        let mut how = Evaluation::samples(file.samples).seed(file.seed).solver(cell.choice.solver.clone());
+        let mut how = Evaluation::samples(file.samples).seed(cell.seed).solver(cell.choice.solver.clone());
         how = how.batch(file.batch).keep(most.min(file.samples)).observer(observer);
         if !data.classes.is_empty() {
             how = how.guidance(run.guidance);
@@ -96,10 +96,10 @@ impl<'a> Work<'a> {
         let scaling = Scaling::against(data.range, &plan.scaling);
         let drawn = model.sample_features(&plan.features, &scaling, how)?.context("the samples")?;
         let tell = |what, done, all| progress.tell(what, done, all);
-        let report = evaluate(&drawn.features, plan.features.classes(), &self.reference, file.seed, &tell)?;
+        let report = evaluate(&drawn.features, plan.features.classes(), &self.reference, cell.seed, &tell)?;
         let across = if (2..=16).contains(&data.classes.len()) { data.classes.len() } else { 10 };
         let series = Series { name: "samples", values: &drawn.first };
-        let picture = Rows::from(data).png(&[series], across, &run.name)?;
+        let picture = Rows::from(data).png(&[series], (across, &Captions::default()), &run.name)?;
         let origin = Origin {
             extractor: plan.features.extractor().name(),
             samples: format!("{} of {} by {}", file.samples, run.name, cell.title(&[])),

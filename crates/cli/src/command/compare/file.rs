@@ -34,6 +34,9 @@ pub struct File {
     /// Seed of the first sample.
     #[serde(default)]
     pub seed: u64,
+    /// Number of repetitions of each cell, each with the samples of other seeds.
+    #[serde(default = "seeds")]
+    pub seeds: usize,
     /// Batch size.
     #[serde(default = "batch")]
     pub batch: usize,
@@ -96,6 +99,10 @@ fn features() -> String {
     "pixels".into()
 }
 
+fn seeds() -> usize {
+    1
+}
+
 fn batch() -> usize {
     64
 }
@@ -113,6 +120,8 @@ impl Choice {
 
 /// Keys that only change the number of evaluations.
 pub const LENGTHS: [&str; 3] = ["steps", "rtol", "atol"];
+/// Maximum number of repetitions.
+const MOST_SEEDS: usize = 1000;
 /// Maximum number of cells: a larger matrix is likely a typing error.
 const MOST: usize = 10_000;
 
@@ -146,6 +155,9 @@ impl File {
         let fewest = pfgm::evaluate::FEWEST;
         if !(fewest..=resolve::MAX_SAMPLES).contains(&self.samples) {
             bail!("samples = {}: give a number from {fewest} to {}", self.samples, resolve::MAX_SAMPLES);
+        }
+        if !(1..=MOST_SEEDS).contains(&self.seeds) {
+            bail!("seeds = {}: give a number from 1 to {MOST_SEEDS}", self.seeds);
         }
         if !(1..=resolve::MAX_SAMPLES).contains(&self.batch) {
             bail!("batch = {}: give a number from 1 to {}", self.batch, resolve::MAX_SAMPLES);

@@ -63,11 +63,12 @@ pub fn run(args: &CompareArgs) -> Result<()> {
         found.push(result.map_err(|error| format!("{error:#}")));
     }
     render::write(&table, &report::table(&plan, &found)?)?;
-    let folders = report::Folders { cells, figures };
+    let folders = report::Folders { cells, figures, style: args.figure };
     render::write(&page, report::page(&plan, &found, &folders)?.as_bytes())?;
     line(format!("table    {}", display(&table)));
     line(format!("report   {}", display(&page)));
-    line(format!("figures  {} (SVG and PDF)", display(&folders.figures)));
+    let formats = args.figure.format.map_or("SVG and PDF".to_owned(), |format| format.ending().to_uppercase());
+    line(format!("figures  {} ({formats})", display(&folders.figures)));
     let failed = found.iter().filter(|found| found.is_err()).count();
     if failed > 0 {
         bail!("{failed} of {} cells failed, {} says why; the others are kept", found.len(), display(&page));

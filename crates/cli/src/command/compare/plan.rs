@@ -57,11 +57,17 @@ pub struct Known {
     fingerprint: String,
 }
 
+/// The name of the setting that tells repetitions apart.
+pub const REPETITION: &str = "repetition";
+
 /// A run with a solver.
 pub struct Cell {
     /// The number of the run.
     pub run: usize,
     pub bits: u32,
+    /// Seed of the first sample, and the number of the repetition from 1; `None` if there is only one.
+    pub seed: u64,
+    pub repetition: Option<usize>,
     pub choice: Choice,
     /// Everything that its result depends on.
     pub key: Value,
@@ -79,13 +85,16 @@ impl Cell {
         if self.bits != ALL_BITS {
             settings.push(("bits".into(), self.bits.to_string()));
         }
+        if let Some(repetition) = self.repetition {
+            settings.push((REPETITION.into(), repetition.to_string()));
+        }
         let kept = settings.iter().filter(|(key, _)| !without.contains(&key.as_str()));
         kept.map(|(key, value)| format!("{key} {value}")).collect::<Vec<_>>().join(", ")
     }
 
-    /// The name of its curve: its method and settings, apart from numbers of steps.
+    /// The name of its curve: its method and settings, apart from numbers of steps. Repetitions are points of one curve.
     pub fn curve(&self) -> String {
-        joined(self.choice.solver.method().as_str(), &self.settings(&LENGTHS))
+        joined(self.choice.solver.method().as_str(), &self.settings(&[&LENGTHS[..], &[REPETITION]].concat()))
     }
 
     /// The cell in a line, without the keys in `without`.
@@ -143,6 +152,7 @@ impl Plan {
             "reference_rows": file.reference_rows,
         });
         let cells = cells(&runs, &choices, &bits_of_runs, &common)?;
+        let cells = repeated(cells, &file);
         Ok(Self { file, text, features, scaling, source, runs, cells })
     }
 
@@ -232,11 +242,24 @@ fn cells(runs: &[Known], choices: &[Choice], bits_of_runs: &[Vec<u32>], common: 
             key["bits"] = json!(bits);
             key["solver"] = json!(solver);
             if known_cells.insert((run, key.to_string())) {
-                cells.push(Cell { run, bits, choice: Choice { solver, ..choice.clone() }, key });
+                let choice = Choice { solver, ..choice.clone() };
+                cells.push(Cell { run, bits, seed: 0, repetition: None, choice, key });
             }
         }
     }
     Ok(cells)
+}
+
+/// Each cell as often as the file says, with samples of other seeds: those of sample `i` of a repetition that begins at `s` are `s + i`.
+fn repeated(cells: Vec<Cell>, file: &File) -> Vec<Cell> {
+    let with_seed = |cell: &Cell, number: usize| {
+        let seed = file.seed.wrapping_add((number * file.samples) as u64);
+        let mut key = cell.key.clone();
+        key["seed"] = json!(seed);
+        let repetition = (file.seeds > 1).then_some(number + 1);
+        Cell { run: cell.run, bits: cell.bits, seed, repetition, choice: cell.choice.clone(), key }
+    };
+    cells.iter().flat_map(|cell| (0..file.seeds).map(move |number| with_seed(cell, number))).collect()
 }
 
 /// The reference and its fingerprint.

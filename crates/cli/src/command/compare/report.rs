@@ -1,23 +1,21 @@
 //! A comparison as a table and as a self-contained page.
 
-use std::{
-    collections::BTreeSet,
-    fmt::Write,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, fmt::Write, fs, path::PathBuf};
 
 use anyhow::{Context, Result};
 use pfgm::extra_dims::ExtraDims;
 use pfgm_eval::WIDE;
-use pfgm_plot::{Curve, Dot, curves};
+use pfgm_plot::{Curve, Dot, Format, curves};
 
 use super::{
     cell::Finished,
     file::ALL_BITS,
-    plan::{Cell, Known, Plan},
+    plan::{Cell, Known, Plan, REPETITION},
 };
-use crate::render;
+use crate::{
+    args::{ChartFormat, FigureArgs},
+    render,
+};
 
 /// Curves in a figure of all runs, at most.
 const MOST_CURVES: usize = 24;
@@ -113,8 +111,10 @@ th,td{padding:.25em .7em;border-bottom:1px solid #e2e4e8;text-align:right}th{pos
 pub struct Folders {
     /// The pictures of samples, which the page shows.
     pub cells: PathBuf,
-    /// The figures, which are written as SVG and PDF.
+    /// The figures, which are written as SVG and PDF, or in the format of the style.
     pub figures: PathBuf,
+    /// How the figures are drawn.
+    pub style: FigureArgs,
 }
 
 /// The page: figures, pictures, the table, and the file. Writes the figures as files, too.
@@ -133,7 +133,7 @@ pub fn page(plan: &Plan, found: &[Result<Finished, String>], folders: &Folders) 
     );
     let shared = overall(&rows, plan);
     for (title, axis, drawn) in &shared {
-        figure(&mut page, &folders.figures, drawn, (axis, title))?;
+        figure(&mut page, folders, drawn, (axis, title))?;
     }
     for (index, run) in plan.runs.iter().enumerate() {
         let own: Vec<&Row> = rows.iter().filter(|row| row.cell.run == index).collect();
@@ -147,7 +147,7 @@ pub fn page(plan: &Plan, found: &[Result<Finished, String>], folders: &Folders) 
         let drawn = grouped(own.iter().copied(), |row| row.cell.curve(), |row| row.nfe());
         // If all cells have the same number of evaluations, only figures of other axes are informative.
         if shared.is_empty() || drawn.iter().any(|curve| curve.dots.len() > 1) {
-            figure(&mut page, &folders.figures, &drawn, ("evaluations of each sample (NFE)", &run.name))?;
+            figure(&mut page, folders, &drawn, ("evaluations of each sample (NFE)", &run.name))?;
         }
         if let Some(best) = best(&own) {
             let path = folders.cells.join(format!("{}.png", best.cell.id()));
@@ -178,20 +178,21 @@ fn overall(rows: &[Row], plan: &Plan) -> Vec<Figure> {
             ExtraDims::Finite(d) => d,
             ExtraDims::Infinite => f64::INFINITY,
         };
-        let drawn = grouped(rows.iter().filter(finite), |row| row.cell.title(&[]), d);
+        let drawn = grouped(rows.iter().filter(finite), |row| row.cell.title(&[REPETITION]), d);
         figures.push(("finite D".to_owned(), "number of extra dimensions D", drawn));
     }
     if different(&|row| row.cell.choice.solver.perturbation().to_string()) > 1 {
         let drawn = grouped(
             rows.iter(),
-            |row| named(row, row.cell.title(&["noise"])),
+            |row| named(row, row.cell.title(&["noise", REPETITION])),
             |row| row.cell.choice.solver.perturbation(),
         );
         figures.push(("noise before each step".to_owned(), "noise of each step, as a share of its level", drawn));
     }
     if different(&|row| row.cell.bits.to_string()) > 1 {
         let rounded = rows.iter().filter(|row| row.cell.bits != ALL_BITS);
-        let drawn = grouped(rounded, |row| named(row, row.cell.title(&["bits"])), |row| f64::from(row.cell.bits));
+        let drawn =
+            grouped(rounded, |row| named(row, row.cell.title(&["bits", REPETITION])), |row| f64::from(row.cell.bits));
         figures.push(("rounded weights".to_owned(), "bits of a weight", drawn));
     }
     // A cell that does not change along an axis is not a curve.
@@ -220,8 +221,23 @@ fn grouped<'a>(
             None => found.push(Curve { name, dots: vec![dot] }),
         }
     }
-    found.iter_mut().for_each(|curve| curve.dots.sort_by(|a, b| a.x.total_cmp(&b.x)));
+    for curve in &mut found {
+        curve.dots.sort_by(|a, b| a.x.total_cmp(&b.x));
+        curve.dots = curve.dots.chunk_by(|a, b| a.x == b.x).map(pooled).collect();
+    }
     found
+}
+
+/// The mean of repetitions at one position, with the 95 % interval of Student's t distribution that their spread gives; a single dot stays as
+/// it is.
+fn pooled(dots: &[Dot]) -> Dot {
+    const T: [f64; 10] = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228];
+    let count = dots.len() as f64;
+    let y = dots.iter().map(|dot| dot.y).sum::<f64>() / count;
+    let Some(free) = dots.len().checked_sub(2) else { return dots[0] };
+    let variance = dots.iter().map(|dot| (dot.y - y).powi(2)).sum::<f64>() / (count - 1.0);
+    let t = T.get(free).copied().unwrap_or(WIDE);
+    Dot { y, error: t * (variance / count).sqrt(), ..dots[0] }
 }
 
 fn best<'a>(rows: &[&'a Row<'a>]) -> Option<&'a Row<'a>> {
@@ -230,15 +246,17 @@ fn best<'a>(rows: &[&'a Row<'a>]) -> Option<&'a Row<'a>> {
     finished.min_by(|a, b| distance(a).total_cmp(&distance(b)))
 }
 
-fn figure(page: &mut String, folder: &Path, drawn: &[Curve], (axis, title): (&str, &str)) -> Result<()> {
+fn figure(page: &mut String, folders: &Folders, drawn: &[Curve], (axis, title): (&str, &str)) -> Result<()> {
     // If no cell has a distance, there is nothing to draw.
     if drawn.is_empty() {
         return Ok(());
     }
-    let chart = curves(drawn, [axis, "Frechet distance"], title)?;
+    let chart = folders.style.apply(curves(drawn, [axis, "Frechet distance (FD), 95 % bars"], title)?)?;
     let (svg, name) = (chart.svg()?, file_name(&format!("{title}-{axis}")));
-    render::write(&folder.join(format!("{name}.svg")), &svg)?;
-    render::write(&folder.join(format!("{name}.pdf")), &chart.pdf())?;
+    for format in folders.style.format.map_or(vec![ChartFormat::Svg, ChartFormat::Pdf], |format| vec![format]) {
+        let path = folders.figures.join(format!("{name}.{}", format.ending()));
+        render::write(&path, &Format::of(&path)?.encode(&chart)?)?;
+    }
     image(page, ("svg+xml", &svg), &format!("{title}: FD against the {axis}"))
 }
 
@@ -329,6 +347,16 @@ fn base64(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn repetitions_are_pooled_with_the_interval_of_their_mean() {
+        let dot = |y: f64| Dot { x: 10.0, y, error: 7.0 };
+        assert_eq!(pooled(&[dot(3.0)]), dot(3.0));
+        // Mean 2, standard deviation 1, standard error 1/sqrt(3), t of two degrees of freedom 4.303.
+        let found = pooled(&[dot(1.0), dot(2.0), dot(3.0)]);
+        assert_eq!((found.x, found.y), (10.0, 2.0));
+        assert!((found.error - 4.303 / 3.0_f64.sqrt()).abs() < 1e-12, "{found:?}");
+    }
 
     #[test]
     fn text_and_bytes_go_into_a_page() {

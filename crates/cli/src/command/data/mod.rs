@@ -2,11 +2,9 @@
 
 pub mod table;
 
-use std::path::PathBuf;
-
 use anyhow::{Context, Result};
 use pfgm_data::{Dataset, NumberType, Shape, Transform};
-use pfgm_plot::Series;
+use pfgm_plot::{Captions, Series};
 use serde_json::json;
 
 use crate::{
@@ -24,8 +22,8 @@ const ACROSS: usize = 10;
 pub fn run(args: &DataCommand) -> Result<()> {
     let dataset = resolve::kinded_dataset(&args.path, &args.table)?;
     render::check_all([args.json.as_deref()])?;
-    let path = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}-contact-sheet.png", dataset.name)));
-    let file = PictureFile::new(path, Rows::from(&dataset).kind())?;
+    let default = format!("{}-contact-sheet.png", dataset.name);
+    let file = PictureFile::new(args.figure, args.out.as_deref(), default)?;
     describe(&dataset)?;
     if let Some(path) = &args.json {
         let text = serde_json::to_string_pretty(&found(&dataset)?).context("what was found")?;
@@ -36,7 +34,7 @@ pub fn run(args: &DataCommand) -> Result<()> {
         Shape::Vector { .. } => chart_rows(&dataset)?,
     };
     let series = Series { name: &dataset.name, values: &rows };
-    let picture = Rows::from(&dataset).picture(&[series], ACROSS, &dataset.name)?;
+    let picture = Rows::from(&dataset).picture(&[series], (ACROSS, &Captions::default()), &dataset.name)?;
     file.write_and_print(picture, "")
 }
 

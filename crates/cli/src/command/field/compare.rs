@@ -14,7 +14,7 @@ use pfgm::{
 use pfgm_plot::{
     Area, Axis, Canvas, Mark, Panel, Space,
     color::{BLUE, GRAY, PURPLE, RED},
-    heading,
+    header, heading,
 };
 
 use super::{
@@ -54,11 +54,12 @@ pub fn extra_dimension(scene: &Scene) -> Result<Canvas> {
     let drawn = flat_lines.iter().step_by(ENDS / DRAWN);
     panel.curves(drawn.map(|line| (line.points().map(|p| [p[0], p[1]]).collect(), BLUE.faded(0.65))), 0.9);
     from_the_dome(&mut canvas, cells[1], scene, &falling);
-    let mut panel = Panel::square(&mut canvas, cells[2], "where they end", labels, (middle, 1.25 * scene.near));
+    let entries = [("charges", Mark::Dot, RED.faded(0.5)), ("with", Mark::Dot, BLUE), ("without", Mark::Dot, PURPLE)];
+    let cell = header(&mut canvas, cells[2], "where they end", &entries);
+    let mut panel = Panel::square(&mut canvas, cell, "", labels, (middle, 1.25 * scene.near));
     panel.dots(charges(), dot_size(scene.count()), RED.faded(0.3));
     panel.dots(ends.chunks_exact(2).map(|p| [p[0], p[1]]), 1.9, BLUE.faded(0.9));
     panel.dots(flat_ends.chunks_exact(2).map(|p| [p[0], p[1]]), 3.2, PURPLE);
-    panel.legend(&[("charges", Mark::Dot, RED.faded(0.5)), ("with", Mark::Dot, BLUE), ("without", Mark::Dot, PURPLE)]);
     let relative = |ends: &[f64]| spread(ends, 2) / scene.spread;
     line(format!("standard deviation of {ENDS} end points divided by that of the {} charges:", scene.count()));
     line(format!("without the extra dimension     {:.4}  (charges smeared over {softening:.3})", relative(&flat_ends)));

@@ -11,8 +11,9 @@ use pfgm::{
     solver::Tolerance,
 };
 use pfgm_plot::{
-    Area, Axis, Canvas, Color, Mark, Panel,
+    Area, Axis, Canvas, Color, Entry, Mark, Panel,
     color::{BLUE, GRAY, GREEN, INK, RED, SERIES},
+    header,
 };
 
 use crate::render::line;
@@ -116,7 +117,10 @@ fn paths(
     charged: &Line2,
     (title, start, charge): (&str, [f64; 2], f64),
 ) -> Result<()> {
-    let mut panel = Panel::section(canvas, cell, title, ["x", "z"], (0.0, 2.3, TOP));
+    let media = MEDIA.iter().map(|(name, _, color)| (*name, Mark::Line, *color));
+    let entries: Vec<Entry> = media.chain([("its field line", Mark::Line, INK.faded(0.55))]).collect();
+    let cell = header(canvas, cell, title, &entries);
+    let mut panel = Panel::section(canvas, cell, "", ["x", "z"], (0.0, 2.3, TOP));
     for x in (-12..=12).map(|step| 0.7 * f64::from(step)) {
         let line = charged.line(x, 2.0 * TOP, 2e-3)?;
         panel.curve(line.points().map(|p| [p[0], p[1]]), 0.7, GRAY.faded(0.5));
@@ -134,10 +138,6 @@ fn paths(
     }
     panel.dots(PLACES.iter().map(|&x| [x, 0.0]), 5.0, RED);
     panel.dots([start], 3.5, INK);
-    let mut legend: Vec<(&str, Mark, Color)> =
-        MEDIA.iter().map(|(name, _, color)| (*name, Mark::Line, *color)).collect();
-    legend.push(("its field line", Mark::Line, INK.faded(0.55)));
-    panel.legend(&legend);
     Ok(())
 }
 
@@ -223,7 +223,10 @@ fn falling(
     moments: &[Vec<[f64; 2]>],
     names: &[String],
 ) {
-    let mut panel = Panel::section(canvas, cell, title, ["x", "z"], (0.0, 2.7, 2.8));
+    let entries: Vec<Entry> =
+        names.iter().zip([BLUE, GREEN, INK]).map(|(name, color)| (name.as_str(), Mark::Dot, color)).collect();
+    let cell = header(canvas, cell, title, &entries);
+    let mut panel = Panel::section(canvas, cell, "", ["x", "z"], (0.0, 2.7, 2.8));
     for path in lines {
         panel.curve(path.points().map(|p| [p[0], p[1]]), 0.8, GRAY.faded(0.8));
     }
@@ -232,7 +235,4 @@ fn falling(
         panel.curve(moment.iter().copied(), 1.2, color.faded(0.5));
         panel.dots(moment.iter().copied(), 3.2, color);
     }
-    let legend: Vec<(&str, Mark, Color)> =
-        names.iter().zip([BLUE, GREEN, INK]).map(|(name, color)| (name.as_str(), Mark::Dot, color)).collect();
-    panel.legend(&legend);
 }

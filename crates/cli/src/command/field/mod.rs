@@ -3,6 +3,7 @@
 mod animate;
 mod compare;
 mod density;
+mod images;
 mod inertia;
 mod moving;
 mod near_far;
@@ -16,7 +17,7 @@ mod story;
 mod training;
 mod tube;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
@@ -24,20 +25,22 @@ use pfgm::extra_dims::ExtraDims;
 
 use self::{overview::Counts, scene::Scene};
 use crate::{
-    args::{FieldArgs, Story},
+    args::{FieldArgs, Frames, Story},
     render::{AnimationFile, PictureFile, line},
     resolve,
 };
 
 /// Maximum number of charges, particles, lines and frames: a typing error should not take hours.
 const MOST: usize = 100_000;
+/// Frames of an animation by default.
+const FRAMES: usize = 120;
 
 pub fn run(args: &FieldArgs) -> Result<()> {
     for (flag, value, least) in [
         ("--charges", args.charges, 2),
         ("--lines", args.lines, 1),
         ("--particles", args.particles, 1),
-        ("--frames", args.frames, 2),
+        ("--frames", frames(args), 2),
     ] {
         resolve::within(flag, value, least..=MOST)?;
     }
@@ -46,22 +49,21 @@ pub fn run(args: &FieldArgs) -> Result<()> {
     if let Some(story) = args.story {
         return explain(args, story, extra_dims);
     }
-    let animation = args.animate.clone().map(|path| AnimationFile::new("--animate", path)).transpose()?;
-    let animation = animation.map(|file| file.styled(args.figure));
+    let animation = animation(args)?;
     let scene = scene(args, "heart", extra_dims)?;
     if args.density {
         plane_only(&scene, "--density")?;
     }
     line(format!("{}: {} charges, N = {}, D = {extra_dims}", scene.name, scene.count(), scene.dim));
     if let Some(animation) = animation {
-        animate::draw(&scene, &animation, (args.particles, args.frames))?;
+        animate::draw(&scene, &animation, (args.particles, frames(args)))?;
         if args.out.is_none() && !args.density {
             return Ok(());
         }
     }
     let kind = if args.density { "density" } else { "field" };
-    let default = PathBuf::from(format!("{}-{kind}.png", scene.name));
-    let file = PictureFile::chart(args.figure.path(args.out.as_deref(), default)?)?.styled(args.figure);
+    let default = format!("{}-{kind}.png", scene.name);
+    let file = PictureFile::new(args.figure, args.out.as_deref(), default)?;
     let picture = if args.density {
         density::draw(&scene)?
     } else {
@@ -79,18 +81,17 @@ fn explain(args: &FieldArgs, story: Story, extra_dims: ExtraDims) -> Result<()> 
         let name = story.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
         bail!("--story {name}: uses its own charges; omit DATA");
     }
-    if let Some(path) = &args.animate {
-        return move_story(args, story, path);
+    if args.animate.is_some() || Frames::folder(&args.frames).is_some() {
+        return move_story(args, story);
     }
     let folder = (story == Story::All).then(|| args.out.clone().unwrap_or_else(|| PathBuf::from("physics")));
     for (figure, name) in story.figures() {
         let scene = scene(args, figure.charges(), extra_dims)?;
         plane_only(&scene, "--story")?;
-        let path = match (&folder, &args.out) {
-            (Some(folder), _) => args.figure.path(None, folder.join(name))?,
-            (None, out) => args.figure.path(out.as_deref(), PathBuf::from(name))?,
+        let file = match &folder {
+            Some(folder) => PictureFile::new(args.figure, None, folder.join(name))?,
+            None => PictureFile::new(args.figure, args.out.as_deref(), name)?,
         };
-        let file = PictureFile::chart(path)?.styled(args.figure);
         line(name.trim_end_matches(".png"));
         file.write_and_print(figure.draw(&scene)?, "")?;
     }
@@ -98,24 +99,36 @@ fn explain(args: &FieldArgs, story: Story, extra_dims: ExtraDims) -> Result<()> 
 }
 
 /// Writes the animation of a figure that moves.
-fn move_story(args: &FieldArgs, story: Story, path: &Path) -> Result<()> {
+fn move_story(args: &FieldArgs, story: Story) -> Result<()> {
     if !story.moves() {
         let names: Vec<String> = Story::value_variants()
             .iter()
             .filter(|story| story.moves())
             .filter_map(|story| Some(story.to_possible_value()?.get_name().to_owned()))
             .collect();
-        bail!("--animate: only these figures move: {}; omit --animate, or choose one with --story", names.join(", "));
+        let flag = if args.animate.is_some() { "--animate" } else { "--frames DIR" };
+        bail!("{flag}: only these figures move: {}; omit {flag}, or choose one with --story", names.join(", "));
     }
-    let file = AnimationFile::new("--animate", path.to_owned())?.styled(args.figure);
+    let Some(file) = animation(args)? else { return Ok(()) };
     let scene = scene(args, story.charges(), ExtraDims::Finite(1.0))?;
     plane_only(&scene, "--story")?;
-    story.animate(&scene, &file, args.frames)
+    story.animate(&scene, &file, frames(args))
+}
+
+/// The animation to write, checked before the computation.
+fn animation(args: &FieldArgs) -> Result<Option<AnimationFile>> {
+    AnimationFile::new(args.animate.as_deref(), Frames::folder(&args.frames), args.figure)
+}
+
+/// Frames of the animation.
+fn frames(args: &FieldArgs) -> usize {
+    Frames::count(&args.frames).unwrap_or(FRAMES)
 }
 
 /// Pixels for each unit of length.
 fn scale(args: &FieldArgs) -> f64 {
-    let default = if args.animate.is_some() { 1.0 } else { 2.0 };
+    let moves = args.animate.is_some() || Frames::folder(&args.frames).is_some();
+    let default = if moves { 1.0 } else { 2.0 };
     args.figure.scale().or(args.scale).unwrap_or(default)
 }
 

@@ -14,6 +14,7 @@ use pfgm_data::OpenOptions;
 use pfgm_plot::{
     Area, Axis, Canvas, Mark, Panel,
     color::{BLUE, GRAY},
+    header,
 };
 
 use crate::render::line;
@@ -25,13 +26,17 @@ const LEVELS: usize = 40;
 /// The lowest and the highest noise level, in the model's space from -1 to 1.
 const RANGE: (f64, f64) = (0.01, 80.0);
 
-/// Draws norms against the noise level for digits: a thin band at infinite D, a wide one at D = 1.
-pub fn norms(scale: f64, seed: u64) -> Result<Canvas> {
+/// The images of digits in the model's space from -1 to 1, and the number of pixels of each.
+pub fn digits() -> Result<(Vec<f64>, usize)> {
     let digits = pfgm_data::open("digits", &OpenOptions::default())?;
-    let dim = digits.shape.dim();
     let rows = digits.some_wide(digits.len())?;
     let highest = rows.iter().copied().fold(0.0, f64::max);
-    let charges: Vec<f64> = rows.iter().map(|value| 2.0 * value / highest - 1.0).collect();
+    Ok((rows.iter().map(|value| 2.0 * value / highest - 1.0).collect(), digits.shape.dim()))
+}
+
+/// Draws norms against the noise level for digits: a thin band at infinite D, a wide one at D = 1.
+pub fn norms(scale: f64, seed: u64) -> Result<Canvas> {
+    let (charges, dim) = digits()?;
     let mut canvas = Canvas::new(1240.0, 440.0, scale)?;
     let cells = canvas.area().columns(&[1.0; 3]);
     let kinds = [
@@ -77,14 +82,15 @@ fn panel(
     }
     let (across, up) =
         (Axis::logarithmic(label, RANGE.0 / 1.3, RANGE.1 * 1.3), Axis::logarithmic("norm |x| of 64 pixels", 3.0, 3e4));
-    let mut panel = Panel::new(canvas, cell, title, across, up);
+    let entries = [("training points", Mark::Dot, GRAY), ("samples of the exact field", Mark::Line, BLUE)];
+    let cell = header(canvas, cell, title, &entries);
+    let mut panel = Panel::new(canvas, cell, "", across, up);
     panel.dots(training.iter().copied(), 1.3, GRAY.faded(0.45));
     for sample in 0..SAMPLES {
         let path = grid.iter().zip(&paths).map(|(&sigma, norms)| [sigma, norms[sample]]);
         panel.curve(path, 0.8, BLUE.faded(0.6));
     }
     let width = at_the_top(&training, grid[0]).context("points at the highest level")?;
-    panel.legend(&[("training points", Mark::Dot, GRAY), ("samples of the exact field", Mark::Line, BLUE)]);
     line(format!(
         "D = {extra_dims:<4} at sigma = {:.0} the norms of 90 % of the training points lie within a factor of {width:.2}",
         grid[0]

@@ -5,8 +5,9 @@ use std::f64::consts::PI;
 use anyhow::Result;
 use pfgm::coulomb::PointCharges;
 use pfgm_plot::{
-    Area, Axis, Canvas, Mark, Panel,
+    Area, Axis, Canvas, Entry, Mark, Panel,
     color::{BLUE, GRAY, INK, RED, SERIES},
+    header,
 };
 
 use crate::render::line;
@@ -71,7 +72,13 @@ fn potentials(canvas: &mut Canvas, cell: Area, density: &Density, (count, limit)
         format!("{count} {} charges: {sum:.4} at x′", density.name)
     };
     let (x, y) = (Axis::linear("place x on the line", -2.0, 2.0), Axis::linear("potential φ at height 0.3", 0.0, 0.19));
-    let mut panel = Panel::new(canvas, cell, &title, x, y);
+    let entries: Vec<Entry> = if is_limit {
+        vec![("density", Mark::Line, RED.faded(0.5)), ("φ = ∫ ρ(y) G(x − y) dy", Mark::Line, INK)]
+    } else {
+        vec![("charges", Mark::Dot, RED), ("of each", Mark::Line, BLUE), ("their sum", Mark::Line, INK)]
+    };
+    let cell = header(canvas, cell, &title, &entries);
+    let mut panel = Panel::new(canvas, cell, "", x, y);
     let grid: Vec<f64> = (0..=160).map(|step| -2.0 + 4.0 * f64::from(step) / 160.0).collect();
     // The density, or the charges as columns, on a scale of their own at the bottom.
     let unit = 0.035;
@@ -97,15 +104,6 @@ fn potentials(canvas: &mut Canvas, cell: Area, density: &Density, (count, limit)
     panel.curve([[PROBE, 0.0], [PROBE, 0.19]], 0.8, GRAY);
     panel.dots([[PROBE, sum]], 4.0, INK);
     panel.label([PROBE, 0.176], "x′", INK);
-    if is_limit {
-        panel.legend(&[("density", Mark::Line, RED.faded(0.5)), ("φ = ∫ ρ(y) G(x − y) dy", Mark::Line, INK)]);
-    } else {
-        panel.legend(&[
-            ("charges", Mark::Dot, RED),
-            ("potential of each", Mark::Line, BLUE),
-            ("their sum", Mark::Line, INK),
-        ]);
-    }
     if count == 4 {
         line(format!(
             "{} density: the potential at x' = {PROBE} is {sum:.5} for 4 charges, {limit:.5} in the limit",

@@ -13,6 +13,7 @@ use pfgm_eval::kolmogorov_smirnov;
 use pfgm_plot::{
     Axis, Canvas, Mark, Panel,
     color::{BLUE, INK, RED},
+    header,
 };
 
 use super::{
@@ -103,13 +104,17 @@ pub fn non_compact(scene: &Scene) -> Result<Canvas> {
             .flat_map(|item| charges.flow().latent(far, &mut stream(scene.seed, Purpose::Latent, 0, item)))
             .collect();
         rk45(&charges.flow(), far, charges.low(), charges.scaled(TOLERANCE), &mut x)?;
-        let mut panel = Panel::square(&mut canvas, pair[0], title, ["x", "y"], ([0.0; 2], 3.0));
+        let entries = [("charges", Mark::Dot, RED), ("came back", Mark::Dot, BLUE)];
+        let cell = header(&mut canvas, pair[0], title, &entries);
+        let mut panel = Panel::square(&mut canvas, cell, "", ["x", "y"], ([0.0; 2], 3.0));
         panel.dots(charges.charges.chunks_exact(2).map(|y| [y[0], y[1]]), dot_size(charges.count()), RED.faded(0.5));
         panel.dots(x.chunks_exact(2).map(|p| [p[0], p[1]]), dot_size(charges.count()), BLUE.faded(0.7));
-        panel.legend(&[("charges", Mark::Dot, RED), ("particles that came back", Mark::Dot, BLUE)]);
 
         let (across, up) = (Axis::logarithmic("|x|", 0.05, 30.0), Axis::logarithmic("share farther out", 4e-4, 1.3));
-        let mut panel = Panel::new(&mut canvas, pair[1], "how far out", across, up);
+        let entries =
+            [("exact distribution", Mark::Line, INK), ("charges", Mark::Dot, RED), ("came back", Mark::Dot, BLUE)];
+        let cell = header(&mut canvas, pair[1], "how far out", &entries);
+        let mut panel = Panel::new(&mut canvas, cell, "", across, up);
         let grid = (0..=100).map(|step| 0.05 * 600_f64.powf(f64::from(step) / 100.0));
         panel.curve(grid.map(|radius| [radius, law(radius)]), 1.6, INK);
         let radii = |points: &[f64]| -> Vec<f64> { points.chunks_exact(2).map(|p| p[0].hypot(p[1])).collect() };
@@ -126,11 +131,6 @@ pub fn non_compact(scene: &Scene) -> Result<Canvas> {
                 color,
             );
         }
-        panel.legend(&[
-            ("exact distribution", Mark::Line, INK),
-            ("charges", Mark::Dot, RED),
-            ("came back", Mark::Dot, BLUE),
-        ]);
         // Particles return to the charges, not to the distribution that the charges were drawn from.
         let mut sorted = radii(&charges.charges);
         sorted.sort_by(f64::total_cmp);

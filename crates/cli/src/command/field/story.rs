@@ -5,7 +5,7 @@ use pfgm::extra_dims::ExtraDims;
 use pfgm_plot::Canvas;
 
 use super::{
-    compare, inertia,
+    compare, images, inertia,
     moving::{self, Frames},
     near_far, norms, posterior, potential,
     scene::Scene,
@@ -14,7 +14,7 @@ use super::{
 use crate::{args::Story, render::AnimationFile};
 
 /// The figures, each with the name of its file, in the order of docs/physics.md.
-const FIGURES: [(Story, &str); 18] = [
+const FIGURES: [(Story, &str); 19] = [
     (Story::GreensFunction, "greens-function.png"),
     (Story::Superposition, "superposition.png"),
     (Story::EmpiricalField, "empirical-field.png"),
@@ -25,6 +25,7 @@ const FIGURES: [(Story, &str); 18] = [
     (Story::Inertia, "inertia.png"),
     (Story::Anchoring, "anchoring.png"),
     (Story::TrainingPoints, "training-points.png"),
+    (Story::TrainingImages, "training-images.png"),
     (Story::Projection, "projection.png"),
     (Story::ChangeOfVariable, "change-of-variable.png"),
     (Story::Dimensions, "dimensions.png"),
@@ -52,6 +53,7 @@ impl Story {
                 | Self::Anchoring
                 | Self::NonCompact
                 | Self::Norms
+                | Self::TrainingImages
         )
     }
 
@@ -77,6 +79,7 @@ impl Story {
             Self::Anchoring => inertia::anchoring(scene.scale),
             Self::EmpiricalField => near_far::empirical_field(scene),
             Self::TrainingPoints => training::training_points(scene),
+            Self::TrainingImages => images::training_images(scene.scale, scene.seed),
             Self::Projection => training::projection(scene),
             Self::ChangeOfVariable => compare::change_of_variable(scene),
             Self::Dimensions => shapes::dimensions(scene),

@@ -15,6 +15,7 @@ use pfgm_eval::kolmogorov_smirnov;
 use pfgm_plot::{
     Area, Axis, Canvas, Color, Mark, Panel,
     color::{BLUE, GRAY, INK, RED},
+    header,
 };
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -94,11 +95,12 @@ pub fn training_points(scene: &Scene) -> Result<Canvas> {
         Axis::logarithmic("distance |x − y| from the charge", low, 4.0 * high),
         Axis::logarithmic("height z", low, high),
     );
-    let mut panel = Panel::new(&mut canvas, cells[1], "how far out and how high", across, up);
+    let entries = [("the spread of the data", Mark::Line, GRAY)];
+    let cell = header(&mut canvas, cells[1], "how far out and how high", &entries);
+    let mut panel = Panel::new(&mut canvas, cell, "", across, up);
     panel.colored_dots(away.iter().zip(&z).map(|(away, z)| ([*away, *z], shade(*z).faded(0.6))), 1.3);
     panel.curve([[low, scene.spread], [10.0 * high, scene.spread]], 0.9, GRAY);
     panel.curve([[scene.spread, low], [scene.spread, 10.0 * high]], 0.9, GRAY);
-    panel.legend(&[("the spread of the data", Mark::Line, GRAY)]);
     by_scale(&mut canvas, cells[2], scene, &distance);
     let near = |limit: f64| distance.iter().filter(|d| **d < limit * scene.spread).count() as f64 / POINTS as f64;
     line(format!(

@@ -11,13 +11,13 @@ use pfgm_data::{
     Shape,
     npz::{Column, Named},
 };
-use pfgm_plot::{Captions, Figure, Series, captioned_grid};
+use pfgm_plot::{Captions, Series, sheet};
 use serde_json::json;
 
 use super::{Scores, Task, default_picture};
 use crate::{
     args::RestoreArgs,
-    render::{self, PictureFile, Rows, display, line},
+    render::{self, PictureFile, Rows, display, line, numbered},
 };
 
 /// Measurements in a picture, at most.
@@ -33,8 +33,7 @@ pub struct Files {
 impl Files {
     /// Checks the paths that the command line names.
     pub fn new(args: &RestoreArgs, spec: &ModelSpec) -> Result<Self> {
-        let name = default_picture(args);
-        let picture = PictureFile::new(args.out.clone().unwrap_or(name), Rows::from(&spec.data).kind())?;
+        let picture = PictureFile::new(args.figure, args.out.as_deref(), default_picture(args))?;
         render::check_all([&args.npz, &args.csv, &args.json].map(Option::as_deref))?;
         if args.csv.is_some() && matches!(spec.data.shape, Shape::Image { .. }) {
             anyhow::bail!("--csv: the rows are images; use --npz");
@@ -83,7 +82,9 @@ impl Files {
             let single = |values: &[f64]| values.iter().map(|&value| value as f32).collect::<Vec<f32>>();
             let (drawn, means) = (samples.values(), single(&statistics.0));
             let series = [Series { name: "draws", values: drawn }, Series { name: "means", values: &means }];
-            return self.picture.write_and_print(Rows::from(data).picture(&series, 1, &data.name)?, "");
+            return self
+                .picture
+                .write_and_print(Rows::from(data).picture(&series, (1, &Captions::default()), &data.name)?, "");
         };
         let shown = task.measurements.count.min(SHOWN);
         let across = usize::from(task.truth.is_some()) + 3 + draws.min(SHOWN_DRAWS);
@@ -93,9 +94,9 @@ impl Files {
         let note = format!("{truth}measurement, mean, standard deviation, draws");
         let names = ["truth", "measurement", "mean", "std"].into_iter().skip(usize::from(task.truth.is_none()));
         let draws = (1..=draws.min(SHOWN_DRAWS)).map(|draw| format!("draw {draw}"));
-        let captions = Captions { columns: names.map(String::from).chain(draws).collect(), rows: Vec::new() };
-        let picture = captioned_grid(Rows::from(data).pixels(), &images, across, &captions)?;
-        self.picture.write_and_print(Figure::Images(picture), &note)
+        let columns = names.map(String::from).chain(draws).collect();
+        let captions = Captions { columns, rows: numbered("image", shown) };
+        self.picture.write_and_print(sheet(Rows::from(data).pixels(), &images, across, &captions)?, &note)
     }
 }
 

@@ -10,7 +10,7 @@ use pfgm_plot::Series;
 
 use crate::{
     command::cascade,
-    render::{self, Rows, chart_rows},
+    render::{self, Rows, chart_rows, class_captions},
     resolve,
 };
 
@@ -54,7 +54,11 @@ pub fn draw(trainer: &Trainer, data: &Dataset, folder: &Path, device: &Device) -
         Shape::Vector { .. } => chart_rows(data)?,
     };
     let series = [Series { name: "data", values: &rows }, Series { name: "samples", values: samples.values() }];
-    let picture = Rows::from(samples.data()).png(&series, across, &spec.data.name)?;
+    let picture = Rows::from(samples.data()).png(
+        &series,
+        (across, &class_captions(&spec.data.classes, across)),
+        &spec.data.name,
+    )?;
     let path = folder.join("samples.png");
     render::write(&path, &picture)?;
     Ok(path)

@@ -94,7 +94,16 @@ impl Watcher {
             self.printed = Instant::now();
         }
         self.bar.set_position(report.step);
-        self.bar.set_message(message);
+        if report.step + 1 == report.steps {
+            // The evaluation can take as long as many steps.
+            let then = "after the last step: loss of held-out rows, checkpoint";
+            self.bar.set_message(format!("{message}  {then}"));
+            if self.bar.is_hidden() {
+                line(format!("step {}/{}  {then}", report.step, report.steps));
+            }
+        } else {
+            self.bar.set_message(message);
+        }
         if let Some(line) = &report.log {
             self.add_event(line);
         }
