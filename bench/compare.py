@@ -20,13 +20,14 @@ import torch
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 import torch_ddpmpp
+import torch_diffusers
 import torch_resunet
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--pfgm", default=str(HERE.parent / "target/release/pfgm"), help="the program")
 parser.add_argument("--rounds", type=int, default=9, help="samples of each engine")
 parser.add_argument("--threads", type=int, default=2)
-parser.add_argument("--networks", default="resunet,ddpmpp", help="which of the two, or both")
+parser.add_argument("--networks", default="resunet,ddpmpp,diffusers", help="which of the three")
 parser.add_argument("--json", help="also write the numbers to this file")
 args = parser.parse_args()
 torch.set_num_threads(args.threads)
@@ -120,6 +121,19 @@ def cases():
         }
         for task in ("inference", "training"):
             yield f"DDPM++ of the preset fashion-mnist, batch {batch}", task, engines
+
+
+    if "diffusers" in args.networks:
+        batch = 16
+        x = images(batch, 3, 32)
+        inputs = [x, torch.arange(batch) * 60.0]
+        engines = {
+            "PyTorch f32": Torch(torch_diffusers.Net, inputs, x),
+            "PyTorch f32 channels_last": Torch(torch_diffusers.Net, inputs, x, last=True),
+            "pfgm": Pfgm(str(HERE / "ddpm-cifar10-32.toml"), "--shape", "32x32x3", "--batch", str(batch)),
+        }
+        for task in ("inference", "training"):
+            yield f"UNet2DModel of ddpm-cifar10-32, batch {batch}", task, engines
 
 
 # Fraction of the fastest reading that counts as full speed, for arithmetic and for memory.

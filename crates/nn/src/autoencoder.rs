@@ -70,6 +70,18 @@ impl AutoencoderConfig {
         1 << (self.channels.len() - 1)
     }
 
+    /// Estimates the most values that encoding or decoding an image of so many latents keeps at once, without the weights.
+    pub fn activations(&self, [height, width]: [usize; 2]) -> usize {
+        let last = self.channels.len() - 1;
+        let of_level = |level: usize| {
+            let pixels = height.saturating_mul(width).saturating_mul(1 << (2 * (last - level)).min(60));
+            // A block keeps its input, two images within and its output. The decoder's first has the channels of the level below.
+            let widest = self.channels[level].max(self.channels[(level + 1).min(last)]);
+            pixels.saturating_mul(2 * (self.channels[level] + widest) + self.image)
+        };
+        (0..=last).map(of_level).max().unwrap_or(0)
+    }
+
     /// Creates the network; its weights have shapes, and no values until they are assigned.
     ///
     /// # Errors

@@ -35,6 +35,8 @@ presets![
     "celeba64",
     "bedroom256",
     "ffhq64-pfgmpp",
+    "edm2-digits",
+    "edm2-img64-s",
 ];
 
 macro_rules! cascades {

@@ -132,14 +132,24 @@ impl ModelSpec {
     ///
     /// # Errors
     /// Returns an error if they do not fit, or a row cannot be read.
-    pub fn resolve(mut config: Config, dataset: &Dataset) -> Result<Self, ModelError> {
+    pub fn resolve(config: Config, dataset: &Dataset) -> Result<Self, ModelError> {
+        // Latents have about unit variance; half of it is EDM's.
+        let latents = Transform { offset: vec![0.0], scale: vec![2.0] };
+        Self::resolve_latents(config, dataset, latents)
+    }
+
+    /// As [`ModelSpec::resolve`]; if the flow is one of latents, `latents` is their map to the model's space.
+    pub(crate) fn resolve_latents(
+        mut config: Config,
+        dataset: &Dataset,
+        latents: Transform,
+    ) -> Result<Self, ModelError> {
         config.check_model()?;
         check_data(&config, dataset)?;
         let unreadable = |error: DataError| ModelError::Data(error.to_string());
         let transform = match config.data.autoencoder {
             None => Transform::fit(dataset).map_err(unreadable)?,
-            // Latents have about unit variance; half of it is EDM's.
-            Some(_) => Transform { offset: vec![0.0], scale: vec![2.0] },
+            Some(_) => latents,
         };
         let spread = Spread::measure(dataset, &transform).map_err(unreadable)?;
         complete(&mut config, dataset.shape, &spread)?;

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use pfgm::{
-    config::Config,
+    config::{Config, RateSchedule},
     extra_dims::ExtraDims,
     network::{LevelEmbedding, NetworkConfig, ScoreUnetConfig},
     objective::{Levels, Objective, Restriction},
@@ -15,7 +15,7 @@ use pfgm::{
 use toml::{Table, Value};
 
 /// Presets of this project, which were not published elsewhere.
-const OWN: [&str; 4] = ["digits", "heart", "fashion-mnist", "wine"];
+const OWN: [&str; 5] = ["digits", "heart", "fashion-mnist", "wine", "edm2-digits"];
 
 /// The released values of a model; those that it shares with another are listed there.
 fn published(all: &Table, name: &str) -> Table {
@@ -32,7 +32,7 @@ fn published(all: &Table, name: &str) -> Table {
 /// Values of a row, by the name of the preset.
 fn dim(name: &str) -> f64 {
     let side = match name {
-        "celeba64" | "ffhq64-pfgmpp" => 64.0,
+        "celeba64" | "ffhq64-pfgmpp" | "edm2-img64-s" => 64.0,
         "bedroom256" => 256.0,
         _ => 32.0,
     };
@@ -182,6 +182,50 @@ fn as_edm(config: &Config, dim: f64) -> Table {
     values
 }
 
+/// EDM2, under the names of its options; `decay` and `lr_rampup_mimg` are those of its learning rate.
+fn as_edm2(config: &Config, dim: f64) -> Table {
+    let (Objective::Denoising(objective), NetworkConfig::Edm2Unet(network)) = (&config.objective, &config.network)
+    else {
+        panic!("{:?}", config.objective)
+    };
+    let (train, flow) = (&config.train, &config.flow);
+    assert!(train.clip == 0.0 && objective.levels == Levels::Normal && flow.output == Output::Edm);
+    assert!(train.normalize_weights && objective.log_variance && train.schedule == RateSchedule::InverseSqrt);
+    // Half-lives that are a share of the training: a power-function average.
+    assert!(train.ema > 0.9999 && train.ema_rampup == 0.05);
+    let mebi = train.batch as f64 / f64::from(1 << 20);
+    table(vec![
+        ("cond", config.data.conditional.into()),
+        ("duration", (train.steps as f64 * mebi).into()),
+        ("batch", whole(train.batch)),
+        ("channels", whole(network.width)),
+        ("channel_mult", list(&network.multipliers)),
+        ("num_blocks", whole(network.blocks)),
+        ("attn_resolutions", list(&network.attention)),
+        ("channel_mult_noise", (network.frequencies as f64 / network.width as f64).into()),
+        ("channel_mult_emb", (network.embedding as f64 / network.width as f64).into()),
+        ("logvar_channels", whole(network.variance)),
+        ("channels_per_head", whole(network.head)),
+        ("lr", train.lr.into()),
+        ("decay", Value::Integer(train.decay_after as i64)),
+        ("lr_rampup_mimg", (train.warmup as f64 * train.batch as f64 / 1e6).into()),
+        ("betas", Value::Array(train.betas.map(Value::Float).to_vec())),
+        // The loss is the sum over the values of a row.
+        ("eps", (dim * train.epsilon).into()),
+        ("ema_stds", Value::Array(train.sigma_rel.map(Value::Float).to_vec())),
+        ("snapshot", (train.snapshot_every as f64 * mebi).into()),
+        ("dropout", network.dropout.into()),
+        ("xflip", train.flip.into()),
+        ("label_dropout", train.label_dropout.into()),
+        ("P_mean", objective.mean.into()),
+        ("P_std", objective.std.into()),
+        ("sigma_data", flow.sigma_data.unwrap().into()),
+        ("steps", whole(config.sample.solver.steps().unwrap())),
+        ("sigma_min", flow.sigma_min.into()),
+        ("sigma_max", flow.sigma_max.unwrap().into()),
+    ])
+}
+
 #[test]
 fn presets_have_the_released_values() {
     let all: Table = include_str!("published.toml").parse().unwrap();
@@ -192,6 +236,7 @@ fn presets_have_the_released_values() {
         let released = published(&all, name);
         let reduce_mean = released.get("reduce_mean").and_then(Value::as_bool).unwrap_or_default();
         let own = match (&config.objective, &config.flow.output) {
+            _ if matches!(config.network, NetworkConfig::Edm2Unet(_)) => as_edm2(&config, dim(name)),
             (_, Output::Edm) => as_edm(&config, dim(name)),
             (Objective::Field(_), _) => as_poisson_flow(&config, dim(name), reduce_mean),
             _ => as_score_model(&config, dim(name), reduce_mean),

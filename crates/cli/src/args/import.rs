@@ -65,6 +65,11 @@ pub struct ImportArgs {
     #[arg(long, value_name = "PRESET|FILE.toml")]
     pub like: Option<String>,
 
+    /// Autoencoder of a network of latents (EDM2's networks of 4 channels): samples are decoded with it to images. A folder of diffusers'
+    /// AutoencoderKL, or hf:OWNER/NAME
+    #[arg(long, value_name = "DIR|hf:NAME")]
+    pub autoencoder: Option<String>,
+
     /// D, the number of extra dimensions, for PFGM++ [default: 2048]
     #[arg(short = 'D', long = "extra-dims", alias = "augmentation", value_name = "D")]
     pub extra_dims: Option<String>,

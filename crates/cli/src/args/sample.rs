@@ -39,6 +39,11 @@ pub struct SampleArgs {
     #[arg(short = 'n', long, value_name = "N", default_value_t = 64, conflicts_with = "seeds")]
     pub count: usize,
 
+    /// Of a flow of latents: side in pixels of the tiles in which samples are decoded; 0 chooses by the available memory [default: data.tile of
+    /// the run, or 0]
+    #[arg(long, value_name = "PIXELS", conflicts_with = "exact")]
+    pub tile: Option<usize>,
+
     /// Seeds of the samples, as in 0-63 or 3,7,12-15 [default: 0 to N-1]
     #[arg(long, value_name = "SEEDS")]
     pub seeds: Option<String>,

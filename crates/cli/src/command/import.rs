@@ -28,6 +28,7 @@ pub fn run(args: &ImportArgs) -> Result<()> {
         extra_dims: args.extra_dims.as_deref().map(|d| resolve::extra_dims("--extra-dims", d)).transpose()?,
         images: args.images.as_deref().map(range).transpose()?,
         like: args.like.as_deref().map(like).transpose()?,
+        autoencoder: args.autoencoder.as_deref().map(resolve::absolute),
     };
     let model = Model::import_with(file, &request, &pfgm::device::open("cpu")?)?;
     let folder = resolve::run_folder(args.out.as_deref(), "", None)?;

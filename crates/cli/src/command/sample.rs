@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use indicatif::ProgressBar;
 use pfgm::{
     Model,
+    config::DataConfig,
     model::{AuthorsCode, Samples, Sampling},
     parallel::Communicator,
     prediction::Output,
@@ -58,7 +59,7 @@ pub fn run(args: &SampleArgs, ranks: &dyn Communicator) -> Result<()> {
     };
     bar.finish_and_clear();
     let Some(samples) = samples else { return Ok(()) };
-    let samples = resolve::latents::decoded(&model.spec().config.data, samples)?;
+    let samples = resolve::latents::decoded(&tiled(args, &model)?, samples)?;
     let seconds = started.elapsed().as_secs_f64();
     line(format!("{} samples, {:.1} evaluations each, {seconds:.2} s", samples.rows(), samples.nfe()));
     if args.arithmetic == ArithmeticName::AuthorsCode {
@@ -81,6 +82,18 @@ pub fn run(args: &SampleArgs, ranks: &dyn Communicator) -> Result<()> {
     let (seeds, classes) = (drawn.seeds, drawn.classes);
     let falling = Falling { model: &model, solver: &solver, guidance: args.guidance, seeds, classes, across, in_turn };
     falling.write(&animation, Frames::count(&args.frames).unwrap_or(FRAMES))
+}
+
+/// The run's data, with the tiles that are asked for.
+fn tiled(args: &SampleArgs, model: &Model) -> Result<DataConfig> {
+    let data = model.spec().config.data.clone();
+    match args.tile {
+        Some(_) if data.autoencoder.is_none() => {
+            bail!("--tile: only an autoencoder decodes in tiles, and the run has none (data.autoencoder); omit it")
+        }
+        Some(tile) => Ok(DataConfig { tile, ..data }),
+        None => Ok(data),
+    }
 }
 
 /// The animation to write, checked before the computation.

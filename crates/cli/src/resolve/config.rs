@@ -88,10 +88,8 @@ pub fn change(mut table: Table, changes: &Changes) -> Result<Config> {
         // The path of the data must be valid from any folder in which the run is resumed.
         *source = absolute.to_string_lossy().into_owned();
     }
-    if let Some(autoencoder) = &mut config.data.autoencoder
-        && let Ok(absolute) = fs::canonicalize(&*autoencoder)
-    {
-        *autoencoder = absolute.to_string_lossy().into_owned();
+    if let Some(autoencoder) = &mut config.data.autoencoder {
+        *autoencoder = absolute(autoencoder);
     }
     // An empty name unsets a preset's label.
     config.data.label.take_if(|label| label.is_empty());
@@ -245,6 +243,11 @@ pub fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<
         .filter(|(likeness, _)| *likeness > 0.75)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name)
+}
+
+/// An absolute path if there is a file of this name, and otherwise the name itself, such as `hf:OWNER/NAME`.
+pub fn absolute(name: &str) -> String {
+    fs::canonicalize(name).map_or_else(|_| name.to_owned(), |path| path.to_string_lossy().into_owned())
 }
 
 #[cfg(test)]

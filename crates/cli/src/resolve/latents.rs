@@ -6,15 +6,21 @@ use pfgm::{
     config::DataConfig,
     model::Samples,
 };
-use pfgm_data::Dataset;
+use pfgm_data::{Dataset, Shape};
 
 use crate::render::line;
 
 /// Opens the autoencoder of a run; None if its flow is one of the data themselves.
-fn autoencoder(data: &DataConfig) -> Result<Option<Autoencoder>> {
-    let Some(path) = &data.autoencoder else { return Ok(None) };
-    let opened = Autoencoder::open(path, &pfgm::device::open("cpu")?);
-    Ok(Some(opened.context("data.autoencoder")?))
+pub fn autoencoder(data: &DataConfig) -> Result<Option<Autoencoder>> {
+    Autoencoder::of(data, &pfgm::device::open("cpu")?).context("data.autoencoder")
+}
+
+/// Says how images of so many latents are computed, and in how much memory.
+pub fn announce(autoencoder: &Autoencoder, shape: Shape) -> Result<()> {
+    if let Shape::Image { height, width, .. } = shape {
+        line(format!("autoencoder  {}", autoencoder.tiling([height, width]).context("data.autoencoder")?));
+    }
+    Ok(())
 }
 
 /// Opens the data of a training; their latents if the flow is one of latents.
@@ -25,6 +31,11 @@ pub fn open(data: &DataConfig) -> Result<Dataset> {
 /// Returns the latents of images if a run's flow is one of latents, and otherwise the data themselves.
 pub fn of(data: &DataConfig, images: Dataset) -> Result<Dataset> {
     let Some(autoencoder) = autoencoder(data)? else { return Ok(images) };
+    if let Shape::Image { height, width, channels } = images.shape
+        && let Some([height, width]) = autoencoder.latent_size([height, width])
+    {
+        announce(&autoencoder, Shape::Image { height, width, channels })?;
+    }
     let latents = autoencoder.latents(&images, &cache_folder()).context("data.autoencoder")?;
     line(format!("latents      of {}: {} from images of {}", images.name, latents.shape, images.shape));
     Ok(latents)
@@ -33,7 +44,10 @@ pub fn of(data: &DataConfig, images: Dataset) -> Result<Dataset> {
 /// Decodes samples of a flow of latents to images; others remain.
 pub fn decoded(data: &DataConfig, samples: Samples) -> Result<Samples> {
     match autoencoder(data)? {
-        Some(autoencoder) => Ok(samples.decoded(&autoencoder).context("data.autoencoder")?),
+        Some(autoencoder) => {
+            announce(&autoencoder, samples.data().shape)?;
+            Ok(samples.decoded(&autoencoder).context("data.autoencoder")?)
+        }
         None => Ok(samples),
     }
 }

@@ -16,7 +16,7 @@ mod training;
 
 pub use conditions::Conditions;
 pub use config::{
-    Changes, assignments, change, config_file, explain, flatten, nearest, one_line, read_text, set_key, stem,
+    Changes, absolute, assignments, change, config_file, explain, flatten, nearest, one_line, read_text, set_key, stem,
 };
 pub use data::{data_error_in_flags, data_keys, dataset, dataset_of, kinded_dataset, known, with_flags};
 pub use distillation::distillation;

@@ -125,6 +125,11 @@ fn open(changes: &Changes, run: Option<&ModelSpec>) -> Result<(Dataset, DataConf
         Some(spec) => spec.config.data.kinds.clone(),
         None => Some(data.kinds.unwrap_or_default()),
     };
+    if let Some(own) = run.map(|spec| &spec.config.data).filter(|_| data.autoencoder.is_none()) {
+        // The network knows the latents of this autoencoder.
+        (data.autoencoder, data.autoencoder_range) = (own.autoencoder.clone(), own.autoencoder_range);
+        data.tile = if data.tile > 0 { data.tile } else { own.tile };
+    }
     let options = |data: &DataConfig| run.map_or_else(|| data.options(), |spec| known(data.options(), spec));
     let mut notes = Vec::new();
     let mut dataset = pfgm_data::open(&data.source, &options(&data));

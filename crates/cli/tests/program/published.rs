@@ -91,6 +91,69 @@ fn flows_of_latents_train_and_draw_images() {
     // Nothing is encoded anew for the training, and other rows are.
     with_cache(&["train", "run", "--resume", "--set", "train.steps=6"]);
     assert_eq!(fs::read_dir(&cache).unwrap().count(), 2);
-    refuses(here, &["evaluate", "run"], &["latents", "--images"]);
+    let evaluate = ["evaluate", "run", "-n", "20", "--steps", "2", "--solver", "euler"];
+    let said = with_cache(&evaluate);
+    assert!(said.contains("FD") && said.contains("192 features"), "pixels of decoded images: {said}");
+    with_cache(&["sample", "run", "-n", "20", "--steps", "2", "--solver", "euler", "--images", "files"]);
+    let of_files = with_cache(&["evaluate", "files", "--data", "images.npz"]);
+    let distance = |said: &str| -> f64 {
+        let found = said.lines().find_map(|line| line.strip_prefix("FD ")).unwrap();
+        found.split_whitespace().next().unwrap().parse().unwrap()
+    };
+    // Files have whole numbers, and samples of a run fractions.
+    assert!((distance(&said) / distance(&of_files) - 1.0).abs() < 0.02, "{said}{of_files}");
     refuses(here, &["train", "digits", "--out", "no", "--set", &autoencoder], &["8x8", "3 channels"]);
+}
+
+#[test]
+fn networks_of_latents_draw_images_with_their_autoencoder() {
+    let dir = temporary();
+    let here = dir.path();
+    let (network, vae) = (parity("edm2_cond.pkl"), parity("autoencoder_kl"));
+    succeeds(here, &["import", &network, "-o", "latents"]);
+    let said = succeeds(here, &["import", &network, "--autoencoder", &vae, "-o", "images"]);
+    assert!(said.contains("units that EDM2 publishes") && said.contains("autoencoder_range = [0.0, 1.0]"), "{said}");
+    let few = ["--steps", "2", "--solver", "euler", "--seeds", "3,4", "--class", "1"];
+    succeeds(here, &[&["sample", "latents", "--npz", "latents.npz"], &few[..]].concat());
+    let said = succeeds(here, &[&["sample", "images", "--npz", "images.npz", "--images", "files"], &few[..]].concat());
+    assert!(said.contains("images of 64x64 at once, about"), "{said}");
+    let (latents, images) = (arrays(&here.join("latents.npz")), arrays(&here.join("images.npz")));
+    assert_eq!((&latents["x"].shape[..], &images["x"].shape[..]), (&[2, 16, 16, 4][..], &[2, 64, 64, 3][..]));
+    assert_eq!(png_size(&here.join("files/000000.png")), (64, 64));
+    // As EDM2 does it: latents of deviation 0.5 back to the autoencoder's, whose images are in [0, 1].
+    let (means, deviations) = ([5.81, 3.25, 0.12, -2.15], [4.17, 4.62, 3.71, 3.28]);
+    let raw: Vec<f32> =
+        latents["x"].values.iter().enumerate().map(|(at, z)| z / 0.5 * deviations[at % 4] + means[at % 4]).collect();
+    let autoencoder = pfgm::autoencoder::Autoencoder::open(&vae, &pfgm::device::open("cpu").unwrap()).unwrap();
+    let expected = autoencoder.decode(&raw, [16, 16]).unwrap();
+    for (found, expected) in images["x"].values.iter().zip(&expected) {
+        assert!((found - (255.0 * expected).clamp(0.0, 255.0)).abs() < 0.05, "{found} and {expected}");
+    }
+    let tiled = ["sample", "images", "--npz", "tiled.npz", "--tile", "32"];
+    let said = succeeds(here, &[&tiled, &few[..]].concat());
+    assert!(said.contains("in 9 tiles of 32x32 that overlap"), "{said}");
+    assert!(arrays(&here.join("tiled.npz"))["x"].shape == [2, 64, 64, 3]);
+    // Too little memory for the whole image, and then for the smallest tiles.
+    let refused = |budget: &str| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_pfgm"))
+            .current_dir(here)
+            .env("PFGM_MEMORY", budget)
+            .args(["sample", "images", "-n", "1", "--steps", "1", "--solver", "euler"])
+            .output()
+            .unwrap();
+        (output.status.success(), format!("{:?}{:?}", output.stdout, output.stderr))
+    };
+    assert!(!refused("0.01").0, "{}", refused("0.01").1);
+    refuses(here, &["sample", "latents", "-n", "1", "--tile", "32"], &["--tile", "data.autoencoder"]);
+    refuses(here, &["import", &parity("edm_adm.pth"), "--autoencoder", &vae, "-o", "x"], &["autoencoder", "omit it"]);
+    let pictures = ["interpolate", "images", "0", "1", "--pictures", "3", "--steps", "2", "--solver", "euler"];
+    succeeds(here, &pictures);
+    assert!(png_size(&here.join("images/interpolation.png")).0 >= 3 * 64);
+    let evaluate = ["evaluate", "images", "-n", "20", "--data", "files", "--steps", "1", "--solver", "euler"];
+    refuses(here, &evaluate, &["files"]);
+    // It can be trained further, on the latents of images.
+    let train = ["train", "--from", "images", "--data", "files", "--out", "tuned", "--set", "train.steps=1"];
+    let more = ["--set", "train.batch=2", "--set", "data.conditional=false"];
+    let said = succeeds(here, &[&train[..], &more].concat());
+    assert!(said.contains("16x16x4 from images of 64x64x3"), "{said}");
 }

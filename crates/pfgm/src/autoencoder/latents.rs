@@ -13,6 +13,7 @@ use pfgm_data::{
 };
 
 use super::Autoencoder;
+use crate::{config::PIXELS, memory::MemoryError};
 
 /// Images that are encoded together.
 const BATCH: usize = 16;
@@ -38,6 +39,9 @@ pub enum LatentError {
     /// A row cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// The memory is too small.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
     /// The latents cannot be kept.
     #[error("{path}: latents cannot be written: {source}; set PFGM_CACHE to another folder")]
     Cache {
@@ -92,7 +96,7 @@ impl Autoencoder {
             .with_name(images.name.clone()))
     }
 
-    fn encode_all(&self, images: &Dataset, transform: &Transform, size: [usize; 2]) -> Result<Vec<f32>, DataError> {
+    fn encode_all(&self, images: &Dataset, transform: &Transform, size: [usize; 2]) -> Result<Vec<f32>, LatentError> {
         let dim = images.shape.dim();
         let mut latents = Vec::new();
         let mut batch = vec![0.0; BATCH * dim];
@@ -101,7 +105,7 @@ impl Autoencoder {
             for (row, out) in batch.chunks_exact_mut(dim).take(count).enumerate() {
                 images.read_transformed(first + row, transform, out)?;
             }
-            latents.extend(self.encode(&batch[..count * dim], size).mean);
+            latents.extend(self.encode(&batch[..count * dim], size)?.mean);
         }
         self.scaled(&mut latents);
         Ok(latents)
@@ -111,6 +115,11 @@ impl Autoencoder {
     fn key(&self, images: &Dataset, transform: &Transform) -> Result<u64, DataError> {
         let mut hasher = DefaultHasher::new();
         hasher.write_u64(self.fingerprint);
+        if self.pixels != PIXELS {
+            [self.pixels.0, self.pixels.1].iter().for_each(|value| hasher.write_u32(value.to_bits()));
+        }
+        // Latents of tiles differ a little from those of whole images.
+        self.tile.iter().for_each(|side| hasher.write_usize(*side));
         let mut row = vec![0.0; images.shape.dim()];
         for index in 0..images.len() {
             images.read_transformed(index, transform, &mut row)?;

@@ -52,6 +52,13 @@ pub struct DataConfig {
     /// An autoencoder (AutoencoderKL of diffusers): the flow is trained on the latents of the images, and samples are decoded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub autoencoder: Option<String>,
+    /// Range of the pixels that the autoencoder gets. Networks of EDM2 were trained with [0, 1].
+    #[serde(skip_serializing_if = "is_usual_range")]
+    pub autoencoder_range: (f32, f32),
+    /// Side of the tiles in which the autoencoder encodes and decodes images, in pixels. With 0, images are whole if the available memory
+    /// suffices, and otherwise in the largest tiles that it suffices for.
+    #[serde(skip_serializing_if = "is_none")]
+    pub tile: usize,
     /// Columns of a table to learn; all if empty.
     pub columns: Vec<String>,
     /// The column of a table that holds the class.
@@ -125,6 +132,8 @@ impl Default for DataConfig {
         Self {
             source: String::new(),
             autoencoder: None,
+            autoencoder_range: PIXELS,
+            tile: 0,
             columns,
             label,
             kinds,
@@ -173,6 +182,13 @@ impl DataConfig {
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
+}
+
+/// Range of the pixels that diffusers' autoencoders get.
+pub(crate) const PIXELS: (f32, f32) = (-1.0, 1.0);
+
+fn is_usual_range(range: &(f32, f32)) -> bool {
+    *range == PIXELS
 }
 
 fn is_auto(load: &Load) -> bool {

@@ -55,6 +55,10 @@ pub struct TrainConfig {
     /// Rate at which weights shrink, times the learning rate (AdamW); 0 is Adam.
     #[serde(skip_serializing_if = "is_zero")]
     pub weight_decay: f64,
+    /// Whether each step normalizes the weights of network edm2-unet: those of an output with n inputs get the norm sqrt(n) (EDM2's forced
+    /// weight normalization).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub normalize_weights: bool,
     /// Learning rate between warm-up and cool-down: constant; cosine: half a cosine down to 0 at the last step; inverse-sqrt:
     /// 1 / sqrt(step / decay_after) after that many steps.
     #[serde(skip_serializing_if = "is_default")]
@@ -111,6 +115,7 @@ impl Default for TrainConfig {
             betas: [0.9, 0.999],
             epsilon: 1e-8,
             weight_decay: 0.0,
+            normalize_weights: false,
             schedule: RateSchedule::Constant,
             decay_after: DECAY_AFTER,
             warmup: 100,

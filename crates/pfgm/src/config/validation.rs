@@ -2,7 +2,10 @@
 //!
 //! The same checks serve the TOML file, the specification in a checkpoint, an imported network and a request over HTTP.
 
-use super::{Config, DataConfig, FlowConfig, SampleConfig, TrainConfig};
+mod data;
+mod magnitudes;
+
+use super::{Config, FlowConfig, SampleConfig, TrainConfig};
 use crate::{
     conditioning::UpscaleConfig,
     network::NetworkConfig,
@@ -93,6 +96,7 @@ impl Config {
         self.check_upscale()?;
         self.check_patch()?;
         self.check_distilled()?;
+        self.check_magnitudes()?;
         self.sample.check(self)
     }
 
@@ -175,12 +179,6 @@ impl Config {
              objective.kind = \"pfgm++\" and objective.reference = 0"
         );
         fail("objective", "a field batch", &problem)
-    }
-}
-
-impl DataConfig {
-    fn check(&self) -> Checked {
-        check_count("data.shrink", self.shrink as u64)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Autoencoders that the library diffusers wrote (`AutoencoderKL`).
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use pfgm_nn::{Activation, AutoencoderConfig};
 use serde::Deserialize;
@@ -88,11 +88,36 @@ pub struct ReadAutoencoder {
     pub weights: Vec<Weight>,
 }
 
+/// Shift and divisor of each channel of an autoencoder's latents.
+pub struct LatentScale {
+    /// What is subtracted from each channel before it is divided by the divisor.
+    pub shift: Vec<f64>,
+    /// What each channel is divided by.
+    pub scale: Vec<f64>,
+}
+
+/// Reads the scale of an autoencoder's latents, without its weights.
+///
+/// # Errors
+/// As [`read_autoencoder`].
+pub fn read_scale(path: &Path) -> Result<LatentScale, ImportError> {
+    read_config(path).map(|(.., scale)| scale)
+}
+
 /// Reads an autoencoder's folder, or that of a pipeline which has one; `hf:NAME` is looked for in the local cache.
 ///
 /// # Errors
 /// Returns an error if there is none, or one with an option that is not supported.
 pub fn read_autoencoder(path: &Path) -> Result<ReadAutoencoder, ImportError> {
+    let (folder, config, LatentScale { shift, scale }) = read_config(path)?;
+    let (weights_path, mut tensors) = read_weights(&folder)?;
+    let taken = take(&mut tensors, &config).and_then(|()| tensors.finish());
+    let weights = taken.map_err(|problem| ImportError::Unsupported { path: weights_path, problem })?;
+    Ok(ReadAutoencoder { config, shift, scale, weights })
+}
+
+/// The folder of an autoencoder's weights, its network, and the scale of its latents.
+fn read_config(path: &Path) -> Result<(PathBuf, AutoencoderConfig, LatentScale), ImportError> {
     let folder = located(path)?;
     let unsupported = |path: &Path, problem: String| ImportError::Unsupported { path: path.to_owned(), problem };
     let found = FOLDERS.iter().map(|name| folder.join(name)).find(|folder| folder.join("config.json").is_file());
@@ -104,10 +129,7 @@ pub fn read_autoencoder(path: &Path) -> Result<ReadAutoencoder, ImportError> {
     let kl: Kl = read_json(&config_path)?;
     let config = kl.network().map_err(|problem| unsupported(&config_path, problem))?;
     let (shift, scale) = kl.affine().map_err(|problem| unsupported(&config_path, problem))?;
-    let (weights_path, mut tensors) = read_weights(&network)?;
-    let taken = take(&mut tensors, &config).and_then(|()| tensors.finish());
-    let weights = taken.map_err(|problem| unsupported(&weights_path, problem))?;
-    Ok(ReadAutoencoder { config, shift, scale, weights })
+    Ok((network, config, LatentScale { shift, scale }))
 }
 
 impl Kl {

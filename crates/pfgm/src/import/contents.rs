@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use pfgm_torch::{File, Tensor, Value};
 
-use super::{ImportError, edm2::Magnitudes, preconditioner::Preconditioner, tensors::Tensors};
+use super::{
+    ImportError, edm2::Magnitudes, latent_units::LatentUnits, preconditioner::Preconditioner, tensors::Tensors,
+};
 
 /// Keys of moving averages of the weights in common training programs.
 const AVERAGES: [&str; 12] = [
@@ -43,6 +45,8 @@ pub struct Contents {
     pub step: u64,
     /// The highest and the lowest noise level, if the file lists them.
     pub levels: Option<(f32, f32)>,
+    /// Units of the latents that the network draws, if the file has them.
+    pub latents: Option<LatentUnits>,
     /// Notes about which weights were used, one sentence each.
     pub notes: Vec<String>,
 }
@@ -79,6 +83,7 @@ impl Contents {
             tensors,
             step: step(file),
             levels: noise_levels(file, levels)?,
+            latents: LatentUnits::read(file)?,
             notes: vec![note(&place, is_average)],
         })
     }

@@ -103,6 +103,7 @@ pub fn convert(mut tensors: Tensors) -> Result<Converted, String> {
         classes: layout.classes,
         has_variance,
         levels: None,
+        latents: None,
         weights: tensors.finish()?,
         notes,
     })

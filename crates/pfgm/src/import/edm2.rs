@@ -139,6 +139,7 @@ pub fn convert(mut tensors: Tensors, magnitudes: Option<Magnitudes>) -> Result<C
         classes,
         has_variance: false,
         levels: None,
+        latents: None,
         weights: tensors.finish()?,
         notes,
     })

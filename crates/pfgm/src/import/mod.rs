@@ -9,6 +9,7 @@ mod edm;
 mod edm2;
 mod export;
 mod folder;
+mod latent_units;
 mod list;
 mod ncsnv2;
 mod own;
@@ -25,8 +26,8 @@ use std::{
 use pfgm_torch::{File, TorchError};
 
 use self::{
-    contents::Contents, edm2::Magnitudes, preconditioner::Preconditioner, specification::specification,
-    tensors::Tensors,
+    contents::Contents, edm2::Magnitudes, latent_units::LatentUnits, preconditioner::Preconditioner,
+    specification::specification, tensors::Tensors,
 };
 use crate::{
     checkpoint::CheckpointError,
@@ -75,6 +76,8 @@ pub struct Request {
     pub images: Option<(f64, f64)>,
     /// A configuration whose noise levels and solver are used instead of those published for CIFAR-10.
     pub like: Option<Config>,
+    /// The autoencoder (AutoencoderKL of diffusers) whose latents the network draws: a folder, or `hf:NAME`. For EDM2's networks of latents.
+    pub autoencoder: Option<String>,
 }
 
 /// A published checkpoint as a run.
@@ -194,6 +197,8 @@ struct Converted {
     has_variance: bool,
     /// The highest and the lowest noise level, if the file lists them.
     levels: Option<(f32, f32)>,
+    /// Units of the latents, if the file has them.
+    latents: Option<LatentUnits>,
     weights: Vec<Weight>,
     /// Assumptions, one sentence each.
     notes: Vec<String>,
@@ -213,7 +218,7 @@ pub fn import(path: &Path, request: &Request) -> Result<Imported, ImportError> {
     if let Some(imported) = own::import(&file, path, request)? {
         return Ok(imported);
     }
-    let Contents { tensors, preconditioner, magnitudes, step, levels, mut notes } = Contents::read(&file)?;
+    let Contents { tensors, preconditioner, magnitudes, step, levels, latents, mut notes } = Contents::read(&file)?;
     let converted = convert(tensors, magnitudes).map_err(|problem| ImportError::unsupported(&file, problem))?;
     let wants_variance = preconditioner.is_some_and(|found| matches!(found.kind, preconditioner::Kind::Iddpm { .. }));
     if converted.has_variance != wants_variance {
@@ -222,7 +227,7 @@ pub fn import(path: &Path, request: &Request) -> Result<Imported, ImportError> {
     }
     // Networks of other kinds store levels, too, which are not those of their training.
     let levels = levels.filter(|_| matches!(converted.network, NetworkConfig::Ncsnv2(_)));
-    let mut converted = Converted { preconditioner, levels, ..converted };
+    let mut converted = Converted { preconditioner, levels, latents, ..converted };
     notes.append(&mut converted.notes);
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     let spec = specification(&name, request, &converted, &mut notes).map_err(|problem| problem.at(path))?;

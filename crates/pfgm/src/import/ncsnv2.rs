@@ -56,6 +56,7 @@ pub fn convert(mut tensors: Tensors) -> Result<Converted, String> {
         classes: 0,
         has_variance: false,
         levels: None,
+        latents: None,
         weights,
         notes,
     })

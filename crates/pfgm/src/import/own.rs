@@ -50,7 +50,7 @@ fn exported(file: &File, path: &Path, spec: ModelSpec) -> Result<Imported, Impor
 
 /// Checks that the request does not contradict the file, which contains all properties.
 fn check_request(request: &Request, spec: &ModelSpec) -> Result<(), Problem> {
-    let Request { method, size, extra_dims, images, like } = request;
+    let Request { method, size, extra_dims, images, like, autoencoder } = request;
     let said = |field| Err(Problem::Contradiction(field, "the file has its whole configuration; omit it".into()));
     match (size, spec.data.shape) {
         (Some([height, width]), pfgm_data::Shape::Image { height: rows, width: columns, .. })
@@ -66,6 +66,7 @@ fn check_request(request: &Request, spec: &ModelSpec) -> Result<(), Problem> {
         ("extra_dims", extra_dims.is_some_and(|asked| asked != spec.extra_dims())),
         ("images", images.is_some()),
         ("like", like.is_some()),
+        ("autoencoder", autoencoder.is_some()),
     ];
     given.into_iter().find(|(_, given)| *given).map_or(Ok(()), |(field, _)| said(field))
 }

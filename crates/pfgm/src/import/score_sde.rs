@@ -150,6 +150,7 @@ pub fn convert(mut tensors: Tensors) -> Result<Converted, String> {
         classes: 0,
         has_variance: false,
         levels: None,
+        latents: None,
         weights: tensors.finish()?,
         notes,
     })

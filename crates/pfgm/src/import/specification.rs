@@ -6,12 +6,15 @@ use pfgm_data::{Shape, Transform};
 
 use super::{
     Converted, Method, Problem, Request,
+    autoencoder::read_scale,
+    latent_units::LatentUnits,
     preconditioner::{Kind, Preconditioner},
 };
 use crate::{
     config::{Config, DataConfig, FlowConfig, SampleConfig, TrainConfig},
     extra_dims::ExtraDims,
     network::NetworkConfig,
+    objective::{DenoisingObjective, Objective},
     prediction::{DiscreteSchedule, Output, Quantity},
     process::{BETA_MAX, BETA_MIN},
     solver::Solver,
@@ -46,18 +49,37 @@ pub fn specification(
         (sample.z_exp, sample.upper_norm) = (like.sample.z_exp, like.sample.upper_norm);
     }
     let has_augmentation = converted.weights.iter().any(|weight| weight.name.ends_with("deformation.weight"));
-    let train =
-        TrainConfig { augment: if has_augmentation { PUBLISHED_AUGMENT } else { 0.0 }, ..TrainConfig::default() };
+    let preserves_magnitudes = matches!(network, NetworkConfig::Edm2Unet(_));
+    let log_variance = matches!(&network, NetworkConfig::Edm2Unet(config) if config.variance > 0);
+    let train = TrainConfig {
+        augment: if has_augmentation { PUBLISHED_AUGMENT } else { 0.0 },
+        normalize_weights: preserves_magnitudes,
+        ..TrainConfig::default()
+    };
+    let objective = DenoisingObjective { log_variance, ..DenoisingObjective::default() };
     let classes = converted.classes;
+    let (transform, range, autoencoder) = units(request, converted, notes)?;
+    let autoencoder_range = match autoencoder {
+        Some(_) => LatentUnits::PIXELS,
+        None => DataConfig::default().autoencoder_range,
+    };
+    let source = name.to_owned();
     let config = Config {
-        data: DataConfig { source: name.to_owned(), conditional: classes > 0, hold_out: 0, ..DataConfig::default() },
+        data: DataConfig {
+            source,
+            autoencoder,
+            autoencoder_range,
+            conditional: classes > 0,
+            hold_out: 0,
+            ..DataConfig::default()
+        },
         flow: space.flow(),
+        objective: Objective::Denoising(objective),
         network,
         train,
         sample,
         ..Config::default()
     };
-    let (transform, range) = units(converted, notes);
     let data = DataInfo {
         name: name.to_owned(),
         shape: Shape::Image { height, width, channels: converted.channels },
@@ -73,14 +95,34 @@ pub fn specification(
     Ok(ModelSpec { config, data })
 }
 
-/// The map from the data's units to the model's space, and the range of the data.
-fn units(converted: &Converted, notes: &mut Vec<String>) -> (Transform, (f32, f32)) {
-    if matches!(converted.network, NetworkConfig::Edm2Unet(_)) && converted.channels > 3 {
-        notes.push(format!("images of {} channels are latents in the network's own units", converted.channels));
-        return (Transform { offset: vec![0.0], scale: vec![1.0] }, (-LATENTS, LATENTS));
+/// The map from the data's units to the model's space, the range of the data, and their autoencoder.
+type Units = (Transform, (f32, f32), Option<String>);
+
+fn units(request: &Request, converted: &Converted, notes: &mut Vec<String>) -> Result<Units, Problem> {
+    let wrong = |problem: String| Problem::Contradiction("autoencoder", problem);
+    let has_latents = matches!(converted.network, NetworkConfig::Edm2Unet(_)) && converted.channels > 3;
+    let range = (-LATENTS, LATENTS);
+    match &request.autoencoder {
+        Some(_) if !has_latents => Err(wrong("only EDM2's networks of latents have one; omit it".into())),
+        Some(path) => {
+            let scale = read_scale(path.as_ref()).map_err(|error| wrong(error.to_string()))?;
+            let units = converted.latents.clone().unwrap_or_else(|| {
+                notes.push("latents in the units that EDM2 publishes for stabilityai/sd-vae-ft-mse".into());
+                LatentUnits::published()
+            });
+            let transform = units.transform(&scale, converted.channels).map_err(wrong)?;
+            Ok((transform, range, Some(path.clone())))
+        }
+        None if has_latents => {
+            notes.push(format!(
+                "images of {} channels are latents in the network's own units (`autoencoder` decodes them)",
+                converted.channels
+            ));
+            Ok((Transform { offset: vec![0.0], scale: vec![1.0] }, range, None))
+        }
+        // Bytes to [-1, 1].
+        None => Ok((Transform { offset: vec![127.5], scale: vec![127.5] }, (0.0, 255.0), None)),
     }
-    // Bytes to [-1, 1].
-    (Transform { offset: vec![127.5], scale: vec![127.5] }, (0.0, 255.0))
 }
 
 fn image_size(request: &Request, converted: &Converted, notes: &mut Vec<String>) -> Result<[usize; 2], Problem> {

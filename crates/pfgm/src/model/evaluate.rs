@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use pfgm_data::Dataset;
+use pfgm_data::{Dataset, Shape};
 use pfgm_eval::{Extracted, Features, Reference, Report, Scaling, choose, evaluate, extract};
 
 use super::{
@@ -10,6 +10,7 @@ use super::{
     execution::{Execution, execution_options},
 };
 use crate::{
+    autoencoder::Autoencoder,
     error::{Error, Result},
     evaluate::gather,
     parallel::{Communicator, Solo},
@@ -18,6 +19,10 @@ use crate::{
 
 /// Number of samples in memory at once.
 const CHUNK: usize = 1024;
+/// Range of decoded images.
+const BYTES: (f32, f32) = (0.0, 255.0);
+/// Number of decoded images in memory at once.
+const CHUNK_OF_IMAGES: usize = 64;
 
 /// Settings of an evaluation: [`Model::evaluate`], [`Model::sample_features`].
 #[must_use = "nothing is evaluated before `Model::evaluate`"]
@@ -29,6 +34,7 @@ pub struct Evaluation<'a> {
     is_balanced: bool,
     reference_rows: usize,
     kept: usize,
+    autoencoder: Option<&'a Autoencoder>,
     ranks: &'a dyn Communicator,
     execution: Execution<'a>,
 }
@@ -50,6 +56,7 @@ impl<'a> Evaluation<'a> {
             is_balanced: false,
             reference_rows: usize::MAX,
             kept: 0,
+            autoencoder: None,
             ranks: &Solo,
             execution: Execution::default(),
         }
@@ -91,6 +98,12 @@ impl<'a> Evaluation<'a> {
         self
     }
 
+    /// Decodes samples of a flow of latents: their images are evaluated.
+    pub fn decode_with(mut self, autoencoder: &'a Autoencoder) -> Self {
+        self.autoencoder = Some(autoencoder);
+        self
+    }
+
     /// Draws on many ranks, a share on each.
     pub fn ranks(mut self, ranks: &'a dyn Communicator) -> Self {
         self.ranks = ranks;
@@ -125,12 +138,15 @@ impl Model {
         scaling: &Scaling,
         how: Evaluation,
     ) -> Result<Option<SampledFeatures>> {
-        let Evaluation { samples: count, seed, solver, guidance, is_balanced, kept, ranks, execution, .. } = how;
+        let Evaluation {
+            samples: count, seed, solver, guidance, is_balanced, kept, autoencoder, ranks, execution, ..
+        } = how;
         let own = ranks.share(count);
         let running = execution.begin("samples and their features", own.len())?;
         let mut all = SampledFeatures { features: Extracted::default(), nfe: 0.0, seconds: 0.0, first: Vec::new() };
-        for first in own.clone().step_by(CHUNK) {
-            let chunk = CHUNK.min(own.end - first);
+        let most = if autoencoder.is_some() { CHUNK_OF_IMAGES } else { CHUNK };
+        for first in own.clone().step_by(most) {
+            let chunk = most.min(own.end - first);
             let started = Instant::now();
             let mut sampling = self.sample(chunk).seed(seed.wrapping_add(first as u64)).batch(running.batch);
             if let Some(solver) = &solver {
@@ -143,11 +159,15 @@ impl Model {
                 sampling = sampling.balanced();
             }
             let samples = sampling.observer(|progress| running.pass_on(first - own.start, progress)).draw()?;
+            let samples = match autoencoder {
+                Some(autoencoder) => samples.decoded(autoencoder)?,
+                None => samples,
+            };
             all.seconds += started.elapsed().as_secs_f64();
             all.nfe += samples.nfe() * chunk as f64;
             let kept = kept.saturating_sub(first - own.start).min(chunk);
-            all.first.extend(&samples.values()[..kept * self.dim()]);
-            let found = self.features_of(samples.values(), features, scaling)?;
+            all.first.extend(&samples.values()[..kept * samples.data().shape.dim()]);
+            let found = features_of(samples.values(), samples.data().shape, features, scaling)?;
             all.features.features.extend(found.features);
             all.features.logits.extend(found.logits);
             running.advance(0)?;
@@ -157,17 +177,6 @@ impl Model {
         all.nfe = sum[0] / count.max(1) as f64;
         let SampledFeatures { features, nfe, seconds, first } = all;
         Ok(gather(features, ranks).map(|features| SampledFeatures { features, nfe, seconds, first }))
-    }
-
-    /// Features of rows in the units of the data.
-    fn features_of(&self, values: &[f32], features: &Features, scaling: &Scaling) -> Result<Extracted> {
-        let dim = self.dim();
-        let mut read = |row: usize, out: &mut [f32]| {
-            out.copy_from_slice(&values[row * dim..(row + 1) * dim]);
-            scaling.apply(out);
-            Ok(())
-        };
-        Ok(features.extract(self.spec.data.shape, values.len() / dim, &mut read, &mut |_| {})?)
     }
 
     /// Draws samples and compares their features with those of a reference: Frechet distance, KID, precision and recall, ...
@@ -186,10 +195,15 @@ impl Model {
     /// # Errors
     /// Returns an error if there are too few rows, pixels are compared with those of another shape, or as [`Model::sample_features`].
     pub fn evaluate(&self, reference: &Dataset, features: &Features, how: Evaluation) -> Result<Report> {
-        if matches!(features, Features::Pixels) && reference.shape != self.spec.data.shape {
+        let own = match how.autoencoder {
+            Some(autoencoder) => autoencoder.images_of(self.spec.data.shape),
+            None => Some(self.spec.data.shape),
+        };
+        if matches!(features, Features::Pixels) && own != Some(reference.shape) {
+            let own = own.map_or_else(|| "another shape".to_owned(), |shape| shape.to_string());
             let problem = format!(
-                "{}: pixels of {} cannot be compared with those of {}; use another extractor",
-                reference.name, reference.shape, self.spec.data.shape
+                "{}: pixels of {} cannot be compared with those of {own}; use another extractor",
+                reference.name, reference.shape
             );
             return Err(Error::argument("reference", problem));
         }
@@ -197,9 +211,21 @@ impl Model {
         let scaling = Scaling::of(reference)?;
         let real = extract(features, reference, &scaling, &rows, &mut |_| {})?;
         let real = Reference::of(real.features, features.dim(reference.shape)?)?;
-        let scaling = Scaling::against(self.spec.data.range, &scaling);
+        let range = if how.autoencoder.is_some() { BYTES } else { self.spec.data.range };
+        let scaling = Scaling::against(range, &scaling);
         let samples = self.sample_features(features, &scaling, Evaluation { ranks: &Solo, ..how })?;
         let samples = samples.expect("one process has all samples");
         Ok(evaluate(&samples.features, features.classes(), &real, seed, &|_, _, _| ())?)
     }
+}
+
+/// Features of rows in the units of the data.
+fn features_of(values: &[f32], shape: Shape, features: &Features, scaling: &Scaling) -> Result<Extracted> {
+    let dim = shape.dim();
+    let mut read = |row: usize, out: &mut [f32]| {
+        out.copy_from_slice(&values[row * dim..(row + 1) * dim]);
+        scaling.apply(out);
+        Ok(())
+    };
+    Ok(features.extract(shape, values.len() / dim, &mut read, &mut |_| {})?)
 }

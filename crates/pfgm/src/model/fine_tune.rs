@@ -51,7 +51,11 @@ impl Model {
             return Err(Error::argument("flow.output", "fine-tuning keeps what the network predicts"));
         }
         config.check()?;
-        let spec = ModelSpec::resolve(config, train)?;
+        let spec = match (&config.data.autoencoder, &own.data.autoencoder) {
+            // The network knows latents in its own units.
+            (Some(_), Some(_)) => ModelSpec::resolve_latents(config, train, learned.transform.clone())?,
+            _ => ModelSpec::resolve(config, train)?,
+        };
         let fresh = weights::collect(&spec.network(&self.device)?);
         let class_weights =
             if spec.data.classes == learned.classes { HashSet::new() } else { class_weights(&spec, self)? };

@@ -62,7 +62,8 @@ impl Samples {
         };
         let mut values = self.values;
         autoencoder.unscaled(&mut values);
-        let mut images = autoencoder.decode(&values, size);
+        let mut images =
+            autoencoder.decode(&values, size).map_err(|error| Error::argument("autoencoder", error.to_string()))?;
         images.iter_mut().for_each(|value| *value = (127.5 * (*value + 1.0)).clamp(0.0, 255.0));
         let [height, width] = size.map(|side| side * autoencoder.factor());
         let shape = Shape::Image { height, width, channels: autoencoder.image_channels() };

@@ -151,6 +151,11 @@ impl Objective {
         }
     }
 
+    /// Whether the network's estimate of the loss's log-variance weighs the loss.
+    pub fn uses_log_variance(&self) -> bool {
+        matches!(self, Self::Denoising(objective) if objective.log_variance)
+    }
+
     /// Whether training needs the fixed weights of a trained run beside those that it changes.
     pub fn needs_teacher(&self) -> bool {
         matches!(self, Self::Consistency(objective) if objective.guidance != 1.0)

@@ -36,6 +36,9 @@ pub struct DenoisingObjective {
     /// Charges whose field-weighted mean is the target (stable target field); 0: the target is the perturbed charge.
     #[serde(skip_serializing_if = "is_zero")]
     pub reference: usize,
+    /// Whether the loss is `loss / e^u + u` with u(sigma) = ln of the loss, which network edm2-unet estimates while it is trained (EDM2).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub log_variance: bool,
 }
 
 fn is_zero(count: &usize) -> bool {
@@ -44,7 +47,7 @@ fn is_zero(count: &usize) -> bool {
 
 impl Default for DenoisingObjective {
     fn default() -> Self {
-        Self { levels: Levels::Normal, mean: -1.2, std: 1.2, reference: 0 }
+        Self { levels: Levels::Normal, mean: -1.2, std: 1.2, reference: 0, log_variance: false }
     }
 }
 

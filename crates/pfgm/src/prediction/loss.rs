@@ -111,10 +111,7 @@ impl Prediction {
             return self.raw_loss(points, raw, target);
         }
         let device = raw.device();
-        let x = points.tensor(&points.x, &device);
-        let y = points.tensor(&points.yhat, &device);
-        let [skip, out] = [column(coefficients, |row| row.skip, &device), column(coefficients, |row| row.out, &device)];
-        let estimate = combine(x.clone(), raw, skip, out);
+        let (estimate, y) = self.estimate_and_target(points, raw, coefficients);
         match self.loss {
             Loss::Denoising => {
                 let weight = column(coefficients, |row| 1.0 / (row.out * row.out), &device);
@@ -122,6 +119,7 @@ impl Prediction {
             }
             Loss::Field { gamma } => {
                 let z = column(coefficients, |row| row.sigma, &device);
+                let x = points.tensor(&points.x, &device);
                 let (v, v_z) = normalized_fields(x.clone() - estimate, z.clone(), gamma);
                 let (w, w_z) = normalized_fields(x - y, z, gamma);
                 ((v - w).square().sum() + (v_z - w_z).square().sum()).div_scalar((points.dim + 1) as f64)
@@ -132,6 +130,41 @@ impl Prediction {
                 ((mean_square.add_scalar(huber * huber).sqrt().sub_scalar(huber)) * weight).sum()
             }
         }
+    }
+
+    /// Loss with learned uncertainty (EDM2, arXiv 2312.02696): `loss / e^u + u` with the log-variance u of each row, summed over the batch.
+    /// It is smallest where u is the logarithm of the expected loss at the row's noise level.
+    ///
+    /// # Shapes
+    /// `raw`: `[batch, N]`, `log_variance`: `[batch, 1]`; the result: `[1]`
+    ///
+    /// # Panics
+    /// Panics unless the output is [`Output::Edm`] and the loss [`Loss::Denoising`].
+    pub fn uncertain_loss(
+        &self,
+        points: &TrainingPoints,
+        raw: Tensor<2>,
+        log_variance: Tensor<2>,
+        coefficients: &[PreconditionCoefficients],
+    ) -> Tensor<1> {
+        assert!(self.output == Output::Edm && self.loss == Loss::Denoising, "the log-variance of another loss");
+        let (estimate, y) = self.estimate_and_target(points, raw, coefficients);
+        let weight = column(coefficients, |row| 1.0 / (row.out * row.out), &estimate.device());
+        let loss = ((estimate - y).square() * weight).mean_dim(1);
+        (loss * log_variance.clone().neg().exp() + log_variance).sum()
+    }
+
+    /// `yhat` of a network with [`Output::Edm`], and its target.
+    fn estimate_and_target(
+        &self,
+        points: &TrainingPoints,
+        raw: Tensor<2>,
+        coefficients: &[PreconditionCoefficients],
+    ) -> (Tensor<2>, Tensor<2>) {
+        let device = raw.device();
+        let (x, y) = (points.tensor(&points.x, &device), points.tensor(&points.yhat, &device));
+        let [skip, out] = [column(coefficients, |row| row.skip, &device), column(coefficients, |row| row.out, &device)];
+        (combine(x, raw, skip, out), y)
     }
 
     /// Weighted squared error of the raw output itself.

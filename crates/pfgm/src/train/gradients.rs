@@ -122,6 +122,11 @@ impl Trainer {
         let rows: Vec<usize> = items.collect();
         let conditioning = batch.conditioning.tensors(&rows, self.spec.data.classes.len(), &device);
         let raw = self.raw(network, conditioning, (&points, &coefficients), masks, &device);
+        if self.spec.config.objective.uses_log_variance() {
+            let noise = column(&coefficients, |row| row.noise, &device);
+            let log_variance = network.log_variance(noise).expect("the configuration was checked");
+            return prediction.uncertain_loss(&points, raw, log_variance, &coefficients);
+        }
         prediction.loss(&points, raw, &coefficients)
     }
 

@@ -7,6 +7,7 @@ mod events;
 mod gradients;
 mod log;
 mod memory;
+mod normalization;
 mod optimizer;
 mod patches;
 mod power;

@@ -12,6 +12,7 @@ use burn::{
 };
 use pfgm_burn_ops::{AdamState, AdamStep, adam};
 
+use super::normalization::WeightNormalization;
 use crate::config::{RateSchedule, TrainConfig};
 
 /// Gradients of all weights, concatenated.
@@ -106,29 +107,47 @@ impl ModuleMapper for Unflatten<'_> {
 }
 
 /// State of Adam: weights, moments and moving average.
-pub struct Optimizer(AdamState);
+pub struct Optimizer {
+    state: AdamState,
+    /// Normalization of the weights after each step, if any.
+    normalization: Option<WeightNormalization>,
+}
 
 impl Optimizer {
     /// State before the first step: zero moments, and the average equals the weights.
     pub fn new(network: &impl Module) -> Self {
         let weights = flatten(network);
         let zeros = || Tensor::zeros_like(&weights);
-        Self(AdamState { first: zeros(), second: zeros(), average: weights.clone(), weights })
+        let state = AdamState { first: zeros(), second: zeros(), average: weights.clone(), weights };
+        Self { state, normalization: None }
+    }
+
+    /// State before the first step of a training that normalizes the weights after each step, and the network with normalized weights.
+    pub(super) fn normalizing<M: Module>(network: M, normalization: WeightNormalization) -> (Self, M) {
+        let weights = normalization.apply(&flatten(&network));
+        let network = network.map(&mut Unflatten { flat: &weights, start: 0, gradients: true });
+        (Self::new(&network).with_normalization(Some(normalization)), network)
+    }
+
+    /// The same state with another normalization of the weights after each step.
+    pub(super) fn with_normalization(self, normalization: Option<WeightNormalization>) -> Self {
+        Self { normalization, ..self }
     }
 
     /// Restores a saved state.
     pub fn restore(network: &impl Module, first: Tensor<1>, second: Tensor<1>, average: Tensor<1>) -> Self {
-        Self(AdamState { weights: flatten(network), first, second, average })
+        let state = AdamState { weights: flatten(network), first, second, average };
+        Self { state, normalization: None }
     }
 
     /// First moments, second moments and averages of all weights, each concatenated.
     pub fn state(&self) -> [&Tensor<1>; 3] {
-        [&self.0.first, &self.0.second, &self.0.average]
+        [&self.state.first, &self.state.second, &self.state.average]
     }
 
     /// All weights, concatenated.
     pub(super) fn weights(&self) -> &Tensor<1> {
-        &self.0.weights
+        &self.state.weights
     }
 
     /// Takes step number `step` (from 1) and returns the network with its new weights.
@@ -140,18 +159,21 @@ impl Optimizer {
         step: u64,
         config: &TrainConfig,
     ) -> M {
-        let state = self.0.clone();
+        let state = self.state.clone();
         // The old state is released before the step, so that the step can change it in place.
         let empty = Tensor::empty([0], &state.weights.device());
-        self.0 = AdamState { weights: empty.clone(), first: empty.clone(), second: empty.clone(), average: empty };
-        self.0 = decayed_step(state, gradients.0, (norm, step), config);
-        network.map(&mut Unflatten { flat: &self.0.weights, start: 0, gradients: true })
+        self.state = AdamState { weights: empty.clone(), first: empty.clone(), second: empty.clone(), average: empty };
+        self.state = decayed_step(state, gradients.0, (norm, step), config);
+        if let Some(normalization) = &self.normalization {
+            self.state.weights = normalization.apply(&self.state.weights);
+        }
+        network.map(&mut Unflatten { flat: &self.state.weights, start: 0, gradients: true })
     }
 
     /// Network with the averaged weights, without gradients.
     pub fn averaged<M: Module>(&self, network: &M) -> M {
         // Training changes the average in place.
-        let average = self.0.average.clone().add_scalar(0.0);
+        let average = self.state.average.clone().add_scalar(0.0);
         network.valid().map(&mut Unflatten { flat: &average, start: 0, gradients: false })
     }
 }

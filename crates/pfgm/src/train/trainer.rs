@@ -19,6 +19,7 @@ use super::{
     batches::Batch,
     error::TrainError,
     memory::memory_estimate,
+    normalization::WeightNormalization,
     optimizer::Optimizer,
     power::PowerAverages,
     ranks::{Fingerprints, add_values, fingerprint},
@@ -90,7 +91,10 @@ impl Trainer {
         }
         memory_estimate(&spec, spec.weight_count()?, &data).check()?;
         let network = spec.network(&device).map_err(ModelError::from)?;
-        let optimizer = Optimizer::new(&network);
+        let (optimizer, network) = match spec.config.train.normalize_weights {
+            true => Optimizer::normalizing(network.clone(), WeightNormalization::new(&network)),
+            false => (Optimizer::new(&network), network),
+        };
         let TrainConfig { snapshot_every, sigma_rel, .. } = spec.config.train;
         Ok(Self {
             power: (snapshot_every > 0).then(|| PowerAverages::new(sigma_rel, optimizer.weights())),
@@ -202,11 +206,26 @@ impl Trainer {
         let (first, second, average) = (flat(Group::First)?, flat(Group::Second)?, flat(Group::Average)?);
         trainer.optimizer = Optimizer::restore(&trainer.network, first, second, average);
         trainer.step = checkpoint.step;
+        trainer.restore_normalization();
         if let Some(averages) = power {
             let sigma_rel = trainer.spec.config.train.sigma_rel;
             trainer.power = Some(PowerAverages::restore(sigma_rel, averages, &inner));
         }
         Ok(trainer)
+    }
+
+    /// Restores the normalization of the weights. Those that a training starts from, such as averages, are normalized first.
+    fn restore_normalization(&mut self) {
+        if !self.spec.config.train.normalize_weights {
+            return;
+        }
+        let normalization = WeightNormalization::new(&self.network);
+        if self.step == 0 {
+            (self.optimizer, self.network) = Optimizer::normalizing(self.network.clone(), normalization);
+        } else {
+            let optimizer = std::mem::replace(&mut self.optimizer, Optimizer::new(&self.network));
+            self.optimizer = optimizer.with_normalization(Some(normalization));
+        }
     }
 
     /// Number of steps taken so far.

@@ -1,33 +1,30 @@
 //! `pfgm evaluate`
 
+mod measured;
 mod table;
 
-use std::{ops::ControlFlow, path::Path};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use pfgm::{
-    Model, bundled,
-    evaluate::{EvaluateError, Reference, Report, Scaling, choose, evaluate, extract_distributed},
-    features::{Extracted, FeatureError, Features},
-    model::Evaluation,
+    evaluate::{EvaluateError, Reference, Report, choose, evaluate},
+    features::{FeatureError, Features},
     parallel::Communicator,
 };
 use pfgm_data::{
-    BUILT_IN, Dataset, OpenOptions, Shape, is_text_table,
+    Dataset, Shape,
     npz::{Column, Named},
 };
 use pfgm_eval::{ScoredColumn, TableScores, compare_tables, interval, share_interval};
 
+use self::measured::Measured;
 use crate::{
     args::evaluate::{EvaluateArgs, ExtractorName},
     command::measure::{self, Origin, Progress, as_json},
-    distributed,
     render::{self, display, line},
     resolve,
 };
 
-/// Default number of samples.
-const SAMPLES: usize = 10_000;
 /// Scores of neighborhoods.
 const NEIGHBORHOODS: [&str; 4] = ["precision", "recall", "density", "coverage"];
 
@@ -100,6 +97,7 @@ fn table_scores(args: &EvaluateArgs, measured: &Measured, reference: Option<&Dat
     };
     let rows = match measured {
         Measured::Images(dataset) => table::columns(schema, dataset)?,
+        Measured::Latents(..) => return Ok(None),
         Measured::Run(model, path) => {
             let solver = resolve::solver::solver(&args.solving, model.spec(), Path::new(path))?;
             let count = args.count.unwrap_or(reference.len()).min(table::MOST_DRAWN);
@@ -160,135 +158,6 @@ fn check(args: &EvaluateArgs) -> Result<()> {
     render::check_all([&args.json, &args.save_statistics, &args.save_features].map(Option::as_deref))
 }
 
-/// The evaluated samples.
-enum Measured {
-    Run(Box<Model>, String),
-    Images(Box<Dataset>),
-}
-
-impl Measured {
-    fn open(what: &str, args: &EvaluateArgs, ranks: &dyn Communicator) -> Result<Self> {
-        let path = Path::new(what);
-        // `digits` is a data set rather than a bundled model.
-        let is_bundled = !path.exists() && bundled::exists(path) && !BUILT_IN.contains(&what);
-        if is_bundled
-            || path.join("checkpoints").is_dir()
-            || path.extension().is_some_and(|ending| ending == "safetensors")
-        {
-            let model = resolve::model(path, &distributed::compute(&args.compute, ranks))?;
-            if model.spec().config.data.autoencoder.is_some() {
-                bail!(
-                    "{what}: its flow is one of latents; write images with `pfgm sample {what} --images DIR` and evaluate DIR"
-                );
-            }
-            return Ok(Self::Run(Box::new(model), what.to_owned()));
-        }
-        if args.solving.is_given() || args.denoise || args.guidance.is_some() || args.compute.precision.is_some() {
-            bail!(
-                "{what}: is not a run; --solver, --steps, --rtol, --atol, --denoise, --guidance and --precision are for runs"
-            );
-        }
-        if let Some(reference) = args.data.as_ref().filter(|data| is_text_table(data) && is_text_table(what)) {
-            // The kinds of the columns are those of the reference.
-            let reference = resolve::kinded_dataset(reference, &args.table)?;
-            if let Some(schema) = reference.table {
-                let options = OpenOptions { schema: Some(schema), ..OpenOptions::default() };
-                return Ok(Self::Images(Box::new(pfgm_data::open(what, &resolve::with_flags(options, &args.table))?)));
-            }
-        }
-        Ok(Self::Images(Box::new(resolve::dataset(what, &args.table)?)))
-    }
-
-    fn name(&self) -> &str {
-        match self {
-            Self::Run(_, path) => path,
-            Self::Images(dataset) => &dataset.name,
-        }
-    }
-
-    fn shape(&self) -> Shape {
-        match self {
-            Self::Run(model, _) => model.spec().data.shape,
-            Self::Images(dataset) => dataset.shape,
-        }
-    }
-
-    /// Whether the samples are the rows of the reference themselves.
-    fn is_reference(&self, args: &EvaluateArgs) -> bool {
-        let same = |a: &str, b: &str| {
-            a == b || std::fs::canonicalize(a).ok().is_some_and(|a| std::fs::canonicalize(b).is_ok_and(|b| a == b))
-        };
-        matches!((self, &args.what, &args.data), (Self::Images(_), Some(what), Some(data)) if same(what, data))
-    }
-
-    fn is_image(&self) -> bool {
-        matches!(self.shape(), Shape::Image { .. })
-    }
-
-    fn range(&self) -> (f32, f32) {
-        match self {
-            Self::Run(model, _) => model.spec().data.range,
-            Self::Images(dataset) => dataset.range,
-        }
-    }
-
-    /// Returns the features, and a description of the samples.
-    fn features(
-        &self,
-        args: &EvaluateArgs,
-        features: &Features,
-        reference: &Scaling,
-        ranks: &dyn Communicator,
-        progress: &Progress,
-    ) -> Result<Option<(Extracted, String)>> {
-        let scaling = Scaling::against(self.range(), reference);
-        match self {
-            Self::Run(model, path) => features_of_run((model, path), args, (features, &scaling), ranks, progress),
-            Self::Images(dataset) => {
-                let rows = choose(dataset.len(), args.count.unwrap_or(usize::MAX), args.seed);
-                let share = ranks.share(rows.len()).len();
-                let mut tell = |done| progress.tell("features of the images", done, share);
-                let extracted = extract_distributed(features, (dataset, &rows), &scaling, ranks, &mut tell)?;
-                Ok(extracted.map(|extracted| (extracted, format!("{} of {}", rows.len(), dataset.name))))
-            }
-        }
-    }
-}
-
-/// Draws samples of a run, and extracts their features.
-fn features_of_run(
-    (model, path): (&Model, &str),
-    args: &EvaluateArgs,
-    (features, scaling): (&Features, &Scaling),
-    ranks: &dyn Communicator,
-    progress: &Progress,
-) -> Result<Option<(Extracted, String)>> {
-    let (count, spec) = (args.count.unwrap_or(SAMPLES), model.spec());
-    let mut solver = resolve::solver::solver(&args.solving, spec, Path::new(path))?;
-    if args.denoise {
-        solver.set_denoise(true);
-    }
-    if spec.data.classes.is_empty() && args.guidance.is_some() {
-        bail!("--guidance: this run is not conditioned on classes; train with --set data.conditional=true");
-    }
-    let method = solver.method();
-    let observer = |state: &pfgm::Progress| {
-        progress.tell("samples and their features", state.done, state.total);
-        ControlFlow::Continue(())
-    };
-    let mut how = Evaluation::samples(count).seed(args.seed).solver(solver).batch(args.batch).ranks(ranks);
-    if let Some(guidance) = args.guidance {
-        how = how.guidance(guidance);
-    }
-    if args.balanced {
-        how = how.balanced();
-    }
-    let Some(found) = model.sample_features(features, scaling, how.observer(observer))? else { return Ok(None) };
-    let last = args.seed.wrapping_add(count as u64 - 1);
-    let how = format!("{}, {:.1} evaluations each", method, found.nfe);
-    Ok(Some((found.features, format!("{count} of {path}, seeds {}-{last} ({how})", args.seed))))
-}
-
 /// Returns the reference data set; `None` if the reference is given by statistics.
 fn reference_data(args: &EvaluateArgs, measured: Option<&Measured>) -> Result<Option<Dataset>> {
     if args.reference_statistics.is_some() {
@@ -298,7 +167,7 @@ fn reference_data(args: &EvaluateArgs, measured: Option<&Measured>) -> Result<Op
         return Ok(None);
     }
     let trained_on = match measured {
-        Some(Measured::Run(model, _)) => Some(model.spec()),
+        Some(Measured::Run(model, _) | Measured::Latents(model, ..)) => Some(model.spec()),
         _ => None,
     };
     if let (Some(Measured::Images(dataset)), Some(source)) = (measured, &args.data)

@@ -15,6 +15,8 @@ const MULTISTEP: &[&str] = &["ipndm", "dpmpp-2m", "dpmpp-3m", "unipc-2", "unipc-
 pub const KEYS: &[Key] = &[
     key("data.source", "\"\"", "a path, or a built-in data set"),
     key("data.autoencoder", "(none)", "a folder, or hf:OWNER/NAME"),
+    key("data.autoencoder_range", "[-1.0, 1.0]", "two numbers, the lower one first"),
+    key("data.tile", "0", "pixels, rounded down to whole latents, at least 8 of them; 0 chooses by memory"),
     key("data.columns", "[]", "names, or numbers from 1 as strings"),
     key("data.label", "(none)", "a column"),
     key(
@@ -68,6 +70,7 @@ pub const KEYS: &[Key] = &[
     key("objective.mean", "-1.2", "a number").symbol("P_mean").of(&["pfgm++"]),
     key("objective.std", "1.2", "above 0").symbol("P_std").of(&["pfgm++"]),
     key("objective.reference", "0", "0, or at least train.batch, at most the rows").of(&["pfgm++"]),
+    key("objective.log_variance", "false", "true or false").symbol("u(sigma)").of(&["pfgm++"]),
     key("objective.s", "0.01", "above 0, in units of the model").symbol("sigma").of(&["pfgm"]),
     key("objective.tau", "0.03", "above 0").symbol("tau").of(&["pfgm"]),
     key("objective.m", "(computed from the norm of the data)", "at least 1").symbol("M").of(&["pfgm"]),
@@ -161,6 +164,7 @@ pub const KEYS: &[Key] = &[
     key("train.betas", "[0.9, 0.999]", "each in [0, 1)").symbol("beta_1, beta_2"),
     key("train.epsilon", "1e-8", "above 0").symbol("epsilon"),
     key("train.weight_decay", "0.0", "at least 0").symbol("lambda"),
+    key("train.normalize_weights", "false", "true or false"),
     key("train.schedule", "\"constant\"", "constant, cosine or inverse-sqrt"),
     key("train.decay_after", "1000", "steps").symbol("t_ref"),
     key("train.warmup", "100", "steps"),

@@ -78,12 +78,13 @@ fn scheduler(folder: &Path, notes: &mut Vec<String>) -> Result<(PathBuf, Schedul
 }
 
 fn check_request(request: &Request) -> Result<(), Problem> {
-    let Request { method, size: _, extra_dims, images, like } = request;
+    let Request { method, size: _, extra_dims, images, like, autoencoder } = request;
     let given = [
         ("method", method.is_some()),
         ("extra_dims", extra_dims.is_some()),
         ("images", images.is_some()),
         ("like", like.is_some()),
+        ("autoencoder", autoencoder.is_some()),
     ];
     match given.into_iter().find(|(_, given)| *given) {
         Some((field, _)) => Err(Problem::Contradiction(field, "the folder's scheduler says it; omit it".into())),
