@@ -301,6 +301,7 @@ def import_checkpoint(
     size: tuple[int, int] | None = None,
     D: float | None = None,
     images: tuple[float, float] | None = None,
+    autoencoder: str | PathLike[str] | None = None,
     device: str = "cpu",
 ) -> PoissonFlow:
     """Import a published checkpoint of PFGM, PFGM++, EDM, a score model or diffusers. Nothing in the file is executed.
@@ -317,6 +318,8 @@ def import_checkpoint(
         Number of extra dimensions, for PFGM++.
     images : (float, float), optional
         Range that images were scaled to in training.
+    autoencoder : path, optional
+        Autoencoder of a network of latents: a folder of diffusers' AutoencoderKL, or ``"hf:OWNER/NAME"``.
     device : str, default "cpu"
         Device of the network.
 
@@ -325,5 +328,6 @@ def import_checkpoint(
     PoissonFlow
         A fitted flow; ``flow.info["assumptions"]`` lists what the file does not say.
     """
-    published = {"method": method, "size": size, "extra_dims": D, "images": images}
+    decoder = None if autoencoder is None else fspath(autoencoder)
+    published = {"method": method, "size": size, "extra_dims": D, "images": images, "autoencoder": decoder}
     return PoissonFlow._of(_pfgm.Model.import_checkpoint(fspath(path), published, device))

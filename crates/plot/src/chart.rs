@@ -70,7 +70,7 @@ fn with_outside(label: &str, outside: usize, what: &str) -> String {
 /// Returns an error if the picture is too large.
 pub fn roc_curves(series: &[Series], title: &str) -> Result<Canvas, PlotError> {
     let colored = || series.iter().zip(SERIES.into_iter().cycle());
-    let chance = [("chance, area 0.5", Mark::Line, GRAY)];
+    let chance = [("chance, AUC 0.5", Mark::Line, GRAY)];
     let entries: Vec<Entry> = colored().map(|(series, color)| (series.name, Mark::Line, color)).chain(chance).collect();
     let mut canvas = Canvas::new(PLANE, PLANE + legend_height(&entries, PLANE), SCALE)?;
     let cell = canvas.area();
@@ -274,7 +274,7 @@ mod tests {
             assert!(texts(&drawn).contains(&text), "{text}");
         }
         let drawn = roc_curves(&series, "two detectors").unwrap();
-        for text in ["false positive rate", "two detectors", "data", "samples", "chance, area 0.5"] {
+        for text in ["false positive rate", "two detectors", "data", "samples", "chance, AUC 0.5"] {
             assert!(texts(&drawn).contains(&text), "{text}");
         }
         // A point far from 999 others is left out, and the axis says so.

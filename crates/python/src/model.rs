@@ -48,6 +48,7 @@ struct Published {
     size: Option<[usize; 2]>,
     extra_dims: Option<f64>,
     images: Option<(f64, f64)>,
+    autoencoder: Option<String>,
 }
 
 impl Published {
@@ -65,6 +66,7 @@ impl Published {
             extra_dims: self.extra_dims.map(extra_dims),
             images: self.images,
             like: None,
+            autoencoder: self.autoencoder,
         })
     }
 }

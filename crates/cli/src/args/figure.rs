@@ -51,7 +51,7 @@ pub enum LanguageName {
 /// Format, resolution, colors and language of pictures.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub struct FigureArgs {
-    /// Format of the picture without -o; with -o, the file's ending decides [default: png; of figures of `compare` svg and pdf]
+    /// Format of the picture without -o; with -o, the file's ending decides [default: png; for the figures of `compare`, svg and pdf]
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub format: Option<ChartFormat>,
 

@@ -155,11 +155,11 @@ fn curves(scores: &[Score]) -> Result<Canvas> {
     let curves: Vec<Vec<f32>> = scores.iter().map(corners).collect();
     let names: Vec<String> = scores.iter().map(named).collect();
     let series: Vec<Series> = names.iter().zip(&curves).map(|(name, values)| Series { name, values }).collect();
-    Ok(roc_curves(&series, "ROC curves; area with its 95 % interval")?)
+    Ok(roc_curves(&series, "ROC curves; AUC with its 95 % interval")?)
 }
 
 /// The name of a score with its area under the ROC curve and the interval of that.
 fn named(score: &Score) -> String {
     let (area, [low, high]) = area(score);
-    format!("{}: area {area:.3} ({low:.3} to {high:.3})", score.name)
+    format!("{}: AUC {area:.3} ({low:.3} to {high:.3})", score.name)
 }

@@ -96,7 +96,7 @@ fn starts(whole: usize, tile: usize) -> Vec<usize> {
     let rest = whole - tile;
     let step = (tile - tile / OVERLAP).max(1);
     let gaps = rest.div_ceil(step);
-    (0..=gaps).map(|index| if gaps == 0 { 0 } else { index * rest / gaps }).collect()
+    (0..=gaps).map(|index| (index * rest).checked_div(gaps).unwrap_or(0)).collect()
 }
 
 /// An image that is put together of tiles. Where tiles overlap, it is their mean with weights that rise linearly from the border of a tile.

@@ -238,7 +238,7 @@ mod tests {
         let (mut optimizer, normalization) =
             (crate::train::Optimizer::new(&network), WeightNormalization::new(&network));
         optimizer = optimizer.with_normalization(Some(normalization));
-        for step in 1..=150 {
+        for step in 1..=500 {
             let u = network.log_variance(noise.clone()).unwrap();
             let loss = prediction.uncertain_loss(&points, raw(), u, &coefficients);
             let gradients = FlatGradients::take(&network, &mut loss.backward());

@@ -8,12 +8,11 @@ impl Config {
     pub(super) fn check_magnitudes(&self) -> Checked {
         let (log_variance, normalize) = (self.objective.uses_log_variance(), self.train.normalize_weights);
         match &self.network {
-            NetworkConfig::Edm2Unet(config) => {
-                if log_variance && config.variance == 0 {
-                    let problem = "the network does not estimate it: set network.variance, such as 128";
-                    return fail("objective.log_variance", true, problem);
-                }
+            NetworkConfig::Edm2Unet(config) if log_variance && config.variance == 0 => {
+                let problem = "the network does not estimate it: set network.variance, such as 128";
+                return fail("objective.log_variance", true, problem);
             }
+            NetworkConfig::Edm2Unet(_) => {}
             _ if log_variance => {
                 return fail("objective.log_variance", true, "only the network edm2-unet estimates it; omit it");
             }
