@@ -119,7 +119,7 @@ fn networks_of_latents_draw_images_with_their_autoencoder() {
     assert!(said.contains("images of 64x64 at once, about"), "{said}");
     let (latents, images) = (arrays(&here.join("latents.npz")), arrays(&here.join("images.npz")));
     assert_eq!((&latents["x"].shape[..], &images["x"].shape[..]), (&[2, 16, 16, 4][..], &[2, 64, 64, 3][..]));
-    assert_eq!(png_size(&here.join("files/000000.png")), (64, 64));
+    assert_eq!(png_size(&here.join("files/000003.png")), (64, 64));
     // As EDM2 does it: latents of deviation 0.5 back to the autoencoder's, whose images are in [0, 1].
     let (means, deviations) = ([5.81, 3.25, 0.12, -2.15], [4.17, 4.62, 3.71, 3.28]);
     let raw: Vec<f32> =
@@ -127,7 +127,8 @@ fn networks_of_latents_draw_images_with_their_autoencoder() {
     let autoencoder = pfgm::autoencoder::Autoencoder::open(&vae, &pfgm::device::open("cpu").unwrap()).unwrap();
     let expected = autoencoder.decode(&raw, [16, 16]).unwrap();
     for (found, expected) in images["x"].values.iter().zip(&expected) {
-        assert!((found - (255.0 * expected).clamp(0.0, 255.0)).abs() < 0.05, "{found} and {expected}");
+        // Rounded to bytes.
+        assert!((found - (255.0 * expected).clamp(0.0, 255.0)).abs() < 0.51, "{found} and {expected}");
     }
     let tiled = ["sample", "images", "--npz", "tiled.npz", "--tile", "32"];
     let said = succeeds(here, &[&tiled, &few[..]].concat());
@@ -145,12 +146,16 @@ fn networks_of_latents_draw_images_with_their_autoencoder() {
     };
     assert!(!refused("0.01").0, "{}", refused("0.01").1);
     refuses(here, &["sample", "latents", "-n", "1", "--tile", "32"], &["--tile", "data.autoencoder"]);
-    refuses(here, &["import", &parity("edm_adm.pth"), "--autoencoder", &vae, "-o", "x"], &["autoencoder", "omit it"]);
+    refuses(
+        here,
+        &["import", &parity("edm_adm.pth"), "--method", "edm", "--autoencoder", &vae, "-o", "x"],
+        &["autoencoder", "omit it"],
+    );
     let pictures = ["interpolate", "images", "0", "1", "--pictures", "3", "--steps", "2", "--solver", "euler"];
     succeeds(here, &pictures);
     assert!(png_size(&here.join("images/interpolation.png")).0 >= 3 * 64);
     let evaluate = ["evaluate", "images", "-n", "20", "--data", "files", "--steps", "1", "--solver", "euler"];
-    refuses(here, &evaluate, &["files"]);
+    refuses(here, &evaluate, &["the reference: 2 rows"]);
     // It can be trained further, on the latents of images.
     let train = ["train", "--from", "images", "--data", "files", "--out", "tuned", "--set", "train.steps=1"];
     let more = ["--set", "train.batch=2", "--set", "data.conditional=false"];

@@ -14,8 +14,8 @@ fn trains_samples_and_resumes() {
     let at = |name: &str| dir.path().join(name);
     let said = train(dir.path(), "digits", 4, "run", &[]);
     assert!(said.contains("trained after 4 of 4 steps") && said.contains("sample run"), "{said}");
-    // Eight rows of ten classes, enlarged six times, two pixels apart.
-    assert_eq!(png_size(&at("run/samples.png")), (10 * 66 + 2, 8 * 66 + 2));
+    // Eight rows of ten classes, enlarged six times, two pixels apart, below a line of captions.
+    assert_eq!(png_size(&at("run/samples.png")), (10 * 66 + 2, 22 + 8 * 66 + 2));
     let checkpoints: Vec<_> = fs::read_dir(at("run/checkpoints")).unwrap().collect();
     assert_eq!(checkpoints.len(), 2);
     let log = fs::read_to_string(at("run/log.jsonl")).unwrap();
