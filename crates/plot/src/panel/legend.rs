@@ -48,7 +48,7 @@ pub fn legend_height(entries: &[Entry], cell_width: f64) -> f64 {
 }
 
 /// Draws a title and a legend at the top of a cell, and returns what is left of the cell for a panel without a title. Unlike
-/// [`Panel::legend`], the legend lies outside of the frame, where it can hide nothing.
+/// `Panel::legend`, the legend lies outside of the frame, where it can hide nothing.
 pub fn header(canvas: &mut Canvas, cell: Area, title: &str, entries: &[Entry]) -> Area {
     heading(canvas, cell, title);
     // Without a title, the legend begins higher.
