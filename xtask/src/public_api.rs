@@ -23,12 +23,10 @@ pub fn stand_in_for_rustdoc() -> Option<std::io::Result<ExitStatus>> {
 
 /// Compares the listings in `api/` with the current API, or writes them.
 pub fn run(root: &Path, update: bool) -> Result<()> {
-    let packages = LIBRARIES.iter().flat_map(|library| ["-p", library]);
-    // The folder of other builds: the dependencies are compiled already.
+    // The folder of other builds, and the features of the whole workspace: the dependencies are checked already.
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     let status = Command::new("cargo")
-        .args(["doc", "--no-deps", "--lib", "--locked", "--quiet"])
-        .args(packages)
+        .args(["doc", "--workspace", "--features", super::OPTIONAL, "--no-deps", "--lib", "--locked", "--quiet"])
         .current_dir(root)
         .env("RUSTDOC", env::current_exe()?)
         .env(AS_RUSTDOC, "1")

@@ -47,7 +47,7 @@ fn link_library(root: &Path) -> Result<()> {
 }
 
 /// The interpreter of a virtual environment with the packages of `python/requirements.txt`.
-fn environment(root: &Path) -> Result<PathBuf> {
+pub fn environment(root: &Path) -> Result<PathBuf> {
     let folder = root.join("target/python/venv");
     let python = folder.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
     let (wanted, installed) = (root.join("python/requirements.txt"), folder.join("installed.txt"));
