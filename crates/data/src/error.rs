@@ -115,10 +115,7 @@ pub enum DataError {
     },
 }
 
-/// Escapes text from a file, such as names and cells, for a message of one line.
-pub(crate) fn one_line(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
-}
+pub(crate) use pfgm_torch::one_line;
 
 fn megabytes(bytes: u64) -> String {
     match bytes {

@@ -178,14 +178,25 @@ fn available() -> u64 {
     }
 }
 
-/// The product of sizes, if it can be counted.
+/// The product of sizes, if it can be counted: without those that are zero, too, so that the sizes can be multiplied in any order.
 pub(crate) fn product(sizes: &[usize]) -> Option<usize> {
-    sizes.iter().try_fold(1_usize, |product, &size| product.checked_mul(size))
+    let others =
+        sizes.iter().filter(|&&size| size > 0).try_fold(1_usize, |product, &size| product.checked_mul(size))?;
+    Some(if sizes.contains(&0) { 0 } else { others })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_beside_a_zero_are_counted() {
+        assert_eq!(product(&[]), Some(1));
+        assert_eq!(product(&[3, 0, 4]), Some(0));
+        assert_eq!(product(&[2, usize::MAX]), None);
+        // Found by the attack: in the other order, the product passes the largest number before it reaches the zero.
+        assert_eq!(product(&[0, usize::MAX, 2]), None);
+    }
 
     #[test]
     fn a_stream_beyond_its_limit_is_refused_while_it_expands() {

@@ -1,5 +1,14 @@
 //! Errors of reading checkpoints, one line each.
 
+/// Text of a file, such as a name, for a message of one line: spaces stand for control characters.
+///
+/// ```
+/// assert_eq!(pfgm_torch::one_line("a\nname"), "a name");
+/// ```
+pub fn one_line(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
+}
+
 /// Why a checkpoint could not be read. Every message names the file.
 #[derive(Debug, thiserror::Error)]
 pub enum TorchError {
@@ -12,7 +21,7 @@ pub enum TorchError {
         source: std::io::Error,
     },
     /// The file violates its format, or uses a part of it that is not supported.
-    #[error("{path}: {problem}")]
+    #[error("{path}: {}", one_line(problem))]
     Malformed {
         /// The file.
         path: String,
@@ -20,7 +29,7 @@ pub enum TorchError {
         problem: String,
     },
     /// The file calls a function that is known to execute code.
-    #[error("{path}: asks to run {name}, which a checkpoint has no reason to: refused")]
+    #[error("{path}: asks to run {}, which a checkpoint has no reason to: refused", one_line(name))]
     Refused {
         /// The file.
         path: String,
@@ -28,7 +37,7 @@ pub enum TorchError {
         name: String,
     },
     /// The file exceeds a limit.
-    #[error("{path}: {problem}; no checkpoint needs as much: refused")]
+    #[error("{path}: {}; no checkpoint needs as much: refused", one_line(problem))]
     TooMuch {
         /// The file.
         path: String,

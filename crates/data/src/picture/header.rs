@@ -44,7 +44,7 @@ fn little(bytes: &[u8], at: usize, size: usize) -> Option<u32> {
 pub(crate) fn read(name: &str, bytes: &[u8]) -> Result<Header, String> {
     let found = match bytes {
         [] => return Err("is empty".into()),
-        [0x89, b'P', b'N', b'G', ..] => png(bytes),
+        [0x89, b'P', b'N', b'G', ..] => return png(bytes).unwrap_or_else(|| Err("is cut short".into())),
         [0xFF, 0xD8, ..] => return jpeg(bytes),
         [b'G', b'I', b'F', b'8', ..] => return gif(bytes).unwrap_or_else(|| Err("is cut short".into())),
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => webp(bytes),
@@ -77,7 +77,7 @@ fn unknown(bytes: &[u8]) -> String {
     format!("cannot be decoded: {name} is not read; convert the images with `mogrify -format png *`")
 }
 
-fn png(bytes: &[u8]) -> Option<Header> {
+fn png(bytes: &[u8]) -> Option<Result<Header, String>> {
     let mut header = Header::new((big(bytes, 16, 4)?, big(bytes, 20, 4)?));
     let (depth, color) = (*bytes.get(24)?, *bytes.get(25)?);
     header.color = matches!(color, 2 | 3 | 6);
@@ -87,6 +87,12 @@ fn png(bytes: &[u8]) -> Option<Header> {
     while let (Some(size), Some(kind)) = (big(bytes, at, 4), bytes.get(at + 4..at + 8)) {
         let body = bytes.get(at + 8..).and_then(|rest| rest.get(..size as usize));
         match (kind, body) {
+            // The decoder would go on until an index has no color.
+            (b"PLTE", _) if size == 0 || size > 768 || !size.is_multiple_of(3) => {
+                return Some(Err(format!(
+                    "cannot be decoded: its palette has {size} bytes, not three a color; save it again"
+                )));
+            }
             (b"tRNS", _) => header.alpha = true,
             (b"acTL", Some(body)) => header.frames = big(body, 0, 4)?.max(1) as usize,
             (b"eXIf", Some(body)) => header.orientation = orientation(body),
@@ -95,7 +101,7 @@ fn png(bytes: &[u8]) -> Option<Header> {
         }
         at += 12 + size as usize;
     }
-    Some(header)
+    Some(Ok(header))
 }
 
 fn orientation(exif: &[u8]) -> Orientation {
@@ -316,6 +322,21 @@ mod tests {
             assert_eq!(header.alpha, decoded.color().has_alpha(), "{name} {:?}", decoded.color());
             let deep = decoded.color().bytes_per_pixel() / decoded.color().channel_count() > 1;
             assert_eq!(header.depth, if deep { Depth::Word } else { Depth::Byte }, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_palette_of_a_png_has_three_bytes_a_color() {
+        let with_palette = |palette: &[u8]| {
+            let mut bytes = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x09\0\0\0\x07\x08\x03\0\0\0crc.".to_vec();
+            bytes.extend((palette.len() as u32).to_be_bytes());
+            bytes.extend([b"PLTE", palette, b"crc.\0\0\0\0IEND"].concat());
+            bytes
+        };
+        assert_eq!(read("a.png", &with_palette(&[1, 2, 3])).unwrap().size, (9, 7));
+        for palette in [&[][..], &[1], &[1, 2, 3, 4], &[0; 771]] {
+            let problem = read("a.png", &with_palette(palette)).unwrap_err();
+            assert!(problem.contains("palette"), "{problem}");
         }
     }
 
