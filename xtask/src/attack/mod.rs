@@ -24,7 +24,7 @@ use anyhow::{Context, Result, bail, ensure};
 use program::{Outcome, Program};
 
 /// Time that all attacks together may take, in seconds.
-const SECONDS: u64 = 240;
+const SECONDS: u64 = 300;
 
 /// An attack: it returns one line about what it did.
 type Attack = fn(&Setting) -> Result<String>;
