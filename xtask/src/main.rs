@@ -58,7 +58,8 @@ fn main() -> Result<()> {
     }
 }
 
-/// Features that are off by default. Lints and documentation are checked with them: they only add code, and one pass over what is below does.
+/// Features that are off by default. Lints and documentation are checked with all of them, in one pass: without them, a few lines more are
+/// compiled, which only the tests see.
 const OPTIONAL: &str = "pfgm-mpi/mpi,pfgm-cli/mpi,pfgm-data/dicom,pfgm-data/hdf5";
 
 /// What CI runs, cheapest first.
@@ -73,21 +74,21 @@ fn validate(root: &Path) -> Result<()> {
     // Advisories need a database that is fetched from the network; licenses, bans and sources do not.
     run(root, "cargo", &["deny", "--log-level", "error", "check", "licenses", "bans", "sources"])
         .context("`cargo install --locked cargo-deny` installs what is missing")?;
-    // Downloads, while the compiler works.
+    // Python packages are downloaded while cargo compiles.
     let environment = {
         let root = root.to_owned();
         std::thread::spawn(move || python::environment(&root).map(drop))
     };
     let clippy = ["clippy", "--workspace", "--features", OPTIONAL, "--all-targets", "--locked", "--", "-D", "warnings"];
     run(root, "cargo", &clippy)?;
-    // The workspace's features, as the lints have them: what is below is checked already.
+    // With the features of the lints, so that the dependencies are not checked again.
     run(root, "cargo", &["doc", "--workspace", "--features", OPTIONAL, "--no-deps", "--locked"])?;
     public_api::run(root, false)?;
     run(root, "cargo", &["test", "--workspace", "--locked"])?;
     #[cfg(unix)]
     attack::run(root, &[])?;
     mpi(root)?;
-    environment.join().expect("the environment is not made by a panic")?;
+    environment.join().expect("the thread returns its errors")?;
     python::check(root)?;
     if cfg!(all(target_arch = "x86_64", target_os = "linux")) {
         sanitize(root, &[])?;

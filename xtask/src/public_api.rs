@@ -23,7 +23,7 @@ pub fn stand_in_for_rustdoc() -> Option<std::io::Result<ExitStatus>> {
 
 /// Compares the listings in `api/` with the current API, or writes them.
 pub fn run(root: &Path, update: bool) -> Result<()> {
-    // The folder of other builds, and the features of the whole workspace: the dependencies are checked already.
+    // The folder and features of `validate`, so that the dependencies are not checked again.
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     let status = Command::new("cargo")
         .args(["doc", "--workspace", "--features", super::OPTIONAL, "--no-deps", "--lib", "--locked", "--quiet"])

@@ -46,7 +46,7 @@ fn print_usage(error: &clap::Error) -> u8 {
     }
 }
 
-/// The causes of an error in one line, each once.
+/// The causes of an error in one line, each once: spaces stand for control characters of names that files have.
 fn one_line(error: &anyhow::Error) -> String {
     let mut text = String::new();
     let shown = |cause: &(dyn std::error::Error + 'static)| match (
@@ -57,7 +57,7 @@ fn one_line(error: &anyhow::Error) -> String {
         (_, Some(error)) => resolve::data_error_in_flags(error),
         _ => cause.to_string(),
     };
-    for cause in error.chain().map(shown) {
+    for cause in error.chain().map(shown).map(|cause| cause.replace(char::is_control, " ")) {
         if !text.contains(&cause) {
             text = if text.is_empty() { cause } else { format!("{text}: {cause}") };
         }
@@ -105,5 +105,18 @@ fn execute(cli: Cli, ranks: &Ranks) -> Result<()> {
         Command::Completions { shell } => command::reference::completions(shell),
         Command::Reference { page, command } => command::reference::page(page, command.as_deref()),
         Command::Presets { name } => command::presets::run(name.as_deref()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pfgm::weights::WeightError;
+
+    use super::*;
+
+    #[test]
+    fn an_error_is_one_line_whatever_names_a_file_has() {
+        let error = anyhow::Error::new(WeightError::Missing("a\nb".into())).context("x\ny.pt");
+        assert_eq!(one_line(&error), "x y.pt: weight `a b` is missing");
     }
 }

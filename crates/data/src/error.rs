@@ -115,7 +115,10 @@ pub enum DataError {
     },
 }
 
-pub(crate) use pfgm_torch::one_line;
+/// Escapes text from a file, such as names and cells, for a message of one line.
+pub(crate) fn one_line(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
+}
 
 fn megabytes(bytes: u64) -> String {
     match bytes {

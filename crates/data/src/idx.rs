@@ -38,7 +38,7 @@ pub(crate) fn open(path: &Path, source: &Source) -> Result<Array, DataError> {
     let sizes = read(4, 4 * dimensions)?;
     let shape: Vec<usize> = sizes.chunks_exact(4).map(|size| big_endian(size) as usize).collect();
     let start = 4 + 4 * dimensions;
-    let expected = crate::limits::product(&shape).and_then(|count| count.checked_mul(number.size()));
+    let expected = crate::limits::bytes(&shape, number.size());
     let payload = source.len() - start;
     if expected.is_none_or(|expected| expected as u64 != payload) {
         let problem = format!(

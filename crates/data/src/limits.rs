@@ -178,11 +178,17 @@ fn available() -> u64 {
     }
 }
 
-/// The product of sizes, if it can be counted: without those that are zero, too, so that the sizes can be multiplied in any order.
+/// The product of sizes, if it can be counted.
 pub(crate) fn product(sizes: &[usize]) -> Option<usize> {
-    let others =
-        sizes.iter().filter(|&&size| size > 0).try_fold(1_usize, |product, &size| product.checked_mul(size))?;
-    Some(if sizes.contains(&0) { 0 } else { others })
+    bytes(sizes, 1)
+}
+
+/// Bytes of an array, `None` if they cannot be counted.
+///
+/// Sizes beside a zero are counted, too, so that strides of the array, in any order of its axes, cannot overflow.
+pub(crate) fn bytes(shape: &[usize], element: usize) -> Option<usize> {
+    let others = shape.iter().filter(|&&size| size > 0).try_fold(element, |bytes, &size| bytes.checked_mul(size))?;
+    Some(if shape.contains(&0) { 0 } else { others })
 }
 
 #[cfg(test)]
@@ -191,11 +197,12 @@ mod tests {
 
     #[test]
     fn sizes_beside_a_zero_are_counted() {
-        assert_eq!(product(&[]), Some(1));
-        assert_eq!(product(&[3, 0, 4]), Some(0));
-        assert_eq!(product(&[2, usize::MAX]), None);
-        // Found by the attack: in the other order, the product passes the largest number before it reaches the zero.
-        assert_eq!(product(&[0, usize::MAX, 2]), None);
+        assert_eq!(bytes(&[], 8), Some(8));
+        assert_eq!(bytes(&[3, 0, 4], 8), Some(0));
+        assert_eq!(bytes(&[2, usize::MAX], 1), None);
+        // In the order of Fortran, the product overflows before it reaches the zero.
+        assert_eq!(bytes(&[0, usize::MAX, 2], 1), None);
+        assert_eq!(bytes(&[0, 1 << 62], 8), None);
     }
 
     #[test]

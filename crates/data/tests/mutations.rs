@@ -62,11 +62,16 @@ fn npz() -> Vec<u8> {
     bytes.into_inner()
 }
 
-fn npy() -> Vec<u8> {
-    let header = "{'descr': '<f4', 'fortran_order': True, 'shape': (4, 6), }";
+/// An array file. `what` is its header without braces: type, order and shape.
+fn array(what: &str, payload: &[u8]) -> Vec<u8> {
+    let header = format!("{{{what}, }}");
     let header = format!("{header:<117}\n");
     let length = (header.len() as u16).to_le_bytes();
-    [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), &[1; 96]].concat()
+    [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), payload].concat()
+}
+
+fn npy() -> Vec<u8> {
+    array("'descr': '<f4', 'fortran_order': True, 'shape': (4, 6)", &[1; 96])
 }
 
 fn idx() -> Vec<u8> {
@@ -228,8 +233,18 @@ fn bombs_are_refused() {
     let line = "1,".repeat(1 << 19);
     assert!(refused("a.csv", line.as_bytes()).contains("set limits to columns="));
     // An array of more elements than can be counted.
-    let header = format!("{:<117}\n", "{'descr': '<f8', 'fortran_order': True, 'shape': (4611686018427387904, 5), }");
-    let npy = [b"\x93NUMPY\x01\x00", &118_u16.to_le_bytes()[..], header.as_bytes(), &[0; 64]].concat();
+    let npy = array("'descr': '<f8', 'fortran_order': True, 'shape': (4611686018427387904, 5)", &[0; 64]);
     assert!(refused("a.npy", &npy).contains("cut short"));
     assert!(refused("a.npz", &zip_of(&[("x.npy", npy)])).contains("cut short"));
+    // Sizes beside a zero, which overflow in one order of the axes only.
+    for (descr, shape) in [
+        ("<f2", "(0, 18446744073709551615, 2)"),
+        ("<f8", "(0, 4611686018427387904)"),
+        ("<f8", "(4611686018427387904, 0)"),
+    ] {
+        for order in ["True", "False"] {
+            let what = format!("'descr': '{descr}', 'fortran_order': {order}, 'shape': {shape}");
+            assert!(refused("a.npy", &array(&what, &[])).contains("a.npy"), "{what}");
+        }
+    }
 }

@@ -28,13 +28,13 @@ pub struct Weight {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WeightError {
     /// A weight of the network is missing.
-    #[error("weight `{0}` is missing")]
+    #[error("weight `{}` is missing", .0.replace(char::is_control, " "))]
     Missing(String),
     /// A weight does not belong to the network.
-    #[error("weight `{0}` does not belong to the network; the file is of another network")]
+    #[error("weight `{}` does not belong to the network; the file is of another network", .0.replace(char::is_control, " "))]
     Surplus(String),
     /// A weight has the wrong shape.
-    #[error("weight `{name}` has shape {found:?}, expected {wanted:?}")]
+    #[error("weight `{}` has shape {found:?}, expected {wanted:?}", name.replace(char::is_control, " "))]
     Shape {
         /// Name of the weight.
         name: String,

@@ -529,3 +529,17 @@ fn exports_of_every_kind_come_back() {
     let error = import(&path, &Request::default()).map(|_| ()).unwrap_err();
     assert!(matches!(error, ImportError::Spec { .. }), "{error}");
 }
+
+#[test]
+fn errors_are_one_line_whatever_names_a_file_has() {
+    let (path, problem, field) = (PathBuf::from("a.pt"), "the tensor `b\nc` is unknown".to_owned(), "kind");
+    for error in [
+        ImportError::Unsupported { path: path.clone(), problem: problem.clone() },
+        ImportError::Contradiction { path: path.clone(), field, problem: problem.clone() },
+        ImportError::Missing { path: path.clone(), field, problem },
+        ImportError::Weights { path, source: weights::WeightError::Surplus("b\nc".into()) },
+    ] {
+        let error = error.to_string();
+        assert!(error.contains("`b c`") && !error.contains('\n'), "{error}");
+    }
+}

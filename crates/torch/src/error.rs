@@ -1,13 +1,4 @@
-//! Errors of reading checkpoints, one line each.
-
-/// Text of a file, such as a name, for a message of one line: spaces stand for control characters.
-///
-/// ```
-/// assert_eq!(pfgm_torch::one_line("a\nname"), "a name");
-/// ```
-pub fn one_line(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
-}
+//! Errors of reading checkpoints, one line each: spaces stand for control characters of quoted names.
 
 /// Why a checkpoint could not be read. Every message names the file.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +12,7 @@ pub enum TorchError {
         source: std::io::Error,
     },
     /// The file violates its format, or uses a part of it that is not supported.
-    #[error("{path}: {}", one_line(problem))]
+    #[error("{path}: {}", problem.replace(char::is_control, " "))]
     Malformed {
         /// The file.
         path: String,
@@ -29,7 +20,7 @@ pub enum TorchError {
         problem: String,
     },
     /// The file calls a function that is known to execute code.
-    #[error("{path}: asks to run {}, which a checkpoint has no reason to: refused", one_line(name))]
+    #[error("{path}: asks to run {}, which a checkpoint has no reason to: refused", name.replace(char::is_control, " "))]
     Refused {
         /// The file.
         path: String,
@@ -37,7 +28,7 @@ pub enum TorchError {
         name: String,
     },
     /// The file exceeds a limit.
-    #[error("{path}: {}; no checkpoint needs as much: refused", one_line(problem))]
+    #[error("{path}: {}; no checkpoint needs as much: refused", problem.replace(char::is_control, " "))]
     TooMuch {
         /// The file.
         path: String,

@@ -24,7 +24,7 @@ mod text;
 mod walk;
 mod zipped;
 
-pub use error::{TorchError, one_line};
+pub use error::TorchError;
 pub use file::{
     File, from_bytes, open,
     tensor::{DType, Tensor},

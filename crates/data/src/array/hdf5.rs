@@ -153,7 +153,7 @@ fn read(path: &Path, array: &Array, stored: &Stored, limits: &Limits) -> Result<
         array.numbers(path)?;
     }
     let size = array.number.map_or(8, NumberType::size);
-    let need = limits::product(&array.shape).and_then(|count| count.checked_mul(size)).map_or(u64::MAX, |n| n as u64);
+    let need = limits::bytes(&array.shape, size).map_or(u64::MAX, |n| n as u64);
     if need > limits.expanded {
         let what = format!("array {}", array.name);
         return Err(DataError::too_large(path, what, need, (Limit::Expanded, limits.expanded)));

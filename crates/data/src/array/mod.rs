@@ -60,7 +60,7 @@ impl Array {
 
     /// Returns an error if the source has fewer bytes than the shape needs.
     pub(crate) fn check_size(&self, path: &Path) -> Result<(), DataError> {
-        let bytes = limits::product(&self.shape).and_then(|count| count.checked_mul(self.element()));
+        let bytes = limits::bytes(&self.shape, self.element());
         let end = bytes.and_then(|bytes| self.start.checked_add(bytes as u64));
         if end.is_some_and(|end| end <= self.source.len()) {
             return Ok(());

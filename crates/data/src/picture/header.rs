@@ -87,11 +87,11 @@ fn png(bytes: &[u8]) -> Option<Result<Header, String>> {
     while let (Some(size), Some(kind)) = (big(bytes, at, 4), bytes.get(at + 4..at + 8)) {
         let body = bytes.get(at + 8..).and_then(|rest| rest.get(..size as usize));
         match (kind, body) {
-            // The decoder would go on until an index has no color.
-            (b"PLTE", _) if size == 0 || size > 768 || !size.is_multiple_of(3) => {
-                return Some(Err(format!(
-                    "cannot be decoded: its palette has {size} bytes, not three a color; save it again"
-                )));
+            // The `png` crate expands such a palette without a check and panics. Without indices, it is not used.
+            (b"PLTE", _) if color == 3 && !size.is_multiple_of(3) => {
+                let problem =
+                    format!("cannot be decoded: its palette of {size} bytes is not one of three bytes a color");
+                return Some(Err(format!("{problem}; save it again")));
             }
             (b"tRNS", _) => header.alpha = true,
             (b"acTL", Some(body)) => header.frames = big(body, 0, 4)?.max(1) as usize,
@@ -327,16 +327,20 @@ mod tests {
 
     #[test]
     fn a_palette_of_a_png_has_three_bytes_a_color() {
-        let with_palette = |palette: &[u8]| {
-            let mut bytes = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x09\0\0\0\x07\x08\x03\0\0\0crc.".to_vec();
+        let with_palette = |color: u8, palette: &[u8]| {
+            let mut bytes = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x09\0\0\0\x07\x08".to_vec();
+            bytes.extend([color, 0, 0, 0]);
+            bytes.extend(b"crc.");
             bytes.extend((palette.len() as u32).to_be_bytes());
             bytes.extend([b"PLTE", palette, b"crc.\0\0\0\0IEND"].concat());
             bytes
         };
-        assert_eq!(read("a.png", &with_palette(&[1, 2, 3])).unwrap().size, (9, 7));
-        for palette in [&[][..], &[1], &[1, 2, 3, 4], &[0; 771]] {
-            let problem = read("a.png", &with_palette(palette)).unwrap_err();
+        assert_eq!(read("a.png", &with_palette(3, &[1, 2, 3])).unwrap().size, (9, 7));
+        for palette in [&[1][..], &[1, 2, 3, 4], &[0; 52]] {
+            let problem = read("a.png", &with_palette(3, palette)).unwrap_err();
             assert!(problem.contains("palette"), "{problem}");
+            // The palette that an image of full colors suggests is not used.
+            read("a.png", &with_palette(2, palette)).unwrap();
         }
     }
 

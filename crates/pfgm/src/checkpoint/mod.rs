@@ -99,7 +99,7 @@ pub enum CheckpointError {
         source: io::Error,
     },
     /// The file is damaged, or is not a checkpoint.
-    #[error("{path}: {problem}; the file is truncated, damaged, or not a checkpoint of pfgm: use another one")]
+    #[error("{path}: {}; the file is truncated, damaged, or not a checkpoint of pfgm: use another one", problem.replace(char::is_control, " "))]
     Damaged {
         /// The file.
         path: PathBuf,

@@ -51,9 +51,7 @@ fn read_limited<T: DeserializeOwned>(path: &Path, most: u64) -> Result<T, Import
         return Err(unsupported(path, format!("{length} bytes: no configuration is as long")));
     }
     let text = fs::read(path).map_err(unreadable)?;
-    // A key that is not known is quoted, with the line breaks that it may have.
-    let problem = |error: serde_json::Error| error.to_string().replace(char::is_control, " ");
-    serde_json::from_slice(&text).map_err(|error| unsupported(path, format!("is not understood: {}", problem(error))))
+    serde_json::from_slice(&text).map_err(|error| unsupported(path, format!("is not understood: {error}")))
 }
 
 /// Reads the weights of a network's folder, whichever file has them.

@@ -23,7 +23,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use pfgm_torch::{File, TorchError, one_line};
+use pfgm_torch::{File, TorchError};
 
 use self::{
     contents::Contents, edm2::Magnitudes, latent_units::LatentUnits, preconditioner::Preconditioner,
@@ -104,7 +104,7 @@ pub enum ImportError {
     #[error(transparent)]
     Checkpoint(Box<CheckpointError>),
     /// It holds a network that is not supported.
-    #[error("{path}: {}", one_line(problem))]
+    #[error("{path}: {}", problem.replace(char::is_control, " "))]
     Unsupported {
         /// The file.
         path: PathBuf,
@@ -112,7 +112,7 @@ pub enum ImportError {
         problem: String,
     },
     /// A field of the request contradicts the file.
-    #[error("{path}: {field}: {}", one_line(problem))]
+    #[error("{path}: {field}: {}", problem.replace(char::is_control, " "))]
     Contradiction {
         /// The file.
         path: PathBuf,
@@ -122,7 +122,7 @@ pub enum ImportError {
         problem: String,
     },
     /// A field of the request is required, because the file does not contain it.
-    #[error("{path}: {field}: {}", one_line(problem))]
+    #[error("{path}: {field}: {}", problem.replace(char::is_control, " "))]
     Missing {
         /// The file.
         path: PathBuf,
@@ -132,7 +132,7 @@ pub enum ImportError {
         problem: String,
     },
     /// The weights do not match the network that their names describe.
-    #[error("{path}: {}", one_line(&source.to_string()))]
+    #[error("{path}: {source}")]
     Weights {
         /// The file.
         path: PathBuf,
@@ -140,7 +140,7 @@ pub enum ImportError {
         source: WeightError,
     },
     /// The network does not fit the images, or a number of the file is invalid.
-    #[error("{path}: {}", one_line(&source.to_string()))]
+    #[error("{path}: {source}")]
     Spec {
         /// The file.
         path: PathBuf,
@@ -148,7 +148,7 @@ pub enum ImportError {
         source: ModelError,
     },
     /// The machine has too little memory for the network.
-    #[error("{path}: {}", one_line(&source.to_string()))]
+    #[error("{path}: {source}")]
     Memory {
         /// The file.
         path: PathBuf,
