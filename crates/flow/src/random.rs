@@ -49,6 +49,8 @@ pub enum Purpose {
     Guide = 40,
     /// Positions of patches.
     Patch = 41,
+    /// Noise at which a generator is compared with its teacher.
+    Distillation = 42,
 }
 
 /// The stream of one item of one step.

@@ -17,7 +17,7 @@ use crate::{
     device,
     extra_dims::ExtraDims,
     network::{ConditioningSizes, LevelEmbedding, Network, NetworkConfig, NetworkError},
-    objective::{DEFAULT_GAMMA, Noise, Objective},
+    objective::{DEFAULT_GAMMA, InverseObjective, Noise, Objective},
     precondition::{NoiseEstimate, Precondition, detail_size},
     prediction::{Arithmetic, Output, Prediction},
     prior, weights,
@@ -369,6 +369,7 @@ fn complete(config: &mut Config, shape: Shape, spread: &Spread) -> Result<(), Mo
             calibration.z_max
         }
         Objective::Denoising(_) | Objective::Consistency(_) => SIGMA_MAX,
+        Objective::Inverse(_) => InverseObjective::START,
     };
     let flow = &mut config.flow;
     let (sigma_min, sigma_max) = (flow.sigma_min, *flow.sigma_max.get_or_insert(sigma_max));

@@ -16,7 +16,7 @@ const TABLES: [(&str, &str, &str); 6] = [
 ];
 
 /// Tables with kinds: the section, the kind, the file, and the type or variant.
-const KINDS: [(&str, &str, &str, &str); 15] = [
+const KINDS: [(&str, &str, &str, &str); 16] = [
     ("flow.output", "field", "pfgm/src/prediction/mod.rs", "Field"),
     ("flow.output", "ve", "pfgm/src/prediction/mod.rs", "Ve"),
     ("flow.output", "vp", "pfgm/src/prediction/mod.rs", "Vp"),
@@ -25,6 +25,7 @@ const KINDS: [(&str, &str, &str, &str); 15] = [
     ("objective", "pfgm++", "pfgm/src/objective/pfgmpp.rs", "DenoisingObjective"),
     ("objective", "pfgm", "pfgm/src/objective/pfgm.rs", "FieldObjective"),
     ("objective", "consistency", "pfgm/src/objective/consistency.rs", "ConsistencyObjective"),
+    ("objective", "ipfm", "pfgm/src/objective/inverse.rs", "InverseObjective"),
     ("network", "mlp", "nn/src/mlp.rs", "MlpConfig"),
     ("network", "unet", "nn/src/unet/ddpmpp.rs", "UnetConfig"),
     ("network", "score-unet", "nn/src/unet/score_sde.rs", "ScoreUnetConfig"),

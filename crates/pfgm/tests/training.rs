@@ -10,7 +10,7 @@ use burn::{
 use pfgm::{
     Model, augmentation,
     checkpoint::{self, Checkpoint},
-    config::Config,
+    config::{Config, OptimizerKind},
     extra_dims::ExtraDims::{Finite, Infinite},
     flow::{Denoiser, Flow, Query},
     network::{
@@ -85,7 +85,9 @@ fn resumed_training_is_bit_identical() {
     augmented.train.augment = 0.5;
     let mut half = small();
     half.train.precision = Precision::Bf16;
-    for config in [small(), field_config(), augmented, half] {
+    let mut muon = small();
+    muon.train.optimizer = OptimizerKind::Muon;
+    for config in [small(), field_config(), augmented, half, muon] {
         let (whole, parts) = (folder(), folder());
         train_until(&mut trainer(config.clone()), whole.path(), 6);
         train_until(&mut trainer(config), parts.path(), 3);

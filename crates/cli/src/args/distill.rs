@@ -9,6 +9,8 @@ use clap::{Args, ValueEnum};
 pub enum DistillMethod {
     /// Consistency tuning on the run's data, for every D (ECT, arXiv 2406.14548)
     Consistency,
+    /// A generator of one evaluation that learns from the run alone, for every D (inverse Poisson flow matching, arXiv 2509.22454)
+    Ipfm,
 }
 
 #[derive(Debug, Args)]

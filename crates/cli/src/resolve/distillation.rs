@@ -18,6 +18,7 @@ pub fn distillation(args: &DistillArgs, model: Model) -> Result<Plan> {
     }
     let distill = match args.method {
         DistillMethod::Consistency => Distill::consistency(args.steps),
+        DistillMethod::Ipfm => Distill::ipfm(args.steps),
     };
     let guidance = args.guidance.unwrap_or(model.spec().config.sample.guidance);
     if guidance != 1.0 {

@@ -39,8 +39,14 @@ pub enum Group {
     First,
     /// Second moments of Adam.
     Second,
-    /// Fixed weights of the network whose guidance is distilled, if any.
+    /// Fixed weights of the network that is distilled, or whose guidance is, if any.
     Teacher,
+    /// Weights of the network that learns a generator's samples, if any.
+    Fake,
+    /// First moments of its optimizer.
+    FakeFirst,
+    /// Second moments of its optimizer.
+    FakeSecond,
     /// The narrower of two power-function averages, if the training keeps them.
     PowerNarrow,
     /// The wider of two power-function averages.
@@ -49,8 +55,18 @@ pub enum Group {
 
 impl Group {
     /// All groups, in the order of a checkpoint.
-    pub const ALL: [Self; 7] =
-        [Self::Network, Self::Average, Self::First, Self::Second, Self::Teacher, Self::PowerNarrow, Self::PowerWide];
+    pub const ALL: [Self; 10] = [
+        Self::Network,
+        Self::Average,
+        Self::First,
+        Self::Second,
+        Self::Teacher,
+        Self::Fake,
+        Self::FakeFirst,
+        Self::FakeSecond,
+        Self::PowerNarrow,
+        Self::PowerWide,
+    ];
 
     fn prefix(self) -> &'static str {
         match self {
@@ -59,6 +75,9 @@ impl Group {
             Self::First => "adam.first.",
             Self::Second => "adam.second.",
             Self::Teacher => "teacher.",
+            Self::Fake => "fake.network.",
+            Self::FakeFirst => "fake.first.",
+            Self::FakeSecond => "fake.second.",
             Self::PowerNarrow => "power.narrow.",
             Self::PowerWide => "power.wide.",
         }

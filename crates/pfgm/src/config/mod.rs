@@ -16,9 +16,9 @@ use crate::{
     solver::Solver,
 };
 
-pub use train::{RateSchedule, TrainConfig};
-pub(crate) use validation::solver_problem;
+pub use train::{OptimizerKind, RateSchedule, TrainConfig};
 pub use validation::{ConfigError, check_guidance};
+pub(crate) use validation::{ONE_JUMP, several_jumps, solver_problem};
 
 /// Configuration of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -28,8 +28,8 @@ pub struct Config {
     pub data: DataConfig,
     /// The flow: D, noise levels, preconditioning.
     pub flow: FlowConfig,
-    /// pfgm++: denoising score matching (EDM at D = inf); pfgm: matching of the field of a large batch, D = 1; consistency: jumps to the
-    /// data in one evaluation (`pfgm distill`).
+    /// pfgm++: denoising score matching (EDM at D = inf); pfgm: matching of the field of a large batch, D = 1; consistency and
+    /// ipfm: jumps to the data (`pfgm distill`).
     pub objective: Objective,
     /// mlp: residual perceptron for vectors; unet: DDPM++ of EDM; score-unet: DDPM++ and NCSN++ of score models and PFGM; adm-unet: ADM;
     /// diffusers-unet: UNet2DModel of diffusers; edm2-unet: the magnitude-preserving network of EDM2; ncsnv2: NCSNv2.

@@ -21,6 +21,24 @@ pub enum RateSchedule {
     InverseSqrt,
 }
 
+/// Optimizer of a training.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OptimizerKind {
+    /// Adam; AdamW with weight decay.
+    #[default]
+    Adam,
+    /// Orthogonalized momentum for matrices and convolutions, Adam for the other weights.
+    Muon,
+}
+
+/// Default of `train.momentum`.
+const MOMENTUM: f64 = 0.95;
+
+fn is_default_momentum(momentum: &f64) -> bool {
+    *momentum == MOMENTUM
+}
+
 /// Default of `train.decay_after`.
 const DECAY_AFTER: u64 = 1000;
 
@@ -46,7 +64,14 @@ pub struct TrainConfig {
     /// Precision of the network's activations in training.
     #[serde(skip_serializing_if = "is_f32")]
     pub precision: Precision,
-    /// Adam's learning rate after warm-up.
+    /// Optimizer: adam, or muon, which orthogonalizes the momentum of matrices and convolutions (arXiv 2502.16982) and uses Adam for the other
+    /// weights.
+    #[serde(skip_serializing_if = "is_default")]
+    pub optimizer: OptimizerKind,
+    /// Decay of muon's momentum.
+    #[serde(skip_serializing_if = "is_default_momentum")]
+    pub momentum: f64,
+    /// Learning rate after warm-up. Steps of adam and muon have about the same size.
     pub lr: f64,
     /// Adam's decay rates of the first and second moment.
     pub betas: [f64; 2],
@@ -111,6 +136,8 @@ impl Default for TrainConfig {
             accumulate: 1,
             recompute: false,
             precision: Precision::F32,
+            optimizer: OptimizerKind::Adam,
+            momentum: MOMENTUM,
             lr: 1e-3,
             betas: [0.9, 0.999],
             epsilon: 1e-8,

@@ -9,10 +9,10 @@ use super::{Config, FlowConfig, SampleConfig, TrainConfig};
 use crate::{
     conditioning::UpscaleConfig,
     network::NetworkConfig,
-    objective::{ConsistencyObjective, DenoisingObjective, FieldObjective, Objective},
+    objective::{ConsistencyObjective, DenoisingObjective, FieldObjective, InverseObjective, Objective},
     power_average,
     prediction::Output,
-    solver::Method,
+    solver::{Method, Solver},
 };
 
 /// An invalid value.
@@ -144,23 +144,21 @@ impl Config {
 
     /// Rejects what does not go with a network that jumps to the data.
     fn check_distilled(&self) -> Checked {
-        if self.objective.has_yhat() {
-            return Ok(());
-        }
         const KIND: &str = "objective.kind";
-        const VALUE: &str = "\"consistency\"";
+        let (value, guidance) = match &self.objective {
+            Objective::Consistency(consistency) => ("\"consistency\"", consistency.guidance),
+            Objective::Inverse(inverse) => ("\"ipfm\"", inverse.guidance),
+            Objective::Field(_) | Objective::Denoising(_) => return Ok(()),
+        };
         if self.flow.output != Output::Edm {
             let problem = "the jump needs c_skip(0) = 1 and c_out(0) = 0, which flow.output.kind = \"edm\" has; use a run with that output";
-            return fail(KIND, VALUE, problem);
+            return fail(KIND, value, problem);
         }
         let others = [("upscale", self.upscale.is_some()), ("train.patch", self.train.patch > 0)];
         if let Some((key, _)) = others.into_iter().find(|&(_, is_set)| is_set) {
-            return fail(KIND, VALUE, &format!("it is not built for {key}; use a run without it"));
+            return fail(KIND, value, &format!("it is not built for {key}; use a run without it"));
         }
-        if let Objective::Consistency(ConsistencyObjective { guidance, .. }) = self.objective
-            && guidance != 1.0
-            && !(self.data.conditional && self.train.label_dropout > 0.0)
-        {
+        if guidance != 1.0 && !(self.data.conditional && self.train.label_dropout > 0.0) {
             let problem =
                 "guidance needs a run that is conditioned on classes and was trained with label dropout; use 1";
             return fail("objective.guidance", guidance, problem);
@@ -224,6 +222,7 @@ impl Objective {
             Self::Field(field) => field.check(batch),
             Self::Denoising(denoising) => denoising.check(batch),
             Self::Consistency(consistency) => consistency.check(),
+            Self::Inverse(inverse) => inverse.check(),
         }
     }
 }
@@ -282,6 +281,23 @@ impl ConsistencyObjective {
     }
 }
 
+impl InverseObjective {
+    fn check(&self) -> Checked {
+        check_positive("objective.std", self.std)?;
+        let numbers = [("objective.mean", self.mean), ("objective.alpha", self.alpha)];
+        if let Some((key, value)) = numbers.into_iter().find(|(_, value)| !value.is_finite()) {
+            return fail(key, value, "give a number");
+        }
+        check_positive("objective.highest", self.highest)?;
+        check_positive("objective.fake_rate", self.fake_rate)?;
+        if self.guidance.is_finite() {
+            Ok(())
+        } else {
+            fail("objective.guidance", self.guidance, "give a number; 1 is no guidance")
+        }
+    }
+}
+
 /// Checks what does not depend on the shape of the data. Sizes are checked when the network is built.
 fn check_network(network: &NetworkConfig) -> Checked {
     let dropout = match network {
@@ -320,6 +336,7 @@ impl TrainConfig {
             return fail("train.weight_decay", self.weight_decay, problem);
         }
         check_count("train.decay_after", self.decay_after)?;
+        check_share("train.momentum", self.momentum)?;
         check_share("train.betas", self.betas[0])?;
         check_share("train.betas", self.betas[1])?;
         check_share("train.ema", self.ema)?;
@@ -348,6 +365,9 @@ impl SampleConfig {
         if (method == Method::Consistency) == config.objective.has_yhat() {
             return fail("sample.solver.method", method, solver_problem(config));
         }
+        if let Some(steps) = several_jumps(&self.solver, config) {
+            return fail("sample.solver.steps", steps, ONE_JUMP);
+        }
         self.z_exp.map_or(Ok(()), |z| check_not_negative("sample.z_exp", z))?;
         if let Some(norm) = self.upper_norm.filter(|norm| !(*norm >= 1.0 && norm.is_finite())) {
             return fail("sample.upper_norm", norm, "give a number of at least 1");
@@ -357,6 +377,15 @@ impl SampleConfig {
             .check(config.flow.extra_dims)
             .or_else(|wrong| fail(&format!("sample.solver.{}", wrong.option), wrong.value, &wrong.problem))
     }
+}
+
+/// Why a generator has one step.
+pub(crate) const ONE_JUMP: &str = "a run distilled by ipfm jumps from its highest noise level only; use 1";
+
+/// Number of jumps of a solver, if it is more than a generator can make.
+pub(crate) fn several_jumps(solver: &Solver, config: &Config) -> Option<usize> {
+    let jumps = matches!(config.objective, Objective::Inverse(_)).then(|| solver.steps()).flatten();
+    jumps.filter(|&jumps| jumps > 1)
 }
 
 /// Why a solver does not go with a configuration: `consistency` goes with objective consistency, and only with that.

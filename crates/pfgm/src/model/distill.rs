@@ -2,22 +2,25 @@
 
 use pfgm_data::Dataset;
 
-use super::Model;
+use super::{Model, fine_tune::without_dropout};
 use crate::{
     config::{Config, SampleConfig},
     defaults::set_budget,
     error::{Error, Result},
-    objective::{ConsistencyObjective, Objective},
+    objective::{ConsistencyObjective, InverseObjective, Objective},
     solver::Solver,
     spec::ModelSpec,
 };
+
+/// Learning rate of a generator as a multiple of its run's.
+const INVERSE_RATE: f64 = 0.1;
 
 /// Settings of a distillation: [`Model::distill`].
 #[derive(Clone, Debug, PartialEq)]
 #[must_use = "nothing is distilled before `Model::distill`"]
 pub struct Distill {
     steps: u64,
-    objective: ConsistencyObjective,
+    objective: Objective,
 }
 
 impl Distill {
@@ -25,18 +28,28 @@ impl Distill {
     pub fn consistency(steps: u64) -> Self {
         let objective = ConsistencyObjective::default();
         let stage_steps = (steps / u64::from(objective.stages)).max(1);
-        Self { steps, objective: ConsistencyObjective { stage_steps, ..objective } }
+        Self { steps, objective: Objective::Consistency(ConsistencyObjective { stage_steps, ..objective }) }
     }
 
-    /// Sets all parameters of the objective, its schedule included.
+    /// Inverse Poisson flow matching in `steps` optimizer steps (arXiv 2509.22454): a generator of one evaluation, which does not see the rows of
+    /// the data, only the shares of their classes.
+    pub fn ipfm(steps: u64) -> Self {
+        Self { steps, objective: Objective::Inverse(InverseObjective::default()) }
+    }
+
+    /// Sets all parameters of consistency tuning, its schedule included.
     pub fn objective(mut self, objective: ConsistencyObjective) -> Self {
-        self.objective = objective;
+        self.objective = Objective::Consistency(objective);
         self
     }
 
     /// Builds classifier-free guidance of this scale into the jumps; 1 disables it.
     pub fn guidance(mut self, scale: f64) -> Self {
-        self.objective.guidance = scale;
+        match &mut self.objective {
+            Objective::Consistency(consistency) => consistency.guidance = scale,
+            Objective::Inverse(inverse) => inverse.guidance = scale,
+            Objective::Field(_) | Objective::Denoising(_) => unreachable!("not objectives of a distillation"),
+        }
         self
     }
 
@@ -45,9 +58,20 @@ impl Distill {
     pub fn config(&self, spec: &ModelSpec) -> Config {
         let mut config = spec.config.clone();
         set_budget(&mut config.train, self.steps);
-        config.objective = Objective::Consistency(self.objective.clone());
+        config.objective = self.objective.clone();
+        let steps = match &self.objective {
+            Objective::Inverse(_) => {
+                config.flow.sigma_max = Some(InverseObjective::START);
+                config.network = without_dropout(&config.network);
+                // Two networks that learn from each other oscillate with momentum.
+                config.train.betas[0] = 0.0;
+                config.train.lr *= INVERSE_RATE;
+                1
+            }
+            _ => 2,
+        };
         config.sample = SampleConfig {
-            solver: Solver::consistency(2).into(),
+            solver: Solver::consistency(steps).into(),
             precision: config.sample.precision,
             ..SampleConfig::default()
         };

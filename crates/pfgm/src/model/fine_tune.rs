@@ -83,7 +83,7 @@ fn class_weights(spec: &ModelSpec, model: &Model) -> Result<HashSet<String>> {
 }
 
 /// Returns a network's configuration without its dropout, on which no weight depends.
-fn without_dropout(network: &NetworkConfig) -> NetworkConfig {
+pub(super) fn without_dropout(network: &NetworkConfig) -> NetworkConfig {
     let mut network = network.clone();
     match &mut network {
         NetworkConfig::Mlp(mlp) => mlp.dropout = 0.0,

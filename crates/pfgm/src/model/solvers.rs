@@ -1,7 +1,7 @@
 //! Solvers of a model's operations.
 
 use crate::{
-    config::solver_problem,
+    config::{ONE_JUMP, several_jumps, solver_problem},
     error::{Error, Result},
     solver::{Method, Solver},
     spec::ModelSpec,
@@ -18,6 +18,9 @@ impl ModelSpec {
         if (solver.method() == Method::Consistency) != self.is_distilled() {
             let problem = format!("{}: {}", solver.method(), solver_problem(&self.config));
             return Err(Error::argument("solver", problem));
+        }
+        if several_jumps(&solver, &self.config).is_some() {
+            return Err(Error::argument("solver", format!("steps: {ONE_JUMP}")));
         }
         solver.check(self.extra_dims()).map_err(|wrong| Error::argument("solver", wrong.to_string()))?;
         Ok(solver)

@@ -7,7 +7,7 @@
 use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
-use super::{Charges, Noise};
+use super::{Charges, Noise, is_one};
 use crate::{
     prediction::{PairWeight, TrainingPoints},
     prior,
@@ -42,10 +42,6 @@ pub struct ConsistencyObjective {
     /// Classifier-free guidance scale that is built into the jumps; 1 disables it.
     #[serde(skip_serializing_if = "is_one")]
     pub guidance: f64,
-}
-
-fn is_one(value: &f64) -> bool {
-    *value == 1.0
 }
 
 impl Default for ConsistencyObjective {

@@ -4,6 +4,7 @@
 //! The loss itself is in [`prediction`](crate::prediction).
 
 mod consistency;
+mod inverse;
 mod pfgm;
 mod pfgmpp;
 
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     consistency::ConsistencyObjective,
+    inverse::{InverseObjective, InverseSlopes},
     pfgm::{Calibration, DEFAULT_GAMMA, FieldObjective, Restriction},
     pfgmpp::{DenoisingObjective, Levels},
 };
@@ -42,6 +44,13 @@ pub enum Objective {
     /// Consistency tuning (arXiv 2303.01469, 2406.14548): the network jumps to the end of a flow line.
     #[serde(rename = "consistency")]
     Consistency(ConsistencyObjective),
+    /// Inverse Poisson flow matching (arXiv 2509.22454): a generator of one evaluation that learns from a trained network alone.
+    #[serde(rename = "ipfm")]
+    Inverse(InverseObjective),
+}
+
+fn is_one(value: &f64) -> bool {
+    *value == 1.0
 }
 
 /// Noise of training points.
@@ -129,7 +138,7 @@ impl Objective {
         match self {
             Self::Field(objective) => Some(objective.field_batch),
             Self::Denoising(objective) => (objective.reference > 0).then_some(objective.reference),
-            Self::Consistency(_) => None,
+            Self::Consistency(_) | Self::Inverse(_) => None,
         }
     }
 
@@ -139,6 +148,7 @@ impl Objective {
             Self::Field(objective) => objective.draw(noise.extra_dims, charges, streams),
             Self::Denoising(objective) => objective.draw(noise, charges, streams),
             Self::Consistency(objective) => objective.draw(noise, charges, streams),
+            Self::Inverse(objective) => objective.draw(noise, charges, streams),
         }
     }
 
@@ -148,6 +158,7 @@ impl Objective {
             Self::Field(objective) => Loss::Field { gamma: objective.gamma.unwrap_or(DEFAULT_GAMMA) },
             Self::Denoising(_) => Loss::Denoising,
             Self::Consistency(objective) => Loss::Consistency { huber: objective.huber, weight: objective.weight },
+            Self::Inverse(_) => Loss::Slope,
         }
     }
 
@@ -158,11 +169,15 @@ impl Objective {
 
     /// Whether training needs the fixed weights of a trained run beside those that it changes.
     pub fn needs_teacher(&self) -> bool {
-        matches!(self, Self::Consistency(objective) if objective.guidance != 1.0)
+        match self {
+            Self::Consistency(objective) => objective.guidance != 1.0,
+            Self::Inverse(_) => true,
+            Self::Field(_) | Self::Denoising(_) => false,
+        }
     }
 
-    /// Whether the network learns `yhat`, so that solvers can integrate its flow. After consistency tuning it jumps to the data instead.
+    /// Whether the network learns `yhat`, so that solvers can integrate its flow. After a distillation it jumps to the data instead.
     pub fn has_yhat(&self) -> bool {
-        !matches!(self, Self::Consistency(_))
+        !matches!(self, Self::Consistency(_) | Self::Inverse(_))
     }
 }

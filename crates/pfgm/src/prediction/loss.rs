@@ -30,6 +30,8 @@ pub enum Loss {
         /// Constant that keeps the field smooth near the data.
         gamma: f64,
     },
+    /// Product of a network's estimate with a known derivative of the loss, which stands in place of the target.
+    Slope,
     /// Weighted pseudo-Huber distance of a consistency function from its target.
     Consistency {
         /// c in `sqrt(m + c^2) - c`, where m is the mean square of the difference over coordinates.
@@ -124,6 +126,7 @@ impl Prediction {
                 let (w, w_z) = normalized_fields(x - y, z, gamma);
                 ((v - w).square().sum() + (v_z - w_z).square().sum()).div_scalar((points.dim + 1) as f64)
             }
+            Loss::Slope => (estimate * y).sum(),
             Loss::Consistency { huber, weight } => {
                 let weight = column(coefficients, |row| weight.of(row), &device);
                 let mean_square = (estimate - y).square().mean_dim(1);

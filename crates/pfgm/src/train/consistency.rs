@@ -66,7 +66,7 @@ impl Trainer {
     ///
     /// # Shapes
     /// The result: `[batch, N]`
-    fn estimates(
+    pub(super) fn estimates(
         &self,
         network: &Network,
         points: &TrainingPoints,

@@ -94,9 +94,20 @@ impl Trainer {
     /// Loss of some items of a batch, summed; in training with gradients and dropout.
     fn loss(&self, network: &Network, batch: &Batch, items: Range<usize>, is_training: bool) -> Tensor<1> {
         let mut points = batch.points.slice(items.clone());
-        if let Objective::Consistency(objective) = &self.spec.config.objective {
-            let masks = is_training.then(|| self.masks(batch, &items));
-            points.yhat = self.consistency_targets(network, (objective, batch), items.clone(), &points, masks);
+        match &self.spec.config.objective {
+            Objective::Consistency(objective) => {
+                let masks = is_training.then(|| self.masks(batch, &items));
+                points.yhat = self.consistency_targets(network, (objective, batch), items.clone(), &points, masks);
+            }
+            Objective::Inverse(objective) => {
+                let (loss, slopes) = self.generator_slopes(objective, batch, &items);
+                points.yhat = slopes;
+                let product = self.loss_at(network, batch, items, points, is_training);
+                // The product has the gradient of the loss, but not its value.
+                let value = f64::from(product.clone().into_scalar::<f32>());
+                return product.add_scalar(loss - value);
+            }
+            Objective::Field(_) | Objective::Denoising(_) => {}
         }
         self.loss_at(network, batch, items, points, is_training)
     }
@@ -150,12 +161,13 @@ impl Trainer {
         })
     }
 
-    /// Loss per item of the averaged weights on held-out rows, with the same noise at each step; `None` without held-out rows.
+    /// Loss per item of the averaged weights on held-out rows, with the same noise at each step; `None` without held-out rows, or if the
+    /// objective sees no data.
     ///
     /// # Errors
     /// Returns an error if a row cannot be read.
     pub fn held_out_loss(&self) -> Result<Option<f64>, DataError> {
-        let Some(data) = self.held_out.as_ref() else { return Ok(None) };
+        let Some(data) = self.held_out.as_ref().filter(|_| self.fake.is_none()) else { return Ok(None) };
         let network = self.averaged();
         let mut total = [0.0];
         for batch in self.sampler().held_out(data, (self.ranks.rank(), self.ranks.size()))? {

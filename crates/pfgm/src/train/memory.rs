@@ -3,15 +3,17 @@
 use pfgm_data::{Dataset, Shape, Values};
 
 use crate::{
+    config::OptimizerKind,
     memory::{self, MemoryError},
     network::Precision,
+    objective::Objective,
     spec::ModelSpec,
 };
 
 /// Memory of a training by purpose, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Memory {
-    /// Weights, two moments, the average and the teacher if there is one, and their copies while a checkpoint is written.
+    /// Weights, two moments, the average, the teacher and the fake if there are such, and their copies while a checkpoint is written.
     pub weights: f64,
     /// Activations that the forward pass keeps for the backward pass.
     pub activations: f64,
@@ -61,7 +63,11 @@ pub fn memory_estimate(spec: &ModelSpec, weights: usize, data: &Dataset) -> Memo
     // Fixed weights of a teacher, and their copy in a checkpoint.
     let teacher = if spec.config.objective.needs_teacher() { 2 } else { 0 };
     let averages = if train.snapshot_every > 0 { 6 } else { 0 };
-    let copies = 8 + teacher + averages;
+    // A step of Muon writes weights, moments and average anew.
+    let muon = if train.optimizer == OptimizerKind::Muon { 4 } else { 0 };
+    // Weights, gradients and moments of the fake, and their copies in a checkpoint.
+    let fake = if matches!(spec.config.objective, Objective::Inverse(_)) { 8 + muon } else { 0 };
+    let copies = 8 + teacher + fake + averages + muon;
     Memory {
         weights: (copies * FLOAT) as f64 * weights as f64,
         // The pool of buffers keeps a little more than is in use.

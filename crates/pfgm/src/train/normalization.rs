@@ -4,10 +4,9 @@
 //! orthogonal to the weights. Steps would lengthen the weights and so shrink the effective learning rate in an uncontrolled way. Therefore each
 //! step ends with weights of fixed norm: sqrt(n) for those of an output with n inputs, so that a weight has unit variance.
 
-use burn::{
-    module::{Module, ModuleVisitor, Param},
-    tensor::Tensor,
-};
+use burn::{module::Module, tensor::Tensor};
+
+use super::matrices::{Part, parts};
 
 /// Smallest norm that is divided by: weights that are all zero stay zero.
 const SMALLEST: f64 = 1e-12;
@@ -15,31 +14,10 @@ const SMALLEST: f64 = 1e-12;
 /// Normalization of the weights of a network, which are one vector in the order of its definition.
 pub(super) struct WeightNormalization(Vec<Part>);
 
-/// Neighboring weights.
-struct Part {
-    size: usize,
-    /// Number of outputs, which vary fastest; `None` if the weights are not normalized, such as gains and frequencies.
-    outputs: Option<usize>,
-}
-
 impl WeightNormalization {
     /// The normalization of all matrices and convolutions of a network without biases and group normalizations, as EDM2's.
     pub(super) fn new(network: &impl Module) -> Self {
-        struct Reader(Vec<Part>);
-        impl ModuleVisitor for Reader {
-            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-                let shape = param.val().dims();
-                let size = shape.iter().product();
-                let outputs = (D > 1).then(|| shape[D - 1]);
-                match (self.0.last_mut(), outputs) {
-                    (Some(Part { size: before, outputs: None }), None) => *before += size,
-                    _ => self.0.push(Part { size, outputs }),
-                }
-            }
-        }
-        let mut reader = Reader(Vec::new());
-        network.visit(&mut reader);
-        Self(reader.0)
+        Self(parts(network))
     }
 
     /// Gives the weights of each output with n inputs the norm sqrt(n).

@@ -1,4 +1,4 @@
-//! Adam (arXiv 1412.6980) with gradient clipping and a moving average of the weights.
+//! Adam (arXiv 1412.6980) or Muon with gradient clipping and a moving average of the weights.
 //!
 //! Burn's Adam clips each weight separately, keeps no average, and stores its state under identifiers that differ in each process. Here
 //! all weights of a network are one vector in the order of its definition. A step is one pass over memory, a checkpoint has names, and a
@@ -12,8 +12,12 @@ use burn::{
 };
 use pfgm_burn_ops::{AdamState, AdamStep, adam};
 
-use super::normalization::WeightNormalization;
-use crate::config::{RateSchedule, TrainConfig};
+use super::{
+    matrices::{Part, parts},
+    muon::{self, MuonStep},
+    normalization::WeightNormalization,
+};
+use crate::config::{OptimizerKind, RateSchedule, TrainConfig};
 
 /// Gradients of all weights, concatenated.
 pub struct FlatGradients(Tensor<1>);
@@ -106,9 +110,10 @@ impl ModuleMapper for Unflatten<'_> {
     }
 }
 
-/// State of Adam: weights, moments and moving average.
+/// State of the optimizer: weights, moments and moving average.
 pub struct Optimizer {
     state: AdamState,
+    parts: Vec<Part>,
     /// Normalization of the weights after each step, if any.
     normalization: Option<WeightNormalization>,
 }
@@ -119,7 +124,7 @@ impl Optimizer {
         let weights = flatten(network);
         let zeros = || Tensor::zeros_like(&weights);
         let state = AdamState { first: zeros(), second: zeros(), average: weights.clone(), weights };
-        Self { state, normalization: None }
+        Self { state, parts: parts(network), normalization: None }
     }
 
     /// State before the first step of a training that normalizes the weights after each step, and the network with normalized weights.
@@ -137,7 +142,7 @@ impl Optimizer {
     /// Restores a saved state.
     pub fn restore(network: &impl Module, first: Tensor<1>, second: Tensor<1>, average: Tensor<1>) -> Self {
         let state = AdamState { weights: flatten(network), first, second, average };
-        Self { state, normalization: None }
+        Self { state, parts: parts(network), normalization: None }
     }
 
     /// First moments, second moments and averages of all weights, each concatenated.
@@ -163,7 +168,7 @@ impl Optimizer {
         // The old state is released before the step, so that the step can change it in place.
         let empty = Tensor::empty([0], &state.weights.device());
         self.state = AdamState { weights: empty.clone(), first: empty.clone(), second: empty.clone(), average: empty };
-        self.state = decayed_step(state, gradients.0, (norm, step), config);
+        self.state = decayed_step(state, gradients.0, (norm, step), (config, &self.parts));
         if let Some(normalization) = &self.normalization {
             self.state.weights = normalization.apply(&self.state.weights);
         }
@@ -178,17 +183,25 @@ impl Optimizer {
     }
 }
 
-/// Takes step number `step` (from 1) of Adam or, with weight decay, AdamW (arXiv 1711.05101), whose decay does not pass through the moments.
+/// Takes step number `step` (from 1) of Adam or Muon. Weight decay does not pass through the moments (AdamW, arXiv 1711.05101).
 fn decayed_step(
     mut state: AdamState,
     gradients: Tensor<1>,
     (norm, step): (f64, u64),
-    config: &TrainConfig,
+    (config, parts): (&TrainConfig, &[Part]),
 ) -> AdamState {
+    let rate = learning_rate(step, config);
     if config.weight_decay > 0.0 {
-        state.weights = state.weights.mul_scalar(1.0 - learning_rate(step, config) * config.weight_decay);
+        state.weights = state.weights.mul_scalar(1.0 - rate * config.weight_decay);
     }
-    adam(state, gradients, adam_step(norm, step, config))
+    let constants = adam_step(norm, step, config);
+    match config.optimizer {
+        OptimizerKind::Adam => adam(state, gradients, constants),
+        OptimizerKind::Muon => {
+            let matrix = MuonStep { clip: constants.clip, rate, momentum: config.momentum, decay: constants.decay };
+            muon::step(&state, &gradients, parts, matrix, |state, gradient| adam(state, gradient, constants))
+        }
+    }
 }
 
 /// Constants of step number `step` (from 1) for a gradient of norm `norm`.
@@ -264,7 +277,7 @@ mod tests {
             let mut state = AdamState { first: zeros(), second: zeros(), average: weights.clone(), weights };
             let config = TrainConfig { lr: 0.1, warmup: 0, weight_decay, ..TrainConfig::default() };
             for step in 1..=3 {
-                state = decayed_step(state, tensor([0.5, 0.25]), (0.5, step), &config);
+                state = decayed_step(state, tensor([0.5, 0.25]), (0.5, step), (&config, &[]));
             }
             (values(&state.weights), values(&state.first), values(&state.second))
         };

@@ -18,6 +18,7 @@ use pfgm_data::Dataset;
 use super::{
     batches::Batch,
     error::TrainError,
+    inverse::Fake,
     memory::memory_estimate,
     normalization::WeightNormalization,
     optimizer::Optimizer,
@@ -30,6 +31,7 @@ use crate::{
     checkpoint::{Checkpoint, CheckpointError, Group},
     config::{Config, TrainConfig},
     network::Network,
+    objective::Objective,
     parallel::{Communicator, Solo},
     spec::{ModelError, ModelSpec},
     weights::{self, Weight},
@@ -44,8 +46,10 @@ pub struct Trainer {
     pub(super) data: TrainingSet,
     pub(super) held_out: Option<TrainingSet>,
     pub(super) network: Network,
-    /// Network whose guidance is distilled, if any.
+    /// Network that is distilled, or whose guidance is, if any.
     pub(super) teacher: Option<Network>,
+    /// Network that learns the samples of a generator, if the objective has one.
+    pub(super) fake: Option<Fake>,
     optimizer: Optimizer,
     /// Averages of `train.snapshot_every`, if the training keeps them.
     power: Option<PowerAverages>,
@@ -104,6 +108,7 @@ impl Trainer {
             spec,
             network,
             teacher: None,
+            fake: None,
             step: 0,
             device,
             order: EpochPermutation::default(),
@@ -186,6 +191,9 @@ impl Trainer {
             }
             let teacher = weights::assign(trainer.network.clone(), checkpoint.group(Group::Teacher)).map_err(wrong)?;
             trainer.teacher = Some(teacher.valid());
+        }
+        if let Objective::Inverse(_) = trainer.spec.config.objective {
+            trainer.fake = Some(Fake::restore(checkpoint, &trainer.network).map_err(wrong)?);
         }
         let inner = trainer.device.clone().inner();
         let names = weights::names_and_shapes(&trainer.network);
@@ -270,7 +278,8 @@ impl Trainer {
         let groups =
             [(Group::Average, average), (Group::First, first), (Group::Second, second), (Group::Network, network)];
         let teacher = self.teacher.iter().map(|teacher| (Group::Teacher, weights::collect(teacher)));
-        Checkpoint::new(self.step, self.spec.clone(), groups.into_iter().chain(teacher).chain(power))
+        let others = teacher.chain(self.fake.iter().flat_map(Fake::groups));
+        Checkpoint::new(self.step, self.spec.clone(), groups.into_iter().chain(others).chain(power))
     }
 
     /// Copies the power-function averages into a checkpoint of their own; `None` if the training keeps none.
@@ -296,6 +305,7 @@ impl Trainer {
             Some(batch) if batch.step == self.step => batch,
             _ => self.sampler().batch(self.step, &mut order)?,
         };
+        self.fake_step(&batch)?;
         let (loss, gradients) = if self.ranks.size() == 1 {
             self.gradients(&batch, None)
         } else {
@@ -320,7 +330,7 @@ impl Trainer {
 }
 
 /// Values of all weights, concatenated, with the names and shapes of `like`.
-fn weights_like(like: &[Weight], flat: &Tensor<1>) -> Vec<Weight> {
+pub(super) fn weights_like(like: &[Weight], flat: &Tensor<1>) -> Vec<Weight> {
     let values: Vec<f32> = flat.to_data().try_to_vec().expect("single precision");
     let mut rest = values.as_slice();
     let part = |weight: &Weight| {
