@@ -25,8 +25,6 @@ import torch_resunet
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--pfgm", default=str(HERE.parent / "target/release/pfgm"), help="the program")
-parser.add_argument("--also", metavar="NAME=PATH", action="append", default=[], help="another build of the program, timed in turn with the others")
-parser.add_argument("--torch", choices=["yes", "no"], default="yes", help="time PyTorch, too")
 parser.add_argument("--rounds", type=int, default=9, help="samples of each engine")
 parser.add_argument("--threads", type=int, default=2)
 parser.add_argument("--networks", default="resunet,ddpmpp,diffusers", help="which of the three")
@@ -82,11 +80,11 @@ class Torch:
 class Pfgm:
     """The program on the same network: each sample is a process of its own, the median of three rounds after two to warm up."""
 
-    def __init__(self, *arguments, program=args.pfgm):
-        self.arguments, self.program = arguments, program
+    def __init__(self, *arguments):
+        self.arguments = arguments
 
     def time(self, task):
-        command = [self.program, "--threads", str(args.threads), "bench", *self.arguments, "--task", task, "--rounds", "3"]
+        command = [args.pfgm, "--threads", str(args.threads), "bench", *self.arguments, "--task", task, "--rounds", "3"]
         out = subprocess.run(command, capture_output=True, text=True)
         if out.returncode != 0:
             sys.exit(out.stderr)
@@ -123,6 +121,8 @@ def cases():
         }
         for task in ("inference", "training"):
             yield f"DDPM++ of the preset fashion-mnist, batch {batch}", task, engines
+
+
     if "diffusers" in args.networks:
         batch = 16
         x = images(batch, 3, 32)
@@ -139,19 +139,8 @@ def cases():
 # Fraction of the fastest reading that counts as full speed, for arithmetic and for memory.
 GATE = (0.9, 0.5)
 F = torch.nn.functional
-
-
 def best(a, b):
     return max(a[0], b[0]), max(a[1], b[1])
-
-
-def builds(engines):
-    """The engines to time: PyTorch's if asked for, this build of the program, and the builds of `--also`."""
-    own = engines["pfgm"]
-    chosen = {name: engine for name, engine in engines.items() if args.torch == "yes" or engine is own}
-    for name, path in (text.split("=", 1) for text in args.also):
-        chosen[name] = Pfgm(*own.arguments, program=path)
-    return chosen
 
 
 fastest = (0, 0)
@@ -159,7 +148,6 @@ for _ in range(20):
     fastest = best(fastest, probe())
 report = []
 for network, task, engines in cases():
-    engines = builds(engines)
     samples = {name: [] for name in engines}
     tries = 0
     while min(map(len, samples.values())) < args.rounds and tries < 12 * args.rounds:

@@ -162,22 +162,52 @@ fn what_needs_yhat_is_refused_with_a_reason() {
     assert_eq!(decoded.rows(), 3);
 }
 
+/// A distillation of four steps with a stop at each of `parts`, resumed from its folder.
+fn distilled(model: &Model, data: &Dataset, distill: Distill, parts: &[u64]) -> Model {
+    let folder = tempfile::tempdir().unwrap();
+    let mut fast = model.distill(data, distill).unwrap();
+    for &end in parts {
+        let observer = |progress: &FitProgress| {
+            if progress.step < end { std::ops::ControlFlow::Continue(()) } else { std::ops::ControlFlow::Break(()) }
+        };
+        fast.fit(data, Fit::configured().batch(8).folder(folder.path()).observer(observer)).unwrap();
+        fast = Model::resume(folder.path(), &Device::flex()).unwrap();
+    }
+    fast
+}
+
+#[test]
+fn a_generator_sees_no_data_and_survives_a_stop() {
+    let (model, digits) = (Model::load("digits").unwrap(), Dataset::open("digits").unwrap());
+    let few = digits.select(&(0..40).collect::<Vec<_>>());
+    let tuned = |data: &Dataset, guidance: f64, parts: &[u64]| {
+        let fast = distilled(&model, data, Distill::ipfm(4).guidance(guidance), parts);
+        fast.sample(4).draw().unwrap().values().to_vec()
+    };
+    let whole = tuned(&few, 1.0, &[4]);
+    assert_eq!(whole, tuned(&few, 1.0, &[2, 4]), "teacher, fake and its moments are in the checkpoint");
+    assert_ne!(whole, tuned(&few, 3.0, &[4]), "guidance is the teacher's");
+    // Other rows with the same classes.
+    let others: Vec<usize> = {
+        let labels = &digits.labels.as_ref().unwrap().of_row;
+        let of = |row: usize| (40..digits.len()).find(|&other| labels[other] == labels[row]).unwrap();
+        (0..40).map(of).collect()
+    };
+    assert_eq!(whole, tuned(&digits.select(&others), 1.0, &[4]));
+    let fast = distilled(&model, &few, Distill::ipfm(4), &[4]);
+    let error = fast.sample(1).solver(Solver::consistency(2)).draw().unwrap_err().to_string();
+    assert!(error.contains("ipfm"), "{error}");
+    let mut config = Distill::ipfm(4).config(model.spec());
+    config.train.batch = 8;
+    assert!(Model::from_config(config, &few).unwrap().fit(&few, Fit::configured()).is_err(), "nothing to learn from");
+}
+
 #[test]
 fn guidance_is_built_in_and_survives_a_stop() {
     let (model, digits) = (Model::load("digits").unwrap(), Dataset::open("digits").unwrap());
     let few = digits.select(&(0..40).collect::<Vec<_>>());
     let tuned = |guidance: f64, parts: &[u64]| {
-        let folder = tempfile::tempdir().unwrap();
-        let distill = Distill::consistency(4).guidance(guidance);
-        let mut fast = model.distill(&few, distill).unwrap();
-        for &end in parts {
-            let observer = |progress: &FitProgress| {
-                if progress.step < end { std::ops::ControlFlow::Continue(()) } else { std::ops::ControlFlow::Break(()) }
-            };
-            fast.fit(&few, Fit::configured().batch(8).folder(folder.path()).observer(observer)).unwrap();
-            fast = Model::resume(folder.path(), &Device::flex()).unwrap();
-        }
-        fast.to_bytes().unwrap()
+        distilled(&model, &few, Distill::consistency(4).guidance(guidance), parts).to_bytes().unwrap()
     };
     let whole = tuned(2.0, &[4]);
     assert!(whole == tuned(2.0, &[2, 4]), "the teacher is in the checkpoint, so a resumed training is the same");

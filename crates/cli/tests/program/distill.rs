@@ -52,6 +52,26 @@ fn a_distilled_run_is_a_run() {
 }
 
 #[test]
+fn a_generator_is_distilled_without_data() {
+    let dir = temporary();
+    train(dir.path(), "digits", 2, "run", &[]);
+    let ipfm = ["distill", "run", "--method", "ipfm", "--steps", "4"];
+    let said = succeeds(dir.path(), &[&ipfm[..], &["--dry-run"]].concat());
+    for key in ["kind = \"ipfm\"", "alpha = 1.0", "sigma_max = 2.5", "steps = 1", "dropout = 0.0"] {
+        assert!(said.contains(key), "{key}: {said}");
+    }
+    let said = succeeds(dir.path(), &[&ipfm[..], &["-o", "fast", "--set", "train.checkpoint_every=2"]].concat());
+    assert!(said.contains("trained after 4 of 4 steps"), "{said}");
+    let said = succeeds(dir.path(), &["sample", "fast", "--seeds", "3-5", "--class", "4"]);
+    assert!(said.contains("3 samples, 1.0 evaluations each"), "{said}");
+    let said = succeeds(dir.path(), &["train", "fast", "--resume", "--set", "train.steps=6"]);
+    assert!(said.contains("resuming fast at step 4") && said.contains("6 of 6"), "{said}");
+    refuses(dir.path(), &["sample", "fast", "--steps", "2"], &["ipfm", "use 1"]);
+    refuses(dir.path(), &["encode", "fast", "--data", "digits", "-n", "2", "-o", "x.npz"], &["distilled"]);
+    refuses(dir.path(), &[&ipfm[..], &["--set", "objective.highest=0"]].concat(), &["objective.highest"]);
+}
+
+#[test]
 fn tables_and_points_are_distilled_at_every_d() {
     let dir = temporary();
     let table: String = (0..60).map(|row| format!("{},{}\n", row % 7, (row * row) % 11)).collect();

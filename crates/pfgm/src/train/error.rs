@@ -45,8 +45,10 @@ pub enum TrainError {
         /// Its loss.
         loss: f64,
     },
-    /// The objective needs the weights of a trained run.
-    #[error("objective.guidance: guidance is learned from a trained run; distill one, or use 1")]
+    /// The objective needs the weights of a trained model.
+    #[error(
+        "objective: ipfm and guidance are learned from a trained model; distill one, or use another kind and objective.guidance = 1"
+    )]
     NoTeacher,
     /// The ranks of a training are not in the same state.
     #[error("rank {rank} has {what} than rank 0; start every rank with the same program, arguments, data and run")]

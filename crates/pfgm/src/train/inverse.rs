@@ -198,8 +198,8 @@ mod tests {
             ..Config::default()
         };
         config.flow.extra_dims = extra_dims;
-        (config.train.steps, config.train.batch, config.train.lr, config.train.ema) = (600, 256, 3e-3, 0.98);
-        config.train.cooldown = 200;
+        (config.train.steps, config.train.batch, config.train.lr, config.train.ema) = (300, 128, 3e-3, 0.97);
+        config.train.cooldown = 100;
         config.data.source = "gaussian".into();
         let mut model = Model::from_config(config, &data).unwrap();
         model.fit(&data, Fit::configured()).unwrap();
@@ -221,7 +221,7 @@ mod tests {
         for extra_dims in [ExtraDims::Finite(8.0), ExtraDims::Infinite] {
             let (model, data) = teacher(extra_dims);
             let truth = rms(&data.values().unwrap());
-            let mut fast = model.distill(&data, Distill::ipfm(600)).unwrap();
+            let mut fast = model.distill(&data, Distill::ipfm(300)).unwrap();
             // The first generator is the teacher's estimate, which lies near the mean.
             assert!(spread(&fast) < 0.6 * truth, "D = {extra_dims}: {} of {truth}", spread(&fast));
             fast.fit(&data, Fit::configured()).unwrap();
