@@ -31,3 +31,14 @@ fn the_image_is_built_with_the_pinned_toolchain() {
     let channel = value(&channel, "channel =");
     assert!(read("Dockerfile").contains(&format!("FROM rust:{channel}-slim")), "{channel}");
 }
+
+#[test]
+fn the_program_contains_each_bundled_model_once() {
+    let program = fs::read(env!("CARGO_BIN_EXE_pfgm")).unwrap();
+    for model in pfgm::bundled::BUNDLED {
+        let middle = model.checkpoint.len() / 2;
+        let part = &model.checkpoint[middle..middle + 32];
+        let copies = program.windows(part.len()).filter(|window| window == &part).count();
+        assert_eq!(copies, 1, "{}", model.name);
+    }
+}

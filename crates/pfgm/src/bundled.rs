@@ -22,10 +22,10 @@ pub struct Pretrained {
 
 /// All bundled models.
 #[cfg(feature = "pretrained")]
-pub const BUNDLED: &[Pretrained] = pfgm_pretrained::MODELS;
+pub static BUNDLED: &[Pretrained] = pfgm_pretrained::MODELS;
 /// All bundled models.
 #[cfg(not(feature = "pretrained"))]
-pub const BUNDLED: &[Pretrained] = &[];
+pub static BUNDLED: &[Pretrained] = &[];
 
 /// Returns the bundled model of a name.
 pub fn find(name: &Path) -> Option<&'static Pretrained> {

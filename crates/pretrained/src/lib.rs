@@ -14,8 +14,8 @@ pub struct Pretrained {
     pub checkpoint: &'static [u8],
 }
 
-/// All pretrained models.
-pub const MODELS: &[Pretrained] = &[
+/// All pretrained models. A static: every use of a constant in another crate would be a copy of the weights in the program.
+pub static MODELS: &[Pretrained] = &[
     Pretrained {
         name: "digits",
         description: "handwritten digits of 8x8 pixels, ten classes, D = 128: 0.72 million weights",

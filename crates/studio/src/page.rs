@@ -16,7 +16,7 @@ struct Asset {
 
 macro_rules! page {
     ($($path:literal: $kind:expr),* $(,)?) => {
-        const ASSETS: &[Asset] =
+        static ASSETS: &[Asset] =
             &[$(Asset { path: $path, kind: $kind, bytes: include_bytes!(concat!("../page/", $path)) }),*];
     };
 }
@@ -56,7 +56,7 @@ page![
 ];
 
 /// WebAssembly module of the exact field.
-pub const WASM: &[u8] = include_bytes!("../page/field.wasm");
+pub static WASM: &[u8] = include_bytes!("../page/field.wasm");
 
 /// Answers with a file of the page. The path is compared with a fixed list.
 pub async fn file(uri: Uri, headers: HeaderMap) -> Response {
