@@ -105,15 +105,33 @@ fn cell_size(count: usize) -> (f64, f64) {
     }
 }
 
+/// A column of [`histograms`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Column {
+    /// The label of the axis.
+    pub name: String,
+    /// The names of the values 0, 1, 2, ...; none for numbers.
+    pub levels: Vec<String>,
+    /// Texts at some values, instead of numbers; not with `levels`.
+    pub texts: Vec<(f64, String)>,
+}
+
+impl Column {
+    /// Creates a column of numbers.
+    pub fn numbers(name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..Self::default() }
+    }
+}
+
 /// Draws the histogram of each of the first 36 columns, with an outline for each series. An axis leaves out values that are far from all
-/// others, and its label says how many.
+/// others, and its label says how many. Values that are not finite are missing, and are not drawn.
 ///
 /// # Shapes
 /// The values of each series: `[rows, columns.len()]`
 ///
 /// # Errors
 /// Returns an error if a column has no finite value, or there is no column.
-pub fn histograms(series: &[Series], columns: &[String]) -> Result<Canvas, PlotError> {
+pub fn histograms(series: &[Series], columns: &[Column]) -> Result<Canvas, PlotError> {
     let drawn = columns.len().min(MOST_COLUMNS);
     let across = (drawn as f64).sqrt().ceil() as usize;
     let down = drawn.div_ceil(across.max(1));
@@ -123,12 +141,12 @@ pub fn histograms(series: &[Series], columns: &[String]) -> Result<Canvas, PlotE
     let mut canvas = Canvas::new(width * across as f64, top + height * down as f64, SCALE)?;
     let whole = canvas.area();
     header(&mut canvas, whole, "", &entries);
-    for (index, name) in columns.iter().enumerate().take(drawn) {
+    for (index, about) in columns.iter().enumerate().take(drawn) {
         let (left, above) = (width * (index % across) as f64, top + height * (index / across) as f64);
         let cell = Area { left, top: above - UNTITLED, width, height: height + UNTITLED };
         let column = |series: &Series| series.values.iter().skip(index).step_by(columns.len()).copied().collect();
         let values: Vec<Vec<f32>> = series.iter().map(column).collect();
-        histogram(&mut canvas, cell, name, &values)?;
+        histogram(&mut canvas, cell, about, &values)?;
     }
     Ok(canvas)
 }
@@ -159,7 +177,7 @@ pub fn distribution(series: Series, label: &str, mean: Mean) -> Result<Canvas, P
     let whole = canvas.area();
     header(&mut canvas, whole, "", &entries);
     let cell = Area { left: 0.0, top: top - UNTITLED, width, height: height + UNTITLED };
-    let mut panel = histogram(&mut canvas, cell, label, &[series.values.to_vec()])?;
+    let mut panel = histogram(&mut canvas, cell, &Column::numbers(label), &[series.values.to_vec()])?;
     let (low, high) = panel.spans()[1];
     if let Some(half) = mean.half.filter(|half| half.is_finite()) {
         let (left, right) = (mean.value - half, mean.value + half);
@@ -172,27 +190,56 @@ pub fn distribution(series: Series, label: &str, mean: Mean) -> Result<Canvas, P
 }
 
 /// Draws the histogram of one column.
-fn histogram<'a>(canvas: &'a mut Canvas, cell: Area, name: &str, values: &[Vec<f32>]) -> Result<Panel<'a>, PlotError> {
-    let (low, high) = robust_span(values.iter().flatten().copied())?;
+fn histogram<'a>(
+    canvas: &'a mut Canvas,
+    cell: Area,
+    column: &Column,
+    values: &[Vec<f32>],
+) -> Result<Panel<'a>, PlotError> {
+    let values: Vec<Vec<f32>> =
+        values.iter().map(|values| values.iter().copied().filter(|value| value.is_finite()).collect()).collect();
+    let (span, bins) = bins(&values, column.levels.len())?;
+    let (low, high) = span;
     let outside = values.iter().flatten().filter(|value| !(low..=high).contains(&f64::from(**value))).count();
-    let label = with_outside(name, outside, "value");
-    let most = values.iter().map(Vec::len).max().unwrap_or(0);
-    let bins = ((most as f64).sqrt() as usize).clamp(FEWEST_BINS, MOST_BINS);
-    let shares: Vec<Vec<f64>> = values.iter().map(|values| shares(values, (low, high), bins)).collect();
+    let label = with_outside(&column.name, outside, "value");
+    let shares: Vec<Vec<f64>> = values.iter().map(|values| shares(values, span, bins)).collect();
     let top = shares.iter().flatten().copied().fold(1e-9, f64::max) * 1.1;
-    let axes = (Axis::linear(&label, low, high), Axis::linear("share of the rows", 0.0, top));
+    let levels = column.levels.iter().enumerate().map(|(at, name)| (at as f64, name.clone()));
+    let names = levels.chain(column.texts.iter().cloned()).filter(|(value, _)| (low..=high).contains(value)).collect();
+    let axes = (Axis::linear(&label, low, high).with_names(names), Axis::linear("share of the rows", 0.0, top));
     let mut panel = Panel::new(canvas, cell, "", axes.0, axes.1);
     let width = (high - low) / bins as f64;
+    // Named values have bars of their own.
+    let gap = if column.levels.is_empty() { 0.0 } else { 0.12 * width };
     for (shares, color) in shares.iter().zip(COLORS.into_iter().cycle()) {
         let step = |(bin, &share): (usize, &f64)| {
-            let left = low + bin as f64 * width;
-            [[left, share], [left + width, share]]
+            let (left, right) = (low + bin as f64 * width + gap, low + (bin + 1) as f64 * width - gap);
+            let bar = [[left, 0.0], [left, share], [right, share], [right, 0.0]];
+            if gap > 0.0 { bar.to_vec() } else { bar[1..3].to_vec() }
         };
         let outline: Vec<[f64; 2]> = shares.iter().enumerate().flat_map(step).collect();
         panel.fill(&[&[[low, 0.0]], &outline[..], &[[high, 0.0]]].concat(), color.faded(0.15));
         panel.curve(outline, 1.25, color);
     }
     Ok(panel)
+}
+
+/// The range of a histogram, and the number of its bars: one for each named value, or each whole number if there are few.
+fn bins(values: &[Vec<f32>], levels: usize) -> Result<((f64, f64), usize), PlotError> {
+    if levels > 0 {
+        return Ok(((-0.5, levels as f64 - 0.5), levels));
+    }
+    let all = || values.iter().flatten().copied();
+    let (low, high) = robust_span(all())?;
+    if all().all(|value| value.fract() == 0.0) {
+        let inside = || all().map(f64::from).filter(move |value| (low..=high).contains(value));
+        let (first, last) = (inside().fold(f64::INFINITY, f64::min), inside().fold(f64::NEG_INFINITY, f64::max));
+        if last - first < MOST_BINS as f64 {
+            return Ok(((first - 0.5, last + 0.5), (last - first) as usize + 1));
+        }
+    }
+    let most = values.iter().map(Vec::len).max().unwrap_or(0);
+    Ok(((low, high), ((most as f64).sqrt() as usize).clamp(FEWEST_BINS, MOST_BINS)))
 }
 
 /// The share of the values in each of the equal parts of a span.
@@ -287,7 +334,7 @@ mod tests {
 
     #[test]
     fn each_column_has_its_histogram() {
-        let columns: Vec<String> = ["one", "two", "three"].map(String::from).to_vec();
+        let columns = ["one", "two", "three"].map(Column::numbers);
         let values: Vec<f32> = (0..90).map(|index| (index % 7) as f32).collect();
         let drawn = histograms(&[Series { name: "rows", values: &values }], &columns).unwrap();
         assert_eq!(drawn.size(), (832, 662), "two by two cells and a line of the legend");
@@ -298,10 +345,30 @@ mod tests {
     }
 
     #[test]
+    fn values_with_names_have_a_bar_each_and_missing_ones_none() {
+        let levels = ["low", "middle", "high"].map(String::from).to_vec();
+        let grade = Column { name: "grade".into(), levels, texts: Vec::new() };
+        let day = Column { texts: vec![(10.0, "1970-01-11".into()), (1e9, "far".into())], ..Column::numbers("day") };
+        let values: Vec<f32> = (0..60).flat_map(|row| [[0.0, 0.0, f32::NAN, 2.0][row % 4], row as f32 + 0.5]).collect();
+        let drawn = histograms(&[Series { name: "rows", values: &values }], &[grade.clone(), day]).unwrap();
+        for text in ["low", "middle", "high", "grade", "1970-01-11"] {
+            assert_eq!(texts(&drawn).iter().filter(|found| **found == text).count(), 1, "{text}");
+        }
+        assert!(!texts(&drawn).contains(&"far"), "outside of the axis");
+        let grades: Vec<f32> = values.iter().step_by(2).copied().filter(|value| value.is_finite()).collect();
+        let (span, bins) = bins(std::slice::from_ref(&grades), 3).unwrap();
+        let found = shares(&grades, span, bins);
+        let expected = [2.0 / 3.0, 0.0, 1.0 / 3.0];
+        assert!(found.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 1e-9), "{found:?}");
+        // Whole numbers have a bar each, too.
+        assert_eq!(super::bins(&[vec![3.0, 5.0, 5.0, 8.0]], 0).unwrap(), ((2.5, 8.5), 6));
+    }
+
+    #[test]
     fn outliers_do_not_squash_the_others_and_are_counted() {
         let mut values: Vec<f32> = (0..200).map(|index| (index % 20) as f32).collect();
         values.extend([1e6, -1e6]);
-        let drawn = histograms(&[Series { name: "rows", values: &values }], &["one".to_owned()]).unwrap();
+        let drawn = histograms(&[Series { name: "rows", values: &values }], &[Column::numbers("one")]).unwrap();
         assert!(texts(&drawn).contains(&"one (2 values not shown)"), "{:?}", texts(&drawn));
         let (low, high) = robust_span(values.iter().copied()).unwrap();
         assert!(low > -5.0 && low < 0.0 && high > 19.0 && high < 24.0, "{low} {high}");

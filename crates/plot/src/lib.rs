@@ -18,7 +18,7 @@ pub use canvas::{
     Anchor, Area, Canvas, Position,
     indexed::{Animation, animate},
 };
-pub use chart::{Mean, Series, distribution, histograms, roc_curves, scatter};
+pub use chart::{Column, Mean, Series, distribution, histograms, roc_curves, scatter};
 pub use color::{Color, Theme};
 pub use curves::{Curve, Dot, curves};
 pub use format::Format;

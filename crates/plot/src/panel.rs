@@ -1,8 +1,11 @@
 //! Charts in areas of a canvas, with axes and a title.
 
+mod axis;
 mod contours;
 mod legend;
 
+pub use axis::Axis;
+pub(crate) use axis::number;
 use legend::{ENTRY, draw_entry};
 pub use legend::{Entry, header, legend_height};
 
@@ -14,73 +17,8 @@ use crate::{
 const TITLE: f64 = 12.5;
 const LABEL: f64 = 10.5;
 const TICK: f64 = 9.0;
-
-/// An axis of a panel.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Axis {
-    /// The label; if it is empty, the axis has no ticks either.
-    pub label: String,
-    /// The value at its start.
-    pub low: f64,
-    /// The value at its end.
-    pub high: f64,
-    /// Whether it is logarithmic.
-    pub logarithmic: bool,
-}
-
-impl Axis {
-    /// Creates a linear axis.
-    pub fn linear(label: &str, low: f64, high: f64) -> Self {
-        Self { label: label.to_owned(), low, high, logarithmic: false }
-    }
-
-    /// Creates a logarithmic axis.
-    pub fn logarithmic(label: &str, low: f64, high: f64) -> Self {
-        Self { label: label.to_owned(), low, high, logarithmic: true }
-    }
-
-    /// The position of a value as a share of the axis.
-    fn share(&self, value: f64) -> f64 {
-        if self.logarithmic {
-            (value / self.low).ln() / (self.high / self.low).ln()
-        } else {
-            (value - self.low) / (self.high - self.low)
-        }
-    }
-
-    /// The values of the ticks.
-    fn ticks(&self, most: f64) -> Vec<f64> {
-        if self.logarithmic {
-            let (first, last) = (self.low.log10().ceil() as i32, self.high.log10().floor() as i32);
-            if last - first < 2 {
-                // If there is hardly a power of ten, its multiples by 2 and 5 are added.
-                let multiples = (first - 1..=last).flat_map(|power| [1.0, 2.0, 5.0].map(|m| m * 10_f64.powi(power)));
-                return multiples.filter(|value| (self.low..=self.high).contains(value)).collect();
-            }
-            let step = (f64::from(last - first + 1) / most).ceil().max(1.0) as usize;
-            return (first..=last).step_by(step).map(|power| 10_f64.powi(power)).collect();
-        }
-        let rough = (self.high - self.low) / most;
-        let power = 10_f64.powf(rough.log10().floor());
-        let step = power * [1.0, 2.0, 5.0, 10.0].into_iter().find(|nice| nice * power >= rough).unwrap_or(10.0);
-        let first = (self.low / step - 1e-9).ceil();
-        let count = (self.high / step + 1e-9).floor() - first;
-        (0..=count as usize).map(|index| (first + index as f64) * step).collect()
-    }
-}
-
-/// A number without unneeded digits.
-pub(crate) fn number(value: f64, logarithmic: bool) -> String {
-    if logarithmic && !(1e-3..1e4).contains(&value) {
-        const RAISED: [char; 10] = ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'];
-        let power = value.log10().round() as i32;
-        let digits: String = power.abs().to_string().bytes().map(|digit| RAISED[usize::from(digit - b'0')]).collect();
-        return format!("10{}{digits}", if power < 0 { "⁻" } else { "" });
-    }
-    // Ten digits hide rounding errors of a multiple of the step.
-    let rounded: f64 = format!("{value:.10}").parse().unwrap_or(value);
-    if rounded == 0.0 { "0".to_owned() } else { format!("{rounded}").replace('-', "−") }
-}
+/// Distance from the lower end of a panel to the base of the label of its axis.
+const LABEL_DOWN: f64 = 28.0;
 
 /// The mark of a series in a legend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,11 +96,10 @@ impl<'a> Panel<'a> {
         if self.x.label.is_empty() {
             return;
         }
-        for value in self.x.ticks(width / 52.0) {
+        for axis::Tick { value, text, size, down } in self.x.marks(width) {
             let (x, _) = self.place(value, self.y.low);
             self.canvas.curve([(x, top), (x, bottom)], 0.6, FAINT);
-            let text = number(value, self.x.logarithmic);
-            self.canvas.text(&text, (x, bottom + 13.0), TICK, Anchor::Middle, INK);
+            self.canvas.text(&text, (x, bottom + down), size, Anchor::Middle, INK);
         }
         for value in self.y.ticks(height / 34.0) {
             let (_, y) = self.place(self.x.low, value);
@@ -173,7 +110,7 @@ impl<'a> Panel<'a> {
         // A long label gets smaller letters, so that it stays within its cell.
         let fitted = |text: &str, room: f64| LABEL * (room / Canvas::text_width(text, LABEL).max(1.0)).clamp(0.6, 1.0);
         let sizes = [fitted(&x, width + 2.0 * BORDER[2]), fitted(&y, height + BORDER[1] + BORDER[3])];
-        self.canvas.text(&x, (left + 0.5 * width, bottom + 28.0), sizes[0], Anchor::Middle, INK);
+        self.canvas.text(&x, (left + 0.5 * width, bottom + LABEL_DOWN), sizes[0], Anchor::Middle, INK);
         self.canvas.text(&y, (left - 38.0, top + 0.5 * height), sizes[1], Anchor::Upwards, INK);
     }
 
@@ -363,25 +300,6 @@ pub fn heading(canvas: &mut Canvas, cell: Area, title: &str) {
 mod tests {
     use super::*;
     use crate::color::BLUE;
-
-    #[test]
-    fn ticks_are_round_numbers_within_the_axis() {
-        assert_eq!(Axis::linear("", -1.2, 1.3).ticks(6.0), [-1.0, -0.5, 0.0, 0.5, 1.0]);
-        assert_eq!(Axis::linear("", 0.0, 100.0).ticks(5.0), [0.0, 20.0, 40.0, 60.0, 80.0, 100.0]);
-        let found = Axis::logarithmic("", 5e-4, 2e3).ticks(10.0);
-        assert_eq!(found.len(), 7);
-        assert!((found[0] - 1e-3).abs() < 1e-12 && (found[6] - 1e3).abs() < 1e-6, "{found:?}");
-        assert_eq!(Axis::logarithmic("", 1e-6, 1e6).ticks(5.0).len(), 5);
-    }
-
-    #[test]
-    fn numbers_have_no_needless_digits() {
-        assert_eq!(number(0.1 + 0.2, false), "0.3");
-        assert_eq!(number(-2.0, false), "−2");
-        assert_eq!(number(1e-7, true), "10⁻⁷");
-        assert_eq!(number(1e5, true), "10⁵");
-        assert_eq!(number(100.0, true), "100");
-    }
 
     #[test]
     fn a_legend_hides_nothing_if_there_is_room() {

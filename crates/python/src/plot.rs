@@ -1,7 +1,7 @@
 //! Pictures of arrays as PNG files.
 
 use numpy::PyReadonlyArray1;
-use pfgm_plot::{Curve, Dot, Picture, Series};
+use pfgm_plot::{Column, Curve, Dot, Picture, Series};
 use pyo3::{prelude::*, types::PyBytes};
 
 use crate::failure::{Failure, Result};
@@ -46,6 +46,7 @@ pub fn histograms<'py>(
     series: Vec<(String, Singles<'py>)>,
     columns: Vec<String>,
 ) -> Result<Bound<'py, PyBytes>> {
+    let columns: Vec<Column> = columns.into_iter().map(Column::numbers).collect();
     Ok(PyBytes::new(py, &pfgm_plot::histograms(&named(&series)?, &columns)?.png()?))
 }
 

@@ -11,17 +11,26 @@ async function answer(response) {
   throw new Error(reason);
 }
 
-export const get = async (path) => (await answer(await fetch(path))).json();
+// A browser's own error would be in the browser's language, and says less.
+async function send(path, request) {
+  try {
+    return await fetch(path, request);
+  } catch (problem) {
+    throw problem.name === "AbortError" ? problem : new Error("the server does not respond; is `pfgm studio` still running?");
+  }
+}
+
+export const get = async (path) => (await answer(await send(path))).json();
 
 const body = (request, signal) => ({ method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(request), signal });
 
-export const post = async (path, request, signal) => (await answer(await fetch(path, body(request, signal)))).json();
+export const post = async (path, request, signal) => (await answer(await send(path, body(request, signal)))).json();
 
 export const points = async (name, count) => (await get(`/api/v1/points?name=${encodeURIComponent(name)}&count=${count}`)).points;
 
 // Yields the server-sent events of a request.
 export async function* events(path, request, signal) {
-  const response = await answer(await fetch(path, body(request, signal)));
+  const response = await answer(await send(path, body(request, signal)));
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
   for (;;) {

@@ -2,7 +2,7 @@
 
 import { events, get, post } from "./api.js";
 import { chart, color, short } from "./charts.js";
-import { t } from "./language.js";
+import { reason, t } from "./language.js";
 import { classNames } from "./names.js";
 import { copy, cut, save, withTexts } from "./png.js";
 import * as upload from "./upload.js";
@@ -77,7 +77,7 @@ function say(words, wrong = false) {
   $("generate-status").classList.toggle("wrong", wrong);
 }
 
-const fail = (problem) => say(() => problem.message, true);
+const fail = (problem) => say(() => reason(problem.message), true);
 
 // Options of a list, with the same choice as before.
 function options(id, list) {

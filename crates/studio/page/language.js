@@ -1,6 +1,7 @@
 // The language of the interface: the browser's, until another one is chosen. The words are in words/, one file per language.
 
 import en from "./words/en.js";
+import reasons from "./words/reasons-zh.js";
 import zh from "./words/zh.js";
 
 const tables = { en, zh };
@@ -11,6 +12,16 @@ let now = "en";
 export function t(key, ...values) {
   const word = tables[now][key];
   return typeof word === "function" ? word(...values) : word;
+}
+
+// Returns the server's reason of an error in the present language. One that is not in the table stays English, and is announced as such.
+export function reason(text) {
+  if (now === "en") return text;
+  for (const [pattern, write] of reasons) {
+    const found = text.match(pattern);
+    if (found) return write(...found.slice(1));
+  }
+  return t("english-reason", text);
 }
 
 // Returns the texts of a tour: { name, steps: [[title, text], ...] }.

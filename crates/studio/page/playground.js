@@ -5,7 +5,7 @@ import { Plane } from "./plane.js";
 import { Space } from "./space.js";
 import { Playground } from "./wasm.js";
 import { points } from "./api.js";
-import { t } from "./language.js";
+import { reason, t } from "./language.js";
 import { LOWEST, kept, motion, move, positions, restart } from "./particles.js";
 import { story } from "./stories.js";
 import * as tours from "./tours.js";
@@ -207,7 +207,7 @@ async function choose(name) {
   try {
     state.charges = await charges(name, Math.min(Number($("count").value), MOST));
   } catch (problem) {
-    return say(() => problem.message);
+    return say(() => reason(problem.message));
   }
   changed();
   again(motion.up);
@@ -237,7 +237,7 @@ async function set(step) {
   try {
     if (typeof list === "string") list = await charges(list, step.count);
   } catch (problem) {
-    return say(() => problem.message);
+    return say(() => reason(problem.message));
   }
   // Another step was chosen meanwhile.
   if (own !== setting) return;

@@ -3,7 +3,7 @@
 import { get, post } from "./api.js";
 import { chart, color, short } from "./charts.js";
 import { cut } from "./png.js";
-import { t } from "./language.js";
+import { reason, t } from "./language.js";
 
 const $ = (id) => document.getElementById(id);
 const runs = new Map(); // name: { lines, at, steps, upscales, checkpoint, card }
@@ -152,7 +152,7 @@ async function sample(name, one) {
     one.card.card.append(canvas);
   } catch (problem) {
     // A checkpoint can be removed, or be unreadable, while its training goes on.
-    say(() => t("no-samples", name, problem.message));
+    say(() => t("no-samples", name, reason(problem.message)));
   }
 }
 

@@ -32,6 +32,7 @@ page![
     "language.js": SCRIPT,
     "words/en.js": SCRIPT,
     "words/zh.js": SCRIPT,
+    "words/reasons-zh.js": SCRIPT,
     "wasm.js": SCRIPT,
     "charges.js": SCRIPT,
     "playground.js": SCRIPT,

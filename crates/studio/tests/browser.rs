@@ -111,6 +111,7 @@ fn collapse(browser: &Browser) {
         share.unwrap_or_else(|| panic!("{text}"))
     };
     assert!(share() < 2.0, "{} %: no collapse", share());
+    hides_nothing(browser);
     assert_eq!(
         browser.run("return document.getElementById('d').offsetParent"),
         Value::Null,
@@ -125,6 +126,16 @@ fn collapse(browser: &Browser) {
     browser.wait(FIELD);
     assert!(share() > 80.0, "{} %: single charges collapse", share());
     browser.click("#flat");
+}
+
+/// The line with numbers covers no picture.
+fn hides_nothing(browser: &Browser) {
+    let covered = browser.run(
+        "const a = document.getElementById('result').getBoundingClientRect();
+        return ['plane', 'space'].map((id) => document.getElementById(id).getBoundingClientRect())
+            .filter((b) => b.width && a.top < b.bottom && b.top < a.bottom && a.left < b.right && b.left < a.right).length",
+    );
+    assert_eq!(covered, json!(0), "{}: the line with numbers covers a picture", browser.name);
 }
 
 /// Returns how often the page drew the static pictures of the plane and of the space.
@@ -232,6 +243,53 @@ fn samples_are_drawn_and_interpolated_and_images_uploaded() {
         browser.click("#language");
         is_accessible(browser);
         assert_eq!(browser.log(), "");
+    });
+}
+
+/// Status line of the generate part, and whether it is marked as an error.
+const STATUS: &str =
+    "const s = document.getElementById('generate-status'); return [s.textContent, s.classList.contains('wrong')]";
+
+#[test]
+fn errors_are_in_the_language_of_the_page() {
+    let studio = Studio::plain();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("one.png");
+    fs::write(&file, "no image").unwrap();
+    at_desk_and_phone(&format!("http://{}/#generate", studio.address), "document.body.dataset.drawn > 0", |browser| {
+        let fails = || {
+            browser.wait("document.getElementById('generate-status').classList.contains('wrong')");
+            browser.run(STATUS)[0].as_str().unwrap().to_owned()
+        };
+        browser.click("#language");
+        let ask = |id: &str, value: &str| {
+            browser.run(&format!(
+                "document.getElementById('{id}').value = '{value}';
+                document.getElementById('steps').dispatchEvent(new Event('change'))"
+            ));
+        };
+        ask("many", "0");
+        assert_eq!(fails(), "样本数为 0，须为 1 到 256。");
+        browser.shot("error-zh");
+        // Another language translates what is shown, too.
+        browser.click("#language");
+        assert_eq!(browser.run(STATUS), json!(["seeds: 0 of them; give 1 to 256", true]));
+        browser.click("#language");
+        ask("many", "4");
+        browser.wait("!document.getElementById('generate-status').classList.contains('wrong')");
+        ask("seed", "-1");
+        assert_eq!(fails(), "起始种子须为不小于 0 的整数。");
+        ask("seed", "0");
+        browser.wait("!document.getElementById('generate-status').classList.contains('wrong')");
+        browser.open_controls();
+        browser.keys("#file", file.to_str().unwrap());
+        browser.wait("!document.querySelector('[data-do=encode]').disabled");
+        browser.click("[data-do=encode]");
+        assert!(fails().starts_with("无法解码此图像"), "{}", browser.run(STATUS));
+        browser.run("document.getElementById('run').options[0].value = 'gone'; document.getElementById('run').dispatchEvent(new Event('change'))");
+        browser.wait("document.getElementById('generate-status').textContent.includes('gone')");
+        assert_eq!(fails(), "没有名为 gone 的训练或模型，它可能已被移走。");
+        browser.click("#language");
     });
 }
 
@@ -486,6 +544,7 @@ fn moving_stories(browser: &Browser) {
     // The share of a patch, then the charge in each tube.
     let found = result(browser);
     assert!(found.len() == 5 && found.iter().all(|share| (share - 4.0).abs() < 1.5), "{found:?}");
+    hides_nothing(browser);
     browser.shot("tour-flux-tube");
     step(browser, "inertia/1");
     browser.wait(&is_told("inertia"));
@@ -515,5 +574,6 @@ fn moving_stories(browser: &Browser) {
     let found = result(browser);
     // Level, share of diffusion and its expectation, D, share of D = 1 and its expectation.
     assert!(found[1] < 1.5 && (found[4] - found[5]).abs() < 8.0, "{found:?}");
+    hides_nothing(browser);
     browser.shot("tour-diffusion");
 }

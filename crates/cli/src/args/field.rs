@@ -103,10 +103,6 @@ pub struct FieldArgs {
     #[arg(long, value_name = "N|DIR", value_parser = Frames::parse)]
     pub frames: Vec<Frames>,
 
-    /// Resolution: pixels for each unit of a figure, which is about 1200 units wide, and of an animation; from 0.5 to 8 [default: 2; of animations 1]
-    #[arg(long, value_name = "S", conflicts_with = "dpi")]
-    pub scale: Option<f64>,
-
     #[command(flatten)]
     pub figure: FigureArgs,
 

@@ -59,6 +59,10 @@ pub struct FigureArgs {
     #[arg(long, value_name = "DPI", value_parser = resolution)]
     pub dpi: Option<f64>,
 
+    /// Enlargement of the picture, and of each frame of an animation: pixels for each unit of length, from 0.5 to 8 [default: 1 for images and animations, about 1.6 for charts, 2 for the figures of `field`]
+    #[arg(long, value_name = "S", value_parser = enlargement, conflicts_with = "dpi")]
+    pub scale: Option<f64>,
+
     /// Colors of the picture
     #[arg(long, value_enum, value_name = "THEME", default_value = "light")]
     pub theme: ThemeName,
@@ -111,6 +115,13 @@ fn resolution(text: &str) -> Result<f64, String> {
     }
 }
 
+fn enlargement(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(scale) if (0.5..=8.0).contains(&scale) => Ok(scale),
+        _ => Err("give a number from 0.5 to 8".to_owned()),
+    }
+}
+
 impl FigureArgs {
     /// The path that `-o` names, or the default with the ending of `--format`.
     pub fn path(&self, out: Option<&Path>, default: PathBuf) -> Result<PathBuf> {
@@ -125,9 +136,9 @@ impl FigureArgs {
         }
     }
 
-    /// Pixels for each unit of length, if `--dpi` is given.
+    /// Pixels for each unit of length, if `--scale` or `--dpi` is given.
     pub fn scale(&self) -> Option<f64> {
-        self.dpi.map(|dpi| dpi / UNITS)
+        self.scale.or(self.dpi.map(|dpi| dpi / UNITS))
     }
 
     /// A picture with this resolution, in these colors and this language.

@@ -180,7 +180,7 @@ pub struct TemperatureArgs {
         allow_hyphen_values = true,
         default_values_t = [0.7, 0.85, 1.0, 1.15, 1.3]
     )]
-    pub scale: Vec<f64>,
+    pub temperatures: Vec<f64>,
 
     /// Seeds of the latents, one row each
     #[arg(long, value_name = "SEEDS", default_value = "0-7")]

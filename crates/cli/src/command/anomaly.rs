@@ -9,7 +9,7 @@ use pfgm::{
 };
 use pfgm_data::{Dataset, Shape};
 use pfgm_eval::{area_standard_error, area_under_roc, roc};
-use pfgm_plot::{Canvas, Series, histograms, roc_curves};
+use pfgm_plot::{Canvas, Column, Series, histograms, roc_curves};
 
 use crate::{
     args::{AnomalyArgs, DataArgs, WhenLikelihood, latents::TraceName},
@@ -62,7 +62,7 @@ pub fn run(args: &AnomalyArgs) -> Result<()> {
     if let Some(path) = &args.csv {
         table(path, &found.scores, [normal.len(), scored.len()])?;
     }
-    let names: Vec<String> = found.scores.iter().map(named).collect();
+    let names: Vec<Column> = found.scores.iter().map(|score| Column::numbers(named(score))).collect();
     let values = |of: fn(&Score) -> &Vec<f64>, count: usize| -> Vec<f32> {
         (0..count).flat_map(|row| found.scores.iter().map(move |score| of(score)[row] as f32)).collect()
     };

@@ -1,6 +1,7 @@
 //! Output: lines, progress bars, tables, pictures and other files.
 
 mod animation;
+mod columns;
 mod file;
 mod picture;
 mod table;

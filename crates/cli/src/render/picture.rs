@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use pfgm::spec::DataInfo;
-use pfgm_data::{Dataset, Shape};
-use pfgm_plot::{Canvas, Captions, Format, Picture, Series, histograms, scatter, sheet};
+use pfgm_data::{Dataset, Shape, TableSchema};
+use pfgm_plot::{Canvas, Captions, Column, Format, Picture, Series, histograms, scatter, sheet};
 
-use super::{check_writable, display, line, write};
+use super::{check_writable, columns::Columns, display, line, write};
 use crate::args::FigureArgs;
 
 /// Maximum number of rows of a data set in a chart.
@@ -58,24 +58,29 @@ pub struct Rows<'a> {
     pub range: (f32, f32),
     /// The names of the columns of a table.
     pub columns: &'a [String],
+    /// The columns of a table whose cells are encoded.
+    pub table: Option<&'a TableSchema>,
 }
 
 impl<'a> From<&'a DataInfo> for Rows<'a> {
     fn from(data: &'a DataInfo) -> Self {
-        Self { shape: data.shape, range: data.range, columns: &data.columns }
+        Self { shape: data.shape, range: data.range, columns: &data.columns, table: data.table.as_ref() }
     }
 }
 
 impl<'a> From<&'a Dataset> for Rows<'a> {
     fn from(data: &'a Dataset) -> Self {
-        Self { shape: data.shape, range: data.range, columns: &data.columns }
+        Self { shape: data.shape, range: data.range, columns: &data.columns, table: data.table.as_deref() }
     }
 }
 
 impl Rows<'_> {
-    /// Draws a sheet of images, points in the plane, or the distribution of each column. Vectors are drawn with each
+    /// Draws a sheet of images, points in the plane, or the distribution of each column, in the units of a table. Vectors are drawn with each
     /// series in its own color; of images only the last series is drawn, in rows of `across`, with captions.
     pub fn picture(&self, series: &[Series], (across, captions): (usize, &Captions), title: &str) -> Result<Canvas> {
+        if let Some(table) = self.table {
+            return cells(table, series, title);
+        }
         let names = || -> Vec<String> {
             match self.shape {
                 Shape::Vector { len } if self.columns.is_empty() => (1..=len).map(|n| format!("column {n}")).collect(),
@@ -89,7 +94,7 @@ impl Rows<'_> {
                 let names = names();
                 scatter(series, [&names[0], &names[1]], title)?
             }
-            Shape::Vector { .. } => histograms(series, &names())?,
+            Shape::Vector { .. } => histograms(series, &names().into_iter().map(Column::numbers).collect::<Vec<_>>())?,
         })
     }
 
@@ -105,6 +110,17 @@ impl Rows<'_> {
             Shape::Vector { len } => Picture { height: 1, width: len, channels: 1, range: self.range },
         }
     }
+}
+
+/// Draws the columns of a table in its units: two columns of numbers as points, others as histograms.
+fn cells(table: &TableSchema, series: &[Series], title: &str) -> Result<Canvas> {
+    let found = Columns::decode(table, series);
+    let series: Vec<Series> =
+        series.iter().zip(&found.values).map(|(series, values)| Series { name: series.name, values }).collect();
+    Ok(match &found.columns[..] {
+        [x, y] if found.are_points() => scatter(&series, [&x.name, &y.name], title)?,
+        columns => histograms(&series, columns)?,
+    })
 }
 
 /// Captions of columns that each show a class, if there are as many columns as classes.

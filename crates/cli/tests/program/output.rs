@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::support::{fails, pfgm, succeeds, temporary};
+use crate::support::{fails, pfgm, png_size, succeeds, temporary};
 
 /// Returns exit code and standard error, with standard output on a device.
 fn printed_to(device: &str, arguments: &[&str]) -> (Option<i32>, String) {
@@ -137,4 +137,31 @@ fn drawn_images_have_the_channels_of_the_data() {
     succeeds(dir.path(), &["sample", "fashion-mnist", "-n", "1", "--steps", "2", "--images", "drawn", "-o", "x.png"]);
     let image = image::open(dir.path().join("drawn/000000.png")).unwrap();
     assert_eq!(image.color(), image::ColorType::L8);
+}
+
+#[test]
+fn scale_enlarges_every_picture_and_animation() {
+    let dir = temporary();
+    let here = dir.path();
+    let few = ["--solver", "euler", "--steps", "2"];
+    let draw = |what: &[&str], scale: &str| succeeds(here, &[what, &few[..], &["--scale", scale]].concat());
+    let doubles = |what: &[&str], files: &[&str]| {
+        draw(what, "1");
+        let before: Vec<(u32, u32)> = files.iter().map(|file| png_size(&here.join(file))).collect();
+        draw(what, "2");
+        for (file, (width, height)) in files.iter().zip(before) {
+            assert_eq!(png_size(&here.join(file)), (2 * width, 2 * height), "{file}");
+        }
+    };
+    let sample =
+        ["sample", "digits", "-n", "4", "--frames", "3", "--animate", "a.png", "--frames", "film", "-o", "s.png"];
+    doubles(&sample, &["s.png", "a.png", "film/frame-0000.png"]);
+    doubles(
+        &["interpolate", "digits", "0", "1", "--pictures", "3", "--animate", "w.png", "-o", "i.png"],
+        &["i.png", "w.png"],
+    );
+    doubles(&["temperature", "digits", "--temperatures", "0.9,1", "--seeds", "0-1", "-o", "t.png"], &["t.png"]);
+    doubles(&["denoise", "digits", "--data", "digits", "-n", "2", "--sigma", "0.5", "-o", "d.png"], &["d.png"]);
+    succeeds(here, &["data", "digits", "-o", "c.png", "--scale", "0.5"]);
+    assert_eq!(png_size(&here.join("c.png")).0, 331, "ten columns of 64 pixels with their gaps, at half the size");
 }

@@ -22,11 +22,27 @@ fn the_studio_says_where_it_is_answers_and_ends() {
     let mut line = String::new();
     said.read_line(&mut line).unwrap();
     let address = line.split("http://").nth(1).and_then(|rest| rest.split('/').next()).expect("an address").to_owned();
-    let mut stream = TcpStream::connect(&address).unwrap();
-    write!(stream, "GET /healthz HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
+    let ask = |start: &str, body: &str| {
+        let mut stream = TcpStream::connect(&address).unwrap();
+        let header = format!("host: {address}\r\nconnection: close\r\ncontent-type: application/json");
+        write!(stream, "{start} HTTP/1.1\r\n{header}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let answer = ask("GET /healthz", "");
     assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("ok\n"), "{answer}");
+    // The program accepts the command lines of answers, with and without a temperature.
+    for (scale, command) in [("", "sample"), (", \"scale\": 0.8", "temperature")] {
+        let request = format!(
+            "{{\"run\": \"digits\", \"seeds\": [3, 4], \"class\": \"7\", \"solving\": {{\"solver\": \"euler\", \"steps\": 2}}{scale}}}"
+        );
+        let answer = ask("POST /api/v1/sample", &request);
+        let line = answer.split("\"command\":\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a command");
+        let words: Vec<&str> = line.split(' ').skip(1).collect();
+        assert_eq!(words[0], command, "{line}");
+        succeeds(folder.path(), &[&words[..], &["-o", "x.png"]].concat());
+    }
     let killed = Command::new("kill").arg(studio.id().to_string()).status();
     let asked = killed.is_ok_and(|status| status.success());
     if !asked {

@@ -224,3 +224,29 @@ fn tables_are_scored_column_by_column() {
     let said = succeeds(here, &["evaluate", "other.csv", "--data", "shop.csv"]);
     assert!(said.contains("100.0 % copies") || said.contains("% copies"), "{said}");
 }
+
+#[test]
+fn pictures_of_a_table_have_its_values_and_names() {
+    let dir = temporary();
+    let here = dir.path();
+    let grade = |row: u32| ["poor", "fair", "good"][(row % 7 % 3) as usize];
+    let row = |row: u32| {
+        format!("{},{},{},2024-03-{:02}\n", grade(row), row % 5, (f64::from(row) / 50.0).exp(), 1 + row % 28)
+    };
+    let hole = |row: u32| if row.is_multiple_of(10) { String::from("good,,1.5,2024-03-01\n") } else { String::new() };
+    let rows: String = (0..100).map(|at| row(at) + &hole(at)).collect();
+    fs::write(here.join("t.csv"), format!("grade,visits,price,day\n{rows}")).unwrap();
+    let kinds = ["--kind", "grade=ordinal:poor,fair,good"];
+    let texts = |language: &str| -> Vec<String> {
+        succeeds(here, &[&["data", "t.csv", "-o", "t.svg", "--lang", language], &kinds[..]].concat());
+        let svg = fs::read_to_string(here.join("t.svg")).unwrap();
+        let text = |part: &str| part.split('>').nth(1).unwrap().split('<').next().unwrap().to_owned();
+        svg.split("<text ").skip(1).map(text).collect()
+    };
+    let found = texts("en");
+    for text in ["poor", "fair", "good", "grade", "price", "day", "visits, 9 % missing"] {
+        assert_eq!(found.iter().filter(|other| *other == text).count(), 1, "{text}: {found:?}");
+    }
+    assert!(found.iter().any(|text| text.starts_with("2024-03-")), "{found:?}");
+    assert!(texts("zh").contains(&"visits，9 % 缺失".to_owned()));
+}

@@ -67,6 +67,7 @@ export default {
   "latent": (norm, usual) => `The latent has norm ${norm}; the median of the prior is ${usual}.`, "noise-estimate": (sigma) => `Estimated noise level ${sigma}.`,
   "log-p": (value, bits) => `ln p = ${value} nats${bits ? `, ${bits} bits per dimension` : ""}.`, "cost": (nfe, seconds) => `${nfe} evaluations, ${seconds} s.`,
   "restored": (title, text) => `${title}: ${text}`,
+  "english-reason": (text) => text,
 
   "fashion-classes": ["T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"],
   "cifar10-classes": ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"],

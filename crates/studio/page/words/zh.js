@@ -65,6 +65,7 @@ export default {
   "latent": (norm, usual) => `隐变量的范数为 ${norm}，先验的中位数为 ${usual}。`, "noise-estimate": (sigma) => `估计的噪声水平为 ${sigma}。`,
   "log-p": (value, bits) => `ln p = ${value} nat${bits ? `，每维 ${bits} 比特` : ""}。`, "cost": (nfe, seconds) => `${nfe} 次求值，${seconds} s。`,
   "restored": (title, text) => `${title}：${text}`,
+  "english-reason": (text) => `服务器报告的错误（英文）：${text}`,
 
   "fashion-classes": ["T 恤", "裤子", "套衫", "连衣裙", "外套", "凉鞋", "衬衫", "运动鞋", "包", "短靴"],
   "cifar10-classes": ["飞机", "汽车", "鸟", "猫", "鹿", "狗", "青蛙", "马", "船", "卡车"],

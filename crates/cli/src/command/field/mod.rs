@@ -44,7 +44,6 @@ pub fn run(args: &FieldArgs) -> Result<()> {
     ] {
         resolve::within(flag, value, least..=MOST)?;
     }
-    resolve::within("--scale", scale(args), 0.5..=8.0)?;
     let extra_dims = resolve::extra_dims("-D", &args.extra_dims)?;
     if let Some(story) = args.story {
         return explain(args, story, extra_dims);
@@ -129,7 +128,7 @@ fn frames(args: &FieldArgs) -> usize {
 fn scale(args: &FieldArgs) -> f64 {
     let moves = args.animate.is_some() || Frames::folder(&args.frames).is_some();
     let default = if moves { 1.0 } else { 2.0 };
-    args.figure.scale().or(args.scale).unwrap_or(default)
+    args.figure.scale().unwrap_or(default)
 }
 
 fn scene(args: &FieldArgs, default: &str, extra_dims: ExtraDims) -> Result<Scene> {

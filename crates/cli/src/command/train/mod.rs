@@ -76,7 +76,7 @@ pub fn finish(training: Training, tensorboard: bool, device: &Device, ranks: &Ra
         return Ok(Ended::Before);
     }
     let unit = if matches!(trainer.spec().data.shape, Shape::Image { .. }) { "images" } else { "rows" };
-    let mut watcher = Watcher::new((first, steps), unit, ranks.size() > 1)?;
+    let mut watcher = Watcher::new(first, &trainer.spec().config.train, unit, ranks.size() > 1)?;
     if tensorboard && ranks.is_root() {
         watcher.events = Some(
             Events::create(&folder).with_context(|| format!("{}: no event file can be written", folder.display()))?,

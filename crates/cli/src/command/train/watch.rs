@@ -11,7 +11,10 @@ use std::{
 
 use anyhow::{Context, Result};
 use indicatif::{HumanDuration, ProgressBar};
-use pfgm::train::{Events, LogLine, StepReport};
+use pfgm::{
+    config::TrainConfig,
+    train::{Events, LogLine, StepReport},
+};
 
 use crate::render::{self, line, warn};
 
@@ -48,6 +51,43 @@ fn handle_signals(many: bool) -> Result<()> {
     Ok(())
 }
 
+/// Time of a step with its checkpoint from which on the next checkpoint is announced, if there is no terminal.
+const LONG: Duration = Duration::from_secs(5);
+
+/// When checkpoints are written, and how long that takes.
+struct Checkpoints {
+    /// Steps between checkpoints.
+    every: u64,
+    /// Time of the last step.
+    last: Instant,
+    /// How long the last step with a checkpoint took.
+    taken: Duration,
+}
+
+impl Checkpoints {
+    /// Whether a checkpoint is written after a step.
+    fn follows(&self, step: u64, steps: u64) -> bool {
+        step == steps || step.is_multiple_of(self.every)
+    }
+
+    /// Notes that a step was taken.
+    fn pass(&mut self, step: u64, steps: u64) {
+        if self.follows(step, steps) {
+            self.taken = self.last.elapsed();
+        }
+        self.last = Instant::now();
+    }
+
+    /// What follows the next step, if it ends with a checkpoint: the evaluation can take as long as many steps.
+    fn announcement(&self, step: u64, steps: u64) -> Option<&'static str> {
+        match step + 1 {
+            next if next == steps => Some("after the last step: loss of held-out rows, checkpoint"),
+            next if self.follows(next, steps) => Some("after the next step: loss of held-out rows, checkpoint"),
+            _ => None,
+        }
+    }
+}
+
 /// Shows the progress of a training, and stops it after a signal.
 pub struct Watcher {
     bar: ProgressBar,
@@ -61,18 +101,28 @@ pub struct Watcher {
     begun: (u64, Instant),
     /// Time of the last printed line, if there is no terminal.
     printed: Instant,
+    checkpoints: Checkpoints,
     /// TensorBoard's event file, if there is one.
     pub events: Option<Events>,
 }
 
 impl Watcher {
-    pub fn new((first, steps): (u64, u64), unit: &'static str, many: bool) -> Result<Self> {
-        let bar = render::bar(steps, "{wide_bar} {pos}/{len}  {msg}  {eta} left")?.with_position(first);
+    pub fn new(first: u64, train: &TrainConfig, unit: &'static str, many: bool) -> Result<Self> {
+        let bar = render::bar(train.steps, "{wide_bar} {pos}/{len}  {msg}  {eta} left")?.with_position(first);
         bar.reset_eta();
         handle_signals(many)?;
         IS_TRAINING.store(true, Ordering::SeqCst);
         let now = Instant::now();
-        Ok(Self { bar, loss: f64::NAN, first_loss: None, unit, begun: (first, now), printed: now, events: None })
+        Ok(Self {
+            bar,
+            loss: f64::NAN,
+            first_loss: None,
+            unit,
+            begun: (first, now),
+            printed: now,
+            checkpoints: Checkpoints { every: train.checkpoint_every.max(1), last: now, taken: Duration::ZERO },
+            events: None,
+        })
     }
 
     pub fn finish(&self) {
@@ -94,11 +144,10 @@ impl Watcher {
             self.printed = Instant::now();
         }
         self.bar.set_position(report.step);
-        if report.step + 1 == report.steps {
-            // The evaluation can take as long as many steps.
-            let then = "after the last step: loss of held-out rows, checkpoint";
+        self.checkpoints.pass(report.step, report.steps);
+        if let Some(then) = self.checkpoints.announcement(report.step, report.steps) {
             self.bar.set_message(format!("{message}  {then}"));
-            if self.bar.is_hidden() {
+            if self.bar.is_hidden() && (report.step + 1 == report.steps || self.checkpoints.taken > LONG) {
                 line(format!("step {}/{}  {then}", report.step, report.steps));
             }
         } else {
@@ -138,4 +187,23 @@ impl Watcher {
 /// A loss with four digits.
 fn shown(loss: f64) -> String {
     if loss.abs() < 0.001 { format!("{loss:.3e}") } else { format!("{loss:.4}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_is_announced_in_the_step_before() {
+        let mut checkpoints = Checkpoints { every: 10, last: Instant::now(), taken: Duration::ZERO };
+        let announced: Vec<u64> = (1..=25).filter(|&step| checkpoints.announcement(step, 25).is_some()).collect();
+        assert_eq!(announced, [9, 19, 24]);
+        // How long a step with a checkpoint took decides whether the next one gets a line of its own.
+        checkpoints.pass(9, 25);
+        std::thread::sleep(Duration::from_millis(30));
+        assert_eq!(checkpoints.taken, Duration::ZERO);
+        checkpoints.pass(10, 25);
+        checkpoints.pass(11, 25);
+        assert!(checkpoints.taken >= Duration::from_millis(30), "of the last step with a checkpoint");
+    }
 }
