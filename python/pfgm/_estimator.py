@@ -27,6 +27,8 @@ from ._training import History, Step, Training
 _SIDECAR = "python.json"
 #: Formats of :meth:`PoissonFlow.export`.
 _FORMATS = ("safetensors", "onnx", "diffusers")
+#: Parts of a flow that ``export`` writes as ONNX.
+_PARTS = ("flow", "encoder", "decoder")
 
 
 class PoissonFlow(Training, Sampling, Densities, Restoration, Layer):
@@ -191,7 +193,7 @@ class PoissonFlow(Training, Sampling, Densities, Restoration, Layer):
         (Path(path) / _SIDECAR).write_text(json.dumps(about, default=str), encoding="utf-8")
         return self
 
-    def export(self, path: str | PathLike[str], *, format: str = "safetensors") -> PoissonFlow:
+    def export(self, path: str | PathLike[str], *, format: str = "safetensors", part: str = "flow") -> PoissonFlow:
         """Write the network for other programs.
 
         Parameters
@@ -200,8 +202,10 @@ class PoissonFlow(Training, Sampling, Densities, Restoration, Layer):
             The file to write, or the folder for ``"diffusers"``.
         format : {"safetensors", "onnx", "diffusers"}, default "safetensors"
             ``"safetensors"`` is a checkpoint, which :func:`pfgm.load` reads. ``"onnx"`` is a graph of ``yhat(x, sigma, labels)`` (opset 18)
-            in the model's space: images are channels-first, labels one-hot. ``"diffusers"`` is a pipeline's folder, for networks that the
-            library has.
+            in the model's space: images are channels-first, labels one-hot. Of a distilled run it is the consistency function ``f``.
+            ``"diffusers"`` is a pipeline's folder, for networks that the library has.
+        part : {"flow", "encoder", "decoder"}, default "flow"
+            What is written as ONNX: the network, or half of the autoencoder of a flow of latents.
 
         Returns
         -------
@@ -209,7 +213,11 @@ class PoissonFlow(Training, Sampling, Densities, Restoration, Layer):
         """
         if format not in _FORMATS:
             raise ValueError(f"format: {format!r}; give one of {', '.join(_FORMATS)}")
-        self._fitted().export(fspath(path), format)
+        if part not in _PARTS:
+            raise ValueError(f"part: {part!r}; give one of {', '.join(_PARTS)}")
+        if part != "flow" and format != "onnx":
+            raise ValueError(f"part: {part!r} is for format='onnx' only")
+        self._fitted().export(fspath(path), format, part)
         return self
 
     @classmethod

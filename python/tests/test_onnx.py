@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +98,103 @@ def test_imported_networks(name: str, how: dict[str, Any], tmp_path: Path) -> No
 )
 def test_runs_of_the_program(name: str, tmp_path: Path) -> None:
     compare(pfgm.load(RUNS / f"{name}.safetensors"), tmp_path / "model.onnx")
+
+
+def program(*arguments: object) -> str:
+    """What the program prints."""
+    command = [sys.executable, "-m", "pfgm", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def compare_with_program(run: Path, folder: Path, output: str, more: dict[str, npt.NDArray[np.float32]]) -> None:
+    """Compares the exported graph with `pfgm predict` over the whole range of noise levels."""
+    program("export", run, "--format", "onnx", "-o", folder / "model.onnx")
+    graph = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+    about = graph.get_modelmeta().custom_metadata_map
+    assert [port.name for port in graph.get_outputs()] == [output]
+    rng = np.random.default_rng(0)
+    sigma = np.geomspace(float(about["sigma_min"]), float(about["sigma_max"]), 5).astype(np.float32)
+    x = 0.4 * rng.standard_normal((5, 1, 8, 8)) + sigma.reshape(-1, 1, 1, 1) * rng.standard_normal((5, 1, 8, 8))
+    feed = {"x": x.astype(np.float32), "sigma": sigma, **more}
+    np.savez(folder / "points.npz", **{**feed, "low_resolution_noise": feed.get("low_resolution_noise", sigma)[:1]})
+    program("predict", run, "--at", folder / "points.npz", "-o", folder / "found.npz")
+    wanted = np.load(folder / "found.npz")[output]
+    (found,) = graph.run([output], feed)
+    for row in range(5):
+        error = np.abs(found[row] - wanted[row]).max() / np.abs(wanted[row]).max()
+        assert error < 1e-4, f"sigma {sigma[row]}: {error}"
+    # Any batch size.
+    (one,) = graph.run([output], {name: values[3:4] for name, values in feed.items()})
+    assert np.abs(one[0] - found[3]).max() < 1e-4 * np.abs(found[3]).max()
+
+
+def test_distilled_runs_are_consistency_functions(tmp_path: Path) -> None:
+    small = ["--set", "network.width=8", "--set", "network.attention=[]", "--set", "train.batch=16"]
+    program("train", "digits", "--set", "train.steps=2", "--out", tmp_path / "run", *small)
+    program("distill", tmp_path / "run", "--steps", 2, "-o", tmp_path / "fast")
+    labels = np.eye(10, dtype=np.float32)[[3, 0, 9, 1, 4]]
+    compare_with_program(tmp_path / "fast", tmp_path, "f", {"labels": labels})
+
+
+def test_upscaling_runs_have_a_low_resolution_image(tmp_path: Path) -> None:
+    low = np.random.default_rng(1).uniform(-1, 1, (5, 1, 4, 4)).astype(np.float32)
+    noise = np.full(5, 0.1, np.float32)
+    more = {"low_resolution": low, "low_resolution_noise": noise}
+    compare_with_program(RUNS / "cascade" / "upscale-1", tmp_path, "yhat", more)
+    graph = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    about = graph.get_modelmeta().custom_metadata_map
+    assert about["factor"] == "2" and float(about["low_resolution_noise"]) >= 0
+    # Any size, as long as the sides have this ratio.
+    large = {"x": np.zeros((1, 1, 12, 16), np.float32), "sigma": np.ones(1, np.float32), "low_resolution_noise": noise[:1]}
+    (found,) = graph.run(None, {**large, "low_resolution": np.zeros((1, 1, 6, 8), np.float32)})
+    assert found.shape == (1, 1, 12, 16)
+
+
+def test_autoencoders(tmp_path: Path) -> None:
+    flow = pfgm.import_checkpoint(PARITY / "edm2_cond.pkl", autoencoder=PARITY / "autoencoder_kl")
+    compare(flow, tmp_path / "flow.onnx")
+    for part in ("encoder", "decoder"):
+        flow.export(tmp_path / f"{part}.onnx", format="onnx", part=part)
+    encoder, decoder = (onnxruntime.InferenceSession(tmp_path / f"{part}.onnx") for part in ("encoder", "decoder"))
+    # What diffusers computes. EDM2 gives its autoencoder pixels of [0, 1], and the scaling of a flow's latents is 0.18215.
+    case, scale = np.load(PARITY / "autoencoder_kl.npz"), 0.18215
+    mean, std = encoder.run(["mean", "std"], {"image": 2 * case["x"] - 1})
+    assert np.abs(mean - scale * case["mean"]).max() < 1e-4 * np.abs(mean).max()
+    assert np.abs(std - scale * case["std"]).max() < 1e-4 * np.abs(std).max()
+    (image,) = decoder.run(["image"], {"latents": scale * case["mean"]})
+    assert np.abs((image + 1) / 2 - case["decoded"]).max() < 1e-4 * np.abs(case["decoded"]).max()
+    # Other sizes, one image.
+    (image,) = decoder.run(["image"], {"latents": np.zeros((1, 4, 5, 7), np.float32)})
+    assert image.shape == (1, 3, 20, 28)
+    with pytest.raises(ValueError, match="^part: the flow is not one of latents"):
+        pfgm.load("digits").export(tmp_path / "x.onnx", format="onnx", part="decoder")
+    with pytest.raises(ValueError, match="^part: 'middle'; give one of flow, encoder, decoder$"):
+        flow.export(tmp_path / "x.onnx", format="onnx", part="middle")
+    with pytest.raises(ValueError, match="^part: 'decoder' is for format='onnx' only$"):
+        flow.export(tmp_path / "x", part="decoder")
+
+
+def test_samples_of_latents_are_decoded_by_the_graph(tmp_path: Path) -> None:
+    program("import", PARITY / "edm2_cond.pkl", "-o", tmp_path / "latents")
+    program("import", PARITY / "edm2_cond.pkl", "--autoencoder", PARITY / "autoencoder_kl", "-o", tmp_path / "images")
+    few = ["--steps", 2, "--solver", "euler", "--seeds", "3,4", "--class", 1]
+    for run in ("latents", "images"):
+        program("sample", tmp_path / run, *few, "--npz", tmp_path / f"{run}.npz")
+    said = program("export", tmp_path / "images", "--format", "onnx", "-o", tmp_path / "flow.onnx")
+    assert "--part decoder" in said
+    program("export", tmp_path / "images", "--format", "onnx", "--part", "decoder", "-o", tmp_path / "decoder.onnx")
+    flow, decoder = (onnxruntime.InferenceSession(tmp_path / f"{part}.onnx") for part in ("flow", "decoder"))
+    about = flow.get_modelmeta().custom_metadata_map
+    # Samples in the model's space become the decoder's latents by the flow's metadata.
+    model = pfgm.load(tmp_path / "latents")
+    space = np.asarray(model.to_model_space(np.load(tmp_path / "latents.npz")["x"]))
+    latents = np.float32(json.loads(about["offset"])) + np.float32(json.loads(about["scale"])) * space
+    (image,) = decoder.run(None, {"latents": channels_first(latents.reshape(2, 16, 16, 4))})
+    found, wanted = np.clip(127.5 * (np.moveaxis(image, 1, -1) + 1), 0, 255), np.load(tmp_path / "images.npz")["x"]
+    # Rounded to bytes.
+    assert np.abs(found - wanted).max() < 0.6
 
 
 def test_images_of_another_size(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 //! Autoencoders of images with a normal distribution of latents (arXiv 2112.10752), as the library diffusers configures them
 //! (`AutoencoderKL`).
 
+mod onnx;
+
 use burn::{
     module::Module,
     tensor::{Device, Tensor},

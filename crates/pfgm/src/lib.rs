@@ -67,6 +67,7 @@ pub mod memory;
 pub mod model;
 pub mod network;
 pub mod objective;
+mod onnx_file;
 pub mod parallel;
 pub mod power_average;
 pub mod precondition;

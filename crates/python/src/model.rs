@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use numpy::{PyArray1, PyReadonlyArray1};
 use pfgm::{
+    autoencoder::AutoencoderPart,
     device,
     import::{Method, Request},
     model::{Integration, Latents, Samples, Trace, WeightNames},
@@ -139,10 +140,12 @@ impl Model {
     }
 
     /// Writes the averaged weights for other programs.
-    fn export(&self, py: Python<'_>, path: PathBuf, format: &str) -> Result<()> {
-        let write = || match format {
-            "onnx" => self.inner.export_onnx(path).map(drop),
-            "diffusers" => self.inner.export_diffusers(path),
+    fn export(&self, py: Python<'_>, path: PathBuf, format: &str, part: &str) -> Result<()> {
+        let write = || match (format, part) {
+            ("onnx", "encoder") => self.inner.export_autoencoder(path, AutoencoderPart::Encoder).map(drop),
+            ("onnx", "decoder") => self.inner.export_autoencoder(path, AutoencoderPart::Decoder).map(drop),
+            ("onnx", _) => self.inner.export_onnx(path).map(drop),
+            ("diffusers", _) => self.inner.export_diffusers(path),
             _ => self.inner.export(path, WeightNames::Checkpoint),
         };
         Ok(py.detach(write)?)

@@ -82,8 +82,20 @@ pub enum ExportFormat {
     Safetensors,
     /// A folder of diffusers: UNet2DModel with a DDPMScheduler; for networks of kind diffusers-unet with a discrete schedule
     Diffusers,
-    /// A graph of ONNX, opset 18: yhat(x, sigma, labels) in the model's space, for any batch size and, for images, any height and width
+    /// A graph of ONNX, opset 18: yhat(x, sigma, labels) in the model's space, for any batch size and, for images, any height and width;
+    /// of a distilled run the consistency function f(x, sigma, labels)
     Onnx,
+}
+
+/// Parts of a run that are exported to ONNX.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportPart {
+    /// The network with the formulas around it
+    Flow,
+    /// The encoder of the run's autoencoder: images in [-1, 1] to means and standard deviations of latents
+    Encoder,
+    /// The decoder of the run's autoencoder: latents, in the units of the flow's data, to images in [-1, 1]
+    Decoder,
 }
 
 /// Names of exported weights.
@@ -109,6 +121,10 @@ pub struct ExportArgs {
     /// What is written
     #[arg(long, value_enum, default_value = "safetensors")]
     pub format: ExportFormat,
+
+    /// Which part of a run of latents (data.autoencoder) is written as ONNX
+    #[arg(long, value_enum, default_value = "flow")]
+    pub part: ExportPart,
 
     /// Names of the weights in a safetensors file
     #[arg(long, value_enum, default_value = "own")]

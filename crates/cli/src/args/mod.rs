@@ -32,7 +32,7 @@ pub use data::{CalibrateArgs, DataArgs, DataCommand};
 pub use distill::{DistillArgs, DistillMethod};
 pub use field::{FieldArgs, Story};
 pub use figure::{ChartFormat, FigureArgs, Frames};
-pub use import::{ExportArgs, ExportFormat, ExportNames, ImportArgs};
+pub use import::{ExportArgs, ExportFormat, ExportNames, ExportPart, ImportArgs};
 pub use impute::ImputeArgs;
 pub use points::{ArithmeticName, DecodeArgs, PredictArgs};
 pub use posterior::{RestoreArgs, RestoreMethod};

@@ -12,12 +12,13 @@ pub struct PredictArgs {
     pub run: PathBuf,
 
     /// Arrays `x` [batch, channels, height, width], a noise level for each row as `z`, `sigma` or `t`, and optional `labels`; `x` of a VP
-    /// or sub-VP run is in the coordinates of its process, mean(t) (y + sigma noise)
+    /// or sub-VP run is in the coordinates of its process, mean(t) (y + sigma noise). Of a run that upscales also `low_resolution`, with
+    /// `low_resolution_noise`, the standard deviation of its noise [default: upscale.sample_noise]
     #[arg(long, value_name = "FILE.npz")]
     pub at: PathBuf,
 
-    /// The arrays to write: `yhat`, the network's own `output` (`field_x` and `field_z` of PFGM's field), and the `score` of score
-    /// models
+    /// The arrays to write: `yhat` (of a distilled run the consistency function `f`), the network's own `output` (`field_x` and `field_z` of
+    /// PFGM's field), and the `score` of score models
     #[arg(short = 'o', long, value_name = "FILE.npz")]
     pub out: PathBuf,
 

@@ -1,14 +1,19 @@
 //! `pfgm export`
 
-use anyhow::Result;
-use pfgm::{Model, model::WeightNames, network::onnx::OPSET};
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use pfgm::{Model, autoencoder::AutoencoderPart, model::WeightNames, network::onnx::OPSET};
 
 use crate::{
-    args::{ExportArgs, ExportFormat, ExportNames},
+    args::{ExportArgs, ExportFormat, ExportNames, ExportPart},
     render::{self, display, line},
 };
 
 pub fn run(args: &ExportArgs) -> Result<()> {
+    if args.part != ExportPart::Flow && args.format != ExportFormat::Onnx {
+        bail!("--part: only ONNX has parts; add --format onnx, or omit it");
+    }
     if args.format == ExportFormat::Diffusers {
         let model = Model::load(&args.run)?;
         model.export_diffusers(&args.out)?;
@@ -31,11 +36,39 @@ pub fn run(args: &ExportArgs) -> Result<()> {
 }
 
 fn onnx(model: &Model, args: &ExportArgs) -> Result<()> {
-    let written = model.export_onnx(&args.out)?;
-    let inputs = if model.classes().is_empty() { "x, sigma" } else { "x, sigma, labels" };
-    line(format!("yhat({inputs}), opset {OPSET}, {} averaged weights: {}", model.weights(), display(&args.out)));
+    let part = match args.part {
+        ExportPart::Flow => return flow(model, args),
+        ExportPart::Encoder => AutoencoderPart::Encoder,
+        ExportPart::Decoder => AutoencoderPart::Decoder,
+    };
+    let written = model.export_autoencoder(&args.out, part)?;
+    let signature = if part == AutoencoderPart::Encoder { "mean, std = (image)" } else { "image = (latents)" };
+    line(format!("{signature}, opset {OPSET}: {}", display(&args.out)));
+    weights(&written);
+    Ok(())
+}
+
+fn flow(model: &Model, args: &ExportArgs) -> Result<()> {
+    let (written, spec) = (model.export_onnx(&args.out)?, model.spec());
+    let mut inputs = vec!["x", "sigma"];
+    if !model.classes().is_empty() {
+        inputs.push("labels");
+    }
+    if spec.config.upscale.is_some() {
+        inputs.extend(["low_resolution", "low_resolution_noise"]);
+    }
+    let signature = format!("{}({})", spec.graph_output(), inputs.join(", "));
+    line(format!("{signature}, opset {OPSET}, {} averaged weights: {}", model.weights(), display(&args.out)));
+    weights(&written);
+    if spec.config.data.autoencoder.is_some() {
+        line("note       the flow is one of latents; --part encoder and --part decoder write its autoencoder");
+    }
+    Ok(())
+}
+
+/// Prints the file of the weights, if there is one.
+fn weights(written: &[PathBuf]) {
     for weights in written.iter().skip(1) {
         line(format!("its weights, to be kept in the same folder: {}", display(weights)));
     }
-    Ok(())
 }

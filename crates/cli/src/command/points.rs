@@ -76,13 +76,18 @@ impl Points {
             }
             Some(labels) => bail!("{path}: `labels` is {:?}; write [{rows}] or [{rows}, {classes}]", labels.shape),
         };
-        let plane = height * width;
-        let image = |image: &[f32]| -> Vec<f64> {
-            (0..plane * channels).map(|at| f64::from(image[at % channels * plane + at / channels])).collect()
-        };
-        let x = x.values.chunks_exact(channels * plane).flat_map(image).collect();
+        let x = channels_last(&x.values, [channels, height, width]).into_iter().map(f64::from).collect();
         Ok(Self { rows, x, labels })
     }
+}
+
+/// Rows of `[batch, channels, height, width]` with channels last.
+pub fn channels_last(values: &[f32], [channels, height, width]: [usize; 3]) -> Vec<f32> {
+    let plane = height * width;
+    let image = |image: &[f32]| -> Vec<f32> {
+        (0..plane * channels).map(|at| image[at % channels * plane + at / channels]).collect()
+    };
+    values.chunks_exact(plane * channels).flat_map(image).collect()
 }
 
 /// Rows with channels last as `[batch, channels, height, width]`.

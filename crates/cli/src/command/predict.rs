@@ -1,16 +1,22 @@
 //! `pfgm predict`
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, Result, bail};
 use pfgm::{
+    conditioning::LowResolution,
     model::Prediction,
     prediction::{DiscreteSchedule, Output},
     spec::ModelSpec,
 };
-use pfgm_data::npz::{Column, Named};
+use pfgm_data::{
+    Shape,
+    npz::{Column, Floats, Named},
+};
 
 use crate::{
     args::PredictArgs,
-    command::points::{Points, array_shape, channels_first, layout, read},
+    command::points::{Points, array_shape, channels_first, channels_last, layout, read},
     render::{self, line},
     resolve,
 };
@@ -19,7 +25,7 @@ use crate::{
 const LEVELS: [&str; 4] = ["z", "sigma", "t", "timestep"];
 
 pub fn run(args: &PredictArgs) -> Result<()> {
-    let model = resolve::flow_model(&args.run, &args.compute)?;
+    let model = resolve::any_model(&args.run, &args.compute)?;
     let spec = model.spec();
     render::check_writable(&args.out)?;
     let arrays = read(&args.at)?;
@@ -55,7 +61,13 @@ pub fn run(args: &PredictArgs) -> Result<()> {
         }
         _ => level.values.iter().map(|&level| sigma_at(f64::from(level))).collect(),
     };
-    let found = model.predict(&points.x, &sigma, &points.labels)?;
+    let found = match low_resolution(args, &arrays, spec, rows)? {
+        Some((image, noise)) => {
+            let low = LowResolution { image: &image, noise };
+            model.predict_upscaled(&points.x, &sigma, &points.labels, low)?
+        }
+        None => model.predict(&points.x, &sigma, &points.labels)?,
+    };
     if let Output::Vp { .. } | Output::SubVp { .. } = output {
         line(
             "x, output and score are in the coordinates of the run's own process, x = mean(t) (y + sigma noise); yhat is in those of y",
@@ -69,15 +81,42 @@ pub fn run(args: &PredictArgs) -> Result<()> {
     render::arrays("arrays", &args.out, &named)
 }
 
+/// Returns the images that a flow upscales, with channels last, and the standard deviation of their noise; None for other flows.
+fn low_resolution(
+    args: &PredictArgs,
+    arrays: &BTreeMap<String, Floats>,
+    spec: &ModelSpec,
+    rows: usize,
+) -> Result<Option<(Vec<f32>, f64)>> {
+    let (Some(upscale), Some(Shape::Image { height, width, channels })) =
+        (spec.config.upscale, spec.spatial().low_shape())
+    else {
+        return Ok(None);
+    };
+    let (at, shape) = (args.at.display(), [rows, channels, height, width]);
+    let Some(low) = arrays.get("low_resolution").filter(|low| low.shape == shape) else {
+        bail!("{at}: the run upscales images; give them as `low_resolution`, {shape:?}, in the model's space");
+    };
+    if low.values.iter().any(|value| !value.is_finite()) {
+        bail!("{at}: `low_resolution` has values that are not finite; give numbers");
+    }
+    let noise = match arrays.get("low_resolution_noise").map(|noise| &noise.values[..]) {
+        None => upscale.sample_noise,
+        Some([noise]) if *noise >= 0.0 && noise.is_finite() => f64::from(*noise),
+        Some(_) => bail!("{at}: `low_resolution_noise` must be one number from 0, the standard deviation of the noise"),
+    };
+    Ok(Some((channels_last(&low.values, [channels, height, width]), noise)))
+}
+
 /// The arrays of a prediction: name, shape and values.
 type Array = (&'static str, Vec<usize>, Vec<f32>);
 
-/// Returns `yhat`, the network's own output, and what else it estimates.
+/// Returns `yhat` (`f` of a distilled run), the network's own output, and what else it estimates.
 fn estimates(found: &Prediction, spec: &ModelSpec, rows: usize) -> Vec<Array> {
     let ([channels, height, width], dim, output) = (layout(spec), spec.dim(), &spec.config.flow.output);
     let (image, shape) = ([rows, channels, height, width], array_shape(spec, rows));
     let planes = |values: &mut dyn Iterator<Item = f64>| channels_first(values, image);
-    let mut out: Vec<Array> = vec![("yhat", shape.clone(), planes(&mut found.yhat.iter().copied()))];
+    let mut out: Vec<Array> = vec![(spec.graph_output(), shape.clone(), planes(&mut found.yhat.iter().copied()))];
     if let Output::Field { .. } = output {
         let raw = || found.raw.chunks_exact(found.width);
         let mut field = raw().flat_map(|row| &row[..dim]).map(|&value| f64::from(value));

@@ -28,6 +28,7 @@ fn flag_of(argument: &str) -> Option<&'static str> {
         "grid" => "--grid",
         "extra_dims" => "-D",
         "names" => "--names",
+        "part" => "--part",
         "network" | "flow.output" => "--from",
         _ => return None,
     })

@@ -119,17 +119,12 @@ fn from_data(source: &str, changes: &Changes) -> Result<Plan> {
 /// Opens the given data; images of different or large sizes are resized, and columns of text tables have kinds, those of a run if there
 /// is one. Returns the data, their options, and notes.
 fn open(changes: &Changes, run: Option<&ModelSpec>) -> Result<(Dataset, DataConfig, Vec<String>)> {
-    let mut data = change(Table::new(), &changes.of_data()?)?.data;
+    let mut data = change(autoencoder_keys(changes, run)?, &changes.of_data()?)?.data;
     let are_given = data.kinds.is_some();
     data.kinds = match run {
         Some(spec) => spec.config.data.kinds.clone(),
         None => Some(data.kinds.unwrap_or_default()),
     };
-    if let Some(own) = run.map(|spec| &spec.config.data).filter(|_| data.autoencoder.is_none()) {
-        // The network knows the latents of this autoencoder.
-        (data.autoencoder, data.autoencoder_range) = (own.autoencoder.clone(), own.autoencoder_range);
-        data.tile = if data.tile > 0 { data.tile } else { own.tile };
-    }
     let options = |data: &DataConfig| run.map_or_else(|| data.options(), |spec| known(data.options(), spec));
     let mut notes = Vec::new();
     let mut dataset = pfgm_data::open(&data.source, &options(&data));
@@ -158,6 +153,17 @@ fn open(changes: &Changes, run: Option<&ModelSpec>) -> Result<(Dataset, DataConf
     }
     let dataset = latents::of(&data, dataset)?;
     Ok((dataset, data, notes))
+}
+
+/// Returns the keys of a run's autoencoder, whose latents the network knows; no keys if another autoencoder is given.
+fn autoencoder_keys(changes: &Changes, run: Option<&ModelSpec>) -> Result<Table> {
+    let Some(own) = run.map(|spec| &spec.config.data).filter(|_| !changes.sets("data.autoencoder")) else {
+        return Ok(Table::new());
+    };
+    let (autoencoder, autoencoder_range, tile) = (own.autoencoder.clone(), own.autoencoder_range, own.tile);
+    let own = DataConfig { autoencoder, autoencoder_range, tile, ..DataConfig::default() };
+    let data = toml::Value::try_from(&own).context("the data")?;
+    Ok(Table::from_iter([("data".to_owned(), data)]))
 }
 
 /// Returns the configuration that follows from a data set and the given keys.

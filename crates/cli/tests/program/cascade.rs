@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use pfgm_data::npz::{Column, Named, write_npz};
+
 use crate::support::{pfgm, refuses, succeeds, temporary};
 
 /// A cascade that trains quickly.
@@ -76,6 +78,26 @@ fn trains_resumes_and_samples_every_flow() {
     assert!(said.contains("0.0 + 5.0 + 5.0 evaluations each"), "{said}");
     let said = succeeds(dir.path(), &["data", "x.npz", "-o", "sheet.png"]);
     assert!(said.contains("rows       3") && said.contains("8 high, 8 wide"), "{said}");
+
+    // Each flow is exported; one that upscales is evaluated with low-resolution images.
+    let said = succeeds(dir.path(), &["export", "whole/upscale-2", "--format", "onnx", "-o", "graph.onnx"]);
+    assert!(said.contains("yhat(x, sigma, labels, low_resolution, low_resolution_noise), opset 18"), "{said}");
+    refuses(dir.path(), &["export", "whole/base", "-o", "x", "--part", "decoder"], &["--part", "--format onnx"]);
+    let decoder = ["export", "whole/base", "-o", "x", "--format", "onnx", "--part", "decoder"];
+    refuses(dir.path(), &decoder, &["--part", "data.autoencoder"]);
+    let predict = |low: &[usize]| {
+        let (points, small) = (vec![0.0; 128], vec![0.0; low.iter().product()]);
+        let arrays = [
+            Named { name: "x", shape: &[2, 1, 8, 8], values: Column::Floats(&points) },
+            Named { name: "sigma", shape: &[2], values: Column::Floats(&[1.0, 2.0]) },
+            Named { name: "low_resolution", shape: low, values: Column::Floats(&small) },
+        ];
+        write_npz(fs::File::create(at("points.npz")).unwrap(), &arrays).unwrap();
+        ["predict", "whole/upscale-2", "--at", "points.npz", "-o", "found.npz"]
+    };
+    let said = succeeds(dir.path(), &predict(&[2, 1, 4, 4]));
+    assert!(said.contains("yhat, output of 2 points"), "{said}");
+    refuses(dir.path(), &predict(&[2, 1, 2, 2]), &["points.npz", "`low_resolution`", "[2, 1, 4, 4]"]);
 
     // The base of a cascade is a normal run; a run that upscales cannot be sampled by itself.
     succeeds(dir.path(), &["sample", "whole/base", "-n", "2"]);

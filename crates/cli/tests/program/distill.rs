@@ -24,6 +24,8 @@ fn a_distilled_run_is_a_run() {
     succeeds(dir.path(), &["export", "fast", "--names", "run", "-o", "fast.safetensors"]);
     let said = succeeds(dir.path(), &["sample", "fast.safetensors", "-n", "2", "--steps", "1", "-o", "exported.png"]);
     assert!(said.contains("1.0 evaluations"), "{said}");
+    let said = succeeds(dir.path(), &["export", "fast", "--format", "onnx", "-o", "fast.onnx"]);
+    assert!(said.contains("f(x, sigma, labels), opset 18"), "{said}");
     succeeds(dir.path(), &["bench", "fast", "--rounds", "1"]);
     succeeds(dir.path(), &["temperature", "fast", "-o", "warm.png"]);
     // It is resumed as any run.

@@ -103,6 +103,13 @@ fn flows_of_latents_train_and_draw_images() {
     // Files have whole numbers, and samples of a run fractions.
     assert!((distance(&said) / distance(&of_files) - 1.0).abs() < 0.02, "{said}{of_files}");
     refuses(here, &["train", "digits", "--out", "no", "--set", &autoencoder], &["8x8", "3 channels"]);
+    // The run's autoencoder, with a key of its own.
+    let tune = ["train", "--from", "run", "--data", "images.npz", "--out", "tuned", "--set", "train.steps=2"];
+    with_cache(&[&tune[..], &["--set", "data.tile=64"]].concat());
+    let config = fs::read_to_string(here.join("tuned/config.toml")).unwrap();
+    assert!(config.contains("tile = 64") && config.contains("autoencoder_kl"), "{config}");
+    let tune = ["train", "--from", "digits", "--data", "digits", "--out", "no", "--set", "data.tile=64"];
+    refuses(here, &tune, &["data.tile", "only an autoencoder"]);
 }
 
 #[test]

@@ -191,6 +191,26 @@ impl Graph {
         self.concat(&parts, 1)
     }
 
+    /// An image that is enlarged by bilinear interpolation; pixels beyond the border are those at the border.
+    pub fn enlarged(&mut self, x: Value, factor: usize) -> Value {
+        let none = self.floats(Vec::new(), &[0]);
+        let scales = self.floats(vec![1.0, 1.0, factor as f32, factor as f32], &[4]);
+        let attributes =
+            [("mode", Attribute::Text("linear")), ("coordinate_transformation_mode", Attribute::Text("half_pixel"))];
+        self.apply("Resize", &[x, none, scales], &attributes)
+    }
+
+    /// A channel with the same value at each pixel of an image.
+    ///
+    /// # Shapes
+    /// `level`: `[batch]`, `image`: `[batch, channels, height, width]`; the result: `[batch, 1, height, width]`
+    pub fn level_channel(&mut self, level: Value, image: Value) -> Value {
+        let level = self.reshape(level, &[-1, 1, 1, 1]);
+        let (batch, place, one) = (self.sides(image, 0, 1), self.sides(image, 2, 4), self.integers(&[1]));
+        let sides = self.concat(&[batch, one, place], 0);
+        self.apply("Expand", &[level, sides], &[])
+    }
+
     /// A convolution of weights `[kernel, kernel, in, out]` and, if there is one, a bias.
     pub(crate) fn conv(&mut self, x: Value, weight: Tensor<4>, bias: Option<Tensor<1>>, call: Convolution) -> Value {
         let [rows, columns, _, _] = weight.dims();

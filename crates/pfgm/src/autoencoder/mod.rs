@@ -1,6 +1,7 @@
 //! Autoencoders: images become latents, on which flows are trained, and samples of latents become images again.
 
 mod latents;
+mod onnx;
 mod tiles;
 
 use std::{
@@ -18,6 +19,7 @@ use rand_distr::StandardNormal;
 use self::tiles::{Mosaic, cut};
 pub use self::{
     latents::{LatentError, cache_folder},
+    onnx::AutoencoderPart,
     tiles::Tiling,
 };
 use crate::{

@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    io::{BufWriter, Write},
     path::{Path, PathBuf},
 };
 
@@ -11,17 +10,16 @@ use safetensors::{Dtype, tensor::TensorView};
 
 use super::{Model, TrainingState};
 use crate::{
+    autoencoder::{Autoencoder, AutoencoderPart},
     bundled,
     checkpoint::{self, Checkpoint, CheckpointError, Group},
     device,
     error::{Error, Result},
     import::{self, Request, diffusers_folder, released_names},
+    onnx_file,
     train::{RunLock, TrainError},
     weights::{self, Weight},
 };
-
-/// Most bytes of weights in one file of ONNX, whose format allows 2^31 in all.
-const MOST_BYTES: usize = 2_000_000_000;
 
 /// Names of the weights in an exported file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -246,9 +244,10 @@ impl Model {
         write("unet/diffusion_pytorch_model.safetensors", &safetensors(&written.weights, HashMap::new()))
     }
 
-    /// Writes the model as a graph of ONNX (opset 18), with the averaged weights: `yhat(x, sigma, labels)` in the model's space, in single
-    /// precision, for any batch size and, for images, any height and width. Weights of more than 2 GB are written to a second file,
-    /// `NAME.data` beside `NAME`. Returns the paths of the files.
+    /// Writes the model as a graph of ONNX (opset 18), with the averaged weights, in the model's space, in single precision, for any batch size
+    /// and, for images, any height and width: `yhat(x, sigma, labels)`, or the consistency function `f(x, sigma, labels)` of a distilled
+    /// model. A model that upscales has its low-resolution image as a further input. Weights of more than 2 GB are written to a second file,
+    /// `NAME.data` in the folder of `NAME`. Returns the paths of the files.
     ///
     /// ```
     /// use pfgm::prelude::*;
@@ -260,35 +259,27 @@ impl Model {
     /// ```
     ///
     /// # Errors
-    /// Returns an error if the model has no `yhat`, because it is distilled or upscales, or the file cannot be written.
+    /// Returns an error if the file cannot be written.
     pub fn export_onnx(&self, path: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
-        self.export_onnx_with(path.as_ref(), MOST_BYTES)
+        self.export_onnx_with(path.as_ref(), onnx_file::MOST_BYTES)
     }
 
     /// As [`Model::export_onnx`], with another limit of the first file's weights.
     fn export_onnx_with(&self, path: &Path, most_bytes: usize) -> Result<Vec<PathBuf>> {
-        self.check_has_yhat("format")?;
         let (graph, metadata) = (self.spec.graph(&self.network), self.spec.graph_metadata());
-        let failed = |path: &Path| {
-            let path = path.to_owned();
-            move |error| Error::io(&path, error)
-        };
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let weights = (graph.weight_bytes() > most_bytes).then(|| format!("{name}.data"));
-        let mut written = vec![path.to_owned()];
-        if let Some(weights) = &weights {
-            let file = path.with_file_name(weights);
-            let write = |file: &mut std::fs::File| graph.write_weights(file);
-            pfgm_data::atomic::write_with(&file, write).map_err(failed(&file))?;
-            written.push(file);
+        onnx_file::write(path, &graph, &self.spec.data.name, &metadata, most_bytes)
+    }
+
+    /// Writes half of the autoencoder of a flow of latents as a graph of ONNX: see [`Autoencoder::export_onnx`]. Latents are in the units of the
+    /// flow's data.
+    ///
+    /// # Errors
+    /// Returns an error if the flow is not one of latents, its autoencoder cannot be read, or the file cannot be written.
+    pub fn export_autoencoder(&self, path: impl AsRef<Path>, part: AutoencoderPart) -> Result<Vec<PathBuf>> {
+        match Autoencoder::of(&self.spec.config.data, &self.device)? {
+            Some(autoencoder) => autoencoder.export_onnx(path, part),
+            None => Err(Error::argument("part", "the flow is not one of latents (data.autoencoder); omit it")),
         }
-        pfgm_data::atomic::write_with(path, |file| {
-            let mut out = BufWriter::new(file);
-            graph.write(&self.spec.data.name, &metadata, weights.as_deref(), &mut out)?;
-            out.flush()
-        })
-        .map_err(failed(path))?;
-        Ok(written)
     }
 
     fn safetensors(&self, weights: &[Weight]) -> Vec<u8> {
@@ -352,7 +343,14 @@ fn safetensors(weights: &[Weight], metadata: HashMap<String, String>) -> Vec<u8>
 
 #[cfg(test)]
 mod tests {
+    use pfgm_data::Dataset;
+
     use super::*;
+    use crate::{
+        conditioning::{LowResolution, UpscaleConfig},
+        config::Config,
+        model::Distill,
+    };
 
     #[test]
     fn many_weights_go_to_a_file_of_their_own() {
@@ -360,7 +358,7 @@ mod tests {
         let model = Model::load("digits").unwrap();
         let size = |path: &Path| std::fs::metadata(path).unwrap().len() as usize;
         let whole = folder.path().join("whole.onnx");
-        assert_eq!(model.export_onnx_with(&whole, MOST_BYTES).unwrap(), std::slice::from_ref(&whole));
+        assert_eq!(model.export_onnx_with(&whole, onnx_file::MOST_BYTES).unwrap(), std::slice::from_ref(&whole));
         let (graph, weights) = (folder.path().join("parts.onnx"), folder.path().join("parts.onnx.data"));
         assert_eq!(model.export_onnx_with(&graph, 1000).unwrap(), [graph.clone(), weights.clone()]);
         assert!(size(&whole) > 4 * model.weights() && size(&whole) < 5 * model.weights());
@@ -370,5 +368,57 @@ mod tests {
         let text = std::fs::read(&graph).unwrap();
         let has = |name: &[u8]| text.windows(name.len()).any(|window| window == name);
         assert!(has(b"parts.onnx.data") && has(b"sigma") && has(b"labels") && has(b"yhat"));
+    }
+    #[test]
+    fn graphs_name_what_they_take_and_compute() {
+        let digits = Dataset::open("digits").unwrap().select(&[0, 1, 2]);
+        let model = Model::load("digits").unwrap();
+        let distilled = model.distill(&digits, Distill::consistency(2)).unwrap();
+        let mut config = Config::for_data(&digits);
+        config.data.source = "digits".into();
+        config.upscale = Some(UpscaleConfig { factor: 2, ..UpscaleConfig::default() });
+        let upscaling = Model::from_config(config, &digits).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("model.onnx");
+        for (model, output, takes_image) in
+            [(&model, "yhat", false), (&distilled, "f", false), (&upscaling, "yhat", true)]
+        {
+            model.export_onnx(&file).unwrap();
+            let bytes = std::fs::read(&file).unwrap();
+            // The length of a name precedes it.
+            let has = |name: &str| {
+                let named = [&[name.len() as u8][..], name.as_bytes()].concat();
+                bytes.windows(named.len()).any(|window| window == named)
+            };
+            assert_eq!((has("yhat"), has("f")), (output == "yhat", output == "f"));
+            assert_eq!([has("low_resolution"), has("low_resolution_noise"), has("factor")], [takes_image; 3]);
+        }
+        let error = model.export_autoencoder(&file, AutoencoderPart::Encoder).unwrap_err();
+        assert!(error.to_string().contains("data.autoencoder"), "{error}");
+    }
+
+    #[test]
+    fn upscaling_and_distilled_models_are_evaluated() {
+        let digits = Dataset::open("digits").unwrap().select(&[0, 1, 2]);
+        let mut config = Config::for_data(&digits);
+        config.data.source = "digits".into();
+        config.upscale = Some(UpscaleConfig { factor: 2, ..UpscaleConfig::default() });
+        let upscaling = Model::from_config(config, &digits).unwrap();
+        let x = vec![0.5; 2 * 64];
+        assert!(upscaling.predict(&x, &[1.0, 1.0], &[]).is_err());
+        let of =
+            |image: &[f32], noise| upscaling.predict_upscaled(&x, &[1.0, 1.0], &[], LowResolution { image, noise });
+        assert!(of(&[0.5; 16], 0.1).unwrap_err().to_string().contains("16 for each"));
+        let found = of(&[[0.5; 16], [-0.5; 16]].concat(), 0.1).unwrap().yhat;
+        assert!(found.iter().all(|value| value.is_finite()));
+        let low = LowResolution { image: &[0.5; 32], noise: 0.0 };
+        let model = Model::load("digits").unwrap();
+        assert!(
+            model.predict_upscaled(&x, &[1.0, 1.0], &[], low).unwrap_err().to_string().contains("does not upscale")
+        );
+        // Before its training, a distilled model jumps where its start has yhat.
+        let distilled = model.distill(&digits, Distill::consistency(2)).unwrap();
+        let yhat = model.predict(&x, &[1.0, 1.0], &[]).unwrap().yhat;
+        assert_eq!(distilled.predict(&x, &[1.0, 1.0], &[]).unwrap().yhat, yhat);
     }
 }

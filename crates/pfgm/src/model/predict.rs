@@ -1,12 +1,15 @@
 //! Estimates of the network at given points.
 
+use pfgm_data::Shape;
+
 use super::{
-    Model,
+    EVALUATION_BATCH, Model,
     integrate::{Conditions, Estimator},
 };
 use crate::{
+    conditioning::{Conditioning, LowResolution},
     error::{Error, Result},
-    flow::Query,
+    flow::{Denoiser, Query},
     prediction::Output,
 };
 
@@ -14,7 +17,8 @@ use crate::{
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Prediction {
-    /// `yhat`, the field-weighted mean of the charges, `[rows, N]`, in the model's space.
+    /// `yhat`, the field-weighted mean of the charges, `[rows, N]`, in the model's space; of a distilled model the consistency function
+    /// `f(x, sigma)`, the end of the flow line.
     pub yhat: Vec<f64>,
     /// The network's raw output: `[rows, N]`, or `[rows, N + 1]` for PFGM's field.
     pub raw: Vec<f32>,
@@ -107,19 +111,51 @@ impl Model {
     /// `x`: `[rows, N]`, `sigma`: `[rows]`, `classes`: `[rows]`, or empty for no classes
     ///
     /// # Errors
-    /// Returns an error if the shapes do not fit, a level is not above 0, or a class does not exist.
+    /// Returns an error if the shapes do not fit, a level is not above 0, a class does not exist, or the model upscales.
     pub fn predict(&self, x: &[f64], sigma: &[f64], classes: &[Option<u32>]) -> Result<Prediction> {
-        self.check_points(x, sigma, classes)?;
+        self.check_samples_alone("predict")?;
+        self.check_shapes(x, sigma, classes)?;
+        self.predict_conditioned(x, sigma, classes.to_vec().into())
+    }
+
+    /// As [`Model::predict`], of a model that upscales.
+    ///
+    /// # Shapes
+    /// `low.image`: `[rows, values of a low-resolution image]`, in the model's space, with the noise
+    ///
+    /// # Errors
+    /// As [`Model::predict`], and if the model does not upscale, or the images do not fit.
+    pub fn predict_upscaled(
+        &self,
+        x: &[f64],
+        sigma: &[f64],
+        classes: &[Option<u32>],
+        low: LowResolution,
+    ) -> Result<Prediction> {
+        let spatial = self.spec.spatial();
+        let Some(dim) = spatial.low_shape().map(Shape::dim) else {
+            return Err(Error::argument("low", "the model does not upscale; use `predict`"));
+        };
+        self.check_shapes(x, sigma, classes)?;
+        if low.image.len() != sigma.len() * dim {
+            let problem = format!("{} values for {} rows; give {dim} for each", low.image.len(), sigma.len());
+            return Err(Error::argument("low", problem));
+        }
+        let conditioning: Conditioning = classes.to_vec().into();
+        self.predict_conditioned(x, sigma, conditioning.with_low_resolution(&spatial, low.image, low.noise))
+    }
+
+    fn predict_conditioned(&self, x: &[f64], sigma: &[f64], conditioning: Conditioning) -> Result<Prediction> {
         let (dim, prediction) = (self.dim(), self.spec.prediction());
         let is_scaled = matches!(prediction.output, Output::Vp { .. } | Output::SubVp { .. });
         // The points in the coordinates of the process, and in those of the flow.
         let coefficients = prediction.coefficients(x, sigma);
         let mean = |row: usize| if is_scaled { coefficients[row].input } else { 1.0 };
         let x: Vec<f64> = x.iter().enumerate().map(|(at, x)| x / mean(at / dim)).collect();
-        let yhat = self.yhat(&x, sigma, classes)?;
-        let mut labels = classes.to_vec();
-        labels.resize(sigma.len(), None);
-        let denoiser = self.spec.denoiser(&self.network, labels, 1.0, sigma.len(), &self.device);
+        let denoiser = self.spec.denoiser(&self.network, conditioning, 1.0, EVALUATION_BATCH, &self.device);
+        let item: Vec<usize> = (0..sigma.len()).collect();
+        let mut yhat = vec![0.0; x.len()];
+        denoiser.denoise(&Query { x: &x, sigma, item: &item }, &mut yhat);
         let raw = denoiser.raw(&x, &coefficients);
         // The score in the coordinates of the process, which are `mean` times as large.
         let score = |at: usize| (yhat[at] - x[at]) / (sigma[at / dim].powi(2) * mean(at / dim));
@@ -130,8 +166,12 @@ impl Model {
     }
 
     fn check_points(&self, x: &[f64], sigma: &[f64], classes: &[Option<u32>]) -> Result<()> {
-        let (rows, dim) = (sigma.len(), self.dim());
         self.check_has_yhat("x")?;
+        self.check_shapes(x, sigma, classes)
+    }
+
+    fn check_shapes(&self, x: &[f64], sigma: &[f64], classes: &[Option<u32>]) -> Result<()> {
+        let (rows, dim) = (sigma.len(), self.dim());
         if x.len() != rows * dim {
             return Err(Error::argument("x", format!("{} values for {rows} levels; give {dim} for each", x.len())));
         }

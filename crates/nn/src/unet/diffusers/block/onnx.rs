@@ -12,11 +12,25 @@ use crate::{
 };
 
 impl GraphBlock for Layer {
-    fn graph(&self, graph: &mut Graph, x: Value, embedding: Value, plan: &BlockPlan) -> Value {
+    fn graph(&self, graph: &mut Graph, x: Value, embedding: Value, _plan: &BlockPlan) -> Value {
+        self.graph_with(graph, x, Some(embedding))
+    }
+}
+
+impl Layer {
+    /// As [`Layer::forward_plain`].
+    ///
+    /// # Shapes
+    /// `x` and result: `[batch, channels, height, width]`
+    pub fn graph_plain(&self, graph: &mut Graph, x: Value) -> Value {
+        self.graph_with(graph, x, None)
+    }
+
+    fn graph_with(&self, graph: &mut Graph, x: Value, embedding: Option<Value>) -> Value {
         match (&self.block, &self.conv, self.resample) {
-            (Some(block), _, _) => block.graph(graph, x, embedding, plan),
+            (Some(block), _, _) => block.graph(graph, x, embedding),
             (None, Some(conv), Resample::Up) => {
-                let x = self.resample.graph(graph, x, Filter::Box, plan.inputs);
+                let x = resampled(graph, self.resample, x);
                 conv.graph(graph, x)
             }
             (None, Some(conv), _) => {
@@ -28,11 +42,16 @@ impl GraphBlock for Layer {
     }
 }
 
+/// Resamples an image by means or copies of pixels, which is the same for any number of channels.
+fn resampled(graph: &mut Graph, resample: Resample, x: Value) -> Value {
+    resample.graph(graph, x, Filter::Box, 0)
+}
+
 impl Block {
-    fn graph(&self, graph: &mut Graph, x: Value, embedding: Value, plan: &BlockPlan) -> Value {
+    fn graph(&self, graph: &mut Graph, x: Value, embedding: Option<Value>) -> Value {
         let h = self.activation.graph_after(graph, &self.norm0, x);
-        let h = self.resample.graph(graph, h, Filter::Box, plan.inputs);
-        let embedding = self.embedding.as_ref().map(|linear| linear.graph(graph, embedding));
+        let h = resampled(graph, self.resample, h);
+        let embedding = self.embedding.as_ref().zip(embedding).map(|(linear, values)| linear.graph(graph, values));
         let h = match embedding {
             Some(embedding) if self.scale_shift => {
                 let h = self.conv0.graph(graph, h);
@@ -43,7 +62,7 @@ impl Block {
                 self.activation.graph_after(graph, &self.norm1, h)
             }
         };
-        let x = self.resample.graph(graph, x, Filter::Box, plan.inputs);
+        let x = resampled(graph, self.resample, x);
         let x = match &self.skip {
             Some(skip) => skip.graph(graph, x),
             None => x,
