@@ -39,6 +39,7 @@ const FLOORS: &[&[&str]] = &[
     &["autoencoder", "evaluate", "train"],
     &["bundled"],
     &["error", "progress"],
+    &["onnx_file"],
     &["model"],
     &["cascade"],
     &["prelude"],

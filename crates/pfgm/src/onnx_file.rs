@@ -6,6 +6,7 @@ use std::{
 };
 
 use crate::{
+    autoencoder::{Autoencoder, AutoencoderPart},
     error::{Error, Result},
     network::onnx::Graph,
 };
@@ -42,4 +43,22 @@ pub(crate) fn write(
     })
     .map_err(failed(path))?;
     Ok(written)
+}
+
+impl Autoencoder {
+    /// Writes half of the autoencoder as a graph of ONNX (opset 18), in single precision, for any batch size, height and width. Images are in
+    /// [-1, 1], latents as flows have them ([`Autoencoder::scaled`]). The encoder is `mean, std = (image)`, whose sides the factor must divide;
+    /// the decoder is `image = (latents)`. There are no tiles. Returns the paths of the files, as
+    /// [`Model::export_onnx`](crate::Model::export_onnx) does.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be written.
+    pub fn export_onnx(&self, path: impl AsRef<Path>, part: AutoencoderPart) -> Result<Vec<PathBuf>> {
+        let (graph, name) = match part {
+            AutoencoderPart::Encoder => (self.encoder_graph(), "encoder"),
+            AutoencoderPart::Decoder => (self.decoder_graph(), "decoder"),
+        };
+        let metadata = [("factor", self.factor().to_string())];
+        write(path.as_ref(), &graph, name, &metadata, MOST_BYTES)
+    }
 }

@@ -176,6 +176,44 @@ fn distilled(model: &Model, data: &Dataset, distill: Distill, parts: &[u64]) -> 
     fast
 }
 
+/// A model of a Gaussian in two dimensions.
+fn gaussian_model(extra_dims: ExtraDims) -> (Model, Dataset) {
+    let data = Dataset::open("gaussian").unwrap();
+    let mut config =
+        Config { network: NetworkConfig::Mlp(MlpConfig { width: 48, blocks: 2, dropout: 0.0 }), ..Config::default() };
+    config.flow.extra_dims = extra_dims;
+    (config.train.steps, config.train.batch, config.train.lr, config.train.ema) = (300, 128, 3e-3, 0.97);
+    config.train.cooldown = 100;
+    config.data.source = "gaussian".into();
+    let mut model = Model::from_config(config, &data).unwrap();
+    model.fit(&data, Fit::configured()).unwrap();
+    (model, data)
+}
+
+/// Root mean square of the coordinates of a model's samples.
+fn spread(model: &Model) -> f64 {
+    let samples = model.sample(2000).solver(Solver::consistency(1)).draw().unwrap();
+    rms(samples.values())
+}
+
+fn rms(values: &[f32]) -> f64 {
+    (values.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>() / values.len() as f64).sqrt()
+}
+
+#[test]
+fn a_generator_learns_the_spread_of_data_that_it_never_sees() {
+    for extra_dims in [Finite(8.0), Infinite] {
+        let (model, data) = gaussian_model(extra_dims);
+        let truth = rms(&data.values().unwrap());
+        let mut fast = model.distill(&data, Distill::ipfm(300)).unwrap();
+        // The first generator is the teacher's estimate, which lies near the mean.
+        assert!(spread(&fast) < 0.6 * truth, "D = {extra_dims}: {} of {truth}", spread(&fast));
+        fast.fit(&data, Fit::configured()).unwrap();
+        let found = spread(&fast) / truth;
+        assert!((found - 1.0).abs() < 0.15, "D = {extra_dims}: {found}");
+    }
+}
+
 #[test]
 fn a_generator_sees_no_data_and_survives_a_stop() {
     let (model, digits) = (Model::load("digits").unwrap(), Dataset::open("digits").unwrap());

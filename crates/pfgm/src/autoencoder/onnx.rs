@@ -1,13 +1,7 @@
 //! Autoencoders as graphs of ONNX.
 
-use std::path::{Path, PathBuf};
-
 use super::{Autoencoder, LOG_VARIANCE, PIXELS};
-use crate::{
-    error::Result,
-    network::onnx::{Dim, Graph, Value},
-    onnx_file,
-};
+use crate::network::onnx::{Dim, Graph, Value};
 
 /// Half of an autoencoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,23 +14,8 @@ pub enum AutoencoderPart {
 }
 
 impl Autoencoder {
-    /// Writes half of the autoencoder as a graph of ONNX (opset 18), in single precision, for any batch size, height and width. Images are in
-    /// [-1, 1], latents as flows have them ([`Autoencoder::scaled`]). The encoder is `mean, std = (image)`, whose sides the factor must divide;
-    /// the decoder is `image = (latents)`. There are no tiles. Returns the paths of the files, as
-    /// [`Model::export_onnx`](crate::Model::export_onnx) does.
-    ///
-    /// # Errors
-    /// Returns an error if the file cannot be written.
-    pub fn export_onnx(&self, path: impl AsRef<Path>, part: AutoencoderPart) -> Result<Vec<PathBuf>> {
-        let (graph, name) = match part {
-            AutoencoderPart::Encoder => (self.encoder_graph(), "encoder"),
-            AutoencoderPart::Decoder => (self.decoder_graph(), "decoder"),
-        };
-        let metadata = [("factor", self.factor().to_string())];
-        onnx_file::write(path.as_ref(), &graph, name, &metadata, onnx_file::MOST_BYTES)
-    }
-
-    fn encoder_graph(&self) -> Graph {
+    /// `mean, std = (image)`.
+    pub(crate) fn encoder_graph(&self) -> Graph {
         let graph = &mut Graph::default();
         let image = graph.input("image", &sides(self.config.image, ["height", "width"]));
         // low + (image + 1) (high - low) / 2
@@ -58,7 +37,8 @@ impl Autoencoder {
         std::mem::take(graph)
     }
 
-    fn decoder_graph(&self) -> Graph {
+    /// `image = (latents)`.
+    pub(crate) fn decoder_graph(&self) -> Graph {
         let graph = &mut Graph::default();
         let latents = graph.input("latents", &sides(self.config.latent, ["latent_height", "latent_width"]));
         let (shift, scale) = self.channels(graph);
