@@ -71,7 +71,7 @@ pub struct TrainConfig {
     /// Decay of muon's momentum.
     #[serde(skip_serializing_if = "is_default_momentum")]
     pub momentum: f64,
-    /// Learning rate after warm-up. Steps of adam and muon have about the same size.
+    /// The learning rate after warm-up. Steps of adam and muon have about the same size.
     pub lr: f64,
     /// Adam's decay rates of the first and second moment.
     pub betas: [f64; 2],

@@ -128,7 +128,7 @@ pub const MEANINGS: &[(&str, &[&str], &str)] = &[
     ("train.precision", &[], "Precision of the network's activations in training."),
     ("train.optimizer", &[], "Optimizer: adam, or muon, which orthogonalizes the momentum of matrices and convolutions (arXiv 2502.16982) and uses Adam for the other weights."),
     ("train.momentum", &[], "Decay of muon's momentum."),
-    ("train.lr", &[], "Learning rate after warm-up. Steps of adam and muon have about the same size."),
+    ("train.lr", &[], "The learning rate after warm-up. Steps of adam and muon have about the same size."),
     ("train.betas", &[], "Adam's decay rates of the first and second moment."),
     ("train.epsilon", &[], "Adam's constant in the denominator."),
     ("train.weight_decay", &[], "Rate at which weights shrink, times the learning rate (AdamW); 0 is Adam."),
