@@ -66,12 +66,10 @@ impl NetworkDenoiser {
         self.prediction.clone()
     }
 
-    /// The logarithm of the loss's variance that the network expects at each noise level (EDM2, arXiv 2312.02696); `None` if
+    /// The logarithm of the loss's variance that the network expects at the noise level of each row (EDM2, arXiv 2312.02696); `None` if
     /// it does not estimate it.
-    pub fn log_variance(&self, sigma: &[f64]) -> Option<Vec<f32>> {
-        let coefficients: Vec<_> =
-            sigma.iter().map(|&sigma| self.prediction.coefficients(&[0.0], &[sigma])[0]).collect();
-        let noise = column(&coefficients, |row| row.noise, &self.device);
+    pub fn log_variance(&self, coefficients: &[PreconditionCoefficients]) -> Option<Vec<f32>> {
+        let noise = column(coefficients, |row| row.noise, &self.device);
         let found = self.network.log_variance(noise)?;
         Some(found.into_data().try_into_vec().expect("networks return single precision"))
     }

@@ -357,7 +357,8 @@ fn denoiser_samples_and_variance_of_edm2() {
     let numbers = |name: &str| -> Vec<f64> { case[name].values.iter().map(|&value| f64::from(value)).collect() };
     let found = difference(&yhat(&denoiser, &rows(&case["x"]), &numbers("sigma")), &rows(&case["denoised"]));
     assert!(found < 1e-4, "denoised: {found:.1e}");
-    let variance: Vec<f64> = denoiser.log_variance(&numbers("sigma")).unwrap().into_iter().map(f64::from).collect();
+    let coefficients = denoiser.prediction().coefficients(&rows(&case["x"]), &numbers("sigma"));
+    let variance: Vec<f64> = denoiser.log_variance(&coefficients).unwrap().into_iter().map(f64::from).collect();
     let found = difference(&variance, &numbers("logvar"));
     assert!(found < 1e-4, "log-variance: {found:.1e}");
     let levels = numbers("levels");

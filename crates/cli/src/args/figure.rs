@@ -118,7 +118,7 @@ fn resolution(text: &str) -> Result<f64, String> {
 fn enlargement(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(scale) if (0.5..=8.0).contains(&scale) => Ok(scale),
-        _ => Err("give a number from 0.5 to 8".to_owned()),
+        _ => Err("give a number from 0.5 to 8; the factors of `pfgm temperature` are --temperatures".to_owned()),
     }
 }
 

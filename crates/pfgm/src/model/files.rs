@@ -369,6 +369,7 @@ mod tests {
         let has = |name: &[u8]| text.windows(name.len()).any(|window| window == name);
         assert!(has(b"parts.onnx.data") && has(b"sigma") && has(b"labels") && has(b"yhat"));
     }
+
     #[test]
     fn graphs_name_what_they_take_and_compute() {
         let digits = Dataset::open("digits").unwrap().select(&[0, 1, 2]);
@@ -385,9 +386,9 @@ mod tests {
         {
             model.export_onnx(&file).unwrap();
             let bytes = std::fs::read(&file).unwrap();
-            // The length of a name precedes it.
+            // Fields of Protobuf: field 1 with the length of the name, then field 2 (the type of a value, or the text of an entry).
             let has = |name: &str| {
-                let named = [&[name.len() as u8][..], name.as_bytes()].concat();
+                let named = [&[0x0a, name.len() as u8][..], name.as_bytes(), &[0x12]].concat();
                 bytes.windows(named.len()).any(|window| window == named)
             };
             assert_eq!((has("yhat"), has("f")), (output == "yhat", output == "f"));

@@ -161,7 +161,7 @@ impl Model {
         let score = |at: usize| (yhat[at] - x[at]) / (sigma[at / dim].powi(2) * mean(at / dim));
         let is_score = is_scaled || matches!(prediction.output, Output::Ve { .. });
         let score = is_score.then(|| (0..x.len()).map(score).collect());
-        let log_variance = denoiser.log_variance(sigma);
+        let log_variance = denoiser.log_variance(&coefficients);
         Ok(Prediction { width: raw.len() / sigma.len().max(1), yhat, raw, score, log_variance })
     }
 
