@@ -28,6 +28,7 @@ parser.add_argument("--pfgm", default=str(HERE.parent / "target/release/pfgm"), 
 parser.add_argument("--rounds", type=int, default=9, help="samples of each engine")
 parser.add_argument("--threads", type=int, default=2)
 parser.add_argument("--networks", default="resunet,ddpmpp,diffusers", help="which of the three")
+parser.add_argument("--any-speed", action="store_true", help="count every sample, on a machine that is never at full speed for long")
 parser.add_argument("--json", help="also write the numbers to this file")
 args = parser.parse_args()
 torch.set_num_threads(args.threads)
@@ -137,7 +138,7 @@ def cases():
 
 
 # Fraction of the fastest reading that counts as full speed, for arithmetic and for memory.
-GATE = (0.9, 0.5)
+GATE = (0.0, 0.0) if args.any_speed else (0.9, 0.5)
 F = torch.nn.functional
 def best(a, b):
     return max(a[0], b[0]), max(a[1], b[1])

@@ -46,3 +46,22 @@ fn steps_follow_the_reference() {
         }
     }
 }
+
+#[test]
+fn parts_of_longer_vectors_are_stepped_alone() {
+    let whole = |value: f32| Tensor::<1>::from_data(TensorData::new(vec![value; 12], [12]), &Device::flex());
+    let vectors = [whole(1.0), whole(0.1), whole(0.2), whole(0.9)];
+    let step = AdamStep { clip: 1.0, betas: [0.9, 0.99], rate: 0.1, correction: 0.5, epsilon: 1e-8, decay: 0.9 };
+    let of = |vectors: &[Tensor<1>; 4], start: usize, count: usize| {
+        let [weights, first, second, average] = vectors.clone().map(|vector| vector.narrow(0, start, count));
+        adam(AdamState { weights, first, second, average }, whole(0.3).narrow(0, start, count), step)
+    };
+    let (all, part) = (of(&vectors, 0, 12), of(&vectors, 5, 3));
+    let values = |tensor: Tensor<1>| tensor.into_data().try_into_vec::<f32>().unwrap();
+    let pairs =
+        [(all.weights, part.weights), (all.first, part.first), (all.second, part.second), (all.average, part.average)];
+    for (all, part) in pairs {
+        assert_eq!(values(all)[5..8], values(part));
+    }
+    assert_eq!(values(vectors[1].clone()), [0.1; 12], "the longer vector is unchanged");
+}

@@ -257,6 +257,10 @@ impl OptimizerOps for Flex {
         step: AdamStep,
     ) -> (FlexTensor, FlexTensor, FlexTensor, FlexTensor) {
         let (weights, gradient) = (Dense::new(weights), Dense::new(gradient));
+        // Parts of longer vectors are copied; whole vectors are not.
+        for state in [&mut first, &mut second, &mut average] {
+            *state = state.to_contiguous();
+        }
         let stepped = filled(weights.dims::<1>(), DType::F32, |stepped| {
             // Moments and average are changed in place.
             let (first, second, average) = (first.storage_mut(), second.storage_mut(), average.storage_mut());
