@@ -105,6 +105,9 @@ function later() {
 }
 
 async function pick() {
+  // What is being drawn is of another run.
+  clearTimeout(timer);
+  running?.abort();
   card = await get(`/api/v1/run?run=${encodeURIComponent($("run").value)}`);
   listChoices();
   $("class").value = "";

@@ -169,7 +169,12 @@ mod tests {
         assert!(short[0].text == "low" && short[0].size == TICK && short[0].down == short[1].down);
         let medium = marks(&["excellent", "sufficient", "poor", "good", "very good"]);
         assert!(medium[0].down != medium[1].down && medium[1].text == "sufficient", "two lines");
-        let long = marks(&["a rather long name", "another long name", "short", "long names are cut"]);
+        let long = marks(&[
+            "an extraordinarily long name",
+            "another extraordinarily long name",
+            "short",
+            "long names are cut",
+        ]);
         assert!(long[0].text.ends_with('…') && long[2].text == "short", "{}", long[0].text);
         for ticks in [&medium, &long] {
             for line in [0, 1] {
