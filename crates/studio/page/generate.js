@@ -108,6 +108,7 @@ async function pick() {
   // What is being drawn is of another run.
   clearTimeout(timer);
   running?.abort();
+  running = null;
   card = await get(`/api/v1/run?run=${encodeURIComponent($("run").value)}`);
   listChoices();
   $("class").value = "";
