@@ -141,13 +141,14 @@ def test_distilled_runs_are_consistency_functions(tmp_path: Path) -> None:
 def test_upscaling_runs_have_a_low_resolution_image(tmp_path: Path) -> None:
     low = np.random.default_rng(1).uniform(-1, 1, (5, 1, 4, 4)).astype(np.float32)
     noise = np.full(5, 0.1, np.float32)
-    more = {"low_resolution": low, "low_resolution_noise": noise}
+    labels = np.eye(10, dtype=np.float32)[[3, 0, 9, 1, 4]]
+    more = {"low_resolution": low, "low_resolution_noise": noise, "labels": labels}
     compare_with_program(RUNS / "cascade" / "upscale-1", tmp_path, "yhat", more)
     graph = onnxruntime.InferenceSession(tmp_path / "model.onnx")
     about = graph.get_modelmeta().custom_metadata_map
     assert about["factor"] == "2" and float(about["low_resolution_noise"]) >= 0
     # Any size, as long as the sides have this ratio.
-    large = {"x": np.zeros((1, 1, 12, 16), np.float32), "sigma": np.ones(1, np.float32), "low_resolution_noise": noise[:1]}
+    large = {"x": np.zeros((1, 1, 12, 16), np.float32), "sigma": np.ones(1, np.float32), "low_resolution_noise": noise[:1], "labels": labels[:1]}
     (found,) = graph.run(None, {**large, "low_resolution": np.zeros((1, 1, 6, 8), np.float32)})
     assert found.shape == (1, 1, 12, 16)
 

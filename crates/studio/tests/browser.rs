@@ -269,7 +269,7 @@ fn errors_are_in_the_language_of_the_page() {
         ask("seed", "-1");
         assert_eq!(fails(), "起始种子须为不小于 0 的整数。");
         ask("seed", "0");
-        browser.wait("!document.getElementById('generate-status').classList.contains('wrong')");
+        browser.wait("document.getElementById('generate-status').textContent.includes('次求值')");
         browser.open_controls();
         browser.keys("#file", file.to_str().unwrap());
         browser.wait("!document.querySelector('[data-do=encode]').disabled");

@@ -45,6 +45,7 @@ pub use diffusers::{DiffusersFolder, diffusers_folder};
 pub use edm2::snapshot_name;
 pub use export::released_names;
 pub use list::{READABLE, Readable};
+pub(crate) use specification::LATENTS;
 
 /// Training method of a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

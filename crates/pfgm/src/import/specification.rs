@@ -24,8 +24,8 @@ use crate::{
 /// The probability of each kind of augmentation that EDM and PFGM++ publish for CIFAR-10.
 const PUBLISHED_AUGMENT: f64 = 0.12;
 
-/// The range of latents, far beyond what they reach.
-const LATENTS: f32 = 1e6;
+/// The range of latents, far beyond what they reach: they have no nominal range.
+pub(crate) const LATENTS: f32 = 1e6;
 
 /// The noise levels that EDM publishes for sampling.
 const EDM_RANGE: (f64, f64) = (2e-3, 80.0);

@@ -5,6 +5,7 @@ use pfgm_eval::{is_nominal, nominal_range};
 
 use crate::{
     error::{Error, Result},
+    import::LATENTS,
     spec::ModelSpec,
 };
 
@@ -147,7 +148,7 @@ impl ModelSpec {
     /// Returns an error if they are not.
     pub fn check_scale(&self, dataset: &Dataset) -> Result<()> {
         let (name, learned) = (&dataset.name, &self.data);
-        let is_image = matches!(learned.shape, Shape::Image { .. });
+        let is_image = matches!(learned.shape, Shape::Image { .. }) && learned.range.1 < LATENTS;
         if is_image && self.fewer_levels(dataset).is_none() && !is_same_scale(learned.range, dataset.range) {
             let ((low, high), (a, b)) = (nominal_range(learned.range), nominal_range(dataset.range));
             let problem = format!(
