@@ -236,6 +236,10 @@ fn a_generator_sees_no_data_and_survives_a_stop() {
     let error = fast.sample(1).solver(Solver::consistency(2)).draw().unwrap_err().to_string();
     assert!(error.contains("ipfm"), "{error}");
     let mut config = Distill::ipfm(4).config(model.spec());
+    let Objective::Inverse(ipfm) = &mut config.objective else { unreachable!() };
+    ipfm.highest = config.flow.sigma_min;
+    assert!(Model::from_config(config, &few).unwrap_err().to_string().contains("objective.highest"));
+    let mut config = Distill::ipfm(4).config(model.spec());
     config.train.batch = 8;
     assert!(Model::from_config(config, &few).unwrap().fit(&few, Fit::configured()).is_err(), "nothing to learn from");
 }

@@ -14,7 +14,7 @@ use pfgm::{
     config::Config,
     extra_dims::ExtraDims::Finite,
     likelihood::Probe,
-    model::{Likelihood, Rows, Trace},
+    model::{Distill, Likelihood, Rows, Trace},
     network::{NetworkConfig, UnetConfig},
     objective::{FieldObjective, Objective},
     parallel::Communicator,
@@ -188,6 +188,25 @@ fn many_ranks_train_as_one_process_does() {
             assert!(apart < 2e-4, "{ranks} ranks: weights are {apart} of their way apart");
         }
     }
+}
+
+#[test]
+fn a_generator_is_distilled_on_many_ranks() {
+    let few = digits().select(&(0..100).collect::<Vec<_>>());
+    let model = Model::load("digits").unwrap().distill(&few, Distill::ipfm(3)).unwrap();
+    let trained = |trainer: Trainer| {
+        let mut trainer = trainer;
+        for _ in 0..3 {
+            trainer.take_step().unwrap();
+        }
+        weights::collect(trainer.network())
+    };
+    let fresh = weights::collect(model.network());
+    let alone = trained(model.trainer(&few, None).unwrap());
+    let of_ranks = with_ranks(2, |rank| trained(model.trainer(&few, None).unwrap().distributed(rank).unwrap()));
+    assert!(of_ranks[0] == of_ranks[1], "every rank has the same weights, to the bit");
+    let apart = apart(&of_ranks[0], &alone, &fresh);
+    assert!(apart < 1e-2, "weights are {apart} of their way apart");
 }
 
 /// The order of sums is all that tells ranks from one process: one that adds the gradients of the same parts in the same order gets the same

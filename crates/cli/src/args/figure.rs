@@ -48,9 +48,20 @@ pub enum LanguageName {
     Zh,
 }
 
-/// Format, resolution, colors and language of pictures.
+/// Format, resolution, colors and language of pictures, and their enlargement.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub struct FigureArgs {
+    #[command(flatten)]
+    pub style: StyleArgs,
+
+    /// Enlargement of the picture, and of each frame of an animation: pixels for each unit of length, from 0.5 to 8 [default: 1 for images and animations, about 1.6 for charts, 2 for the figures of `field`]
+    #[arg(long, value_name = "S", value_parser = enlargement, conflicts_with = "dpi")]
+    pub scale: Option<f64>,
+}
+
+/// Format, resolution, colors and language of pictures; of `temperature`, whose `--scale` is another.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub struct StyleArgs {
     /// Format of the picture without -o; with -o, the file's ending decides [default: png; for the figures of `compare`, svg and pdf]
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub format: Option<ChartFormat>,
@@ -58,10 +69,6 @@ pub struct FigureArgs {
     /// Resolution of the picture in pixels per inch, from 48 to 768; images and animations have 96, charts about 150 [default: that of the picture]
     #[arg(long, value_name = "DPI", value_parser = resolution)]
     pub dpi: Option<f64>,
-
-    /// Enlargement of the picture, and of each frame of an animation: pixels for each unit of length, from 0.5 to 8 [default: 1 for images and animations, about 1.6 for charts, 2 for the figures of `field`]
-    #[arg(long, value_name = "S", value_parser = enlargement, conflicts_with = "dpi")]
-    pub scale: Option<f64>,
 
     /// Colors of the picture
     #[arg(long, value_enum, value_name = "THEME", default_value = "light")]
@@ -118,14 +125,20 @@ fn resolution(text: &str) -> Result<f64, String> {
 fn enlargement(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(scale) if (0.5..=8.0).contains(&scale) => Ok(scale),
-        _ => Err("give a number from 0.5 to 8; the factors of `pfgm temperature` are --temperatures".to_owned()),
+        _ => Err("give a number from 0.5 to 8".to_owned()),
+    }
+}
+
+impl From<StyleArgs> for FigureArgs {
+    fn from(style: StyleArgs) -> Self {
+        Self { style, scale: None }
     }
 }
 
 impl FigureArgs {
     /// The path that `-o` names, or the default with the ending of `--format`.
     pub fn path(&self, out: Option<&Path>, default: PathBuf) -> Result<PathBuf> {
-        let Some(format) = self.format else { return Ok(out.map_or(default, Path::to_owned)) };
+        let Some(format) = self.style.format else { return Ok(out.map_or(default, Path::to_owned)) };
         let ending = format.ending();
         match out {
             Some(out) if out.extension().is_some_and(|own| !own.eq_ignore_ascii_case(ending)) => {
@@ -138,7 +151,7 @@ impl FigureArgs {
 
     /// Pixels for each unit of length, if `--scale` or `--dpi` is given.
     pub fn scale(&self) -> Option<f64> {
-        self.scale.or(self.dpi.map(|dpi| dpi / UNITS))
+        self.scale.or(self.style.dpi.map(|dpi| dpi / UNITS))
     }
 
     /// A picture with this resolution, in these colors and this language.
@@ -147,11 +160,11 @@ impl FigureArgs {
             Some(scale) => canvas.scaled(scale)?,
             None => canvas,
         };
-        let language = match self.lang {
+        let language = match self.style.lang {
             LanguageName::En => Language::English,
             LanguageName::Zh => Language::Chinese,
         };
-        let theme = match self.theme {
+        let theme = match self.style.theme {
             ThemeName::Light => Theme::Light,
             ThemeName::Dark => Theme::Dark,
         };

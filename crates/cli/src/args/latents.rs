@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{ComputeArgs, DataArgs, FigureArgs, RanksArgs, SolverArgs};
+use super::{ComputeArgs, DataArgs, FigureArgs, RanksArgs, SolverArgs, StyleArgs};
 
 /// A run, its batch size and its device.
 #[derive(Debug, Args)]
@@ -180,7 +180,7 @@ pub struct TemperatureArgs {
         allow_hyphen_values = true,
         default_values_t = [0.7, 0.85, 1.0, 1.15, 1.3]
     )]
-    pub temperatures: Vec<f64>,
+    pub scale: Vec<f64>,
 
     /// Seeds of the latents, one row each
     #[arg(long, value_name = "SEEDS", default_value = "0-7")]
@@ -198,7 +198,7 @@ pub struct TemperatureArgs {
     pub out: Option<PathBuf>,
 
     #[command(flatten)]
-    pub figure: FigureArgs,
+    pub figure: StyleArgs,
 }
 
 #[derive(Debug, Args)]

@@ -31,7 +31,7 @@ pub use compute::{ComputeArgs, RanksArgs};
 pub use data::{CalibrateArgs, DataArgs, DataCommand};
 pub use distill::{DistillArgs, DistillMethod};
 pub use field::{FieldArgs, Story};
-pub use figure::{ChartFormat, FigureArgs, Frames};
+pub use figure::{ChartFormat, FigureArgs, Frames, StyleArgs};
 pub use import::{ExportArgs, ExportFormat, ExportNames, ExportPart, ImportArgs};
 pub use impute::ImputeArgs;
 pub use points::{ArithmeticName, DecodeArgs, PredictArgs};

@@ -138,21 +138,21 @@ pub fn temperature(args: &TemperatureArgs) -> Result<()> {
     let model = resolve::model(&args.run.run, &args.run.compute)?;
     resolve::image_size(&model.spec().data)?;
     // A latent with a hundred times its norm is far outside the training data of the network.
-    args.temperatures.iter().try_for_each(|&factor| resolve::within("--temperatures", factor, 0.01..=100.0))?;
-    let file = PictureFile::new(args.figure, args.out.as_deref(), in_run(&args.run.run, "temperature.png"))?;
+    args.scale.iter().try_for_each(|&scale| resolve::within("--scale", scale, 0.01..=100.0))?;
+    let file = PictureFile::new(args.figure.into(), args.out.as_deref(), in_run(&args.run.run, "temperature.png"))?;
     let class = class_of(&model, args.class.as_deref())?;
     let solver = invertible(&args.solving, model.spec(), &args.run.run)?;
     let latents = latents(&model, &args.seeds, &solver, class, args.run.batch)?;
     let scaled = |row: usize| {
         let latent = latents.row(row);
-        args.temperatures.iter().flat_map(move |factor| latent.iter().map(move |value| factor * value))
+        args.scale.iter().flat_map(move |scale| latent.iter().map(move |value| scale * value))
     };
     let x = (0..latents.rows()).flat_map(scaled).collect();
-    let classes = vec![class; latents.rows() * args.temperatures.len()];
-    let columns: Vec<String> = args.temperatures.iter().map(|factor| format!("norm × {factor}")).collect();
+    let classes = vec![class; latents.rows() * args.scale.len()];
+    let columns: Vec<String> = args.scale.iter().map(|scale| format!("norm × {scale}")).collect();
     let rows = resolve::seeds("--seeds", &args.seeds)
         .map_or_else(|_| vec![args.seeds.clone()], |seeds| seeds.iter().map(|seed| format!("seed {seed}")).collect());
-    let layout = (args.temperatures.len(), &Captions { columns, rows });
+    let layout = (args.scale.len(), &Captions { columns, rows });
     let (_, picture) = draw(&model, &Latents::new(x, classes), layout, &solver, args.run.batch)?;
     file.write_and_print(picture, "a column for each scale of the norm")
 }

@@ -113,7 +113,7 @@ fn latents_lead_there_and_back() {
     assert!(said.contains("0 to 255 are scaled to the 0 to 16"), "{said}");
     succeeds(
         folder,
-        &[&["temperature", "run", "--temperatures", "0.8,1.2", "--seeds", "0-2", "--class", "4"], &few[..]].concat(),
+        &[&["temperature", "run", "--scale", "0.8,1.2", "--seeds", "0-2", "--class", "4"], &few[..]].concat(),
     );
     succeeds(
         folder,
@@ -132,7 +132,7 @@ fn latents_lead_there_and_back() {
     refuses(folder, &[&back[..], &["--shown", "0"]].concat(), &["--shown 0"]);
     refuses(folder, &["interpolate", "run", "back.npz", "3"], &["back.npz", "5 images"]);
     refuses(folder, &["interpolate", "run", "0", "1", "--pictures", "100000000000"], &["--pictures"]);
-    refuses(folder, &["temperature", "run", "--temperatures", "1e300"], &["--temperatures"]);
+    refuses(folder, &["temperature", "run", "--scale", "1e300"], &["--scale"]);
     refuses(folder, &["temperature", "run", "--seeds", "3-1"], &["3-1"]);
     // A file that cannot be written is an error before the computation, which would take an hour here.
     let long = ["--solver", "euler", "--steps", "1000000"];
@@ -145,7 +145,7 @@ fn latents_lead_there_and_back() {
     assert!(fails(folder, &["interpolate", "run", "0-1", "2"]).contains("2 and 1"));
     assert!(fails(folder, &["interpolate", "run", "0", "nothing.png"]).contains("nothing.png"));
     assert!(fails(folder, &["interpolate", "run", "0", "1", "--animate", "way.mp4"]).contains("--animate"));
-    assert!(fails(folder, &["temperature", "run", "--temperatures", "0"]).contains("--temperatures"));
+    assert!(fails(folder, &["temperature", "run", "--scale", "0"]).contains("--scale"));
     assert!(fails(folder, &["temperature", "run", "--class", "x"]).contains("--class: no class `x`"));
     assert!(
         fails(folder, &["arithmetic", "run", "--data", "digits", "--minus", "1", "--plus", "12"]).contains("--plus 12")

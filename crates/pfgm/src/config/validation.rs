@@ -146,6 +146,11 @@ impl Config {
     /// Rejects what does not go with a network that jumps to the data.
     fn check_distilled(&self) -> Checked {
         const KIND: &str = "objective.kind";
+        if let Objective::Inverse(inverse) = &self.objective
+            && inverse.highest <= self.flow.sigma_min
+        {
+            return fail("objective.highest", inverse.highest, "give a level above flow.sigma_min");
+        }
         let (value, guidance) = match &self.objective {
             Objective::Consistency(consistency) => ("\"consistency\"", consistency.guidance),
             Objective::Inverse(inverse) => ("\"ipfm\"", inverse.guidance),

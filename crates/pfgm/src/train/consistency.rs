@@ -144,12 +144,13 @@ mod tests {
             trainer.consistency_targets(network, (objective, &batch), items.clone(), &points, Some(masks))
         };
         let slope = |targets_of: &dyn Fn(&Network) -> Vec<f32>| {
-            let loss = |by: f32| {
+            let loss_of = |by: f32| {
+                let loss = trainer.spec.config.objective.loss();
                 let network = moved(&trainer.network, &direction, by);
                 let points = TrainingPoints { yhat: targets_of(&network), ..batch.points.clone() };
-                f64::from(trainer.loss_at(&network, &batch, items.clone(), points, true).into_scalar::<f32>())
+                f64::from(trainer.loss_at((&network, loss), &batch, items.clone(), points, true).into_scalar::<f32>())
             };
-            (loss(1e-3) - loss(-1e-3)) / 2e-3 / 64.0
+            (loss_of(1e-3) - loss_of(-1e-3)) / 2e-3 / 64.0
         };
         let fixed = targets(&trainer.network);
         let stopped = slope(&|_| fixed.clone());

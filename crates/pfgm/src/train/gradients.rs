@@ -23,7 +23,7 @@ use crate::{
     network::{ConditioningTensors, Dropout, Network, NetworkInput},
     objective::Objective,
     precondition::{PreconditionCoefficients, column},
-    prediction::TrainingPoints,
+    prediction::{Loss, Prediction, TrainingPoints},
 };
 
 impl Trainer {
@@ -34,14 +34,30 @@ impl Trainer {
         batch: &Batch,
         buckets: Option<&Rc<RefCell<GradientBuckets>>>,
     ) -> (f64, FlatGradients) {
-        let train = &self.spec.config.train;
-        let part = train.batch.div_ceil(train.accumulate);
+        self.gradients_of(&self.network, batch, buckets, &|items| self.loss(&self.network, batch, items, true))
+    }
+
+    /// The parts that a batch is computed in (`train.accumulate`).
+    pub(super) fn parts_of(&self, batch: &Batch) -> impl Iterator<Item = Range<usize>> + use<> {
+        let part = self.spec.config.train.batch.div_ceil(self.spec.config.train.accumulate);
+        let count = batch.items.len();
+        (0..count).step_by(part).map(move |first| first..(first + part).min(count))
+    }
+
+    /// Loss of this rank's items and its gradients with respect to the weights of a network; `loss_of` is the sum over some items.
+    pub(super) fn gradients_of(
+        &self,
+        network: &Network,
+        batch: &Batch,
+        buckets: Option<&Rc<RefCell<GradientBuckets>>>,
+        loss_of: &dyn Fn(Range<usize>) -> Tensor<1>,
+    ) -> (f64, FlatGradients) {
         let (mut loss, mut gradients) = (0.0, None);
         let count = batch.items.len();
-        for first in (0..count).step_by(part) {
-            let items = first..(first + part).min(count);
-            let part_loss = self.loss(&self.network, batch, items, true).div_scalar(train.batch as f64);
-            let mut graph = match buckets.filter(|_| first + part >= count) {
+        for items in self.parts_of(batch) {
+            let is_last = items.end == count;
+            let part_loss = loss_of(items).div_scalar(self.spec.config.train.batch as f64);
+            let mut graph = match buckets.filter(|_| is_last) {
                 Some(buckets) => {
                     buckets.borrow_mut().expect_last_part(gradients.as_ref());
                     let buckets = Rc::clone(buckets);
@@ -52,7 +68,7 @@ impl Trainer {
             };
             self.micro_batches.fetch_add(1, Ordering::Relaxed);
             loss += f64::from(part_loss.into_scalar::<f32>());
-            let part_gradients = FlatGradients::take(&self.network, &mut graph);
+            let part_gradients = FlatGradients::take(network, &mut graph);
             gradients = Some(match gradients {
                 Some(gradients) => part_gradients.plus(gradients),
                 None => part_gradients,
@@ -93,23 +109,23 @@ impl Trainer {
 
     /// Loss of some items of a batch, summed; in training with gradients and dropout.
     fn loss(&self, network: &Network, batch: &Batch, items: Range<usize>, is_training: bool) -> Tensor<1> {
-        let mut points = batch.points.slice(items.clone());
+        let (mut points, loss) = (batch.points.slice(items.clone()), self.spec.config.objective.loss());
         match &self.spec.config.objective {
             Objective::Consistency(objective) => {
                 let masks = is_training.then(|| self.masks(batch, &items));
                 points.yhat = self.consistency_targets(network, (objective, batch), items.clone(), &points, masks);
             }
             Objective::Inverse(objective) => {
-                let (loss, slopes) = self.generator_slopes(objective, batch, &items);
+                let (value, slopes) = self.generator_slopes(objective, batch, &items);
                 points.yhat = slopes;
-                let product = self.loss_at(network, batch, items, points, is_training);
+                let product = self.loss_at((network, loss), batch, items, points, is_training);
                 // The product has the gradient of the loss, but not its value.
-                let value = f64::from(product.clone().into_scalar::<f32>());
-                return product.add_scalar(loss - value);
+                let own = f64::from(product.clone().into_scalar::<f32>());
+                return product.add_scalar(value - own);
             }
             Objective::Field(_) | Objective::Denoising(_) => {}
         }
-        self.loss_at(network, batch, items, points, is_training)
+        self.loss_at((network, loss), batch, items, points, is_training)
     }
 
     /// Dropout masks of some items of a batch.
@@ -120,7 +136,7 @@ impl Trainer {
     /// Loss at points with known targets, summed.
     pub(super) fn loss_at(
         &self,
-        network: &Network,
+        (network, loss): (&Network, Loss),
         batch: &Batch,
         items: Range<usize>,
         points: TrainingPoints,
@@ -128,7 +144,7 @@ impl Trainer {
     ) -> Tensor<1> {
         let device = if is_training { self.device.clone() } else { self.device.clone().inner() };
         let masks = is_training.then(|| self.masks(batch, &items));
-        let prediction = self.spec.prediction_of(batch.shape);
+        let prediction = Prediction { loss, ..self.spec.prediction_of(batch.shape) };
         let coefficients = prediction.coefficients(&points.x, &points.sigma);
         let rows: Vec<usize> = items.collect();
         let conditioning = batch.conditioning.tensors(&rows, self.spec.data.classes.len(), &device);

@@ -10,7 +10,7 @@ use burn::{
 use super::{
     batches::Batch,
     error::TrainError,
-    optimizer::{FlatGradients, Optimizer},
+    optimizer::{FlatGradients, Optimizer, flatten},
     trainer::{Trainer, weights_like},
 };
 use crate::{
@@ -53,48 +53,52 @@ impl Fake {
             return Ok(Self { optimizer: Optimizer::new(&network), network });
         }
         let network = group(Group::Fake)?;
-        let moment = |of| Ok(Optimizer::new(&group(of)?).weights().clone());
-        let (first, second) = (moment(Group::FakeFirst)?, moment(Group::FakeSecond)?);
-        let average = Optimizer::new(&network).weights().clone();
+        let [first, second] = [group(Group::FakeFirst)?, group(Group::FakeSecond)?].map(|moment| flatten(&moment));
+        let average = flatten(&network);
         Ok(Self { optimizer: Optimizer::restore(&network, first, second, average), network })
     }
 }
 
 impl Trainer {
-    /// Trains the fake for one step on samples of the generator. Does nothing for other objectives.
+    /// The batch with the generator's samples as `yhat` of its points. Batches of other objectives stay as they are.
+    pub(super) fn with_samples(&self, mut batch: Batch) -> Batch {
+        if self.fake.is_none() {
+            return batch;
+        }
+        let (generator, device) = (self.network.valid(), self.device.clone().inner());
+        let samples = self.parts_of(&batch).flat_map(|items| {
+            let rows: Vec<usize> = items.clone().collect();
+            let conditioning = batch.conditioning.tensors(&rows, self.spec.data.classes.len(), &device);
+            self.estimates(&generator, &batch.points.slice(items), conditioning, None)
+        });
+        batch.points.yhat = samples.collect();
+        batch
+    }
+
+    /// Trains the fake for one step on the generator's samples. Does nothing for other objectives.
     pub(super) fn fake_step(&mut self, batch: &Batch) -> Result<(), TrainError> {
-        let (Objective::Inverse(objective), Some(mut fake)) = (self.spec.config.objective.clone(), self.fake.take())
-        else {
+        let (Objective::Inverse(objective), Some(fake)) = (&self.spec.config.objective, &self.fake) else {
             return Ok(());
         };
-        let train = &self.spec.config.train;
-        let (count, part) = (batch.items.len(), train.batch.div_ceil(train.accumulate));
-        let (mut loss, mut sum) = (0.0, None::<FlatGradients>);
-        for first in (0..count).step_by(part) {
-            let items = first..(first + part).min(count);
-            let points = self.perturbed((&objective, batch), &items, NoiseOf::Fake);
-            let part_loss = self.fake_loss(&fake.network, batch, items, &points).div_scalar(train.batch as f64);
-            let mut graph = part_loss.backward();
-            loss += f64::from(part_loss.into_scalar::<f32>());
-            let gradients = FlatGradients::take(&fake.network, &mut graph);
-            sum = Some(match sum {
-                Some(sum) => gradients.plus(sum),
-                None => gradients,
-            });
-        }
-        let gradients = self.summed_over_ranks(sum.expect("a batch has at least one part"));
+        let loss_of = |items: Range<usize>| {
+            let points = self.perturbed((objective, batch), &items, NoiseOf::Fake);
+            self.loss_at((&fake.network, Loss::Denoising), batch, items, points, true)
+        };
+        let (loss, gradients) = self.gradients_of(&fake.network, batch, None, &loss_of);
+        let (loss, gradients) = self.summed_over_ranks(loss, gradients);
         let (norm, step) = (gradients.norm(), self.step + 1);
         if !loss.is_finite() || !norm.is_finite() {
             return Err(TrainError::Diverged { step, loss });
         }
-        let rate = TrainConfig { lr: train.lr * objective.fake_rate, ..train.clone() };
-        fake.network = fake.optimizer.step(fake.network, gradients, norm, step, &rate);
-        self.fake = Some(fake);
+        let train = &self.spec.config.train;
+        let train = TrainConfig { lr: train.lr * objective.fake_rate, ..train.clone() };
+        if let Some(fake) = &mut self.fake {
+            fake.network = fake.optimizer.step(fake.network.clone(), gradients, norm, step, &train);
+        }
         Ok(())
     }
 
     /// Loss of the generator on some items of a batch, summed, and its derivative with respect to their samples, `[batch, N]`.
-    /// `points` are where the generator starts.
     pub(super) fn generator_slopes(
         &self,
         objective: &InverseObjective,
@@ -138,42 +142,25 @@ impl Trainer {
         items: &Range<usize>,
         noise: NoiseOf,
     ) -> TrainingPoints {
-        let starts = batch.points.slice(items.clone());
-        let rows: Vec<usize> = items.clone().collect();
-        let device = self.device.clone().inner();
-        let conditioning = batch.conditioning.tensors(&rows, self.spec.data.classes.len(), &device);
-        let samples =
-            TrainingPoints { yhat: self.estimates(&self.network.valid(), &starts, conditioning, None), ..starts };
         let (seed, whole) = (self.spec.config.train.seed, self.spec.config.train.batch);
         let streams = items.clone().map(|item| {
             let number = batch.items.start + item + whole * noise as usize;
             stream(seed, Purpose::Distillation, batch.step, number as u64)
         });
-        objective.perturb(self.spec.extra_dims(), self.spec.range().0, samples, streams)
+        objective.perturb(self.spec.extra_dims(), self.spec.range().0, batch.points.slice(items.clone()), streams)
     }
 
-    /// Denoising loss of the fake on perturbed samples, summed.
-    fn fake_loss(&self, network: &Network, batch: &Batch, items: Range<usize>, points: &TrainingPoints) -> Tensor<1> {
-        let mut prediction = self.spec.prediction();
-        prediction.loss = Loss::Denoising;
-        let coefficients = prediction.coefficients(&points.x, &points.sigma);
-        let rows: Vec<usize> = items.collect();
-        let conditioning = batch.conditioning.tensors(&rows, self.spec.data.classes.len(), &self.device);
-        let raw = self.raw(network, conditioning, (points, &coefficients), None, &self.device);
-        prediction.loss(points, raw, &coefficients)
-    }
-
-    /// Sum of all ranks' gradients.
-    fn summed_over_ranks(&self, gradients: FlatGradients) -> FlatGradients {
+    /// Sums of all ranks' losses and gradients.
+    fn summed_over_ranks(&self, loss: f64, gradients: FlatGradients) -> (f64, FlatGradients) {
         if self.ranks.size() == 1 {
-            return gradients;
+            return (loss, gradients);
         }
         let flat = gradients.narrow(0, gradients.len());
         let values: Vec<f32> = flat.clone().into_data().try_into_vec().expect("gradients are in single precision");
-        let mut sums: Vec<f64> = values.into_iter().map(f64::from).collect();
+        let mut sums: Vec<f64> = values.into_iter().map(f64::from).chain([loss]).collect();
         self.ranks.sum(&mut sums);
-        let count = sums.len();
-        let sums: Vec<f32> = sums.into_iter().map(|value| value as f32).collect();
-        FlatGradients::from_flat(Tensor::from_data(TensorData::new(sums, [count]), &flat.device()))
+        let loss = sums.pop().expect("the loss");
+        let (count, sums) = (sums.len(), sums.into_iter().map(|value| value as f32).collect::<Vec<f32>>());
+        (loss, FlatGradients::from_flat(Tensor::from_data(TensorData::new(sums, [count]), &flat.device())))
     }
 }

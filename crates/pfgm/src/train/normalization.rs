@@ -4,38 +4,28 @@
 //! orthogonal to the weights. Steps would lengthen the weights and so shrink the effective learning rate in an uncontrolled way. Therefore each
 //! step ends with weights of fixed norm: sqrt(n) for those of an output with n inputs, so that a weight has unit variance.
 
-use burn::{module::Module, tensor::Tensor};
+use burn::tensor::Tensor;
 
-use super::matrices::{Part, parts};
+use super::matrices::Part;
 
 /// Smallest norm that is divided by: weights that are all zero stay zero.
 const SMALLEST: f64 = 1e-12;
 
-/// Normalization of the weights of a network, which are one vector in the order of its definition.
-pub(super) struct WeightNormalization(Vec<Part>);
-
-impl WeightNormalization {
-    /// The normalization of all matrices and convolutions of a network without biases and group normalizations, as EDM2's.
-    pub(super) fn new(network: &impl Module) -> Self {
-        Self(parts(network))
-    }
-
-    /// Gives the weights of each output with n inputs the norm sqrt(n).
-    ///
-    /// # Shapes
-    /// `[weights]` to `[weights]`
-    pub(super) fn apply(&self, flat: &Tensor<1>) -> Tensor<1> {
-        let mut start = 0;
-        let parts = self.0.iter().map(|&Part { size, outputs }| {
-            let part = flat.clone().narrow(0, start, size);
-            start += size;
-            match outputs {
-                Some(outputs) => normalized(part.reshape([size / outputs, outputs])).reshape([size]),
-                None => part,
-            }
-        });
-        Tensor::cat(parts.collect(), 0)
-    }
+/// Gives the weights of each output with n inputs the norm sqrt(n), in all matrices and convolutions.
+///
+/// # Shapes
+/// `[weights]` to `[weights]`
+pub(super) fn normalized_weights(flat: &Tensor<1>, parts: &[Part]) -> Tensor<1> {
+    let mut start = 0;
+    let parts = parts.iter().map(|&Part { size, outputs }| {
+        let part = flat.clone().narrow(0, start, size);
+        start += size;
+        match outputs {
+            Some(outputs) => normalized(part.reshape([size / outputs, outputs])).reshape([size]),
+            None => part,
+        }
+    });
+    Tensor::cat(parts.collect(), 0)
 }
 
 /// Gives each column of a matrix the norm sqrt(n), where n is its length.
@@ -107,7 +97,7 @@ mod tests {
         let parts = vec![Part { size: 2, outputs: None }, Part { size: 6, outputs: Some(2) }];
         let flat = [5.0, -7.0, 3.0, 0.0, 0.0, 0.0, 4.0, 0.0];
         let flat = Tensor::<1>::from_data(TensorData::new(flat.to_vec(), [8]), &Device::flex());
-        let found: Vec<f32> = WeightNormalization(parts).apply(&flat).into_data().try_to_vec().unwrap();
+        let found: Vec<f32> = normalized_weights(&flat, &parts).into_data().try_to_vec().unwrap();
         let root = 3.0_f32.sqrt();
         let expected = [5.0, -7.0, 0.6 * root, 0.0, 0.0, 0.0, 0.8 * root, 0.0];
         assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{found:?}");
@@ -213,9 +203,7 @@ mod tests {
         let train =
             crate::config::TrainConfig { lr: 0.03, warmup: 0, clip: 0.0, ..trainer.spec().config.train.clone() };
         let noise = crate::precondition::column(&coefficients, |row| row.noise, &device);
-        let (mut optimizer, normalization) =
-            (crate::train::Optimizer::new(&network), WeightNormalization::new(&network));
-        optimizer = optimizer.with_normalization(Some(normalization));
+        let mut optimizer = crate::train::Optimizer::new(&network);
         for step in 1..=500 {
             let u = network.log_variance(noise.clone()).unwrap();
             let loss = prediction.uncertain_loss(&points, raw(), u, &coefficients);

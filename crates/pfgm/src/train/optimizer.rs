@@ -15,7 +15,7 @@ use pfgm_burn_ops::{AdamState, AdamStep, adam};
 use super::{
     matrices::{Part, parts},
     muon::{self, MuonStep},
-    normalization::WeightNormalization,
+    normalization::normalized_weights,
 };
 use crate::config::{OptimizerKind, RateSchedule, TrainConfig};
 
@@ -73,7 +73,7 @@ impl FlatGradients {
 }
 
 /// Concatenates the weights of a network.
-fn flatten(network: &impl Module) -> Tensor<1> {
+pub(super) fn flatten(network: &impl Module) -> Tensor<1> {
     struct Reader(Vec<Tensor<1>>);
     impl ModuleVisitor for Reader {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
@@ -114,8 +114,6 @@ impl ModuleMapper for Unflatten<'_> {
 pub struct Optimizer {
     state: AdamState,
     parts: Vec<Part>,
-    /// Normalization of the weights after each step, if any.
-    normalization: Option<WeightNormalization>,
 }
 
 impl Optimizer {
@@ -124,25 +122,20 @@ impl Optimizer {
         let weights = flatten(network);
         let zeros = || Tensor::zeros_like(&weights);
         let state = AdamState { first: zeros(), second: zeros(), average: weights.clone(), weights };
-        Self { state, parts: parts(network), normalization: None }
+        Self { state, parts: parts(network) }
     }
 
     /// State before the first step of a training that normalizes the weights after each step, and the network with normalized weights.
-    pub(super) fn normalizing<M: Module>(network: M, normalization: WeightNormalization) -> (Self, M) {
-        let weights = normalization.apply(&flatten(&network));
+    pub(super) fn normalizing<M: Module>(network: M) -> (Self, M) {
+        let weights = normalized_weights(&flatten(&network), &parts(&network));
         let network = network.map(&mut Unflatten { flat: &weights, start: 0, gradients: true });
-        (Self::new(&network).with_normalization(Some(normalization)), network)
-    }
-
-    /// The same state with another normalization of the weights after each step.
-    pub(super) fn with_normalization(self, normalization: Option<WeightNormalization>) -> Self {
-        Self { normalization, ..self }
+        (Self::new(&network), network)
     }
 
     /// Restores a saved state.
     pub fn restore(network: &impl Module, first: Tensor<1>, second: Tensor<1>, average: Tensor<1>) -> Self {
         let state = AdamState { weights: flatten(network), first, second, average };
-        Self { state, parts: parts(network), normalization: None }
+        Self { state, parts: parts(network) }
     }
 
     /// First moments, second moments and averages of all weights, each concatenated.
@@ -169,8 +162,8 @@ impl Optimizer {
         let empty = Tensor::empty([0], &state.weights.device());
         self.state = AdamState { weights: empty.clone(), first: empty.clone(), second: empty.clone(), average: empty };
         self.state = decayed_step(state, gradients.0, (norm, step), (config, &self.parts));
-        if let Some(normalization) = &self.normalization {
-            self.state.weights = normalization.apply(&self.state.weights);
+        if config.normalize_weights {
+            self.state.weights = normalized_weights(&self.state.weights, &self.parts);
         }
         network.map(&mut Unflatten { flat: &self.state.weights, start: 0, gradients: true })
     }

@@ -20,7 +20,6 @@ use super::{
     error::TrainError,
     inverse::Fake,
     memory::memory_estimate,
-    normalization::WeightNormalization,
     optimizer::Optimizer,
     power::PowerAverages,
     ranks::{Fingerprints, add_values, fingerprint},
@@ -96,7 +95,7 @@ impl Trainer {
         memory_estimate(&spec, spec.weight_count()?, &data).check()?;
         let network = spec.network(&device).map_err(ModelError::from)?;
         let (optimizer, network) = match spec.config.train.normalize_weights {
-            true => Optimizer::normalizing(network.clone(), WeightNormalization::new(&network)),
+            true => Optimizer::normalizing(network),
             false => (Optimizer::new(&network), network),
         };
         let TrainConfig { snapshot_every, sigma_rel, .. } = spec.config.train;
@@ -163,6 +162,8 @@ impl Trainer {
         let weights = fingerprint(|hasher| {
             self.step.hash(hasher);
             weights::collect(&self.network).iter().for_each(|weight| add_values(hasher, &weight.values));
+            let fake = self.fake.iter().flat_map(Fake::groups).flat_map(|(_, weights)| weights);
+            fake.for_each(|weight| add_values(hasher, &weight.values));
             for state in self.optimizer.state() {
                 add_values(hasher, &state.to_data().try_to_vec::<f32>().expect("single precision"));
             }
@@ -214,26 +215,15 @@ impl Trainer {
         let (first, second, average) = (flat(Group::First)?, flat(Group::Second)?, flat(Group::Average)?);
         trainer.optimizer = Optimizer::restore(&trainer.network, first, second, average);
         trainer.step = checkpoint.step;
-        trainer.restore_normalization();
+        if trainer.spec.config.train.normalize_weights && trainer.step == 0 {
+            // Weights that a training starts from, such as averages, are not normalized yet.
+            (trainer.optimizer, trainer.network) = Optimizer::normalizing(trainer.network);
+        }
         if let Some(averages) = power {
             let sigma_rel = trainer.spec.config.train.sigma_rel;
             trainer.power = Some(PowerAverages::restore(sigma_rel, averages, &inner));
         }
         Ok(trainer)
-    }
-
-    /// Restores the normalization of the weights. Those that a training starts from, such as averages, are normalized first.
-    fn restore_normalization(&mut self) {
-        if !self.spec.config.train.normalize_weights {
-            return;
-        }
-        let normalization = WeightNormalization::new(&self.network);
-        if self.step == 0 {
-            (self.optimizer, self.network) = Optimizer::normalizing(self.network.clone(), normalization);
-        } else {
-            let optimizer = std::mem::replace(&mut self.optimizer, Optimizer::new(&self.network));
-            self.optimizer = optimizer.with_normalization(Some(normalization));
-        }
     }
 
     /// Number of steps taken so far.
@@ -305,6 +295,7 @@ impl Trainer {
             Some(batch) if batch.step == self.step => batch,
             _ => self.sampler().batch(self.step, &mut order)?,
         };
+        let batch = self.with_samples(batch);
         self.fake_step(&batch)?;
         let (loss, gradients) = if self.ranks.size() == 1 {
             self.gradients(&batch, None)

@@ -150,7 +150,7 @@ impl CommandLine<'_> {
         let class = class.map_or_else(String::new, |class| format!(" --class {}", quote(class)));
         let solver = request::solver_options(self.solver);
         match self.scale() {
-            Some(scale) => format!("pfgm temperature {run} --seeds {seeds} --temperatures {scale}{class}{solver}"),
+            Some(scale) => format!("pfgm temperature {run} --seeds {seeds} --scale {scale}{class}{solver}"),
             None => {
                 let guidance =
                     self.request.guidance.map_or_else(String::new, |guidance| format!(" --guidance {guidance}"));

@@ -67,7 +67,7 @@ pub fn run(args: &CompareArgs) -> Result<()> {
     render::write(&page, report::page(&plan, &found, &folders)?.as_bytes())?;
     line(format!("table    {}", display(&table)));
     line(format!("report   {}", display(&page)));
-    let formats = args.figure.format.map_or("SVG and PDF".to_owned(), |format| format.ending().to_uppercase());
+    let formats = args.figure.style.format.map_or("SVG and PDF".to_owned(), |format| format.ending().to_uppercase());
     line(format!("figures  {} ({formats})", display(&folders.figures)));
     let failed = found.iter().filter(|found| found.is_err()).count();
     if failed > 0 {

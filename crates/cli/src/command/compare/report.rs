@@ -253,7 +253,7 @@ fn figure(page: &mut String, folders: &Folders, drawn: &[Curve], (axis, title): 
     }
     let chart = folders.style.apply(curves(drawn, [axis, "Frechet distance (FD), 95 % bars"], title)?)?;
     let (svg, name) = (chart.svg()?, file_name(&format!("{title}-{axis}")));
-    for format in folders.style.format.map_or(vec![ChartFormat::Svg, ChartFormat::Pdf], |format| vec![format]) {
+    for format in folders.style.style.format.map_or(vec![ChartFormat::Svg, ChartFormat::Pdf], |format| vec![format]) {
         let path = folders.figures.join(format!("{name}.{}", format.ending()));
         render::write(&path, &Format::of(&path)?.encode(&chart)?)?;
     }

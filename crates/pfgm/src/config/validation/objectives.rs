@@ -15,6 +15,16 @@ impl Objective {
     }
 }
 
+fn check_number(key: &str, value: f64, problem: &str) -> Checked {
+    if value.is_finite() { Ok(()) } else { fail(key, value, problem) }
+}
+
+/// Checks the parameters of ln sigma ~ N(mean, std^2).
+fn check_levels(mean: f64, std: f64) -> Checked {
+    check_number("objective.mean", mean, "give a number")?;
+    check_positive("objective.std", std)
+}
+
 impl FieldObjective {
     fn check(&self, batch: usize) -> Checked {
         check_level("objective.s", self.s)?;
@@ -31,10 +41,7 @@ impl FieldObjective {
 
 impl DenoisingObjective {
     fn check(&self, batch: usize) -> Checked {
-        check_positive("objective.std", self.std)?;
-        if !self.mean.is_finite() {
-            return fail("objective.mean", self.mean, "give a number");
-        }
+        check_levels(self.mean, self.std)?;
         if self.reference == 0 {
             return Ok(());
         }
@@ -49,10 +56,7 @@ impl DenoisingObjective {
 
 impl ConsistencyObjective {
     fn check(&self) -> Checked {
-        check_positive("objective.std", self.std)?;
-        if !self.mean.is_finite() {
-            return fail("objective.mean", self.mean, "give a number");
-        }
+        check_levels(self.mean, self.std)?;
         if !(self.q > 1.0 && self.q.is_finite()) {
             return fail("objective.q", self.q, "give a number above 1");
         }
@@ -61,27 +65,16 @@ impl ConsistencyObjective {
         check_not_negative("objective.n_scale", self.n_scale)?;
         check_not_negative("objective.n_rate", self.n_rate)?;
         check_positive("objective.huber", self.huber)?;
-        if self.guidance.is_finite() {
-            Ok(())
-        } else {
-            fail("objective.guidance", self.guidance, "give a number; 1 is no guidance")
-        }
+        check_number("objective.guidance", self.guidance, "give a number; 1 is no guidance")
     }
 }
 
 impl InverseObjective {
     fn check(&self) -> Checked {
-        check_positive("objective.std", self.std)?;
-        let numbers = [("objective.mean", self.mean), ("objective.alpha", self.alpha)];
-        if let Some((key, value)) = numbers.into_iter().find(|(_, value)| !value.is_finite()) {
-            return fail(key, value, "give a number");
-        }
+        check_levels(self.mean, self.std)?;
+        check_number("objective.alpha", self.alpha, "give a number")?;
         check_positive("objective.highest", self.highest)?;
         check_positive("objective.fake_rate", self.fake_rate)?;
-        if self.guidance.is_finite() {
-            Ok(())
-        } else {
-            fail("objective.guidance", self.guidance, "give a number; 1 is no guidance")
-        }
+        check_number("objective.guidance", self.guidance, "give a number; 1 is no guidance")
     }
 }
