@@ -140,7 +140,7 @@ fn drawn_images_have_the_channels_of_the_data() {
 }
 
 #[test]
-fn scale_enlarges_every_picture_and_animation() {
+fn scale_enlarges_pictures_and_animations() {
     let dir = temporary();
     let here = dir.path();
     let few = ["--solver", "euler", "--steps", "2"];
@@ -160,7 +160,6 @@ fn scale_enlarges_every_picture_and_animation() {
         &["interpolate", "digits", "0", "1", "--pictures", "3", "--animate", "w.png", "-o", "i.png"],
         &["i.png", "w.png"],
     );
-    doubles(&["temperature", "digits", "--temperatures", "0.9,1", "--seeds", "0-1", "-o", "t.png"], &["t.png"]);
     doubles(&["denoise", "digits", "--data", "digits", "-n", "2", "--sigma", "0.5", "-o", "d.png"], &["d.png"]);
     succeeds(here, &["data", "digits", "-o", "c.png", "--scale", "0.5"]);
     assert_eq!(png_size(&here.join("c.png")).0, 331, "ten columns of 64 pixels with their gaps, at half the size");
