@@ -66,18 +66,25 @@ export async function begin() {
     plot();
     $("generate-status").textContent = said();
   });
-  upload.begin({ run: () => card, asked, say, fail, reveal });
+  upload.begin({ run: () => card, asked, begun, reveal });
   draw();
 }
 
-// Says what the function returns, now and in another language later.
-function say(words, wrong = false) {
-  said = words;
-  $("generate-status").textContent = words();
-  $("generate-status").classList.toggle("wrong", wrong);
+// The status line belongs to the latest request: what an earlier one still has to say is dropped. Texts are functions, called again for another language.
+let turn = 0;
+function begun() {
+  const own = ++turn;
+  const say = (words, wrong = false) => {
+    if (own !== turn) return;
+    said = words;
+    $("generate-status").textContent = words();
+    $("generate-status").classList.toggle("wrong", wrong);
+  };
+  return { say, fail: (problem) => say(() => reason(problem.message), true) };
 }
 
-const fail = (problem) => say(() => reason(problem.message), true);
+const say = (words) => begun().say(words);
+const fail = (problem) => begun().fail(problem);
 
 // Options of a list, with the same choice as before.
 function options(id, list) {
@@ -132,6 +139,7 @@ export function asked() {
 async function draw() {
   running?.abort();
   const own = (running = new AbortController());
+  const status = begun();
   const first = Number($("seed").value);
   const seeds = Array.from({ length: Number($("many").value) }, (_, i) => first + i);
   const request = { ...asked(), seeds };
@@ -139,18 +147,18 @@ async function draw() {
   $("stop").disabled = false;
   $("between").hidden = true;
   trace = seeds.map(() => ({ x: [], y: [] }));
-  say(() => t("waiting"));
+  status.say(() => t("waiting"));
   reveal($("samples"));
   try {
     for await (const { name, data } of events("/api/v1/sample/events", request, own.signal)) {
       if (name === "refused") throw new Error(data.reason);
       if (own !== running) return;
-      await take(name, data, seeds);
+      await take(name, data, seeds, status.say);
     }
   } catch (problem) {
-    if (problem.name === "AbortError") {
-      if (own === running) say(() => t("stopped"));
-    } else fail(problem);
+    if (own !== running) return;
+    if (problem.name === "AbortError") status.say(() => t("stopped"));
+    else status.fail(problem);
   } finally {
     if (own === running) {
       running = null;
@@ -159,7 +167,7 @@ async function draw() {
   }
 }
 
-async function take(name, data, seeds) {
+async function take(name, data, seeds, say) {
   $("nfe").textContent = Math.round(data.nfe);
   $("seconds").textContent = data.seconds.toFixed(2);
   if (name === "look") {
@@ -294,6 +302,7 @@ async function keep(canvas, seed) {
 
 async function between() {
   const [from, to] = chosen.map((at) => shown[at].seed);
+  const { say, fail } = begun();
   say(() => t("interpolating", from, to));
   try {
     const request = { ...asked(), from, to, pictures: PICTURES };

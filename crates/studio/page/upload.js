@@ -32,7 +32,8 @@ const buttons = () => [...document.querySelectorAll("[data-do]")];
 
 async function take(file) {
   if (!file) return;
-  if (file.size > LARGEST) return host.say(() => t("too-large", file.name), true);
+  const { say } = host.begun();
+  if (file.size > LARGEST) return say(() => t("too-large", file.name), true);
   const bytes = new Uint8Array(await file.arrayBuffer());
   let text = "";
   for (let at = 0; at < bytes.length; at += 32768) text += String.fromCharCode(...bytes.subarray(at, at + 32768));
@@ -41,7 +42,7 @@ async function take(file) {
   const bitmap = await createImageBitmap(file).catch(() => null);
   if (bitmap) preview(bitmap);
   for (const button of buttons()) button.disabled = button.dataset.do === "decode";
-  host.say(() => t("loaded", file.name));
+  say(() => t("loaded", file.name));
 }
 
 // Shows the image as the server will see it: resized to cover the run's size, cropped in the middle.
@@ -59,9 +60,12 @@ function preview(bitmap) {
 
 const requests = {
   encode: async () => {
+    const encoded = image;
     const answer = await post("/api/v1/encode", reversible());
-    latents = answer.latents;
-    document.querySelector('[data-do="decode"]').disabled = false;
+    if (image === encoded) {
+      latents = answer.latents;
+      document.querySelector('[data-do="decode"]').disabled = false;
+    }
     const [norm, usual] = [answer.norms[0], answer.usual_norm].map((value) => Number(value.toPrecision(4)));
     return { title: "encoded", text: () => `${t("latent", norm, usual)} ${cost(answer)}` };
   },
@@ -91,10 +95,11 @@ const one = async (answer) => (await cut(answer.png, answer.shape, answer.count)
 const cost = ({ nfe, seconds }) => t("cost", Math.round(nfe), seconds.toFixed(2));
 
 async function act(what) {
-  host.say(() => t("waiting"));
+  const { say, fail } = host.begun();
+  say(() => t("waiting"));
   try {
     const { title, picture, text } = await requests[what]();
-    host.say(text);
+    say(text);
     $("restored").hidden = false;
     const figure = document.createElement("figure");
     const caption = document.createElement("figcaption");
@@ -113,7 +118,7 @@ async function act(what) {
     host.reveal($("restored"));
     document.body.dataset.restored = what;
   } catch (problem) {
-    host.fail(problem);
+    fail(problem);
   }
 }
 

@@ -275,6 +275,12 @@ fn errors_are_in_the_language_of_the_page() {
         browser.wait("!document.querySelector('[data-do=encode]').disabled");
         browser.click("[data-do=encode]");
         assert!(fails().starts_with("无法解码此图像"), "{}", browser.run(STATUS));
+        // Samples that arrive later do not hide the error of what was asked for last.
+        let before = browser.run("return document.body.dataset.drawn");
+        ask("many", "64");
+        browser.click("[data-do=encode]");
+        browser.wait(&format!("Number(document.body.dataset.drawn) > {}", before.as_str().unwrap()));
+        assert!(fails().starts_with("无法解码此图像"), "{}", browser.run(STATUS));
         browser.run("document.getElementById('run').options[0].value = 'gone'; document.getElementById('run').dispatchEvent(new Event('change'))");
         browser.wait("document.getElementById('generate-status').textContent.includes('gone')");
         assert_eq!(fails(), "没有名为 gone 的训练或模型，它可能已被移走。");

@@ -1,5 +1,7 @@
 //! The forward pass: transformed weights, and all steps for blocks of tiles.
 
+use std::ops::Range;
+
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -78,12 +80,17 @@ impl Filters {
         });
         Self { values, inputs, outputs, panel }
     }
+
+    fn panels(&self) -> usize {
+        self.outputs.div_ceil(self.panel)
+    }
 }
 
-/// The whole convolution for a block of tiles.
+/// The whole convolution for a block of tiles and some panels of output channels.
 struct Forward<'a> {
     tiling: Tiling,
-    tiles: std::ops::Range<usize>,
+    tiles: Range<usize>,
+    panels: Range<usize>,
     x: &'a [f32],
     /// A page of zeros, as large as a pixel.
     zeros: &'a [f32],
@@ -99,11 +106,11 @@ impl WithSimd for Forward<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { tiling, tiles, x, zeros, filters, epilogue, y, memory } = self;
+        let Self { tiling, tiles, panels, x, zeros, filters, epilogue, y, memory } = self;
         let (input, products) = memory.split_at_mut(POINTS * plane(tiles.len(), filters.inputs));
         let block = Block { tiling, tiles, x, zeros, filters, epilogue, y };
         block.transform(simd, input);
-        for panel in 0..filters.outputs.div_ceil(filters.panel) {
+        for panel in panels {
             block.multiply(simd, panel, input, products);
             for at in 0..block.tiles.len() {
                 block.finish(simd, panel, at, products);
@@ -115,7 +122,7 @@ impl WithSimd for Forward<'_> {
 /// The operands that the steps of a block share.
 struct Block<'a> {
     tiling: Tiling,
-    tiles: std::ops::Range<usize>,
+    tiles: Range<usize>,
     x: &'a [f32],
     /// A page of zeros, as large as a pixel.
     zeros: &'a [f32],
@@ -197,14 +204,27 @@ pub fn forward((arch, filters): (Arch, &Filters), geometry: Geometry, x: &[f32],
     assert_eq!([filters.inputs, filters.outputs], [geometry.inputs, geometry.outputs], "winograd: filters");
     let tiling = Tiling::new(geometry);
     let count = tiling.count();
-    // Blocks of even size, at least one for each thread.
-    let blocks = count.div_ceil(TILES).next_multiple_of(rayon::current_num_threads()).min(count);
+    // Pieces of even size, at least one for each thread. Each block of tiles reads all weights of its panels: where they are much larger than the
+    // transformed input, threads share few blocks and have panels of their own.
+    let (threads, panels) = (rayon::current_num_threads(), filters.panels());
+    let (blocks, parts) = if 4 * count <= geometry.outputs {
+        (threads.div_ceil(panels).min(count), threads.min(panels))
+    } else {
+        (count.div_ceil(TILES).next_multiple_of(threads).min(count), 1)
+    };
     let y = Shared::new(y);
     let zeros = Buffer::zeros(geometry.inputs);
     let zeros = zeros.values();
-    (0..blocks).into_par_iter().with_max_len(1).for_each(|block| {
-        let tiles = count * block / blocks..count * (block + 1) / blocks;
+    (0..blocks * parts).into_par_iter().with_max_len(1).for_each(|piece| {
+        let (tiles, panels) = (share(count, piece / parts, blocks), share(panels, piece % parts, parts));
         let memory = POINTS * (plane(tiles.len(), filters.inputs) + tiles.len() * filters.panel);
-        with_scratch(memory, |memory| arch.dispatch(Forward { tiling, tiles, x, zeros, filters, epilogue, y, memory }));
+        with_scratch(memory, |memory| {
+            arch.dispatch(Forward { tiling, tiles, panels, x, zeros, filters, epilogue, y, memory });
+        });
     });
+}
+
+/// Returns the items of share `index` if `count` items are divided evenly.
+fn share(count: usize, index: usize, shares: usize) -> Range<usize> {
+    count * index / shares..count * (index + 1) / shares
 }
