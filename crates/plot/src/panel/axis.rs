@@ -102,10 +102,18 @@ impl Axis {
         }
         let rough = (self.high - self.low) / most;
         let power = 10_f64.powf(rough.log10().floor());
-        let step = power * [1.0, 2.0, 5.0, 10.0].into_iter().find(|nice| nice * power >= rough).unwrap_or(10.0);
+        let nice = [1.0, 2.0, 5.0, 10.0];
+        let fits = nice.iter().position(|nice| nice * power >= rough).unwrap_or(3);
+        // One tick alone gives no scale.
+        let steps = nice[..=fits].iter().rev().map(|nice| nice * power).chain([0.5 * power, 0.2 * power]);
+        steps.map(|step| self.multiples(step)).find(|ticks| ticks.len() > 1).unwrap_or_default()
+    }
+
+    /// The multiples of a step on the axis.
+    fn multiples(&self, step: f64) -> Vec<f64> {
         let first = (self.low / step - 1e-9).ceil();
         let count = (self.high / step + 1e-9).floor() - first;
-        (0..=count as usize).map(|index| (first + index as f64) * step).collect()
+        (0..=count as i64).map(|index| (first + index as f64) * step).collect()
     }
 }
 
@@ -141,6 +149,8 @@ mod tests {
     fn ticks_are_round_numbers_within_the_axis() {
         assert_eq!(Axis::linear("", -1.2, 1.3).ticks(6.0), [-1.0, -0.5, 0.0, 0.5, 1.0]);
         assert_eq!(Axis::linear("", 0.0, 100.0).ticks(5.0), [0.0, 20.0, 40.0, 60.0, 80.0, 100.0]);
+        // Multiples of 5 would be one alone.
+        assert_eq!(Axis::linear("", 5.6, 14.6).ticks(2.6), [6.0, 8.0, 10.0, 12.0, 14.0]);
         let found = Axis::logarithmic("", 5e-4, 2e3).ticks(10.0);
         assert_eq!(found.len(), 7);
         assert!((found[0] - 1e-3).abs() < 1e-12 && (found[6] - 1e3).abs() < 1e-6, "{found:?}");
