@@ -311,7 +311,8 @@ fn take_thirty_steps(config: &mut Config) {
 fn learned(config: Config, data: &Dataset) -> (Trainer, f64) {
     let (run, steps) = (folder(), config.train.steps);
     let spec = ModelSpec::resolve(config, data).unwrap();
-    let mut trainer = Trainer::new(spec, data.clone(), Some(data.clone()), &Device::flex()).unwrap();
+    let held_out = data.select(&(0..data.len()).step_by(6).collect::<Vec<_>>());
+    let mut trainer = Trainer::new(spec, data.clone(), Some(held_out), &Device::flex()).unwrap();
     train_until(&mut trainer, run.path(), steps);
     let log = Log::read(&run.path().join("log.jsonl")).unwrap();
     let [first, last] = [log.first(), log.last()].map(|line| line.unwrap().held_out_loss.unwrap());

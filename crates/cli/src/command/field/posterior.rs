@@ -11,6 +11,7 @@ use pfgm_eval::kolmogorov_smirnov;
 use pfgm_plot::{
     Axis, Canvas, Mark, Panel,
     color::{BLUE, GRAY, INK, RED},
+    header,
 };
 
 use super::{
@@ -64,11 +65,12 @@ pub fn posterior(scene: &Scene) -> Result<Canvas> {
     panel.dots(charges(), dot_size(scene.count()), RED.faded(0.6));
 
     let (from_exact, from_mmps) = (draws(scene, &exact), draws(scene, &mmps));
-    let mut panel = Panel::square(&mut canvas, cells[2], "posterior: the flow of the weighted charges", labels, middle);
+    let title = "posterior: the flow of the weighted charges";
+    let cell = header(&mut canvas, cells[2], title, &[("draws", Mark::Dot, BLUE)]);
+    let mut panel = Panel::square(&mut canvas, cell, "", labels, middle);
     panel.dots(charges(), dot_size(scene.count()), GRAY.faded(0.35));
     panel.curves(paths(scene, &exact)?.into_iter().map(|path| (path, INK.faded(0.35))), 0.8);
     panel.dots(from_exact.chunks_exact(2).map(|p| [p[0], p[1]]), dot_size(scene.count()), BLUE.faded(0.7));
-    panel.legend(&[("draws", Mark::Dot, BLUE)]);
 
     let spread = 1.4 * scene.near;
     let across = Axis::linear(labels[1], scene.center[1] - spread, scene.center[1] + spread);
