@@ -70,5 +70,31 @@ fn convolutions(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, convolutions);
+/// Convolutions one after another, each with weights of its own, as in a network: the weights are not in the cache.
+fn in_turn(criterion: &mut Criterion) {
+    const LAYERS: usize = 12;
+    let arch = Arch::new();
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let mut draw = |len: usize| -> Vec<f32> { (0..len).map(|_| rng.random_range(-1.0..1.0)).collect() };
+    let mut group = criterion.benchmark_group("conv2d in turn");
+    group.sample_size(10).measurement_time(std::time::Duration::from_millis(700));
+    for (batch, side, inputs, outputs) in
+        [(8, 4, 256, 256), (16, 4, 256, 256), (8, 8, 256, 256), (16, 8, 256, 256), (8, 16, 256, 256), (8, 32, 128, 128)]
+    {
+        let geometry = Geometry { batch, height: side, width: side, inputs, outputs, kernel: [3, 3], stride: 1 };
+        let x = draw(batch * side * side * inputs);
+        let weight = draw(9 * inputs * outputs);
+        let mut y = vec![0.0; batch * side * side * outputs];
+        let layers: Vec<Filters> = (0..LAYERS).map(|_| Filters::new(arch, geometry, &weight)).collect();
+        group.throughput(Throughput::Elements((2 * LAYERS * 9 * y.len() * inputs) as u64));
+        group.bench_function(format!("batch {batch}, {side}x{side} {inputs}-{outputs}"), |bench| {
+            bench.iter(|| {
+                layers.iter().for_each(|layer| forward(geometry, black_box(&x), layer, Epilogue::NONE, &mut y))
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, convolutions, in_turn);
 criterion_main!(benches);

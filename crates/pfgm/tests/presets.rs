@@ -17,6 +17,12 @@ use toml::{Table, Value};
 /// Presets of this project, which were not published elsewhere.
 const OWN: [&str; 5] = ["digits", "heart", "fashion-mnist", "wine", "edm2-digits"];
 
+#[test]
+fn the_preset_of_a_table_finds_the_kinds_of_its_columns() {
+    let wine: Config = toml::from_str(presets::find("wine").unwrap().text).unwrap();
+    assert!(wine.data.kinds.is_some_and(|kinds| kinds.is_empty()) && wine.data.label.is_none());
+}
+
 /// The released values of a model; those that it shares with another are listed there.
 fn published(all: &Table, name: &str) -> Table {
     let mut own = all[name].as_table().unwrap_or_else(|| panic!("{name}: no table")).clone();
