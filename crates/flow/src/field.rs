@@ -196,7 +196,7 @@ impl ExactField {
     }
 
     /// The field of the charges in their own space, without an extra dimension: `E = sum_i (x - y_i) / |x - y_i|^N`, the limit of D to
-    /// zero. Each charge is smeared over about `softening` (r does not vanish), like the smooth distribution that a network learns.
+    /// zero. Each charge is smoothed over about `softening` (r does not vanish), like the smooth distribution that a network learns.
     ///
     /// # Panics
     /// As [`ExactField::new`].

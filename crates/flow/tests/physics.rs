@@ -206,7 +206,7 @@ fn ends(charges: &[f64], softening: Option<f64>) -> Vec<f64> {
 fn without_the_extra_dimension_everything_collapses() {
     let charges = points("disk", 1000);
     let relative = |softening| spread(&ends(&charges, softening), 2) / spread(&charges, 2);
-    // The smooth distribution, with each charge smeared over the distance to its neighbors: all particles end at the center.
+    // The smooth distribution, with each charge smoothed over the distance to its neighbors: all particles end at the center.
     let flat = relative(Some(0.15));
     assert!(flat < 0.03, "{flat}");
     let augmented = relative(None);

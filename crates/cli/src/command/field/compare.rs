@@ -62,10 +62,13 @@ pub fn extra_dimension(scene: &Scene) -> Result<Canvas> {
     panel.dots(flat_ends.chunks_exact(2).map(|p| [p[0], p[1]]), 3.2, PURPLE);
     let relative = |ends: &[f64]| spread(ends, 2) / scene.spread;
     line(format!("standard deviation of {ENDS} end points divided by that of the {} charges:", scene.count()));
-    line(format!("without the extra dimension     {:.4}  (charges smeared over {softening:.3})", relative(&flat_ends)));
-    line(format!("with it                         {:.4}", relative(&ends)));
     line(format!(
-        "without it, charges not smeared {:.4}  (lines pass between isolated charges; a network does not learn this field)",
+        "without the extra dimension      {:.4}  (charges smoothed over {softening:.3})",
+        relative(&flat_ends)
+    ));
+    line(format!("with it                          {:.4}", relative(&ends)));
+    line(format!(
+        "without it, charges not smoothed {:.4}  (lines pass between isolated charges; a network does not learn this field)",
         relative(&point_ends)
     ));
     Ok(canvas)
