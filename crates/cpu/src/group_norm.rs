@@ -54,10 +54,28 @@ pub struct Gradients<'a> {
     pub d_beta: &'a mut [f32],
 }
 
-/// Mean and reciprocal standard deviation of each channel's group.
-struct Statistics {
-    mean: Vec<f32>,
-    scale: Vec<f32>,
+/// The most lanes of a vector of any processor.
+const MOST_LANES: usize = 16;
+
+/// Values that one piece of work normalizes at least: a smaller one takes longer to hand over than to do.
+const LEAST_WORK: usize = 1 << 13;
+
+/// Values for each channel, `ROWS` times, each with room for whole vectors. Images of a thread share it.
+struct Scratch<const ROWS: usize> {
+    values: Vec<f32>,
+    row: usize,
+}
+
+impl<const ROWS: usize> Scratch<ROWS> {
+    fn new(geometry: Geometry) -> Self {
+        let row = geometry.channels.next_multiple_of(MOST_LANES);
+        Self { values: vec![0.0; ROWS * row], row }
+    }
+
+    fn rows(&mut self) -> [&mut [f32]; ROWS] {
+        let mut rows = self.values.chunks_exact_mut(self.row);
+        std::array::from_fn(|_| rows.next().expect("a row for each"))
+    }
 }
 
 impl Geometry {
@@ -90,26 +108,25 @@ impl Geometry {
         }
     }
 
-    /// A value for each channel, with room for whole vectors.
-    fn row_of<S: Simd>(self, values: &[f32]) -> Vec<f32> {
-        let mut row = vec![0.0; self.channels.next_multiple_of(S::F32_LANES)];
-        row[..values.len()].copy_from_slice(values);
-        row
+    /// Images of a piece of work, at least.
+    fn least_images(self) -> usize {
+        LEAST_WORK.div_ceil(self.pixels * self.channels)
     }
 
+    /// Writes mean and reciprocal standard deviation of each channel's group.
     #[inline(always)]
-    fn statistics<S: Simd>(self, simd: S, x: &[f32]) -> Statistics {
+    fn statistics<S: Simd>(self, simd: S, x: &[f32], mean: &mut [f32], scale: &mut [f32]) {
         let channels = self.channels;
-        let (mut mean, mut scale) = (self.row_of::<S>(&[]), self.row_of::<S>(&[]));
+        mean.fill(0.0);
         for x in x.chunks_exact(channels) {
             for c in (0..channels).step_by(S::F32_LANES) {
-                let sum = simd.add_f32s(whole(simd, &mean, c), load(simd, x, c, channels - c));
-                put::<S>(&mut mean, c, sum);
+                let sum = simd.add_f32s(whole(simd, mean, c), load(simd, x, c, channels - c));
+                put::<S>(mean, c, sum);
             }
         }
-        self.group_means(&mut mean);
+        self.group_means(mean);
         for c in (0..channels).step_by(S::F32_LANES) {
-            let (left, middle) = (channels - c, whole(simd, &mean, c));
+            let (left, middle) = (channels - c, whole(simd, mean, c));
             // Four independent sums hide latency.
             let mut sums = [simd.splat_f32s(0.0); 4];
             let mut pixels = x.chunks_exact(4 * channels);
@@ -124,26 +141,32 @@ impl Geometry {
                 sums[0] = simd.mul_add_e_f32s(centered, centered, sums[0]);
             }
             let pairs = (simd.add_f32s(sums[0], sums[1]), simd.add_f32s(sums[2], sums[3]));
-            put::<S>(&mut scale, c, simd.add_f32s(pairs.0, pairs.1));
+            put::<S>(scale, c, simd.add_f32s(pairs.0, pairs.1));
         }
-        self.group_means(&mut scale);
+        self.group_means(scale);
         scale.iter_mut().for_each(|variance| *variance = 1.0 / (*variance + self.epsilon).sqrt());
-        Statistics { mean, scale }
     }
 
     #[inline(always)]
-    fn forward_image<S: Simd>(self, simd: S, x: &[f32], Affine { gamma, beta }: Affine, y: &mut [f32]) {
+    fn forward_image<S: Simd>(
+        self,
+        simd: S,
+        [mean, scale]: [&mut [f32]; 2],
+        x: &[f32],
+        Affine { gamma, beta }: Affine,
+        y: &mut [f32],
+    ) {
         let channels = self.channels;
-        let Statistics { mean, mut scale } = self.statistics(simd, x);
+        self.statistics(simd, x, mean, scale);
         // gamma (x - mean) scale + beta = x factor + offset
-        let mut offset = self.row_of::<S>(beta);
+        let (factor, offset) = (scale, mean);
         for c in 0..channels {
-            scale[c] *= gamma[c];
-            offset[c] -= mean[c] * scale[c];
+            factor[c] *= gamma[c];
+            offset[c] = beta[c] - offset[c] * factor[c];
         }
         // A vector of channels at a time down all pixels: what belongs to the channels stays in registers.
         for c in (0..channels).step_by(S::F32_LANES) {
-            let (left, factor, term) = (channels - c, whole(simd, &scale, c), whole(simd, &offset, c));
+            let (left, factor, term) = (channels - c, whole(simd, factor, c), whole(simd, offset, c));
             for (x, y) in x.chunks_exact(channels).zip(y.chunks_exact_mut(channels)) {
                 let z = simd.mul_add_e_f32s(load(simd, x, c, left), factor, term);
                 let value = if self.activate { silu(simd, z) } else { z };
@@ -154,32 +177,38 @@ impl Geometry {
 
     /// Writes the gradients of one image.
     #[inline(always)]
-    fn gradient_image<S: Simd>(self, simd: S, operands: Operands, gradients: Gradients) {
-        let channels = self.channels;
-        let (x, Gradients { dx, d_gamma, d_beta }) = (operands.x, gradients);
-        let Statistics { mean, scale } = self.statistics(simd, x);
-        let gamma = self.row_of::<S>(operands.affine.gamma);
-        let [gamma_sum, beta_sum] = self.activation_gradient(simd, operands, [&mean, &scale], dx);
+    fn gradient_image<S: Simd>(
+        self,
+        simd: S,
+        scratch: &mut Scratch<6>,
+        operands: Operands,
+        Gradients { dx, d_gamma, d_beta }: Gradients,
+    ) {
+        let (channels, x) = (self.channels, operands.x);
+        let [mean, scale, gamma, beta, gamma_sum, beta_sum] = scratch.rows();
+        gamma[..channels].copy_from_slice(operands.affine.gamma);
+        beta[..channels].copy_from_slice(operands.affine.beta);
+        self.statistics(simd, x, mean, scale);
+        self.activation_gradient(simd, operands, [mean, scale, gamma, beta], [gamma_sum, beta_sum], dx);
         d_gamma.copy_from_slice(&gamma_sum[..channels]);
         d_beta.copy_from_slice(&beta_sum[..channels]);
         // The statistics depend on x, too: dx = scale (g - mean(g) - normal mean(g normal)), g = gradient gamma. In terms
         // of x and the gradient that is `gradient factor - x slope - level`.
-        let (mut level, mut slope) = (beta_sum, gamma_sum);
+        let (level, slope, factor) = (beta_sum, gamma_sum, gamma);
         for c in 0..channels {
-            level[c] *= gamma[c];
-            slope[c] *= gamma[c];
+            level[c] *= factor[c];
+            slope[c] *= factor[c];
         }
-        self.group_means(&mut level);
-        self.group_means(&mut slope);
-        let mut factor = gamma;
+        self.group_means(level);
+        self.group_means(slope);
         for c in 0..channels {
             factor[c] *= scale[c];
             slope[c] *= scale[c] * scale[c];
             level[c] = level[c] * scale[c] - mean[c] * slope[c];
         }
         for c in (0..channels).step_by(S::F32_LANES) {
-            let (left, factor) = (channels - c, whole(simd, &factor, c));
-            let (slope, level) = (whole(simd, &slope, c), whole(simd, &level, c));
+            let (left, factor) = (channels - c, whole(simd, factor, c));
+            let (slope, level) = (whole(simd, slope, c), whole(simd, level, c));
             for (x, dx) in x.chunks_exact(channels).zip(dx.chunks_exact_mut(channels)) {
                 let taken = simd.mul_add_e_f32s(load(simd, x, c, left), slope, level);
                 let value = simd.sub_f32s(simd.mul_f32s(load(simd, dx, c, left), factor), taken);
@@ -188,23 +217,22 @@ impl Geometry {
         }
     }
 
-    /// Writes the gradient before SiLU to `dx`. Returns its sums over the pixels, times the normalized values and alone:
-    /// the gradients for gamma and beta.
+    /// Writes the gradient before SiLU to `dx`, and its sums over the pixels, times the normalized values and alone: the
+    /// gradients for gamma and beta.
     #[inline(always)]
     fn activation_gradient<S: Simd>(
         self,
         simd: S,
-        Operands { x, affine, dy }: Operands,
-        [mean, scale]: [&[f32]; 2],
+        Operands { x, dy, .. }: Operands,
+        [mean, scale, gamma, beta]: [&[f32]; 4],
+        [gamma_sum, beta_sum]: [&mut [f32]; 2],
         dx: &mut [f32],
-    ) -> [Vec<f32>; 2] {
+    ) {
         let channels = self.channels;
-        let (gamma, beta) = (self.row_of::<S>(affine.gamma), self.row_of::<S>(affine.beta));
-        let (mut gamma_sum, mut beta_sum) = (self.row_of::<S>(&[]), self.row_of::<S>(&[]));
         let one = simd.splat_f32s(1.0);
         for c in (0..channels).step_by(S::F32_LANES) {
             let (left, middle, factor) = (channels - c, whole(simd, mean, c), whole(simd, scale, c));
-            let (gamma, beta) = (whole(simd, &gamma, c), whole(simd, &beta, c));
+            let (gamma, beta) = (whole(simd, gamma, c), whole(simd, beta, c));
             let mut sums = [simd.splat_f32s(0.0); 2];
             let pixels = x.chunks_exact(channels).zip(dy.chunks_exact(channels)).zip(dx.chunks_exact_mut(channels));
             for ((x, dy), dx) in pixels {
@@ -219,10 +247,9 @@ impl Geometry {
                 store(simd, dx, c, left, gradient);
                 sums = [simd.mul_add_e_f32s(gradient, normal, sums[0]), simd.add_f32s(gradient, sums[1])];
             }
-            put::<S>(&mut gamma_sum, c, sums[0]);
-            put::<S>(&mut beta_sum, c, sums[1]);
+            put::<S>(gamma_sum, c, sums[0]);
+            put::<S>(beta_sum, c, sums[1]);
         }
-        [gamma_sum, beta_sum]
     }
 }
 
@@ -243,6 +270,7 @@ fn put<S: Simd>(row: &mut [f32], c: usize, value: S::f32s) {
 /// [`Geometry::forward_image`], which `pulp` compiles for the vector instructions.
 struct Forward<'a> {
     geometry: Geometry,
+    scratch: &'a mut Scratch<2>,
     x: &'a [f32],
     affine: Affine<'a>,
     y: &'a mut [f32],
@@ -253,13 +281,14 @@ impl WithSimd for Forward<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        self.geometry.forward_image(simd, self.x, self.affine, self.y);
+        self.geometry.forward_image(simd, self.scratch.rows(), self.x, self.affine, self.y);
     }
 }
 
 /// [`Geometry::gradient_image`], which `pulp` compiles for the vector instructions.
 struct Gradient<'a> {
     geometry: Geometry,
+    scratch: &'a mut Scratch<6>,
     operands: Operands<'a>,
     gradients: Gradients<'a>,
 }
@@ -269,7 +298,7 @@ impl WithSimd for Gradient<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        self.geometry.gradient_image(simd, self.operands, self.gradients);
+        self.geometry.gradient_image(simd, self.scratch, self.operands, self.gradients);
     }
 }
 
@@ -283,9 +312,13 @@ impl WithSimd for Gradient<'_> {
 pub fn forward(arch: Arch, geometry: Geometry, x: &[f32], affine: Affine, y: &mut [f32]) {
     geometry.check(x, y, [affine.gamma, affine.beta]);
     let image = geometry.pixels * geometry.channels;
-    x.par_chunks_exact(image).zip(y.par_chunks_exact_mut(image)).enumerate().for_each(|(index, (x, y))| {
-        arch.dispatch(Forward { geometry, x, affine: geometry.affine_of(affine, index), y });
-    });
+    let images = x.par_chunks_exact(image).zip(y.par_chunks_exact_mut(image)).with_min_len(geometry.least_images());
+    images.enumerate().for_each_init(
+        || Scratch::new(geometry),
+        |scratch, (index, (x, y))| {
+            arch.dispatch(Forward { geometry, scratch, x, affine: geometry.affine_of(affine, index), y });
+        },
+    );
 }
 
 /// Computes the gradients for the input, gamma and beta.
@@ -299,8 +332,12 @@ pub fn gradient(arch: Arch, geometry: Geometry, operands: Operands, gradients: G
     let (image, channels) = (geometry.pixels * geometry.channels, geometry.channels);
     let sums = d_gamma.par_chunks_exact_mut(channels).zip(d_beta.par_chunks_exact_mut(channels));
     let images = x.par_chunks_exact(image).zip(dy.par_chunks_exact(image)).zip(dx.par_chunks_exact_mut(image));
-    images.zip(sums).enumerate().for_each(|(index, (((x, dy), dx), (d_gamma, d_beta)))| {
-        let operands = Operands { x, affine: geometry.affine_of(affine, index), dy };
-        arch.dispatch(Gradient { geometry, operands, gradients: Gradients { dx, d_gamma, d_beta } });
-    });
+    let images = images.zip(sums).with_min_len(geometry.least_images()).enumerate();
+    images.for_each_init(
+        || Scratch::new(geometry),
+        |scratch, (index, (((x, dy), dx), (d_gamma, d_beta)))| {
+            let operands = Operands { x, affine: geometry.affine_of(affine, index), dy };
+            arch.dispatch(Gradient { geometry, scratch, operands, gradients: Gradients { dx, d_gamma, d_beta } });
+        },
+    );
 }
