@@ -10,7 +10,7 @@ const COMMANDS: [&str; 6] = [
     "sample digits -n 2 --steps 2 -o x.png --npz x.npz",
     "train heart --dry-run",
     "train heart --out run --set train.steps=3 --set network.width=16 --set train.checkpoint_every=2",
-    "evaluate digits --data digits -n 60 --steps 2 --reference-rows 100",
+    "evaluate digits --data digits -n 60 --reference-rows 100",
     "presets digits",
 ];
 
