@@ -25,6 +25,8 @@ class Sampling(Fitted):
         solver: str | Mapping[str, Any] | None = None,
         solver_steps: int | None = None,
         guidance: float | None = None,
+        autoguide: Fitted | None = None,
+        guidance_levels: tuple[float, float] | None = None,
         latent_scale: float = 1.0,
         batch_size: int | None = None,
         **solver_options: Any,
@@ -46,7 +48,11 @@ class Sampling(Fitted):
         solver_steps : int, optional
             Steps of the solver.
         guidance : float, optional
-            Classifier-free guidance scale; 1 disables it.
+            Scale of classifier-free guidance, or of ``autoguide``; 1 disables it.
+        autoguide : PoissonFlow, optional
+            A weaker flow of the same data and D that guides: a smaller network, or one that was trained for fewer steps.
+        guidance_levels : (float, float), optional
+            The lowest and the highest noise level that are guided. Default: all are.
         latent_scale : float, default 1
             Factor of the latents: less than 1 gives more typical samples.
         batch_size : int, optional
@@ -68,6 +74,7 @@ class Sampling(Fitted):
         """
         how: dict[str, Any] = {"solver": solver, "solver_steps": solver_steps, "guidance": guidance}
         how |= {"latent_scale": latent_scale, "batch_size": batch_size, **solver_options}
+        how |= {"autoguide": autoguide, "guidance_levels": guidance_levels}
         drawn = self._draw(n, y=y, random_state=random_state, seeds=seeds, **how)
         return self._result(drawn)
 
@@ -81,6 +88,8 @@ class Sampling(Fitted):
         solver: str | Mapping[str, Any] | None = None,
         solver_steps: int | None = None,
         guidance: float | None = None,
+        autoguide: Fitted | None = None,
+        guidance_levels: tuple[float, float] | None = None,
         latent_scale: float = 1.0,
         batch_size: int | None = None,
         **solver_options: Any,
@@ -93,12 +102,16 @@ class Sampling(Fitted):
         if seeds is None:
             first = seed_of(random_state)
             seeds = [(first + index) % (1 << 64) for index in range(n)]
+        if autoguide is not None and not isinstance(autoguide, Fitted):
+            raise TypeError(f"autoguide: give a PoissonFlow, not {type(autoguide).__name__}")
         if len(seeds) != n:
             raise ValueError(f"seeds: {len(seeds)} seeds for {n} samples; give as many")
         what = {
             "seeds": [int(seed) for seed in seeds],
             "classes": None if y is None else self._class_names(y, n),
             "latent_scale": number_of("latent_scale", latent_scale),
+            "autoguide": None if autoguide is None else autoguide._fitted(),
+            "guidance_levels": guidance_levels,
         }
         with progress:
             return self._fitted().sample(what, how)

@@ -38,6 +38,17 @@ def test_seeds_are_independent_and_samples_are_prefixes(flow: pfgm.PoissonFlow) 
     assert not np.array_equal(flow.sample(2), flow.sample(2))
 
 
+def test_a_weaker_flow_guides(flow: pfgm.PoissonFlow, points: Any) -> None:
+    weaker = pfgm.PoissonFlow(D=flow.info["D"], steps=2, batch_size=32, random_state=0).fit(points)
+    plain = flow.sample(4, random_state=0)
+    guided = flow.sample(4, random_state=0, autoguide=weaker, guidance=2.0)
+    assert guided.shape == plain.shape and not np.array_equal(guided, plain)
+    nowhere = flow.sample(4, random_state=0, autoguide=weaker, guidance=2.0, guidance_levels=(1e6, 1e7))
+    assert np.array_equal(nowhere, plain)
+    with pytest.raises(TypeError, match="autoguide: give a PoissonFlow"):
+        flow.sample(4, autoguide=points, guidance=2.0)
+
+
 def test_latents_lead_back(flow: pfgm.PoissonFlow, points: Any) -> None:
     z = flow.encode(points[:20], rtol=1e-6, atol=1e-6)
     assert z.shape == (20, 2) and z.dtype == np.float64

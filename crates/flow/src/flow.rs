@@ -83,6 +83,26 @@ impl<T: Differentiable + ?Sized> Differentiable for &T {
     }
 }
 
+impl<T: Denoiser + ?Sized> Denoiser for Box<T> {
+    fn dim(&self) -> usize {
+        (**self).dim()
+    }
+
+    fn denoise(&self, query: &Query, out: &mut [f64]) {
+        (**self).denoise(query, out);
+    }
+}
+
+impl<T: Differentiable + ?Sized> Differentiable for Box<T> {
+    fn vjp(&self, query: &Query, probes: &[f64], out: &mut [f64], pulled: &mut [f64]) {
+        (**self).vjp(query, probes, out, pulled);
+    }
+
+    fn divergence(&self, query: &Query, out: &mut [f64], divergence: &mut [f64]) {
+        (**self).divergence(query, out, divergence);
+    }
+}
+
 /// A denoiser and D, the number of extra dimensions: the ordinary differential equation that solvers integrate.
 pub struct Flow<'a> {
     /// The estimate of `yhat`.

@@ -31,6 +31,7 @@ pub mod extra_dims;
 pub mod field;
 pub mod field_lines;
 pub mod flow;
+pub mod guided;
 pub mod hemisphere;
 pub mod latent;
 pub mod likelihood;

@@ -8,6 +8,7 @@ use crate::{
     conditioning::{Conditioning, ConditioningTensors},
     device::is_cpu,
     flow::{Denoiser, Differentiable, Query},
+    guided::guide,
     network::{Network, NetworkInput, Precision},
     precondition::{PreconditionCoefficients, column},
     prediction::{Arithmetic, InputCotangents, Prediction},
@@ -23,7 +24,7 @@ pub struct NetworkDenoiser {
     /// Number of classes; 0 if the network is unconditional.
     pub(crate) classes: usize,
     pub(crate) conditioning: Conditioning,
-    /// Scale of classifier-free guidance.
+    /// Scale of classifier-free guidance: see [`guide`].
     pub(crate) guidance: f64,
     /// Largest number of rows that are evaluated together.
     pub(crate) max_rows: usize,
@@ -107,11 +108,6 @@ impl NetworkDenoiser {
     /// Whether guidance changes the estimate of some items.
     fn is_guided(&self, item: &[usize]) -> bool {
         self.guidance != 1.0 && item.iter().any(|&item| self.conditioning.class(item).is_some())
-    }
-
-    /// Classifier-free guidance (arXiv 2207.12598): `u + guidance (c - u)` of the values with (c) and without (u) the class.
-    fn guide(&self, with: &mut [f64], without: &[f64]) {
-        with.iter_mut().zip(without).for_each(|(with, without)| *with = without + self.guidance * (*with - without));
     }
 
     /// `yhat` of a few rows.
@@ -229,7 +225,7 @@ impl Denoiser for NetworkDenoiser {
                 let mut without = take(&self.buffers.doubles);
                 without.resize(out.len(), 0.0);
                 self.evaluate(rows, conditioning.without_classes(), &mut without);
-                self.guide(out, &without);
+                guide(self.guidance, out, &without);
                 put(&self.buffers.doubles, without);
             }
         }
@@ -245,8 +241,8 @@ impl Differentiable for NetworkDenoiser {
             if self.is_guided(rows.item) {
                 let (mut without, mut vjp_without) = (vec![0.0; out.len()], vec![0.0; out.len()]);
                 self.evaluate_vjp(rows, conditioning.without_classes(), &mut without, &mut vjp_without);
-                self.guide(out, &without);
-                self.guide(vjp, &vjp_without);
+                guide(self.guidance, out, &without);
+                guide(self.guidance, vjp, &vjp_without);
             }
         }
     }

@@ -46,8 +46,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub use pfgm_flow::{
-    consistency, coulomb, dynamics, extra_dims, field, field_lines, flow, hemisphere, latent, likelihood, particles,
-    posterior, prior, process, random, region, restoration, solver,
+    consistency, coulomb, dynamics, extra_dims, field, field_lines, flow, guided, hemisphere, latent, likelihood,
+    particles, posterior, prior, process, random, region, restoration, solver,
 };
 
 pub mod augmentation;

@@ -260,3 +260,17 @@ fn guidance_is_built_in_and_survives_a_stop() {
     let error = Model::from_config(config, &few).unwrap().fit(&few, Fit::configured()).unwrap_err().to_string();
     assert!(error.contains("objective.guidance"), "{error}");
 }
+
+#[test]
+fn a_teacher_is_followed_and_survives_a_stop() {
+    let (model, digits) = (Model::load("digits").unwrap(), Dataset::open("digits").unwrap());
+    let few = digits.select(&(0..40).collect::<Vec<_>>());
+    let tuned = |teacher: bool, guidance: f64, parts: &[u64]| {
+        let objective = ConsistencyObjective { teacher, guidance, stage_steps: 1, ..ConsistencyObjective::default() };
+        distilled(&model, &few, Distill::consistency(4).objective(objective), parts).to_bytes().unwrap()
+    };
+    let whole = tuned(true, 1.0, &[4]);
+    assert!(whole == tuned(true, 1.0, &[2, 4]), "the teacher is in the checkpoint, so a resumed training is the same");
+    assert!(whole != tuned(false, 1.0, &[4]));
+    assert!(tuned(true, 2.0, &[4]) != tuned(false, 2.0, &[4]) && tuned(true, 2.0, &[4]) != whole);
+}

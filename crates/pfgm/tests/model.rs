@@ -4,7 +4,10 @@ use std::{cell::Cell, ops::ControlFlow, path::Path};
 
 use pfgm::{
     CancelToken, Error, ExactField, Model,
+    config::{Config, DataConfig},
+    extra_dims::ExtraDims,
     flow::{Denoiser, Flow, Query},
+    guided::Guided,
     likelihood::{Density, Prior, Probe, Trace as TraceOf},
     model::{Anomaly, Denoise, Fit, Inpaint, Likelihood, Posterior, ScheduleSearch, Trace, WeightNames},
     posterior::{Downsampling, LinearOperator, Matrix},
@@ -49,6 +52,78 @@ fn samples_are_points_of_the_prior_moved_down_the_flow() {
 
     let in_parts = model.sample(5).seed(11).classes(classes).guidance(1.5).solver(heun(3)).batch(2).draw().unwrap();
     assert_eq!(in_parts, drawn);
+}
+
+#[test]
+fn a_weaker_model_guides_as_the_model_without_classes_does() {
+    let model = Model::load("digits").unwrap();
+    let classes = [Some(3), None, Some(7)];
+    let request = || model.sample(3).seed(11).classes(classes).solver(heun(3));
+    let plain = request().draw().unwrap();
+    let guided = request().guidance(2.0).draw().unwrap();
+    assert_ne!(plain.values(), guided.values());
+    // At all levels, at none, and between.
+    let (low, high) = model.spec().range();
+    let at = |levels| request().guidance(2.0).guidance_levels(levels).draw().unwrap();
+    assert_eq!(at(low..=high), guided);
+    assert_eq!(at(2.0 * high..=3.0 * high), plain);
+    let part = at(1.0..=high);
+    assert_ne!(part, plain);
+    assert_ne!(part, guided);
+    // A model guides itself nowhere: u + w (c - u) with c = u.
+    let alone = request().autoguide(&model).guidance(3.0).draw().unwrap();
+    let largest = alone.values().iter().zip(plain.values()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(largest < 1e-3, "{largest}");
+    // A weaker one guides rows with and without a class, by u + w (c - u).
+    let mut weaker = model.clone();
+    weaker.quantize(3);
+    let found = request().autoguide(&weaker).guidance(1.7).draw().unwrap();
+    let (with, without) = (model.denoiser(classes.to_vec(), 1.0), weaker.denoiser(classes.to_vec(), 1.0));
+    let denoiser = Guided { with, without, scale: 1.7, levels: 0.0..=f64::INFINITY };
+    let flow = Flow { denoiser: &denoiser, extra_dims: model.spec().extra_dims() };
+    let mut x = flow.latents(high, 0, 11..14);
+    solver::sample(&flow, &heun(3).into(), (low, high), &mut x).unwrap();
+    assert_eq!(found.values(), model.spec().to_data_units(&x));
+    let in_parts = request().autoguide(&weaker).guidance(1.7).batch(2).draw().unwrap();
+    assert_eq!(in_parts, found);
+}
+
+#[test]
+fn guidance_that_does_not_fit_is_refused() {
+    let model = Model::load("digits").unwrap();
+    let (data, points) = (open("digits"), open("heart"));
+    let other = |change: &dyn Fn(&mut Config), data: &Dataset| {
+        let mut config = model.spec().config.clone();
+        change(&mut config);
+        Model::from_config(config, data).unwrap()
+    };
+    let other_d = other(&|config| config.flow.extra_dims = ExtraDims::Finite(1.0), &data);
+    let of_points = Model::from_config(
+        Config { data: DataConfig { source: "heart".into(), ..DataConfig::default() }, ..Config::for_data(&points) },
+        &points,
+    )
+    .unwrap();
+    let without_classes = other(&|config| config.data.conditional = false, &data);
+    for (weaker, part) in [(&other_d, "its D is 1"), (&of_points, "its rows are")] {
+        match model.sample(1).autoguide(weaker).guidance(2.0).draw() {
+            Err(Error::Argument { name: "weaker", problem }) => assert!(problem.contains(part), "{problem}"),
+            found => panic!("{found:?}"),
+        }
+    }
+    model.sample(1).autoguide(&without_classes).guidance(2.0).solver(heun(1)).draw().unwrap();
+    let error = without_classes.sample(1).autoguide(&model).guidance(2.0).draw().unwrap_err();
+    assert!(matches!(error, Error::Argument { name: "weaker", .. }), "{error}");
+    for (request, name) in [
+        (model.sample(1).autoguide(&without_classes), "guidance"),
+        (model.sample(1).autoguide(&without_classes).guidance(f64::NAN), "guidance"),
+        (model.sample(1).guidance_levels(1.0..=2.0), "guidance_levels"),
+        (model.sample(1).guidance(2.0).guidance_levels(2.0..=1.0), "guidance_levels"),
+        (without_classes.sample(1).guidance_levels(1.0..=2.0), "guidance_levels"),
+        (without_classes.sample(1).guidance(2.0), "guidance"),
+    ] {
+        let error = request.draw().unwrap_err();
+        assert!(matches!(error, Error::Argument { name: found, .. } if found == name), "{error}");
+    }
 }
 
 #[test]

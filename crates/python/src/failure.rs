@@ -64,6 +64,7 @@ fn parameter(argument: &str) -> &str {
         "probes" => "n_probes",
         "usual" => "normal",
         "vector" => "v",
+        "weaker" => "autoguide",
         "latents" => "z",
         other => other,
     }

@@ -191,6 +191,12 @@ impl Model {
             if let Some(guidance) = how.guidance {
                 sampling = sampling.guidance(guidance);
             }
+            if let Some(weaker) = &what.autoguide {
+                sampling = sampling.autoguide(&weaker.get().inner);
+            }
+            if let Some((low, high)) = what.guidance_levels {
+                sampling = sampling.guidance_levels(low..=high);
+            }
             let result = sampling.draw();
             watch.finish(result.map_err(Failure::from))
         })?;

@@ -23,6 +23,9 @@ pub struct Sampling {
     pub seeds: Vec<u64>,
     pub classes: Option<Vec<Option<String>>>,
     pub latent_scale: f64,
+    /// The weaker flow that guides.
+    pub autoguide: Option<Py<crate::model::Model>>,
+    pub guidance_levels: Option<(f64, f64)>,
 }
 
 /// How densities are computed.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use pfgm::features::Extractor;
 
-use super::{ComputeArgs, DataArgs, RanksArgs, SolverArgs};
+use super::{ComputeArgs, DataArgs, GuidanceArgs, RanksArgs, SolverArgs};
 
 /// Value of `--extractor`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -69,9 +69,8 @@ pub struct EvaluateArgs {
     #[arg(long)]
     pub balanced: bool,
 
-    /// Classifier-free guidance scale; 1 disables it [default: the run's, or 1]
-    #[arg(long, value_name = "W", allow_negative_numbers = true)]
-    pub guidance: Option<f64>,
+    #[command(flatten)]
+    pub guidance: GuidanceArgs,
 
     #[command(flatten)]
     pub solving: SolverArgs,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{ArithmeticName, ComputeArgs, DataArgs, FigureArgs, Frames, RanksArgs, SolverArgs};
+use super::{ArithmeticName, ComputeArgs, DataArgs, FigureArgs, Frames, GuidanceArgs, RanksArgs, SolverArgs};
 
 #[derive(Debug, Args)]
 pub struct SampleArgs {
@@ -56,9 +56,8 @@ pub struct SampleArgs {
     #[arg(long, conflicts_with = "class")]
     pub balanced: bool,
 
-    /// Classifier-free guidance scale; 1 disables it [default: the run's, or 1]
-    #[arg(long, value_name = "W", allow_negative_numbers = true)]
-    pub guidance: Option<f64>,
+    #[command(flatten)]
+    pub guidance: GuidanceArgs,
 
     /// Of a table: draw rows until enough of them fulfill conditions, NAME=VALUE or NAME=LOW..HIGH, as in "age=40..60,sex=F". What is kept has exactly the model's conditional distribution (rejection)
     #[arg(long = "where", value_name = "CONDITIONS", conflicts_with_all = ["exact", "seeds", "distributed", "balanced"])]

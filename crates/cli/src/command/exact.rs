@@ -89,8 +89,10 @@ fn ends_at_zero(solver: &Solver) -> bool {
 
 /// Returns an error for flags that apply to networks only.
 fn check(args: &SampleArgs) -> Result<()> {
-    if args.class.is_some() || args.guidance.is_some() || args.balanced {
-        bail!("--class, --balanced and --guidance: the exact field is not conditioned on classes; omit them");
+    if args.class.is_some() || args.guidance.is_given() || args.balanced {
+        bail!(
+            "--class, --balanced, --guidance, --autoguide and --guidance-levels: the exact field is not conditioned on classes; omit them"
+        );
     }
     if args.arithmetic != ArithmeticName::Exact || args.z_exp.is_some() || args.upper_norm.is_some() {
         bail!("--arithmetic, --z-exp and --upper-norm: only for networks, not for the exact field; omit them");

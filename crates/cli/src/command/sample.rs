@@ -34,19 +34,29 @@ const UPPER_NORM: f64 = 3000.0;
 /// The z from which on the authors' code uses the network's z-component for CIFAR-10.
 const Z_EXP: f64 = 5.0;
 
+/// What is sampled.
+struct Of<'a> {
+    model: &'a Model,
+    run: &'a Path,
+    /// The run of --autoguide.
+    weaker: Option<&'a Model>,
+}
+
 pub fn run(args: &SampleArgs, ranks: &dyn Communicator) -> Result<()> {
     let Some(run) = &args.run else {
         return exact::run(args, args.exact.as_deref().context("name a run, or give --exact DATA")?);
     };
     refuse_flags_of_exact(args)?;
-    let model = resolve::model(run, &distributed::compute(&args.compute, ranks))?;
+    let compute = distributed::compute(&args.compute, ranks);
+    let (model, weaker) = (resolve::model(run, &compute)?, resolve::weaker(&args.guidance, &compute)?);
+    let of = Of { model: &model, run, weaker: weaker.as_ref() };
     let data = &model.spec().data;
     if args.files.images.is_some() && !matches!(data.shape, Shape::Image { .. }) {
         bail!("--images: the run's rows are {}; write --csv or --npz", data.shape);
     }
     let conditions = args.conditions.as_deref().map(|text| Conditions::parse(text, model.spec())).transpose()?;
     let seeds = seeds(args.count, args.seeds.as_deref())?;
-    let sampling = sampling(args, (&model, run), seeds, conditions.as_ref())?;
+    let sampling = sampling(args, &of, seeds, conditions.as_ref())?;
     // `samples.png` is the picture that training writes.
     let picture = PictureFile::new(args.figure, args.out.as_deref(), in_run(run, "sampled.png"))?;
     check_files(&args.files)?;
@@ -54,7 +64,7 @@ pub fn run(args: &SampleArgs, ranks: &dyn Communicator) -> Result<()> {
     let bar = render::progress("sampling", 0);
     let started = Instant::now();
     let samples = match &conditions {
-        Some(conditions) => Some(conditional(args, (&model, run), conditions, &bar)?),
+        Some(conditions) => Some(conditional(args, &of, conditions, &bar)?),
         None => sampling.observer(resolve::on_bar(&bar)).draw_distributed(ranks)?,
     };
     bar.finish_and_clear();
@@ -80,7 +90,8 @@ pub fn run(args: &SampleArgs, ranks: &dyn Communicator) -> Result<()> {
     let across = across(in_turn, samples.data(), &drawn);
     let solver = requested_solver(args, model.spec(), run)?;
     let (seeds, classes) = (drawn.seeds, drawn.classes);
-    let falling = Falling { model: &model, solver: &solver, guidance: args.guidance, seeds, classes, across, in_turn };
+    let falling =
+        Falling { model: &model, solver: &solver, guidance: args.guidance.guidance, seeds, classes, across, in_turn };
     falling.write(&animation, Frames::count(&args.frames).unwrap_or(FRAMES))
 }
 
@@ -109,6 +120,9 @@ fn animation(args: &SampleArgs, model: &Model) -> Result<Option<AnimationFile>> 
     if args.arithmetic == ArithmeticName::AuthorsCode {
         bail!("--animate: not with --arithmetic authors-code, whose samples depend on their batch; omit one");
     }
+    if args.guidance.autoguide.is_some() || args.guidance.guidance_levels.is_some() {
+        bail!("--animate and --frames: not with --autoguide or --guidance-levels; omit one");
+    }
     resolve::within("--frames", count.unwrap_or(FRAMES), 2..=10_000)?;
     AnimationFile::new(args.animate.as_deref(), folder, args.figure)
 }
@@ -123,7 +137,7 @@ fn requested_solver(args: &SampleArgs, spec: &ModelSpec, run: &Path) -> Result<S
 }
 
 /// Draws rows until enough of them fulfill the conditions.
-fn conditional(args: &SampleArgs, of: (&Model, &Path), conditions: &Conditions, bar: &ProgressBar) -> Result<Samples> {
+fn conditional(args: &SampleArgs, of: &Of, conditions: &Conditions, bar: &ProgressBar) -> Result<Samples> {
     /// Rows that are drawn together, at least.
     const PART: usize = 256;
     resolve::within("--tries", args.tries, 1..=resolve::MAX_SAMPLES)?;
@@ -150,7 +164,7 @@ fn conditional(args: &SampleArgs, of: (&Model, &Path), conditions: &Conditions, 
         let samples = sampling(args, of, seeds, Some(conditions))?.draw()?;
         drawn += part;
         let values = samples.values_f64();
-        let rows = values.chunks_exact(of.0.dim()).enumerate().filter(|(_, row)| conditions.hold(row));
+        let rows = values.chunks_exact(of.model.dim()).enumerate().filter(|(_, row)| conditions.hold(row));
         let rows: Vec<usize> = rows.map(|(row, _)| row).take(args.count - have).collect();
         let found = samples.select(&rows);
         match &mut kept {
@@ -179,18 +193,17 @@ fn refuse_flags_of_exact(args: &SampleArgs) -> Result<()> {
 /// Returns the requested sampling, checked against the run.
 fn sampling<'a>(
     args: &SampleArgs,
-    (model, run): (&'a Model, &Path),
+    of: &Of<'a>,
     seeds: Vec<u64>,
     conditions: Option<&Conditions>,
 ) -> Result<Sampling<'a>> {
+    let &Of { model, run, weaker } = of;
     let spec = model.spec();
     resolve::within("--batch", args.batch, 1..=resolve::MAX_SAMPLES)?;
-    if spec.data.classes.is_empty() && (args.class.is_some() || args.guidance.is_some() || args.balanced) {
-        bail!(
-            "--class, --balanced and --guidance: this run is not conditioned on classes; train with --set \
-             data.conditional=true"
-        );
+    if spec.data.classes.is_empty() && (args.class.is_some() || args.balanced) {
+        bail!("--class and --balanced: this run is not conditioned on classes; train with --set data.conditional=true");
     }
+    resolve::check_guidance(&args.guidance, spec)?;
     let solver = requested_solver(args, spec, run)?;
     let mut sampling = model.sample(0).seeds(seeds).solver(solver).batch(args.batch);
     let class = args.class.as_ref().or_else(|| conditions?.class.as_ref());
@@ -199,8 +212,14 @@ fn sampling<'a>(
     } else if args.balanced {
         sampling = sampling.balanced();
     }
-    if let Some(guidance) = args.guidance {
-        sampling = sampling.guidance(guidance);
+    if let Some(scale) = args.guidance.guidance {
+        sampling = sampling.guidance(scale);
+    }
+    if let Some(weaker) = weaker {
+        sampling = sampling.autoguide(weaker);
+    }
+    if let Some(levels) = resolve::guidance_levels(&args.guidance)? {
+        sampling = sampling.guidance_levels(levels);
     }
     if let Some(settings) = authors_code(args.arithmetic, args.z_exp, args.upper_norm, spec)? {
         sampling = sampling.authors_code(settings);

@@ -10,6 +10,8 @@ fn flag_of(argument: &str) -> Option<&'static str> {
         "batch" => "--batch",
         "class" | "classes" => "--class",
         "guidance" => "--guidance",
+        "guidance_levels" => "--guidance-levels",
+        "weaker" => "--autoguide",
         "sigma" => "--sigma",
         "probes" => "--probes",
         "draws" => "--draws",

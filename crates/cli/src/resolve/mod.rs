@@ -23,7 +23,10 @@ pub use distillation::distillation;
 pub use error::{in_flags, with_flag};
 pub use file::{animation, run_folder};
 pub use measurement::{Measurements, measurements, noises};
-pub use model::{about, any_model, flow_model, image_size, model, on_bar, rows, selected_rows, spread};
+pub use model::{
+    about, any_model, check_guidance, flow_model, guidance_levels, image_size, model, on_bar, rows, selected_rows,
+    spread, weaker,
+};
 pub use number::{MAX_LEVELS, MAX_SAMPLES, extra_dims, product, seeds, within};
 pub use operator::{Operator, array, image_mask, operator};
 pub use training::{Plan, fine_tuning, plan};

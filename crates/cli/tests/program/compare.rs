@@ -198,6 +198,14 @@ fn what_cannot_be_compared_is_refused_at_once() {
             format!("[[run]]\npath = \"h\"\nguidance = 2.0\n{solver}"),
             &["c.toml", "run[0].guidance", "not conditioned on classes"],
         ),
+        (
+            format!("[[run]]\npath = \"a\"\nguidance = 2.0\nautoguide = \"h\"\n{solver}"),
+            &["c.toml", "run[0].autoguide", "its rows are"],
+        ),
+        (
+            format!("[[run]]\npath = \"a\"\nguidance = 2.0\nguidance_levels = [3.0, 1.0]\n{solver}"),
+            &["c.toml", "run[0].guidance_levels", "the lower one first"],
+        ),
         (format!("features = \"inception\"\n{a}{solver}"), &["c.toml", "features", "weights"]),
         (format!("samples = 3\n{a}{solver}"), &["c.toml", "samples = 3"]),
         ("samples = [".to_owned(), &["c.toml"]),

@@ -9,6 +9,38 @@ fn words(line: &str) -> Vec<&str> {
 }
 
 #[test]
+fn a_weaker_run_guides() {
+    let dir = temporary();
+    train(dir.path(), "digits", 2, "run", &[]);
+    train(dir.path(), "digits", 1, "weak", &["--set", "network.width=8", "--set", "data.conditional=false"]);
+    train(dir.path(), "digits", 1, "inf", &["--set", "flow.extra_dims=inf"]);
+    let here = dir.path();
+    let sample = |name: &str, flags: &str| {
+        succeeds(here, &words(&format!("sample run -n 3 --steps 3 -o x.png --npz {name} --class 3{flags}")));
+        fs::read(here.join(name)).unwrap()
+    };
+    let plain = sample("plain.npz", "");
+    let guided = sample("guided.npz", " --autoguide weak --guidance 2");
+    assert_ne!(plain, guided);
+    assert_ne!(guided, sample("part.npz", " --autoguide weak --guidance 2 --guidance-levels 0.1..1"));
+    assert_eq!(plain, sample("none.npz", " --autoguide weak --guidance 2 --guidance-levels 1e6..1e7"));
+    let evaluated = "evaluate run --data digits -n 20 --steps 2 --reference-rows 30";
+    let said = succeeds(here, &words(&format!("{evaluated} --autoguide weak --guidance 1.5 --guidance-levels 0.1..5")));
+    assert!(said.contains("Frechet"), "{said}");
+    for (flags, parts) in [
+        ("--autoguide weak", &["--guidance", "give one above 1"][..]),
+        ("--autoguide inf --guidance 2", &["--autoguide", "its D is inf"]),
+        ("--autoguide nowhere --guidance 2", &["--autoguide", "nowhere"]),
+        ("--guidance 2 --guidance-levels 3..1", &["--guidance-levels", "the lower one first"]),
+        ("--guidance 2 --guidance-levels=-1..1", &["--guidance-levels", "from 0"]),
+        ("--autoguide weak --guidance 2 --animate x.gif", &["--animate", "--autoguide"]),
+    ] {
+        refuses(here, &words(&format!("sample run -n 2 -o x.png {flags}")), parts);
+    }
+    refuses(here, &words("sample weak -n 2 -o x.png --guidance-levels 1..2"), &["--guidance-levels", "--autoguide"]);
+}
+
+#[test]
 fn every_solver_samples() {
     let dir = temporary();
     train(dir.path(), "digits", 2, "inf", &["--set", "flow.extra_dims=inf"]);

@@ -82,6 +82,12 @@ impl Conditioning {
         Self { augmentation, ..self }
     }
 
+    /// Removes the classes of all rows.
+    #[must_use]
+    pub fn without_classes(self) -> Self {
+        Self { classes: Vec::new(), ..self }
+    }
+
     /// Class of a row.
     pub fn class(&self, row: usize) -> Option<u32> {
         self.classes.get(row).copied().flatten()

@@ -1,6 +1,6 @@
 //! Evaluation of a model's samples.
 
-use std::time::Instant;
+use std::{ops::RangeInclusive, time::Instant};
 
 use pfgm_data::{Dataset, Shape};
 use pfgm_eval::{Extracted, Features, Reference, Report, Scaling, choose, evaluate, extract};
@@ -8,6 +8,7 @@ use pfgm_eval::{Extracted, Features, Reference, Report, Scaling, choose, evaluat
 use super::{
     Model,
     execution::{Execution, execution_options},
+    guidance::Guidance,
 };
 use crate::{
     autoencoder::Autoencoder,
@@ -30,7 +31,7 @@ pub struct Evaluation<'a> {
     samples: usize,
     seed: u64,
     solver: Option<Solver>,
-    guidance: Option<f64>,
+    guidance: Guidance<'a>,
     is_balanced: bool,
     reference_rows: usize,
     kept: usize,
@@ -52,7 +53,7 @@ impl<'a> Evaluation<'a> {
             samples: count,
             seed: 0,
             solver: None,
-            guidance: None,
+            guidance: Guidance::default(),
             is_balanced: false,
             reference_rows: usize::MAX,
             kept: 0,
@@ -76,7 +77,19 @@ impl<'a> Evaluation<'a> {
 
     /// Sets the classifier-free guidance scale. Default: that of the model.
     pub fn guidance(mut self, scale: f64) -> Self {
-        self.guidance = Some(scale);
+        self.guidance.scale = Some(scale);
+        self
+    }
+
+    /// Guides by a weaker model: see [`Sampling::autoguide`](super::Sampling::autoguide).
+    pub fn autoguide(mut self, weaker: &'a Model) -> Self {
+        self.guidance.weaker = Some(weaker);
+        self
+    }
+
+    /// Guides only at these noise levels, in the model's space. Default: at all.
+    pub fn guidance_levels(mut self, levels: RangeInclusive<f64>) -> Self {
+        self.guidance.levels = Some(levels);
         self
     }
 
@@ -152,9 +165,7 @@ impl Model {
             if let Some(solver) = &solver {
                 sampling = sampling.solver(solver.clone());
             }
-            if let Some(guidance) = guidance {
-                sampling = sampling.guidance(guidance);
-            }
+            sampling = sampling.guided(guidance.clone());
             if is_balanced {
                 sampling = sampling.balanced();
             }

@@ -15,6 +15,7 @@ mod execution;
 mod files;
 mod fine_tune;
 mod fit;
+mod guidance;
 mod integrate;
 mod latents;
 mod likelihood;

@@ -1,17 +1,17 @@
 //! Sampling: integration of the flow from the prior to the data.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use pfgm_data::Shape;
 
 use super::{
     Model, Samples,
     execution::{Execution, execution_options},
+    guidance::Guidance,
     integrate::{AuthorsCode, Direction, Estimator, IntegrationJob, integrate_batches_with},
 };
 use crate::{
     conditioning::{Conditioning, add_noise},
-    config::check_guidance,
     error::{Error, Result},
     parallel::{self, Communicator, Solo},
     prediction::Output,
@@ -43,7 +43,7 @@ pub struct Sampling<'a> {
     seeds: Vec<u64>,
     classes: Classes,
     solver: Option<Solver>,
-    guidance: Option<f64>,
+    guidance: Guidance<'a>,
     scale: f64,
     authors_code: Option<AuthorsCode>,
     low_resolution: Option<LowResolutionImages>,
@@ -67,7 +67,7 @@ impl<'a> Sampling<'a> {
             seeds: (0..count as u64).collect(),
             classes: Classes::default(),
             solver: None,
-            guidance: None,
+            guidance: Guidance::default(),
             scale: 1.0,
             authors_code: None,
             low_resolution: None,
@@ -114,8 +114,37 @@ impl<'a> Sampling<'a> {
 
     /// Sets the classifier-free guidance scale (arXiv 2207.12598); 1 disables it. Default: that of the model.
     pub fn guidance(mut self, scale: f64) -> Self {
-        self.guidance = Some(scale);
+        self.guidance.scale = Some(scale);
         self
+    }
+
+    /// Guides by a weaker model of the same data and D instead of the model without classes (autoguidance, arXiv 2406.02507): a smaller
+    /// network, or an earlier checkpoint. [`Sampling::guidance`] sets the scale. Works without classes, too.
+    ///
+    /// ```
+    /// use pfgm::prelude::*;
+    ///
+    /// let model = Model::load("digits")?;
+    /// let mut weaker = model.clone();
+    /// weaker.quantize(3);
+    /// let guided = model.sample(2).class("3").autoguide(&weaker).guidance(2.0).solver(Solver::heun(3)).draw()?;
+    /// assert_eq!(guided.rows(), 2);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn autoguide(mut self, weaker: &'a Model) -> Self {
+        self.guidance.weaker = Some(weaker);
+        self
+    }
+
+    /// Guides only at these noise levels (arXiv 2404.07724), in the model's space. Default: at all.
+    pub fn guidance_levels(mut self, levels: RangeInclusive<f64>) -> Self {
+        self.guidance.levels = Some(levels);
+        self
+    }
+
+    /// Sets the guidance.
+    pub(super) fn guided(self, guidance: Guidance<'a>) -> Self {
+        Self { guidance, ..self }
     }
 
     /// Multiplies the latents by a factor, from 0.01 to 100: less than 1 gives more typical samples, more than 1 more diverse ones.
@@ -206,8 +235,10 @@ impl<'a> Sampling<'a> {
                 None => classes,
             }
         };
-        let drawn = integrate_batches_with(self.estimator, &job, &conditioning, &running)
-            .map_err(|error| error.after(own.start))?;
+        let guided = self.guidance.estimator(self.estimator);
+        let estimator: &dyn Estimator = if self.guidance.is_special() { &guided } else { self.estimator };
+        let drawn =
+            integrate_batches_with(estimator, &job, &conditioning, &running).map_err(|error| error.after(own.start))?;
         let mut sums = [drawn.evaluations as f64, drawn.clipped as f64];
         ranks.sum(&mut sums);
         let [nfe, clipped] = sums.map(|sum| sum / count.max(1) as f64);
@@ -224,12 +255,12 @@ impl<'a> Sampling<'a> {
         if !(0.01..=100.0).contains(&self.scale) {
             return Err(Error::argument("latent_scale", format!("{}: give a number from 0.01 to 100", self.scale)));
         }
-        if self.guidance.is_some() && spec.data.classes.is_empty() {
-            return Err(Error::argument("guidance", "the model is not conditioned on classes; omit it"));
-        }
         self.check_low_resolution(spec)?;
-        let guidance = self.guidance.unwrap_or(spec.config.sample.guidance);
-        check_guidance("guidance", guidance, &spec.config)?;
+        let guidance = self.guidance.checked_scale(spec)?;
+        if self.authors_code.is_some() && self.guidance.is_special() {
+            let problem = "the published code guides neither by a weaker model nor at some levels only; omit it";
+            return Err(Error::argument("authors_code", problem));
+        }
         let predicts_field = matches!(spec.config.flow.output, Output::Field { .. });
         if self.authors_code.is_some() && !(predicts_field && matches!(spec.data.shape, Shape::Image { .. })) {
             return Err(Error::argument(

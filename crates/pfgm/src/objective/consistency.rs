@@ -7,7 +7,7 @@
 use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
-use super::{Charges, Noise, is_one};
+use super::{Charges, Noise, is_false, is_one};
 use crate::{
     prediction::{PairWeight, TrainingPoints},
     prior,
@@ -42,6 +42,9 @@ pub struct ConsistencyObjective {
     /// Classifier-free guidance scale that is built into the jumps; 1 disables it.
     #[serde(skip_serializing_if = "is_one")]
     pub guidance: f64,
+    /// Whether the lower point of a pair is a Heun step of the distilled run instead of the same charge with less noise.
+    #[serde(skip_serializing_if = "is_false")]
+    pub teacher: bool,
 }
 
 impl Default for ConsistencyObjective {
@@ -57,6 +60,7 @@ impl Default for ConsistencyObjective {
             huber: 0.001,
             weight: PairWeight::Output,
             guidance: 1.0,
+            teacher: false,
         }
     }
 }

@@ -53,6 +53,10 @@ fn is_one(value: &f64) -> bool {
     *value == 1.0
 }
 
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
 /// Noise of training points.
 #[derive(Clone, Copy, Debug)]
 pub struct Noise {
@@ -170,7 +174,7 @@ impl Objective {
     /// Whether training needs the fixed weights of a trained run beside those that it changes.
     pub fn needs_teacher(&self) -> bool {
         match self {
-            Self::Consistency(objective) => objective.guidance != 1.0,
+            Self::Consistency(objective) => objective.teacher || objective.guidance != 1.0,
             Self::Inverse(_) => true,
             Self::Field(_) | Self::Denoising(_) => false,
         }

@@ -47,7 +47,7 @@ pub enum TrainError {
     },
     /// The objective needs the weights of a trained model.
     #[error(
-        "objective: ipfm and guidance are learned from a trained model; distill one, or use another kind and objective.guidance = 1"
+        "objective: ipfm, guidance and teacher need a trained model; distill one, or use another kind, objective.guidance = 1 and objective.teacher = false"
     )]
     NoTeacher,
     /// The ranks of a training are not in the same state.

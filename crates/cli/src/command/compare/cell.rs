@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::{
     file::ALL_BITS,
-    plan::{Cell, Plan},
+    plan::{self, Cell, Plan},
 };
 use crate::{
     command::measure::{Origin, Progress, as_json},
@@ -67,8 +67,8 @@ pub struct Work<'a> {
     plan: &'a Plan,
     reference: Reference,
     progress: &'a Progress,
-    /// The loaded model, with its run and the bits of its weights.
-    loaded: Option<((usize, u32), Model)>,
+    /// The loaded model and the weaker one that guides it, with their run and the bits of its weights.
+    loaded: Option<((usize, u32), Model, Option<Model>)>,
 }
 
 impl<'a> Work<'a> {
@@ -81,7 +81,7 @@ impl<'a> Work<'a> {
         let Self { plan, progress, .. } = *self;
         let (file, run) = (&plan.file, &plan.runs[cell.run]);
         self.load(cell)?;
-        let model = &self.loaded.as_ref().context("a model")?.1;
+        let (_, model, weaker) = self.loaded.as_ref().context("a model")?;
         let data = &run.spec.data;
         let most = if matches!(data.shape, Shape::Image { .. }) { IMAGES } else { POINTS };
         let observer = |state: &pfgm::Progress| {
@@ -90,8 +90,14 @@ impl<'a> Work<'a> {
         };
         let mut how = Evaluation::samples(file.samples).seed(cell.seed).solver(cell.choice.solver.clone());
         how = how.batch(file.batch).keep(most.min(file.samples)).observer(observer);
-        if !data.classes.is_empty() {
+        if !data.classes.is_empty() || weaker.is_some() {
             how = how.guidance(run.guidance);
+        }
+        if let Some(weaker) = weaker {
+            how = how.autoguide(weaker);
+        }
+        if let Some([low, high]) = run.guidance_levels {
+            how = how.guidance_levels(low..=high);
         }
         let scaling = Scaling::against(data.range, &plan.scaling);
         let drawn = model.sample_features(&plan.features, &scaling, how)?.context("the samples")?;
@@ -119,7 +125,7 @@ impl<'a> Work<'a> {
 
     fn load(&mut self, cell: &Cell) -> Result<()> {
         let wanted = (cell.run, cell.bits);
-        if self.loaded.as_ref().is_some_and(|(loaded, _)| *loaded == wanted) {
+        if self.loaded.as_ref().is_some_and(|(loaded, ..)| *loaded == wanted) {
             return Ok(());
         }
         self.loaded = None;
@@ -128,7 +134,7 @@ impl<'a> Work<'a> {
         if cell.bits != ALL_BITS {
             model.quantize(cell.bits);
         }
-        self.loaded = Some((wanted, model));
+        self.loaded = Some((wanted, model, plan::weaker(known.autoguide.as_deref(), &known.compute)?));
         Ok(())
     }
 }

@@ -63,8 +63,12 @@ pub struct Run {
     pub path: PathBuf,
     /// Its name; by default the last part of its path.
     name: Option<String>,
-    /// Classifier-free guidance scale; by default the run's.
+    /// Guidance scale, of classifier-free guidance or of `autoguide`; by default the run's.
     pub guidance: Option<f64>,
+    /// A weaker run that guides; by default the run without classes.
+    pub autoguide: Option<PathBuf>,
+    /// The lowest and the highest noise level that are guided; by default all are.
+    pub guidance_levels: Option<[f64; 2]>,
     /// Precision of the activations; by default the run's.
     pub precision: Option<Precision>,
     bits: Option<Value>,

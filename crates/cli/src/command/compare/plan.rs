@@ -6,10 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use pfgm::{
-    bundled,
-    config::check_guidance,
+    Model, bundled,
     evaluate::{Reference, Scaling, choose},
     extra_dims::ExtraDims,
     features::Features,
@@ -53,8 +52,12 @@ pub struct Known {
     pub path: PathBuf,
     pub compute: ComputeArgs,
     pub guidance: f64,
+    /// The weaker run that guides, and the guided levels.
+    pub autoguide: Option<PathBuf>,
+    pub guidance_levels: Option<[f64; 2]>,
     pub spec: ModelSpec,
     fingerprint: String,
+    fingerprint_of_weaker: Option<String>,
 }
 
 /// The name of the setting that tells repetitions apart.
@@ -191,23 +194,51 @@ fn open_runs(file: &File) -> Result<Vec<Known>> {
     let open = |(index, run): (usize, &super::file::Run)| {
         let compute = ComputeArgs { device: file.device.clone(), precision: run.precision };
         let model = resolve::model(&run.path, &compute).with_context(|| format!("run[{index}]"))?;
-        let config = &model.spec().config;
-        let guidance = run.guidance.unwrap_or(config.sample.guidance);
-        if run.guidance.is_some() && model.spec().data.classes.is_empty() {
-            bail!("run[{index}].guidance: {} is not conditioned on classes; omit it", run.name());
-        }
-        check_guidance(&format!("run[{index}].guidance"), guidance, config)?;
+        let guidance = run.guidance.unwrap_or(model.spec().config.sample.guidance);
+        let weaker = weaker(run.autoguide.as_deref(), &compute).with_context(|| format!("run[{index}].autoguide"))?;
+        check_guidance(run, &model, weaker.as_ref()).map_err(|error| match error {
+            pfgm::Error::Argument { name, problem } => {
+                let key = if name == "weaker" { "autoguide" } else { name };
+                anyhow!("run[{index}].{key}: {}: {problem}", run.name())
+            }
+            other => anyhow::Error::from(other).context(format!("run[{index}]")),
+        })?;
         let fingerprint = fingerprint::of_model(&model)?;
         Ok(Known {
             name: run.name(),
             path: run.path.clone(),
             compute,
             guidance,
+            autoguide: run.autoguide.clone(),
+            guidance_levels: run.guidance_levels,
             spec: model.spec().clone(),
             fingerprint,
+            fingerprint_of_weaker: weaker.as_ref().map(fingerprint::of_model).transpose()?,
         })
     };
     file.run.iter().enumerate().map(open).collect()
+}
+
+/// Loads the weaker run that guides, if there is one.
+pub fn weaker(path: Option<&Path>, compute: &ComputeArgs) -> Result<Option<Model>> {
+    path.map(|path| resolve::model(path, compute)).transpose()
+}
+
+/// Returns an error if the guidance of a run does not fit it.
+fn check_guidance(run: &super::file::Run, model: &Model, weaker: Option<&Model>) -> pfgm::Result<()> {
+    // A request for no samples checks its options.
+    let mut sampling = model.sample(0);
+    if let Some(scale) = run.guidance {
+        sampling = sampling.guidance(scale);
+    }
+    if let Some(weaker) = weaker {
+        sampling = sampling.autoguide(weaker);
+    }
+    if let Some([low, high]) = run.guidance_levels {
+        sampling = sampling.guidance_levels(low..=high);
+    }
+    sampling.draw()?;
+    Ok(())
 }
 
 /// Checks that all runs have rows of the reference's shape.
@@ -239,6 +270,13 @@ fn cells(runs: &[Known], choices: &[Choice], bits_of_runs: &[Vec<u32>], common: 
             let mut key = common.clone();
             key["run"] = json!(known.fingerprint);
             key["guidance"] = json!(known.guidance);
+            // Results of earlier versions, without these keys, stay valid.
+            if let Some(weaker) = &known.fingerprint_of_weaker {
+                key["autoguide"] = json!(weaker);
+            }
+            if let Some(levels) = known.guidance_levels {
+                key["guidance_levels"] = json!(levels);
+            }
             key["bits"] = json!(bits);
             key["solver"] = json!(solver);
             if known_cells.insert((run, key.to_string())) {

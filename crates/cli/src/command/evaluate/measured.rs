@@ -42,9 +42,9 @@ impl Measured {
                 None => Self::Run(Box::new(model), what.to_owned()),
             });
         }
-        if args.solving.is_given() || args.denoise || args.guidance.is_some() || args.compute.precision.is_some() {
+        if args.solving.is_given() || args.denoise || args.guidance.is_given() || args.compute.precision.is_some() {
             bail!(
-                "{what}: is not a run; --solver, --steps, --rtol, --atol, --denoise, --guidance and --precision are for runs"
+                "{what}: is not a run; --solver, --steps, --rtol, --atol, --denoise, --guidance, --autoguide, --guidance-levels and --precision are for runs"
             );
         }
         if let Some(reference) = args.data.as_ref().filter(|data| is_text_table(data) && is_text_table(what)) {
@@ -135,17 +135,22 @@ fn features_of_run(
     if args.denoise {
         solver.set_denoise(true);
     }
-    if spec.data.classes.is_empty() && args.guidance.is_some() {
-        bail!("--guidance: this run is not conditioned on classes; train with --set data.conditional=true");
-    }
+    resolve::check_guidance(&args.guidance, spec)?;
+    let weaker = resolve::weaker(&args.guidance, &args.compute)?;
     let method = solver.method();
     let observer = |state: &pfgm::Progress| {
         progress.tell("samples and their features", state.done, state.total);
         ControlFlow::Continue(())
     };
     let mut how = Evaluation::samples(count).seed(args.seed).solver(solver).batch(args.batch).ranks(ranks);
-    if let Some(guidance) = args.guidance {
-        how = how.guidance(guidance);
+    if let Some(scale) = args.guidance.guidance {
+        how = how.guidance(scale);
+    }
+    if let Some(weaker) = &weaker {
+        how = how.autoguide(weaker);
+    }
+    if let Some(levels) = resolve::guidance_levels(&args.guidance)? {
+        how = how.guidance_levels(levels);
     }
     if args.balanced {
         how = how.balanced();

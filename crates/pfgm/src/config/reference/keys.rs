@@ -92,6 +92,7 @@ pub const KEYS: &[Key] = &[
     key("objective.huber", "0.001", "above 0, in units of the model").symbol("c").of(&["consistency"]),
     key("objective.weight", "\"output\"", "output, level or one").symbol("w").of(&["consistency"]),
     key("objective.guidance", "1.0", "a number").of(&["consistency"]),
+    key("objective.teacher", "false", "true or false").of(&["consistency"]),
     key("objective.mean", "-1.2", "a number").symbol("P_mean").of(&["ipfm"]),
     key("objective.std", "1.2", "above 0").symbol("P_std").of(&["ipfm"]),
     key("objective.highest", "80.0", "above 0, in units of the model").of(&["ipfm"]),
