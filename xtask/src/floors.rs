@@ -13,6 +13,7 @@ const FLOORS: &[&[&str]] = &[
         "field",
         "field_lines",
         "flow",
+        "guided",
         "hemisphere",
         "latent",
         "likelihood",
