@@ -48,7 +48,7 @@ class Sampling(Fitted):
         solver_steps : int, optional
             Steps of the solver.
         guidance : float, optional
-            Scale of classifier-free guidance, or of ``autoguide``; 1 disables it.
+            Scale of classifier-free guidance, or of ``autoguide``, which needs it; 1 disables it.
         autoguide : PoissonFlow, optional
             A weaker flow of the same data and D that guides: a smaller network, or one that was trained for fewer steps.
         guidance_levels : (float, float), optional
@@ -104,6 +104,9 @@ class Sampling(Fitted):
             seeds = [(first + index) % (1 << 64) for index in range(n)]
         if autoguide is not None and not isinstance(autoguide, Fitted):
             raise TypeError(f"autoguide: give a PoissonFlow, not {type(autoguide).__name__}")
+        if guidance_levels is not None:
+            low, high = guidance_levels
+            guidance_levels = (number_of("guidance_levels", low), number_of("guidance_levels", high))
         if len(seeds) != n:
             raise ValueError(f"seeds: {len(seeds)} seeds for {n} samples; give as many")
         what = {

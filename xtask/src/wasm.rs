@@ -10,6 +10,8 @@ use anyhow::{Context, Result, bail};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 const PAGE: &str = "crates/studio/page";
+/// What the names of imported functions begin with.
+const IMPORT: &[u8] = b"__wbindgen";
 
 /// Compiles `crates/web` and stores the module with a hash of its sources. Needs `rustup target add wasm32-unknown-unknown`.
 pub fn build(root: &Path) -> Result<()> {
@@ -23,13 +25,21 @@ pub fn build(root: &Path) -> Result<()> {
         .args(["build", "--locked", "--profile", "wasm", "--target", TARGET, "-p", "pfgm-web"])
         .current_dir(root)
         .env("RUSTFLAGS", flags)
+        // With the features of the whole workspace, the module would import functions of the browser.
+        .env("CARGO_RESOLVER_FEATURE_UNIFICATION", "selected")
         .status()
         .context("cargo cannot be started")?;
     if !status.success() {
         bail!("the module cannot be built; `rustup target add {TARGET}` installs what may be missing");
     }
     let page = root.join(PAGE);
-    let size = fs::copy(root.join("target").join(TARGET).join("wasm/pfgm_web.wasm"), page.join("field.wasm"))?;
+    let built = root.join("target").join(TARGET).join("wasm/pfgm_web.wasm");
+    if fs::read(&built)?.windows(IMPORT.len()).any(|part| part == IMPORT) {
+        bail!(
+            "the module imports functions of the browser, which the page does not provide: a dependency has a feature too many"
+        );
+    }
+    let size = fs::copy(built, page.join("field.wasm"))?;
     fs::write(page.join("field.wasm.sources"), sources(root)?)?;
     println!("{PAGE}/field.wasm: {size} bytes");
     Ok(())

@@ -57,10 +57,10 @@ pub struct Gradients<'a> {
 /// The most lanes of a vector of any processor.
 const MOST_LANES: usize = 16;
 
-/// Values that one piece of work normalizes at least: a smaller one takes longer to hand over than to do.
+/// Least number of values of a task of a thread: a smaller task takes longer to hand over than to do.
 const LEAST_WORK: usize = 1 << 13;
 
-/// Values for each channel, `ROWS` times, each with room for whole vectors. Images of a thread share it.
+/// `ROWS` rows of one value a channel, padded to whole vectors. The images of a task share it.
 struct Scratch<const ROWS: usize> {
     values: Vec<f32>,
     row: usize,

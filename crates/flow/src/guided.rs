@@ -2,16 +2,16 @@
 //!
 //! With `c` the estimate to improve and `u` the weaker one, `yhat = u + w (c - u)`. Classifier-free guidance (arXiv 2207.12598) takes for `u`
 //! the same network without the class; autoguidance (arXiv 2406.02507) a smaller or less trained network. Guidance helps at middle noise levels
-//! and costs diversity at high ones, so it can be limited to an interval of levels (arXiv 2404.07724). None of this depends on D: `yhat` is a mean of
+//! and reduces diversity at high ones, so it can be limited to an interval of levels (arXiv 2404.07724). None of this depends on D: `yhat` is a mean of
 //! the data at every D, and so is what guidance extrapolates.
 
 use std::ops::RangeInclusive;
 
 use crate::flow::{Denoiser, Differentiable, Query};
 
-/// Replaces `c` by `u + w (c - u)`.
-pub fn guide(scale: f64, with: &mut [f64], without: &[f64]) {
-    with.iter_mut().zip(without).for_each(|(with, without)| *with = without + scale * (*with - without));
+/// Replaces the estimate c by `u + w (c - u)`, with the weaker estimate u and the scale w.
+pub fn guide(scale: f64, estimate: &mut [f64], weaker: &[f64]) {
+    estimate.iter_mut().zip(weaker).for_each(|(c, u)| *c = u + scale * (*c - u));
 }
 
 /// An estimate of `yhat`, guided by a weaker one.
@@ -21,7 +21,7 @@ pub fn guide(scale: f64, with: &mut [f64], without: &[f64]) {
 ///
 /// // Standard deviations of 1 and 2 around the mean 0: yhat = x std^2 / (std^2 + sigma^2).
 /// let [strong, weak] = [1.0, 2.0].map(|spread| Gaussian { dim: 1, mean: 0.0, spread });
-/// let guided = Guided { with: &strong, without: &weak, scale: 2.0, levels: 0.5..=5.0 };
+/// let guided = Guided { estimate: &strong, weaker: &weak, scale: 2.0, levels: 0.5..=5.0 };
 /// let mut yhat = [0.0; 2];
 /// guided.denoise(&Query { x: &[1.0, 1.0], sigma: &[1.0, 10.0], item: &[0, 1] }, &mut yhat);
 /// // 4/5 + 2 (1/2 - 4/5) inside the interval; outside of it the strong estimate.
@@ -30,9 +30,9 @@ pub fn guide(scale: f64, with: &mut [f64], without: &[f64]) {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Guided<T, U> {
     /// The estimate to improve.
-    pub with: T,
+    pub estimate: T,
     /// The weaker estimate.
-    pub without: U,
+    pub weaker: U,
     /// w; 1 disables guidance.
     pub scale: f64,
     /// Noise levels that are guided.
@@ -74,42 +74,42 @@ fn gather(values: &[f64], rows: &[usize], dim: usize) -> Vec<f64> {
     rows.iter().flat_map(|&row| &values[row * dim..(row + 1) * dim]).copied().collect()
 }
 
-/// Guides some rows of `with` by the rows of `without`, which has these rows alone.
-fn guide_rows(scale: f64, rows: &[usize], dim: usize, with: &mut [f64], without: &[f64]) {
-    for (without, &row) in without.chunks_exact(dim).zip(rows) {
-        guide(scale, &mut with[row * dim..(row + 1) * dim], without);
+/// Guides some rows of `estimate`; `weaker` has these rows alone.
+fn guide_rows(scale: f64, rows: &[usize], dim: usize, estimate: &mut [f64], weaker: &[f64]) {
+    for (weaker, &row) in weaker.chunks_exact(dim).zip(rows) {
+        guide(scale, &mut estimate[row * dim..(row + 1) * dim], weaker);
     }
 }
 
 impl<T: Denoiser, U: Denoiser> Denoiser for Guided<T, U> {
     fn dim(&self) -> usize {
-        self.with.dim()
+        self.estimate.dim()
     }
 
     fn denoise(&self, query: &Query, out: &mut [f64]) {
-        self.with.denoise(query, out);
+        self.estimate.denoise(query, out);
         let (rows, dim) = (self.guided_rows(query), self.dim());
         if rows.is_empty() {
             return;
         }
         let part = Part::of(query, &rows, dim);
-        let mut without = vec![0.0; part.x.len()];
-        self.without.denoise(&part.query(), &mut without);
-        guide_rows(self.scale, &rows, dim, out, &without);
+        let mut weaker = vec![0.0; part.x.len()];
+        self.weaker.denoise(&part.query(), &mut weaker);
+        guide_rows(self.scale, &rows, dim, out, &weaker);
     }
 }
 
 impl<T: Differentiable, U: Differentiable> Differentiable for Guided<T, U> {
     fn vjp(&self, query: &Query, probes: &[f64], out: &mut [f64], pulled: &mut [f64]) {
-        self.with.vjp(query, probes, out, pulled);
+        self.estimate.vjp(query, probes, out, pulled);
         let (rows, dim) = (self.guided_rows(query), self.dim());
         if rows.is_empty() {
             return;
         }
         let (part, probes) = (Part::of(query, &rows, dim), gather(probes, &rows, dim));
-        let (mut without, mut pulled_without) = (vec![0.0; part.x.len()], vec![0.0; part.x.len()]);
-        self.without.vjp(&part.query(), &probes, &mut without, &mut pulled_without);
-        guide_rows(self.scale, &rows, dim, out, &without);
-        guide_rows(self.scale, &rows, dim, pulled, &pulled_without);
+        let (mut weaker, mut pulled_weaker) = (vec![0.0; part.x.len()], vec![0.0; part.x.len()]);
+        self.weaker.vjp(&part.query(), &probes, &mut weaker, &mut pulled_weaker);
+        guide_rows(self.scale, &rows, dim, out, &weaker);
+        guide_rows(self.scale, &rows, dim, pulled, &pulled_weaker);
     }
 }

@@ -13,8 +13,8 @@ const SPREADS: [f64; 2] = [0.5, 2.0];
 const SCALE: f64 = 1.7;
 
 fn guided(levels: std::ops::RangeInclusive<f64>, scale: f64) -> Guided<Gaussian, Gaussian> {
-    let [with, without] = SPREADS.map(|spread| Gaussian { dim: 2, mean: 0.0, spread });
-    Guided { with, without, scale, levels }
+    let [estimate, weaker] = SPREADS.map(|spread| Gaussian { dim: 2, mean: 0.0, spread });
+    Guided { estimate, weaker, scale, levels }
 }
 
 /// The factor by which the guided flow scales a point between two levels that are guided. From `dx / d ln sigma = x - yhat` with
@@ -79,8 +79,8 @@ impl Denoiser for Unused {
 
 #[test]
 fn a_scale_of_one_costs_nothing() {
-    let with = Gaussian { dim: 2, mean: 0.0, spread: 1.0 };
-    let guided = Guided { with, without: Unused, scale: 1.0, levels: 0.0..=f64::INFINITY };
+    let estimate = Gaussian { dim: 2, mean: 0.0, spread: 1.0 };
+    let guided = Guided { estimate, weaker: Unused, scale: 1.0, levels: 0.0..=f64::INFINITY };
     let mut yhat = [0.0; 2];
     guided.denoise(&Query { x: &[1.0, 2.0], sigma: &[1.0], item: &[0] }, &mut yhat);
     assert_eq!(yhat, [0.5, 1.0]);

@@ -78,8 +78,8 @@ fn a_weaker_model_guides_as_the_model_without_classes_does() {
     let mut weaker = model.clone();
     weaker.quantize(3);
     let found = request().autoguide(&weaker).guidance(1.7).draw().unwrap();
-    let (with, without) = (model.denoiser(classes.to_vec(), 1.0), weaker.denoiser(classes.to_vec(), 1.0));
-    let denoiser = Guided { with, without, scale: 1.7, levels: 0.0..=f64::INFINITY };
+    let (estimate, of_weaker) = (model.denoiser(classes.to_vec(), 1.0), weaker.denoiser(classes.to_vec(), 1.0));
+    let denoiser = Guided { estimate, weaker: of_weaker, scale: 1.7, levels: 0.0..=f64::INFINITY };
     let flow = Flow { denoiser: &denoiser, extra_dims: model.spec().extra_dims() };
     let mut x = flow.latents(high, 0, 11..14);
     solver::sample(&flow, &heun(3).into(), (low, high), &mut x).unwrap();

@@ -7,15 +7,15 @@ use clap::Args;
 /// Guidance of samples.
 #[derive(Debug, Args)]
 pub struct GuidanceArgs {
-    /// Guidance scale: of classifier-free guidance, or of --autoguide; 1 disables it [default: the run's, or 1]
+    /// Scale of classifier-free guidance, or of --autoguide; 1 disables it [default: the run's, or 1; --autoguide needs it]
     #[arg(long, value_name = "W", allow_negative_numbers = true)]
     pub guidance: Option<f64>,
 
-    /// Guide by a weaker run of the same data and D instead of the run without classes: a smaller network, or an earlier checkpoint (autoguidance)
+    /// Autoguidance: a weaker run of the same data and D that guides in place of the same network without the class, such as a smaller network or an earlier checkpoint
     #[arg(long, value_name = "RUN")]
     pub autoguide: Option<PathBuf>,
 
-    /// Guide only at these noise levels, as in 0.3..5 [default: at all]
+    /// Range of the noise levels that are guided, in the units of sigma, as in 0.3..5 [default: all]
     #[arg(long, value_name = "LOW..HIGH")]
     pub guidance_levels: Option<String>,
 }

@@ -24,7 +24,7 @@ use crate::{
     },
     distributed,
     render::{self, AnimationFile, PictureFile, in_run, line},
-    resolve::{self, Conditions},
+    resolve::{self, Conditions, Guidance},
 };
 
 /// Frames of an animation by default.
@@ -38,8 +38,7 @@ const Z_EXP: f64 = 5.0;
 struct Of<'a> {
     model: &'a Model,
     run: &'a Path,
-    /// The run of --autoguide.
-    weaker: Option<&'a Model>,
+    guidance: &'a Guidance,
 }
 
 pub fn run(args: &SampleArgs, ranks: &dyn Communicator) -> Result<()> {
@@ -48,8 +47,9 @@ pub fn run(args: &SampleArgs, ranks: &dyn Communicator) -> Result<()> {
     };
     refuse_flags_of_exact(args)?;
     let compute = distributed::compute(&args.compute, ranks);
-    let (model, weaker) = (resolve::model(run, &compute)?, resolve::weaker(&args.guidance, &compute)?);
-    let of = Of { model: &model, run, weaker: weaker.as_ref() };
+    let model = resolve::model(run, &compute)?;
+    let guidance = Guidance::open(&args.guidance, &model, &compute)?;
+    let of = Of { model: &model, run, guidance: &guidance };
     let data = &model.spec().data;
     if args.files.images.is_some() && !matches!(data.shape, Shape::Image { .. }) {
         bail!("--images: the run's rows are {}; write --csv or --npz", data.shape);
@@ -197,13 +197,12 @@ fn sampling<'a>(
     seeds: Vec<u64>,
     conditions: Option<&Conditions>,
 ) -> Result<Sampling<'a>> {
-    let &Of { model, run, weaker } = of;
+    let &Of { model, run, guidance } = of;
     let spec = model.spec();
     resolve::within("--batch", args.batch, 1..=resolve::MAX_SAMPLES)?;
     if spec.data.classes.is_empty() && (args.class.is_some() || args.balanced) {
         bail!("--class and --balanced: this run is not conditioned on classes; train with --set data.conditional=true");
     }
-    resolve::check_guidance(&args.guidance, spec)?;
     let solver = requested_solver(args, spec, run)?;
     let mut sampling = model.sample(0).seeds(seeds).solver(solver).batch(args.batch);
     let class = args.class.as_ref().or_else(|| conditions?.class.as_ref());
@@ -212,15 +211,7 @@ fn sampling<'a>(
     } else if args.balanced {
         sampling = sampling.balanced();
     }
-    if let Some(scale) = args.guidance.guidance {
-        sampling = sampling.guidance(scale);
-    }
-    if let Some(weaker) = weaker {
-        sampling = sampling.autoguide(weaker);
-    }
-    if let Some(levels) = resolve::guidance_levels(&args.guidance)? {
-        sampling = sampling.guidance_levels(levels);
-    }
+    sampling = guidance.of_sampling(sampling);
     if let Some(settings) = authors_code(args.arithmetic, args.z_exp, args.upper_norm, spec)? {
         sampling = sampling.authors_code(settings);
     }

@@ -6,6 +6,7 @@ mod data;
 mod distillation;
 mod error;
 mod file;
+mod guidance;
 pub mod latents;
 mod measurement;
 mod model;
@@ -22,11 +23,9 @@ pub use data::{data_error_in_flags, data_keys, dataset, dataset_of, kinded_datas
 pub use distillation::distillation;
 pub use error::{in_flags, with_flag};
 pub use file::{animation, run_folder};
+pub use guidance::Guidance;
 pub use measurement::{Measurements, measurements, noises};
-pub use model::{
-    about, any_model, check_guidance, flow_model, guidance_levels, image_size, model, on_bar, rows, selected_rows,
-    spread, weaker,
-};
+pub use model::{about, any_model, flow_model, image_size, model, on_bar, rows, selected_rows, spread};
 pub use number::{MAX_LEVELS, MAX_SAMPLES, extra_dims, product, seeds, within};
 pub use operator::{Operator, array, image_mask, operator};
 pub use training::{Plan, fine_tuning, plan};

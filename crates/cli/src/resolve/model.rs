@@ -1,9 +1,6 @@
 //! Trained models, and rows of data for them.
 
-use std::{
-    ops::{ControlFlow, RangeInclusive},
-    path::Path,
-};
+use std::{ops::ControlFlow, path::Path};
 
 use anyhow::{Context, Result, bail};
 use indicatif::ProgressBar;
@@ -16,7 +13,7 @@ use pfgm_data::{BUILT_IN, Dataset, Shape};
 
 use super::{dataset_of, latents};
 use crate::{
-    args::{ComputeArgs, GuidanceArgs, latents::RowsArgs},
+    args::{ComputeArgs, latents::RowsArgs},
     render::line,
 };
 
@@ -30,34 +27,6 @@ pub fn model(run: &Path, compute: &ComputeArgs) -> Result<Model> {
         );
     }
     Ok(model)
-}
-
-/// Loads the run of --autoguide.
-pub fn weaker(guidance: &GuidanceArgs, compute: &ComputeArgs) -> Result<Option<Model>> {
-    guidance.autoguide.as_deref().map(|run| model(run, compute).context("--autoguide")).transpose()
-}
-
-/// The noise levels of --guidance-levels.
-pub fn guidance_levels(guidance: &GuidanceArgs) -> Result<Option<RangeInclusive<f64>>> {
-    let Some(text) = &guidance.guidance_levels else { return Ok(None) };
-    let parse = |part: &str| part.trim().parse::<f64>().ok().filter(|level| *level >= 0.0);
-    match text.split_once("..").map(|(low, high)| (parse(low), parse(high))) {
-        Some((Some(low), Some(high))) if low < high => Ok(Some(low..=high)),
-        _ => {
-            bail!("--guidance-levels {text}: give two noise levels from 0, the lower one first, as in 0.3..5")
-        }
-    }
-}
-
-/// Returns an error if guidance needs classes that a run does not have.
-pub fn check_guidance(guidance: &GuidanceArgs, spec: &ModelSpec) -> Result<()> {
-    if spec.data.classes.is_empty() && guidance.autoguide.is_none() && guidance.is_given() {
-        bail!(
-            "--guidance and --guidance-levels: this run is not conditioned on classes; train with --set \
-             data.conditional=true, or guide by a weaker run with --autoguide"
-        );
-    }
-    Ok(())
 }
 
 /// Loads a model as [`model`] does, whose flow can be integrated: not a distilled one.

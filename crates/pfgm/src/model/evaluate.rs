@@ -87,7 +87,7 @@ impl<'a> Evaluation<'a> {
         self
     }
 
-    /// Guides only at these noise levels, in the model's space. Default: at all.
+    /// Sets the range of noise levels that are guided, in the model's space. Default: all.
     pub fn guidance_levels(mut self, levels: RangeInclusive<f64>) -> Self {
         self.guidance.levels = Some(levels);
         self

@@ -73,13 +73,32 @@ impl<'a> Guidance<'a> {
             return fail(format!("its D is {other}, that of the model {own}; use a model of the same D"));
         }
         if own.transform != other.transform || own.columns != other.columns || own.table != other.table {
-            return fail("it scales or encodes the data otherwise; use a model of the same data".into());
+            return fail(
+                "its transform or columns of the data differ from those of the model; use a model of the same data"
+                    .into(),
+            );
+        }
+        if spec.config.data.autoencoder != weaker.config.data.autoencoder {
+            return fail("its autoencoder differs from that of the model; use a model of the same latents".into());
+        }
+        let levels = self.levels.clone().unwrap_or(0.0..=f64::INFINITY);
+        let ((own_low, own_high), (low, high)) = (spec.range(), weaker.range());
+        let [needed_low, needed_high] = [own_low.max(*levels.start()), own_high.min(*levels.end())];
+        if needed_low < needed_high && (low > needed_low * 1.000_001 || high < needed_high * 0.999_999) {
+            return fail(format!(
+                "it was trained on noise levels from {low} to {high}, and levels from {needed_low} to {needed_high} are guided; guide \
+                 fewer levels, or use another model"
+            ));
         }
         if spec.config.upscale != weaker.config.upscale {
-            return fail("only one of them upscales, or they do so otherwise; use a model of the same stage".into());
+            return fail(
+                "its settings of upscaling differ from those of the model; use a model of the same stage".into(),
+            );
         }
         if !other.classes.is_empty() && other.classes != own.classes {
-            return fail("its classes are others; use a model of the same classes, or of none".into());
+            return fail(
+                "its classes differ from those of the model; use a model of the same classes, or of none".into(),
+            );
         }
         match self.scale {
             Some(scale) if scale.is_finite() => Ok(scale),
@@ -118,13 +137,13 @@ impl Estimator for GuidedEstimator<'_> {
     fn conditioned(&self, conditions: Conditions) -> Box<dyn Differentiable + '_> {
         let scale = conditions.guidance;
         let conditions = Conditions { guidance: 1.0, ..conditions };
-        let without = match self.weaker {
+        let weaker = match self.weaker {
             Some(weaker) => weaker.conditioned(conditions.clone()),
             None => self.of.conditioned(Conditions {
                 conditioning: conditions.conditioning.clone().without_classes(),
                 ..conditions.clone()
             }),
         };
-        Box::new(Guided { with: self.of.conditioned(conditions), without, scale, levels: self.levels.clone() })
+        Box::new(Guided { estimate: self.of.conditioned(conditions), weaker, scale, levels: self.levels.clone() })
     }
 }

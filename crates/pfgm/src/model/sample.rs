@@ -136,7 +136,7 @@ impl<'a> Sampling<'a> {
         self
     }
 
-    /// Guides only at these noise levels (arXiv 2404.07724), in the model's space. Default: at all.
+    /// Sets the range of noise levels that are guided, in the model's space (arXiv 2404.07724). Default: all.
     pub fn guidance_levels(mut self, levels: RangeInclusive<f64>) -> Self {
         self.guidance.levels = Some(levels);
         self
@@ -258,7 +258,7 @@ impl<'a> Sampling<'a> {
         self.check_low_resolution(spec)?;
         let guidance = self.guidance.checked_scale(spec)?;
         if self.authors_code.is_some() && self.guidance.is_special() {
-            let problem = "the published code guides neither by a weaker model nor at some levels only; omit it";
+            let problem = "the published code has neither autoguidance nor guidance at some levels; omit it, or those";
             return Err(Error::argument("authors_code", problem));
         }
         let predicts_field = matches!(spec.config.flow.output, Output::Field { .. });

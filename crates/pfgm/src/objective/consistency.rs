@@ -42,7 +42,7 @@ pub struct ConsistencyObjective {
     /// Classifier-free guidance scale that is built into the jumps; 1 disables it.
     #[serde(skip_serializing_if = "is_one")]
     pub guidance: f64,
-    /// Whether the lower point of a pair is a Heun step of the distilled run instead of the same charge with less noise.
+    /// Whether the lower point of a pair is a Heun step of the flow of the distilled run (consistency distillation) instead of the same charge with less noise.
     #[serde(skip_serializing_if = "is_false")]
     pub teacher: bool,
 }

@@ -15,12 +15,12 @@ use serde_json::Value;
 
 use super::{
     file::ALL_BITS,
-    plan::{self, Cell, Plan},
+    plan::{Cell, Plan},
 };
 use crate::{
     command::measure::{Origin, Progress, as_json},
     render::{self, Rows},
-    resolve,
+    resolve::{self, Guidance},
 };
 
 /// Number of samples in the picture of a cell, for images and for tables.
@@ -62,13 +62,13 @@ impl Finished {
     }
 }
 
-/// State for computing cells. Only the weights of one run are in memory.
+/// State for computing cells. Only the weights of one run, and of the weaker run that guides it, are in memory.
 pub struct Work<'a> {
     plan: &'a Plan,
     reference: Reference,
     progress: &'a Progress,
-    /// The loaded model and the weaker one that guides it, with their run and the bits of its weights.
-    loaded: Option<((usize, u32), Model, Option<Model>)>,
+    /// The loaded model and its guidance, with its run and the bits of its weights.
+    loaded: Option<((usize, u32), Model, Guidance)>,
 }
 
 impl<'a> Work<'a> {
@@ -81,7 +81,7 @@ impl<'a> Work<'a> {
         let Self { plan, progress, .. } = *self;
         let (file, run) = (&plan.file, &plan.runs[cell.run]);
         self.load(cell)?;
-        let (_, model, weaker) = self.loaded.as_ref().context("a model")?;
+        let (_, model, guidance) = self.loaded.as_ref().context("a model")?;
         let data = &run.spec.data;
         let most = if matches!(data.shape, Shape::Image { .. }) { IMAGES } else { POINTS };
         let observer = |state: &pfgm::Progress| {
@@ -90,15 +90,7 @@ impl<'a> Work<'a> {
         };
         let mut how = Evaluation::samples(file.samples).seed(cell.seed).solver(cell.choice.solver.clone());
         how = how.batch(file.batch).keep(most.min(file.samples)).observer(observer);
-        if !data.classes.is_empty() || weaker.is_some() {
-            how = how.guidance(run.guidance);
-        }
-        if let Some(weaker) = weaker {
-            how = how.autoguide(weaker);
-        }
-        if let Some([low, high]) = run.guidance_levels {
-            how = how.guidance_levels(low..=high);
-        }
+        how = guidance.of_evaluation(how);
         let scaling = Scaling::against(data.range, &plan.scaling);
         let drawn = model.sample_features(&plan.features, &scaling, how)?.context("the samples")?;
         let tell = |what, done, all| progress.tell(what, done, all);
@@ -134,7 +126,8 @@ impl<'a> Work<'a> {
         if cell.bits != ALL_BITS {
             model.quantize(cell.bits);
         }
-        self.loaded = Some((wanted, model, plan::weaker(known.autoguide.as_deref(), &known.compute)?));
+        let guidance = self.plan.file.run[cell.run].open_guidance(&known.compute)?;
+        self.loaded = Some((wanted, model, guidance));
         Ok(())
     }
 }

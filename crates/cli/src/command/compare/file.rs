@@ -8,7 +8,10 @@ use pfgm::{features::Extractor, network::Precision, solver::Solver, weights::MAX
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use crate::{args::evaluate::ExtractorName, resolve};
+use crate::{
+    args::{ComputeArgs, evaluate::ExtractorName},
+    resolve::{self, Guidance},
+};
 
 /// Number of bits of weights that are not rounded.
 pub const ALL_BITS: u32 = 32;
@@ -63,9 +66,9 @@ pub struct Run {
     pub path: PathBuf,
     /// Its name; by default the last part of its path.
     name: Option<String>,
-    /// Guidance scale, of classifier-free guidance or of `autoguide`; by default the run's.
+    /// Scale of classifier-free guidance, or of `autoguide`, which needs it; by default the run's.
     pub guidance: Option<f64>,
-    /// A weaker run that guides; by default the run without classes.
+    /// A weaker run that guides, with all bits of its weights; by default the same network without the class.
     pub autoguide: Option<PathBuf>,
     /// The lowest and the highest noise level that are guided; by default all are.
     pub guidance_levels: Option<[f64; 2]>,
@@ -75,6 +78,12 @@ pub struct Run {
 }
 
 impl Run {
+    /// The guidance of its samples, with the weaker run.
+    pub fn open_guidance(&self, compute: &ComputeArgs) -> Result<Guidance> {
+        let weaker = Guidance::weaker(self.autoguide.as_deref(), compute)?;
+        Ok(Guidance { scale: self.guidance, weaker, levels: self.guidance_levels.map(|[low, high]| low..=high) })
+    }
+
     pub fn name(&self) -> String {
         let last = || self.path.file_stem().unwrap_or(self.path.as_os_str()).to_string_lossy().into_owned();
         self.name.clone().unwrap_or_else(last)

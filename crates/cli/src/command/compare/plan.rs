@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, bail};
 use pfgm::{
-    Model, bundled,
+    bundled,
     evaluate::{Reference, Scaling, choose},
     extra_dims::ExtraDims,
     features::Features,
@@ -52,11 +52,9 @@ pub struct Known {
     pub path: PathBuf,
     pub compute: ComputeArgs,
     pub guidance: f64,
-    /// The weaker run that guides, and the guided levels.
-    pub autoguide: Option<PathBuf>,
-    pub guidance_levels: Option<[f64; 2]>,
     pub spec: ModelSpec,
     fingerprint: String,
+    guidance_levels: Option<[f64; 2]>,
     fingerprint_of_weaker: Option<String>,
 }
 
@@ -195,13 +193,15 @@ fn open_runs(file: &File) -> Result<Vec<Known>> {
         let compute = ComputeArgs { device: file.device.clone(), precision: run.precision };
         let model = resolve::model(&run.path, &compute).with_context(|| format!("run[{index}]"))?;
         let guidance = run.guidance.unwrap_or(model.spec().config.sample.guidance);
-        let weaker = weaker(run.autoguide.as_deref(), &compute).with_context(|| format!("run[{index}].autoguide"))?;
-        check_guidance(run, &model, weaker.as_ref()).map_err(|error| match error {
-            pfgm::Error::Argument { name, problem } => {
-                let key = if name == "weaker" { "autoguide" } else { name };
-                anyhow!("run[{index}].{key}: {}: {problem}", run.name())
-            }
-            other => anyhow::Error::from(other).context(format!("run[{index}]")),
+        let own = run.open_guidance(&compute).with_context(|| format!("run[{index}].autoguide"))?;
+        own.check(&model).map_err(|error| {
+            let (key, problem) = match error {
+                pfgm::Error::Argument { name: "weaker", problem } => ("autoguide", problem),
+                pfgm::Error::Argument { name, problem } => (name, problem),
+                pfgm::Error::Config(error) => ("guidance", format!("{}: {}", error.value, error.problem)),
+                other => return anyhow::Error::from(other).context(format!("run[{index}]")),
+            };
+            anyhow!("run[{index}].{key}: {}: {problem}", run.name())
         })?;
         let fingerprint = fingerprint::of_model(&model)?;
         Ok(Known {
@@ -209,36 +209,13 @@ fn open_runs(file: &File) -> Result<Vec<Known>> {
             path: run.path.clone(),
             compute,
             guidance,
-            autoguide: run.autoguide.clone(),
-            guidance_levels: run.guidance_levels,
             spec: model.spec().clone(),
             fingerprint,
-            fingerprint_of_weaker: weaker.as_ref().map(fingerprint::of_model).transpose()?,
+            guidance_levels: run.guidance_levels,
+            fingerprint_of_weaker: own.weaker.as_ref().map(fingerprint::of_model).transpose()?,
         })
     };
     file.run.iter().enumerate().map(open).collect()
-}
-
-/// Loads the weaker run that guides, if there is one.
-pub fn weaker(path: Option<&Path>, compute: &ComputeArgs) -> Result<Option<Model>> {
-    path.map(|path| resolve::model(path, compute)).transpose()
-}
-
-/// Returns an error if the guidance of a run does not fit it.
-fn check_guidance(run: &super::file::Run, model: &Model, weaker: Option<&Model>) -> pfgm::Result<()> {
-    // A request for no samples checks its options.
-    let mut sampling = model.sample(0);
-    if let Some(scale) = run.guidance {
-        sampling = sampling.guidance(scale);
-    }
-    if let Some(weaker) = weaker {
-        sampling = sampling.autoguide(weaker);
-    }
-    if let Some([low, high]) = run.guidance_levels {
-        sampling = sampling.guidance_levels(low..=high);
-    }
-    sampling.draw()?;
-    Ok(())
 }
 
 /// Checks that all runs have rows of the reference's shape.

@@ -11,20 +11,44 @@ use pfgm::{
     features::{Extracted, Features},
     model::Evaluation,
     parallel::Communicator,
+    solver::Solver,
 };
 use pfgm_data::{BUILT_IN, Dataset, OpenOptions, Shape, is_text_table};
 
-use crate::{args::evaluate::EvaluateArgs, command::measure::Progress, distributed, resolve};
+use crate::{
+    args::evaluate::EvaluateArgs,
+    command::measure::Progress,
+    distributed,
+    resolve::{self, Guidance},
+};
 
 /// Default number of samples.
 const SAMPLES: usize = 10_000;
 
 /// The evaluated samples.
 pub enum Measured {
-    Run(Box<Model>, String),
+    Run(Box<Run>),
     /// A run whose flow is one of latents, with its autoencoder.
-    Latents(Box<Model>, String, Box<Autoencoder>),
+    Latents(Box<Run>, Box<Autoencoder>),
     Images(Box<Dataset>),
+}
+
+/// A run that draws the samples.
+pub struct Run {
+    pub model: Model,
+    pub path: String,
+    pub guidance: Guidance,
+}
+
+impl Run {
+    /// The solver that is asked for, or the run's.
+    pub fn solver(&self, args: &EvaluateArgs) -> Result<Solver> {
+        let mut solver = resolve::solver::solver(&args.solving, self.model.spec(), Path::new(&self.path))?;
+        if args.denoise {
+            solver.set_denoise(true);
+        }
+        Ok(solver)
+    }
 }
 
 impl Measured {
@@ -36,10 +60,14 @@ impl Measured {
             || path.join("checkpoints").is_dir()
             || path.extension().is_some_and(|ending| ending == "safetensors")
         {
-            let model = resolve::model(path, &distributed::compute(&args.compute, ranks))?;
-            return Ok(match resolve::latents::autoencoder(&model.spec().config.data)? {
-                Some(autoencoder) => Self::Latents(Box::new(model), what.to_owned(), Box::new(autoencoder)),
-                None => Self::Run(Box::new(model), what.to_owned()),
+            let compute = distributed::compute(&args.compute, ranks);
+            let model = resolve::model(path, &compute)?;
+            let guidance = Guidance::open(&args.guidance, &model, &compute)?;
+            let autoencoder = resolve::latents::autoencoder(&model.spec().config.data)?;
+            let run = Box::new(Run { model, path: what.to_owned(), guidance });
+            return Ok(match autoencoder {
+                Some(autoencoder) => Self::Latents(run, Box::new(autoencoder)),
+                None => Self::Run(run),
             });
         }
         if args.solving.is_given() || args.denoise || args.guidance.is_given() || args.compute.precision.is_some() {
@@ -60,16 +88,16 @@ impl Measured {
 
     pub fn name(&self) -> &str {
         match self {
-            Self::Run(_, path) | Self::Latents(_, path, _) => path,
+            Self::Run(run) | Self::Latents(run, _) => &run.path,
             Self::Images(dataset) => &dataset.name,
         }
     }
 
     pub fn shape(&self) -> Shape {
         match self {
-            Self::Run(model, _) => model.spec().data.shape,
-            Self::Latents(model, _, autoencoder) => {
-                let latents = model.spec().data.shape;
+            Self::Run(run) => run.model.spec().data.shape,
+            Self::Latents(run, autoencoder) => {
+                let latents = run.model.spec().data.shape;
                 autoencoder.images_of(latents).unwrap_or(latents)
             }
             Self::Images(dataset) => dataset.shape,
@@ -90,7 +118,7 @@ impl Measured {
 
     pub fn range(&self) -> (f32, f32) {
         match self {
-            Self::Run(model, _) => model.spec().data.range,
+            Self::Run(run) => run.model.spec().data.range,
             Self::Latents(..) => (0.0, 255.0),
             Self::Images(dataset) => dataset.range,
         }
@@ -107,9 +135,9 @@ impl Measured {
     ) -> Result<Option<(Extracted, String)>> {
         let scaling = Scaling::against(self.range(), reference);
         match self {
-            Self::Run(model, path) => features_of_run((model, path, None), args, (features, &scaling), ranks, progress),
-            Self::Latents(model, path, autoencoder) => {
-                features_of_run((model, path, Some(autoencoder)), args, (features, &scaling), ranks, progress)
+            Self::Run(run) => features_of_run((run, None), args, (features, &scaling), ranks, progress),
+            Self::Latents(run, autoencoder) => {
+                features_of_run((run, Some(autoencoder)), args, (features, &scaling), ranks, progress)
             }
             Self::Images(dataset) => {
                 let rows = choose(dataset.len(), args.count.unwrap_or(usize::MAX), args.seed);
@@ -124,34 +152,21 @@ impl Measured {
 
 /// Draws samples of a run, and extracts their features.
 fn features_of_run(
-    (model, path, autoencoder): (&Model, &str, Option<&Autoencoder>),
+    (run, autoencoder): (&Run, Option<&Autoencoder>),
     args: &EvaluateArgs,
     (features, scaling): (&Features, &Scaling),
     ranks: &dyn Communicator,
     progress: &Progress,
 ) -> Result<Option<(Extracted, String)>> {
-    let (count, spec) = (args.count.unwrap_or(SAMPLES), model.spec());
-    let mut solver = resolve::solver::solver(&args.solving, spec, Path::new(path))?;
-    if args.denoise {
-        solver.set_denoise(true);
-    }
-    resolve::check_guidance(&args.guidance, spec)?;
-    let weaker = resolve::weaker(&args.guidance, &args.compute)?;
+    let Run { model, path, guidance } = run;
+    let (count, spec, solver) = (args.count.unwrap_or(SAMPLES), model.spec(), run.solver(args)?);
     let method = solver.method();
     let observer = |state: &pfgm::Progress| {
         progress.tell("samples and their features", state.done, state.total);
         ControlFlow::Continue(())
     };
     let mut how = Evaluation::samples(count).seed(args.seed).solver(solver).batch(args.batch).ranks(ranks);
-    if let Some(scale) = args.guidance.guidance {
-        how = how.guidance(scale);
-    }
-    if let Some(weaker) = &weaker {
-        how = how.autoguide(weaker);
-    }
-    if let Some(levels) = resolve::guidance_levels(&args.guidance)? {
-        how = how.guidance_levels(levels);
-    }
+    how = guidance.of_evaluation(how);
     if args.balanced {
         how = how.balanced();
     }

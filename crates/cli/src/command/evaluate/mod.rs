@@ -98,12 +98,14 @@ fn table_scores(args: &EvaluateArgs, measured: &Measured, reference: Option<&Dat
     let rows = match measured {
         Measured::Images(dataset) => table::columns(schema, dataset)?,
         Measured::Latents(..) => return Ok(None),
-        Measured::Run(model, path) => {
-            let solver = resolve::solver::solver(&args.solving, model.spec(), Path::new(path))?;
+        Measured::Run(run) => {
             let count = args.count.unwrap_or(reference.len()).min(table::MOST_DRAWN);
             let first = args.seed;
             let seeds: Vec<u64> = (0..count as u64).map(|seed| first.wrapping_add(seed)).collect();
-            let samples = model.sample(0).seeds(seeds).solver(solver).batch(args.batch.max(count.min(1024))).draw()?;
+            let sampling =
+                run.model.sample(0).seeds(seeds).solver(run.solver(args)?).batch(args.batch.max(count.min(1024)));
+            let sampling = if args.balanced { sampling.balanced() } else { sampling };
+            let samples = run.guidance.of_sampling(sampling).draw()?;
             table::columns_of_samples(schema, &samples)
         }
     };
@@ -167,7 +169,7 @@ fn reference_data(args: &EvaluateArgs, measured: Option<&Measured>) -> Result<Op
         return Ok(None);
     }
     let trained_on = match measured {
-        Some(Measured::Run(model, _) | Measured::Latents(model, ..)) => Some(model.spec()),
+        Some(Measured::Run(run) | Measured::Latents(run, _)) => Some(run.model.spec()),
         _ => None,
     };
     if let (Some(Measured::Images(dataset)), Some(source)) = (measured, &args.data)

@@ -63,7 +63,7 @@ pub const MEANINGS: &[(&str, &[&str], &str)] = &[
     ("objective.huber", &["consistency"], "Constant c of the pseudo-Huber distance sqrt(m + c^2) - c of the mean square m over coordinates."),
     ("objective.weight", &["consistency"], "Weight of a pair: output is 1 / c_out(t), level 1 / t, one 1."),
     ("objective.guidance", &["consistency"], "Classifier-free guidance scale that is built into the jumps; 1 disables it."),
-    ("objective.teacher", &["consistency"], "Whether the lower point of a pair is a Heun step of the distilled run instead of the same charge with less noise."),
+    ("objective.teacher", &["consistency"], "Whether the lower point of a pair is a Heun step of the flow of the distilled run (consistency distillation) instead of the same charge with less noise."),
     ("objective.mean", &["ipfm"], "Mean of ln sigma, the levels at which teacher and fake are compared."),
     ("objective.std", &["ipfm"], "Standard deviation of ln sigma."),
     ("objective.highest", &["ipfm"], "Highest of these levels. The highest level of the flow is where the generator starts."),
