@@ -2,8 +2,9 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 
-/// Larger requests may be tried by callers that go on without the memory; they are answered as the system does.
-const LARGE: usize = 64 << 20;
+/// Larger requests, such as a hostile file may cause, are answered as the system does: a reader that tries them names the file. Smaller ones
+/// include the buffers that matrix products allocate, of twice the size of the third-level cache.
+const LARGE: usize = 4 << 30;
 const REASON: &[u8] = b"error: the system has no more memory for this process; close other programs, raise the limit, or lower the batch\n";
 
 struct OrExit;
