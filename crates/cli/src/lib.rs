@@ -66,8 +66,12 @@ fn one_line(error: &anyhow::Error) -> String {
 }
 
 fn execute(cli: Cli, ranks: &Ranks) -> Result<()> {
-    if let Some(threads) = cli.threads.or_else(|| distributed::threads(&**ranks)) {
-        command::use_threads(threads)?;
+    let prints = matches!(
+        cli.command,
+        Command::Config { .. } | Command::Completions { .. } | Command::Reference { .. } | Command::Presets { .. }
+    );
+    if !prints || cli.threads.is_some() {
+        command::use_threads(cli.threads.or_else(|| distributed::threads(&**ranks)))?;
     }
     if let Some(vectors) = &cli.vectors {
         command::use_vectors(vectors)?;

@@ -35,12 +35,15 @@ pub mod train;
 use anyhow::{Context, Result, bail};
 use pfgm_cpu::simd;
 
-/// Sets the number of threads.
-pub fn use_threads(threads: usize) -> Result<()> {
-    if threads == 0 {
+/// Starts the threads of computations: as many as given, or one for each core.
+pub fn use_threads(threads: Option<usize>) -> Result<()> {
+    if threads == Some(0) {
         bail!("--threads 0: give at least 1");
     }
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("--threads cannot be changed now")
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0));
+    pool.build_global().context(
+        "--threads: the system starts no more threads for this process; give fewer, or raise the limit on its memory or threads",
+    )
 }
 
 /// Selects the vector instructions by name.
