@@ -32,6 +32,8 @@ pub mod schedule;
 pub mod studio;
 pub mod train;
 
+use std::error::Error;
+
 use anyhow::{Context, Result, bail};
 use pfgm_cpu::simd;
 
@@ -40,10 +42,15 @@ pub fn use_threads(threads: Option<usize>) -> Result<()> {
     if threads == Some(0) {
         bail!("--threads 0: give at least 1");
     }
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0));
-    pool.build_global().context(
-        "--threads: the system starts no more threads for this process; give fewer, or raise the limit on its memory or threads",
-    )
+    match rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).build_global() {
+        Ok(()) => Ok(()),
+        Err(error) if error.source().is_some() => Err(error).context(
+            "--threads: the system starts no more threads for this process; give fewer, or raise the limit on its memory or threads",
+        ),
+        // The process computed before the program began: it is a module of Python.
+        Err(_) if threads.is_none() => Ok(()),
+        Err(error) => Err(error).context("--threads cannot be changed now"),
+    }
 }
 
 /// Selects the vector instructions by name.
