@@ -105,8 +105,10 @@ class Sampling(Fitted):
         if autoguide is not None and not isinstance(autoguide, Fitted):
             raise TypeError(f"autoguide: give a PoissonFlow, not {type(autoguide).__name__}")
         if guidance_levels is not None:
-            low, high = guidance_levels
-            guidance_levels = (number_of("guidance_levels", low), number_of("guidance_levels", high))
+            levels = [number_of("guidance_levels", level) for level in guidance_levels]
+            if len(levels) != 2:
+                raise ValueError(f"guidance_levels: {len(levels)} numbers; give the lowest and the highest noise level")
+            guidance_levels = (levels[0], levels[1])
         if len(seeds) != n:
             raise ValueError(f"seeds: {len(seeds)} seeds for {n} samples; give as many")
         what = {

@@ -63,6 +63,7 @@ def test_a_value_error_names_the_parameter(call: Callable[[], Any], text: str) -
         (lambda flow: flow.sample(2, y=1), r"^y: the flow is not conditioned on classes"),
         (lambda flow: flow.sample(2, guidance=2.0), r"^guidance: "),
         (lambda flow: flow.sample(2, guidance_levels=(1.0, 2.0)), r"^guidance_levels: the model is not conditioned"),
+        (lambda flow: flow.sample(2, guidance_levels=(1.0, 2.0, 3.0)), r"^guidance_levels: 3 numbers; give the lowest"),
         (lambda flow: flow.sample(2, autoguide=flow), r"^guidance: a weaker model guides by a scale"),
         (lambda flow: flow.sample(2, autoguide=pfgm.load("digits"), guidance=2.0), r"^autoguide: its rows are 8x8x1"),
         (lambda flow: flow.sample(2, seeds=[1]), r"^seeds: 1 seeds for 2 samples"),

@@ -65,7 +65,8 @@ impl Left for ByDepth {
     }
 }
 
-/// Loads a cache line that is needed soon. The operands stream from the second-level cache and beyond: without this, products take an eighth longer.
+/// Loads a cache line that is needed soon. The operands stream from the second-level cache and beyond, faster than the processor fetches them by
+/// itself (docs/performance.md).
 #[inline(always)]
 fn prefetch(at: *const f32) {
     #[cfg(target_arch = "x86_64")]

@@ -5,13 +5,16 @@
 //! and reduces diversity at high ones, so it can be limited to an interval of levels (arXiv 2404.07724). None of this depends on D: `yhat` is a mean of
 //! the data at every D, and so is what guidance extrapolates.
 
-use std::ops::RangeInclusive;
+use std::ops::{Add, Mul, RangeInclusive, Sub};
 
 use crate::flow::{Denoiser, Differentiable, Query};
 
 /// Replaces the estimate c by `u + w (c - u)`, with the weaker estimate u and the scale w.
-pub fn guide(scale: f64, estimate: &mut [f64], weaker: &[f64]) {
-    estimate.iter_mut().zip(weaker).for_each(|(c, u)| *c = u + scale * (*c - u));
+pub fn guide<T>(scale: T, estimate: &mut [T], weaker: &[T])
+where
+    T: Copy + Add<Output = T> + Mul<Output = T> + Sub<Output = T>,
+{
+    estimate.iter_mut().zip(weaker).for_each(|(c, &u)| *c = u + scale * (*c - u));
 }
 
 /// An estimate of `yhat`, guided by a weaker one.
@@ -47,38 +50,37 @@ impl<T: Denoiser, U: Denoiser> Guided<T, U> {
         }
         (0..query.sigma.len()).filter(|&row| self.levels.contains(&query.sigma[row])).collect()
     }
+
+    /// Guides rows of `values`; `weaker` has these rows alone.
+    fn guide_rows(&self, rows: &[usize], values: &mut [f64], weaker: &[f64]) {
+        let dim = self.dim();
+        for (weaker, &row) in weaker.chunks_exact(dim).zip(rows) {
+            guide(self.scale, &mut values[row * dim..(row + 1) * dim], weaker);
+        }
+    }
 }
 
-/// Some rows of a query.
+/// Some rows of a query: those of the query itself if it is all of them, or else copies.
 struct Part {
-    x: Vec<f64>,
-    sigma: Vec<f64>,
-    item: Vec<usize>,
+    copies: Option<(Vec<f64>, Vec<f64>, Vec<usize>)>,
 }
 
 impl Part {
     fn of(query: &Query, rows: &[usize], dim: usize) -> Self {
-        Self {
-            x: gather(query.x, rows, dim),
-            sigma: rows.iter().map(|&row| query.sigma[row]).collect(),
-            item: rows.iter().map(|&row| query.item[row]).collect(),
-        }
+        let copy = || {
+            let sigma = rows.iter().map(|&row| query.sigma[row]).collect();
+            (gather(query.x, rows, dim), sigma, rows.iter().map(|&row| query.item[row]).collect())
+        };
+        Self { copies: (rows.len() < query.sigma.len()).then(copy) }
     }
 
-    fn query(&self) -> Query<'_> {
-        Query { x: &self.x, sigma: &self.sigma, item: &self.item }
+    fn query<'a>(&'a self, whole: &Query<'a>) -> Query<'a> {
+        self.copies.as_ref().map_or(*whole, |(x, sigma, item)| Query { x, sigma, item })
     }
 }
 
 fn gather(values: &[f64], rows: &[usize], dim: usize) -> Vec<f64> {
     rows.iter().flat_map(|&row| &values[row * dim..(row + 1) * dim]).copied().collect()
-}
-
-/// Guides some rows of `estimate`; `weaker` has these rows alone.
-fn guide_rows(scale: f64, rows: &[usize], dim: usize, estimate: &mut [f64], weaker: &[f64]) {
-    for (weaker, &row) in weaker.chunks_exact(dim).zip(rows) {
-        guide(scale, &mut estimate[row * dim..(row + 1) * dim], weaker);
-    }
 }
 
 impl<T: Denoiser, U: Denoiser> Denoiser for Guided<T, U> {
@@ -88,14 +90,14 @@ impl<T: Denoiser, U: Denoiser> Denoiser for Guided<T, U> {
 
     fn denoise(&self, query: &Query, out: &mut [f64]) {
         self.estimate.denoise(query, out);
-        let (rows, dim) = (self.guided_rows(query), self.dim());
+        let rows = self.guided_rows(query);
         if rows.is_empty() {
             return;
         }
-        let part = Part::of(query, &rows, dim);
-        let mut weaker = vec![0.0; part.x.len()];
-        self.weaker.denoise(&part.query(), &mut weaker);
-        guide_rows(self.scale, &rows, dim, out, &weaker);
+        let part = Part::of(query, &rows, self.dim());
+        let mut weaker = vec![0.0; rows.len() * self.dim()];
+        self.weaker.denoise(&part.query(query), &mut weaker);
+        self.guide_rows(&rows, out, &weaker);
     }
 }
 
@@ -107,9 +109,9 @@ impl<T: Differentiable, U: Differentiable> Differentiable for Guided<T, U> {
             return;
         }
         let (part, probes) = (Part::of(query, &rows, dim), gather(probes, &rows, dim));
-        let (mut weaker, mut pulled_weaker) = (vec![0.0; part.x.len()], vec![0.0; part.x.len()]);
-        self.weaker.vjp(&part.query(), &probes, &mut weaker, &mut pulled_weaker);
-        guide_rows(self.scale, &rows, dim, out, &weaker);
-        guide_rows(self.scale, &rows, dim, pulled, &pulled_weaker);
+        let (mut weaker, mut pulled_weaker) = (vec![0.0; probes.len()], vec![0.0; probes.len()]);
+        self.weaker.vjp(&part.query(query), &probes, &mut weaker, &mut pulled_weaker);
+        self.guide_rows(&rows, out, &weaker);
+        self.guide_rows(&rows, pulled, &pulled_weaker);
     }
 }

@@ -104,7 +104,19 @@ fn guidance_that_does_not_fit_is_refused() {
     )
     .unwrap();
     let without_classes = other(&|config| config.data.conditional = false, &data);
-    for (weaker, part) in [(&other_d, "its D is 1"), (&of_points, "its rows are")] {
+    let narrower = other(&|config| config.flow.sigma_max = Some(5.0), &data);
+    let of_levels = |levels| {
+        let request = model.sample(1).autoguide(&narrower).guidance(2.0).guidance_levels(levels);
+        request.solver(heun(1)).draw()
+    };
+    assert!(of_levels(0.1..=5.0).is_ok());
+    match of_levels(0.1..=6.0) {
+        Err(Error::Argument { name: "weaker", problem }) => assert!(problem.contains("from 0.1 to 6"), "{problem}"),
+        found => panic!("{found:?}"),
+    }
+    for (weaker, part) in
+        [(&other_d, "its D is 1"), (&of_points, "its rows are"), (&narrower, "it was trained on noise levels")]
+    {
         match model.sample(1).autoguide(weaker).guidance(2.0).draw() {
             Err(Error::Argument { name: "weaker", problem }) => assert!(problem.contains(part), "{problem}"),
             found => panic!("{found:?}"),

@@ -211,7 +211,7 @@ fn sampling<'a>(
     } else if args.balanced {
         sampling = sampling.balanced();
     }
-    sampling = guidance.of_sampling(sampling);
+    sampling = sampling.guided(guidance.options());
     if let Some(settings) = authors_code(args.arithmetic, args.z_exp, args.upper_norm, spec)? {
         sampling = sampling.authors_code(settings);
     }

@@ -3,16 +3,12 @@
 use std::{ops::RangeInclusive, path::Path};
 
 use anyhow::{Context, Result, bail};
-use pfgm::{
-    Model,
-    model::{Evaluation, Sampling},
-};
+use pfgm::{Model, model::GuidanceOptions};
 
 use super::model;
 use crate::args::{ComputeArgs, GuidanceArgs};
 
 /// The scale of guidance, the weaker run that guides, and the guided levels.
-#[derive(Default)]
 pub struct Guidance {
     pub scale: Option<f64>,
     pub weaker: Option<Model>,
@@ -43,35 +39,12 @@ impl Guidance {
     /// Returns an error if the guidance does not fit a run.
     pub fn check(&self, of: &Model) -> pfgm::Result<()> {
         // A request for no samples checks its options.
-        self.of_sampling(of.sample(0)).draw().map(|_| ())
+        of.sample(0).guided(self.options()).draw().map(|_| ())
     }
 
-    /// Guides samples.
-    pub fn of_sampling<'a>(&'a self, mut sampling: Sampling<'a>) -> Sampling<'a> {
-        if let Some(scale) = self.scale {
-            sampling = sampling.guidance(scale);
-        }
-        if let Some(weaker) = &self.weaker {
-            sampling = sampling.autoguide(weaker);
-        }
-        match self.levels.clone() {
-            Some(levels) => sampling.guidance_levels(levels),
-            None => sampling,
-        }
-    }
-
-    /// Guides the samples of an evaluation.
-    pub fn of_evaluation<'a>(&'a self, mut how: Evaluation<'a>) -> Evaluation<'a> {
-        if let Some(scale) = self.scale {
-            how = how.guidance(scale);
-        }
-        if let Some(weaker) = &self.weaker {
-            how = how.autoguide(weaker);
-        }
-        match self.levels.clone() {
-            Some(levels) => how.guidance_levels(levels),
-            None => how,
-        }
+    /// The options of a request for samples.
+    pub fn options(&self) -> GuidanceOptions<'_> {
+        GuidanceOptions { scale: self.scale, weaker: self.weaker.as_ref(), levels: self.levels.clone() }
     }
 }
 

@@ -219,6 +219,12 @@ fn tables_are_scored_column_by_column() {
     let json: serde_json::Value = serde_json::from_str(&fs::read_to_string(here.join("e.json")).unwrap()).unwrap();
     assert_eq!(json["table"]["columns"].as_array().map(Vec::len), Some(5), "the constant is not scored");
     assert!(json["table"]["classifier_area"]["value"].as_f64().is_some_and(|area| (0.0..=1.0).contains(&area)));
+    // Guidance is that of the table's scores, too.
+    succeeds(here, &["train", "shop.csv", "--out", "weak", "--set", "train.steps=2", "--set", "network.width=32"]);
+    let guided = ["--autoguide", "weak", "--guidance", "3", "--json", "g.json"];
+    succeeds(here, &[&["evaluate", "run", "--steps", "6", "-n", "100"][..], &guided].concat());
+    let of_guided: serde_json::Value = serde_json::from_str(&fs::read_to_string(here.join("g.json")).unwrap()).unwrap();
+    assert_ne!(of_guided["table"], json["table"]);
     // Two files: the kinds are those of the reference.
     fs::write(here.join("other.csv"), shop(90)).unwrap();
     let said = succeeds(here, &["evaluate", "other.csv", "--data", "shop.csv"]);

@@ -1,6 +1,6 @@
 //! Evaluation of a model's samples.
 
-use std::{ops::RangeInclusive, time::Instant};
+use std::time::Instant;
 
 use pfgm_data::{Dataset, Shape};
 use pfgm_eval::{Extracted, Features, Reference, Report, Scaling, choose, evaluate, extract};
@@ -8,7 +8,7 @@ use pfgm_eval::{Extracted, Features, Reference, Report, Scaling, choose, evaluat
 use super::{
     Model,
     execution::{Execution, execution_options},
-    guidance::Guidance,
+    guidance::{GuidanceOptions, guidance_options},
 };
 use crate::{
     autoencoder::Autoencoder,
@@ -31,7 +31,7 @@ pub struct Evaluation<'a> {
     samples: usize,
     seed: u64,
     solver: Option<Solver>,
-    guidance: Guidance<'a>,
+    guidance: GuidanceOptions<'a>,
     is_balanced: bool,
     reference_rows: usize,
     kept: usize,
@@ -53,7 +53,7 @@ impl<'a> Evaluation<'a> {
             samples: count,
             seed: 0,
             solver: None,
-            guidance: Guidance::default(),
+            guidance: GuidanceOptions::default(),
             is_balanced: false,
             reference_rows: usize::MAX,
             kept: 0,
@@ -72,24 +72,6 @@ impl<'a> Evaluation<'a> {
     /// Sets the solver. Default: that of the model.
     pub fn solver(mut self, solver: impl Into<Solver>) -> Self {
         self.solver = Some(solver.into());
-        self
-    }
-
-    /// Sets the classifier-free guidance scale. Default: that of the model.
-    pub fn guidance(mut self, scale: f64) -> Self {
-        self.guidance.scale = Some(scale);
-        self
-    }
-
-    /// Guides by a weaker model: see [`Sampling::autoguide`](super::Sampling::autoguide).
-    pub fn autoguide(mut self, weaker: &'a Model) -> Self {
-        self.guidance.weaker = Some(weaker);
-        self
-    }
-
-    /// Sets the range of noise levels that are guided, in the model's space. Default: all.
-    pub fn guidance_levels(mut self, levels: RangeInclusive<f64>) -> Self {
-        self.guidance.levels = Some(levels);
         self
     }
 
@@ -123,6 +105,7 @@ impl<'a> Evaluation<'a> {
         self
     }
 
+    guidance_options!('a);
     execution_options!('a);
 }
 

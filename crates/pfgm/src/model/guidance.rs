@@ -14,38 +14,85 @@ use crate::{
     spec::ModelSpec,
 };
 
-/// What guides an estimate, and at which noise levels.
+/// Guidance of samples: its scale, what guides, and at which noise levels.
+///
+/// ```
+/// use pfgm::prelude::*;
+///
+/// let model = Model::load("digits")?;
+/// let mut weaker = model.clone();
+/// weaker.quantize(3);
+/// let guided = model.sample(2).class("3").autoguide(&weaker).guidance(2.0).solver(Solver::heun(3)).draw()?;
+/// assert_eq!(guided.rows(), 2);
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone, Default)]
-pub(crate) struct Guidance<'a> {
+pub struct GuidanceOptions<'a> {
     /// The scale; by default that of the model.
-    pub(crate) scale: Option<f64>,
+    pub scale: Option<f64>,
     /// The weaker model; by default the model itself without classes.
-    pub(crate) weaker: Option<&'a Model>,
-    /// The guided noise levels; by default all.
-    pub(crate) levels: Option<RangeInclusive<f64>>,
+    pub weaker: Option<&'a Model>,
+    /// The guided noise levels, in the model's space; by default all.
+    pub levels: Option<RangeInclusive<f64>>,
 }
 
-impl<'a> Guidance<'a> {
+/// Defines the options of guidance, which are in the field `guidance`.
+macro_rules! guidance_options {
+    ($lifetime:lifetime) => {
+        /// Sets the scale of classifier-free guidance (arXiv 2207.12598), or of a weaker model; 1 disables it. Default: that of the model.
+        pub fn guidance(mut self, scale: f64) -> Self {
+            self.guidance.scale = Some(scale);
+            self
+        }
+
+        /// Guides by a weaker model of the same data and D instead of the model without classes (autoguidance, arXiv 2406.02507): a smaller
+        /// network, or an earlier checkpoint. Needs a scale. Works without classes, too.
+        pub fn autoguide(mut self, weaker: &$lifetime Model) -> Self {
+            self.guidance.weaker = Some(weaker);
+            self
+        }
+
+        /// Sets the range of noise levels that are guided, in the model's space (arXiv 2404.07724). Default: all.
+        pub fn guidance_levels(mut self, levels: std::ops::RangeInclusive<f64>) -> Self {
+            self.guidance.levels = Some(levels);
+            self
+        }
+
+        /// Sets all options of guidance.
+        pub fn guided(mut self, guidance: crate::model::GuidanceOptions<$lifetime>) -> Self {
+            self.guidance = guidance;
+            self
+        }
+    };
+}
+pub(crate) use guidance_options;
+
+impl<'a> GuidanceOptions<'a> {
     /// Returns the scale, checked against the model.
     pub(crate) fn checked_scale(&self, spec: &ModelSpec) -> Result<f64> {
         if let Some(levels) = &self.levels
             && !(*levels.start() >= 0.0 && levels.start() < levels.end())
         {
-            let given = format!("{} to {}", levels.start(), levels.end());
-            return Err(Error::argument(
-                "guidance_levels",
-                format!("{given}: give two noise levels, the lower one first"),
-            ));
+            let problem = format!("{} to {}: give two noise levels, the lower one first", levels.start(), levels.end());
+            return Err(Error::argument("guidance_levels", problem));
         }
         if let Some(weaker) = self.weaker {
-            return self.scale_against(spec, weaker.spec());
+            return match (self.misfit(spec, weaker.spec()), self.scale) {
+                (Some(problem), _) => Err(Error::argument("weaker", problem)),
+                (None, Some(scale)) if scale.is_finite() => Ok(scale),
+                (None, Some(scale)) => {
+                    Err(Error::argument("guidance", format!("{scale}: give a number; 1 is no guidance")))
+                }
+                (None, None) => {
+                    Err(Error::argument("guidance", "a weaker model guides by a scale; give one above 1, such as 2"))
+                }
+            };
         }
-        let (default, classes) = (spec.config.sample.guidance, &spec.data.classes);
         let name = if self.scale.is_some() { "guidance" } else { "guidance_levels" };
-        if (self.scale.is_some() || self.levels.is_some()) && classes.is_empty() {
+        if (self.scale.is_some() || self.levels.is_some()) && spec.data.classes.is_empty() {
             return Err(Error::argument(name, "the model is not conditioned on classes; omit it"));
         }
-        let scale = self.scale.unwrap_or(default);
+        let scale = self.scale.unwrap_or(spec.config.sample.guidance);
         check_guidance("guidance", scale, &spec.config)?;
         if self.levels.is_some() && scale == 1.0 {
             return Err(Error::argument("guidance_levels", "guidance is 1, which disables it; give another scale"));
@@ -53,58 +100,56 @@ impl<'a> Guidance<'a> {
         Ok(scale)
     }
 
-    /// Returns the scale if the weaker model fits.
-    fn scale_against(&self, spec: &ModelSpec, weaker: &ModelSpec) -> Result<f64> {
-        let fail = |problem: String| Err(Error::argument("weaker", problem));
+    /// Why a weaker model cannot guide a model, if it cannot.
+    fn misfit(&self, spec: &ModelSpec, weaker: &ModelSpec) -> Option<String> {
         let (own, other) = (&spec.data, &weaker.data);
-        if spec.is_distilled() || weaker.is_distilled() {
-            return fail(
-                "guidance applies to yhat, and a distilled model jumps; use models that are not distilled".into(),
-            );
-        }
+        let [own_d, other_d] = [spec, weaker].map(ModelSpec::extra_dims);
         if own.shape != other.shape {
-            return fail(format!(
+            return Some(format!(
                 "its rows are {}, those of the model {}; use a model of the same data",
                 other.shape, own.shape
             ));
         }
-        if spec.extra_dims() != weaker.extra_dims() {
-            let [own, other] = [spec, weaker].map(|spec| spec.extra_dims().to_string());
-            return fail(format!("its D is {other}, that of the model {own}; use a model of the same D"));
+        if own_d != other_d {
+            return Some(format!("its D is {other_d}, that of the model {own_d}; use a model of the same D"));
         }
-        if own.transform != other.transform || own.columns != other.columns || own.table != other.table {
-            return fail(
-                "its transform or columns of the data differ from those of the model; use a model of the same data"
-                    .into(),
-            );
+        let is_distilled = spec.is_distilled() || weaker.is_distilled();
+        let is_encoded_otherwise =
+            own.transform != other.transform || own.columns != other.columns || own.table != other.table;
+        let has_other_classes = !other.classes.is_empty() && other.classes != own.classes;
+        for (does_not_fit, problem) in [
+            (is_distilled, "guidance applies to yhat, and a distilled model jumps; use models that are not distilled"),
+            (
+                is_encoded_otherwise,
+                "its transform or columns of the data differ from those of the model; use a model of the same data",
+            ),
+            (
+                spec.config.data.autoencoder != weaker.config.data.autoencoder,
+                "its autoencoder differs from that of the model; use a model of the same latents",
+            ),
+            (
+                spec.config.upscale != weaker.config.upscale,
+                "its settings of upscaling differ from those of the model; use a model of the same stage",
+            ),
+            (
+                has_other_classes,
+                "its classes differ from those of the model; use a model of the same classes, or of none",
+            ),
+        ] {
+            if does_not_fit {
+                return Some(problem.into());
+            }
         }
-        if spec.config.data.autoencoder != weaker.config.data.autoencoder {
-            return fail("its autoencoder differs from that of the model; use a model of the same latents".into());
-        }
-        let levels = self.levels.clone().unwrap_or(0.0..=f64::INFINITY);
-        let ((own_low, own_high), (low, high)) = (spec.range(), weaker.range());
-        let [needed_low, needed_high] = [own_low.max(*levels.start()), own_high.min(*levels.end())];
-        if needed_low < needed_high && (low > needed_low * 1.000_001 || high < needed_high * 0.999_999) {
-            return fail(format!(
-                "it was trained on noise levels from {low} to {high}, and levels from {needed_low} to {needed_high} are guided; guide \
-                 fewer levels, or use another model"
-            ));
-        }
-        if spec.config.upscale != weaker.config.upscale {
-            return fail(
-                "its settings of upscaling differ from those of the model; use a model of the same stage".into(),
-            );
-        }
-        if !other.classes.is_empty() && other.classes != own.classes {
-            return fail(
-                "its classes differ from those of the model; use a model of the same classes, or of none".into(),
-            );
-        }
-        match self.scale {
-            Some(scale) if scale.is_finite() => Ok(scale),
-            Some(scale) => Err(Error::argument("guidance", format!("{scale}: give a number; 1 is no guidance"))),
-            None => Err(Error::argument("guidance", "a weaker model guides by a scale; give one above 1, such as 2")),
-        }
+        let (guided, (own_low, own_high), (low, high)) = (self.guided_levels(), spec.range(), weaker.range());
+        let [from, to] = [own_low.max(*guided.start()), own_high.min(*guided.end())];
+        (from < to && (low > 1.000_001 * from || high < 0.999_999 * to)).then(|| {
+            format!("it was trained on noise levels from {low} to {high}, and those from {from} to {to} are guided; guide fewer, or use another model")
+        })
+    }
+
+    /// The guided levels, of the model or not.
+    fn guided_levels(&self) -> RangeInclusive<f64> {
+        self.levels.clone().unwrap_or(0.0..=f64::INFINITY)
     }
 
     /// Whether the estimate needs a [`GuidedEstimator`], not only a scale.
@@ -117,8 +162,7 @@ impl<'a> Guidance<'a> {
     where
         'a: 'b,
     {
-        let levels = self.levels.clone().unwrap_or(0.0..=f64::INFINITY);
-        GuidedEstimator { of, weaker: self.weaker, levels }
+        GuidedEstimator { of, weaker: self.weaker, levels: self.guided_levels() }
     }
 }
 

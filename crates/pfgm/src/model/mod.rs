@@ -45,6 +45,7 @@ pub use self::{
     exact::ExactField,
     files::WeightNames,
     fit::{Fit, FitProgress, FitReport},
+    guidance::GuidanceOptions,
     integrate::{AuthorsCode, Direction, Integrated, IntegrationJob},
     latents::{Integration, Latents},
     likelihood::{DensityUnit, Likelihood, LogLikelihoods, Trace},

@@ -1,13 +1,13 @@
 //! Sampling: integration of the flow from the prior to the data.
 
-use std::ops::{Range, RangeInclusive};
+use std::ops::Range;
 
 use pfgm_data::Shape;
 
 use super::{
     Model, Samples,
     execution::{Execution, execution_options},
-    guidance::Guidance,
+    guidance::{GuidanceOptions, guidance_options},
     integrate::{AuthorsCode, Direction, Estimator, IntegrationJob, integrate_batches_with},
 };
 use crate::{
@@ -43,7 +43,7 @@ pub struct Sampling<'a> {
     seeds: Vec<u64>,
     classes: Classes,
     solver: Option<Solver>,
-    guidance: Guidance<'a>,
+    guidance: GuidanceOptions<'a>,
     scale: f64,
     authors_code: Option<AuthorsCode>,
     low_resolution: Option<LowResolutionImages>,
@@ -67,7 +67,7 @@ impl<'a> Sampling<'a> {
             seeds: (0..count as u64).collect(),
             classes: Classes::default(),
             solver: None,
-            guidance: Guidance::default(),
+            guidance: GuidanceOptions::default(),
             scale: 1.0,
             authors_code: None,
             low_resolution: None,
@@ -112,41 +112,6 @@ impl<'a> Sampling<'a> {
         self
     }
 
-    /// Sets the classifier-free guidance scale (arXiv 2207.12598); 1 disables it. Default: that of the model.
-    pub fn guidance(mut self, scale: f64) -> Self {
-        self.guidance.scale = Some(scale);
-        self
-    }
-
-    /// Guides by a weaker model of the same data and D instead of the model without classes (autoguidance, arXiv 2406.02507): a smaller
-    /// network, or an earlier checkpoint. [`Sampling::guidance`] sets the scale. Works without classes, too.
-    ///
-    /// ```
-    /// use pfgm::prelude::*;
-    ///
-    /// let model = Model::load("digits")?;
-    /// let mut weaker = model.clone();
-    /// weaker.quantize(3);
-    /// let guided = model.sample(2).class("3").autoguide(&weaker).guidance(2.0).solver(Solver::heun(3)).draw()?;
-    /// assert_eq!(guided.rows(), 2);
-    /// # Ok::<(), Error>(())
-    /// ```
-    pub fn autoguide(mut self, weaker: &'a Model) -> Self {
-        self.guidance.weaker = Some(weaker);
-        self
-    }
-
-    /// Sets the range of noise levels that are guided, in the model's space (arXiv 2404.07724). Default: all.
-    pub fn guidance_levels(mut self, levels: RangeInclusive<f64>) -> Self {
-        self.guidance.levels = Some(levels);
-        self
-    }
-
-    /// Sets the guidance.
-    pub(super) fn guided(self, guidance: Guidance<'a>) -> Self {
-        Self { guidance, ..self }
-    }
-
     /// Multiplies the latents by a factor, from 0.01 to 100: less than 1 gives more typical samples, more than 1 more diverse ones.
     /// Default: 1.
     pub fn latent_scale(mut self, factor: f64) -> Self {
@@ -176,6 +141,7 @@ impl<'a> Sampling<'a> {
         self
     }
 
+    guidance_options!('a);
     execution_options!('a);
 
     /// Returns the classes of the samples, by number, without drawing them.

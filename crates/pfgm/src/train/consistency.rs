@@ -6,6 +6,7 @@ use burn::module::Module;
 
 use super::{batches::Batch, trainer::Trainer};
 use crate::{
+    guided::guide,
     network::{ConditioningTensors, Dropout, Network},
     objective::ConsistencyObjective,
     prediction::TrainingPoints,
@@ -32,18 +33,21 @@ impl Trainer {
         masks: Option<Dropout>,
     ) -> Vec<f32> {
         let low = self.spec.range().0;
-        let mut lower = objective.lower_points(points, objective.stage(batch.step), low);
+        let stage = objective.stage(batch.step);
         let rows: Vec<usize> = items.collect();
         let device = self.device.clone().inner();
         let conditioning = batch.conditioning.tensors(&rows, self.spec.data.classes.len(), &device);
-        if let Some(teacher) = &self.teacher {
-            let teacher = Teacher { network: teacher, guidance: objective.guidance, conditioning: &conditioning, low };
-            if objective.teacher {
-                self.follow(&teacher, points, &mut lower);
-            } else {
-                self.guide(&teacher, points, &mut lower);
-            }
-        }
+        let teacher = self.teacher.as_ref().map(|network| Teacher {
+            network,
+            guidance: objective.guidance,
+            conditioning: &conditioning,
+            low,
+        });
+        let mut lower = match &teacher {
+            Some(teacher) if objective.teacher => self.follow(teacher, objective, points, stage),
+            Some(teacher) => self.guide(teacher, points, objective.lower_points(points, stage, low)),
+            None => objective.lower_points(points, stage, low),
+        };
         let is_data: Vec<bool> = lower.sigma.iter().map(|&sigma| sigma == 0.0).collect();
         // The network knows levels of the flow only; what it returns for the others is not used.
         lower.sigma.iter_mut().for_each(|sigma| *sigma = sigma.max(low));
@@ -60,7 +64,7 @@ impl Trainer {
 
     /// Moves lower points to where the guided flow leads: with `yhat_w = y + (w - 1) (yhat_c - yhat_u)` in place of y, where c is the
     /// teacher's estimate with and u that without the class.
-    fn guide(&self, teacher: &Teacher, points: &TrainingPoints, lower: &mut TrainingPoints) {
+    fn guide(&self, teacher: &Teacher, points: &TrainingPoints, mut lower: TrainingPoints) -> TrainingPoints {
         let with = self.estimates(teacher.network, points, teacher.conditioning.clone(), None);
         let without = self.estimates(teacher.network, points, teacher.conditioning.clone().without_classes(), None);
         for (at, x) in lower.x.iter_mut().enumerate() {
@@ -68,27 +72,32 @@ impl Trainer {
             let share = 1.0 - lower.sigma[row] / points.sigma[row];
             *x += (share * (teacher.guidance - 1.0)) as f32 * (with[at] - without[at]);
         }
+        lower
     }
 
-    /// Moves lower points to where a Heun step of the teacher's flow leads from the upper ones; an Euler step where it ends at the data (PFCM,
+    /// The lower points to which a Heun step of the teacher's flow leads from the upper ones; an Euler step where it ends at the data (PFCM,
     /// arXiv 2402.08159).
-    fn follow(&self, teacher: &Teacher, points: &TrainingPoints, lower: &mut TrainingPoints) {
-        let yhat = self.guided_estimates(teacher, points);
-        // x_s = yhat + (s/t) (x_t - yhat)
-        for (at, x) in lower.x.iter_mut().enumerate() {
-            let row = at / points.dim;
-            *x = yhat[at] + (lower.sigma[row] / points.sigma[row]) as f32 * (points.x[at] - yhat[at]);
-        }
+    fn follow(
+        &self,
+        teacher: &Teacher,
+        objective: &ConsistencyObjective,
+        points: &TrainingPoints,
+        stage: u32,
+    ) -> TrainingPoints {
+        // An Euler step leads to `yhat + (s/t) (x_t - yhat)`: the lower point of a pair with yhat in place of y.
+        let points = TrainingPoints { yhat: self.guided_estimates(teacher, points), ..points.clone() };
+        let mut lower = objective.lower_points(&points, stage, teacher.low);
         let sigma = lower.sigma.iter().map(|sigma| sigma.max(teacher.low)).collect();
         let next = self.guided_estimates(teacher, &TrainingPoints { sigma, ..lower.clone() });
         for (at, x) in lower.x.iter_mut().enumerate() {
             let (t, s) = (points.sigma[at / points.dim], lower.sigma[at / points.dim]);
             if s > 0.0 {
-                let slopes =
-                    [(points.x[at] - yhat[at], t), (*x - next[at], s)].map(|(noise, level)| f64::from(noise) / level);
-                *x = (f64::from(points.x[at]) + 0.5 * (s - t) * (slopes[0] + slopes[1])) as f32;
+                let slope = |x: f32, yhat: f32, level: f64| f64::from(x - yhat) / level;
+                let slopes = slope(points.x[at], points.yhat[at], t) + slope(*x, next[at], s);
+                *x = (f64::from(points.x[at]) + 0.5 * (s - t) * slopes) as f32;
             }
         }
+        lower
     }
 
     /// The teacher's estimates of `yhat`, guided.
@@ -96,8 +105,7 @@ impl Trainer {
         let mut with = self.estimates(teacher.network, points, teacher.conditioning.clone(), None);
         if teacher.guidance != 1.0 {
             let without = self.estimates(teacher.network, points, teacher.conditioning.clone().without_classes(), None);
-            let scale = teacher.guidance as f32;
-            with.iter_mut().zip(&without).for_each(|(with, without)| *with = without + scale * (*with - without));
+            guide(teacher.guidance as f32, &mut with, &without);
         }
         with
     }
@@ -187,8 +195,7 @@ mod tests {
         let flow = Flow { denoiser: &denoiser, extra_dims: trainer.spec.extra_dims() };
         // The error of a Heun step falls with the third power of its length, which is a fourth two stages later.
         let error = |stage: u32| {
-            let mut lower = objective.lower_points(&batch.points, stage, low);
-            trainer.follow(&teacher, &batch.points, &mut lower);
+            let lower = trainer.follow(&teacher, objective, &batch.points, stage);
             let mut worst: f64 = 0.0;
             for (row, (&t, &s)) in batch.points.sigma.iter().zip(&lower.sigma).enumerate() {
                 if s < 0.05 {

@@ -90,7 +90,7 @@ impl<'a> Work<'a> {
         };
         let mut how = Evaluation::samples(file.samples).seed(cell.seed).solver(cell.choice.solver.clone());
         how = how.batch(file.batch).keep(most.min(file.samples)).observer(observer);
-        how = guidance.of_evaluation(how);
+        how = how.guided(guidance.options());
         let scaling = Scaling::against(data.range, &plan.scaling);
         let drawn = model.sample_features(&plan.features, &scaling, how)?.context("the samples")?;
         let tell = |what, done, all| progress.tell(what, done, all);

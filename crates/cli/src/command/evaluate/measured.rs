@@ -166,7 +166,7 @@ fn features_of_run(
         ControlFlow::Continue(())
     };
     let mut how = Evaluation::samples(count).seed(args.seed).solver(solver).batch(args.batch).ranks(ranks);
-    how = guidance.of_evaluation(how);
+    how = how.guided(guidance.options());
     if args.balanced {
         how = how.balanced();
     }

@@ -105,7 +105,7 @@ fn table_scores(args: &EvaluateArgs, measured: &Measured, reference: Option<&Dat
             let sampling =
                 run.model.sample(0).seeds(seeds).solver(run.solver(args)?).batch(args.batch.max(count.min(1024)));
             let sampling = if args.balanced { sampling.balanced() } else { sampling };
-            let samples = run.guidance.of_sampling(sampling).draw()?;
+            let samples = sampling.guided(run.guidance.options()).draw()?;
             table::columns_of_samples(schema, &samples)
         }
     };
